@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Bootstrap, build, run and check tavo. Standard library only, any CPython from 3.11.
+
+    python3 build.py run ARGS...      build dist/tavo.pyz when the sources changed, then run it
+    python3 build.py test ARGS...     run the tests (arguments go to pytest)
+    python3 build.py check [--slow]   format, lint, types, import contracts, tests, docs
+    python3 build.py pyz              build dist/tavo.pyz and dist/repository
+    python3 build.py lock             resolve the dependencies again and write the hashed locks
+
+The tools live in a virtual environment below .venv/, made once from requirements-dev.lock with
+every hash checked. Nothing else of this machine is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+ENVIRONMENT = ROOT / ".venv" / TAG
+WORK = ROOT / ".build"
+DIST = ROOT / "dist"
+PYZ = DIST / "tavo.pyz"
+REPOSITORY = DIST / "repository"
+RUNTIME_LOCK = ROOT / "requirements.lock"
+DEV_LOCK = ROOT / "requirements-dev.lock"
+PACKAGES = ("tavo", "marketplace_db", "signing")
+USAGE_EXIT, FAILED_EXIT, INTERRUPTED_EXIT = 2, 3, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the commands of the module text; return the exit code."""
+    commands = {"run": run, "test": test, "check": check, "pyz": pyz, "lock": lock}
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(__doc__.strip())
+        return 0 if arguments else USAGE_EXIT
+    command = commands.get(arguments[0])
+    if command is None:
+        stop(f"{arguments[0]!r} is not a command; use one of {', '.join(commands)}.", USAGE_EXIT)
+    if sys.implementation.name != "cpython" or sys.version_info < (3, 11):
+        found = f"{sys.implementation.name} {sys.version.split()[0]}"
+        stop(f"tavo needs CPython 3.11 or newer; this is {found} at {sys.executable}.", USAGE_EXIT)
+    return command(arguments[1:])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Build the single file if it is missing or older than the sources, and run it."""
+    if not _is_current():
+        pyz([])
+    command = [sys.executable, str(PYZ), *arguments]
+    if os.name == "posix":
+        os.execv(sys.executable, command)  # the tool's own exit code and signals, no middle man
+    return subprocess.run(command, check=False).returncode
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run the tests against a freshly built single file; slow ones only when asked for."""
+    if not _is_current():
+        pyz([])
+    selection = [] if any(a.startswith("-m") for a in arguments) else ["-m", "not slow"]
+    return _tool("-m", "pytest", *selection, *arguments)
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Run every check that a change must pass; return 1 if any of them failed."""
+    if unknown := [a for a in arguments if a != "--slow"]:
+        stop(f"check does not know {unknown[0]!r}; it takes --slow or nothing.", USAGE_EXIT)
+    steps: list[tuple[str, list[str]]] = [
+        ("format", ["-m", "ruff", "format", "--check", "."]),
+        ("lint", ["-m", "ruff", "check", "."]),
+        ("types", ["-m", "mypy"]),
+        ("import contracts", ["-m", "importlinter.cli", "lint"]),
+    ]
+    failed = []
+    for name, command in steps:
+        print(f"== {name}", flush=True)
+        if _tool(*command) != 0:
+            failed.append(name)
+    print("== tests and docs", flush=True)
+    if test(["-m", "slow or not slow"] if "--slow" in arguments else []) != 0:
+        failed.append("tests")
+    print(f"== {'failed: ' + ', '.join(failed) if failed else 'all checks passed'}", flush=True)
+    return 1 if failed else 0
+
+
+def lock(arguments: Sequence[str]) -> int:
+    """Resolve the dependencies for all systems and write both locks with hashes."""
+    if arguments:
+        stop(f"lock takes no arguments, found {arguments[0]!r}.", USAGE_EXIT)
+    base = ["-m", "uv", "pip", "compile", "--universal", "--generate-hashes", "--no-header", "-q"]
+    base += ["--python-version", "3.11", "--upgrade", "pyproject.toml"]
+    _must(*base, "-o", str(RUNTIME_LOCK))
+    _must(*base, "--group", "dev", "-o", str(DEV_LOCK))
+    return 0
+
+
+def pyz(arguments: Sequence[str]) -> int:
+    """Build dist/repository, and dist/tavo.pyz with that repository inside."""
+    if arguments:
+        stop(f"pyz takes no arguments, found {arguments[0]!r}.", USAGE_EXIT)
+    site = WORK / f"site-{TAG}-{_digest(RUNTIME_LOCK)[:16]}"
+    if not (site / ".complete").exists():
+        say("installing the run-time dependencies, once")
+        shutil.rmtree(site, ignore_errors=True)
+        _install(python(), RUNTIME_LOCK, "--target", str(site), "--no-compile")
+        (site / ".complete").touch()
+    tree = WORK / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(site, tree, ignore=shutil.ignore_patterns("bin", ".complete"))
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    sources = _sources_digest()
+    say("building the signed repository")
+    _must("-m", "tavo.operator.embed", str(REPOSITORY), str(tree / "tavo" / "embedded"))
+    say("packing dist/tavo.pyz")
+    DIST.mkdir(exist_ok=True)
+    partial = PYZ.with_suffix(".partial")
+    _must(
+        "-m", "shiv.cli", "--site-packages", str(tree), "-e", "tavo.cli:main", "-o", str(partial),
+        "-p", f"/usr/bin/env python{sys.version_info[0]}.{sys.version_info[1]}",
+        "--compile-pyc", "--reproducible",
+    )  # fmt: skip
+    partial.replace(PYZ)
+    (DIST / ".sources").write_text(sources)
+    return 0
+
+
+def python() -> Path:
+    """Return the interpreter of the tools' environment; make the environment if needed."""
+    executable = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = ENVIRONMENT / ".lock-digest"
+    wanted = _digest(DEV_LOCK)
+    if stamp.exists() and stamp.read_text() == wanted and executable.exists():
+        return executable
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            stop(
+                f"this Python has no {module!r} module, which makes the private environment."
+                f" On Debian and Ubuntu: apt-get install python{version}-venv.",
+                FAILED_EXIT,
+            )
+    say(f"making the environment {ENVIRONMENT.relative_to(ROOT)}, once")
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", str(ENVIRONMENT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        reason = (made.stderr or made.stdout).strip().splitlines()[-1:] or ["no reason given"]
+        stop(f"could not make {ENVIRONMENT}: {reason[0]}", FAILED_EXIT)
+    _install(executable, DEV_LOCK)
+    (next(ENVIRONMENT.rglob("site-packages")) / "tavo-sources.pth").write_text(f"{ROOT}\n")
+    stamp.write_text(wanted)
+    return executable
+
+
+def _install(interpreter: Path, lock_file: Path, *options: str) -> None:
+    """Install a lock with hashes checked and wheels only; stop with a sentence on failure."""
+    command = [str(interpreter), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    command += ["--only-binary", ":all:", "--disable-pip-version-check", "-r", str(lock_file)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    reason = errors[0].removeprefix("ERROR: ") if errors else done.stderr.strip()[-300:]
+    stop(
+        f"installing {lock_file.name} failed: {reason}\n"
+        "The first build needs a Python package index. Without network, put the wheels in a"
+        " folder and set PIP_NO_INDEX=1 and PIP_FIND_LINKS=FOLDER.",
+        FAILED_EXIT,
+    )
+
+
+def _tool(*arguments: str) -> int:
+    """Run the environment's interpreter from the root of the project."""
+    interpreter = str(python())
+    return subprocess.run([interpreter, *arguments], cwd=ROOT, check=False).returncode
+
+
+def _must(*arguments: str) -> None:
+    """Run the environment's interpreter; stop the build with its exit code if it fails."""
+    code = _tool(*arguments)
+    if code != 0:
+        stop(f"{' '.join(arguments[:3])} … failed with exit code {code}.", code)
+
+
+def _is_current() -> bool:
+    """Tell whether the single file and the repository were built from the present sources."""
+    stamp = DIST / ".sources"
+    return PYZ.exists() and REPOSITORY.exists() and stamp.exists() and (
+        stamp.read_text() == _sources_digest()
+    )  # fmt: skip
+
+
+def _sources_digest() -> str:
+    """Hash names, sizes and times of all that goes into the build, and this interpreter."""
+    lines = [sys.executable, sys.version]
+    for path in _sources():
+        status = path.stat()
+        lines.append(f"{path.relative_to(ROOT)} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    yield ROOT / "build.py"
+    yield RUNTIME_LOCK
+    for folder in (*PACKAGES, "examples/plugins"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if "__pycache__" not in path.parts and stat.S_ISREG(path.stat().st_mode):
+                yield path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def say(message: str) -> None:
+    """Tell the user what is being done, on standard error."""
+    print(f"build: {message}", file=sys.stderr, flush=True)
+
+
+def stop(message: str, code: int) -> NoReturn:
+    """End with one clear sentence and an exit code."""
+    print(f"build: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT)

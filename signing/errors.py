@@ -1,0 +1,53 @@
+"""The errors of trust: which file, which role, which check failed.
+
+`SigningError` is the root; a subclass exists where a caller acts on the difference.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttestationError",
+    "ExpiredError",
+    "KeyFileError",
+    "RepositoryError",
+    "RollbackError",
+    "SigningError",
+    "SourceError",
+    "VerificationError",
+]
+
+
+class SigningError(Exception):
+    """Root of this package's errors; `hint` is the next step for the user, or empty."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class VerificationError(SigningError):
+    """A signature, a digest, a length or a version did not hold: refuse."""
+
+
+class RollbackError(VerificationError):
+    """What was offered is older than what was accepted before."""
+
+
+class ExpiredError(VerificationError):
+    """Metadata is past its expiry at the reference time."""
+
+
+class AttestationError(VerificationError):
+    """A statement about a package is missing, foreign, or says something else."""
+
+
+class SourceError(SigningError):
+    """A source could not be read: missing file, network failure, too slow."""
+
+
+class KeyFileError(SigningError):
+    """A key file is missing, unreadable, has unsafe permissions, or the passphrase is wrong."""
+
+
+class RepositoryError(SigningError):
+    """The repository tree cannot be written as asked: missing keys, threshold not reachable."""
