@@ -1,0 +1,98 @@
+"""The command line: arguments in, one exit code out.
+
+Rules this module keeps:
+- `--version` is answered before anything is imported;
+- an engine is imported by the command that needs it, when it is called;
+- every error leaves through `main`: one sentence, a hint, the code of `tavo.errors.EXIT_CODES`;
+- results go to stdout, everything for people to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from tavo import __version__
+
+__all__ = ["main"]
+
+_PLANNED = frozenset(
+    "attack demo doctor explain key logs lsp market pipeline plugin proxy self trust".split()
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the console script's entry point."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        from tavo.cli.version import version_line
+
+        print(version_line())
+        return 0
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        _say("\ntavo: interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
+
+
+def _run(words: list[str]) -> int:
+    from tavo.errors import ExitCode, NotAvailableError, TavoError, exit_code_of
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        first = next((word for word in words if not word.startswith("-")), "")
+        if first in _PLANNED:
+            raise NotAvailableError(
+                f"tavo {first}: not available in version {__version__}; it is planned",
+                hint="`tavo --help` lists the commands of this version.",
+            )
+        from tavo.cli.app import invoke
+
+        code = invoke(words)
+        sys.stdout.flush()
+        return code
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is ExitCode.DEFECT:
+            if isinstance(error, BrokenPipeError):
+                raise
+            return _defect(error)
+        hint = getattr(error, "hint", "") or ""
+        kind = "refused: " if code is ExitCode.REFUSED and isinstance(error, Exception) else ""
+        _say(f"tavo: {kind}{error}")
+        if hint:
+            _say(f"  {hint}")
+        if isinstance(error, TavoError) and error.__cause__ is not None and "-v" in words:
+            _say(f"  cause: {error.__cause__!r}")
+        return int(code)
+
+
+def _defect(error: Exception) -> int:
+    """Report a defect of ours: the traceback goes to a file, a sentence to the user."""
+    import tempfile
+    import traceback
+
+    from tavo.cli.render import printable
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="tavo-defect-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as report:
+        report.write(f"tavo {__version__}, Python {sys.version}, {sys.platform}\n")
+        report.write("".join(traceback.format_exception(error)))
+    _say(f"tavo: a defect of tavo: {type(error).__name__}: {printable(str(error))}")
+    _say(f"  Please report it with {report.name} (it holds no file contents, only this failure).")
+    return 70
+
+
+def _say(message: str) -> None:
+    from tavo.cli.render import printable
+
+    print("\n".join(printable(line) for line in message.split("\n")), file=sys.stderr)
