@@ -7,8 +7,10 @@ from __future__ import annotations
 
 __all__ = [
     "AttestationError",
+    "BusyError",
     "ExpiredError",
     "KeyFileError",
+    "MissingError",
     "RepositoryError",
     "RollbackError",
     "SigningError",
@@ -43,6 +45,14 @@ class AttestationError(VerificationError):
 
 class SourceError(SigningError):
     """A source could not be read: missing file, network failure, too slow."""
+
+
+class MissingError(SourceError):
+    """A source does not hold the file that was asked for."""
+
+
+class BusyError(SigningError):
+    """Another process is refreshing the same cache."""
 
 
 class KeyFileError(SigningError):

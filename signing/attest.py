@@ -1,0 +1,349 @@
+"""Signed statements about a package: in-toto Statements v1 in DSSE envelopes.
+
+Rules this module keeps:
+- a statement counts only if its type, subject and every field of its predicate are exactly the
+  expected ones, and nothing else is in it;
+- a publisher's statement can never be read as a reviewer's: the predicate types differ;
+- only keys that the caller lists count, each once; revoked keys never count;
+- signatures are checked before the payload is parsed, over the bytes that were signed.
+
+Formats: https://github.com/secure-systems-lab/dsse (protocol and envelope v1),
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from signing.digests import Digest
+from signing.errors import AttestationError
+from signing.keys import PrivateKey, PublicKey
+from signing.roles import format_time, parse_time
+
+__all__ = [
+    "Decision",
+    "PublisherClaim",
+    "ReviewerClaim",
+    "VerifiedStatement",
+    "add_signature",
+    "sign_publisher",
+    "sign_reviewer",
+    "verify_publisher",
+    "verify_reviewer",
+]
+
+Decision = Literal["approve", "reject"]
+
+_PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+_PUBLISHER_TYPE = "urn:tavo:attestation:publisher:v1"
+_REVIEWER_TYPE = "urn:tavo:attestation:reviewer:v1"
+_LONGEST_ENVELOPE = 64 * 1024
+_MOST_SIGNATURES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherClaim:
+    """What a publisher says about a package. `issued` is not compared when verifying."""
+
+    full_id: str
+    version: str
+    api: int
+    package: Digest
+    manifest: Digest
+    lock: Digest | None
+    permissions: Digest
+    issued: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewerClaim:
+    """What a reviewer says about a package after reading `reports`."""
+
+    full_id: str
+    version: str
+    package: Digest
+    reports: tuple[Digest, ...] = ()
+    decision: Decision = "approve"
+    issued: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedStatement:
+    """A statement whose signatures and content held. `reports` is empty for a publisher's."""
+
+    key_ids: tuple[str, ...]
+    issued: datetime
+    reports: tuple[Digest, ...] = ()
+
+    @property
+    def key_id(self) -> str:
+        """Return the first key that signed."""
+        return self.key_ids[0]
+
+
+def sign_publisher(claim: PublisherClaim, key: PrivateKey) -> bytes:
+    """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
+    return _sign(_statement(claim, _PUBLISHER_TYPE, _publisher_predicate(claim)), key)
+
+
+def sign_reviewer(claim: ReviewerClaim, key: PrivateKey) -> bytes:
+    """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
+    return _sign(_statement(claim, _REVIEWER_TYPE, _reviewer_predicate(claim)), key)
+
+
+def add_signature(envelope: bytes, key: PrivateKey) -> bytes:
+    """Sign what an envelope says with a further key, for namespaces that need several.
+
+    Raises AttestationError if it is not an envelope, or the key has signed it already.
+    """
+    payload, signatures = _open(envelope)
+    if key.public.key_id in dict(signatures):
+        raise AttestationError(f"key {key.public.key_id[:12]} has already signed this statement")
+    made = (key.public.key_id, key.sign(_pre_authentication(payload)))
+    return _seal(payload, [*signatures, made])
+
+
+def verify_publisher(
+    envelope: bytes,
+    keys: Mapping[str, PublicKey],
+    expect: PublisherClaim,
+    *,
+    threshold: int = 1,
+    revoked: Mapping[str, str] | None = None,
+) -> VerifiedStatement:
+    """Verify that `threshold` of the keys signed exactly the expected claim.
+
+    `revoked` maps key ids to reasons. Raises AttestationError naming what differs.
+    """
+    who = f"publisher statement for {expect.full_id} {expect.version}"
+    statement, signers = _verify(envelope, keys, threshold, revoked or {}, who)
+    predicate = _check_statement(statement, _PUBLISHER_TYPE, expect, who)
+    issued = _take_issued(predicate, who)
+    _compare(predicate, _publisher_predicate(expect), who)
+    return VerifiedStatement(key_ids=signers, issued=issued)
+
+
+def verify_reviewer(
+    envelope: bytes,
+    keys: Mapping[str, PublicKey],
+    expect: ReviewerClaim,
+    *,
+    revoked: Mapping[str, str] | None = None,
+) -> VerifiedStatement:
+    """Verify that one of the keys signed the expected decision about the package.
+
+    The reports are the reviewer's to name: they are returned, and compared only if
+    `expect.reports` is not empty. Raises AttestationError naming what differs.
+    """
+    who = f"reviewer statement for {expect.full_id} {expect.version}"
+    statement, signers = _verify(envelope, keys, 1, revoked or {}, who)
+    predicate = _check_statement(statement, _REVIEWER_TYPE, expect, who)
+    issued = _take_issued(predicate, who)
+    expected = _reviewer_predicate(expect)
+    reports = _read_reports(predicate.get("reports"), who)
+    if not expect.reports:
+        expected["reports"] = predicate["reports"]
+    _compare(predicate, expected, who)
+    return VerifiedStatement(key_ids=signers, issued=issued, reports=reports)
+
+
+# -- statements
+
+
+def _publisher_predicate(claim: PublisherClaim) -> dict[str, Any]:
+    return {
+        "id": claim.full_id,
+        "version": claim.version,
+        "api": claim.api,
+        "manifest": str(claim.manifest),
+        "lock": None if claim.lock is None else str(claim.lock),
+        "permissions": str(claim.permissions),
+    }
+
+
+def _reviewer_predicate(claim: ReviewerClaim) -> dict[str, Any]:
+    if claim.decision not in get_args(Decision):
+        raise ValueError(f"{claim.decision!r} is not a decision")
+    return {
+        "id": claim.full_id,
+        "version": claim.version,
+        "decision": claim.decision,
+        "reports": [str(digest) for digest in claim.reports],
+    }
+
+
+def _statement(
+    claim: PublisherClaim | ReviewerClaim, predicate_type: str, predicate: dict[str, Any]
+) -> dict[str, Any]:
+    if claim.issued is None:
+        raise ValueError("a claim to be signed needs its time of issue")
+    return {
+        "_type": _STATEMENT_TYPE,
+        "subject": [_subject(claim)],
+        "predicateType": predicate_type,
+        "predicate": {**predicate, "issued": format_time(claim.issued)},
+    }
+
+
+def _subject(claim: PublisherClaim | ReviewerClaim) -> dict[str, Any]:
+    name = f"{claim.full_id}@{claim.version}"
+    return {"name": name, "digest": {"sha256": claim.package.hex}}
+
+
+def _check_statement(
+    statement: object,
+    predicate_type: str,
+    expect: PublisherClaim | ReviewerClaim,
+    who: str,
+) -> dict[str, Any]:
+    if not isinstance(statement, dict) or set(statement) != {
+        "_type",
+        "subject",
+        "predicateType",
+        "predicate",
+    }:
+        raise AttestationError(f"{who}: the signed payload is not an in-toto statement")
+    _equal(statement["_type"], _STATEMENT_TYPE, "statement type", who)
+    _equal(statement["predicateType"], predicate_type, "predicate type", who)
+    subject = statement["subject"]
+    expected = _subject(expect)
+    try:
+        found = subject[0]["digest"]["sha256"]
+    except (TypeError, KeyError, IndexError):
+        found = None
+    _equal(found, expect.package.hex, "package digest", who)
+    _equal(subject, [expected], "subject", who)
+    if not isinstance(statement["predicate"], dict):
+        raise AttestationError(f"{who}: the predicate is not an object")
+    return dict(statement["predicate"])
+
+
+def _take_issued(predicate: dict[str, Any], who: str) -> datetime:
+    try:
+        return parse_time(predicate.pop("issued", None))
+    except ValueError as error:
+        raise AttestationError(f"{who}: time of issue: {error}") from None
+
+
+def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
+    if not isinstance(value, list):
+        raise AttestationError(f"{who}: the reports are not a list")
+    try:
+        return tuple(Digest(str(item).removeprefix("sha256:")) for item in value)
+    except ValueError as error:
+        raise AttestationError(f"{who}: a report: {error}") from None
+
+
+def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
+    for field, value in expected.items():
+        _equal(found.get(field), value, field, who)
+    extra = sorted(set(found) - set(expected))
+    if extra:
+        raise AttestationError(f"{who}: unknown fields in the predicate: {', '.join(extra)}")
+
+
+def _equal(found: object, expected: object, field: str, who: str) -> None:
+    if type(found) is not type(expected) or found != expected:
+        raise AttestationError(
+            f"{who}: {field} differs: expected {expected!s:.120}, the statement says {found!s:.120}"
+        )
+
+
+# -- envelopes
+
+
+def _pre_authentication(payload: bytes) -> bytes:
+    kind = _PAYLOAD_TYPE.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def _sign(statement: dict[str, Any], key: PrivateKey) -> bytes:
+    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    return _seal(payload, [(key.public.key_id, key.sign(_pre_authentication(payload)))])
+
+
+def _seal(payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
+    envelope = {
+        "payload": base64.b64encode(payload).decode(),
+        "payloadType": _PAYLOAD_TYPE,
+        "signatures": [
+            {"keyid": key_id, "sig": base64.b64encode(signature).decode()}
+            for key_id, signature in signatures
+        ],
+    }
+    return json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _open(envelope: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    if len(envelope) > _LONGEST_ENVELOPE:
+        raise AttestationError(
+            f"envelope: {len(envelope)} bytes, at most {_LONGEST_ENVELOPE} are allowed"
+        )
+    try:
+        value = json.loads(envelope, object_pairs_hook=_unique)
+        if set(value) != {"payload", "payloadType", "signatures"}:
+            raise ValueError(f"fields {sorted(value)}")
+        if value["payloadType"] != _PAYLOAD_TYPE:
+            raise ValueError(f"payload type {value['payloadType']!r:.80}")
+        if not isinstance(value["signatures"], list):
+            raise ValueError("signatures are not a list")
+        if len(value["signatures"]) > _MOST_SIGNATURES:
+            raise ValueError(f"more than {_MOST_SIGNATURES} signatures")
+        payload = base64.b64decode(value["payload"], validate=True)
+        signatures: list[tuple[str, bytes]] = []
+        for entry in value["signatures"]:
+            key_id = entry["keyid"]
+            if not isinstance(key_id, str) or key_id in dict(signatures):
+                raise ValueError("a key id that is not text, or twice")
+            signatures.append((key_id, base64.b64decode(entry["sig"], validate=True)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise AttestationError(f"envelope: not a DSSE envelope of a statement: {error}") from None
+    return payload, signatures
+
+
+def _verify(
+    envelope: bytes,
+    keys: Mapping[str, PublicKey],
+    threshold: int,
+    revoked: Mapping[str, str],
+    who: str,
+) -> tuple[object, tuple[str, ...]]:
+    if threshold < 1:
+        raise ValueError("a threshold below 1 would verify nothing")
+    payload, signatures = _open(envelope)
+    data = _pre_authentication(payload)
+    signers: list[str] = []
+    notes: list[str] = []
+    for key_id, signature in signatures:
+        key = keys.get(key_id)
+        if key_id in revoked:
+            notes.append(f"key {key_id[:12]} was revoked: {revoked[key_id]}")
+        elif key is None:
+            notes.append(f"key {key_id[:12]} is not among the {len(keys)} allowed keys")
+        elif not key.verify(signature, data):
+            notes.append(f"the signature of key {key_id[:12]} does not match")
+        elif key.key_id not in signers:
+            signers.append(key.key_id)
+    if len(signers) < threshold:
+        found = "; ".join(notes) or "no further signature"
+        raise AttestationError(
+            f"{who}: {threshold} valid signature(s) expected, {len(signers)} found: {found}",
+            hint="Do not use this package; ask its publisher for a properly signed release.",
+        )
+    try:
+        return json.loads(payload, object_pairs_hook=_unique), tuple(signers)
+    except (ValueError, RecursionError):
+        raise AttestationError(f"{who}: the signed payload is not JSON") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a field appears twice")
+    return value

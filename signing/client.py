@@ -1,0 +1,427 @@
+"""The reading side: refresh from a source, reopen what was accepted, fetch blobs.
+
+Rules this module keeps:
+- only here are `VerifiedFile`s made, and only after the bytes were hashed against signed metadata;
+- a refresh holds a lock on its cache, has one deadline for everything, and keeps nothing unless
+  all of it held;
+- expiry is judged at the reference time of `signing.trust`; the embedded repository alone is
+  judged at its build time, and gets the same full check otherwise;
+- reopening hashes the files against the record again and never imports tuf;
+- old files stay until `prune` is told which records are still in use.
+
+Units: seconds, bytes, times UTC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
+from signing.errors import (
+    BusyError,
+    ExpiredError,
+    SigningError,
+    SourceError,
+    VerificationError,
+)
+from signing.files import replace_file
+from signing.publishers import Publishers, Recalls
+from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
+from signing.roles import (
+    CATALOG_NAME,
+    PUBLISHERS_NAME,
+    artifact_path,
+    blob_path,
+    format_time,
+)
+from signing.sources import Deadline, DirectorySource, HttpSource, Source
+from signing.trust import Period, TrustState, check_floors, reference_time
+
+__all__ = [
+    "AcceptedRecord",
+    "Artifact",
+    "Clock",
+    "DirectorySource",
+    "HttpSource",
+    "Refreshed",
+    "RootFacts",
+    "Source",
+    "TrustState",
+    "fetch_artifact",
+    "fetch_blob",
+    "prune",
+    "recalls_of",
+    "refresh",
+    "reopen",
+    "root_facts",
+]
+
+Clock = Callable[[], datetime]
+
+_LONGEST_CATALOG = 2 << 30
+_LONGEST_PUBLISHERS = 16 << 20
+_LOCK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file that signed metadata names; `path` is where it lies in the repository."""
+
+    name: str
+    path: str
+    digest: Digest
+    length: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """The outcome of a refresh. Keep `record` and `state` together, in one transaction.
+
+    `metadata` are the accepted metadata files by name, and `artifacts` all files they name: what
+    a full copy of the repository consists of, besides the blobs.
+    """
+
+    catalog: VerifiedFile
+    publishers: Publishers
+    publishers_file: VerifiedFile
+    state: TrustState
+    record: AcceptedRecord
+    metadata: Mapping[str, bytes]
+    artifacts: tuple[Artifact, ...]
+
+
+def refresh(
+    source: Source,
+    *,
+    root: bytes,
+    cache: Path,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime,
+    embedded: bool = False,
+    with_releases: bool = False,
+    deadline_s: float = 600.0,
+) -> Refreshed:
+    """Verify a repository from the trusted root on and bring its catalog into the cache.
+
+    `embedded` is for the repository inside the program only: its expiry is judged at
+    `build_time`. `with_releases` verifies the `releases` role too. Raises RollbackError,
+    ExpiredError, other VerificationErrors, SourceError and BusyError; then nothing has changed.
+    """
+    facts = root_facts(root)
+    reference = reference_time(now=now, newest_issued=state.newest_issued, build_time=build_time)
+    deadline = Deadline(deadline_s)
+    folder = cache / facts.repository
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / "lock", deadline):
+            from signing.workflow import keep_metadata, walk
+
+            walked = walk(
+                source,
+                root=root,
+                cache=folder / "metadata",
+                reference=build_time if embedded else reference,
+                deadline=deadline,
+                with_releases=with_releases,
+            )
+            check_floors(state, walked.repository, walked.floors, source.name)
+            artifacts = tuple(
+                Artifact(
+                    name=item.name,
+                    path=artifact_path(item.name, item.digest),
+                    digest=item.digest,
+                    length=item.length,
+                    role=item.role,
+                )
+                for item in walked.artifacts.values()
+            )
+            expires_role, first_expiry = min(
+                walked.periods.items(), key=lambda item: item[1].expires
+            )
+            files = {
+                name: _bring(
+                    source,
+                    _named(artifacts, name, source),
+                    folder / "artifacts",
+                    walked.floors[role].version,
+                    walked.periods[role],
+                    limit,
+                    deadline,
+                )
+                for name, role, limit in (
+                    (CATALOG_NAME, "catalog", _LONGEST_CATALOG),
+                    (PUBLISHERS_NAME, "publishers", _LONGEST_PUBLISHERS),
+                )
+            }
+            record = AcceptedRecord(
+                repository=walked.repository,
+                source=source.name,
+                root_version=walked.floors["root"].version,
+                floors=walked.floors,
+                catalog=files[CATALOG_NAME],
+                publishers=files[PUBLISHERS_NAME],
+                issued=walked.periods["timestamp"].issued,
+                expires=first_expiry.expires,
+                expires_role=expires_role,
+                accepted_at=now,
+                build_time=build_time,
+                embedded=embedded,
+                development=walked.development,
+            )
+            publishers = _read_publishers(record)
+            keep_metadata(walked, folder / "metadata")
+    except OSError as error:
+        raise SourceError(
+            f"{folder}: cannot write the cache: {error.strerror or error}",
+            hint="Check the free space and the permissions of this folder.",
+        ) from error
+    return Refreshed(
+        catalog=_seal(record.catalog, record),
+        publishers=publishers,
+        publishers_file=_seal(record.publishers, record),
+        state=state.advance(walked.repository, walked.floors, walked.periods["timestamp"], now=now),
+        record=record,
+        metadata=walked.files,
+        artifacts=artifacts,
+    )
+
+
+def reopen(
+    record: AcceptedRecord,
+    *,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime | None = None,
+) -> tuple[VerifiedFile, Publishers]:
+    """Hash the accepted files again and check expiry; return the catalog and the publishers.
+
+    Raises RollbackError if something newer was accepted since, ExpiredError, VerificationError if
+    a file changed, SourceError if one cannot be read.
+    """
+    check_floors(state, record.repository, record.floors, f"the catalog from {record.source}")
+    if record.embedded:
+        reference = record.build_time
+    else:
+        known = max(filter(None, (build_time, record.build_time)))
+        reference = reference_time(now=now, newest_issued=state.newest_issued, build_time=known)
+    if reference >= record.expires:
+        raise ExpiredError(
+            f"the catalog from {record.source}: {record.expires_role} metadata expired "
+            f"{format_time(record.expires)} (now {format_time(reference)})",
+            hint="Refresh it from a mirror, or check this machine's clock.",
+        )
+    _check_file(record.catalog)
+    return _seal(record.catalog, record), _read_publishers(record)
+
+
+def recalls_of(record: AcceptedRecord) -> Recalls:
+    """Return what the record's publishers document revokes, also after it has expired.
+
+    Recalls only take away, so an old one still counts. Raises VerificationError or SourceError
+    if the file changed or cannot be read.
+    """
+    return _read_publishers(record).recalls
+
+
+def fetch_blob(
+    source: Source,
+    digest: Digest,
+    length: int,
+    destination: Path,
+    *,
+    deadline_s: float = 600.0,
+) -> None:
+    """Fetch a blob that a verified catalog names; `destination` appears only if it is right.
+
+    Raises VerificationError for another length or digest, SourceError for the rest.
+    """
+    _fetch(source, blob_path(digest), digest, length, destination, Deadline(deadline_s))
+
+
+def fetch_artifact(
+    source: Source, artifact: Artifact, destination: Path, *, deadline_s: float = 600.0
+) -> None:
+    """Fetch an artifact that a refresh has named; errors as `fetch_blob`."""
+    deadline = Deadline(deadline_s)
+    _fetch(source, artifact.path, artifact.digest, artifact.length, destination, deadline)
+
+
+def prune(cache: Path, keep: Iterable[AcceptedRecord]) -> None:
+    """Delete cached artifacts that none of the records uses; files in use elsewhere stay."""
+    used = {file.path for record in keep for file in (record.catalog, record.publishers)}
+    for path in cache.glob("*/artifacts/*"):
+        if path not in used:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+# -- inside
+
+
+def _named(artifacts: Iterable[Artifact], name: str, source: Source) -> Artifact:
+    for artifact in artifacts:
+        if artifact.name == name:
+            return artifact
+    raise VerificationError(
+        f"{source.name}: the signed metadata names no {name}",
+        hint="This repository has not released anything yet.",
+    )
+
+
+def _bring(
+    source: Source,
+    artifact: Artifact,
+    folder: Path,
+    version: int,
+    period: Period,
+    limit: int,
+    deadline: Deadline,
+) -> AcceptedFile:
+    if artifact.length > limit:
+        raise VerificationError(
+            f"{artifact.name} from {source.name}: {artifact.length} bytes, at most {limit} allowed"
+        )
+    path = folder / f"{artifact.digest.hex}.{artifact.name.rpartition('/')[2]}"
+    file = AcceptedFile(
+        path=path,
+        name=artifact.name,
+        digest=artifact.digest,
+        length=artifact.length,
+        role=artifact.role,
+        version=version,
+        period=period,
+    )
+    try:
+        _check_file(file)
+    except SigningError:
+        _fetch(source, artifact.path, artifact.digest, artifact.length, path, deadline)
+    return file
+
+
+def _fetch(
+    source: Source,
+    path: str,
+    digest: Digest,
+    length: int,
+    destination: Path,
+    deadline: Deadline,
+) -> None:
+    import hashlib
+
+    where = f"{path} from {source.name}"
+    hint = "The mirror is damaged or hostile: copy it again, or use another one."
+    hasher = hashlib.sha256()
+    received = 0
+    try:
+        with replace_file(destination) as stream:
+            for chunk in source.read(path, deadline):
+                received += len(chunk)
+                if received > length:
+                    raise VerificationError(
+                        f"{where}: longer than the signed {length} bytes", hint=hint
+                    )
+                hasher.update(chunk)
+                stream.write(chunk)
+            if received != length:
+                raise VerificationError(
+                    f"{where}: {received} bytes, signed are {length}", hint=hint
+                )
+            if hasher.hexdigest() != digest.hex:
+                raise VerificationError(
+                    f"{where}: sha256 is {hasher.hexdigest()}, signed is {digest.hex}", hint=hint
+                )
+    except OSError as error:
+        raise SourceError(
+            f"{destination}: cannot write: {error.strerror or error}",
+            hint="Check the free space and the permissions of this folder.",
+        ) from error
+
+
+def _check_file(file: AcceptedFile) -> None:
+    try:
+        digest, length = hash_file(file.path)
+    except OSError as error:
+        raise SourceError(
+            f"{file.path}: cannot read: {error.strerror}", hint="Refresh from the mirror again."
+        ) from error
+    if (digest, length) != (file.digest, file.length):
+        raise _changed(file.path)
+
+
+def _read_publishers(record: AcceptedRecord) -> Publishers:
+    file = record.publishers
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{file.path}: cannot read: {error.strerror}", hint="Refresh from the mirror again."
+        ) from error
+    if Digest.of(data) != file.digest:
+        raise _changed(file.path)
+    return Publishers.parse(data)
+
+
+def _changed(path: Path) -> VerificationError:
+    return VerificationError(
+        f"{path}: changed since it was accepted",
+        hint="Delete the file and refresh from the mirror again.",
+    )
+
+
+def _seal(file: AcceptedFile, record: AcceptedRecord) -> VerifiedFile:
+    return VerifiedFile(
+        _SEAL,
+        path=file.path,
+        name=file.name,
+        digest=file.digest,
+        length=file.length,
+        role=file.role,
+        version=file.version,
+        issued=file.period.issued,
+        expires=file.period.expires,
+        development=record.development,
+    )
+
+
+@contextlib.contextmanager
+def _lock(path: Path, deadline: Deadline) -> Iterator[None]:
+    """Hold the cache for this process; the system releases the lock if the process dies."""
+    end = time.monotonic() + min(_LOCK_S, deadline.left())
+    with path.open("ab") as stream:
+        while not _try_lock(stream.fileno()):
+            if time.monotonic() >= end:
+                raise BusyError(
+                    f"{path}: another process is refreshing this cache",
+                    hint="Wait until it has finished, then try again.",
+                )
+            time.sleep(0.05)
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,45 @@
+"""Writing of files that are either the old ones or the new ones, whenever the process dies.
+
+Rules this module keeps:
+- a file is written beside its destination, flushed to the disk, and renamed over it;
+- a temporary file that is left behind starts with `.new-` and is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+__all__ = ["replace_file", "write_atomically"]
+
+
+@contextlib.contextmanager
+def replace_file(destination: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Lend a stream whose bytes become `destination` when the block ends without an error.
+
+    Parent folders are made. Raises OSError.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=destination.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(mode)
+        temporary.replace(destination)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_atomically(destination: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write the bytes so that readers see the old file or the new one. Raises OSError."""
+    with replace_file(destination, mode=mode) as stream:
+        stream.write(data)

@@ -1,0 +1,429 @@
+"""The writing side of a repository: roles, publishing, rotation of keys.
+
+Rules this module keeps:
+- artifacts are written before the metadata that names them and `timestamp.json` last, each
+  atomically: a reader, or a killed publisher, sees the old repository or the new one;
+- only roles whose content changes are signed again, so a machine with the online keys alone can
+  release a catalog, and cannot touch publishers, releases, targets or root;
+- no key serves an offline and an online role.
+
+The tree is described in `docs/security-model.md`; paths and names come from `signing.roles`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey  # type: ignore[attr-defined]
+from tuf.api.exceptions import RepositoryError as TufRepositoryError
+from tuf.api.metadata import (  # type: ignore[attr-defined]
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Role,
+    Root,
+    Signed,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from signing.digests import Digest, hash_file
+from signing.errors import RepositoryError
+from signing.files import replace_file, write_atomically
+from signing.keyring import Keyring
+from signing.keys import PrivateKey, PublicKey
+from signing.roles import (
+    CATALOG_NAME,
+    DEFAULT_LIFE,
+    DELEGATED_PATHS,
+    DEVELOPMENT_FIELD,
+    ISSUED_FIELD,
+    LONGEST_LIFE,
+    OFFLINE_ROLES,
+    ONLINE_ROLES,
+    PUBLISHERS_NAME,
+    REPOSITORY_FIELD,
+    ROOT_VERSION_FIELD,
+    THRESHOLDS,
+    artifact_path,
+    blob_path,
+    format_time,
+)
+
+__all__ = ["Repository"]
+
+_S = TypeVar("_S", bound=Signed)
+_TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
+_CHUNK = 1 << 20
+
+
+class Repository:
+    """A repository tree that this machine may write, as far as its keyring reaches."""
+
+    def __init__(
+        self,
+        directory: Path,
+        keyring: Keyring,
+        metadata: Mapping[str, Metadata[Any]],
+        life: Mapping[str, timedelta] | None = None,
+    ) -> None:
+        """Use `create` or `open`; `life` overrides how long new metadata of a role lives."""
+        self.directory = directory
+        self.keyring = keyring
+        self._metadata = dict(metadata)
+        self._life = {**DEFAULT_LIFE, **(life or {})}
+        for role, span in self._life.items():
+            if not timedelta(0) < span <= LONGEST_LIFE[role]:
+                raise ValueError(f"{role} metadata lives at most {LONGEST_LIFE[role]}")
+
+    # -- making and opening
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        keyring: Keyring,
+        now: datetime,
+        *,
+        life: Mapping[str, timedelta] | None = None,
+    ) -> Repository:
+        """Make a repository with empty delegated roles in a folder that holds none yet.
+
+        Raises RepositoryError if one is there, a threshold cannot be met, or an online key is
+        also an offline key.
+        """
+        if (directory / "metadata").exists():
+            raise RepositoryError(
+                f"{directory}: a repository is already here",
+                hint="Open it, or choose a new folder.",
+            )
+        _check_separation(keyring)
+        root = Root(consistent_snapshot=True, roles=_top_roles(keyring), keys=_top_keys(keyring))
+        root.unrecognized_fields[REPOSITORY_FIELD] = secrets.token_hex(16)
+        if keyring.development:
+            root.unrecognized_fields[DEVELOPMENT_FIELD] = True
+        metadata: dict[str, Metadata[Any]] = {
+            "root": Metadata(root),
+            "targets": Metadata(Targets(delegations=_delegations(keyring))),
+            **{role: Metadata(Targets()) for role in DELEGATED_PATHS},
+            "snapshot": Metadata(Snapshot()),
+            "timestamp": Metadata(Timestamp()),
+        }
+        repository = cls(directory, keyring, metadata, life)
+        for value in metadata.values():
+            value.signed.version = 0
+        repository._write(("root", "targets", *DELEGATED_PATHS), now)
+        return repository
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        keyring: Keyring,
+        *,
+        life: Mapping[str, timedelta] | None = None,
+    ) -> Repository:
+        """Open a tree that was written here. It is trusted: verify foreign trees by the client.
+
+        Raises RepositoryError if a file is missing or cannot be read.
+        """
+        folder = directory / "metadata"
+        try:
+            timestamp = Metadata[Timestamp].from_bytes((folder / "timestamp.json").read_bytes())
+            version = timestamp.signed.snapshot_meta.version
+            snapshot = Metadata[Snapshot].from_bytes(
+                (folder / f"{version}.snapshot.json").read_bytes()
+            )
+            metadata: dict[str, Metadata[Any]] = {"timestamp": timestamp, "snapshot": snapshot}
+            for name, meta in snapshot.signed.meta.items():
+                path = folder / f"{meta.version}.{name}"
+                metadata[name.removesuffix(".json")] = Metadata.from_bytes(path.read_bytes())
+            newest = max(_root_versions(folder))
+            metadata["root"] = Metadata.from_bytes((folder / f"{newest}.root.json").read_bytes())
+        except (OSError, TufRepositoryError, ValueError) as error:
+            raise RepositoryError(
+                f"{directory}: not a complete repository: {error}",
+                hint="Check the path, or restore the folder from a backup.",
+            ) from error
+        return cls(directory, keyring, metadata, life)
+
+    # -- facts
+
+    @property
+    def root_bytes(self) -> bytes:
+        """Return the newest root metadata: what a client must be given to trust this tree."""
+        return self._path("root").read_bytes()
+
+    @property
+    def identity(self) -> str:
+        """Return the id that survives key rotations."""
+        return str(self._metadata["root"].signed.unrecognized_fields[REPOSITORY_FIELD])
+
+    def version(self, role: str) -> int:
+        """Return the version of the role's newest metadata."""
+        return int(self._metadata[role].signed.version)
+
+    # -- publishing
+
+    def publish(
+        self,
+        *,
+        catalog: Path | None = None,
+        publishers: bytes | None = None,
+        releases: Sequence[Path] = (),
+        deltas: Sequence[Path] = (),
+        renew: Collection[str] = (),
+        now: datetime,
+    ) -> None:
+        """Release artifacts; sign what changed, then snapshot and timestamp.
+
+        `renew` names roles to sign again with a new expiry though nothing changed in them; with
+        no argument but `now`, snapshot and timestamp are renewed. Raises RepositoryError if a
+        needed key is not in the keyring; then nothing was published.
+        """
+        changed = [role for role in ("targets", *DELEGATED_PATHS) if role in renew]
+        files: list[tuple[str, str, Path | bytes]] = []
+        if catalog is not None:
+            files.append(("catalog", CATALOG_NAME, catalog))
+        files.extend(("catalog", f"catalog/deltas/{path.name}", path) for path in deltas)
+        if publishers is not None:
+            files.append(("publishers", PUBLISHERS_NAME, publishers))
+        files.extend(("releases", f"releases/{path.name}", path) for path in releases)
+        changed.extend(role for role, _, _ in files if role not in changed)
+        for role in (*changed, "snapshot", "timestamp"):
+            self._signers(role)
+        before = deepcopy(self._metadata)
+        try:
+            for role, name, content in files:
+                self._metadata[role].signed.targets[name] = self._store_artifact(name, content)
+            self._write(changed, now)
+        except BaseException:
+            self._metadata = before
+            raise
+
+    def add_blob(self, content: Path | bytes) -> Digest:
+        """Store a file or bytes by digest, once; return the digest. Raises RepositoryError."""
+        digest, _ = _measure(content)
+        self._store(self.directory / blob_path(digest), content)
+        return digest
+
+    # -- rotation
+
+    def rotate_root(self, keyring: Keyring, now: datetime) -> None:
+        """Change to the keys of another keyring, wherever they differ.
+
+        The new root is signed by the old and by the new root keys; roles with new keys are
+        signed again. The given keyring replaces this one. Raises RepositoryError if a threshold
+        of old or new keys is missing, or an online key is also an offline key.
+        """
+        _check_separation(keyring)
+        old_signers = self._signers("root")
+        before = deepcopy(self._metadata), self.keyring
+        root = self._metadata["root"].signed
+        old_roles = {role: sorted(value.keyids) for role, value in root.roles.items()}
+        old_delegations = _delegation_keys(self._metadata["targets"].signed)
+        root.roles, root.keys = _top_roles(keyring), _top_keys(keyring)
+        changed = {"root"}
+        changed.update(
+            role for role, value in root.roles.items() if sorted(value.keyids) != old_roles[role]
+        )
+        targets = self._metadata["targets"].signed
+        targets.delegations = _delegations(keyring)
+        new_delegations = _delegation_keys(targets)
+        moved = {role for role in DELEGATED_PATHS if new_delegations[role] != old_delegations[role]}
+        if moved:
+            changed |= moved | {"targets"}
+        try:
+            self.keyring = keyring
+            for role in (*changed, "snapshot", "timestamp"):
+                self._signers(role)
+            self._write(
+                [role for role in ("root", "targets", *DELEGATED_PATHS) if role in changed],
+                now,
+                also_sign_root=old_signers,
+            )
+        except BaseException:
+            self._metadata, self.keyring = before
+            raise
+
+    # -- inside
+
+    def _path(self, role: str) -> Path:
+        version = self._metadata[role].signed.version
+        name = "timestamp.json" if role == "timestamp" else f"{version}.{role}.json"
+        return self.directory / "metadata" / name
+
+    def _signers(self, role: str) -> list[CryptoSigner]:
+        allowed = self._allowed(role)
+        held = [key for key in self.keyring.of(role) if key.public.key_id in allowed.keyids]
+        if len(held) < allowed.threshold:
+            raise RepositoryError(
+                f"{role}: {allowed.threshold} keys must sign, this keyring holds {len(held)}",
+                hint=f"Sign on the machine that holds the {role} keys.",
+            )
+        return [_signer(key) for key in held]
+
+    def _allowed(self, role: str) -> Role:
+        if role in _TOP_ROLES:
+            found: Role = self._metadata["root"].signed.roles[role]
+            return found
+        delegations = self._metadata["targets"].signed.delegations
+        delegated: Role = delegations.roles[role]
+        return delegated
+
+    def _write(
+        self,
+        changed: Sequence[str],
+        now: datetime,
+        *,
+        also_sign_root: Sequence[CryptoSigner] = (),
+    ) -> None:
+        snapshot: Snapshot = self._metadata["snapshot"].signed
+        for role in changed:
+            data = self._sign(role, now, also_sign_root if role == "root" else ())
+            if role != "root":
+                version = self._metadata[role].signed.version
+                snapshot.meta[f"{role}.json"] = MetaFile.from_data(version, data, ["sha256"])
+        data = self._sign("snapshot", now)
+        timestamp: Timestamp = self._metadata["timestamp"].signed
+        timestamp.snapshot_meta = MetaFile.from_data(snapshot.version, data, ["sha256"])
+        timestamp.unrecognized_fields[ROOT_VERSION_FIELD] = self.version("root")
+        self._write_hint(now)
+        self._sign("timestamp", now)
+
+    def _sign(self, role: str, now: datetime, also: Sequence[CryptoSigner] = ()) -> bytes:
+        metadata = self._metadata[role]
+        signed = metadata.signed
+        signed.version += 1
+        issued = now.replace(microsecond=0)
+        signed.expires = issued + self._life[role]
+        signed.unrecognized_fields[ISSUED_FIELD] = format_time(issued)
+        metadata.signatures.clear()
+        done: set[str] = set()
+        for signer in (*also, *self._signers(role)):
+            if signer.public_key.keyid not in done:
+                metadata.sign(signer, append=True)
+                done.add(signer.public_key.keyid)
+        data = metadata.to_bytes()
+        try:
+            write_atomically(self._path(role), data)
+        except OSError as error:
+            raise RepositoryError(f"{self._path(role)}: cannot write: {error.strerror}") from error
+        return data
+
+    def _write_hint(self, now: datetime) -> None:
+        hint = {
+            "format": 1,
+            "kind": "full",
+            "repository": self.identity,
+            "development": self.keyring.development,
+            "written": format_time(now),
+            "root": self.version("root"),
+            "timestamp": self.version("timestamp") + 1,
+        }
+        data = json.dumps(hint, sort_keys=True, indent=1) + "\n"
+        write_atomically(self.directory / "mirror.json", data.encode())
+
+    def _store_artifact(self, name: str, content: Path | bytes) -> TargetFile:
+        digest, length = _measure(content)
+        self._store(self.directory / artifact_path(name, digest), content)
+        return TargetFile(length, {"sha256": digest.hex}, name)
+
+    def _store(self, destination: Path, content: Path | bytes) -> None:
+        try:
+            if destination.exists():
+                return
+            if isinstance(content, bytes):
+                write_atomically(destination, content)
+                return
+            with content.open("rb") as source, replace_file(destination) as stream:
+                while chunk := source.read(_CHUNK):
+                    stream.write(chunk)
+        except OSError as error:
+            raise RepositoryError(f"{destination}: cannot write: {error.strerror}") from error
+
+
+def _measure(content: Path | bytes) -> tuple[Digest, int]:
+    if isinstance(content, bytes):
+        return Digest.of(content), len(content)
+    try:
+        return hash_file(content)
+    except OSError as error:
+        raise RepositoryError(f"{content}: cannot read: {error.strerror}") from error
+
+
+def _root_versions(folder: Path) -> list[int]:
+    names = (path.name.split(".", 1)[0] for path in folder.glob("*.root.json"))
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _signer(key: PrivateKey) -> CryptoSigner:
+    return CryptoSigner(key._key, _tuf_key(key.public))
+
+
+def _tuf_key(key: PublicKey) -> SSlibKey:
+    return SSlibKey(key.key_id, "ed25519", "ed25519", {"public": key.hex})
+
+
+def _check_separation(keyring: Keyring) -> None:
+    for role, threshold in THRESHOLDS.items():
+        held = {key.public.key_id for key in keyring.of(role)}
+        if len(held) < threshold:
+            raise RepositoryError(
+                f"{role}: {threshold} different keys are needed, the keyring holds {len(held)}"
+            )
+    offline = {key.public.key_id for role in OFFLINE_ROLES for key in keyring.of(role)}
+    online = {key.public.key_id for role in ONLINE_ROLES for key in keyring.of(role)}
+    if offline & online:
+        raise RepositoryError(
+            "the same key serves an offline and an online role",
+            hint="Make separate keys: whoever steals the online keys must gain nothing offline.",
+        )
+
+
+def _top_roles(keyring: Keyring) -> dict[str, Role]:
+    return {
+        role: Role([key.public.key_id for key in keyring.of(role)], THRESHOLDS[role])
+        for role in _TOP_ROLES
+    }
+
+
+def _top_keys(keyring: Keyring) -> dict[str, Any]:
+    return {
+        key.public.key_id: _tuf_key(key.public) for role in _TOP_ROLES for key in keyring.of(role)
+    }
+
+
+def _delegations(keyring: Keyring) -> Delegations:
+    keys: dict[str, Key] = {
+        key.public.key_id: _tuf_key(key.public)
+        for role in DELEGATED_PATHS
+        for key in keyring.of(role)
+    }
+    roles = {
+        role: DelegatedRole(
+            role,
+            [key.public.key_id for key in keyring.of(role)],
+            THRESHOLDS[role],
+            terminating=True,
+            paths=list(paths),
+        )
+        for role, paths in DELEGATED_PATHS.items()
+    }
+    return Delegations(keys, roles)
+
+
+def _delegation_keys(targets: Targets) -> dict[str, list[str]]:
+    delegations = targets.delegations
+    if delegations is None or delegations.roles is None:
+        return {}
+    return {name: sorted(role.keyids) for name, role in delegations.roles.items()}

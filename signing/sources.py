@@ -1,0 +1,234 @@
+"""Where a repository tree is read from: a directory, or a web server with static files.
+
+Rules this module keeps:
+- a source only moves bytes; it decides nothing about trust, and everything it gives is hostile;
+- every foreign error becomes a `SourceError`, also one in the middle of a file;
+- a read has a total deadline, so a source that drips bytes cannot hold us for ever;
+- paths are relative to the tree, made by us from names and digests, and never leave it.
+
+Units: seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+from signing.errors import MissingError, SourceError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Deadline", "DirectorySource", "HttpSource", "Source"]
+
+_CHUNK = 1 << 18
+_MOST_REDIRECTS = 5
+_IDLE_S = 30.0
+
+
+class Deadline:
+    """A moment after which reading gives up; `monotonic` is a seam for tests."""
+
+    def __init__(self, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._seconds = seconds
+        self._end = monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds left, never below 0."""
+        return max(0.0, self._end - self._monotonic())
+
+    def check(self, where: str) -> None:
+        """Raise SourceError when the time is up."""
+        if self.left() <= 0:
+            raise SourceError(
+                f"{where}: not finished within {self._seconds:g} s",
+                hint="Try again, or use a nearer mirror.",
+            )
+
+
+class Source(Protocol):
+    """A tree of files, read by relative path."""
+
+    @property
+    def name(self) -> str:
+        """Return what to call this source in messages; never contains a password."""
+
+    def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes. Raises MissingError, or SourceError for any other failure."""
+
+    def root_versions(self) -> frozenset[int] | None:
+        """Return which versions of the root it holds, None if it cannot list files."""
+
+
+class DirectorySource:
+    """A tree on this machine, such as a mirror on a disk or the embedded repository."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"DirectorySource({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """Return the folder's path."""
+        return str(self.path)
+
+    def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes; see `Source`. Refuses devices, pipes and folders."""
+        where = f"{path} in {self.path}"
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags |= getattr(os, "O_BINARY", 0)
+        try:
+            with os.fdopen(os.open(self.path / _safe(path), flags), "rb") as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise SourceError(f"{where}: not a regular file")
+                while chunk := stream.read(_CHUNK):
+                    deadline.check(where)
+                    yield chunk
+        except (FileNotFoundError, NotADirectoryError):
+            if not self.path.is_dir():
+                raise SourceError(
+                    f"{self.path}: no such folder", hint="Check the path of the mirror."
+                ) from None
+            raise _missing(where) from None
+        except OSError as error:
+            raise SourceError(f"{where}: cannot read: {error.strerror}") from error
+
+    def root_versions(self) -> frozenset[int] | None:
+        """Return which versions of the root lie in the folder."""
+        try:
+            names = [entry.name for entry in (self.path / "metadata").iterdir()]
+        except OSError:
+            return None
+        numbers = (name.removesuffix(".root.json") for name in names if name.endswith(".root.json"))
+        return frozenset(int(number) for number in numbers if _is_version(number))
+
+
+class HttpSource:
+    """A tree on a web server. Use it as a context manager, or call `close`.
+
+    Redirects are followed a few times, but never from https to http. Plain http is allowed for
+    mirrors in closed networks: trust comes from signatures, not from the connection.
+    """
+
+    def __init__(self, url: str, *, user_agent: str = "tavo") -> None:
+        """Raise SourceError if the URL is not http or https with a host."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SourceError(
+                f"{_without_secrets(url)}: not an http or https address",
+                hint="Give an address such as https://mirror.example/tavo/",
+            )
+        if parts.query or parts.fragment:
+            raise SourceError(f"{_without_secrets(url)}: an address without ? and # is expected")
+        self._url = url if url.endswith("/") else url + "/"
+        self._name = _without_secrets(self._url)
+        self._user_agent = user_agent
+        self._client: httpx.Client | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpSource({self._name!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """Return the address without user name and password."""
+        return self._name
+
+    def close(self) -> None:
+        """Close the connections; the source opens new ones if it is used again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes; see `Source`. The answer is taken as sent, not decompressed."""
+        import httpx
+
+        where = f"{path} from {self._name}"
+        url = self._url + quote(_safe(path))
+        try:
+            client = self._client
+            if client is None:
+                headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
+                client = self._client = httpx.Client(headers=headers, follow_redirects=False)
+            for _ in range(_MOST_REDIRECTS + 1):
+                deadline.check(where)
+                timeout = min(_IDLE_S, deadline.left() or 0.001)
+                with client.stream("GET", url, timeout=timeout) as response:
+                    if response.has_redirect_location:
+                        url = _redirected(url, response.headers["location"], where)
+                        continue
+                    if response.status_code in (403, 404, 410):
+                        raise _missing(f"{where} (HTTP {response.status_code})")
+                    if response.status_code != 200:
+                        raise SourceError(
+                            f"{where}: the server answered HTTP {response.status_code}, "
+                            "expected 200",
+                            hint="Try again later, or use another mirror.",
+                        )
+                    for chunk in response.iter_raw():
+                        deadline.check(where)
+                        yield chunk
+                    return
+            raise SourceError(f"{where}: more than {_MOST_REDIRECTS} redirects")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            detail = str(error) or type(error).__name__
+            raise SourceError(
+                f"{where}: {detail}", hint="Check the network and the address of the mirror."
+            ) from error
+
+    def root_versions(self) -> frozenset[int] | None:
+        """Return None: a web server does not list its files."""
+        return None
+
+
+def _safe(path: str) -> str:
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise SourceError(f"{path!r:.120} is not a path inside a repository")
+    if os.name == "nt" and ":" in path:
+        raise SourceError(f"{path!r:.120} is not a path inside a repository")
+    return path
+
+
+def _missing(where: str) -> MissingError:
+    return MissingError(
+        f"{where}: not there",
+        hint="The mirror is incomplete, or this is not a repository: check its address.",
+    )
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10 and not text.startswith("0")
+
+
+def _redirected(url: str, location: str, where: str) -> str:
+    target = urljoin(url, location)
+    scheme = urlsplit(target).scheme
+    if scheme not in ("http", "https") or (url.startswith("https:") and scheme != "https"):
+        raise SourceError(f"{where}: refused a redirect to {_without_secrets(target)}")
+    return target
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

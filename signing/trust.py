@@ -1,0 +1,190 @@
+"""The decisions about versions and time, as values: no clock, no file, no network.
+
+Rules this module keeps:
+- a version once accepted is a floor for ever, also across restarts and, through floors that
+  travel with the program, on a new machine; a floor falls only when the role's keys were rotated,
+  so that a stolen key cannot lock us out with a huge version (TUF specification, 5.3.11);
+- the reference time is the largest of the system clock, the newest accepted signed issue time,
+  and the build time: a clock set back revives nothing that was expired;
+- an issue time is stored only if it is at most a day ahead of the system clock: neither a stolen
+  key nor one wrong moment can push the reference time into the far future.
+
+Units: times UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from signing.errors import RollbackError, VerificationError
+from signing.roles import LONGEST_LIFE, format_time, parse_time
+
+__all__ = [
+    "Floor",
+    "Period",
+    "TrustState",
+    "check_floors",
+    "check_period",
+    "may_store_issue_time",
+    "reference_time",
+]
+
+_MOST_AHEAD = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The newest accepted version of a role, and which keys signed for the role then."""
+
+    version: int
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When metadata was signed and when it expires."""
+
+    issued: datetime
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustState:
+    """What a machine remembers about one repository. An empty state knows no repository yet."""
+
+    repository: str = ""
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    newest_issued: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        return {
+            "repository": self.repository,
+            "floors": {role: [floor.version, floor.keys] for role, floor in self.floors.items()},
+            "newest_issued": self.newest_issued and format_time(self.newest_issued),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TrustState:
+        """Read `to_dict`'s form. Raises VerificationError for any other."""
+        try:
+            newest = value["newest_issued"]
+            return cls(
+                repository=str(value["repository"]),
+                floors={
+                    str(role): Floor(_version(version), str(keys))
+                    for role, (version, keys) in value["floors"].items()
+                },
+                newest_issued=None if newest is None else parse_time(newest),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VerificationError(
+                f"the stored trust state cannot be read: {error!s:.120}",
+                hint="Restore tavo's state folder from a backup.",
+            ) from None
+
+    def union(self, other: TrustState) -> TrustState:
+        """Return the stricter of two states, such as this machine's and the program's own.
+
+        Where the keys of a role differ, the state with the newer root (then the newer targets)
+        speaks for the role. Raises VerificationError if they are of different repositories.
+        """
+        if not self.repository or not other.repository:
+            return self if self.repository else other
+        _same_repository(self.repository, other.repository)
+        newer, older = (self, other) if _age(self) >= _age(other) else (other, self)
+        floors = {**older.floors, **newer.floors}
+        for role, floor in older.floors.items():
+            if role == "root" or floor.keys == floors[role].keys:
+                floors[role] = max(floors[role], floor, key=lambda item: item.version)
+        issued = [time for time in (self.newest_issued, other.newest_issued) if time is not None]
+        return TrustState(
+            repository=self.repository, floors=floors, newest_issued=max(issued, default=None)
+        )
+
+    def advance(
+        self,
+        repository: str,
+        seen: Mapping[str, Floor],
+        timestamp: Period,
+        *,
+        now: datetime,
+    ) -> TrustState:
+        """Return the state after accepting what `check_floors` let through."""
+        newest = self.newest_issued
+        if may_store_issue_time(timestamp, "timestamp", now=now):
+            newest = max(filter(None, (newest, timestamp.issued)))
+        return replace(
+            self, repository=repository, floors={**self.floors, **seen}, newest_issued=newest
+        )
+
+
+def reference_time(
+    *, now: datetime, newest_issued: datetime | None, build_time: datetime | None
+) -> datetime:
+    """Return the time at which expiry is judged."""
+    known = [time for time in (now, newest_issued, build_time) if time is not None]
+    if any(time.tzinfo is None for time in known):
+        raise ValueError("a time without a time zone")
+    return max(known)
+
+
+def may_store_issue_time(period: Period, role: str, *, now: datetime) -> bool:
+    """Say whether a signed issue time may raise the reference time from now on."""
+    return (
+        period.issued <= period.expires <= period.issued + LONGEST_LIFE[role]
+        and period.issued <= now + _MOST_AHEAD
+    )
+
+
+def check_period(period: Period, role: str, where: str) -> None:
+    """Refuse metadata that lives longer than its role allows. Raises VerificationError."""
+    longest = LONGEST_LIFE[role]
+    if not period.issued <= period.expires <= period.issued + longest:
+        raise VerificationError(
+            f"{where}: issued {format_time(period.issued)} and expires "
+            f"{format_time(period.expires)}; {role} metadata may live at most {longest.days} days",
+            hint="Do not use this repository until its operator has explained this.",
+        )
+
+
+def check_floors(state: TrustState, repository: str, seen: Mapping[str, Floor], where: str) -> None:
+    """Refuse anything older than what was accepted before.
+
+    Raises RollbackError, or VerificationError if the state is of another repository.
+    """
+    if state.repository:
+        _same_repository(state.repository, repository)
+    for role, floor in state.floors.items():
+        found = seen.get(role)
+        if found is None or found.version >= floor.version:
+            continue
+        if role == "root" or found.keys == floor.keys:
+            raise RollbackError(
+                f"{where}: {role} metadata is version {found.version}, but version "
+                f"{floor.version} was accepted before",
+                hint="This copy is older than what this machine or this file of tavo has seen: "
+                "update the mirror.",
+            )
+
+
+def _same_repository(expected: str, found: str) -> None:
+    if expected != found:
+        raise VerificationError(
+            f"the stored trust state is of repository {expected:.12}, found {found:.12}",
+            hint="Keep one trust state per repository.",
+        )
+
+
+def _age(state: TrustState) -> tuple[int, int]:
+    none = Floor(0, "")
+    return state.floors.get("root", none).version, state.floors.get("targets", none).version
+
+
+def _version(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r:.20} is not a version")
+    return value
