@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from marketplace_db.errors import PackageError
 from marketplace_db.lock import LOCK_NAME, LockedWheel, parse_lock
 from marketplace_db.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from signing.digests import Digest
+from signing.files import write_atomically
 
 __all__ = [
     "PACKAGE_LIMITS",
@@ -75,17 +75,7 @@ def build_package(folder: Path, out: Path) -> Digest:
     """
     data = write_canonical(_plugin_files(folder))
     _inspect(data, out)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(out, data)
     return Digest.of(data)
 
 

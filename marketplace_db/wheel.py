@@ -22,7 +22,7 @@ from marketplace_db.errors import PackageError
 from marketplace_db.package import PackagedFile, read_bounded, write_new_file
 from signing.digests import Digest
 
-__all__ = ["WHEEL_LIMITS", "unpack_wheel"]
+__all__ = ["WHEEL_LIMITS", "check_wheel", "unpack_wheel"]
 
 WHEEL_LIMITS = ArchiveLimits(
     archive_bytes=256 << 20, entries=20_000, total_bytes=1 << 30, ratio=1000
@@ -41,6 +41,17 @@ def unpack_wheel(
     wheels may share one destination as long as no file is written twice. Everything is checked
     before the first file is written. Raises PackageError, OSError.
     """
+    archive = check_wheel(path, digest, filename=filename)
+    written = []
+    for entry in sorted(archive.entries, key=lambda item: item.name):
+        content = archive.read(entry)
+        write_new_file(destination, PurePosixPath(entry.name), content)
+        written.append(PackagedFile(PurePosixPath(entry.name), len(content), Digest.of(content)))
+    return tuple(written)
+
+
+def check_wheel(path: Path, digest: Digest, *, filename: str | None = None) -> Archive:
+    """Check a wheel as `unpack_wheel` does and write nothing. Raises PackageError, OSError."""
     label = filename or path.name
     data = read_bounded(path, WHEEL_LIMITS.archive_bytes)
     if (found := Digest.of(data)) != digest:
@@ -56,12 +67,7 @@ def unpack_wheel(
         raise PackageError(f"{label}: RECORD names {extra[0]!r}, which is not in the wheel")
     for name in sorted(listed):
         _check_file(archive, entries[name], record[name])
-    written = []
-    for name, entry in sorted(entries.items()):
-        content = archive.read(entry)
-        write_new_file(destination, PurePosixPath(name), content)
-        written.append(PackagedFile(PurePosixPath(name), len(content), Digest.of(content)))
-    return tuple(written)
+    return archive
 
 
 def _info_folder(archive: Archive, entries: dict[str, Entry], label: str) -> str:

@@ -1,0 +1,196 @@
+"""The decision whether a package may be installed. Only this module makes an AcceptedPackage.
+
+A package is accepted only if all of this holds:
+- its digest and length are the catalog row's;
+- the opened package, the catalog row and the publisher's statement agree in every field;
+- enough keys of the plugin's own namespace signed the publisher's statement;
+- enough reviewers, none of them a key of that namespace, signed an approval of this very package;
+- neither the package nor one of those keys is revoked, and the release is not yanked unless the
+  offline role lifted the yank.
+
+The catalog's key can therefore take away, and can neither publish nor approve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from marketplace_db.catalog import ReleaseRow
+from marketplace_db.errors import NotAcceptedError
+from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.package import InspectedPackage, inspect_package
+from signing.attest import PublisherClaim, ReviewerClaim, verify_publisher, verify_reviewer
+from signing.digests import Digest
+from signing.errors import AttestationError
+from signing.publishers import Publishers
+
+__all__ = ["AcceptedPackage", "accept", "check_not_recalled", "publisher_claim"]
+
+_SEAL = object()
+_MOST_ENVELOPES = 32
+
+
+class AcceptedPackage:
+    """A package that passed every check of `accept`, at the moment when this value was made."""
+
+    __slots__ = ("inspected", "publisher_keys", "release", "reviewer_keys")
+
+    def __init__(
+        self,
+        seal: object,
+        *,
+        release: ReleaseRow,
+        inspected: InspectedPackage,
+        publisher_keys: tuple[str, ...],
+        reviewer_keys: tuple[str, ...],
+    ) -> None:
+        if seal is not _SEAL:
+            raise TypeError("an AcceptedPackage is made only by marketplace_db.acceptance")
+        self.release = release
+        self.inspected = inspected
+        self.publisher_keys = publisher_keys
+        self.reviewer_keys = reviewer_keys
+
+    def __repr__(self) -> str:
+        release = self.release
+        return f"AcceptedPackage({release.full_id!r}, {release.version!r}, {release.package})"
+
+
+def accept(
+    release: ReleaseRow,
+    publishers: Publishers,
+    package: Path,
+    publisher_envelope: bytes,
+    reviewer_envelopes: Sequence[bytes],
+    *,
+    known_yanks: Mapping[Digest, str] | None = None,
+) -> AcceptedPackage:
+    """Decide about one release. The package is opened and inspected again, whoever did before.
+
+    `known_yanks` are yanks seen in earlier catalogs: dropping one needs the offline role.
+    Raises NotAcceptedError, AttestationError, PackageError, ManifestError, and OSError.
+    """
+    check_not_recalled(release, publishers, known_yanks=known_yanks)
+    inspected = inspect_package(package)
+    _compare(release, inspected)
+    namespace = publishers.namespace(release.full_id)
+    if Digest.of(publisher_envelope) != release.publisher_envelope:
+        raise _refusal(release, "the publisher's statement is not the one the catalog names")
+    published = verify_publisher(
+        publisher_envelope,
+        namespace.keys,
+        publisher_claim(inspected),
+        threshold=namespace.threshold,
+        revoked=publishers.revoked_keys,
+    )
+    reviewer_keys = _count_reviews(release, publishers, reviewer_envelopes)
+    return AcceptedPackage(
+        _SEAL,
+        release=release,
+        inspected=inspected,
+        publisher_keys=published.key_ids,
+        reviewer_keys=reviewer_keys,
+    )
+
+
+def publisher_claim(
+    inspected: InspectedPackage, *, issued: datetime | None = None
+) -> PublisherClaim:
+    """Return what a publisher must state about this package; `issued` is needed to sign it."""
+    return PublisherClaim(
+        full_id=inspected.manifest.full_id,
+        version=inspected.manifest.version,
+        api=inspected.manifest.api,
+        package=inspected.digest,
+        manifest=inspected.manifest_digest,
+        lock=inspected.lock_digest,
+        permissions=permission_digest(inspected.manifest),
+        issued=issued,
+    )
+
+
+def check_not_recalled(
+    release: ReleaseRow,
+    publishers: Publishers,
+    *,
+    known_yanks: Mapping[Digest, str] | None = None,
+) -> None:
+    """Raise NotAcceptedError if the release was revoked, or yanked and not lifted since."""
+    reason = publishers.revoked_packages.get(release.package)
+    if reason is not None:
+        raise NotAcceptedError(
+            f"{release.full_id} {release.version}: was recalled: {reason}",
+            hint=f"Remove it: `tavo registry uninstall {release.full_id}`.",
+        )
+    if release.package in publishers.unyanked:
+        return
+    yank = release.yanked_reason if release.yanked else (known_yanks or {}).get(release.package)
+    if yank is not None:
+        raise NotAcceptedError(
+            f"{release.full_id} {release.version}: was withdrawn: {yank or 'no reason given'}",
+            hint=f"Choose another version: `tavo registry show {release.full_id}`.",
+        )
+
+
+def _refusal(release: ReleaseRow, problem: str, hint: str = "") -> NotAcceptedError:
+    return NotAcceptedError(f"{release.full_id} {release.version}: {problem}", hint=hint)
+
+
+def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
+    """Compare the catalog row with the opened package, field by field."""
+    manifest = inspected.manifest
+    fields: tuple[tuple[str, object, object], ...] = (
+        ("package digest", release.package, inspected.digest),
+        ("package length", release.length, inspected.length),
+        ("id", release.full_id, manifest.full_id),
+        ("version", release.version, manifest.version),
+        ("api", release.api, manifest.api),
+        ("digest of plugin.yaml", release.manifest_digest, inspected.manifest_digest),
+        ("digest of requirements.lock", release.lock_digest, inspected.lock_digest),
+        ("permission digest", release.permission_digest, permission_digest(manifest)),
+        ("copy of plugin.yaml", release.manifest, manifest_to_json(manifest)),
+        (
+            "list of wheels",
+            sorted((wheel.filename, wheel.digest) for wheel in release.wheels),
+            sorted((wheel.filename, wheel.digest) for wheel in inspected.locked),
+        ),
+    )
+    for field, expected, found in fields:
+        if expected != found:
+            detail = "" if field.startswith(("copy", "list")) else f" ({expected} and {found})"
+            raise _refusal(
+                release,
+                f"the catalog and the package differ in the {field}{detail}",
+                "Do not use this package; fetch it again or from another mirror.",
+            )
+
+
+def _count_reviews(
+    release: ReleaseRow, publishers: Publishers, envelopes: Sequence[bytes]
+) -> tuple[str, ...]:
+    needed = publishers.reviews_needed(release.full_id)
+    own = publishers.namespace(release.full_id).keys
+    allowed = {key_id: key for key_id, key in publishers.reviewers.items() if key_id not in own}
+    claim = ReviewerClaim(full_id=release.full_id, version=release.version, package=release.package)
+    keys: list[str] = []
+    problems: list[str] = []
+    for envelope in envelopes[:_MOST_ENVELOPES]:
+        if Digest.of(envelope) not in release.reviewer_envelopes:
+            problems.append("a statement is not named in the catalog")
+            continue
+        try:
+            statement = verify_reviewer(envelope, allowed, claim, revoked=publishers.revoked_keys)
+        except AttestationError as error:
+            problems.append(str(error))
+            continue
+        keys += [key_id for key_id in statement.key_ids if key_id not in keys]
+    if len(keys) < needed:
+        detail = f" ({problems[0]})" if problems else ""
+        raise _refusal(
+            release,
+            f"needs {needed} reviewers' approvals, has {len(keys)}{detail}",
+            "Wait for its review; nothing that was not reviewed is installed.",
+        )
+    return tuple(keys)

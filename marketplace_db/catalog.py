@@ -1,0 +1,401 @@
+"""The read side of a catalog: opens a verified file, answers questions.
+
+Rules this module keeps:
+- a catalog opens from a `VerifiedFile` and from nothing else;
+- the file is read only and immutable, its header and its whole schema are compared with what this
+  version knows before the first query, and nothing in it can run code (`trusted_schema` off);
+- what it answers are values; integer keys never leave it.
+
+A bare plugin name means `tavo/name`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from marketplace_db.errors import CatalogError, NotInCatalogError
+from marketplace_db.manifest import Manifest, manifest_from_json
+from marketplace_db.schema import (
+    CATALOG_APPLICATION_ID,
+    CATALOG_DDL,
+    CATALOG_PAGE_SIZE,
+    CATALOG_VERSION,
+)
+from signing.digests import Digest, VerifiedFile
+
+__all__ = ["Catalog", "PluginRow", "ReleaseRow", "ReviewRow", "WheelRow", "full_id_of"]
+
+_STALE = "Run `tavo registry update`, or sync the mirror again."
+_PLUGIN_COLUMNS = """
+    p.full_id, p.uuid, u.name AS publisher, u.display_name AS publisher_name, u.official,
+    p.plugin_id AS id, p.name, p.description, p.plugin_type, p.author, p.license,
+    p.pricing_tier, p.categories, p.tags, p.updated_at,
+    (SELECT version FROM plugin_versions WHERE id = p.latest_version_id) AS latest
+    FROM plugins p JOIN publishers u ON u.id = p.publisher_id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRow:
+    """One plugin. `latest` is its newest version that is not yanked, None if all are."""
+
+    full_id: str
+    uuid: str
+    publisher: str
+    publisher_name: str
+    official: bool
+    id: str
+    name: str
+    description: str
+    plugin_type: str
+    author: str
+    license: str
+    pricing_tier: str
+    categories: tuple[str, ...]
+    tags: tuple[str, ...]
+    latest: str | None
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class WheelRow:
+    """One wheel that a release depends on; `length` in bytes."""
+
+    filename: str
+    digest: Digest
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRow:
+    """One version of a plugin, as the catalog tells it. Digests name blobs of the repository."""
+
+    full_id: str
+    uuid: str
+    version: str
+    seq: int
+    api: int
+    package: Digest
+    length: int
+    manifest_digest: Digest
+    lock_digest: Digest | None
+    permission_digest: Digest
+    publisher_envelope: Digest
+    reviewer_envelopes: tuple[Digest, ...]
+    wheels: tuple[WheelRow, ...]
+    yanked: bool
+    yanked_reason: str
+    manifest: str
+    published_at: str
+
+    def parsed_manifest(self) -> Manifest:
+        """Return the catalog's copy of the manifest. Raises ManifestError."""
+        return manifest_from_json(self.manifest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRow:
+    """One user's published review of a version; `rating` from 1 to 5."""
+
+    version: str
+    author: str
+    rating: int
+    title: str
+    body: str
+    created_at: str
+
+
+def full_id_of(name: str) -> str:
+    """Return the full id for a full or bare plugin name."""
+    return name if "/" in name else f"tavo/{name}"
+
+
+class Catalog:
+    """An open catalog. Use it as a context manager, or call `close`."""
+
+    def __init__(self, verified: VerifiedFile, connection: sqlite3.Connection) -> None:
+        self.verified = verified
+        self._connection = connection
+
+    @classmethod
+    def open(cls, verified: VerifiedFile, *, thorough: bool = False) -> Catalog:
+        """Open a verified catalog; `thorough` also checks every page of it.
+
+        Raises CatalogError when it has another schema than this version reads.
+        """
+        if not isinstance(verified, VerifiedFile):
+            raise TypeError("a catalog opens only from a signing.VerifiedFile")
+        version = _check_header(verified.path, verified.length)
+        uri = f"{verified.path.resolve().as_uri()}?mode=ro&immutable=1"
+        try:
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise _unreadable(verified.path, error) from error
+        try:
+            connection.row_factory = sqlite3.Row
+            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            _check_schema(connection, version, verified.path)
+            if thorough:
+                _check_pages(connection, verified.path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise _unreadable(verified.path, error) from error
+        except CatalogError:
+            connection.close()
+            raise
+        return cls(verified, connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def search(
+        self,
+        text: str = "",
+        plugin_type: str | None = None,
+        category: str | None = None,
+        *,
+        limit: int = 1000,
+    ) -> list[PluginRow]:
+        """Find plugins whose id, name, description or labels hold every word of `text`."""
+        conditions = []
+        values: list[Any] = []
+        for word in text.split():
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            columns = ("p.full_id", "p.name", "p.description", "p.tags", "p.categories")
+            conditions.append(
+                "(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in columns) + ")"
+            )
+            values += [f"%{escaped}%"] * len(columns)
+        if plugin_type:
+            conditions.append("p.plugin_type = ?")
+            values.append(plugin_type)
+        if category:
+            conditions.append("EXISTS (SELECT 1 FROM json_each(p.categories) WHERE value = ?)")
+            values.append(category)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = " ORDER BY p.plugin_id = ? DESC, u.official DESC, p.full_id LIMIT ?"
+        rows = self._rows(
+            f"SELECT {_PLUGIN_COLUMNS}{where}{order}",
+            [*values, text.strip().lower(), limit],
+        )
+        return [_plugin(row) for row in rows]
+
+    def categories(self) -> list[tuple[str, int]]:
+        """Return each category with its number of plugins, in alphabetical order."""
+        rows = self._rows(
+            "SELECT c.value AS name, count(*) AS plugins FROM plugins p, json_each(p.categories) c"
+            " GROUP BY c.value ORDER BY c.value"
+        )
+        return [(str(row["name"]), int(row["plugins"])) for row in rows]
+
+    def plugin(self, name: str) -> PluginRow:
+        """Return one plugin by full id, bare name or UUID. Raises NotInCatalogError."""
+        rows = list(
+            self._rows(
+                f"SELECT {_PLUGIN_COLUMNS} WHERE p.full_id = ? OR p.uuid = ?",
+                [full_id_of(name), name],
+            )
+        )
+        if not rows:
+            known = [str(row["full_id"]) for row in self._rows("SELECT full_id FROM plugins")]
+            near = difflib.get_close_matches(full_id_of(name), known, n=1, cutoff=0.6)
+            raise NotInCatalogError(
+                f"no plugin {full_id_of(name)!r} in the catalog"
+                + (f"; did you mean {near[0]!r}?" if near else ""),
+                hint="See what is there with `tavo registry browse`.",
+            )
+        return _plugin(rows[0])
+
+    def versions(self, name: str) -> list[ReleaseRow]:
+        """Return all releases of a plugin, the newest version first. Raises NotInCatalogError."""
+        from packaging.version import Version
+
+        releases = self._releases(self.plugin(name).full_id, None)
+        return sorted(releases, key=lambda release: Version(release.version), reverse=True)
+
+    def release(self, name: str, version: str | None = None) -> ReleaseRow:
+        """Return one release; without a version the newest one that is not yanked.
+
+        Raises NotInCatalogError.
+        """
+        plugin = self.plugin(name)
+        wanted = version or plugin.latest
+        if wanted is None:
+            raise NotInCatalogError(
+                f"every version of {plugin.full_id} was withdrawn",
+                hint=f"`tavo registry show {plugin.full_id}` says why.",
+            )
+        found = self._releases(plugin.full_id, wanted)
+        if not found:
+            known = ", ".join(release.version for release in self.versions(plugin.full_id)[:5])
+            raise NotInCatalogError(
+                f"no version {wanted!r} of {plugin.full_id} in the catalog; there are {known}"
+            )
+        return found[0]
+
+    def releases(self) -> Iterator[ReleaseRow]:
+        """Yield every release of every plugin in the order of `seq`."""
+        names = {
+            int(row["id"]): str(row["full_id"])
+            for row in self._rows("SELECT id, full_id FROM plugins")
+        }
+        for row in list(self._rows("SELECT * FROM plugin_versions ORDER BY seq")):
+            yield self._release(names[row["plugin_id"]], row)
+
+    def reviews(self, name: str) -> list[ReviewRow]:
+        """Return the published reviews of a plugin, the newest first. Raises NotInCatalogError."""
+        rows = self._rows(
+            "SELECT v.version, r.author, r.rating, r.title, r.body, r.created_at"
+            " FROM plugin_reviews r JOIN plugin_versions v ON v.id = r.plugin_version_id"
+            " JOIN plugins p ON p.id = v.plugin_id WHERE p.full_id = ?"
+            " ORDER BY r.created_at DESC, r.id DESC",
+            [self.plugin(name).full_id],
+        )
+        return [ReviewRow(**dict(row)) for row in rows]
+
+    def _releases(self, full_id: str, version: str | None) -> list[ReleaseRow]:
+        rows = self._rows(
+            "SELECT v.* FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id"
+            " WHERE p.full_id = ? AND (? IS NULL OR v.version = ?)",
+            [full_id, version, version],
+        )
+        return [self._release(full_id, row) for row in list(rows)]
+
+    def _release(self, full_id: str, row: sqlite3.Row) -> ReleaseRow:
+        wheels = self._rows(
+            "SELECT filename, digest, length FROM wheels WHERE plugin_version_id = ?"
+            " ORDER BY filename",
+            [row["id"]],
+        )
+        approvals = self._rows(
+            "SELECT envelope FROM approvals WHERE plugin_version_id = ? ORDER BY id", [row["id"]]
+        )
+        return ReleaseRow(
+            full_id=full_id,
+            uuid=row["uuid"],
+            version=row["version"],
+            seq=row["seq"],
+            api=row["api"],
+            package=_digest(row["package"]),
+            length=row["package_length"],
+            manifest_digest=_digest(row["manifest_digest"]),
+            lock_digest=None if row["lock_digest"] is None else _digest(row["lock_digest"]),
+            permission_digest=_digest(row["permission_digest"]),
+            publisher_envelope=_digest(row["publisher_envelope"]),
+            reviewer_envelopes=tuple(_digest(approval["envelope"]) for approval in approvals),
+            wheels=tuple(
+                WheelRow(
+                    filename=wheel["filename"],
+                    digest=_digest(wheel["digest"]),
+                    length=wheel["length"],
+                )
+                for wheel in wheels
+            ),
+            yanked=row["yanked_at"] is not None,
+            yanked_reason=row["yanked_reason"] or "",
+            manifest=row["manifest"],
+            published_at=row["published_at"],
+        )
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise _unreadable(self.verified.path, error) from error
+
+
+def _plugin(row: sqlite3.Row) -> PluginRow:
+    values = dict(row)
+    values["official"] = bool(values["official"])
+    values["categories"] = tuple(json.loads(values["categories"]))
+    values["tags"] = tuple(json.loads(values["tags"]))
+    return PluginRow(**values)
+
+
+def _digest(value: bytes) -> Digest:
+    try:
+        return Digest(value.hex())
+    except ValueError as error:
+        raise CatalogError(f"the catalog holds a damaged digest: {error}", hint=_STALE) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CatalogError:
+    return CatalogError(f"{path.name}: cannot be read as a catalog: {error}", hint=_STALE)
+
+
+def _check_header(path: Path, length: int) -> int:
+    """Check the first 100 bytes without SQLite; return the schema version.
+
+    Source: https://www.sqlite.org/fileformat2.html, section 1.3.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(100)
+        found = path.stat().st_size
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint=_STALE) from error
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise CatalogError(f"{path.name}: is not a SQLite file", hint=_STALE)
+    (page_size,) = struct.unpack_from(">H", header, 16)
+    version: int
+    version, _, application = struct.unpack_from(">III", header, 60)
+    if application != CATALOG_APPLICATION_ID:
+        raise CatalogError(f"{path.name}: is a SQLite file, but not a tavo catalog", hint=_STALE)
+    if version > CATALOG_VERSION:
+        raise CatalogError(
+            f"{path.name}: has schema version {version}, this version of tavo reads up to"
+            f" {CATALOG_VERSION}",
+            hint="Update tavo.",
+        )
+    if version not in CATALOG_DDL:
+        raise CatalogError(
+            f"{path.name}: has schema version {version}, which tavo no longer reads", hint=_STALE
+        )
+    if header[18:20] != b"\1\1":
+        raise CatalogError(f"{path.name}: is in WAL mode; a published catalog never is")
+    if page_size != CATALOG_PAGE_SIZE or found % CATALOG_PAGE_SIZE or found != length:
+        raise CatalogError(f"{path.name}: has {found} bytes, expected {length}", hint=_STALE)
+    return version
+
+
+def _check_schema(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Compare everything the file defines with what this version expects."""
+    expected = sorted(CATALOG_DDL[version])
+    found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    for name, sql in found:
+        if sql is None and str(name).startswith("sqlite_autoindex_"):
+            continue
+        if sql not in expected:
+            raise CatalogError(
+                f"{path.name}: defines {name!r}, which schema version {version} does not have"
+            )
+    if len([sql for _, sql in found if sql is not None]) != len(expected):
+        raise CatalogError(f"{path.name}: lacks tables of schema version {version}", hint=_STALE)
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    (answer,) = connection.execute("PRAGMA quick_check").fetchone()
+    if answer != "ok":
+        raise CatalogError(f"{path.name}: is damaged: {answer}", hint=_STALE)
+    if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise CatalogError(f"{path.name}: a row of {broken[0]} points to nothing", hint=_STALE)

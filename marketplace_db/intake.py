@@ -1,0 +1,466 @@
+"""The write side: the operator's working database, from a submission to an approved release.
+
+Rules this module keeps:
+- every step is one transaction; files are stored by digest before the row that names them;
+- what an installation would refuse is refused at submission: package, wheels and publisher's
+  statement are checked by the same code;
+- approving asks the same question as installing (`marketplace_db.acceptance`), so nothing is
+  released that a client would turn down;
+- releases are never changed or deleted; a yank only adds to them.
+
+A market is a folder: `market.db` and `blobs/sha256/…`. Times are UTC and come in as arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from marketplace_db.acceptance import accept, publisher_claim
+from marketplace_db.catalog import ReleaseRow, WheelRow
+from marketplace_db.errors import WorkingDatabaseError
+from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.package import InspectedPackage, inspect_package
+from marketplace_db.schema import outer_id, upgrade_market
+from marketplace_db.wheel import check_wheel
+from signing.attest import (
+    ReviewerClaim,
+    VerifiedStatement,
+    verify_publisher,
+    verify_reviewer,
+)
+from signing.digests import Digest
+from signing.errors import AttestationError
+from signing.files import write_atomically
+from signing.publishers import Publishers
+from signing.roles import blob_path, format_time
+
+__all__ = ["Market", "Submission"]
+
+_OUTCOMES = ("passed", "failed", "not done")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One submitted package; `state` is submitted, approved or rejected."""
+
+    uuid: str
+    full_id: str
+    version: str
+    package: Digest
+    state: str
+    reason: str
+    submitted_at: str
+    approvals: int
+
+
+class Market:
+    """An open market. Use it as a context manager, or call `close`."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
+        self.directory = directory
+        self.connection = connection
+
+    @classmethod
+    def open(cls, directory: Path) -> Market:
+        """Open the market in a folder, create it or upgrade it.
+
+        Raises WorkingDatabaseError, OSError.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "market.db"
+        try:
+            connection = sqlite3.connect(path)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            upgrade_market(connection, place=str(path))
+        except sqlite3.Error as error:
+            raise WorkingDatabaseError(f"{path}: cannot be opened: {error}") from error
+        return cls(directory, connection)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    def __enter__(self) -> Market:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def blob(self, digest: Digest) -> Path:
+        """Return where a stored file lies in this market."""
+        return self.directory / blob_path(digest)
+
+    def register_publisher(
+        self,
+        name: str,
+        *,
+        display_name: str,
+        url: str = "",
+        official: bool = False,
+        now: datetime,
+    ) -> None:
+        """Add a publisher, or change how a known one is shown.
+
+        Its keys are not here: they stand in the offline role's document.
+        """
+        with self._step():
+            self.connection.execute(
+                "INSERT INTO publishers (uuid, name, display_name, url, official, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " display_name = excluded.display_name, url = excluded.url,"
+                " official = excluded.official",
+                (
+                    outer_id("publisher", name), name, display_name, url, int(official),
+                    format_time(now),
+                ),
+            )  # fmt: skip
+
+    def submit(
+        self,
+        package: Path,
+        publisher_envelope: bytes,
+        *,
+        wheels: Mapping[str, Path] | None = None,
+        publishers: Publishers,
+        now: datetime,
+    ) -> str:
+        """Take in a package with its publisher's statement and its wheels, by file name.
+
+        Return the submission's id. Raises PackageError, ManifestError, AttestationError, and
+        WorkingDatabaseError for an unknown publisher or a version that is here already.
+        """
+        inspected = inspect_package(package)
+        manifest = inspected.manifest
+        publisher_id = self._publisher(manifest.publisher)
+        self._check_new(manifest.full_id, manifest.version)
+        _verify_publisher(inspected, publisher_envelope, publishers)
+        found = self._check_wheels(inspected, wheels or {})
+        self._store(package.read_bytes(), inspected.digest)
+        envelope = self._store(publisher_envelope)
+        identifier = str(uuid.uuid4())
+        with self._step():
+            cursor = self.connection.execute(
+                "INSERT INTO submissions (uuid, publisher_id, full_id, version, package,"
+                " package_length, publisher_envelope, state, submitted_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 'submitted', ?)",
+                (
+                    identifier, publisher_id, manifest.full_id, manifest.version,
+                    inspected.digest.hex, inspected.length, envelope.hex, format_time(now),
+                ),
+            )  # fmt: skip
+            self.connection.executemany(
+                "INSERT INTO submission_wheels (submission_id, filename, digest, length)"
+                " VALUES (?, ?, ?, ?)",
+                [
+                    (cursor.lastrowid, wheel.filename, wheel.digest.hex, wheel.length)
+                    for wheel in found
+                ],
+            )
+        return identifier
+
+    def record_check(
+        self, submission: str, *, name: str, outcome: str, report: bytes, now: datetime
+    ) -> Digest:
+        """Store a vetting report; return its digest, which reviewers name in their statements."""
+        if outcome not in _OUTCOMES:
+            raise ValueError(f"{outcome!r} is not one of {_OUTCOMES}")
+        row = self._submission(submission)
+        digest = self._store(report)
+        with self._step():
+            self.connection.execute(
+                "INSERT INTO checks (submission_id, name, outcome, report, checked_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (row["id"], name, outcome, digest.hex, format_time(now)),
+            )
+        return digest
+
+    def record_review(
+        self, submission: str, envelope: bytes, *, publishers: Publishers, now: datetime
+    ) -> str:
+        """Store a reviewer's signed statement; return its decision, "approve" or "reject".
+
+        A reviewer's later statement replaces the earlier one. Raises AttestationError for keys
+        that may not review and for statements about something else.
+        """
+        row = self._submission(submission)
+        if row["state"] != "submitted":
+            raise _not_open(row)
+        decision, statement = _verify_review(row, envelope, publishers)
+        digest = self._store(envelope)
+        with self._step():
+            self.connection.execute(
+                "INSERT INTO approvals (submission_id, key_id, decision, envelope, reports,"
+                " issued, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (submission_id, key_id) DO UPDATE SET decision = excluded.decision,"
+                " envelope = excluded.envelope, reports = excluded.reports,"
+                " issued = excluded.issued, recorded_at = excluded.recorded_at",
+                (
+                    row["id"], statement.key_id, decision, digest.hex,
+                    json.dumps([report.hex for report in statement.reports]),
+                    format_time(statement.issued), format_time(now),
+                ),
+            )  # fmt: skip
+        return decision
+
+    def approve(self, submission: str, *, publishers: Publishers, now: datetime) -> ReleaseRow:
+        """Make a release of a submission that a client would accept; it gets the next `seq`.
+
+        Raises NotAcceptedError and AttestationError when a client would refuse it, and
+        WorkingDatabaseError when a reviewer rejected it.
+        """
+        row = self._submission(submission)
+        if row["state"] != "submitted":
+            raise _not_open(row)
+        reviews = self.connection.execute(
+            "SELECT key_id, decision, envelope FROM approvals WHERE submission_id = ? ORDER BY id",
+            (row["id"],),
+        ).fetchall()
+        for review in reviews:
+            if review["decision"] == "reject":
+                raise WorkingDatabaseError(
+                    f"{row['full_id']} {row['version']}: the reviewer with key"
+                    f" {review['key_id'][:12]} rejected it",
+                    hint="Reject the submission, or ask the reviewer for a new statement.",
+                )
+        release = self._prospect(row, [Digest(review["envelope"]) for review in reviews], now)
+        accept(
+            release,
+            publishers,
+            self.blob(release.package),
+            self.blob(release.publisher_envelope).read_bytes(),
+            [self.blob(digest).read_bytes() for digest in release.reviewer_envelopes],
+        )
+        with self._step():
+            self._insert_release(row, release)
+            self.connection.execute(
+                "UPDATE submissions SET state = 'approved', decided_at = ? WHERE id = ?",
+                (format_time(now), row["id"]),
+            )
+        return release
+
+    def reject(self, submission: str, *, reason: str, now: datetime) -> None:
+        """Close a submission without a release."""
+        row = self._submission(submission)
+        if row["state"] != "submitted":
+            raise _not_open(row)
+        with self._step():
+            self.connection.execute(
+                "UPDATE submissions SET state = 'rejected', reason = ?, decided_at = ?"
+                " WHERE id = ?",
+                (reason, format_time(now), row["id"]),
+            )
+
+    def yank(self, full_id: str, version: str, *, reason: str, now: datetime) -> None:
+        """Withdraw a release from the next catalog on; the first reason stays."""
+        with self._step():
+            done = self.connection.execute(
+                "UPDATE plugin_versions SET yanked_at = coalesce(yanked_at, ?),"
+                " yanked_reason = coalesce(yanked_reason, ?) WHERE uuid = ?",
+                (format_time(now), reason, outer_id("version", f"{full_id}@{version}")),
+            )
+            if not done.rowcount:
+                raise WorkingDatabaseError(f"{full_id} {version}: was never released")
+
+    def submissions(self) -> list[Submission]:
+        """Return all submissions, the oldest first."""
+        rows = self.connection.execute(
+            "SELECT uuid, full_id, version, package, state, reason, submitted_at, (SELECT count(*)"
+            " FROM approvals a WHERE a.submission_id = s.id AND a.decision = 'approve')"
+            " AS approvals FROM submissions s ORDER BY id"
+        )
+        return [Submission(**{**dict(row), "package": Digest(row["package"])}) for row in rows]
+
+    # -- inside
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Run one transaction; the database is as before when anything fails in it."""
+        try:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.Error as error:
+            raise WorkingDatabaseError(f"market.db: {error}") from error
+
+    def _store(self, data: bytes, expected: Digest | None = None) -> Digest:
+        digest = Digest.of(data)
+        if expected is not None and digest != expected:
+            raise WorkingDatabaseError("the package changed while it was being read")
+        path = self.blob(digest)
+        if not path.exists():
+            write_atomically(path, data)
+        return digest
+
+    def _publisher(self, name: str) -> int:
+        row = self.connection.execute(
+            "SELECT id FROM publishers WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            raise WorkingDatabaseError(
+                f"there is no publisher {name!r} in this market", hint="Register it first."
+            )
+        return int(row["id"])
+
+    def _check_new(self, full_id: str, version: str) -> None:
+        row = self.connection.execute(
+            "SELECT state FROM submissions WHERE full_id = ? AND version = ?"
+            " AND state != 'rejected'",
+            (full_id, version),
+        ).fetchone()
+        if row is not None:
+            raise WorkingDatabaseError(
+                f"{full_id} {version} is already here ({row['state']})",
+                hint="A version is never replaced: raise the version number.",
+            )
+
+    def _check_wheels(
+        self, inspected: InspectedPackage, wheels: Mapping[str, Path]
+    ) -> list[WheelRow]:
+        locked = {wheel.filename: wheel.digest for wheel in inspected.locked}
+        if missing := sorted(set(locked) - set(wheels)):
+            raise WorkingDatabaseError(
+                f"the wheel {missing[0]} is locked, but was not submitted",
+                hint="Hand in every wheel that requirements.lock names.",
+            )
+        if extra := sorted(set(wheels) - set(locked)):
+            raise WorkingDatabaseError(f"the wheel {extra[0]} is not in requirements.lock")
+        found = []
+        for filename, digest in sorted(locked.items()):
+            data = check_wheel(wheels[filename], digest, filename=filename).data
+            self._store(data)
+            found.append(WheelRow(filename=filename, digest=digest, length=len(data)))
+        return found
+
+    def _submission(self, identifier: str) -> sqlite3.Row:
+        row: sqlite3.Row | None = self.connection.execute(
+            "SELECT * FROM submissions WHERE uuid = ?", (identifier,)
+        ).fetchone()
+        if row is None:
+            raise WorkingDatabaseError(f"there is no submission {identifier}")
+        return row
+
+    def _prospect(self, row: sqlite3.Row, reviews: list[Digest], now: datetime) -> ReleaseRow:
+        """Return the release that approving this submission would make."""
+        package = Digest(row["package"])
+        inspected = inspect_package(self.blob(package))
+        manifest = inspected.manifest
+        wheels = self.connection.execute(
+            "SELECT filename, digest, length FROM submission_wheels WHERE submission_id = ?"
+            " ORDER BY filename",
+            (row["id"],),
+        )
+        (newest,) = self.connection.execute(
+            "SELECT coalesce(max(seq), 0) FROM plugin_versions"
+        ).fetchone()
+        return ReleaseRow(
+            full_id=row["full_id"],
+            uuid=outer_id("version", f"{row['full_id']}@{row['version']}"),
+            version=row["version"],
+            seq=newest + 1,
+            api=manifest.api,
+            package=package,
+            length=row["package_length"],
+            manifest_digest=inspected.manifest_digest,
+            lock_digest=inspected.lock_digest,
+            permission_digest=permission_digest(manifest),
+            publisher_envelope=Digest(row["publisher_envelope"]),
+            reviewer_envelopes=tuple(reviews),
+            wheels=tuple(
+                WheelRow(
+                    filename=wheel["filename"],
+                    digest=Digest(wheel["digest"]),
+                    length=wheel["length"],
+                )
+                for wheel in wheels
+            ),
+            yanked=False,
+            yanked_reason="",
+            manifest=manifest_to_json(manifest),
+            published_at=format_time(now),
+        )
+
+    def _insert_release(self, row: sqlite3.Row, release: ReleaseRow) -> None:
+        plugin = release.full_id.partition("/")[2]
+        self.connection.execute(
+            "INSERT INTO plugins (uuid, publisher_id, plugin_id, created_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (
+                outer_id("plugin", release.full_id), row["publisher_id"], plugin,
+                release.published_at,
+            ),
+        )  # fmt: skip
+        (plugin_id,) = self.connection.execute(
+            "SELECT id FROM plugins WHERE publisher_id = ? AND plugin_id = ?",
+            (row["publisher_id"], plugin),
+        ).fetchone()
+        self.connection.execute(
+            "INSERT INTO plugin_versions (uuid, plugin_id, submission_id, seq, version, api,"
+            " package, package_length, manifest_digest, lock_digest, permission_digest,"
+            " publisher_envelope, manifest, published_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                release.uuid, plugin_id, row["id"], release.seq, release.version, release.api,
+                release.package.hex, release.length, release.manifest_digest.hex,
+                release.lock_digest.hex if release.lock_digest else None,
+                release.permission_digest.hex, release.publisher_envelope.hex, release.manifest,
+                release.published_at,
+            ),
+        )  # fmt: skip
+
+
+def _not_open(row: sqlite3.Row) -> WorkingDatabaseError:
+    return WorkingDatabaseError(
+        f"{row['full_id']} {row['version']}: the submission is already {row['state']}"
+    )
+
+
+def _verify_publisher(
+    inspected: InspectedPackage, envelope: bytes, publishers: Publishers
+) -> VerifiedStatement:
+    manifest = inspected.manifest
+    namespace = publishers.namespace(manifest.full_id)
+    return verify_publisher(
+        envelope,
+        namespace.keys,
+        publisher_claim(inspected),
+        threshold=namespace.threshold,
+        revoked=publishers.revoked_keys,
+    )
+
+
+def _verify_review(
+    row: sqlite3.Row, envelope: bytes, publishers: Publishers
+) -> tuple[str, VerifiedStatement]:
+    claim = ReviewerClaim(
+        full_id=row["full_id"], version=row["version"], package=Digest(row["package"])
+    )
+    keys = publishers.reviewers
+    try:
+        return "approve", verify_reviewer(envelope, keys, claim, revoked=publishers.revoked_keys)
+    except AttestationError as first:
+        rejection = ReviewerClaim(
+            full_id=claim.full_id,
+            version=claim.version,
+            package=claim.package,
+            decision="reject",
+        )
+        try:
+            return "reject", verify_reviewer(
+                envelope, keys, rejection, revoked=publishers.revoked_keys
+            )
+        except AttestationError:
+            raise first from None
