@@ -19,7 +19,7 @@ from pathlib import Path
 
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
-from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.manifest import permission_digest
 from marketplace_db.package import InspectedPackage, inspect_package
 from signing.attest import PublisherClaim, ReviewerClaim, verify_publisher, verify_reviewer
 from signing.digests import Digest
@@ -150,7 +150,7 @@ def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
         ("digest of plugin.yaml", release.manifest_digest, inspected.manifest_digest),
         ("digest of requirements.lock", release.lock_digest, inspected.lock_digest),
         ("permission digest", release.permission_digest, permission_digest(manifest)),
-        ("copy of plugin.yaml", release.manifest, manifest_to_json(manifest)),
+        ("copy of plugin.yaml", release.parsed_manifest(), manifest),
         (
             "list of wheels",
             sorted((wheel.filename, wheel.digest) for wheel in release.wheels),

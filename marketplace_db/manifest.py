@@ -82,9 +82,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the plugin's process may use; a plugin may ask for more than these defaults."""
 
     memory_mb: Annotated[int, Meta(ge=32, le=65536)] = 512
-    cpu_s_per_file: Annotated[float, Meta(gt=0, le=3600)] = 2
-    wall_s_per_call: Annotated[float, Meta(gt=0, le=3600)] = 10
-    wall_s_total: Annotated[float, Meta(gt=0, le=86400)] = 600
+    cpu_s_per_file: Annotated[float, Meta(gt=0, le=3600)] = 2.0
+    wall_s_per_call: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    wall_s_total: Annotated[float, Meta(gt=0, le=86400)] = 600.0
     scratch_mb: Annotated[int, Meta(ge=0, le=65536)] = 64
     threads: Annotated[int, Meta(ge=1, le=256)] = 16
     output_mb: Annotated[int, Meta(ge=1, le=64)] = 8
