@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -33,6 +34,7 @@ PYZ = DIST / "tavo.pyz"
 REPOSITORY = DIST / "repository"
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
+PLUGINS = ROOT / "examples" / "plugins"
 PACKAGES = ("tavo", "marketplace_db", "signing")
 USAGE_EXIT, FAILED_EXIT, INTERRUPTED_EXIT = 2, 3, 130
 
@@ -111,18 +113,18 @@ def pyz(arguments: Sequence[str]) -> int:
     if not (site / ".complete").exists():
         say("installing the run-time dependencies, once")
         shutil.rmtree(site, ignore_errors=True)
-        _install(python(), RUNTIME_LOCK, "--target", str(site), "--no-compile")
+        _pip("install", python(), RUNTIME_LOCK, "--target", str(site), "--no-compile")
         (site / ".complete").touch()
     tree = WORK / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(site, tree, ignore=shutil.ignore_patterns("bin", ".complete"))
+    shutil.copytree(site, tree, ignore=_not_packed)
     for package in PACKAGES:
         shutil.copytree(
             ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     sources = _sources_digest()
     say("building the signed repository")
-    _must("-m", "tavo.operator.embed", str(REPOSITORY), str(tree / "tavo" / "embedded"))
+    embed(tree / "tavo" / "embedded")
     say("packing dist/tavo.pyz")
     DIST.mkdir(exist_ok=True)
     partial = PYZ.with_suffix(".partial")
@@ -134,6 +136,34 @@ def pyz(arguments: Sequence[str]) -> int:
     partial.replace(PYZ)
     (DIST / ".sources").write_text(sources)
     return 0
+
+
+def embed(folder: Path) -> None:
+    """Release the official plugins into dist/repository, and put that repository into a folder."""
+    wheels = WORK / "wheels"
+    for lock_file in sorted(PLUGINS.glob("*/requirements.lock")):
+        stamp = wheels / f".{lock_file.parent.name}-{_digest(lock_file)[:16]}"
+        if not stamp.exists():
+            wheels.mkdir(parents=True, exist_ok=True)
+            _pip("download", python(), lock_file, "--dest", str(wheels))
+            stamp.touch()
+    folders = {
+        "plugins": PLUGINS, "wheels": wheels, "keys": ROOT / "keys", "market": WORK / "market",
+        "repository": REPOSITORY, "embedded": folder,
+    }  # fmt: skip
+    options = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
+    _must("-m", "tavo.operator.embed", *options)
+
+
+def _not_packed(folder: str, names: list[str]) -> set[str]:
+    """Name what stays out of the single file: tools and test data that nothing imports."""
+    out = {n for n in names if n in {"bin", ".complete", "__pycache__", "test_data"}}
+    if Path(folder).parent == WORK:
+        out |= {
+            n for n in names if re.match(r"(pip|setuptools|_distutils_hack|pkg_resources)\b", n)
+        }
+        out |= {n for n in names if n.endswith(".pth")}
+    return out
 
 
 def python() -> Path:
@@ -162,15 +192,15 @@ def python() -> Path:
     if made.returncode != 0:
         reason = (made.stderr or made.stdout).strip().splitlines()[-1:] or ["no reason given"]
         stop(f"could not make {ENVIRONMENT}: {reason[0]}", FAILED_EXIT)
-    _install(executable, DEV_LOCK)
+    _pip("install", executable, DEV_LOCK)
     (next(ENVIRONMENT.rglob("site-packages")) / "tavo-sources.pth").write_text(f"{ROOT}\n")
     stamp.write_text(wanted)
     return executable
 
 
-def _install(interpreter: Path, lock_file: Path, *options: str) -> None:
-    """Install a lock with hashes checked and wheels only; stop with a sentence on failure."""
-    command = [str(interpreter), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+def _pip(what: str, interpreter: Path, lock_file: Path, *options: str) -> None:
+    """Install or download a lock, hashes checked, wheels only; stop with a sentence on failure."""
+    command = [str(interpreter), "-m", "pip", what, "--quiet", "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "-r", str(lock_file)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -178,7 +208,7 @@ def _install(interpreter: Path, lock_file: Path, *options: str) -> None:
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     reason = errors[0].removeprefix("ERROR: ") if errors else done.stderr.strip()[-300:]
     stop(
-        f"installing {lock_file.name} failed: {reason}\n"
+        f"{what}ing {lock_file.name} failed: {reason}\n"
         "The first build needs a Python package index. Without network, put the wheels in a"
         " folder and set PIP_NO_INDEX=1 and PIP_FIND_LINKS=FOLDER.",
         FAILED_EXIT,
@@ -218,8 +248,8 @@ def _sources_digest() -> str:
 def _sources() -> Iterator[Path]:
     yield ROOT / "build.py"
     yield RUNTIME_LOCK
-    for folder in (*PACKAGES, "examples/plugins"):
-        for path in sorted((ROOT / folder).rglob("*")):
+    for folder in (*(ROOT / name for name in PACKAGES), PLUGINS):
+        for path in sorted(folder.rglob("*")):
             if "__pycache__" not in path.parts and stat.S_ISREG(path.stat().st_mode):
                 yield path
 

@@ -39,8 +39,9 @@ def root(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print results that are data as JSON.")]
-    = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print results that are data as JSON.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     """Read the global options; they stand before the command's name."""

@@ -1,0 +1,240 @@
+"""Which catalog this machine works with: refresh it, reopen it, remember what was accepted.
+
+Rules this module keeps:
+- a catalog is used only through `signing.client`: verified at the refresh, hashed again at every
+  opening;
+- the embedded repository is a starting point: whatever newer catalog was accepted replaces it;
+- what was ever recalled stays recalled, whichever catalog is opened;
+- no source is contacted that the user did not name.
+
+Units: times UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from signing.client import (
+    AcceptedRecord,
+    DirectorySource,
+    HttpSource,
+    Refreshed,
+    Source,
+    TrustState,
+    recalls_of,
+    refresh,
+    reopen,
+    root_facts,
+)
+from signing.digests import Digest, VerifiedFile
+from signing.errors import SigningError
+from signing.publishers import Publishers, Recalls
+from tavo.errors import ConfigError, RefusedError
+from tavo.registry.embedded import Embedded
+
+__all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
+
+_NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TrustStore(Protocol):
+    """Where the accepted state of each repository is kept, such as `tavo.host.state.State`."""
+
+    def load_trust(self, repository: str) -> Mapping[str, Any] | None: ...
+    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCatalog:
+    """A verified catalog, who may publish in it, where its blobs are, and what to tell the user."""
+
+    file: VerifiedFile
+    publishers: Publishers
+    sources: tuple[Source, ...]
+    record: AcceptedRecord
+    notes: tuple[str, ...]
+
+
+def utc_now() -> datetime:
+    """Return the system's clock."""
+    return datetime.now(UTC)
+
+
+def source_of(name: str, *, offline: bool = False) -> Source:
+    """Make a source of a folder or an https address. Raises ConfigError for anything else."""
+    if "://" not in name:
+        path = Path(name).expanduser()
+        if not (path / "metadata").is_dir():
+            raise ConfigError(
+                f"{name}: not a repository, it has no folder metadata",
+                hint="Name the folder that `tavo mirror sync` wrote, or a build's dist/repository.",
+            )
+        return DirectorySource(path.resolve())
+    if not name.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise ConfigError(f"{name}: a source is a folder or an https:// address")
+    if offline:
+        raise ConfigError(
+            f"{name}: needs the network, and --offline was given",
+            hint="Name a folder with --mirror, or leave --offline out.",
+        )
+    return HttpSource(name)
+
+
+class Trust:
+    """The trusted catalog of one repository on this machine."""
+
+    def __init__(
+        self,
+        store: TrustStore,
+        cache: Path,
+        *,
+        embedded: Embedded | None,
+        root: bytes | None = None,
+        offline: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """`root` replaces the embedded root; raises ConfigError if there is neither."""
+        self._embedded = embedded
+        self._offline = offline
+        if root is None and embedded is None:
+            raise ConfigError(
+                "this tavo carries no repository and no trusted root is configured",
+                hint="Set registry.root and registry.source in the user configuration, or use a"
+                " tavo.pyz that was built with `python3 build.py pyz`.",
+            )
+        self._root = root if root is not None else embedded.root  # type: ignore[union-attr]
+        self._same_root = embedded is not None and (
+            root is None or root_facts(root).repository == root_facts(embedded.root).repository
+        )
+        self._repository = root_facts(self._root).repository
+        self._store = store
+        self._cache = cache
+        self._now = now or utc_now()
+
+    def update(self, source: Source, *, embedded: bool = False) -> OpenCatalog:
+        """Refresh from a source, remember what was accepted, and open it."""
+        accepted = refresh(
+            source,
+            root=self._root,
+            cache=self._cache,
+            state=self._state(),
+            now=self._now,
+            build_time=self._build_time(),
+            embedded=embedded,
+        )
+        recalls = self._recalls().union(accepted.publishers.recalls)
+        self._remember(accepted, recalls)
+        return self._opened(accepted.catalog, accepted.publishers, accepted.record, recalls)
+
+    def open(self, source: Source | None = None) -> OpenCatalog:
+        """Open the catalog of a source, or else the newest that this machine has accepted."""
+        if source is not None:
+            return self.update(source)
+        record = self._record()
+        if record is None or self._embedded_is_newer(record):
+            if self._embedded is None or not self._same_root:
+                raise ConfigError(
+                    "no catalog was accepted yet and no source is configured",
+                    hint="Name a source with --mirror, or set registry.source in the user"
+                    " configuration.",
+                )
+            return self.update(self._embedded.source, embedded=True)
+        try:
+            file, publishers = reopen(
+                record, state=self._state(), now=self._now, build_time=self._build_time()
+            )
+        except SigningError:
+            if not record.embedded or self._embedded is None:
+                raise
+            return self.update(self._embedded.source, embedded=True)
+        return self._opened(file, publishers, record, self._recalls())
+
+    def recalls(self) -> Recalls:
+        """Return everything known to be recalled, also from catalogs that have expired."""
+        return self._recalls()
+
+    # -- inside
+
+    def _opened(
+        self, file: VerifiedFile, publishers: Publishers, record: AcceptedRecord, recalls: Recalls
+    ) -> OpenCatalog:
+        sources: list[Source] = []
+        if not record.embedded:
+            try:
+                sources.append(source_of(record.source, offline=self._offline))
+            except ConfigError:
+                pass  # gone, or not reachable now: what is fetched elsewhere is verified the same
+        if self._embedded is not None and self._same_root:
+            sources.append(self._embedded.source)
+        notes = [record.age_sentence(self._now)]
+        if record.development:
+            notes.append(
+                "DEVELOPMENT ROOT: this catalog is signed with keys that a build made for itself."
+            )
+        return OpenCatalog(
+            file=file,
+            publishers=publishers.with_recalls(recalls),
+            sources=tuple(sources),
+            record=record,
+            notes=tuple(note for note in notes if note),
+        )
+
+    def _embedded_is_newer(self, record: AcceptedRecord) -> bool:
+        if self._embedded is None or not self._same_root:
+            return False
+        if record.embedded:
+            return self._embedded.built > record.build_time
+        inside = self._embedded.floors.floors.get("timestamp")
+        known = record.floors.get("timestamp")
+        return inside is not None and (known is None or inside.version > known.version)
+
+    def _build_time(self) -> datetime:
+        return self._embedded.built if self._embedded else _NO_BUILD_TIME
+
+    def _stored(self) -> Mapping[str, Any]:
+        return self._store.load_trust(self._repository) or {}
+
+    def _state(self) -> TrustState:
+        stored = self._stored().get("state")
+        state = TrustState.from_dict(stored) if stored else TrustState()
+        if self._embedded is not None and self._same_root:
+            state = state.union(self._embedded.floors)
+        return state
+
+    def _record(self) -> AcceptedRecord | None:
+        stored = self._stored().get("record")
+        return AcceptedRecord.from_dict(stored) if stored else None
+
+    def _recalls(self) -> Recalls:
+        stored = self._stored().get("recalls", {})
+        try:
+            known = Recalls(
+                keys=dict(stored.get("keys", {})),
+                packages={Digest(d): str(r) for d, r in stored.get("packages", {}).items()},
+            )
+        except ValueError as error:
+            raise RefusedError(f"the stored recalls cannot be read: {error}") from error
+        record = self._record()
+        if record is None:
+            return known
+        try:
+            return known.union(recalls_of(record))
+        except SigningError:
+            return known  # the files are gone or changed: opening them says so, recalls are stored
+
+    def _remember(self, accepted: Refreshed, recalls: Recalls) -> None:
+        self._store.save_trust(
+            self._repository,
+            {
+                "state": accepted.state.to_dict(),
+                "record": accepted.record.to_dict(),
+                "recalls": {
+                    "keys": dict(recalls.keys),
+                    "packages": {d.hex: reason for d, reason in recalls.packages.items()},
+                },
+            },
+        )
