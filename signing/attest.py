@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from signing.digests import Digest
-from signing.errors import AttestationError
+from signing.errors import AttestationError, printable
 from signing.keys import PrivateKey, PublicKey
 from signing.roles import format_time, parse_time
 
@@ -228,7 +228,7 @@ def _take_issued(predicate: dict[str, Any], who: str) -> datetime:
     try:
         return parse_time(predicate.pop("issued", None))
     except ValueError as error:
-        raise AttestationError(f"{who}: time of issue: {error}") from None
+        raise AttestationError(f"{who}: time of issue: {printable(error)}") from None
 
 
 def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
@@ -237,7 +237,7 @@ def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
     try:
         return tuple(Digest(str(item).removeprefix("sha256:")) for item in value)
     except ValueError as error:
-        raise AttestationError(f"{who}: a report: {error}") from None
+        raise AttestationError(f"{who}: a report: {printable(error)}") from None
 
 
 def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
@@ -245,13 +245,16 @@ def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
         _equal(found.get(field), value, field, who)
     extra = sorted(set(found) - set(expected))
     if extra:
-        raise AttestationError(f"{who}: unknown fields in the predicate: {', '.join(extra)}")
+        raise AttestationError(
+            f"{who}: unknown fields in the predicate: {printable(', '.join(extra))}"
+        )
 
 
 def _equal(found: object, expected: object, field: str, who: str) -> None:
     if type(found) is not type(expected) or found != expected:
         raise AttestationError(
-            f"{who}: {field} differs: expected {expected!s:.120}, the statement says {found!s:.120}"
+            f"{who}: {field} differs: expected {expected!s:.120}, "
+            f"the statement says {printable(found, 120)}"
         )
 
 
@@ -303,7 +306,9 @@ def _open(envelope: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
                 raise ValueError("a key id that is not text, or twice")
             signatures.append((key_id, base64.b64decode(entry["sig"], validate=True)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise AttestationError(f"envelope: not a DSSE envelope of a statement: {error}") from None
+        raise AttestationError(
+            f"envelope: not a DSSE envelope of a statement: {printable(error)}"
+        ) from None
     return payload, signatures
 
 
@@ -323,9 +328,9 @@ def _verify(
     for key_id, signature in signatures:
         key = keys.get(key_id)
         if key_id in revoked:
-            notes.append(f"key {key_id[:12]} was revoked: {revoked[key_id]}")
+            notes.append(f"key {printable(key_id, 12)} was revoked: {printable(revoked[key_id])}")
         elif key is None:
-            notes.append(f"key {key_id[:12]} is not among the {len(keys)} allowed keys")
+            notes.append(f"key {printable(key_id, 12)} is not among the {len(keys)} allowed keys")
         elif not key.verify(signature, data):
             notes.append(f"the signature of key {key_id[:12]} does not match")
         elif key.key_id not in signers:

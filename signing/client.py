@@ -41,7 +41,7 @@ from signing.roles import (
     format_time,
 )
 from signing.sources import Deadline, DirectorySource, HttpSource, Source
-from signing.trust import Period, TrustState, check_floors, reference_time
+from signing.trust import Period, TrustState, check_floors, clock_sentence, reference_time
 
 __all__ = [
     "AcceptedRecord",
@@ -85,7 +85,8 @@ class Refreshed:
     """The outcome of a refresh. Keep `record` and `state` together, in one transaction.
 
     `metadata` are the accepted metadata files by name, and `artifacts` all files they name: what
-    a full copy of the repository consists of, besides the blobs.
+    a full copy of the repository consists of, besides the blobs. `notices` are lines that the
+    user should see, such as the age of an embedded repository.
     """
 
     catalog: VerifiedFile
@@ -95,6 +96,7 @@ class Refreshed:
     record: AcceptedRecord
     metadata: Mapping[str, bytes]
     artifacts: tuple[Artifact, ...]
+    notices: tuple[str, ...] = ()
 
 
 def refresh(
@@ -116,7 +118,13 @@ def refresh(
     ExpiredError, other VerificationErrors, SourceError and BusyError; then nothing has changed.
     """
     facts = root_facts(root)
-    reference = reference_time(now=now, newest_issued=state.newest_issued, build_time=build_time)
+
+    def reference(timestamp_keys: str) -> datetime:
+        if embedded:
+            return build_time
+        newest = state.issued_by(timestamp_keys)
+        return reference_time(now=now, newest_issued=newest, build_time=build_time)
+
     deadline = Deadline(deadline_s)
     folder = cache / facts.repository
     try:
@@ -128,7 +136,7 @@ def refresh(
                 source,
                 root=root,
                 cache=folder / "metadata",
-                reference=build_time if embedded else reference,
+                reference=reference,
                 deadline=deadline,
                 with_releases=with_releases,
             )
@@ -191,6 +199,7 @@ def refresh(
         record=record,
         metadata=walked.files,
         artifacts=artifacts,
+        notices=tuple(filter(None, (record.age_sentence(now), clock_sentence(record.issued, now)))),
     )
 
 
@@ -234,16 +243,20 @@ def recalls_of(record: AcceptedRecord) -> Recalls:
 def fetch_blob(
     source: Source,
     digest: Digest,
-    length: int,
+    length: int | None,
     destination: Path,
     *,
+    limit: int = 1 << 20,
     deadline_s: float = 600.0,
 ) -> None:
     """Fetch a blob that a verified catalog names; `destination` appears only if it is right.
 
-    Raises VerificationError for another length or digest, SourceError for the rest.
+    `length` is None where the catalog names the digest only, as for statements: then at most
+    `limit` bytes are read. Raises VerificationError for another length or digest, SourceError for
+    the rest.
     """
-    _fetch(source, blob_path(digest), digest, length, destination, Deadline(deadline_s))
+    deadline = Deadline(deadline_s)
+    _fetch(source, blob_path(digest), digest, length, destination, deadline, limit=limit)
 
 
 def fetch_artifact(
@@ -310,9 +323,11 @@ def _fetch(
     source: Source,
     path: str,
     digest: Digest,
-    length: int,
+    length: int | None,
     destination: Path,
     deadline: Deadline,
+    *,
+    limit: int = 0,
 ) -> None:
     import hashlib
 
@@ -324,13 +339,15 @@ def _fetch(
         with replace_file(destination) as stream:
             for chunk in source.read(path, deadline):
                 received += len(chunk)
-                if received > length:
+                if received > (limit if length is None else length):
                     raise VerificationError(
-                        f"{where}: longer than the signed {length} bytes", hint=hint
+                        f"{where}: longer than "
+                        + (f"{limit} bytes" if length is None else f"the signed {length} bytes"),
+                        hint=hint,
                     )
                 hasher.update(chunk)
                 stream.write(chunk)
-            if received != length:
+            if length is not None and received != length:
                 raise VerificationError(
                     f"{where}: {received} bytes, signed are {length}", hint=hint
                 )

@@ -16,7 +16,17 @@ __all__ = [
     "SigningError",
     "SourceError",
     "VerificationError",
+    "printable",
 ]
+
+
+def printable(value: object, limit: int = 200) -> str:
+    """Return the text with at most `limit` characters and none that could steer a terminal."""
+    text = str(value)
+    shown = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:limit]
+    )
+    return shown + "…" if len(text) > limit else shown
 
 
 class SigningError(Exception):

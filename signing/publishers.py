@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from signing.digests import Digest
-from signing.errors import VerificationError
+from signing.errors import VerificationError, printable
 from signing.keys import PublicKey
 
 __all__ = ["Namespace", "Publishers", "Recalls"]
@@ -167,7 +167,7 @@ class Publishers:
                 unyanked=frozenset(Digest(item) for item in value["unyanked"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise _error(f"cannot be read: {error!s:.200}") from None
+            raise _error(f"cannot be read: {printable(error)}") from None
 
 
 _TOP_FIELDS = {

@@ -11,8 +11,10 @@ Units: seconds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from signing.errors import MissingError, SourceError
+from signing.errors import MissingError, SourceError, printable
 
 if TYPE_CHECKING:
     import httpx
@@ -166,14 +168,9 @@ class HttpSource:
         where = f"{path} from {self._name}"
         url = self._url + quote(_safe(path))
         try:
-            client = self._client
-            if client is None:
-                headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
-                client = self._client = httpx.Client(headers=headers, follow_redirects=False)
             for _ in range(_MOST_REDIRECTS + 1):
                 deadline.check(where)
-                timeout = min(_IDLE_S, deadline.left() or 0.001)
-                with client.stream("GET", url, timeout=timeout) as response:
+                with self._get(url, deadline) as response:
                     if response.has_redirect_location:
                         url = _redirected(url, response.headers["location"], where)
                         continue
@@ -191,10 +188,32 @@ class HttpSource:
                     return
             raise SourceError(f"{where}: more than {_MOST_REDIRECTS} redirects")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            detail = str(error) or type(error).__name__
+            deadline.check(where)
             raise SourceError(
-                f"{where}: {detail}", hint="Check the network and the address of the mirror."
+                f"{where}: {printable(error) or type(error).__name__}",
+                hint="Check the network and the address of the mirror.",
             ) from error
+
+    @contextlib.contextmanager
+    def _get(self, url: str, deadline: Deadline) -> Iterator[httpx.Response]:
+        import httpx
+
+        if self._client is None:
+            headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
+            self._client = httpx.Client(headers=headers, follow_redirects=False)
+        client = self._client
+        with contextlib.ExitStack() as stack:
+            # Timeouts count from byte to byte: an answer whose headers drip for ever is ended
+            # by closing its connection. Its body is checked chunk by chunk.
+            guard = threading.Timer(deadline.left(), self.close)
+            guard.daemon = True
+            guard.start()
+            try:
+                timeout = max(0.001, min(_IDLE_S, deadline.left()))
+                response = stack.enter_context(client.stream("GET", url, timeout=timeout))
+            finally:
+                guard.cancel()
+            yield response
 
     def root_versions(self) -> frozenset[int] | None:
         """Return None: a web server does not list its files."""

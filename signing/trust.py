@@ -28,6 +28,7 @@ __all__ = [
     "TrustState",
     "check_floors",
     "check_period",
+    "clock_sentence",
     "may_store_issue_time",
     "reference_time",
 ]
@@ -100,10 +101,26 @@ class TrustState:
         for role, floor in older.floors.items():
             if role == "root" or floor.keys == floors[role].keys:
                 floors[role] = max(floors[role], floor, key=lambda item: item.version)
-        issued = [time for time in (self.newest_issued, other.newest_issued) if time is not None]
+        same = newer.timestamp_keys == older.timestamp_keys
+        states = (newer, older) if same else (newer,)
+        issued = [state.newest_issued for state in states if state.newest_issued is not None]
         return TrustState(
             repository=self.repository, floors=floors, newest_issued=max(issued, default=None)
         )
+
+    @property
+    def timestamp_keys(self) -> str:
+        """Return which keys signed the newest accepted timestamp, empty if none."""
+        floor = self.floors.get("timestamp")
+        return floor.keys if floor else ""
+
+    def issued_by(self, timestamp_keys: str) -> datetime | None:
+        """Return the newest accepted issue time, None if these are other keys.
+
+        Rotating the timestamp keys is the way out for a machine that once stored a time signed
+        by a thief while its own clock was wrong.
+        """
+        return self.newest_issued if timestamp_keys == self.timestamp_keys else None
 
     def advance(
         self,
@@ -114,7 +131,7 @@ class TrustState:
         now: datetime,
     ) -> TrustState:
         """Return the state after accepting what `check_floors` let through."""
-        newest = self.newest_issued
+        newest = self.issued_by(seen["timestamp"].keys)
         if may_store_issue_time(timestamp, "timestamp", now=now):
             newest = max(filter(None, (newest, timestamp.issued)))
         return replace(
@@ -137,6 +154,16 @@ def may_store_issue_time(period: Period, role: str, *, now: datetime) -> bool:
     return (
         period.issued <= period.expires <= period.issued + LONGEST_LIFE[role]
         and period.issued <= now + _MOST_AHEAD
+    )
+
+
+def clock_sentence(issued: datetime, now: datetime) -> str:
+    """Return a line for the user if signed metadata shows that the system clock is behind."""
+    if issued <= now + _MOST_AHEAD:
+        return ""
+    return (
+        f"This machine's clock says {now:%Y-%m-%d}, but metadata signed {issued:%Y-%m-%d} was "
+        "found: check the clock, expiry cannot be judged well."
     )
 
 

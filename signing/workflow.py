@@ -17,7 +17,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +47,7 @@ from signing.errors import (
     SigningError,
     SourceError,
     VerificationError,
+    printable,
 )
 from signing.keys import PublicKey
 from signing.roles import (
@@ -106,20 +107,22 @@ def walk(
     *,
     root: bytes,
     cache: Path,
-    reference: datetime,
+    reference: Callable[[str], datetime],
     deadline: Deadline,
     with_releases: bool = False,
 ) -> Walk:
     """Verify the source's metadata from the trusted root on.
 
-    `cache` holds metadata accepted earlier, possibly none. `with_releases` walks the `releases`
-    role too, which a full copy needs. Raises SigningError.
+    `cache` holds metadata accepted earlier, possibly none. `reference` gives the time at which
+    expiry is judged, for the fingerprint of the keys that may sign timestamps. `with_releases`
+    walks the `releases` role too, which a full copy needs. Raises SigningError.
     """
     fetcher = _SourceFetcher(source, deadline)
     with tempfile.TemporaryDirectory(prefix="tavo-metadata-") as name:
         scratch = Path(name)
         _seed(scratch, cache)
         updater: Updater | None = None
+        moment: datetime | None = None
         try:
             updater = Updater(
                 metadata_dir=str(scratch),
@@ -128,9 +131,15 @@ def walk(
                 config=UpdaterConfig(),
                 bootstrap=root,
             )
-            # python-tuf has no public way to judge expiry at another time than the system's.
-            updater._trusted_set.reference_time = reference
-            updater.refresh()
+            updater._load_root()
+            # The steps of `Updater.refresh`: python-tuf has no public way to judge expiry at
+            # another time than the system's, and ours depends on the newest root.
+            trusted = updater._trusted_set
+            moment = reference(_fingerprint(trusted.root.get_delegated_role("timestamp")))
+            trusted.reference_time = moment
+            updater._load_timestamp()
+            updater._load_snapshot()
+            updater._load_targets("targets", "root")
             wanted = [role for role in DELEGATED_PATHS if role != "releases" or with_releases]
             for role in wanted:
                 updater._load_targets(role, "targets")
@@ -138,7 +147,7 @@ def walk(
         except SigningError:
             raise
         except _FOREIGN as error:
-            raise _translate(error, fetcher, updater, reference) from error
+            raise _translate(error, fetcher, updater, moment) from error
         except OSError as error:
             raise SourceError(
                 f"{scratch}: cannot write metadata: {error.strerror}",
@@ -255,7 +264,9 @@ def _roles(root: Root, targets: Targets, delegated: list[str], where: str) -> di
                 try:
                     PublicKey.from_dict(key_id, key.to_dict())
                 except ValueError as error:
-                    raise VerificationError(f"keys of {name} from {where}: {error}") from error
+                    raise VerificationError(
+                        f"keys of {name} from {where}: {printable(error)}"
+                    ) from error
     return roles
 
 
@@ -280,7 +291,7 @@ def _period(signed: Any, role: str, where: str) -> Period:
     try:
         issued = parse_time(signed.unrecognized_fields.get(ISSUED_FIELD))
     except ValueError as error:
-        raise VerificationError(f"{file}: signed time of issue: {error}") from None
+        raise VerificationError(f"{file}: signed time of issue: {printable(error)}") from None
     period = Period(issued, signed.expires)
     check_period(period, role, file)
     return period
@@ -364,49 +375,56 @@ def _seed(scratch: Path, cache: Path) -> None:
 
 
 def _translate(
-    error: BaseException, fetcher: _SourceFetcher, updater: Updater | None, reference: datetime
+    error: BaseException, fetcher: _SourceFetcher, updater: Updater | None, moment: datetime | None
 ) -> SigningError:
     if isinstance(error, _SourceFailedError):
         return error.error
     if updater is None:
         return VerificationError(
-            f"root.json, the trusted root itself: {error}",
+            f"root.json, the trusted root itself: {printable(error)}",
             hint="Check which file is given as the trusted root.",
         )
     where = f"{fetcher.last.removeprefix('metadata/')} from {fetcher.source.name}"
     if isinstance(error, DownloadHTTPError):
         cause = error.__cause__
-        return cause if isinstance(cause, SigningError) else SourceError(f"{where}: {error}")
+        return (
+            cause
+            if isinstance(cause, SigningError)
+            else SourceError(f"{where}: {printable(error)}")
+        )
     if isinstance(error, DownloadLengthMismatchError):
         return VerificationError(
-            f"{where}: longer than allowed: {error}",
+            f"{where}: longer than allowed: {printable(error)}",
             hint="The mirror is damaged or hostile: use another one.",
         )
     if isinstance(error, DownloadError):
-        return SourceError(f"{where}: {error}", hint="Check the network and the mirror.")
+        return SourceError(f"{where}: {printable(error)}", hint="Check the network and the mirror.")
     if isinstance(error, ExpiredMetadataError):
-        return _expired(error, fetcher, updater, reference)
+        return _expired(error, fetcher, updater, moment)
     if isinstance(error, BadVersionNumberError):
         kind = VerificationError if fetcher.last.endswith(".root.json") else RollbackError
-        return kind(f"{where}: {error}", hint="This copy is older than one seen before, or mixed.")
+        return kind(
+            f"{where}: {printable(error)}",
+            hint="This copy is older than one seen before, or mixed.",
+        )
     if isinstance(error, UnsignedMetadataError):
         return VerificationError(
-            f"{where}: not enough valid signatures: {error}",
+            f"{where}: not enough valid signatures: {printable(error)}",
             hint="This repository does not belong to the trusted root: check its address.",
         )
     if isinstance(error, LengthOrHashMismatchError):
         return VerificationError(
-            f"{where}: is not the file that was signed: {error}",
+            f"{where}: is not the file that was signed: {printable(error)}",
             hint="The mirror is damaged or mixed: copy it again.",
         )
     return VerificationError(
-        f"{where}: not valid metadata: {error!s:.200}",
+        f"{where}: not valid metadata: {printable(error)}",
         hint="The mirror is damaged: copy it again.",
     )
 
 
 def _expired(
-    error: BaseException, fetcher: _SourceFetcher, updater: Updater, reference: datetime
+    error: BaseException, fetcher: _SourceFetcher, updater: Updater, moment: datetime | None
 ) -> ExpiredError:
     found = re.search(r"([a-z]+)(?:\.json)? is expired", str(error))
     role = found[1] if found else "metadata"
@@ -420,7 +438,8 @@ def _expired(
         except (TufRepositoryError, ValueError, KeyError, TypeError):
             expires = None
     when = f" {format_time(expires)}" if expires else ""
+    judged = f" (now {format_time(moment)})" if moment else ""
     return ExpiredError(
-        f"{role}.json from {fetcher.source.name} expired{when} (now {format_time(reference)})",
+        f"{role}.json from {fetcher.source.name} expired{when}{judged}",
         hint="The mirror is stale: run `tavo mirror sync`, or check this machine's clock.",
     )

@@ -212,3 +212,10 @@ def serve(directory: Path, handler: type[SimpleHTTPRequestHandler] = _Quiet) -> 
 def key_map(*keys: PrivateKey) -> Mapping[str, Any]:
     """Public keys by id, as documents and verification take them."""
     return {key.public.key_id: key.public for key in keys}
+
+
+def malleable(signature: bytes) -> bytes:
+    """The other encoding of an Ed25519 signature: S + L. No secret is needed to make it."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    s = int.from_bytes(signature[32:], "little") + order
+    return signature[:32] + s.to_bytes(32, "little")

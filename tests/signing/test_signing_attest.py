@@ -1,0 +1,236 @@
+"""Statements: what is signed is compared field by field, and only listed keys count."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
+
+from signing.attest import (
+    PublisherClaim,
+    ReviewerClaim,
+    add_signature,
+    sign_publisher,
+    sign_reviewer,
+    verify_publisher,
+    verify_reviewer,
+)
+from signing.digests import Digest
+from signing.errors import AttestationError
+from signing.keys import PrivateKey
+from tests.fakes.repository import key_map, malleable
+
+ISSUED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CLAIM = PublisherClaim(
+    full_id="tavo/model-files",
+    version="1.2.3",
+    api=1,
+    package=Digest.of(b"package"),
+    manifest=Digest.of(b"manifest"),
+    lock=Digest.of(b"lock"),
+    permissions=Digest.of(b"permissions"),
+    issued=ISSUED,
+)
+REVIEW = ReviewerClaim(
+    full_id="tavo/model-files",
+    version="1.2.3",
+    package=Digest.of(b"package"),
+    reports=(Digest.of(b"report"),),
+    issued=ISSUED,
+)
+KEY = PrivateKey.generate()
+OTHER = PrivateKey.generate()
+
+
+def resigned(envelope: bytes, change: Any, key: PrivateKey = KEY) -> bytes:
+    """Change the statement inside and sign it properly again."""
+    from signing.attest import _open, _pre_authentication, _seal
+
+    payload, _ = _open(envelope)
+    statement = json.loads(payload)
+    change(statement)
+    data = json.dumps(statement).encode()
+    return _seal(data, [(key.public.key_id, key.sign(_pre_authentication(data)))])
+
+
+def test_a_statement_verifies_and_says_who_and_when() -> None:
+    found = verify_publisher(sign_publisher(CLAIM, KEY), key_map(KEY, OTHER), CLAIM)
+    assert found.key_id == KEY.public.key_id
+    assert found.issued == ISSUED
+
+
+def test_the_envelope_is_one_that_other_dsse_tools_verify() -> None:
+    envelope = Envelope.from_dict(json.loads(sign_publisher(CLAIM, KEY)))
+    key = SSlibKey.from_dict(KEY.public.key_id, KEY.public.to_dict())
+    assert list(envelope.verify([key], 1)) == [KEY.public.key_id]
+    statement = json.loads(envelope.payload)
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["subject"][0]["digest"] == {"sha256": CLAIM.package.hex}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"full_id": "tavo/other"},
+        {"version": "1.2.4"},
+        {"api": 2},
+        {"package": Digest.of(b"other")},
+        {"manifest": Digest.of(b"other")},
+        {"lock": None},
+        {"lock": Digest.of(b"other")},
+        {"permissions": Digest.of(b"other")},
+    ],
+)
+def test_a_statement_about_anything_else_is_refused_by_field(change: dict[str, Any]) -> None:
+    other = replace(CLAIM, **change)
+    envelope = sign_publisher(other, KEY)
+    with pytest.raises(AttestationError, match=r"differs: expected"):
+        verify_publisher(envelope, key_map(KEY), CLAIM)
+    verify_publisher(envelope, key_map(KEY), other)  # control: it is right for its own package
+
+
+def test_foreign_key_is_refused() -> None:
+    envelope = sign_publisher(CLAIM, OTHER)
+    with pytest.raises(AttestationError, match="not among the 1 allowed keys"):
+        verify_publisher(envelope, key_map(KEY), CLAIM)
+    verify_publisher(envelope, key_map(KEY, OTHER), CLAIM)  # control
+
+
+def test_foreign_key_under_a_listed_id_is_refused() -> None:
+    value = json.loads(sign_publisher(CLAIM, OTHER))
+    value["signatures"][0]["keyid"] = KEY.public.key_id
+    with pytest.raises(AttestationError, match="does not match"):
+        verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)
+
+
+def test_revoked_key_never_counts() -> None:
+    envelope = sign_publisher(CLAIM, KEY)
+    with pytest.raises(AttestationError, match="was revoked: stolen laptop"):
+        verify_publisher(
+            envelope, key_map(KEY), CLAIM, revoked={KEY.public.key_id: "stolen laptop"}
+        )
+    verify_publisher(envelope, key_map(KEY), CLAIM, revoked={})  # control
+    both = add_signature(envelope, OTHER)
+    found = verify_publisher(
+        both, key_map(KEY, OTHER), CLAIM, revoked={KEY.public.key_id: "stolen"}
+    )
+    assert found.key_ids == (OTHER.public.key_id,)
+
+
+def test_threshold_counts_different_keys() -> None:
+    one = sign_publisher(CLAIM, KEY)
+    keys = key_map(KEY, OTHER)
+    with pytest.raises(AttestationError, match=r"2 valid signature\(s\) expected, 1 found"):
+        verify_publisher(one, keys, CLAIM, threshold=2)
+    two = add_signature(one, OTHER)
+    assert len(verify_publisher(two, keys, CLAIM, threshold=2).key_ids) == 2
+    with pytest.raises(AttestationError, match="already signed"):
+        add_signature(two, OTHER)
+
+
+def test_the_same_key_twice_in_an_envelope_is_refused() -> None:
+    value = json.loads(sign_publisher(CLAIM, KEY))
+    value["signatures"] *= 2
+    with pytest.raises(AttestationError, match="twice"):
+        verify_publisher(json.dumps(value).encode(), key_map(KEY, OTHER), CLAIM, threshold=2)
+
+
+def test_malleable_signature_is_refused() -> None:
+    value = json.loads(sign_publisher(CLAIM, KEY))
+    verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)  # control
+    signature = base64.b64decode(value["signatures"][0]["sig"])
+    value["signatures"][0]["sig"] = base64.b64encode(malleable(signature)).decode()
+    with pytest.raises(AttestationError, match="does not match"):
+        verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)
+
+
+def test_payload_type_is_part_of_what_is_signed() -> None:
+    value = json.loads(sign_publisher(CLAIM, KEY))
+    value["payloadType"] = "text/plain"
+    with pytest.raises(AttestationError, match="payload type"):
+        verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)
+
+
+def test_tampered_payload_is_refused_and_a_resigned_one_is_not() -> None:
+    envelope = sign_publisher(CLAIM, KEY)
+    newer = replace(CLAIM, version="9.9.9")
+
+    def bump(statement: dict[str, Any]) -> None:
+        statement["predicate"]["version"] = "9.9.9"
+        statement["subject"][0]["name"] = "tavo/model-files@9.9.9"
+
+    forged = json.loads(envelope)
+    statement = json.loads(base64.b64decode(forged["payload"]))
+    bump(statement)
+    forged["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+    with pytest.raises(AttestationError, match="does not match"):
+        verify_publisher(json.dumps(forged).encode(), key_map(KEY), newer)
+    verify_publisher(resigned(envelope, bump), key_map(KEY), newer)  # control
+
+
+def test_a_second_subject_or_an_unknown_field_is_refused_though_properly_signed() -> None:
+    envelope = sign_publisher(CLAIM, KEY)
+
+    def second(statement: dict[str, Any]) -> None:
+        statement["subject"].append({"name": "x", "digest": {"sha256": "0" * 64}})
+
+    with pytest.raises(AttestationError, match="subject differs"):
+        verify_publisher(resigned(envelope, second), key_map(KEY), CLAIM)
+    with pytest.raises(AttestationError, match="unknown fields in the predicate: note"):
+        verify_publisher(
+            resigned(envelope, lambda value: value["predicate"].update(note=1)),
+            key_map(KEY),
+            CLAIM,
+        )
+    with pytest.raises(AttestationError, match="api differs"):
+        verify_publisher(
+            resigned(envelope, lambda value: value["predicate"].update(api=True)),
+            key_map(KEY),
+            CLAIM,
+        )
+    verify_publisher(resigned(envelope, lambda value: None), key_map(KEY), CLAIM)  # control
+
+
+def test_a_reviewer_statement_is_no_publisher_statement_and_the_reverse() -> None:
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_publisher(sign_reviewer(REVIEW, KEY), key_map(KEY), CLAIM)
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_reviewer(sign_publisher(CLAIM, KEY), key_map(KEY), REVIEW)
+
+
+def test_reviews_return_their_reports_and_a_rejection_is_no_approval() -> None:
+    asked = replace(REVIEW, reports=(), issued=None)
+    found = verify_reviewer(sign_reviewer(REVIEW, KEY), key_map(KEY), asked)
+    assert found.reports == (Digest.of(b"report"),)
+    rejection = sign_reviewer(replace(REVIEW, decision="reject"), KEY)
+    with pytest.raises(AttestationError, match="decision differs"):
+        verify_reviewer(rejection, key_map(KEY), asked)
+    with pytest.raises(AttestationError, match="reports differs"):
+        verify_reviewer(
+            sign_reviewer(REVIEW, KEY), key_map(KEY), replace(REVIEW, reports=(Digest.of(b"x"),))
+        )
+    with pytest.raises(AttestationError, match="package digest differs"):
+        verify_reviewer(
+            sign_reviewer(REVIEW, KEY), key_map(KEY), replace(asked, package=Digest.of(b"x"))
+        )
+
+
+def test_signing_needs_a_time_and_verifying_a_threshold() -> None:
+    with pytest.raises(ValueError, match="time of issue"):
+        sign_publisher(replace(CLAIM, issued=None), KEY)
+    with pytest.raises(ValueError, match="below 1"):
+        verify_publisher(sign_publisher(CLAIM, KEY), key_map(KEY), CLAIM, threshold=0)
+    with pytest.raises(ValueError, match="decision"):
+        sign_reviewer(replace(REVIEW, decision="maybe"), KEY)  # type: ignore[arg-type]
+
+
+def test_messages_cannot_steer_a_terminal() -> None:
+    value = json.loads(sign_publisher(CLAIM, KEY))
+    value["signatures"][0]["keyid"] = "\x1b[2J"
+    with pytest.raises(AttestationError) as caught:
+        verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)
+    assert "\x1b" not in str(caught.value)
