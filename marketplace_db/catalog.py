@@ -31,7 +31,15 @@ from marketplace_db.schema import (
 )
 from signing.digests import Digest, VerifiedFile
 
-__all__ = ["Catalog", "PluginRow", "ReleaseRow", "ReviewRow", "WheelRow", "full_id_of"]
+__all__ = [
+    "ApprovalRow",
+    "Catalog",
+    "PluginRow",
+    "ReleaseRow",
+    "ReviewRow",
+    "WheelRow",
+    "full_id_of",
+]
 
 _STALE = "Run `tavo registry update`, or sync the mirror again."
 _PLUGIN_COLUMNS = """
@@ -101,6 +109,15 @@ class ReleaseRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRow:
+    """A reviewer's approval of a release, as the catalog tells it; the envelope proves it."""
+
+    key_id: str
+    envelope: Digest
+    issued: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRow:
     """One user's published review of a version; `rating` from 1 to 5."""
 
@@ -133,15 +150,8 @@ class Catalog:
         if not isinstance(verified, VerifiedFile):
             raise TypeError("a catalog opens only from a signing.VerifiedFile")
         version = _check_header(verified.path, verified.length)
-        uri = f"{verified.path.resolve().as_uri()}?mode=ro&immutable=1"
+        connection = cls.connect(verified)
         try:
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        except sqlite3.Error as error:
-            raise _unreadable(verified.path, error) from error
-        try:
-            connection.row_factory = sqlite3.Row
-            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
-                connection.execute(f"PRAGMA {pragma}")
             _check_schema(connection, version, verified.path)
             if thorough:
                 _check_pages(connection, verified.path)
@@ -152,6 +162,24 @@ class Catalog:
             connection.close()
             raise
         return cls(verified, connection)
+
+    @staticmethod
+    def connect(verified: VerifiedFile, *, any_thread: bool = False) -> sqlite3.Connection:
+        """Open the file read only and immutable; only for what was checked by `open` before.
+
+        Raises CatalogError.
+        """
+        uri = f"{verified.path.resolve().as_uri()}?mode=ro&immutable=1"
+        try:
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=not any_thread
+            )
+            connection.row_factory = sqlite3.Row
+            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise _unreadable(verified.path, error) from error
+        return connection
 
     def close(self) -> None:
         """Close the file."""
@@ -261,6 +289,22 @@ class Catalog:
         }
         for row in list(self._rows("SELECT * FROM plugin_versions ORDER BY seq")):
             yield self._release(names[row["plugin_id"]], row)
+
+    def approvals(self, name: str, version: str) -> list[ApprovalRow]:
+        """Return the reviewers' approvals of one release, in the order they were recorded."""
+        rows = self._rows(
+            "SELECT a.key_id, a.envelope, a.issued FROM approvals a"
+            " JOIN plugin_versions v ON v.id = a.plugin_version_id"
+            " JOIN plugins p ON p.id = v.plugin_id"
+            " WHERE p.full_id = ? AND v.version = ? ORDER BY a.id",
+            [full_id_of(name), version],
+        )
+        return [
+            ApprovalRow(
+                key_id=row["key_id"], envelope=_digest(row["envelope"]), issued=row["issued"]
+            )
+            for row in rows
+        ]
 
     def reviews(self, name: str) -> list[ReviewRow]:
         """Return the published reviews of a plugin, the newest first. Raises NotInCatalogError."""

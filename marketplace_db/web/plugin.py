@@ -1,0 +1,289 @@
+"""The hooks: pages, their templates, and the guard in front of every request.
+
+The module is registered with Datasette once; its hooks do nothing for a Datasette that was not
+given a catalog by `attach`, such as one that shows something else in the same process.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import weakref
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from datasette import Response, hookimpl
+from datasette.app import Datasette
+from datasette.utils.asgi import Request
+from jinja2 import ChoiceLoader, DictLoader, Environment
+from markupsafe import Markup
+
+from marketplace_db.catalog import ApprovalRow, Catalog, PluginRow, ReleaseRow, ReviewRow
+from marketplace_db.errors import NotInCatalogError
+from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
+from signing.digests import VerifiedFile
+from signing.roles import format_time
+
+__all__ = ["DATABASE", "attach"]
+
+DATABASE = "catalog"
+
+_PAGES = importlib.resources.files("marketplace_db.web") / "pages"
+_TEMPLATES = ("tavo_base.html", "tavo_catalog.html", "tavo_plugin.html", "tavo_missing.html")
+_STYLE = "tavo.css"
+_TYPE_NAMES = {
+    "static": "Static analysis",
+    "dynamic": "Dynamic testing",
+    "proxy": "Proxy filtering",
+    "log": "Log analysis",
+}
+_LONGEST_QUERY = 200
+_MOST_RESULTS = 200
+
+_COMMON_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_OWN_POLICY = (
+    b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
+    b" base-uri 'none'; frame-ancestors 'none'"
+)
+_RAW_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    b" img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    verified: VerifiedFile
+    hosts: frozenset[str]
+
+
+_attached: weakref.WeakKeyDictionary[Datasette, _Attached] = weakref.WeakKeyDictionary()
+
+
+def attach(datasette: Datasette, verified: VerifiedFile, hosts: frozenset[str]) -> None:
+    """Make this Datasette show the catalog; an empty set of hosts answers all host names."""
+    _attached[datasette] = _Attached(verified, hosts)
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def register_routes(datasette: Datasette) -> list[tuple[str, Callable[..., Any]]]:
+    if datasette not in _attached:
+        return []
+    return [
+        (r"^/$", _catalog_page),
+        (r"^/plugins/(?P<publisher>[a-z0-9-]{1,63})/(?P<name>[a-z0-9-]{1,63})$", _plugin_page),
+        (r"^/-/tavo\.css$", _style),
+    ]
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def prepare_jinja2_environment(env: Environment, datasette: Datasette) -> None:
+    if datasette in _attached and env.loader is not None:
+        own = DictLoader({name: _read(name) for name in _TEMPLATES})
+        env.loader = ChoiceLoader([own, env.loader])
+        env.filters["size"] = _size
+        env.filters["day"] = _day
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def asgi_wrapper(datasette: Datasette) -> Callable[[App], App]:
+    attached = _attached.get(datasette)
+    if attached is None:
+        return lambda app: app
+    return functools.partial(_guard, attached.hosts)
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (_PAGES / name).read_text("utf-8")
+
+
+def _size(length: int) -> str:
+    if length < 10_000:
+        return f"{length:,} bytes".replace(",", " ")
+    return f"{length / 1000:.0f} kB" if length < 10_000_000 else f"{length / 1e6:.0f} MB"
+
+
+def _day(time: str) -> Markup:
+    return Markup('<time datetime="{}">{}</time>').format(time, time.partition("T")[0])
+
+
+# -- pages
+
+
+async def _catalog_page(datasette: Datasette, request: Request) -> Response:
+    text = (request.args.get("q") or "")[:_LONGEST_QUERY]
+    plugin_type = request.args.get("type") or ""
+    category = (request.args.get("category") or "")[:_LONGEST_QUERY]
+
+    def query(catalog: Catalog) -> tuple[list[PluginRow], list[tuple[str, int]]]:
+        rows = catalog.search(text, plugin_type or None, category or None, limit=_MOST_RESULTS + 1)
+        return rows, catalog.categories()
+
+    rows, categories = await _ask(datasette, query)
+    return await _page(
+        datasette,
+        request,
+        "tavo_catalog.html",
+        {
+            "plugins": rows[:_MOST_RESULTS],
+            "more": len(rows) > _MOST_RESULTS,
+            "most": _MOST_RESULTS,
+            "categories": categories,
+            "q": text,
+            "type": plugin_type,
+            "category": category,
+            "types": [(name, _TYPE_NAMES[name]) for name in PLUGIN_TYPES],
+        },
+    )
+
+
+async def _plugin_page(datasette: Datasette, request: Request) -> Response:
+    full_id = f"{request.url_vars['publisher']}/{request.url_vars['name']}"
+    wanted = request.args.get("version") or None
+
+    def query(
+        catalog: Catalog,
+    ) -> tuple[PluginRow, list[ReleaseRow], ReleaseRow, list[ApprovalRow], list[ReviewRow]]:
+        plugin = catalog.plugin(full_id)
+        releases = catalog.versions(full_id)
+        chosen = wanted or plugin.latest or releases[0].version
+        release = catalog.release(full_id, chosen)
+        approvals = catalog.approvals(full_id, chosen)
+        return plugin, releases, release, approvals, catalog.reviews(full_id)
+
+    try:
+        plugin, releases, release, approvals, reviews = await _ask(datasette, query)
+    except NotInCatalogError as error:
+        return await _page(
+            datasette, request, "tavo_missing.html", {"problem": str(error)}, status=404
+        )
+    manifest = release.parsed_manifest()
+    can, cannot = permission_sentences(manifest)
+    command = f"tavo registry install {plugin.full_id}"
+    if release.version != plugin.latest:
+        command += f" --version {release.version}"
+    return await _page(
+        datasette,
+        request,
+        "tavo_plugin.html",
+        {
+            "plugin": plugin,
+            "release": release,
+            "releases": releases,
+            "approvals": approvals,
+            "reviews": reviews,
+            "manifest": manifest,
+            "can": can,
+            "cannot": cannot,
+            "command": command,
+        },
+    )
+
+
+async def _style(datasette: Datasette, request: Request) -> Response:
+    return Response(
+        _read(_STYLE),
+        content_type="text/css; charset=utf-8",
+        headers={"cache-control": "max-age=300"},
+    )
+
+
+async def _ask(datasette: Datasette, query: Callable[[Catalog], T]) -> T:
+    """Run a query on one of Datasette's threads with its prepared connection."""
+    verified = _attached[datasette].verified
+    answer: T = await datasette.get_database(DATABASE).execute_fn(
+        lambda connection: query(Catalog(verified, connection))
+    )
+    return answer
+
+
+async def _page(
+    datasette: Datasette,
+    request: Request,
+    template: str,
+    values: dict[str, Any],
+    *,
+    status: int = 200,
+) -> Response:
+    verified = _attached[datasette].verified
+    common = {
+        "verified": verified,
+        "issued": format_time(verified.issued),
+        "expires": format_time(verified.expires),
+        "type_names": _TYPE_NAMES,
+    }
+    html = await datasette.render_template([template], {**common, **values}, request=request)
+    return Response.html(html, status=status)
+
+
+# -- the guard
+
+
+def _guard(hosts: frozenset[str], app: App) -> App:
+    """Refuse what could write, what belongs to Datasette's own tools, and foreign host names."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        if (refusal := _refusal(scope, hosts)) is not None:
+            await _answer(send, *refusal)
+            return
+        path: str = scope["path"]
+        own = path == "/" or path.startswith(("/plugins/", "/-/tavo"))
+        policy = _OWN_POLICY if own else _RAW_POLICY
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", []), *_COMMON_HEADERS]
+                headers.append((b"content-security-policy", policy))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return guarded
+
+
+def _refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
+    if scope["method"] not in {"GET", "HEAD"}:
+        return 405, "This catalog is read only: use GET.\n"
+    if hosts:
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        host = named[0].decode("latin-1").lower() if len(named) == 1 else ""
+        bare = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if bare not in hosts:
+            return 421, "This server does not answer for that host name.\n"
+    path: str = scope["path"]
+    if path.startswith("/-/") and not path.startswith(("/-/static/", "/-/tavo.css")):
+        return 404, "There is nothing here.\n"
+    return None
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        *_COMMON_HEADERS,
+    ]
+    if status == 405:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
