@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey  # type: ignore[attr-defined]
+from securesystemslib.signer import Key, Signature, SSlibKey  # type: ignore[attr-defined]
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import (  # type: ignore[attr-defined]
     DelegatedRole,
@@ -262,7 +262,7 @@ class Repository:
         name = "timestamp.json" if role == "timestamp" else f"{version}.{role}.json"
         return self.directory / "metadata" / name
 
-    def _signers(self, role: str) -> list[CryptoSigner]:
+    def _signers(self, role: str) -> list[PrivateKey]:
         allowed = self._allowed(role)
         held = [key for key in self.keyring.of(role) if key.public.key_id in allowed.keyids]
         if len(held) < allowed.threshold:
@@ -270,7 +270,7 @@ class Repository:
                 f"{role}: {allowed.threshold} keys must sign, this keyring holds {len(held)}",
                 hint=f"Sign on the machine that holds the {role} keys.",
             )
-        return [_signer(key) for key in held]
+        return held
 
     def _allowed(self, role: str) -> Role:
         if role in _TOP_ROLES:
@@ -285,7 +285,7 @@ class Repository:
         changed: Sequence[str],
         now: datetime,
         *,
-        also_sign_root: Sequence[CryptoSigner] = (),
+        also_sign_root: Sequence[PrivateKey] = (),
     ) -> None:
         snapshot: Snapshot = self._metadata["snapshot"].signed
         for role in changed:
@@ -300,19 +300,18 @@ class Repository:
         self._write_hint(now)
         self._sign("timestamp", now)
 
-    def _sign(self, role: str, now: datetime, also: Sequence[CryptoSigner] = ()) -> bytes:
+    def _sign(self, role: str, now: datetime, also: Sequence[PrivateKey] = ()) -> bytes:
         metadata = self._metadata[role]
         signed = metadata.signed
         signed.version += 1
         issued = now.replace(microsecond=0)
         signed.expires = issued + self._life[role]
         signed.unrecognized_fields[ISSUED_FIELD] = format_time(issued)
+        payload = metadata.signed_bytes
         metadata.signatures.clear()
-        done: set[str] = set()
-        for signer in (*also, *self._signers(role)):
-            if signer.public_key.keyid not in done:
-                metadata.sign(signer, append=True)
-                done.add(signer.public_key.keyid)
+        for key in (*also, *self._signers(role)):
+            key_id = key.public.key_id
+            metadata.signatures[key_id] = Signature(key_id, key.sign(payload).hex())
         data = metadata.to_bytes()
         try:
             write_atomically(self._path(role), data)
@@ -364,10 +363,6 @@ def _measure(content: Path | bytes) -> tuple[Digest, int]:
 def _root_versions(folder: Path) -> list[int]:
     names = (path.name.split(".", 1)[0] for path in folder.glob("*.root.json"))
     return [int(name) for name in names if name.isdecimal()]
-
-
-def _signer(key: PrivateKey) -> CryptoSigner:
-    return CryptoSigner(key._key, _tuf_key(key.public))
 
 
 def _tuf_key(key: PublicKey) -> SSlibKey:

@@ -390,6 +390,19 @@ def test_gap_in_the_chain_of_roots_is_refused(
         machine.refresh(source)  # control
 
 
+def test_gap_that_a_stolen_timestamp_key_hides_is_seen_where_files_can_be_listed(
+    simulator: RepositorySimulator, machine: Machine
+) -> None:
+    simulator.rotate("root")
+    simulator.rotate("root")
+    (simulator.directory / "metadata" / "2.root.json").unlink()
+    simulator.forge("timestamp", lambda signed: signed.update({"x-tavo-root-version": 1}))
+    with pytest.raises(VerificationError, match=r"2\.root\.json is missing"):
+        machine.refresh(simulator.source)
+    (simulator.directory / "metadata" / "3.root.json").unlink()
+    machine.refresh(simulator.source)  # control: nothing to be seen
+
+
 def test_python_tuf_alone_stops_silently_at_a_gap(
     simulator: RepositorySimulator, tmp_path: Path
 ) -> None:

@@ -1,17 +1,21 @@
 """Reopening what was accepted: hashed again, judged again, and without tuf."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from signing.client import Refreshed, TrustState, prune, recalls_of, reopen
+from signing.client import DirectorySource, Refreshed, TrustState, prune, recalls_of, reopen
 from signing.digests import Digest, VerifiedFile
 from signing.errors import BusyError, ExpiredError, RollbackError, SourceError, VerificationError
 from signing.record import AcceptedRecord, root_facts
+from signing.sources import Deadline
 from tests.fakes.repository import (
     NOW,
     Machine,
@@ -175,3 +179,46 @@ def test_two_processes_do_not_refresh_at_once(
         holder.kill()
         holder.wait()
     machine.refresh(simulator.source)  # control
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("moment", range(24))
+def test_killed_at_any_instant_the_old_or_the_new_catalog_is_there(
+    simulator: RepositorySimulator, machine: Machine, accepted: Refreshed, moment: int
+) -> None:
+    """A child is killed at the n-th chunk that it reads or file that it renames."""
+    simulator.publish(catalog=b"catalog 2" * 100_000, publishers=simple_publishers())
+    child = os.fork()
+    if child == 0:
+        left = [moment]
+
+        def tick() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        rename = Path.replace
+
+        def replace(path: Path, target: Path) -> Path:
+            tick()
+            done = rename(path, target)
+            tick()
+            return done
+
+        class Killing(DirectorySource):
+            def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+                for chunk in super().read(path, deadline):
+                    tick()
+                    yield chunk
+
+        try:
+            Path.replace = replace  # type: ignore[method-assign,assignment]
+            machine.refresh(Killing(simulator.directory))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    catalog, _ = reopen(accepted.record, state=accepted.state, now=NOW)
+    assert catalog.path.read_bytes() == b"catalog 1"
+    done = machine.refresh(simulator.source)
+    assert done.catalog.path.stat().st_size == 900_000
