@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tavo.errors import UsageError
+from tavo.cli.render import TerminalReporter, printable
+from tavo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from signing.publishers import Recalls
     from tavo.config import Settings
+    from tavo.host.installations import Installations
+    from tavo.host.state import State
+    from tavo.registry.trust import OpenCatalog, Trust
 
 __all__ = ["Session", "session_of"]
 
@@ -27,11 +35,85 @@ class Session:
     color: bool = True
     json: bool = False
 
-    def settings(self, **flags: object) -> Settings:
+    def settings(self, **flags: Any) -> Settings:
         """Merge flags, environment, project file and user file; raises ConfigError."""
         from tavo.config import load_settings
 
-        raise NotImplementedError
+        given = {name.replace("__", "."): value for name, value in flags.items()}
+        if self.offline:
+            given["offline"] = True
+        return load_settings(project_file=self.config, flags=given)
+
+    def state(self) -> State:
+        """Open the state database of this user."""
+        from tavo.config import user_paths
+        from tavo.host.state import State
+
+        return State(user_paths().state / "state.db")
+
+    def installations(self) -> Installations:
+        """Open the store of installed plugins of this user."""
+        from tavo.config import user_paths
+        from tavo.host.installations import Installations
+
+        return Installations(self.state(), user_paths().data / "plugins")
+
+    def catalog(self, mirror: str | None) -> OpenCatalog:
+        """Open the verified catalog of a mirror, else the newest accepted one."""
+        from tavo.registry.trust import source_of
+
+        settings = self.settings()
+        source = source_of(mirror, offline=settings.offline) if mirror else None
+        return self._trust(settings).open(source)
+
+    def recalls(self) -> Recalls:
+        """Return every recall that this machine knows of."""
+        from signing.publishers import Recalls
+        from tavo.registry.embedded import find_embedded
+
+        settings = self.settings()
+        if find_embedded() is None and settings.registry.root is None:
+            return Recalls()
+        return self._trust(settings).recalls()
+
+    def reporter(self) -> TerminalReporter:
+        """Return what draws progress on this terminal."""
+        return TerminalReporter(quiet=self.quiet)
+
+    def say(self, message: str) -> None:
+        """Tell people something, on stderr, unless they asked for quiet."""
+        if not self.quiet:
+            print(printable(message), file=sys.stderr)
+
+    def tell(self, notes: Iterable[str]) -> None:
+        """Say each note."""
+        for note in notes:
+            self.say(f"tavo: {note}")
+
+    def print_json(self, value: Any) -> None:
+        """Print a result as JSON."""
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def _trust(self, settings: Settings) -> Trust:
+        from tavo.config import user_paths
+        from tavo.registry.embedded import find_embedded
+        from tavo.registry.trust import Trust
+
+        root = settings.registry.root
+        try:
+            trusted = None if root is None else Path(root).expanduser().read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{root}: the trusted root cannot be read: {error.strerror}",
+                hint="Check registry.root in the user configuration.",
+            ) from error
+        return Trust(
+            self.state(),
+            user_paths().cache / "catalogs",
+            embedded=find_embedded(),
+            root=trusted,
+            offline=settings.offline,
+        )
 
 
 def session_of(context: typer.Context) -> Session:

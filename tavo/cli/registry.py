@@ -135,4 +135,144 @@ def install(
         )
         session.state().grant(prepared.accepted)
     print(printable(f"Installed {installed.full_id} {installed.version}."))
-    print(printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}"))
+    print(
+        printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
+    )
+
+
+def list_installed(context: typer.Context) -> None:
+    """List the plugins that are installed on this machine."""
+    session = session_of(context)
+    installed = session.installations().list()
+    if session.json:
+        session.print_json(
+            [
+                {"id": one.full_id, "version": one.version, "package": one.package.hex,
+                 "installed_at": one.installed_at}
+                for one in installed
+            ]
+        )  # fmt: skip
+        return
+    if not installed:
+        session.say("No plugins are installed. `tavo registry browse` lists what there is.")
+        return
+    table(
+        ("plugin", "version", "package", "installed"),
+        [(one.full_id, one.version, one.package.short, one.installed_at[:10]) for one in installed],
+        color=session.color,
+    )
+
+
+def verify(
+    context: typer.Context,
+    plugin: Annotated[
+        str | None, typer.Argument(metavar="[PLUGIN]", help="One plugin only.")
+    ] = None,
+) -> None:
+    """Hash every file of the installed plugins again, and look for recalls."""
+    from marketplace_db.catalog import full_id_of
+
+    session = session_of(context)
+    store = session.installations()
+    chosen = [store.get(full_id_of(plugin))] if plugin else store.list()
+    recalls = session.recalls()
+    problems = 0
+    for one in chosen:
+        try:
+            store.verify(one)
+            if (reason := recalls.packages.get(one.package)) is not None:
+                raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
+            print(printable(f"{one.full_id} {one.version}: good"))
+        except RefusedError as error:
+            problems += 1
+            print(printable(f"{one.full_id} {one.version}: BAD: {error}"))
+            if error.hint:
+                session.say(f"  {error.hint}")
+    if not chosen:
+        session.say("No plugins are installed.")
+    if problems:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def uninstall(context: typer.Context, plugin: PluginName) -> None:
+    """Remove an installed plugin and its grants from this machine."""
+    from marketplace_db.catalog import full_id_of
+
+    session = session_of(context)
+    removed = session.installations().remove(full_id_of(plugin))
+    print(printable(f"Removed {removed.full_id} {removed.version}."))
+
+
+def update(context: typer.Context, mirror: Mirror = None) -> None:
+    """Fetch the newest catalog from a mirror or the configured source, and verify it."""
+    session = session_of(context)
+    source = mirror or session.settings().registry.source
+    if not source:
+        raise UsageError(
+            "registry update: no source is configured, and there is no default one",
+            hint="Name one with --mirror, or set registry.source in the user configuration.",
+        )
+    opened = session.catalog(source)
+    session.tell(opened.notes)
+    print(printable(
+        f"Catalog version {opened.file.version}, issued {opened.file.issued:%Y-%m-%d %H:%M} UTC,"
+        f" valid until {opened.record.expires:%Y-%m-%d}."
+    ))  # fmt: skip
+
+
+def _ask(release: ReleaseRow, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            f"{release.full_id}: nobody is here to accept its permissions",
+            hint="Read them above and add --yes.",
+        )
+    if not typer.confirm("Install it with these permissions?", default=False, err=True):
+        raise RefusedError(f"{release.full_id}: not installed, its permissions were not accepted")
+
+
+def _print_permissions(
+    can: list[str] | tuple[str, ...], cannot: list[str] | tuple[str, ...]
+) -> None:
+    print("It can:")
+    for sentence in can:
+        print(printable(f"  + {sentence}"))
+    print("It can NOT:")
+    for sentence in cannot:
+        print(printable(f"  - {sentence}"))
+
+
+def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
+    from marketplace_db.catalog import Catalog
+
+    with Catalog.open(opened.file) as catalog:
+        rows = catalog.search(text)
+    if session.json:
+        session.print_json([_plugin(row) for row in rows])
+        return
+    if not rows:
+        session.say(f"No plugin matches {text!r}." if text else "The catalog holds no plugin.")
+    table(
+        ("plugin", "version", "type", "description"),
+        [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
+        color=session.color,
+    )
+
+
+def _plugin(row: PluginRow) -> dict[str, Any]:
+    return {
+        "id": row.full_id, "uuid": row.uuid, "name": row.name, "type": row.plugin_type,
+        "latest": row.latest, "publisher": row.publisher, "official": row.official,
+        "description": row.description, "author": row.author, "license": row.license,
+        "pricing_tier": row.pricing_tier, "categories": list(row.categories),
+        "tags": list(row.tags),
+    }  # fmt: skip
+
+
+def _version(row: ReleaseRow) -> dict[str, Any]:
+    return {
+        "version": row.version, "uuid": row.uuid, "package": row.package.hex,
+        "length": row.length, "published_at": row.published_at, "yanked": row.yanked,
+        "yanked_reason": row.yanked_reason,
+    }  # fmt: skip
