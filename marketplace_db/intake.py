@@ -395,18 +395,7 @@ class Market:
 
     def _insert_release(self, row: sqlite3.Row, release: ReleaseRow) -> None:
         plugin = release.full_id.partition("/")[2]
-        self.connection.execute(
-            "INSERT INTO plugins (uuid, publisher_id, plugin_id, created_at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (
-                outer_id("plugin", release.full_id), row["publisher_id"], plugin,
-                release.published_at,
-            ),
-        )  # fmt: skip
-        (plugin_id,) = self.connection.execute(
-            "SELECT id FROM plugins WHERE publisher_id = ? AND plugin_id = ?",
-            (row["publisher_id"], plugin),
-        ).fetchone()
+        plugin_id = self._plugin(row["publisher_id"], plugin, release)
         self.connection.execute(
             "INSERT INTO plugin_versions (uuid, plugin_id, submission_id, seq, version, api,"
             " package, package_length, manifest_digest, lock_digest, permission_digest,"
@@ -420,6 +409,20 @@ class Market:
                 release.published_at,
             ),
         )  # fmt: skip
+
+    def _plugin(self, publisher_id: int, plugin: str, release: ReleaseRow) -> int:
+        """Return the plugin's key; a plugin gets one with its first release, without gaps."""
+        found = self.connection.execute(
+            "SELECT id FROM plugins WHERE publisher_id = ? AND plugin_id = ?",
+            (publisher_id, plugin),
+        ).fetchone()
+        if found is not None:
+            return int(found["id"])
+        cursor = self.connection.execute(
+            "INSERT INTO plugins (uuid, publisher_id, plugin_id, created_at) VALUES (?, ?, ?, ?)",
+            (outer_id("plugin", release.full_id), publisher_id, plugin, release.published_at),
+        )
+        return int(cursor.lastrowid or 0)
 
 
 def _not_open(row: sqlite3.Row) -> WorkingDatabaseError:

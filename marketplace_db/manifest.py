@@ -10,6 +10,7 @@ Units: sizes in megabytes (2^20 bytes), times in seconds.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 import unicodedata
@@ -51,12 +52,29 @@ _HOST = (
     r"(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*(?::[1-9][0-9]{0,4})?$(?!\n)"
 )
 
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)"
+_PROGRAM = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$(?!\n)"
+_GLOB = r"^[A-Za-z0-9._*?\[\]!{},+ -]{1,120}$(?!\n)"
+_EXPLAINED = {
+    _SLUG: "use a-z, 0-9 and single '-' between them, at most 63 characters",
+    _WORD: "use a-z, 0-9 and '+#._-', at most 40 characters",
+    _ENTRY: "expected 'module:Class' like main:Plugin",
+    _HOST: "expected a host name like api.example.com or api.example.com:8443",
+    _VARIABLE: "expected the name of one environment variable",
+    _PROGRAM: "expected the name of one program, without its folder",
+    _GLOB: "expected a pattern of file names like *.pkl, without folders",
+}
+_TYPE_WORDS = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "object": "keys and values", "array": "a list", "null": "nothing",
+}  # fmt: skip
+
 Slug = Annotated[str, Meta(pattern=_SLUG)]
 Word = Annotated[str, Meta(pattern=_WORD)]
 Host = Annotated[str, Meta(pattern=_HOST)]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)")]
-Program = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$(?!\n)")]
-Pattern = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._*?\[\]!{},+ -]{1,120}$(?!\n)")]
+Variable = Annotated[str, Meta(pattern=_VARIABLE)]
+Program = Annotated[str, Meta(pattern=_PROGRAM)]
+Pattern = Annotated[str, Meta(pattern=_GLOB)]
 Requirement = Annotated[str, Meta(max_length=200)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=32)]
 
@@ -284,11 +302,15 @@ def _check_api(api: object) -> None:
 def _translate(error: msgspec.ValidationError) -> ManifestError:
     message, _, place = str(error).partition(" - at `$")
     where = place.rstrip("`").lstrip(".")
+    _, matching, pattern = message.partition(" matching regex ")
+    if matching:
+        message = _EXPLAINED.get(ast.literal_eval(pattern), "has characters that are not allowed")
     message = message.replace("Object missing required field", "missing key").replace("`", "'")
     message = re.sub(r"Expected 'str', got '(?:int|float)'", "expected text in quotes", message)
+    message = re.sub(
+        r"'(str|int|float|bool|object|array|null)'", lambda m: _TYPE_WORDS[m[1]], message
+    ).replace(", got ", ", found ")
     message = message[:1].lower() + message[1:]
-    if "matching regex" in message:
-        message = f"has characters or a length that are not allowed here ({message})"
     return ManifestError(f"{MANIFEST_NAME}: {where + ': ' if where else ''}{message}")
 
 

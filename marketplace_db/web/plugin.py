@@ -30,7 +30,13 @@ __all__ = ["DATABASE", "attach"]
 DATABASE = "catalog"
 
 _PAGES = importlib.resources.files("marketplace_db.web") / "pages"
-_TEMPLATES = ("tavo_base.html", "tavo_catalog.html", "tavo_plugin.html", "tavo_missing.html")
+_TEMPLATES = (
+    "base.html",
+    "tavo_base.html",
+    "tavo_catalog.html",
+    "tavo_plugin.html",
+    "tavo_missing.html",
+)
 _STYLE = "tavo.css"
 _TYPE_NAMES = {
     "static": "Static analysis",
@@ -96,6 +102,12 @@ def prepare_jinja2_environment(env: Environment, datasette: Datasette) -> None:
         env.loader = ChoiceLoader([own, env.loader])
         env.filters["size"] = _size
         env.filters["day"] = _day
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
+    attached = _attached.get(datasette)
+    return {} if attached is None else {"verified": attached.verified}
 
 
 @hookimpl  # type: ignore[untyped-decorator]
