@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +46,6 @@ from signing.trust import Period, TrustState, check_floors, clock_sentence, refe
 __all__ = [
     "AcceptedRecord",
     "Artifact",
-    "Clock",
     "DirectorySource",
     "HttpSource",
     "Refreshed",
@@ -61,8 +60,6 @@ __all__ = [
     "reopen",
     "root_facts",
 ]
-
-Clock = Callable[[], datetime]
 
 _LONGEST_CATALOG = 2 << 30
 _LONGEST_PUBLISHERS = 16 << 20

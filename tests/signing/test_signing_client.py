@@ -25,8 +25,17 @@ from signing.errors import (
 )
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
+from signing.repository import Repository
 from signing.sources import Deadline
-from tests.fakes.repository import NOW, Machine, RepositorySimulator, malleable, serve
+from signing.workflow import _SourceFetcher
+from tests.fakes.repository import (
+    NOW,
+    Machine,
+    RepositorySimulator,
+    malleable,
+    resign_metadata,
+    serve,
+)
 
 Opener = Callable[[Path], AbstractContextManager[Source]]
 
@@ -409,8 +418,6 @@ def test_python_tuf_alone_stops_silently_at_a_gap(
     """The control for the guard: the library accepts what we refuse."""
     from tuf.ngclient import Updater
 
-    from signing.workflow import _SourceFetcher
-
     for _ in range(3):
         simulator.rotate("root")
     (simulator.directory / "metadata" / "3.root.json").unlink()
@@ -437,12 +444,26 @@ def test_withheld_newest_root_is_refused(
         machine.refresh(source)
 
 
+def test_online_keys_alone_cannot_bring_an_old_root_back(
+    simulator: RepositorySimulator, machine: Machine, tmp_path: Path
+) -> None:
+    """The root keys were rotated; a thief signs new timestamps on top of the old root."""
+    old = simulator.copy(tmp_path / "old")
+    thief = Repository.open(old, simulator.keyring)
+    simulator.rotate("root")
+    machine.refresh(simulator.source)
+    shutil.rmtree(machine.cache)
+    for _ in range(3):
+        thief.publish(now=NOW)
+    with pytest.raises(RollbackError, match="root metadata is version 1"):
+        machine.refresh(DirectorySource(old))
+    fresh(machine).refresh(DirectorySource(old))  # control: a machine that never saw the new root
+
+
 def test_root_of_a_thief_is_refused(simulator: RepositorySimulator, machine: Machine) -> None:
     thief = RepositorySimulator(machine.cache.parent / "thief", keyring=Keyring.generate())
     value = json.loads(thief.root)
     value["signed"]["version"] = 2
-    from tests.fakes.repository import resign_metadata
-
     resign_metadata(value, thief.keyring.of("root"))
     path = simulator.directory / "metadata" / "2.root.json"
     path.write_bytes(json.dumps(value).encode())
@@ -626,8 +647,6 @@ def test_delegation_that_is_not_bound_to_its_folder_is_refused(
 
 
 def test_repository_without_a_release_says_so(tmp_path: Path) -> None:
-    from signing.repository import Repository
-
     repository = Repository.create(tmp_path / "r", Keyring.generate(), NOW)
     machine = Machine(tmp_path / "cache", repository.root_bytes)
     with pytest.raises(VerificationError, match=r"names no catalog/catalog\.db"):
