@@ -26,7 +26,7 @@ __all__ = [
     "Step",
 ]
 
-_RULE_ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?\Z")
+_RULE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _CWE = re.compile(r"CWE-[1-9][0-9]{0,5}\Z")
 _OWASP = re.compile(r"(?:LLM|ASI)(?:0[1-9]|10)(?::20[0-9]{2})?\Z")
 
@@ -73,7 +73,7 @@ class Confidence(_Ordered):
 class Rule:
     """What to look for. SARIF calls it a reportingDescriptor.
 
-    `id` is lower case, 1 to 128 of `a-z 0-9 . _ -`, unique within its pack or plugin.
+    `id` is 1 to 128 of `A-Z a-z 0-9 . _ -`, unique within its pack or plugin; ours are lower case.
     `cwe` holds `CWE-94` forms, `owasp` holds `LLM05:2025` or `ASI05:2026` forms.
     `help` is Markdown: why it matters, how to mend it, before and after.
     """
@@ -91,7 +91,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not _RULE_ID.match(self.id):
-            raise ValueError(f"rule id {self.id!r}: use a-z, 0-9, '.', '_' and '-', at most 128")
+            raise ValueError(f"rule id {self.id!r}: use letters, digits, dot, underscore and hyphen, at most 128")
         if not self.title.strip():
             raise ValueError(f"rule {self.id}: the title is empty")
         _check_type(self.severity, Severity, f"rule {self.id}: severity")

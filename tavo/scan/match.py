@@ -186,6 +186,8 @@ class _Compiler:
         return self.parsed.text(node) if node.kind == "identifier" else None
 
     def is_ellipsis(self, node: Node) -> bool:
+        if node.kind == "string_content":
+            return self.parsed.text(node) == "..."
         if node.kind == "dictionary_splat" and len(node.children) == 1:
             return self.is_ellipsis(node.children[0])
         return self.name_of(node) == ELLIPSIS
@@ -201,8 +203,8 @@ class _Compiler:
             return ("string", "fstring", "identifier", "binary_operator"), None
         if node.kind in {"integer", "float", "true", "false", "none"}:
             return (node.kind, "identifier"), None
-        if node.kind == "decorated_definition":
-            return ("decorated_definition",), None
+        if node.kind in {"import_statement", "import_from_statement"}:
+            return ("import_statement", "import_from_statement"), None
         if node.kind == "call":
             callee = node.children[0]
             called = self.parsed.text(callee) if callee.kind == "identifier" else ""

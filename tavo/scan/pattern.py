@@ -122,6 +122,8 @@ def _placeholders(source: str) -> str:
         elif kind == "dots":
             in_dict = bool(brackets) and brackets[-1] == "{" and _is_item(source, token)
             out.append(f"**{ELLIPSIS}" if in_dict and _has_pairs(source, token) else ELLIPSIS)
+        elif kind == "string":
+            out.append(_in_string(text))
         elif kind == "foreign":
             raise PatternError(f"{text!r} is not a metavariable: use capitals, like $X or $...X")
         else:
@@ -132,6 +134,13 @@ def _placeholders(source: str) -> str:
             out.append(text)
     out.append(source[position:])
     return "".join(out)
+
+
+def _in_string(text: str) -> str:
+    """Put placeholders into the replacement fields of an f-string; leave other strings alone."""
+    if "f" not in text[: text.index(text[-1])].lower():
+        return text
+    return re.sub(r"\$([A-Z_][A-Z0-9_]*)", rf"{_VARIABLE}\1", text)
 
 
 def _is_item(source: str, token: re.Match[str]) -> bool:

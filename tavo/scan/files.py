@@ -1,0 +1,269 @@
+"""Which files a scan looks at, and what their bytes mean.
+
+Rules this module keeps:
+- a file that is left out is left out by a named rule; one that cannot be read is a problem;
+- symbolic links to folders are not followed, links to files only inside the scanned tree;
+- a file that the user names is always looked at, whatever the ignore files say.
+
+Units: sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pathspec import GitIgnoreSpec
+
+from tavo.errors import InputError
+
+__all__ = [
+    "IGNORE_FILES",
+    "Content",
+    "SourceFile",
+    "UnreadableError",
+    "decode",
+    "read",
+    "scan_root",
+    "walk",
+]
+
+IGNORE_FILES = (".gitignore", ".tavoignore")
+_NEVER = frozenset({
+    ".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".nox",
+    ".mypy_cache", ".ruff_cache", ".pytest_cache", ".eggs", "site-packages",
+})  # fmt: skip
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_DEEPEST = 200
+
+
+class UnreadableError(Exception):
+    """A file's bytes cannot be had or are not text; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the scan: where it is, and its path relative to the scan's root.
+
+    `problem` says why it cannot be looked at, empty where it can.
+    """
+
+    path: Path
+    relative: PurePosixPath
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds: its bytes, or for text the same as UTF-8 without a byte order mark."""
+
+    data: bytes
+    is_text: bool
+
+
+def scan_root(targets: Sequence[Path]) -> Path:
+    """Return the folder that paths are relative to: the current one if it holds all targets.
+
+    Raises InputError for a target that does not exist.
+    """
+    resolved = []
+    for target in targets:
+        if not target.exists():
+            raise InputError(
+                f"{target}: no such file or folder",
+                hint="Check the path; `tavo scan .` scans the current folder.",
+            )
+        resolved.append(target.resolve())
+    here = Path.cwd().resolve()
+    if all(path.is_relative_to(here) for path in resolved):
+        return here
+    folders = [path if path.is_dir() else path.parent for path in resolved]
+    return Path(os.path.commonpath(folders))
+
+
+def walk(
+    targets: Sequence[Path], root: Path, *, exclude: Sequence[str] = ()
+) -> Iterator[SourceFile]:
+    """Yield the files below the targets, each once, in the order of their names.
+
+    `exclude` are patterns as in .gitignore, relative to the root. Named targets that are files
+    are yielded whatever is excluded. Folders that cannot be read are yielded with their problem.
+    """
+    seen: set[Path] = set()
+    own = GitIgnoreSpec.from_lines(exclude) if exclude else None
+    for target in targets:
+        path = target.resolve()
+        if not path.is_dir():
+            if path not in seen:
+                seen.add(path)
+                yield SourceFile(path, _relative(path, root))
+            continue
+        chain = _outer_specs(path)
+        if own is not None:
+            chain.append((root, own))
+        for file in _walk(path, root, chain):
+            if file.path not in seen:
+                seen.add(file.path)
+                yield file
+
+
+def read(file: SourceFile, *, largest: int) -> bytes:
+    """Return a regular file's bytes. Raises UnreadableError with the reason."""
+    try:
+        descriptor = os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("not a regular file")
+            if status.st_size > largest:
+                raise UnreadableError(f"too large: {status.st_size} bytes, at most {largest}")
+            data = stream.read(largest + 1)
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror or error}") from error
+    if len(data) > largest:
+        raise UnreadableError(f"too large: more than {largest} bytes")
+    return data
+
+
+def decode(data: bytes) -> Content:
+    """Tell text from binary; text comes back as UTF-8. Raises UnreadableError for neither.
+
+    Byte order marks and Python's encoding declaration (PEP 263) are understood.
+    """
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if data.startswith(mark):
+            return Content(_recode(data[len(mark) :], encoding), is_text=True)
+    if b"\0" in data[:8192]:
+        return Content(data, is_text=False)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        encoding = _declared(data)
+        if not encoding:
+            raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
+        return Content(_recode(data, encoding), is_text=True)
+    encoding = _declared(data)
+    if encoding and not data.isascii() and _normal(encoding) != "utf-8":
+        return Content(_recode(data, encoding), is_text=True)
+    return Content(data, is_text=True)
+
+
+def _recode(data: bytes, encoding: str) -> bytes:
+    try:
+        return data.decode(encoding).encode("utf-8")
+    except (LookupError, UnicodeError, TypeError, AttributeError):
+        raise UnreadableError(f"not text in {encoding[:40]}") from None
+
+
+def _declared(data: bytes) -> str:
+    for line in data.split(b"\n", 2)[:2]:
+        found = _COOKIE.match(line)
+        if found:
+            return found.group(1).decode("ascii")
+        if line.strip() and not line.lstrip().startswith(b"#"):
+            return ""
+    return ""
+
+
+def _normal(encoding: str) -> str:
+    try:
+        info = codecs.lookup(encoding)
+    except LookupError:
+        return encoding
+    return info.name if info._is_text_encoding else "no text"
+
+
+_Chain = list[tuple[Path, GitIgnoreSpec]]
+
+
+def _walk(folder: Path, root: Path, chain: _Chain, depth: int = 0) -> Iterator[SourceFile]:
+    relative = _relative(folder, root)
+    if depth > _DEEPEST:
+        yield SourceFile(folder, relative, f"folders nested deeper than {_DEEPEST}")
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield SourceFile(folder, relative, f"cannot be read: {error.strerror}")
+        return
+    own, problems = _specs_of(folder)
+    for path, reason in problems:
+        yield SourceFile(path, _relative(path, root), reason)
+    specs = [*chain, *own]
+    for entry in entries:
+        path = Path(entry.path)
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_link = entry.is_symlink()
+            is_file = entry.is_file()
+        except OSError as error:
+            yield SourceFile(path, _relative(path, root), f"cannot be read: {error.strerror}")
+            continue
+        if is_folder:
+            if entry.name not in _NEVER and not _ignored(path, specs, folder=True):
+                yield from _walk(path, root, specs, depth + 1)
+        elif is_file and not _ignored(path, specs, folder=False):
+            if is_link and not _resolves_inside(path, root):
+                continue
+            yield SourceFile(path, _relative(path, root))
+
+
+def _resolves_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
+    chain: _Chain = []
+    problems: list[tuple[Path, str]] = []
+    for name in IGNORE_FILES:
+        path = folder / name
+        try:
+            if path.is_symlink() or not path.is_file():
+                continue
+            with path.open("rb") as stream:
+                text = stream.read(1 << 20).decode("utf-8", "replace")
+            chain.append((folder, GitIgnoreSpec.from_lines(text.splitlines())))
+        except OSError as error:
+            problems.append((path, f"cannot be read: {error.strerror}"))
+        except ValueError as error:
+            problems.append((path, f"holds a pattern that is not valid: {error}"))
+    return chain, problems
+
+
+def _outer_specs(folder: Path) -> _Chain:
+    """Return the ignore files above a folder, up to the top of its Git checkout."""
+    above: list[Path] = []
+    current = folder
+    while not (current / ".git").exists():
+        if current.parent == current:
+            return []
+        current = current.parent
+        above.append(current)
+    return [spec for path in reversed(above) for spec in _specs_of(path)[0]]
+
+
+def _ignored(path: Path, chain: _Chain, *, folder: bool) -> bool:
+    for base, spec in reversed(chain):
+        name = path.relative_to(base).as_posix() + ("/" if folder else "")
+        verdict = spec.check_file(name).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _relative(path: Path, root: Path) -> PurePosixPath:
+    if path == root:
+        return PurePosixPath(".")
+    return PurePosixPath(path.relative_to(root).as_posix())

@@ -1,0 +1,441 @@
+"""Rule files in Semgrep's YAML -> rules ready to run, and a named problem for each that is not.
+
+Rules this module keeps:
+- one rule that cannot be used never takes the others of its file with it;
+- nothing is ignored: a key, language or option that is not supported refuses the rule by name;
+- a rule file is hostile: bounded in size and depth, no aliases, no tags.
+
+`use: NAME` in a list of patterns stands for the `patterns` of `library/NAME.yaml` beside the rule
+file. It is our only addition to the syntax; `expand` writes a rule without it.
+Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pathspec
+import yaml
+
+from tavo.errors import ConfigError
+from tavo.plugins import Confidence, Rule, Severity
+from tavo.scan.formula import FORMULA_KEYS, Formula, FormulaError, compile_formula
+
+__all__ = [
+    "PACK",
+    "RuleProblem",
+    "RuleSet",
+    "ScanRule",
+    "TaintPropagator",
+    "TaintSanitizer",
+    "TaintSink",
+    "TaintSource",
+    "TaintSpec",
+    "expand",
+    "load_rules",
+    "read_rule_file",
+]
+
+PACK = Path(__file__).parent / "packs" / "tavo_ai"
+
+_LARGEST_FILE = 4 << 20
+_MOST_NODES = 400_000
+_DEEPEST = 60
+_SEVERITIES = {
+    "CRITICAL": Severity.CRITICAL, "ERROR": Severity.HIGH, "HIGH": Severity.HIGH,
+    "WARNING": Severity.MEDIUM, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW,
+    "INFO": Severity.INFO, "INVENTORY": Severity.INFO, "EXPERIMENT": Severity.INFO,
+}  # fmt: skip
+_KEYS = frozenset({
+    "id", "message", "severity", "languages", "metadata", "paths", "fix", "mode", "options",
+    "min-version", "max-version", "pattern-sources", "pattern-sinks", "pattern-sanitizers",
+    "pattern-propagators", *FORMULA_KEYS,
+})  # fmt: skip
+_TAINT_OPTIONS = frozenset({
+    "taint_assume_safe_booleans", "taint_assume_safe_numbers", "taint_assume_safe_indexes",
+    "taint_assume_safe_functions", "taint_assume_safe_comparisons",
+})  # fmt: skip
+_HARMLESS_OPTIONS = frozenset({"constant_propagation", "interfile"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintSource:
+    """Where tainted data begins. `exact`: only the whole match, not what is inside it."""
+
+    formula: Formula
+    exact: bool = False
+    by_side_effect: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintSink:
+    """Where tainted data must not arrive. `exact`: only the whole match, not what is inside it."""
+
+    formula: Formula
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintSanitizer:
+    """What makes data clean. `by_side_effect`: the checked variable is clean from then on."""
+
+    formula: Formula
+    exact: bool = False
+    by_side_effect: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintPropagator:
+    """A construct that carries taint from one metavariable to another."""
+
+    formula: Formula
+    source: str
+    target: str
+    by_side_effect: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintSpec:
+    """The four lists of a taint rule, and its options that are true."""
+
+    sources: tuple[TaintSource, ...]
+    sinks: tuple[TaintSink, ...]
+    sanitizers: tuple[TaintSanitizer, ...] = ()
+    propagators: tuple[TaintPropagator, ...] = ()
+    options: frozenset[str] = frozenset()
+
+    def possible(self, tokens: frozenset[str]) -> bool:
+        """Tell whether a source and a sink can be in a file with these names."""
+        return any(s.formula.possible(tokens) for s in self.sources) and any(
+            s.formula.possible(tokens) for s in self.sinks
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRule:
+    """One rule of a rule file, compiled."""
+
+    rule: Rule
+    message: str
+    search: Formula | None
+    taint: TaintSpec | None
+    file: Path
+    fix: str | None = None
+    include: pathspec.PathSpec[Any] | None = None
+    exclude: pathspec.PathSpec[Any] | None = None
+
+    def applies_to(self, path: str) -> bool:
+        """Tell whether the rule's `paths` let it look at a file."""
+        if self.exclude is not None and self.exclude.match_file(path):
+            return False
+        return self.include is None or self.include.match_file(path)
+
+    def possible(self, tokens: frozenset[str]) -> bool:
+        """Tell whether the rule can hold in a file with exactly these names."""
+        if self.taint is not None:
+            return self.taint.possible(tokens)
+        return self.search is not None and self.search.possible(tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleProblem:
+    """A rule, or a whole file when `rule_id` is empty, that cannot be used, and why."""
+
+    file: Path
+    rule_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        rule = f"rule {self.rule_id}: " if self.rule_id else ""
+        return f"{self.file}: {rule}{self.reason}"
+
+
+@dataclass(slots=True)
+class RuleSet:
+    """Rules by id, and the problems of those that were refused."""
+
+    rules: dict[str, ScanRule] = field(default_factory=dict)
+    problems: list[RuleProblem] = field(default_factory=list)
+
+
+def load_rules(paths: Sequence[Path]) -> RuleSet:
+    """Load rule files and folders of them. Raises ConfigError for a path that does not exist.
+
+    In a folder every `.yaml` and `.yml` file is a rule file, except below `library`.
+    """
+    loaded = RuleSet()
+    for path in paths:
+        if not path.exists():
+            raise ConfigError(
+                f"{path}: no such rule file or folder",
+                hint="Check the path that --rules or scan.rules names.",
+            )
+        for file in _rule_files(path):
+            try:
+                entries = read_rule_file(file)
+            except FormulaError as error:
+                loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(error)))
+                continue
+            for entry in entries:
+                _add(loaded, entry, file)
+    return loaded
+
+
+def read_rule_file(file: Path) -> list[Mapping[str, Any]]:
+    """Return the entries of a rule file, not yet checked. Raises FormulaError."""
+    value = _read_yaml(file)
+    if not isinstance(value, Mapping) or not isinstance(value.get("rules"), list):
+        raise FormulaError("expected a list under the key 'rules'")
+    if other := [str(key) for key in value if key != "rules"]:
+        raise FormulaError(f"unknown key {other[0]!r}, expected only 'rules'")
+    return [e if isinstance(e, Mapping) else {"id": "", "broken": e} for e in value["rules"]]
+
+
+def expand(value: Any, library: Path) -> Any:
+    """Return a rule with every `use: NAME` replaced by that library's patterns."""
+    return _expand(value, library, depth=0)
+
+
+# -- inside
+
+
+def _rule_files(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    found = [p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern)]
+    return sorted(p for p in found if "library" not in p.relative_to(path).parts[:-1])
+
+
+def _read_yaml(file: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = file.read_bytes()
+        if len(data) > _LARGEST_FILE:
+            raise FormulaError(f"larger than {_LARGEST_FILE >> 20} MB")
+        text = data.decode("utf-8")
+        depth = 0
+        for count, event in enumerate(yaml.parse(text, Loader=loader)):
+            if isinstance(event, yaml.AliasEvent):
+                raise FormulaError(f"alias {event.anchor!r}: aliases are not supported")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if count > _MOST_NODES or depth > _DEEPEST:
+                raise FormulaError("too many entries, or nested too deep")
+        return yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader, see above)
+    except OSError as error:
+        raise FormulaError(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FormulaError(f"not UTF-8 at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise FormulaError(f"{line}not YAML: {problem}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, FormulaError):
+            raise
+        raise FormulaError(f"not a rule file: {error}") from None
+
+
+def _expand(value: Any, library: Path, *, depth: int) -> Any:
+    if depth > _DEEPEST:
+        raise FormulaError("libraries use each other in a circle, or are nested too deep")
+    if isinstance(value, Mapping):
+        return {key: _expand(item, library, depth=depth + 1) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    out: list[Any] = []
+    for item in value:
+        if isinstance(item, Mapping) and set(item) == {"use"}:
+            name = item["use"]
+            path = library / f"{name}.yaml"
+            if not isinstance(name, str) or not name.replace("-", "").isalnum():
+                raise FormulaError(f"use: {name!r} is not the name of a library")
+            if not path.is_file():
+                raise FormulaError(f"use: there is no library {path.name} in {library.name}/")
+            content = _read_yaml(path)
+            if not isinstance(content, Mapping) or not isinstance(content.get("patterns"), list):
+                raise FormulaError(f"library {name}: expected a list under the key 'patterns'")
+            out.extend(_expand(content["patterns"], library, depth=depth + 1))
+        else:
+            out.append(_expand(item, library, depth=depth + 1))
+    return out
+
+
+def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path) -> None:
+    identifier = entry.get("id")
+    rule_id = identifier if isinstance(identifier, str) else ""
+    try:
+        if not rule_id:
+            raise FormulaError("a rule has no id")
+        if rule_id in loaded.rules:
+            raise FormulaError(f"the id is used in {loaded.rules[rule_id].file} already")
+        loaded.rules[rule_id] = _compile(expand(entry, file.parent / "library"), rule_id, file)
+    except (FormulaError, ValueError) as error:
+        loaded.problems.append(RuleProblem(file=file, rule_id=rule_id, reason=str(error)))
+
+
+def _compile(entry: Mapping[str, Any], rule_id: str, file: Path) -> ScanRule:
+    for key in entry:
+        if key not in _KEYS:
+            raise FormulaError(f"{key!r} is not supported")
+    languages = entry.get("languages")
+    if not isinstance(languages, list) or not languages:
+        raise FormulaError("languages: expected a list")
+    if not {"python", "py"} & {str(name).lower() for name in languages}:
+        raise FormulaError(f"language {languages[0]!r} is not supported yet, only python is")
+    mode = entry.get("mode", "search")
+    options = _options(entry.get("options") or {}, mode)
+    search: Formula | None = None
+    taint: TaintSpec | None = None
+    if mode == "search":
+        formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
+        search = compile_formula(formula, where="rule")
+    elif mode == "taint":
+        taint = _taint(entry, options)
+    else:
+        raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
+    message = entry.get("message")
+    if not isinstance(message, str) or not message.strip():
+        raise FormulaError("message: expected a text")
+    fix = entry.get("fix")
+    if fix is not None and not isinstance(fix, str):
+        raise FormulaError("fix: expected a text")
+    include, exclude = _paths(entry.get("paths") or {})
+    return ScanRule(
+        rule=_describe(entry, rule_id, message),
+        message=" ".join(message.split()),
+        search=search,
+        taint=taint,
+        file=file,
+        fix=fix,
+        include=include,
+        exclude=exclude,
+    )
+
+
+def _options(value: Any, mode: str) -> frozenset[str]:
+    if not isinstance(value, Mapping):
+        raise FormulaError("options: expected keys and values")
+    for key, setting in value.items():
+        if key in _HARMLESS_OPTIONS or setting is False:
+            continue
+        if key not in _TAINT_OPTIONS or mode != "taint":
+            raise FormulaError(f"option {key!r} is not supported")
+    return frozenset(str(key) for key, setting in value.items() if setting is True)
+
+
+def _taint(entry: Mapping[str, Any], options: frozenset[str]) -> TaintSpec:
+    def items(key: str, *, required: bool) -> list[tuple[Mapping[str, Any], Formula, str]]:
+        value = entry.get(key)
+        if value is None and not required:
+            return []
+        if not isinstance(value, list) or not value:
+            raise FormulaError(f"{key}: expected a list with at least one entry")
+        out = []
+        for number, item in enumerate(value):
+            where = f"{key}[{number}]"
+            if not isinstance(item, Mapping):
+                raise FormulaError(f"{where}: expected keys and values")
+            formula = {k: v for k, v in item.items() if k in FORMULA_KEYS}
+            out.append((item, compile_formula(formula, where=where), where))
+        return out
+
+    return TaintSpec(
+        sources=tuple(
+            TaintSource(formula=f, **_flags(item, where, exact=False, by_side_effect=False))
+            for item, f, where in items("pattern-sources", required=True)
+        ),
+        sinks=tuple(
+            TaintSink(formula=f, **_flags(item, where, exact=True))
+            for item, f, where in items("pattern-sinks", required=True)
+        ),
+        sanitizers=tuple(
+            TaintSanitizer(formula=f, **_flags(item, where, exact=False, by_side_effect=False))
+            for item, f, where in items("pattern-sanitizers", required=False)
+        ),
+        propagators=tuple(
+            TaintPropagator(
+                formula=f,
+                source=str(item.get("from")),
+                target=str(item.get("to")),
+                **_flags(item, where, by_side_effect=True),
+            )
+            for item, f, where in items("pattern-propagators", required=False)
+        ),
+        options=options,
+    )
+
+
+def _flags(item: Mapping[str, Any], where: str, **defaults: bool) -> dict[str, Any]:
+    allowed = {name.replace("_", "-"): name for name in defaults}
+    flags: dict[str, Any] = dict(defaults)
+    for key, value in item.items():
+        if key in FORMULA_KEYS or (key in {"from", "to"} and "propagators" in where):
+            continue
+        if key not in allowed or not isinstance(value, bool):
+            raise FormulaError(f"{where}: {key}: {value!r} is not supported")
+        flags[allowed[key]] = value
+    return flags
+
+
+def _paths(
+    value: Any,
+) -> tuple[pathspec.PathSpec[Any] | None, pathspec.PathSpec[Any] | None]:
+    if not isinstance(value, Mapping) or not set(value) <= {"include", "exclude"}:
+        raise FormulaError("paths: expected the keys include and exclude")
+    specs: list[pathspec.PathSpec[Any] | None] = []
+    for key in ("include", "exclude"):
+        patterns = value.get(key)
+        if patterns is None:
+            specs.append(None)
+            continue
+        if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
+            raise FormulaError(f"paths.{key}: expected a list of texts")
+        specs.append(pathspec.PathSpec.from_lines("gitwildmatch", patterns))
+    return specs[0], specs[1]
+
+
+def _describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
+    metadata = entry.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise FormulaError("metadata: expected keys and values")
+    severity = _SEVERITIES.get(str(entry.get("severity", "")).upper())
+    if severity is None:
+        known = ", ".join(_SEVERITIES)
+        raise FormulaError(f"severity {entry.get('severity')!r} is unknown; use one of {known}")
+    try:
+        confidence = Confidence(str(metadata.get("confidence", "MEDIUM")).lower())
+    except ValueError:
+        raise FormulaError(
+            f"metadata.confidence {metadata['confidence']!r} is unknown; use LOW, MEDIUM or HIGH"
+        ) from None
+    text = " ".join(message.split())
+    title = metadata.get("title")
+    cwe = (word.split(":")[0].strip() for word in _texts(metadata.get("cwe")))
+    owasp = (word for word in _texts(metadata.get("owasp")) if word[:3] in {"LLM", "ASI"})
+    return Rule(
+        id=rule_id,
+        title=title if isinstance(title, str) and title.strip() else _first_sentence(text),
+        severity=severity,
+        confidence=confidence,
+        description=text,
+        help=str(metadata.get("remediation", "")).strip(),
+        cwe=tuple(dict.fromkeys(cwe)),
+        owasp=tuple(dict.fromkeys(owasp)),
+        tags=tuple(dict.fromkeys(_texts(metadata.get("category")))),
+        references=tuple(_texts(metadata.get("references"))),
+    )
+
+
+def _first_sentence(text: str) -> str:
+    return text.split(". ")[0][:120]
+
+
+def _texts(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

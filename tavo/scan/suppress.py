@@ -1,0 +1,81 @@
+"""Ignore comments in source: `# nosemgrep`, and ours, which need a reason.
+
+Rules this module keeps:
+- only real comments count, never text inside a string;
+- a comment speaks for its own line, and alone on its line for the next one;
+- `# tavo: ignore[rule] reason` without a reason does not hold, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tavo.scan.languages.python import ParsedFile
+
+__all__ = ["Ignore", "Ignores", "find_ignores"]
+
+_SEMGREP = re.compile(r"#\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
+_OURS = re.compile(r"#\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE)
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """One ignore comment: the rules it names (None: all), its reason, and its line."""
+
+    rules: frozenset[str] | None
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ignores:
+    """The ignore comments of a file by the line they speak for, and what is wrong with others."""
+
+    by_line: Mapping[int, tuple[Ignore, ...]]
+    problems: tuple[str, ...]
+
+    def of(self, rule_id: str, line: int) -> Ignore | None:
+        """Return the comment that covers a finding starting on a line, or None."""
+        for ignore in self.by_line.get(line, ()):
+            if ignore.rules is None or rule_id in ignore.rules:
+                return ignore
+        return None
+
+
+def find_ignores(file: ParsedFile) -> Ignores:
+    """Read all ignore comments of a file."""
+    by_line: dict[int, tuple[Ignore, ...]] = {}
+    problems: list[str] = []
+    for comment in file.comments:
+        if "nosem" not in comment.text.lower() and "tavo" not in comment.text.lower():
+            continue
+        line, column = file.source.position(comment.start)
+        ignore = _read(comment.text, line, problems)
+        if ignore is None:
+            continue
+        before = file.source.lines(line, line)[: column - 1]
+        for covered in (line,) if before.strip() else (line, line + 1):
+            by_line[covered] = (*by_line.get(covered, ()), ignore)
+    return Ignores(by_line, tuple(problems))
+
+
+def _read(text: str, line: int, problems: list[str]) -> Ignore | None:
+    ours = _OURS.search(text)
+    if ours is not None:
+        rules = frozenset(ours["ids"].replace(",", " ").split())
+        reason = ours["reason"].strip()[:_LONGEST_REASON]
+        if not rules:
+            problems.append(f"line {line}: `tavo: ignore[]` names no rule and does not hold")
+            return None
+        if not reason:
+            problems.append(f"line {line}: `tavo: ignore` has no reason and does not hold")
+            return None
+        return Ignore(rules, reason, line)
+    semgrep = _SEMGREP.search(text)
+    if semgrep is None:
+        return None
+    ids = (semgrep["ids"] or "").replace(":", " ").replace(",", " ").split()
+    return Ignore(frozenset(i.split(".")[-1] for i in ids) or None, "nosemgrep", line)
