@@ -109,6 +109,8 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         value: str = event.value
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise self._error(event, "half of a surrogate pair is not a character")
         if not event.implicit[0]:
             return value
         if value in _WORDS:

@@ -42,6 +42,7 @@ def unpack_wheel(
     before the first file is written. Raises PackageError, OSError.
     """
     archive = check_wheel(path, digest, filename=filename)
+    destination.mkdir(parents=True, exist_ok=True)
     written = []
     for entry in sorted(archive.entries, key=lambda item: item.name):
         content = archive.read(entry)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import logging
 import weakref
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pluggy
 from datasette import Response, hookimpl
 from datasette.app import Datasette
-from datasette.utils.asgi import Request
+from datasette.utils.asgi import NotFound, Request
 from jinja2 import ChoiceLoader, DictLoader, Environment
 from markupsafe import Markup
 
@@ -29,13 +31,15 @@ __all__ = ["DATABASE", "attach"]
 
 DATABASE = "catalog"
 
+_log = logging.getLogger(__name__)
+
 _PAGES = importlib.resources.files("marketplace_db.web") / "pages"
 _TEMPLATES = (
     "base.html",
     "tavo_base.html",
     "tavo_catalog.html",
     "tavo_plugin.html",
-    "tavo_missing.html",
+    "tavo_problem.html",
 )
 _STYLE = "tavo.css"
 _TYPE_NAMES = {
@@ -97,17 +101,23 @@ def register_routes(datasette: Datasette) -> list[tuple[str, Callable[..., Any]]
 
 @hookimpl  # type: ignore[untyped-decorator]
 def prepare_jinja2_environment(env: Environment, datasette: Datasette) -> None:
-    if datasette in _attached and env.loader is not None:
+    attached = _attached.get(datasette)
+    if attached is not None and env.loader is not None:
         own = DictLoader({name: _read(name) for name in _TEMPLATES})
         env.loader = ChoiceLoader([own, env.loader])
+        env.globals["verified"] = attached.verified  # also on Datasette's own error pages
         env.filters["size"] = _size
         env.filters["day"] = _day
 
 
-@hookimpl  # type: ignore[untyped-decorator]
-def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
-    attached = _attached.get(datasette)
-    return {} if attached is None else {"verified": attached.verified}
+@hookimpl(hookwrapper=True)  # type: ignore[untyped-decorator]
+def handle_exception(
+    datasette: Datasette, request: Request, exception: Exception
+) -> Generator[None, pluggy.Result[Any], None]:
+    """Answer errors ourselves: Datasette's handler prints each, with all variables, to stdout."""
+    outcome = yield
+    if datasette in _attached:
+        outcome.force_result([lambda: _problem_page(datasette, request, exception)])
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -181,7 +191,11 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
         plugin, releases, release, approvals, reviews = await _ask(datasette, query)
     except NotInCatalogError as error:
         return await _page(
-            datasette, request, "tavo_missing.html", {"problem": str(error)}, status=404
+            datasette,
+            request,
+            "tavo_problem.html",
+            {"title": "Not in this catalog", "problem": str(error)},
+            status=404,
         )
     manifest = release.parsed_manifest()
     can, cannot = permission_sentences(manifest)
@@ -204,6 +218,19 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
             "command": command,
         },
     )
+
+
+async def _problem_page(datasette: Datasette, request: Request, exception: Exception) -> Response:
+    status = int(getattr(exception, "status", 0) or 500)
+    problem = str(exception) if status < 500 and not isinstance(exception, NotFound) else ""
+    if status >= 500:
+        _log.error("request for %s failed", request.path, exc_info=exception)
+        problem = "Something went wrong here; the server's log says what."
+    if request.path.endswith(".json"):
+        return Response.json({"ok": False, "error": problem, "status": status}, status=status)
+    title = "There is nothing here" if status == 404 else "This request was not answered"
+    values = {"title": title, "problem": problem}
+    return await _page(datasette, request, "tavo_problem.html", values, status=status)
 
 
 async def _style(datasette: Datasette, request: Request) -> Response:
@@ -233,7 +260,6 @@ async def _page(
 ) -> Response:
     verified = _attached[datasette].verified
     common = {
-        "verified": verified,
         "issued": format_time(verified.issued),
         "expires": format_time(verified.expires),
         "type_names": _TYPE_NAMES,

@@ -1,0 +1,164 @@
+"""What a manifest may say, what its permissions mean, and how they are told to people."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marketplace_db.errors import ManifestError
+from marketplace_db.manifest import (
+    Limits,
+    Manifest,
+    Permissions,
+    manifest_from_json,
+    manifest_to_json,
+    parse_manifest,
+    permission_digest,
+    permission_sentences,
+)
+from marketplace_db.strict_yaml import load_yaml
+from tests.fakes.operator_market import MANIFEST
+
+BASE = MANIFEST.format(id="sample", publisher="acme", version="1.0.0", name="Sample")
+
+
+def parse(more: str = "") -> Manifest:
+    return parse_manifest((BASE + more).encode())
+
+
+def test_everything_optional_has_a_default() -> None:
+    manifest = parse()
+    assert manifest.full_id == "acme/sample"
+    assert manifest.entry_module == "main"
+    assert manifest.permissions == Permissions()
+    assert manifest.limits == Limits()
+    assert (manifest.limits.memory_mb, manifest.limits.wall_s_per_call) == (512, 10)
+
+
+def test_extensions_are_ignored() -> None:
+    assert parse("x-team: {anything: [1, {deep: true}]}\n") == parse()
+
+
+def test_a_manifest_survives_the_catalog() -> None:
+    manifest = parse(
+        "permissions: {network: [a.example], env: [KEY]}\nlimits: {memory_mb: 64}\n"
+        "file_patterns: ['*.pkl']\nconfig_schema: {type: object}\n"
+    )
+    assert manifest_from_json(manifest_to_json(manifest)) == manifest
+    assert manifest_to_json(parse()) == manifest_to_json(parse())
+
+
+def test_a_later_catalog_may_hold_fields_that_we_do_not_know() -> None:
+    text = manifest_to_json(parse())
+    assert manifest_from_json('{"later": 1,' + text[1:]) == parse()
+    with pytest.raises(ManifestError, match="cannot be read"):
+        manifest_from_json("{")
+
+
+def test_the_permission_digest_ignores_order_and_repetition() -> None:
+    one = parse("permissions: {network: [b.example, 'a.example:443'], env: [B, A]}\n")
+    two = parse("permissions: {env: [A, B, A], network: [a.example, 'b.example:443']}\n")
+    assert permission_digest(one) == permission_digest(two)
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        "files: project",
+        "network: [a.example]",
+        "network: ['a.example:8443']",
+        "target: true",
+        "env: [KEY]",
+        "subprocess: [git]",
+        "native_code: true",
+    ],
+)
+def test_every_permission_changes_the_digest_and_is_told(wider: str) -> None:
+    manifest = parse(f"permissions: {{{wider}}}\n")
+    assert permission_digest(manifest) != permission_digest(parse())
+    assert len(permission_sentences(manifest)[0]) == len(permission_sentences(parse())[0]) + 1
+
+
+def test_limits_are_not_permissions() -> None:
+    assert permission_digest(parse("limits: {memory_mb: 9000}\n")) == permission_digest(parse())
+
+
+def test_what_a_harmless_plugin_cannot_do_is_said_in_words() -> None:
+    can, cannot = permission_sentences(parse("file_patterns: ['*.pkl']\nlanguages: [python]\n"))
+    assert can == [
+        "see the text of python files, and the bytes of files named *.pkl, as the scan hands"
+        " them over"
+    ]
+    assert cannot == [
+        "start other programs",
+        "load compiled libraries",
+        "use the network",
+        "read your environment variables",
+        "open files of the project or of this machine by itself",
+        "change files outside of its own empty scratch folder",
+    ]
+
+
+def test_what_a_powerful_plugin_can_do_is_said_first() -> None:
+    can, cannot = permission_sentences(
+        parse("permissions: {subprocess: [git], network: [a.example], target: true}\n")
+    )
+    assert can[0] == "start these programs with your rights: git"
+    assert "connect to a.example:443" in can
+    assert "connect to any other host" in cannot
+    assert "use the network" not in cannot
+
+
+# -- strict YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: no", "no"),
+        ("a: on", "on"),
+        ("a: 0x10", "0x10"),
+        ("a: 1_000", "1_000"),
+        ("a: 2026-11-22", "2026-11-22"),
+        ("a: 012", "012"),
+        ("a: .inf", ".inf"),
+        ("a: 1e3", "1e3"),
+        ("a: true", True),
+        ("a: ~", None),
+        ("a: -3", -3),
+        ("a: 1.50", 1.5),
+        ("a: '1'", "1"),
+        ("a: [1, {b: c}]", [1, {"b": "c"}]),
+        ("a: |\n  two\n  lines\n", "two\nlines\n"),
+    ],
+)
+def test_plain_values_mean_what_they_look_like(text: str, value: object) -> None:
+    assert load_yaml(text.encode(), name="x", limit=100) == {"a": value}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
+def test_any_bytes_are_read_or_refused_in_our_words(data: bytes) -> None:
+    with suppress(ManifestError):
+        load_yaml(data, name="plugin.yaml", limit=200)
+
+
+TEXT = st.text(st.characters(max_codepoint=0xD7FF), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.recursive(
+        st.booleans() | st.integers(-(10**9), 10**9) | TEXT | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_what_json_can_say_yaml_reads_the_same(value: object) -> None:
+    text = json.dumps({"a": value})
+    if '"<<":' not in text:
+        assert load_yaml(text.encode(), name="x", limit=10_000) == {"a": value}

@@ -1,0 +1,296 @@
+"""Mirrors: complete, verified, re-runnable, and the old one or the new one at any instant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from marketplace_db.catalog import Catalog
+from marketplace_db.errors import MirrorError
+from marketplace_db.mirror import MirrorReport, sync
+from signing.client import DirectorySource, HttpSource, Source, TrustState
+from signing.errors import ExpiredError, RollbackError, SourceError, VerificationError
+from signing.roles import blob_path
+from signing.sources import Deadline
+from tests.fakes.operator_market import Marketplace
+from tests.fakes.repository import NOW, Machine, RepositorySimulator, serve
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Site:
+    """A marketplace, its published repository, and the folder that becomes its mirror."""
+
+    market: Marketplace
+    simulator: RepositorySimulator
+    folder: Path
+
+    @property
+    def mirror(self) -> Path:
+        return self.folder / "mirror"
+
+    def sync(self, source: Source | Path | None = None, **options: object) -> MirrorReport:
+        values: dict[str, object] = {
+            "root": self.simulator.root,
+            "cache": self.folder / "mirror-cache",
+            "state": TrustState(),
+            "now": self.simulator.now,
+            "build_time": NOW - timedelta(days=5),
+        }
+        return sync(
+            source or self.simulator.directory,
+            self.mirror,
+            **{**values, **options},  # type: ignore[arg-type]
+        )
+
+    def next_day(self) -> None:
+        self.market.approve(self.market.package(version="1.1.0"))
+        self.market.publish(self.simulator)
+        self.simulator.now += timedelta(days=1)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    market = Marketplace(tmp_path)
+    market.approve(market.package())
+    return Site(market, market.publish(), tmp_path)
+
+
+def install_from(site: Site, folder: Path) -> list[str]:
+    """Refresh a fresh client from a tree, and read every blob that the catalog names."""
+    machine = Machine(site.folder / f"cache-{folder.name}", site.simulator.root)
+    machine.now = site.simulator.now
+    refreshed = machine.refresh(DirectorySource(folder), with_releases=True)
+    with Catalog.open(refreshed.catalog, thorough=True) as catalog:
+        releases = list(catalog.releases())
+    for release in releases:
+        for digest in (release.package, release.publisher_envelope, *release.reviewer_envelopes):
+            assert (folder / blob_path(digest)).exists()
+    return [release.version for release in releases]
+
+
+def test_a_mirror_is_a_full_repository(site: Site) -> None:
+    report = site.sync()
+    assert report.releases == 1
+    assert report.fetched_files > 4
+    assert install_from(site, site.mirror) == ["1.0.0"]
+
+
+def test_a_mirror_of_a_mirror_is_the_same(site: Site, tmp_path: Path) -> None:
+    site.sync()
+    second = Site(site.market, site.simulator, tmp_path / "second")
+    second.sync(site.mirror)
+    for path in site.mirror.rglob("*"):
+        if path.is_file() and path.name != "mirror.json":
+            assert (second.mirror / path.relative_to(site.mirror)).read_bytes() == path.read_bytes()
+
+
+def test_a_mirror_over_http_is_the_same(site: Site) -> None:
+    with serve(site.simulator.directory) as url, HttpSource(url) as source:
+        site.sync(source)
+    assert install_from(site, site.mirror) == ["1.0.0"]
+
+
+def test_a_second_run_fetches_only_what_is_new(site: Site) -> None:
+    first = site.sync()
+    assert site.sync(state=first.refreshed.state).fetched_files == 0
+    site.next_day()
+    again = site.sync(state=first.refreshed.state)
+    assert again.releases == 2
+    # A package, its three statements, and the next catalog.
+    assert again.fetched_files == 5
+    assert again.kept_files == first.fetched_files - 1
+    assert install_from(site, site.mirror) == ["1.0.0", "1.1.0"]
+
+
+def test_a_damaged_file_in_the_mirror_is_replaced(site: Site) -> None:
+    site.sync()
+    blob = next(path for path in (site.mirror / "blobs").rglob("*") if path.is_file())
+    content = blob.read_bytes()
+    blob.write_bytes(b"damaged")
+    assert site.sync().fetched_files == 1
+    assert blob.read_bytes() == content
+
+
+def test_a_damaged_source_is_refused_and_the_old_mirror_stays(site: Site) -> None:
+    site.sync()
+    before = (site.mirror / "metadata" / "timestamp.json").read_bytes()
+    site.next_day()
+    for blob in (site.simulator.directory / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.write_bytes(b"x" * blob.stat().st_size)
+    with pytest.raises(VerificationError):
+        site.sync()
+    assert (site.mirror / "metadata" / "timestamp.json").read_bytes() == before
+    site.simulator.now -= timedelta(days=1)
+    assert install_from(site, site.mirror) == ["1.0.0"]
+
+
+def test_an_endless_statement_is_cut_off(site: Site) -> None:
+    class Endless:
+        """Serves the honest tree, but statements that never end."""
+
+        name = "endless"
+        honest = DirectorySource(site.simulator.directory)
+        given = 0
+
+        def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+            if not path.startswith("blobs/"):
+                yield from self.honest.read(path, deadline)
+                return
+            while True:
+                self.given += 1000
+                yield b"x" * 1000
+
+        def root_versions(self) -> frozenset[int] | None:
+            return None
+
+    source = Endless()
+    with pytest.raises(VerificationError, match="longer than"):
+        site.sync(source)
+    assert source.given < 200_000
+    assert not (site.mirror / "metadata").exists()
+
+
+def test_an_incomplete_source_is_named(site: Site) -> None:
+    for blob in (site.simulator.directory / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+    with pytest.raises(SourceError, match="blobs/sha256/"):
+        site.sync()
+    assert not (site.mirror / "metadata").exists()
+
+
+def test_an_expired_source_is_refused(site: Site) -> None:
+    with pytest.raises(ExpiredError):
+        site.sync(now=NOW + timedelta(days=40))
+
+
+def test_an_older_source_is_refused_with_and_without_memory(site: Site, tmp_path: Path) -> None:
+    old = site.simulator.copy(tmp_path / "old")
+    site.next_day()
+    first = site.sync()
+    with pytest.raises(RollbackError):
+        site.sync(old, state=first.refreshed.state, cache=tmp_path / "c1")
+    with pytest.raises(MirrorError, match="is newer than what is offered"):
+        site.sync(old, cache=tmp_path / "c2")
+    # Control: into an empty folder, a machine that remembers nothing takes the old copy.
+    fresh = Site(site.market, site.simulator, tmp_path / "fresh")
+    fresh.sync(old)
+
+
+def test_another_repository_is_not_written_over_a_mirror(site: Site, tmp_path: Path) -> None:
+    site.sync()
+    market = Marketplace(tmp_path / "other")
+    market.approve(market.package())
+    other = market.publish()
+    with pytest.raises(MirrorError, match="is a mirror of another repository"):
+        site.sync(other.directory, root=other.root, cache=tmp_path / "c")
+
+
+def test_a_folder_with_other_files_is_left_alone(site: Site) -> None:
+    site.mirror.mkdir()
+    (site.mirror / "thesis.txt").write_text("important")
+    with pytest.raises(MirrorError, match=r"holds other files \('thesis\.txt'\)"):
+        site.sync()
+    assert [path.name for path in site.mirror.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("place", [".", "inside", ".."])
+def test_source_and_destination_must_be_apart(site: Site, place: str) -> None:
+    with pytest.raises(MirrorError, match="lies in the repository that is copied, or around it"):
+        sync(
+            site.simulator.directory,
+            site.simulator.directory / place,
+            root=site.simulator.root,
+            cache=site.folder / "c",
+            state=TrustState(),
+            now=NOW,
+            build_time=NOW,
+        )
+
+
+def test_a_lying_hint_changes_nothing(site: Site) -> None:
+    site.sync()
+    (site.mirror / "mirror.json").write_text('{"repository": 3')
+    site.next_day()
+    assert site.sync().releases == 2
+
+
+def test_progress_is_reported_step_by_step(site: Site) -> None:
+    class Counting:
+        total: int | None = None
+        done = 0
+        ended = False
+
+        def begin(self, what: str, total: int | None) -> None:
+            self.total = total
+
+        def advance(self, steps: int = 1) -> None:
+            self.done += steps
+
+        def end(self) -> None:
+            self.ended = True
+
+    counting = Counting()
+    site.sync(reporter=counting)
+    assert counting.ended
+    assert counting.done == counting.total
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from signing import files
+from marketplace_db.mirror import sync
+from signing.client import TrustState
+
+after, source, mirror, root, cache, now = sys.argv[1:]
+left = int(after)
+real = os.replace
+def replace(self, target):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, target)
+Path.replace = lambda self, target: replace(self, target)
+now = datetime.fromisoformat(now)
+sync(Path(source), Path(mirror), root=Path(root).read_bytes(), cache=Path(cache),
+     state=TrustState(), now=now, build_time=now)
+"""
+
+
+@pytest.mark.parametrize("after", [0, 3, 6, 8, 11, 13, 15, 17])
+def test_killed_at_any_step_the_mirror_is_the_old_one_or_the_new_one(
+    site: Site, after: int, tmp_path: Path
+) -> None:
+    site.sync()
+    site.next_day()
+    root = tmp_path / "root.json"
+    root.write_bytes(site.simulator.root)
+    arguments = [
+        str(after), str(site.simulator.directory), str(site.mirror), str(root),
+        str(tmp_path / "killed-cache"), site.simulator.now.isoformat(),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode in {-signal.SIGKILL, 0}, done.stderr.decode()
+    assert after > 8 or done.returncode == -signal.SIGKILL
+    assert install_from(site, site.mirror) in (["1.0.0"], ["1.0.0", "1.1.0"])
+    site.sync()
+    assert install_from(site, site.mirror) == ["1.0.0", "1.1.0"]
