@@ -113,7 +113,7 @@ def _update(connection: sqlite3.Connection, market: Market, *, new: bool) -> tup
         for statement in CATALOG_DDL[CATALOG_VERSION]:
             connection.execute(statement)
     added = changed = removed = 0
-    for table, (columns, rows) in _wanted(market.connection).items():
+    for table, (columns, rows) in _read_market(market.connection).items():
         counts = _apply(connection, table, columns, rows)
         added, changed, removed = added + counts[0], changed + counts[1], removed + counts[2]
     if new or added or changed or removed:
@@ -243,6 +243,15 @@ def _wanted(market: sqlite3.Connection) -> dict[str, tuple[tuple[str, ...], list
             )],
         ),
     }  # fmt: skip
+
+
+def _read_market(market: sqlite3.Connection) -> dict[str, tuple[tuple[str, ...], list[_Row]]]:
+    """Read the market as it is at one moment, whatever is approved meanwhile."""
+    market.execute("BEGIN")
+    try:
+        return _wanted(market)
+    finally:
+        market.execute("ROLLBACK")
 
 
 def _version_row(row: sqlite3.Row) -> _Row:
