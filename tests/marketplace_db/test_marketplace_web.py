@@ -120,7 +120,7 @@ def test_a_plugin_page_says_what_it_can_and_can_not_do(client: httpx.Client) -> 
 
 def test_an_old_version_has_its_own_page(client: httpx.Client) -> None:
     page = client.get("/plugins/acme/reach", params={"version": "1.0.0"}).text
-    assert "This version was withdrawn." in page
+    assert "This version was withdrawn</strong>: breaks &lt;script&gt;" in page
     assert "tavo registry install" not in page
     assert client.get("/plugins/acme/reach", params={"version": "7"}).status_code == 404
 
