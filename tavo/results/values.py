@@ -1,0 +1,95 @@
+"""The values around findings in a run: who reported them, what was not done, what plugins cost.
+
+Units: durations in seconds, sizes in bytes, times UTC in ISO 8601.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tavo.plugins import Finding, Rule
+
+__all__ = ["Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Why a finding does not count: an ignore comment, its reason and its line."""
+
+    kind: str
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A finding with its rule, the tool that made it, and its suppression if it has one.
+
+    `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store.
+    """
+
+    finding: Finding
+    rule: Rule
+    tool: str = "tavo"
+    suppression: Suppression | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that was asked for and not done, or not done in full.
+
+    `kind` is `file`, `rule`, `plugin` or `comment`; `subject` is the path, rule or plugin. A
+    notice with `incomplete` makes the run incomplete.
+    """
+
+    kind: str
+    subject: str
+    reason: str
+    incomplete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRun:
+    """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`."""
+
+    plugin: str
+    version: str
+    package: str
+    sandbox: str
+    files: int = 0
+    calls: int = 0
+    findings: int = 0
+    skipped: int = 0
+    host_cpu_s: float = 0.0
+    worker_cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What a run was asked to do: command line, root folder, rules and targets."""
+
+    command: tuple[str, ...]
+    root: str
+    tool_version: str
+    started_at: str
+    rules: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A stored run. `finished_at` is empty and `complete` false where it was interrupted."""
+
+    id: int
+    uuid: str
+    info: RunInfo
+    finished_at: str
+    complete: bool
+    exit_code: int | None
+    files: int
+    findings: int
+    cpu_s: float
+    notices: tuple[Notice, ...] = field(default=())
+    plugins: tuple[PluginRun, ...] = field(default=())
