@@ -1,0 +1,132 @@
+"""Find the flows of one taint rule in one file.
+
+Rules this module keeps:
+- the module's own code and each function are run once, outer ones first; a nested function sees
+  what is tainted where it is defined and where its surroundings end;
+- only functions with a sink are run; a function that takes too many steps is given up by name;
+- one flow for each place of a sink, with the way the data took.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tavo.scan.languages.python import ParsedFile
+from tavo.scan.match import BudgetError, Env
+from tavo.scan.rules import TaintSpec
+from tavo.scan.taint.expressions import Exhausted
+from tavo.scan.taint.marks import Marks, Spot, find_marks
+from tavo.scan.taint.state import State, Trace, join_all
+from tavo.scan.taint.statements import NestedFunction, Statements
+from tavo.scan.tree import Node
+
+__all__ = ["Flow", "analyze"]
+
+_BUDGET = 600_000
+_SNIPPET = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A sink that tainted data reaches: its byte range, the bindings of sink and source, the way.
+
+    Each step is a byte range and a sentence, the source first and the sink last.
+    """
+
+    start: int
+    end: int
+    env: Env
+    steps: tuple[tuple[int, int, str], ...]
+
+
+def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iterator[Flow]:
+    """Yield where tainted data reaches a sink of the rule, in the order of the source.
+
+    `budget` bounds the steps spent on each function. Raises BudgetError when a pattern takes too
+    long to match, and, after all flows, when a function was given up.
+    """
+    marks = find_marks(spec, file)
+    if marks is None:
+        return
+    run = Statements(file, marks, spec.options, budget)
+    given_up = _run_all(file, marks, run, budget)
+    best: dict[tuple[int, int], Flow] = {}
+    for number, trace in sorted(run.found.items()):
+        spot, source = marks.sinks[number], marks.sources[trace.source]
+        if (spot.start, spot.end) not in best:
+            env = {**source.env, **spot.env}
+            steps = _steps(file, trace, spot)
+            best[(spot.start, spot.end)] = Flow(spot.start, spot.end, env, steps)
+    for where in sorted(best):
+        yield best[where]
+    if given_up:
+        lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
+        raise BudgetError(f"the code that begins at line {lines} is too large for taint analysis")
+
+
+def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> list[Node]:
+    """Run the module's code and all functions with sinks; return what was given up."""
+    given_up: list[Node] = []
+    done: set[int] = set()
+    outermost = _outermost(file)
+    waiting: deque[NestedFunction] = deque()
+    if _module_matters(marks, outermost):
+        waiting.append(NestedFunction(file.root, State(), None))
+    left = deque(NestedFunction(node, State(), None) for node in outermost)
+    while waiting or left:
+        # What the module's code did not come past, such as code after a return, is left over.
+        function = waiting.popleft() if waiting else left.popleft()
+        if id(function.node) in done or not _has_sink(marks, function.node):
+            continue
+        done.add(id(function.node))
+        run.steps, run.nested = budget, {}
+        end: State | None = None
+        try:
+            if function.node.kind == "module":
+                end = run.run_body([function.node], function.state)
+            else:
+                end = run.run_function(function)
+        except Exhausted:
+            given_up.append(function.node)
+        for found in run.nested.values():
+            seen = join_all(found.state, end) or found.state
+            waiting.append(NestedFunction(found.node, seen, found.ambient))
+    return given_up
+
+
+def _outermost(file: ParsedFile) -> list[Node]:
+    """Return the functions that are in no other function."""
+    return [
+        node
+        for node in file.by_kind.get("function_definition", ())
+        if all(parent.kind != "function_definition" for parent in node.ancestors())
+    ]
+
+
+def _has_sink(marks: Marks, node: Node) -> bool:
+    return any(node.start <= sink.start and sink.end <= node.end for sink in marks.sinks)
+
+
+def _module_matters(marks: Marks, functions: list[Node]) -> bool:
+    """Tell whether code outside of functions can taint something or be a sink."""
+    starts = [function.start for function in functions]
+
+    def outside(spot: Spot) -> bool:
+        index = bisect_right(starts, spot.start) - 1
+        return index < 0 or spot.end > functions[index].end
+
+    return any(outside(spot) for spot in (*marks.sources, *marks.sinks))
+
+
+def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[tuple[int, int, str], ...]:
+    steps = []
+    for number, step in enumerate(trace.steps()):
+        text = " ".join(file.source.text(step.start, step.end).split())
+        short = text if len(text) <= _SNIPPET else text[: _SNIPPET - 1] + "…"
+        what = "tainted here" if number == 0 else "goes into"
+        steps.append((step.start, step.end, f"{what}: {short}"))
+    steps.append((sink.start, sink.end, "arrives here"))
+    return tuple(steps)

@@ -1,0 +1,145 @@
+"""Where the sources, sinks, sanitizers and propagators of a rule matched in one file.
+
+Rules this module keeps:
+- analysis asks by node: every match is put on the node with its byte range, or, when there is
+  none, on the largest nodes inside it, or else on the smallest node around it;
+- sinks are looked for first: most files have none, and then nothing else is matched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tavo.scan.languages.python import ParsedFile
+from tavo.scan.match import Env, Match
+from tavo.scan.rules import TaintSpec
+from tavo.scan.tree import Node
+
+__all__ = ["Mark", "Marks", "Spot", "find_marks"]
+
+Range = tuple[int, int]
+
+# Kinds that the analysis never looks at by themselves; a mark goes to what is inside them.
+_TRANSPARENT = frozenset({"block", "module", "argument_list", "with_clause", "with_item"})
+_MOST_SPOTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One match of a source or sink, as the rule found it."""
+
+    start: int
+    end: int
+    env: Env
+
+
+@dataclass(slots=True)
+class Mark:
+    """What the rule says about one node.
+
+    `source`, `sinks` and `wide_sinks` are numbers of spots. `source_around` and `clean_around` say
+    that what is inside the node is tainted or clean as well.
+    """
+
+    source: int | None = None
+    source_around: bool = False
+    source_lasts: bool = False
+    sinks: list[int] = field(default_factory=list)
+    wide_sinks: list[int] = field(default_factory=list)
+    clean: bool = False
+    clean_around: bool = False
+    clean_lasts: bool = False
+    carries_to: list[tuple[Range, bool]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Marks:
+    """All marks of one rule on one file, by byte range."""
+
+    sources: list[Spot] = field(default_factory=list)
+    sinks: list[Spot] = field(default_factory=list)
+    at: dict[Range, Mark] = field(default_factory=dict)
+    targets: dict[Range, Node] = field(default_factory=dict)
+
+    def on(self, where: Range) -> Mark:
+        mark = self.at.get(where)
+        if mark is None:
+            mark = self.at[where] = Mark()
+        return mark
+
+
+def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
+    """Return where a rule's parts match, None when it has no sink or no source in this file."""
+    marks = Marks()
+    sinks = [(entry.exact, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
+    if not sinks:
+        return None
+    sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
+    if not sources:
+        return None
+    nodes = _nodes_by_range(file)
+    for exact, match in sinks[:_MOST_SPOTS]:
+        marks.sinks.append(Spot(match.start, match.end, match.env))
+        for where, whole in _places(match, nodes, file):
+            mark = marks.on(where)
+            (mark.sinks if exact and whole else mark.wide_sinks).append(len(marks.sinks) - 1)
+    for source, match in sources[:_MOST_SPOTS]:
+        marks.sources.append(Spot(match.start, match.end, match.env))
+        for where, _ in _places(match, nodes, file):
+            mark = marks.on(where)
+            if mark.source is None:
+                mark.source = len(marks.sources) - 1
+            mark.source_around |= not source.exact
+            mark.source_lasts |= source.by_side_effect
+    for sanitizer in spec.sanitizers:
+        for match in sanitizer.formula.evaluate(file)[:_MOST_SPOTS]:
+            for where, _ in _places(match, nodes, file):
+                mark = marks.on(where)
+                mark.clean = True
+                mark.clean_around |= not sanitizer.exact
+                mark.clean_lasts |= sanitizer.by_side_effect
+    for propagator in spec.propagators:
+        for match in propagator.formula.evaluate(file)[:_MOST_SPOTS]:
+            origin, target = match.env.get(propagator.source), match.env.get(propagator.target)
+            if origin is None or target is None:
+                continue
+            to = (target.start, target.end)
+            marks.on((origin.start, origin.end)).carries_to.append((to, propagator.by_side_effect))
+            if (node := nodes.get(to)) is not None:
+                marks.targets[to] = node
+    return marks
+
+
+def _nodes_by_range(file: ParsedFile) -> dict[Range, Node]:
+    """Return the outermost node of each byte range, made once for a file."""
+    known = file.memory.get(_nodes_by_range)
+    if isinstance(known, dict):
+        return known
+    nodes: dict[Range, Node] = {}
+    for node in file.root.walk():
+        if node.kind not in _TRANSPARENT:
+            nodes.setdefault((node.start, node.end), node)
+    file.memory[_nodes_by_range] = nodes
+    return nodes
+
+
+def _places(match: Match, nodes: dict[Range, Node], file: ParsedFile) -> list[tuple[Range, bool]]:
+    """Return the ranges to mark for a match, each with whether it is the match as a whole."""
+    where = (match.start, match.end)
+    if where in nodes:
+        return [(where, True)]
+    inside: list[tuple[Range, bool]] = []
+    around = file.root
+    stack = [file.root]
+    while stack:
+        node = stack.pop()
+        if node.end <= match.start or node.start >= match.end:
+            continue
+        fits = match.start <= node.start and node.end <= match.end
+        if fits and node.kind not in _TRANSPARENT:
+            inside.append(((node.start, node.end), False))
+            continue
+        if node.start <= match.start and match.end <= node.end:
+            around = node
+        stack.extend(node.children)
+    return inside or [((around.start, around.end), False)]
