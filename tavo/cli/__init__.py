@@ -17,9 +17,10 @@ from tavo import __version__
 
 __all__ = ["main"]
 
-_PLANNED = frozenset(
-    "attack demo doctor explain key logs lsp market pipeline plugin proxy self trust".split()
-)
+_PLANNED = frozenset({
+    "attack", "demo", "doctor", "key", "logs", "lsp", "market", "pipeline", "plugin", "proxy",
+    "self", "trust",
+})  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from tavo.cli.render import TerminalReporter, printable
 from tavo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from marketplace_db.mirror import MirrorReport
     from signing.publishers import Recalls
     from tavo.config import Settings
     from tavo.host.installations import Installations
@@ -75,6 +76,26 @@ class Session:
         if find_embedded() is None and settings.registry.root is None:
             return Recalls()
         return self._trust(settings).recalls()
+
+    def sync_mirror(self, source: str, destination: Path) -> MirrorReport:
+        """Copy a repository with full verification, and remember what was accepted."""
+        from marketplace_db.mirror import sync
+        from tavo.registry.trust import source_of
+
+        settings = self.settings()
+        trust = self._trust(settings)
+        report = sync(
+            source_of(source, offline=settings.offline),
+            destination,
+            root=trust.root,
+            cache=trust.cache,
+            state=trust.state(),
+            now=trust.now,
+            build_time=trust.build_time,
+            reporter=self.reporter(),
+        )
+        trust.remember(report.refreshed)
+        return report
 
     def reporter(self) -> TerminalReporter:
         """Return what draws progress on this terminal."""

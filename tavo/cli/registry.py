@@ -14,8 +14,7 @@ from tavo.cli.render import printable, table
 from tavo.errors import ExitCode, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
-    from tavo.registry.install import Prepared
+    from marketplace_db.catalog import PluginRow, ReleaseRow
     from tavo.registry.trust import OpenCatalog
 
 __all__ = ["register"]

@@ -106,28 +106,27 @@ class Trust:
                 hint="Set registry.root and registry.source in the user configuration, or use a"
                 " tavo.pyz that was built with `python3 build.py pyz`.",
             )
-        self._root = root if root is not None else embedded.root  # type: ignore[union-attr]
+        self.root = root if root is not None else embedded.root  # type: ignore[union-attr]
         self._same_root = embedded is not None and (
             root is None or root_facts(root).repository == root_facts(embedded.root).repository
         )
-        self._repository = root_facts(self._root).repository
+        self._repository = root_facts(self.root).repository
         self._store = store
-        self._cache = cache
-        self._now = now or utc_now()
+        self.cache = cache
+        self.now = now or utc_now()
 
     def update(self, source: Source, *, embedded: bool = False) -> OpenCatalog:
         """Refresh from a source, remember what was accepted, and open it."""
         accepted = refresh(
             source,
-            root=self._root,
-            cache=self._cache,
-            state=self._state(),
-            now=self._now,
-            build_time=self._build_time(),
+            root=self.root,
+            cache=self.cache,
+            state=self.state(),
+            now=self.now,
+            build_time=self.build_time,
             embedded=embedded,
         )
-        recalls = self._recalls().union(accepted.publishers.recalls)
-        self._remember(accepted, recalls)
+        recalls = self.remember(accepted)
         return self._opened(accepted.catalog, accepted.publishers, accepted.record, recalls)
 
     def open(self, source: Source | None = None) -> OpenCatalog:
@@ -145,7 +144,7 @@ class Trust:
             return self.update(self._embedded.source, embedded=True)
         try:
             file, publishers = reopen(
-                record, state=self._state(), now=self._now, build_time=self._build_time()
+                record, state=self.state(), now=self.now, build_time=self.build_time
             )
         except SigningError:
             if not record.embedded or self._embedded is None:
@@ -156,6 +155,35 @@ class Trust:
     def recalls(self) -> Recalls:
         """Return everything known to be recalled, also from catalogs that have expired."""
         return self._recalls()
+
+    def remember(self, accepted: Refreshed) -> Recalls:
+        """Store what a refresh accepted, in one step; return all recalls known from now on."""
+        recalls = self._recalls().union(accepted.publishers.recalls)
+        self._store.save_trust(
+            self._repository,
+            {
+                "state": accepted.state.to_dict(),
+                "record": accepted.record.to_dict(),
+                "recalls": {
+                    "keys": dict(recalls.keys),
+                    "packages": {d.hex: reason for d, reason in recalls.packages.items()},
+                },
+            },
+        )
+        return recalls
+
+    def state(self) -> TrustState:
+        """Return what this machine and this build have seen of the repository."""
+        stored = self._stored().get("state")
+        state = TrustState.from_dict(stored) if stored else TrustState()
+        if self._embedded is not None and self._same_root:
+            state = state.union(self._embedded.floors)
+        return state
+
+    @property
+    def build_time(self) -> datetime:
+        """Return when this file was built, 1970 where it carries nothing that says so."""
+        return self._embedded.built if self._embedded else _NO_BUILD_TIME
 
     # -- inside
 
@@ -170,7 +198,7 @@ class Trust:
                 pass  # gone, or not reachable now: what is fetched elsewhere is verified the same
         if self._embedded is not None and self._same_root:
             sources.append(self._embedded.source)
-        notes = [record.age_sentence(self._now)]
+        notes = [record.age_sentence(self.now)]
         if record.development:
             notes.append(
                 "DEVELOPMENT ROOT: this catalog is signed with keys that a build made for itself."
@@ -192,18 +220,8 @@ class Trust:
         known = record.floors.get("timestamp")
         return inside is not None and (known is None or inside.version > known.version)
 
-    def _build_time(self) -> datetime:
-        return self._embedded.built if self._embedded else _NO_BUILD_TIME
-
     def _stored(self) -> Mapping[str, Any]:
         return self._store.load_trust(self._repository) or {}
-
-    def _state(self) -> TrustState:
-        stored = self._stored().get("state")
-        state = TrustState.from_dict(stored) if stored else TrustState()
-        if self._embedded is not None and self._same_root:
-            state = state.union(self._embedded.floors)
-        return state
 
     def _record(self) -> AcceptedRecord | None:
         stored = self._stored().get("record")
@@ -225,16 +243,3 @@ class Trust:
             return known.union(recalls_of(record))
         except SigningError:
             return known  # the files are gone or changed: opening them says so, recalls are stored
-
-    def _remember(self, accepted: Refreshed, recalls: Recalls) -> None:
-        self._store.save_trust(
-            self._repository,
-            {
-                "state": accepted.state.to_dict(),
-                "record": accepted.record.to_dict(),
-                "recalls": {
-                    "keys": dict(recalls.keys),
-                    "packages": {d.hex: reason for d, reason in recalls.packages.items()},
-                },
-            },
-        )

@@ -1,0 +1,111 @@
+"""`tavo scan`: look for flaws in code with the built-in rules and installed static plugins."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tavo.cli.context import Session, session_of
+from tavo.cli.results import Format, write_report
+from tavo.errors import UsageError
+
+if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
+    app.command("scan")(scan)
+
+
+def scan(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    static_plugins: Annotated[
+        str, typer.Option("--static-plugins", metavar="A,B", help="Installed plugins to run too.")
+    ] = "",
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", metavar="PATH", help="Rule file or folder, besides our own pack."),
+    ] = None,
+    no_default_rules: Annotated[
+        bool, typer.Option("--no-default-rules", help="Without our own pack.")
+    ] = False,
+    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Processes; default: one for each processor.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help="Leave out, as in .gitignore."),
+    ] = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
+    ] = False,
+) -> None:
+    """Scan files and folders; exit 0 clean, 1 findings, 4 not complete."""
+    from tavo.results.store import ResultStore
+    from tavo.runs.scan import ScanPlan, run_scan
+    from tavo.scan.rules import PACK, load_rules
+
+    session = session_of(context)
+    settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
+    own = tuple(rules) if rules else tuple(Path(path) for path in settings.scan.rules)
+    rule_paths = (*(() if no_default_rules else (PACK,)), *own)
+    names = [name.strip() for name in static_plugins.split(",") if name.strip()]
+    if not rule_paths and not names:
+        raise UsageError(
+            "scan: there is nothing to scan with",
+            hint="Leave --no-default-rules out, or add --rules or --static-plugins.",
+        )
+    plan = ScanPlan(
+        targets=tuple(paths),
+        rules=load_rules(rule_paths),
+        rule_paths=rule_paths,
+        plugins=_plugins(session, names),
+        command=tuple(sys.argv[1:]),
+        exclude=(*settings.scan.exclude, *(exclude or ())),
+        largest=settings.scan.max_file_bytes,
+        jobs=settings.scan.jobs,
+        fail_on=settings.scan.fail_on,
+        exit_zero=exit_zero,
+        accept_sandbox=settings.sandbox.accept,
+    )
+    with ResultStore(save) as store:
+        run_id, code = run_scan(plan, store, session.reporter())
+        write_report(store, run_id, format, color=session.color, verbose=session.verbose)
+    raise typer.Exit(int(code))
+
+
+def _plugins(session: Session, names: list[str]) -> tuple[VerifiedInstallation, ...]:
+    """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
+    if not names:
+        return ()
+    from marketplace_db.catalog import full_id_of
+    from tavo.errors import RefusedError
+
+    store = session.installations()
+    recalls = session.recalls()
+    verified = []
+    for name in names:
+        installed = store.get(full_id_of(name))
+        reason = recalls.packages.get(installed.package)
+        if reason is not None:
+            raise RefusedError(
+                f"{installed.full_id} {installed.version}: was recalled: {reason}",
+                hint=f"Remove it: tavo registry uninstall {installed.full_id}",
+            )
+        verified.append(store.verify(installed))
+    return tuple(verified)

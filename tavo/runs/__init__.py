@@ -1,0 +1,1 @@
+"""Engines and plugins composed into one run."""

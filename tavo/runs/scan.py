@@ -1,0 +1,152 @@
+"""One scan: built-in rules and static plugins over the same files, into one stored run.
+
+Rules this module keeps:
+- a failure of one part never ends the others: it becomes a notice, and the run is incomplete;
+- plugins and the built-in engine see the same files, chosen once;
+- findings go to the store file by file, so that an interrupted scan keeps what it found.
+
+Units: CPU time in seconds, times UTC.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tavo import __version__
+from tavo.errors import ExitCode
+from tavo.plugins import Severity
+from tavo.progress import Reporter
+from tavo.results.gate import verdict
+from tavo.results.store import ResultStore
+from tavo.results.values import Notice, Reported, RunInfo, Suppression
+from tavo.scan.engine import FileResult, is_source, scan
+from tavo.scan.files import SourceFile, scan_root, walk
+from tavo.scan.rules import RuleSet
+
+if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
+
+__all__ = ["ScanPlan", "run_scan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanPlan:
+    """What a scan is asked to do. `jobs` 0 means as many as this machine has processors."""
+
+    targets: tuple[Path, ...]
+    rules: RuleSet
+    rule_paths: tuple[Path, ...]
+    plugins: tuple[VerifiedInstallation, ...] = ()
+    command: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    largest: int = 2 << 20
+    jobs: int = 0
+    fail_on: Severity = Severity.LOW
+    exit_zero: bool = False
+    accept_sandbox: tuple[str, ...] = ()
+
+
+def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
+    """Scan, store, judge; return the run's number and the exit code.
+
+    Raises InputError for a target that does not exist, before the run is begun.
+    """
+    root = scan_root(plan.targets)
+    before = _cpu_s()
+    run_id = store.begin(
+        RunInfo(
+            command=plan.command,
+            root=str(root),
+            tool_version=__version__,
+            started_at=_now(),
+            rules=len(plan.rules.rules),
+        )
+    )
+    notices = [
+        Notice(kind="rule", subject=p.rule_id or str(p.file), reason=p.reason)
+        for p in plan.rules.problems
+    ]
+    files: list[SourceFile] = []
+    for file in walk(plan.targets, root, exclude=plan.exclude):
+        if file.problem:
+            notices.append(Notice(kind="file", subject=str(file.relative), reason=file.problem))
+        else:
+            files.append(file)
+    sources = [file for file in files if is_source(file.relative)]
+    jobs = plan.jobs or min(os.cpu_count() or 1, 8)
+    scanned = 0
+    for result in scan(
+        sources,
+        plan.rules,
+        rule_paths=plan.rule_paths,
+        jobs=jobs,
+        largest=plan.largest,
+        reporter=reporter,
+    ):
+        scanned += result.scanned
+        notices += _notices(result)
+        if result.hits:
+            store.add(run_id, _reported(result, plan.rules))
+    for plugin in plan.plugins:
+        from tavo.runs.plugins import run_plugin  # a scan without plugins imports no host
+
+        outcome = run_plugin(
+            plugin, files, largest=plan.largest, accept=plan.accept_sandbox, reporter=reporter
+        )
+        store.add(run_id, outcome.reported)
+        store.add_plugin_run(run_id, outcome.run)
+        notices += outcome.notices
+    notices = list(dict.fromkeys(notices))
+    store.add_notices(run_id, notices)
+    complete = not any(notice.incomplete for notice in notices)
+    code = verdict(
+        store.findings(run_id), complete=complete, fail_on=plan.fail_on, exit_zero=plan.exit_zero
+    )
+    store.finish(
+        run_id,
+        finished_at=_now(),
+        complete=complete,
+        exit_code=int(code),
+        files=scanned,
+        cpu_s=_cpu_s() - before,
+    )
+    return run_id, code
+
+
+def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
+    for hit in result.hits:
+        ignore = hit.ignore
+        yield Reported(
+            finding=hit.finding,
+            rule=rules.rules[hit.finding.rule_id].rule,
+            suppression=None
+            if ignore is None
+            else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),
+        )
+
+
+def _notices(result: FileResult) -> list[Notice]:
+    return [
+        Notice(
+            kind="comment" if "tavo: ignore" in problem else "file",
+            subject=str(result.path),
+            reason=problem,
+            incomplete="tavo: ignore" not in problem,
+        )
+        for problem in result.problems
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
