@@ -3,9 +3,9 @@
     python3 build.py pyz && .venv/cp311/bin/python benchmarks/cve_cases.py CASES.jsonl
 
 A case names a package, a vulnerable and a fixed version, a file and lines. A hit is a finding of
-low severity or more within two lines of a vulnerable line. An alarm that remains is a finding in the
-fixed file within two lines of the lines given for it, or, where the sink is gone, of a rule that
-hit before. Cases whose package is not on the package index are "not measured".
+low severity or more within two lines of a vulnerable line. An alarm that remains is a finding in
+the fixed file within two lines of the lines given for it, or, where the sink is gone, of a rule
+that hit before. Cases whose package is not on the package index are "not measured".
 """
 
 from __future__ import annotations

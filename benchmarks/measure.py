@@ -34,7 +34,9 @@ class Cost:
     output: str
 
 
-def run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Cost:
+def run(
+    command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> Cost:
     """Run a command to its end and measure it; its standard output is kept, errors are not."""
     import time
 

@@ -15,20 +15,34 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import yaml
 from measure import PYZ, ROOT, WORK, Cost, machine, peer, run, source
 
-RULES = ROOT / "tavo" / "scan" / "packs" / "tavo_ai"
+from tavo.scan.rules import PACK, expand, load_rules, read_rule_file
+
 SEMGREP = "semgrep==1.185.0"
 CODE = "langchain-community==0.3.27"
 Key = tuple[str, str, int]
 
 
+def expanded_rules() -> Path:
+    """Write our pack without `use:`, which only tavo knows, for semgrep to read."""
+    folder = WORK / "rules"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in {rule.file for rule in load_rules([PACK]).rules.values()}:
+        rules = [expand(entry, file.parent / "library") for entry in read_rule_file(file)]
+        (folder / file.name).write_text(yaml.safe_dump({"rules": rules}, sort_keys=False))
+    return folder
+
+
 def tavo(target: Path) -> tuple[Cost, set[Key]]:
     command = [sys.executable, PYZ, "--offline", "scan", target, "--format", "json", "--jobs", "1"]
     cost = run([str(part) for part in command])
+    report = json.loads(cost.output)
+    root = Path(report["run"]["root"])
     found = {
-        (f["rule_id"], f["location"]["path"], f["location"]["region"]["start_line"])
-        for f in json.loads(cost.output)["findings"]
+        (f["rule_id"], str(root / f["location"]["path"]), f["location"]["region"]["start_line"])
+        for f in report["findings"]
         if not f.get("suppression")
     }
     return cost, found
@@ -37,13 +51,13 @@ def tavo(target: Path) -> tuple[Cost, set[Key]]:
 def semgrep(tool: Path, target: Path) -> tuple[Cost, set[Key]]:
     out = WORK / "semgrep.json"
     cost = run(
-        [str(tool), "scan", "--config", str(RULES), "--metrics", "off", "--disable-version-check",
+        [str(tool), "scan", "--config", str(WORK / "rules"), "--metrics", "off",
+         "--disable-version-check",
          "--no-git-ignore", "-j", "1", "--json", "-o", str(out), "--quiet", str(target)],
         env={"PATH": f"{tool.parent}:/usr/bin:/bin"},
     )  # fmt: skip
-    base = target if target.is_dir() else target.parent
     found = {
-        (r["check_id"].split(".")[-1], str(Path(r["path"]).relative_to(base)), r["start"]["line"])
+        (r["check_id"].split(".")[-1], str(Path(r["path"]).resolve()), r["start"]["line"])
         for r in json.loads(out.read_text())["results"]
     }
     return cost, found
@@ -72,6 +86,7 @@ def main() -> int:
     print(f"{machine()}; {repeat} paired runs, medians")
     tool = peer(SEMGREP, "semgrep")
     big = source(CODE)
+    expanded_rules()
     targets = [("one small file", ROOT / "examples" / "shop-agent" / "app.py"), (CODE, big)]
     print("| code | tavo CPU s | semgrep CPU s | ratio | tavo MB | semgrep MB | agreement |")
     print("|---|---|---|---|---|---|---|")

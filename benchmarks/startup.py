@@ -1,6 +1,6 @@
 """Start-up cost of the single file, as a ratio to a bare interpreter in the same run.
 
-    python3 build.py pyz && .venv/cp311/bin/python benchmarks/startup.py [--repeat 15]
+python3 build.py pyz && .venv/cp311/bin/python benchmarks/startup.py [--repeat 15]
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _run(words: list[str]) -> int:
         first = next((word for word in words if not word.startswith("-")), "")
         if first in _PLANNED:
             raise NotAvailableError(
-                f"tavo {first}: not available in version {__version__}; it is planned",
+                f"{first}: not available in version {__version__}; it is planned",
                 hint="`tavo --help` lists the commands of this version.",
             )
         from tavo.cli.app import invoke

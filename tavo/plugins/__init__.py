@@ -1,5 +1,16 @@
 """The public plugin API, version 1. Standard library only."""
 
+from tavo.plugins.errors import CancelledCall, ConfigError, NotAvailableError, PluginError
+from tavo.plugins.interfaces import (
+    API_VERSION,
+    BasePlugin,
+    Context,
+    DynamicTestingPlugin,
+    Log,
+    LogAnalysisPlugin,
+    ProxyFilteringPlugin,
+    StaticAnalysisPlugin,
+)
 from tavo.plugins.types import (
     Confidence,
     Finding,
@@ -9,5 +20,47 @@ from tavo.plugins.types import (
     Severity,
     Step,
 )
+from tavo.plugins.values import (
+    Analysis,
+    AttackResult,
+    Attempt,
+    ChatMessage,
+    ChatRequest,
+    ChatResponse,
+    Decision,
+    Event,
+    FilterResult,
+    Target,
+)
 
-__all__ = ["Confidence", "Finding", "Location", "Region", "Rule", "Severity", "Step"]
+__all__ = [
+    "API_VERSION",
+    "Analysis",
+    "AttackResult",
+    "Attempt",
+    "BasePlugin",
+    "CancelledCall",
+    "ChatMessage",
+    "ChatRequest",
+    "ChatResponse",
+    "Confidence",
+    "ConfigError",
+    "Context",
+    "Decision",
+    "DynamicTestingPlugin",
+    "Event",
+    "FilterResult",
+    "Finding",
+    "Location",
+    "Log",
+    "LogAnalysisPlugin",
+    "NotAvailableError",
+    "PluginError",
+    "ProxyFilteringPlugin",
+    "Region",
+    "Rule",
+    "Severity",
+    "StaticAnalysisPlugin",
+    "Step",
+    "Target",
+]

@@ -91,7 +91,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not _RULE_ID.match(self.id):
-            raise ValueError(f"rule id {self.id!r}: use letters, digits, dot, underscore and hyphen, at most 128")
+            raise ValueError(
+                f"rule id {self.id!r}: use letters, digits, '.', '_', '-', at most 128"
+            )
         if not self.title.strip():
             raise ValueError(f"rule {self.id}: the title is empty")
         _check_type(self.severity, Severity, f"rule {self.id}: severity")

@@ -104,6 +104,8 @@ def walk(
                 yield SourceFile(path, _relative(path, root))
             continue
         chain = _outer_specs(path)
+        if any(_ignored(folder, chain, folder=True) for folder in _up_to_top(path, chain)):
+            chain = []  # the user names a folder that Git ignores: it is meant to be looked at
         if own is not None:
             chain.append((root, own))
         for file in _walk(path, root, chain):
@@ -254,8 +256,17 @@ def _outer_specs(folder: Path) -> _Chain:
     return [spec for path in reversed(above) for spec in _specs_of(path)[0]]
 
 
+def _up_to_top(folder: Path, chain: _Chain) -> Iterator[Path]:
+    """Yield a folder and those above it, up to below the first that has ignore files."""
+    while chain and folder != chain[0][0] and folder.parent != folder:
+        yield folder
+        folder = folder.parent
+
+
 def _ignored(path: Path, chain: _Chain, *, folder: bool) -> bool:
     for base, spec in reversed(chain):
+        if not path.is_relative_to(base):
+            continue
         name = path.relative_to(base).as_posix() + ("/" if folder else "")
         verdict = spec.check_file(name).include
         if verdict is not None:

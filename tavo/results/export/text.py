@@ -108,6 +108,8 @@ def _summary(run: Run, shown: Sequence[Reported], suppressed: int) -> Iterator[L
     incomplete = any(notice.incomplete for notice in run.notices) or not run.complete
     if not shown and incomplete:
         yield (("warning", f"Not complete{ignored}: "), ("", f"{tail}."))
+    elif not shown and not run.files and not any(plugin.files for plugin in run.plugins):
+        yield (("warning", "Nothing to look at: "), ("", f"{tail}."))
     elif not shown:
         yield (("good", f"No findings{ignored}: "), ("", f"{tail}."))
     else:
