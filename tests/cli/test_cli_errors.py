@@ -1,0 +1,47 @@
+"""What is typed wrong, and what is not built yet: one sentence, one next step, one code."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_an_unknown_command_names_the_nearest(tavo) -> None:
+    done = tavo("scn", ".")
+    assert done.code == 2
+    assert done.err == "tavo: No such command 'scn'. Did you mean 'scan'?\n  See `tavo --help`.\n"
+
+
+@pytest.mark.parametrize("command", ["attack", "proxy", "logs", "doctor", "lsp", "market"])
+def test_what_is_planned_refuses_with_a_sentence(tavo, command: str) -> None:
+    done = tavo(command, "anything")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"tavo: {command}: not available in version ")
+
+
+def test_without_a_command_the_help_is_shown(tavo) -> None:
+    done = tavo()
+    assert done.code == 2
+    assert "scan" in done.out
+
+
+def test_version_is_one_line(tavo) -> None:
+    assert tavo("--version").out.startswith("tavo 0.")
+
+
+def test_explain_says_why_and_how(tavo) -> None:
+    done = tavo("explain", "llm-output-to-exec")
+    assert done.code == 0
+    assert "CWE-9" in done.out
+    assert "# tavo: ignore[llm-output-to-exec]" in done.out
+
+
+def test_explain_of_an_unknown_rule_names_the_nearest(tavo) -> None:
+    done = tavo("explain", "llm-output-to-exe")
+    assert done.code == 2
+    assert "Did you mean llm-output-to-exec?" in done.err
+
+
+def test_a_missing_option_value_is_usage(tavo) -> None:
+    done = tavo("scan", ".", "--format", "pdf")
+    assert done.code == 2
+    assert "'pdf' is not one of" in done.err
