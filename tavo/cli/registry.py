@@ -54,7 +54,11 @@ def browse(
     if web:
         from marketplace_db.web import serve
 
-        serve(opened.file, port=port, announce=session.say)
+        serve(
+            opened.file,
+            port=port,
+            ready=lambda url: session.say(f"The catalog is at {url} until you press Ctrl-C."),
+        )
         return
     _print_plugins(session, opened, "")
 
