@@ -4,9 +4,9 @@ Rules this module keeps:
 - one transaction per batch; a run is finished by its last statement, so one that was killed stays
   marked as not finished and not complete;
 - a file that is not a result store is refused, never changed;
-- the tables are a contract: they change only with a new schema version and a migration.
+- what is read back is checked like any input: a store can come from anywhere.
 
-The schema is described in docs/results.md.
+The tables stand in `tavo.results.schema`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -22,48 +24,10 @@ from typing import Any
 from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
+from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
 from tavo.results.values import Notice, PluginRun, Reported, Run, RunInfo, Suppression
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "ResultStore"]
-
-APPLICATION_ID = 0x7461766F  # "tavo"
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, tool_version TEXT NOT NULL,
-    command TEXT NOT NULL, root TEXT NOT NULL, rules INTEGER NOT NULL, started_at TEXT NOT NULL,
-    finished_at TEXT, complete INTEGER NOT NULL DEFAULT 0, exit_code INTEGER,
-    files INTEGER NOT NULL DEFAULT 0, cpu_s REAL NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE rules (
-    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    tool TEXT NOT NULL, rule_id TEXT NOT NULL, title TEXT NOT NULL, severity TEXT NOT NULL,
-    confidence TEXT NOT NULL, description TEXT NOT NULL, help TEXT NOT NULL, cwe TEXT NOT NULL,
-    owasp TEXT NOT NULL, tags TEXT NOT NULL, refs TEXT NOT NULL, UNIQUE (run_id, tool, rule_id)
-) STRICT;
-CREATE TABLE findings (
-    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    rule INTEGER NOT NULL REFERENCES rules (id) ON DELETE CASCADE, fingerprint TEXT NOT NULL,
-    severity TEXT NOT NULL, confidence TEXT NOT NULL, path TEXT NOT NULL, start_line INTEGER,
-    start_column INTEGER, end_line INTEGER, end_column INTEGER, message TEXT NOT NULL,
-    snippet TEXT NOT NULL, evidence TEXT NOT NULL, flow TEXT NOT NULL, fix TEXT,
-    suppression_kind TEXT, suppression_reason TEXT, suppression_line INTEGER
-) STRICT;
-CREATE INDEX findings_by_run ON findings (run_id, path, start_line);
-CREATE INDEX findings_by_fingerprint ON findings (fingerprint);
-CREATE TABLE notices (
-    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, incomplete INTEGER NOT NULL
-) STRICT;
-CREATE TABLE plugin_runs (
-    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    plugin TEXT NOT NULL, version TEXT NOT NULL, package TEXT NOT NULL, sandbox TEXT NOT NULL,
-    files INTEGER NOT NULL, calls INTEGER NOT NULL, findings INTEGER NOT NULL,
-    skipped INTEGER NOT NULL, host_cpu_s REAL NOT NULL, worker_cpu_s REAL NOT NULL,
-    wall_s REAL NOT NULL, peak_bytes INTEGER NOT NULL
-) STRICT;
-"""
 
 
 class ResultStore:
@@ -76,29 +40,13 @@ class ResultStore:
         """
         self.path = path
         if path is not None:
-            if must_exist and not path.is_file():
-                raise InputError(
-                    f"{path}: no such result store",
-                    hint="`tavo scan PATH --save RESULTS.db` makes one.",
-                )
-            if path.is_dir() or not path.resolve().parent.is_dir():
-                raise InputError(
-                    f"{path}: cannot be a result store here", hint="Name a file in a folder."
-                )
-        try:
-            self._connection = sqlite3.connect(path or ":memory:", isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            raise UsageError(
-                f"{path}: is not a result store: {error}",
-                hint="Name a new file, or one that `--save` wrote.",
-            ) from error
+            _check_place(path, must_exist=must_exist)
+        self._connection = _connect(path)
         self._fingerprints: dict[int, Fingerprints] = {}
         self._rules: dict[tuple[int, str, str], int] = {}
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. A run that was not finished stays marked as incomplete."""
         self._connection.close()
 
     def __enter__(self) -> ResultStore:
@@ -121,8 +69,8 @@ class ResultStore:
                 "INSERT INTO runs (uuid, tool_version, command, root, rules, started_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    str(uuid.uuid4()), info.tool_version, json.dumps(info.command), info.root,
-                    info.rules, info.started_at,
+                    str(uuid.uuid4()), info.tool_version, _dumps(info.command),
+                    _storable(info.root), info.rules, info.started_at,
                 ),
             )  # fmt: skip
         run_id = int(cursor.lastrowid or 0)
@@ -130,16 +78,19 @@ class ResultStore:
         return run_id
 
     def add(self, run_id: int, reported: Iterable[Reported]) -> None:
-        """Add findings in one transaction; each file's findings come in their order."""
+        """Add findings, all or none; those of a file come in their order."""
+        items = list(reported)
         fingerprints = self._fingerprints.setdefault(run_id, Fingerprints())
-        with self._batch():
-            self._connection.executemany(
-                "INSERT INTO findings (run_id, rule, fingerprint, severity, confidence, path,"
-                " start_line, start_column, end_line, end_column, message, snippet, evidence,"
-                " flow, fix, suppression_kind, suppression_reason, suppression_line)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [self._row(run_id, one, fingerprints) for one in reported],
-            )
+        try:
+            with self._batch():
+                self._connection.executemany(
+                    f"INSERT INTO findings ({', '.join(_FINDING)})"  # noqa: S608
+                    f" VALUES ({', '.join('?' * len(_FINDING))})",
+                    [self._row(run_id, one, fingerprints) for one in items],
+                )
+        except BaseException:
+            self._rules.clear()  # some of their rows may have been rolled back
+            raise
 
     def add_notices(self, run_id: int, notices: Iterable[Notice]) -> None:
         """Record what was not done."""
@@ -183,84 +134,62 @@ class ResultStore:
 
     def runs(self) -> list[Run]:
         """Return all runs, the newest first, without their notices and plugins."""
-        rows = self._connection.execute(_RUNS + " ORDER BY id DESC")
-        return [_run(row) for row in rows]
+        with self._reading():
+            return [_run(row) for row in self._connection.execute(_RUNS + " ORDER BY id DESC")]
 
     def run(self, run_id: int | None = None) -> Run:
         """Return a run, the newest without a number. Raises UsageError if there is none."""
-        where = "WHERE r.id = ?" if run_id is not None else ""
-        values = (run_id,) if run_id is not None else ()
-        row = self._connection.execute(
-            f"{_RUNS} {where} ORDER BY id DESC LIMIT 1", values
-        ).fetchone()
-        if row is None:
-            number = f"run {run_id}" if run_id is not None else "a run"
-            raise UsageError(
-                f"{self.path or 'this store'}: does not hold {number}",
-                hint="`tavo results list` shows the runs of a store.",
-            )
-        found = row["id"]
-        notices = self._connection.execute(
-            "SELECT kind, subject, reason, incomplete FROM notices WHERE run_id = ? ORDER BY id",
-            (found,),
+        where, values = ("", ()) if run_id is None else ("WHERE r.id = ?", (run_id,))
+        with self._reading():
+            row = self._connection.execute(
+                f"{_RUNS} {where} ORDER BY id DESC LIMIT 1", values
+            ).fetchone()
+            if row is not None:
+                return _run(
+                    row,
+                    notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
+                    plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
+                )
+        wanted = "a run" if run_id is None else f"run {run_id}"
+        raise UsageError(
+            f"{self.path or 'this store'}: does not hold {wanted}",
+            hint="`tavo results list` shows the runs of a store.",
         )
-        plugins = self._connection.execute(
-            "SELECT plugin, version, package, sandbox, files, calls, findings, skipped, host_cpu_s,"
-            " worker_cpu_s, wall_s, peak_bytes FROM plugin_runs WHERE run_id = ? ORDER BY id",
-            (found,),
-        )
-        return _run(
-            row,
-            notices=tuple(
-                Notice(kind=n["kind"], subject=n["subject"], reason=n["reason"],
-                       incomplete=bool(n["incomplete"]))
-                for n in notices
-            ),
-            plugins=tuple(PluginRun(**dict(p)) for p in plugins),
-        )  # fmt: skip
 
     def findings(self, run_id: int) -> Iterator[Reported]:
-        """Yield the findings of a run by path and line."""
-        rules = {
-            row["id"]: (row["tool"], _rule(row))
-            for row in self._connection.execute("SELECT * FROM rules WHERE run_id = ?", (run_id,))
-        }
-        rows = self._connection.execute(
-            "SELECT * FROM findings WHERE run_id = ? ORDER BY path, start_line, start_column, id",
-            (run_id,),
-        )
-        for row in rows:
-            tool, rule = rules[row["rule"]]
-            yield _reported(row, tool, rule)
+        """Yield the findings of a run by path and line. Raises InputError for damaged rows."""
+        with self._reading():
+            rules = {row["id"]: (row["tool"], _rule(row)) for row in self._rows_of(run_id, "rules")}
+            rows = self._connection.execute(
+                "SELECT * FROM findings WHERE run_id = ? ORDER BY path, start_line, start_column,"
+                " id",
+                (run_id,),
+            )
+            for row in rows:
+                tool, rule = rules[row["rule"]]
+                yield _reported(row, tool, rule)
 
     # -- inside
 
-    def _prepare(self) -> None:
-        connection = self._connection
-        connection.execute("PRAGMA foreign_keys = ON")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if application == APPLICATION_ID and version == SCHEMA_VERSION:
-            return
-        if application == APPLICATION_ID and version > SCHEMA_VERSION:
-            raise UsageError(
-                f"{self.path}: was written by a newer tavo (schema {version}, this one knows"
-                f" {SCHEMA_VERSION})",
-                hint="Use that tavo, or name a new file.",
-            )
-        if tables:
-            raise UsageError(
-                f"{self.path}: is a database of something else",
-                hint="Name a new file, or one that `--save` wrote.",
-            )
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-            f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
-
     def _batch(self) -> _Batch:
         return _Batch(self._connection, self.path)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what a damaged or foreign store does to the reader into an InputError."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{self.path or 'the result store'}: is damaged: {type(error).__name__}: {error}",
+                hint="Scan again with --save and a new file.",
+            ) from error
+
+    def _rows_of(self, run_id: int, table: str) -> Iterator[sqlite3.Row]:
+        yield from self._connection.execute(
+            f"SELECT * FROM {table} WHERE run_id = ? ORDER BY id",  # noqa: S608
+            (run_id,),
+        )
 
     def _row(self, run_id: int, one: Reported, fingerprints: Fingerprints) -> tuple[Any, ...]:
         finding = one.finding
@@ -275,6 +204,7 @@ class ResultStore:
             run_id,
             self._rule_number(run_id, one),
             fingerprints.of(one.tool, finding),
+            one.line_hash,
             finding.severity.value,
             finding.confidence.value,
             _storable(str(finding.location.path)),
@@ -335,12 +265,59 @@ class _Batch:
             raise self._failed(error) from error
 
     def _failed(self, error: sqlite3.Error) -> InputError:
-        return InputError(
-            f"{self._path or 'the result store'}: cannot be written: {error}",
-            hint="Check the free space, the permissions, and that no other program holds the file.",
+        return _unwritable(self._path, error)
+
+
+def _check_place(path: Path, *, must_exist: bool) -> None:
+    if must_exist:
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such result store",
+                hint="`tavo scan PATH --save RESULTS.db` makes one.",
+            )
+    elif path.is_symlink():
+        # In a scanned project a link could choose where we write.
+        raise InputError(
+            f"{path}: is a symbolic link, results are not written through one",
+            hint="Name the file that it leads to.",
         )
+    elif path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"{path}: cannot be a result store here", hint="Name a file in a folder.")
 
 
+def _connect(path: Path | None) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path.absolute() if path else ":memory:", isolation_level=None)
+    except sqlite3.Error as error:
+        raise _unwritable(path, error) from error
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        prepare(connection)
+    except (NotAStoreError, sqlite3.Error) as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise _unwritable(path, error) from error
+        reason = str(error) if isinstance(error, NotAStoreError) else f"is no database: {error}"
+        raise UsageError(
+            f"{path}: {reason}", hint="Name a new file, or one that `--save` wrote."
+        ) from error
+    return connection
+
+
+def _unwritable(path: Path | None, error: sqlite3.Error) -> InputError:
+    return InputError(
+        f"{path or 'the result store'}: cannot be opened or written: {error}",
+        hint="Check the free space, the permissions, and that no other program holds the file.",
+    )
+
+
+_FINDING = (
+    "run_id", "rule", "fingerprint", "line_hash", "severity", "confidence", "path", "start_line",
+    "start_column", "end_line", "end_column", "message", "snippet", "evidence", "flow", "fix",
+    "suppression_kind", "suppression_reason", "suppression_line",
+)  # fmt: skip
 _RUNS = (
     "SELECT r.*, (SELECT count(*) FROM findings f WHERE f.run_id = r.id"
     " AND f.suppression_kind IS NULL) AS findings FROM runs r"
@@ -369,6 +346,19 @@ def _run(
         notices=notices,
         plugins=plugins,
     )
+
+
+def _notice(row: sqlite3.Row) -> Notice:
+    return Notice(
+        kind=row["kind"],
+        subject=row["subject"],
+        reason=row["reason"],
+        incomplete=bool(row["incomplete"]),
+    )
+
+
+def _plugin_run(row: sqlite3.Row) -> PluginRun:
+    return PluginRun(**{name.name: row[name.name] for name in fields(PluginRun)})
 
 
 def _rule(row: sqlite3.Row) -> Rule:
@@ -416,6 +406,7 @@ def _reported(row: sqlite3.Row, tool: str, rule: Rule) -> Reported:
         tool=tool,
         suppression=suppression,
         fingerprint=row["fingerprint"],
+        line_hash=row["line_hash"],
     )
 
 
@@ -445,9 +436,15 @@ def _location(path: str, places: list[Any] | None, snippet: str) -> Location:
 
 
 def _storable(text: str) -> str:
-    """Replace lone surrogates, which neither SQLite nor UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+    """Write lone surrogates, which stand for undecodable bytes, as `\\udc80` forms.
+
+    Neither SQLite nor UTF-8 can hold them, and replacing all by one sign would make two file names
+    the same.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return _storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

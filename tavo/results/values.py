@@ -14,7 +14,10 @@ __all__ = ["Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppression:
-    """Why a finding does not count: an ignore comment, its reason and its line."""
+    """Why a finding does not count: its reason, and for an ignore comment its line.
+
+    `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere.
+    """
 
     kind: str
     reason: str
@@ -25,7 +28,8 @@ class Suppression:
 class Reported:
     """A finding with its rule, the tool that made it, and its suppression if it has one.
 
-    `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store.
+    `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store. `line_hash` is
+    filled by `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
     """
 
     finding: Finding
@@ -33,6 +37,7 @@ class Reported:
     tool: str = "tavo"
     suppression: Suppression | None = None
     fingerprint: str = ""
+    line_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
