@@ -2,9 +2,10 @@
 
 Rules this module keeps:
 - the output validates against the schema of OASIS;
-- suppressed results are left out: GitHub would show them as open;
+- suppressed results are left out unless asked for: GitHub would show them as open;
 - an incomplete run says so: `executionSuccessful` is false, and each notice is a notification;
-- GitHub's limits hold, and what they cut off is said in a notification.
+- GitHub's limits hold, and what they cut off is said in a notification;
+- the text is plain ASCII; code in a message never becomes a link.
 
 Source: OASIS SARIF 2.1.0; GitHub, "SARIF support for code scanning".
 """
@@ -13,255 +14,243 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tavo.plugins import Confidence, Location, Rule, Severity
-from tavo.results.values import Notice, Reported, Run
+from tavo.plugins import Location, Step
+from tavo.results.export.sarif_tool import LEVELS, NOTICE_KINDS, SCORES, Components, notice_id
+from tavo.results.values import Notice, Reported, Run, Suppression
 
 __all__ = ["run_to_sarif", "run_to_sarif_value"]
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
+_SHOWN_RESULTS = 5_000
 _MOST_RESULTS = 25_000
 _MOST_STEPS = 1_000
-_MOST_TAGS = 20
-_LEVELS = {
-    Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warning",
-    Severity.LOW: "note", Severity.INFO: "note",
-}  # fmt: skip
-_SCORES = {
-    Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5",
-    Severity.LOW: "3.0", Severity.INFO: "0.0",
-}  # fmt: skip
-_PRECISION = {Confidence.HIGH: "high", Confidence.MEDIUM: "medium", Confidence.LOW: "low"}
-_OWASP_NAMES = {"LLM": "OWASP-LLM-Top-10", "ASI": "OWASP-Agentic-Top-10"}
+_MOST_EXTENSIONS = 100
+_LARGEST_UPLOAD = 10 << 20
+_LINK = re.compile(r"\[(?=[^\]]*\]\()")
 
 
-def run_to_sarif(run: Run, findings: Iterable[Reported]) -> str:
-    """Return a run with its findings as SARIF text."""
-    return json.dumps(run_to_sarif_value(run, findings), indent=1, ensure_ascii=True)
+def run_to_sarif(
+    run: Run, findings: Iterable[Reported], *, suppressed: bool = False, category: str = "tavo"
+) -> str:
+    """Return a run with its findings as SARIF text.
+
+    `suppressed` takes in the findings that do not count. `category` tells the uploads of one commit
+    apart, where several scans of it are uploaded.
+    """
+    items = list(findings)
+    text = _dumps(run_to_sarif_value(run, items, suppressed=suppressed, category=category))
+    if len(text) > _LARGEST_UPLOAD and len(zlib.compress(text.encode())) > _LARGEST_UPLOAD:
+        notice = _report_notice(f"compressed it is larger than the {_LARGEST_UPLOAD >> 20} MB that"
+                                " GitHub takes: scan the project in parts")  # fmt: skip
+        value = run_to_sarif_value(
+            run, items, suppressed=suppressed, category=category, notices=(notice,)
+        )
+        text = _dumps(value)
+    return text
 
 
-def run_to_sarif_value(run: Run, findings: Iterable[Reported]) -> dict[str, Any]:
-    """Return a run with its findings as JSON-able values."""
-    items = [one for one in findings if one.suppression is None]
-    notices = list(run.notices)
-    if len(items) > _MOST_RESULTS:
-        items.sort(key=lambda one: -one.finding.severity.rank)
-        cut = f"{len(items) - _MOST_RESULTS} findings of the lowest severity are left out"
-        notices.append(Notice(kind="report", subject="sarif", reason=cut, incomplete=False))
-        items = items[:_MOST_RESULTS]
-    components = _Components(run, items)
-    lines = _LineHashes()
+def run_to_sarif_value(
+    run: Run,
+    findings: Iterable[Reported],
+    *,
+    suppressed: bool = False,
+    category: str = "tavo",
+    notices: Sequence[Notice] = (),
+) -> dict[str, Any]:
+    """Return a run with its findings as JSON-able values; `notices` come on top of the run's."""
+    items = [one for one in findings if suppressed or one.suppression is None]
+    items, cuts = _within_limits(run, items)
+    components = Components(run, items)
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
             {
                 "tool": {"driver": components.driver, "extensions": components.extensions},
-                "automationDetails": {"id": "tavo/", "guid": run.uuid},
-                "invocations": [_invocation(run, notices)],
-                "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "the scan's root"}}},
+                "automationDetails": {"id": f"{category}/", "guid": run.uuid},
+                "invocations": [_invocation(run, [*run.notices, *cuts, *notices])],
+                "originalUriBaseIds": {
+                    "%SRCROOT%": {"description": {"text": "The folder that was scanned."}}
+                },
                 "columnKind": "unicodeCodePoints",
                 "taxonomies": components.taxonomies,
-                "results": [_result(one, components, lines) for one in items],
+                "results": [_result(one, components) for one in items],
             }
         ],
     }
 
 
-class _Components:
-    """Tool components, and where in them each rule and taxon stands."""
-
-    def __init__(self, run: Run, items: Sequence[Reported]) -> None:
-        tools: dict[str, dict[str, Rule]] = {"tavo": {}}
-        for plugin in run.plugins:
-            tools.setdefault(plugin.plugin, {})
-        for one in items:
-            tools.setdefault(one.tool, {})[one.rule.id] = one.rule
-        self._index = {
-            (tool, rule_id): number
-            for tool, rules in tools.items()
-            for number, rule_id in enumerate(sorted(rules))
-        }
-        self._extension = {t: n for n, t in enumerate(t for t in tools if t != "tavo")}
-        taxa = _taxa(items)
-        self.taxonomies = [_taxonomy(name, ids) for name, ids in taxa.items()]
-        versions = {plugin.plugin: plugin.version for plugin in run.plugins}
-        self.driver: dict[str, Any] = {
-            "name": "tavo",
-            "semanticVersion": run.info.tool_version,
-            "informationUri": "https://pypi.org/project/tavo/",
-            "rules": [_rule(tools["tavo"][rule_id]) for rule_id in sorted(tools["tavo"])],
-            "supportedTaxonomies": [{"name": name} for name in taxa],
-        }
-        self.extensions = [
-            {
-                "name": tool,
-                "version": versions.get(tool, "0"),
-                "rules": [_rule(tools[tool][rule_id]) for rule_id in sorted(tools[tool])],
-            }
-            for tool in self._extension
-        ]
-
-    def reference(self, one: Reported) -> dict[str, Any]:
-        """Return how a result names its rule."""
-        reference: dict[str, Any] = {
-            "id": one.rule.id,
-            "index": self._index[one.tool, one.rule.id],
-        }
-        if one.tool != "tavo":
-            reference["toolComponent"] = {"name": one.tool, "index": self._extension[one.tool]}
-        return reference
+def _dumps(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
-def _taxa(items: Iterable[Reported]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
-    for one in items:
-        for cwe in one.rule.cwe:
-            found.setdefault("CWE", set()).add(cwe)
-        for entry in one.rule.owasp:
-            found.setdefault(_OWASP_NAMES[entry[:3]], set()).add(entry)
-    return {name: sorted(ids) for name, ids in sorted(found.items())}
+# -- what GitHub takes
 
 
-def _taxonomy(name: str, ids: Sequence[str]) -> dict[str, Any]:
-    organization = "MITRE" if name == "CWE" else "OWASP"
-    return {
-        "name": name,
-        "organization": organization,
-        "shortDescription": {"text": name.replace("-", " ")},
-        "taxa": [{"id": _taxon(entry)} for entry in ids],
-    }
-
-
-def _taxon(entry: str) -> str:
-    return entry.removeprefix("CWE-")
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    tags = ["security", *(f"external/cwe/{cwe.lower()}" for cwe in rule.cwe)]
-    tags += [*rule.owasp, *rule.tags]
-    relationships = [
-        {
-            "target": {"id": _taxon(entry), "toolComponent": {"name": name}},
-            "kinds": ["superset"],
-        }
-        for name, entries in (
-            ("CWE", rule.cwe),
-            *((_OWASP_NAMES[entry[:3]], (entry,)) for entry in rule.owasp),
+def _within_limits(run: Run, items: list[Reported]) -> tuple[list[Reported], list[Notice]]:
+    notices = []
+    tools = list(dict.fromkeys([*(p.plugin for p in run.plugins), *(one.tool for one in items)]))
+    plugins = [tool for tool in tools if tool != "tavo"]
+    if len(plugins) > _MOST_EXTENSIONS:
+        dropped = set(plugins[_MOST_EXTENSIONS:])
+        items = [one for one in items if one.tool not in dropped]
+        notices.append(_report_notice(f"the findings of {len(dropped)} plugins are left out, at"
+                                      f" most {_MOST_EXTENSIONS} plugins fit"))  # fmt: skip
+    if len(items) > _MOST_RESULTS:
+        left_out = len(items) - _MOST_RESULTS
+        # Stable: within a severity the order of the paths stays.
+        items = sorted(items, key=lambda one: -one.finding.severity.rank)[:_MOST_RESULTS]
+        notices.append(_report_notice(f"{left_out} findings of the lowest severity are left out, at"
+                                      f" most {_MOST_RESULTS} fit"))  # fmt: skip
+    if len(items) > _SHOWN_RESULTS:
+        notices.append(
+            _report_notice(f"{len(items)} findings, of which GitHub shows {_SHOWN_RESULTS}")
         )
-        for entry in entries
-    ]
-    text = rule.description or rule.title
-    help_text = rule.help or text
-    value: dict[str, Any] = {
-        "id": rule.id,
-        "name": "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", rule.id)),
-        "shortDescription": {"text": rule.title},
-        "fullDescription": {"text": text},
-        "help": {"text": help_text, "markdown": help_text},
-        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-        "properties": {
-            "security-severity": _SCORES[rule.severity],
-            "precision": _PRECISION[rule.confidence],
-            "tags": list(dict.fromkeys(tags))[:_MOST_TAGS],
-        },
-    }
-    if relationships:
-        value["relationships"] = relationships
-    if rule.references:
-        value["helpUri"] = rule.references[0]
-    return value
+    long = sum(len(one.finding.flow) > _MOST_STEPS for one in items)
+    if long:
+        notices.append(_report_notice(f"{long} data flows are shortened to {_MOST_STEPS} steps"))
+    return items, notices
 
 
-def _result(one: Reported, components: _Components, lines: _LineHashes) -> dict[str, Any]:
+def _report_notice(reason: str) -> Notice:
+    return Notice(kind="report", subject="SARIF", reason=reason, incomplete=False)
+
+
+# -- results
+
+
+def _result(one: Reported, components: Components) -> dict[str, Any]:
     finding = one.finding
     result: dict[str, Any] = {
         "ruleId": one.rule.id,
-        "rule": components.reference(one),
-        "level": _LEVELS[finding.severity],
-        "message": {"text": finding.message},
+        **components.reference(one),
+        "level": LEVELS[finding.severity],
+        "message": {"text": _plain(finding.message)},
         "locations": [{"physicalLocation": _physical(finding.location)}],
-        "partialFingerprints": {
-            "primaryLocationLineHash": lines.of(one),
-            "tavo/v1": one.fingerprint,
-        },
+        "partialFingerprints": {"tavo/v1": one.fingerprint},
         "properties": {
             "severity": finding.severity.value,
             "confidence": finding.confidence.value,
-            "security-severity": _SCORES[finding.severity],
+            "security-severity": SCORES[finding.severity],
         },
     }
-    if "index" in result["rule"] and one.tool == "tavo":
-        result["ruleIndex"] = result["rule"]["index"]
+    if one.line_hash:
+        result["partialFingerprints"]["primaryLocationLineHash"] = one.line_hash
     if finding.evidence:
         result["properties"]["evidence"] = dict(finding.evidence)
     if finding.flow:
-        steps = [
-            {
-                "location": {
-                    "physicalLocation": _physical(step.location),
-                    "message": {"text": step.message},
-                }
-            }
-            for step in finding.flow[:_MOST_STEPS]
-        ]
-        result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
+        result["codeFlows"] = [{"threadFlows": [{"locations": _steps(finding.flow)}]}]
     if finding.fix is not None and finding.location.region is not None:
-        artifact, region = _artifact(finding.location), _region(finding.location)
-        region.pop("snippet", None)
-        result["fixes"] = [
-            {
-                "description": {"text": f"The fix that {one.rule.id} suggests"},
-                "artifactChanges": [
-                    {
-                        "artifactLocation": artifact,
-                        "replacements": [
-                            {"deletedRegion": region, "insertedContent": {"text": finding.fix}}
-                        ],
-                    }
-                ],
-            }
-        ]
+        result["fixes"] = [_fix(one, finding.fix)]
+    if one.suppression is not None:
+        result["suppressions"] = [_suppression(one.suppression, finding.location)]
     return result
 
 
-def _physical(location: Location) -> dict[str, Any]:
-    value: dict[str, Any] = {"artifactLocation": _artifact(location)}
-    if location.region is not None:
-        value["region"] = _region(location)
+def _plain(text: str) -> str:
+    """Keep text from becoming a link, which SARIF writes as in Markdown (section 3.11.6)."""
+    return _LINK.sub(r"\\[", text)
+
+
+def _steps(flow: Sequence[Step]) -> list[dict[str, Any]]:
+    if len(flow) > _MOST_STEPS:  # the source and the sink are what matters most
+        flow = (*flow[: _MOST_STEPS - 1], flow[-1])
+    last = len(flow) - 1
+    return [
+        {
+            "location": {
+                "physicalLocation": _physical(step.location),
+                "message": {"text": _plain(step.message)},
+            },
+            "importance": "essential" if number in (0, last) else "important",
+        }
+        for number, step in enumerate(flow)
+    ]
+
+
+def _fix(one: Reported, replacement: str) -> dict[str, Any]:
+    location = one.finding.location
+    return {
+        "description": {"text": f"The fix that the rule {one.rule.id} suggests"},
+        "artifactChanges": [
+            {
+                "artifactLocation": _artifact(str(location.path)),
+                "replacements": [
+                    {"deletedRegion": _region(location), "insertedContent": {"text": replacement}}
+                ],
+            }
+        ],
+    }
+
+
+def _suppression(suppression: Suppression, location: Location) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": "external" if suppression.kind == "external" else "inSource",
+        "status": "accepted",
+        "justification": _plain(suppression.reason),
+    }
+    if value["kind"] == "inSource" and suppression.line >= 1:
+        value["location"] = {
+            "physicalLocation": {
+                "artifactLocation": _artifact(str(location.path)),
+                "region": {"startLine": suppression.line},
+            }
+        }
     return value
 
 
-def _artifact(location: Location) -> dict[str, Any]:
-    return {"uri": quote(str(location.path)), "uriBaseId": "%SRCROOT%"}
+# -- locations
+
+
+def _physical(location: Location) -> dict[str, Any]:
+    value: dict[str, Any] = {"artifactLocation": _artifact(str(location.path))}
+    region = location.region
+    if region is not None:
+        value["region"] = _region(location)
+        if location.snippet:
+            # A snippet holds whole lines, so it is the region's surroundings, not its text.
+            lines = location.snippet.count("\n") + 1
+            value["contextRegion"] = {
+                "startLine": region.start_line,
+                "endLine": min(region.end_line, region.start_line + lines - 1),
+                "snippet": {"text": location.snippet},
+            }
+    return value
+
+
+def _artifact(path: str) -> dict[str, Any]:
+    # Undecodable bytes of a file name come back as the bytes that they were.
+    return {"uri": quote(path, errors="surrogateescape"), "uriBaseId": "%SRCROOT%"}
 
 
 def _region(location: Location) -> dict[str, Any]:
     region = location.region
     if region is None:
         return {}
-    value: dict[str, Any] = {
+    return {
         "startLine": region.start_line,
         "startColumn": region.start_column,
         "endLine": region.end_line,
         "endColumn": region.end_column,
     }
-    if location.snippet:
-        value["snippet"] = {"text": location.snippet}
-    return value
+
+
+# -- the invocation
 
 
 def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
     value: dict[str, Any] = {
         "executionSuccessful": run.complete,
         "startTimeUtc": run.info.started_at,
-        "toolExecutionNotifications": [_notification(notice) for notice in notices],
+        "toolExecutionNotifications": [_notification(n) for n in notices if n.kind != "rule"],
+        "toolConfigurationNotifications": [_notification(n) for n in notices if n.kind == "rule"],
     }
     if run.finished_at:
         value["endTimeUtc"] = run.finished_at
@@ -273,30 +262,12 @@ def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
 def _notification(notice: Notice) -> dict[str, Any]:
     value: dict[str, Any] = {
         "level": "error" if notice.incomplete else "note",
-        "message": {"text": f"{notice.kind} {notice.subject}: {notice.reason}"},
-        "descriptor": {"id": f"tavo-{notice.kind}-not-done"},
+        "message": {"text": _plain(f"{notice.kind} {notice.subject}: {notice.reason}")},
     }
-    if notice.kind == "file":
-        uri = {"uri": quote(notice.subject), "uriBaseId": "%SRCROOT%"}
-        value["locations"] = [{"physicalLocation": {"artifactLocation": uri}}]
+    if notice.kind in NOTICE_KINDS:
+        index = list(NOTICE_KINDS).index(notice.kind)
+        value["descriptor"] = {"id": notice_id(notice.kind), "index": index}
+    if notice.kind in ("file", "comment"):
+        location = {"physicalLocation": {"artifactLocation": _artifact(notice.subject)}}
+        value["locations"] = [location]
     return value
-
-
-class _LineHashes:
-    """GitHub's `primaryLocationLineHash`: a hash of the line, and the count of equal ones.
-
-    The hash is computed over the lines that we have, the finding's own; GitHub's own computation
-    takes the following lines as well, and replaces ours only where it is missing.
-    """
-
-    def __init__(self) -> None:
-        self._seen: Counter[tuple[str, str]] = Counter()
-
-    def of(self, one: Reported) -> str:
-        value = 0
-        for character in "".join(one.finding.location.snippet.split()) or one.rule.id:
-            value = (value * 37 + ord(character)) & 0xFFFFFFFFFFFFFFFF
-        digest = f"{value:x}"
-        key = (str(one.finding.location.path), digest)
-        self._seen[key] += 1
-        return f"{digest}:{self._seen[key]}"
