@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from flask import Flask, request, send_file
+
+app = FastAPI()
+web = Flask(__name__)
+LOGS = Path("logs")
+
+
+@app.get("/logs/{name:path}")
+def log(name: str):
+    # ruleid: user-input-to-path
+    return FileResponse(LOGS / name)
+
+
+@web.route("/models")
+def model():
+    path = "models/" + request.args["name"]
+    # ruleid: user-input-to-path
+    return send_file(path)
+
+
+class LogServer:
+    async def StreamLog(self, request, context):
+        if Path(request.file_name).is_absolute():
+            path = Path(request.file_name)
+        else:
+            path = LOGS / request.file_name
+        # ruleid: user-input-to-path
+        with open(path, "rb") as file:
+            await context.write(file.read())

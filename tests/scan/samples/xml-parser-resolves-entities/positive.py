@@ -1,0 +1,6 @@
+from lxml import etree as ET
+
+# ruleid: xml-parser-resolves-entities
+PARSER = ET.XMLParser(encoding="utf-8")
+# ruleid: xml-parser-resolves-entities
+OTHER = ET.XMLParser(resolve_entities=True, no_network=True)
