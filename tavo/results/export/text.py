@@ -3,7 +3,10 @@
 Rules this module keeps:
 - quiet when clean, and never "no findings" for a run that did not look at everything;
 - the last lines say what was looked at, and what was not, with the reasons;
-- text from scanned code is made printable: nothing in it can steer a terminal.
+- text from scanned code is made printable: nothing in it can steer a terminal;
+- no line of code or of a data flow is wider than the terminal.
+
+Units: widths in columns of a terminal, where a wide character takes two.
 """
 
 from __future__ import annotations
@@ -14,14 +17,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from tavo.plugins import Severity
+from tavo.plugins import Finding, Location, Severity, Step
 from tavo.results.values import Notice, PluginRun, Reported, Run
 
-__all__ = ["Line", "printable", "run_to_lines"]
+__all__ = ["Line", "columns_of", "printable", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
+_INDENT = " " * 11
 _MOST_LISTED = 20
-_LONGEST_CODE = 160
+_MOST_SUBJECTS = 5
+_MOST_EVIDENCE = 4
+_WIDEST = 110
+_NARROWEST = 24
 
 
 def printable(text: str) -> str:
@@ -41,114 +48,205 @@ def _shown(character: str) -> str:
     )
 
 
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal printable text takes."""
+    return len(text) if text.isascii() else sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def run_to_lines(
     run: Run, findings: Iterable[Reported], *, width: int = 100, verbose: bool = False
 ) -> Iterator[Line]:
-    """Yield the report of a run; `width` is that of the terminal, in columns."""
+    """Yield the report of a run; `width` is that of the terminal.
+
+    `verbose` shows all lines of the code, and the findings that do not count with their reasons.
+    """
     items = list(findings)
+    width = max(width, _NARROWEST)
     shown = [one for one in items if one.suppression is None]
-    suppressed = len(items) - len(shown)
+    ignored = [one for one in items if one.suppression is not None]
     for path, group in groupby(shown, key=lambda one: str(one.finding.location.path)):
         yield (("path", printable(path)),)
         for one in group:
             yield from _finding(one, width, verbose=verbose)
-    yield from _summary(run, shown, suppressed)
-    yield from _not_done(run.notices, width)
-    yield from _rules_hint(shown)
+    if verbose and ignored:
+        yield from _ignored(ignored, width)
+    yield from _summary(run, shown, len(ignored))
+    yield from _not_done(run, width)
+    yield from _hint(shown)
+
+
+# -- one finding
 
 
 def _finding(one: Reported, width: int, *, verbose: bool) -> Iterator[Line]:
     finding = one.finding
-    region = finding.location.region
-    where = f"{region.start_line}:{region.start_column}" if region is not None else "file"
     severity = finding.severity.value
     name = one.rule.id if one.tool == "tavo" else f"{one.tool} {one.rule.id}"
     yield (
-        ("", f"  {where:>7}  "),
+        ("", f"  {_place(finding.location):>7}  "),
         (severity, f"{severity:<8}"),
         ("", "  "),
         ("bold", printable(name)),
     )
-    for line in textwrap.wrap(printable(finding.message), max(40, min(width, 110) - 11)):
-        yield (("", " " * 11 + line),)
-    if region is not None and finding.location.snippet:
-        lines = finding.location.snippet.split("\n")
-        for number, code in enumerate(lines[: 10 if verbose else 3], start=region.start_line):
-            yield _code(number, code, width)
+    for paragraph in finding.message.splitlines():
+        yield from _wrapped(paragraph, width, indent=_INDENT)
+    yield from _code(finding, width, most=10 if verbose else 3)
     for number, step in enumerate(finding.flow, start=1):
-        place = step.location.region
-        line = f"line {place.start_line}" if place is not None else "the file"
-        other = "" if step.location.path == finding.location.path else f"{step.location.path} "
-        code = step.location.snippet.split("\n")[0].strip()
-        yield (
-            ("dim", f"{' ' * 11}{number}. "),
-            ("", printable(f"{other}{line}: {step.message}")),
-            ("dim", printable(f"   {_cut(code, max(20, width - 50))}")),
-        )
+        yield _step(number, step, finding, width)
     yield ()
 
 
-def _code(number: int, code: str, width: int) -> Line:
-    return (
-        ("gutter", f"{number:>9} | "),
-        ("code", _cut(printable(code), max(20, min(width - 13, _LONGEST_CODE)))),
-    )
+def _place(location: Location) -> str:
+    region = location.region
+    return f"{region.start_line}:{region.start_column}" if region is not None else "file"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
+    room = max(min(width, _WIDEST) - len(indent), _NARROWEST - 4)
+    for line in textwrap.wrap(" ".join(printable(text).split()), room):
+        yield ((style, indent + line),)
 
 
-def _summary(run: Run, shown: Sequence[Reported], suppressed: int) -> Iterator[Line]:
+def _code(finding: Finding, width: int, *, most: int) -> Iterator[Line]:
+    region = finding.location.region
+    if region is None or not finding.location.snippet:
+        for name, value in sorted(finding.evidence.items())[:_MOST_EVIDENCE]:
+            yield from _wrapped(f"{name}: {value}", width, indent=_INDENT, style="dim")
+        return
+    lines = finding.location.snippet.split("\n")
+    for number, code in enumerate(lines[:most], start=region.start_line):
+        first = region.start_column - 1 if number == region.start_line else 0
+        last = region.end_column - 1 if number == region.end_line else len(code)
+        spans = [("code", code[:first]), ("marker", code[first:last]), ("code", code[last:])]
+        yield (("gutter", f"{number:>9} | "), *_window(spans, width - 13))
+    if region.end_line - region.start_line + 1 > min(most, len(lines)):
+        yield (("gutter", f"{'…':>9} |"),)
+
+
+def _window(spans: Sequence[tuple[str, str]], room: int) -> Line:
+    """Cut code to the room that there is, so that the start of the marked part stays in sight."""
+    cells = [(style, c, _columns(c)) for style, text in spans for c in printable(text)]
+    if sum(columns for _, _, columns in cells) <= room:
+        return tuple((style, printable(text)) for style, text in spans if text)
+    marked = next((at for at, cell in enumerate(cells) if cell[0] == "marker"), 0)
+    start = 0
+    if marked >= room * 2 // 3:
+        start = max(0, min(marked - room // 3, len(cells) - room + 1))
+    out: list[tuple[str, str]] = [("gutter", "…")] if start else []
+    used = len(out)
+    for style, character, columns in cells[start:]:
+        if used + columns > room - 1:
+            out.append(("gutter", "…"))
+            break
+        used += columns
+        if out and out[-1][0] == style:
+            out[-1] = (style, out[-1][1] + character)
+        else:
+            out.append((style, character))
+    return tuple(out)
+
+
+def _step(number: int, step: Step, finding: Finding, width: int) -> Line:
+    region = step.location.region
+    line = f"line {region.start_line}" if region is not None else "the file"
+    other = "" if step.location.path == finding.location.path else f"{step.location.path} "
+    lead = f"{_INDENT}{number}. "
+    text = " ".join(printable(f"{other}{line}: {step.message}").split())
+    room = width - len(lead) - columns_of(text) - 3
+    if room < 0:
+        cut = _window((("", text),), width - len(lead))
+        return (("dim", lead), *(("", part) for _, part in cut))
+    code = step.location.snippet.split("\n")[0].strip()
+    if not code or room < 16:
+        return (("dim", lead), ("", text))
+    shown = "".join(part for _, part in _window((("dim", code),), room))
+    return (("dim", lead), ("", text), ("dim", f"   {shown}"))
+
+
+def _ignored(items: Sequence[Reported], width: int) -> Iterator[Line]:
+    yield (("dim", f"Ignored ({len(items)}):"),)
+    for one in items:
+        place = f"{one.finding.location.path}:{_place(one.finding.location)}"
+        reason = one.suppression.reason if one.suppression is not None else ""
+        yield from _wrapped(f"{place} {one.rule.id}: {reason}", width, indent="  ", style="dim")
+    yield ()
+
+
+# -- what was looked at, and what was not
+
+
+def _summary(run: Run, shown: Sequence[Reported], ignored: int) -> Iterator[Line]:
     counts = Counter(one.finding.severity for one in shown)
-    looked = f"{run.files} {_plural(run.files, 'file')} with {run.info.rules} rules"
-    plugins = ", ".join(_plugin(plugin) for plugin in run.plugins)
-    tail = f"{looked}{' and ' + plugins if plugins else ''}, {run.cpu_s:.1f} s CPU"
-    ignored = f", {suppressed} ignored by comments" if suppressed else ""
-    incomplete = any(notice.incomplete for notice in run.notices) or not run.complete
-    if not shown and incomplete:
-        yield (("warning", f"Not complete{ignored}: "), ("", f"{tail}."))
+    rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
+    looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
+    plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
+    tail = f"{looked}{'; ' + plugins if plugins else ''}; {run.cpu_s:.1f} s CPU"
+    besides = f", {ignored} ignored by comments" if ignored else ""
+    if not shown and not _is_complete(run):
+        yield (("warning", f"Not complete{besides}: "), ("", f"{tail}."))
     elif not shown and not run.files and not any(plugin.files for plugin in run.plugins):
         yield (("warning", "Nothing to look at: "), ("", f"{tail}."))
     elif not shown:
-        yield (("good", f"No findings{ignored}: "), ("", f"{tail}."))
+        yield (("good", f"No findings{besides}: "), ("", f"{tail}."))
     else:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
         noun = _plural(len(shown), "finding")
         yield (
-            ("bold", f"{len(shown)} {noun} ({', '.join(parts)}){ignored}: "),
+            ("bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}: "),
             ("", f"{tail}."),
         )
 
 
+def _is_complete(run: Run) -> bool:
+    return run.complete and not any(notice.incomplete for notice in run.notices)
+
+
 def _plugin(run: PluginRun) -> str:
-    return f"{run.plugin} {run.version} on {run.files} {_plural(run.files, 'file')} ({run.sandbox})"
+    files = f"{run.files} {_plural(run.files, 'file')}"
+    return printable(f"{run.plugin} {run.version} on {files}, sandbox {run.sandbox}")
 
 
-def _not_done(notices: Sequence[Notice], width: int) -> Iterator[Line]:
-    missing = [notice for notice in notices if notice.incomplete]
-    notes = [notice for notice in notices if not notice.incomplete]
+def _not_done(run: Run, width: int) -> Iterator[Line]:
+    missing = [notice for notice in run.notices if notice.incomplete]
+    notes = [notice for notice in run.notices if not notice.incomplete]
     if missing:
         yield (("warning", f"Not looked at, or not in full ({len(missing)}):"),)
         yield from _listed(missing, width)
+    if not run.finished_at:
+        yield (("warning", "The run was interrupted before its end."),)
+    elif not run.complete and not missing:
+        yield (("warning", "Not everything was looked at."),)
     if notes:
         yield (("dim", f"Notes ({len(notes)}):"),)
         yield from _listed(notes, width)
 
 
 def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
-    for notice in notices[:_MOST_LISTED]:
-        text = printable(f"{notice.kind} {notice.subject}: {notice.reason}")
-        for line in textwrap.wrap(text, max(40, width - 4), subsequent_indent="    ") or [text]:
-            yield (("", f"  {line}"),)
-    if len(notices) > _MOST_LISTED:
-        yield (("dim", f"  and {len(notices) - _MOST_LISTED} more; --format json lists all"),)
+    """Yield one entry for each reason, with the first of the files or rules it is about."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for notice in notices:
+        reasons.setdefault((notice.kind, notice.reason), []).append(notice.subject)
+    for (kind, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
+        first = ", ".join(subjects[:_MOST_SUBJECTS])
+        more = len(subjects) - _MOST_SUBJECTS
+        text = f"{_plural(len(subjects), kind)} {first}{f' and {more} more' if more > 0 else ''}"
+        for number, (line,) in enumerate(_wrapped(f"{text}: {reason}", width - 2, indent="  ")):
+            yield (("", f"  {line[1]}" if number else line[1]),)
+    if len(reasons) > _MOST_LISTED:
+        yield (("dim", f"  and {len(reasons) - _MOST_LISTED} more; --format json lists all"),)
 
 
-def _rules_hint(shown: Sequence[Reported]) -> Iterator[Line]:
-    ours = sorted({one.rule.id for one in shown if one.tool == "tavo"})
+def _hint(shown: Sequence[Reported]) -> Iterator[Line]:
+    ours = [one for one in shown if one.tool == "tavo"]
     if ours:
-        yield (("dim", f"Why, and how to mend it: tavo explain {ours[0]}"),)
+        worst = max(ours, key=lambda one: one.finding.severity)
+        yield (("dim", f"Why, and how to mend it: tavo explain {worst.rule.id}"),)
 
 
 def _plural(count: int, noun: str) -> str:
