@@ -140,11 +140,13 @@ def _window(spans: Sequence[tuple[str, str]], room: int) -> Line:
         start = max(0, min(marked - room // 3, len(cells) - room + 1))
     out: list[tuple[str, str]] = [("gutter", "…")] if start else []
     used = len(out)
+    left = sum(columns for _, _, columns in cells[start:])
     for style, character, columns in cells[start:]:
-        if used + columns > room - 1:
+        if used + left > room and used + columns > room - 1:
             out.append(("gutter", "…"))
             break
         used += columns
+        left -= columns
         if out and out[-1][0] == style:
             out[-1] = (style, out[-1][1] + character)
         else:
