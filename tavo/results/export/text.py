@@ -76,9 +76,9 @@ def run_to_lines(
             yield from _finding(one, width, verbose=verbose)
     if verbose and ignored:
         yield from _ignored(ignored, width)
-    yield from _summary(run, shown, len(ignored))
-    yield from _not_done(run, width)
     yield from _hint(shown)
+    yield from _summary(run, shown, len(ignored), width)
+    yield from _not_done(run, width)
 
 
 # -- one finding
@@ -183,26 +183,31 @@ def _ignored(items: Sequence[Reported], width: int) -> Iterator[Line]:
 # -- what was looked at, and what was not
 
 
-def _summary(run: Run, shown: Sequence[Reported], ignored: int) -> Iterator[Line]:
+def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> Iterator[Line]:
     counts = Counter(one.finding.severity for one in shown)
     rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
     looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
     tail = f"{looked}{'; ' + plugins if plugins else ''}; {run.cpu_s:.1f} s CPU"
     besides = f", {ignored} ignored by comments" if ignored else ""
-    if not shown and not _is_complete(run):
-        yield (("warning", f"Not complete{besides}: "), ("", f"{tail}."))
-    elif not shown and not run.files and not any(plugin.files for plugin in run.plugins):
-        yield (("warning", "Nothing to look at: "), ("", f"{tail}."))
-    elif not shown:
-        yield (("good", f"No findings{besides}: "), ("", f"{tail}."))
-    else:
+    if shown:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
         noun = _plural(len(shown), "finding")
-        yield (
-            ("bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}: "),
-            ("", f"{tail}."),
-        )
+        style, head = "bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}:"
+    elif not _is_complete(run):
+        style, head = "warning", f"Not complete{besides}:"
+    elif not run.files and not any(plugin.files for plugin in run.plugins):
+        style, head = "warning", "Nothing to look at:"
+    else:
+        style, head = "good", f"No findings{besides}:"
+    first, *others = textwrap.wrap(f"{head} {tail}.", width, subsequent_indent="  ")
+    yield (
+        ((style, head), ("", first.removeprefix(head)))
+        if first.startswith(head)
+        else ((style, first),)
+    )
+    for line in others:
+        yield (("", line),)
 
 
 def _is_complete(run: Run) -> bool:
@@ -217,6 +222,9 @@ def _plugin(run: PluginRun) -> str:
 def _not_done(run: Run, width: int) -> Iterator[Line]:
     missing = [notice for notice in run.notices if notice.incomplete]
     notes = [notice for notice in run.notices if not notice.incomplete]
+    if notes:
+        yield (("dim", f"Notes ({len(notes)}):"),)
+        yield from _listed(notes, width)
     if missing:
         yield (("warning", f"Not looked at, or not in full ({len(missing)}):"),)
         yield from _listed(missing, width)
@@ -224,9 +232,6 @@ def _not_done(run: Run, width: int) -> Iterator[Line]:
         yield (("warning", "The run was interrupted before its end."),)
     elif not run.complete and not missing:
         yield (("warning", "Not everything was looked at."),)
-    if notes:
-        yield (("dim", f"Notes ({len(notes)}):"),)
-        yield from _listed(notes, width)
 
 
 def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
