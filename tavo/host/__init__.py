@@ -1,0 +1,1 @@
+"""Plugins on this machine: installations, grants, the sandbox, workers."""

@@ -1,0 +1,87 @@
+"""The code that a worker starts with, sent to it over the wire.
+
+Rules this module keeps:
+- what a worker runs of ours is this list of modules, the standard library aside;
+- the code is found through the import system, so that it works from a folder, a zip file and an
+  unpacked .pyz alike;
+- compiled code goes only to the very interpreter that compiled it, source text to any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import marshal
+import sys
+from importlib.abc import InspectLoader
+from pathlib import Path
+
+__all__ = ["BOOT", "MODULES", "payload"]
+
+MODULES = (
+    "tavo",
+    "tavo.plugins",
+    "tavo.plugins.errors",
+    "tavo.plugins.types",
+    "tavo.plugins.values",
+    "tavo.plugins.interfaces",
+    "tavo.plugins.frames",
+    "tavo.plugins.worker",
+    "tavo.host",
+    "tavo.host.sandbox",
+    "tavo.host.sandbox.syscalls",
+    "tavo.host.sandbox.seccomp",
+    "tavo.host.sandbox.landlock",
+    "tavo.host.sandbox.apply",
+    "tavo.host.worker_boot",
+)
+
+# What `python -c` runs in the worker. It reads the payload and makes its modules importable.
+BOOT = """
+import os, sys, marshal
+from importlib.machinery import ModuleSpec
+channel, arena = int(sys.argv[1]), int(sys.argv[2])
+def take(count):
+    pieces = []
+    while count:
+        piece = os.read(channel, min(count, 1 << 20))
+        if not piece:
+            os._exit(96)
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+modules = marshal.loads(take(int.from_bytes(take(4), "big")))
+class Sent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in modules:
+            return ModuleSpec(name, Sent, is_package=modules[name][0])
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        exec(modules[module.__name__][1], module.__dict__)
+sys.meta_path.insert(0, Sent)
+sys.argv[:] = ["tavo-worker"]
+from tavo.host.worker_boot import main
+main(channel, arena)
+"""
+
+
+def payload(python: Path) -> bytes:
+    """Return the bytes to send to a worker that runs this interpreter, length in front."""
+    return _payload(compiled=python == Path(sys.executable))
+
+
+@functools.cache
+def _payload(*, compiled: bool) -> bytes:
+    modules: dict[str, tuple[bool, object]] = {}
+    for name in MODULES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not isinstance(spec.loader, InspectLoader):
+            raise ImportError(f"the code of {name} cannot be found")
+        source = spec.loader.get_code(name) if compiled else spec.loader.get_source(name)
+        modules[name] = (spec.loader.is_package(name), source)
+    data = marshal.dumps(modules)
+    return len(data).to_bytes(4, "big") + data

@@ -1,0 +1,172 @@
+"""One operating system process of a worker: started, measured, killed, reaped.
+
+Rules this module keeps:
+- every worker is started by one thread that lives as long as this process, because on Linux a
+  worker dies with the thread that started it (PR_SET_PDEATHSIG);
+- a worker leads its own session and group, so that a kill reaches everything it started;
+- environment and descriptors are listed, never inherited;
+- figures come from the kernel, never from the worker. Peak memory is VmHWM: what wait4 reports as
+  ru_maxrss is the host's own peak from before the exec.
+
+Units: sizes in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Sample", "WorkerProcess"]
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the kernel says about a running worker; zeros where it does not say."""
+
+    cpu_s: float = 0.0
+    peak_memory: int = 0
+    threads: int = 0
+
+
+class WorkerProcess:
+    """A started worker process. `stderr` is the reading end of its output."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        keep: Sequence[int],
+    ) -> None:
+        """Start the command in `folder` with the descriptors `keep` open. Raises OSError."""
+        self._process = _STARTER.run(
+            lambda: subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=folder,
+                pass_fds=tuple(keep),
+                start_new_session=True,
+                bufsize=0,
+            )
+        )
+        self.pid = self._process.pid
+        self.exit_status: int | None = None
+        self.cpu_s = 0.0
+        self._last = Sample()
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        """Return the reading end of the worker's standard output and error."""
+        assert self._process.stdout is not None  # noqa: S101
+        return self._process.stdout
+
+    def sample(self) -> Sample:
+        """Ask the kernel for the figures so far."""
+        if self.exit_status is None:
+            self._last = _sample(self.pid, self._last)
+        return self._last
+
+    def interrupt(self) -> None:
+        """Send the signal that ends a call (POSIX)."""
+        if self.exit_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """Kill the whole group at once and reap the worker."""
+        if self.exit_status is None:
+            self.sample()
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.reap()
+
+    def reap(self) -> int:
+        """Wait for the end; return the exit code, negative for a signal."""
+        if self.exit_status is None:
+            _, status, usage = os.wait4(self.pid, 0)
+            self.exit_status = os.waitstatus_to_exitcode(status)
+            self._process.returncode = self.exit_status
+            self.cpu_s = usage.ru_utime + usage.ru_stime
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.stderr.close()
+        return self.exit_status
+
+    def has_ended(self) -> bool:
+        """Tell whether the worker has ended, without waiting and without reaping it."""
+        if self.exit_status is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+class _Starter:
+    """A thread that starts processes for all other threads and never ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._jobs: queue.SimpleQueue[
+            tuple[Future[subprocess.Popen[bytes]], Callable[[], subprocess.Popen[bytes]]]
+        ] = queue.SimpleQueue()
+
+    def run(self, job: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._owner != os.getpid():  # the first call, or the first after a fork
+                self._owner = os.getpid()
+                self._jobs = queue.SimpleQueue()
+                threading.Thread(
+                    target=self._serve, args=(self._jobs,), name="tavo-starter", daemon=True
+                ).start()
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._jobs.put((future, job))
+        return future.result()
+
+    @staticmethod
+    def _serve(
+        jobs: queue.SimpleQueue[
+            tuple[Future[subprocess.Popen[bytes]], Callable[[], subprocess.Popen[bytes]]]
+        ],
+    ) -> None:
+        while True:
+            future, job = jobs.get()
+            try:
+                future.set_result(job())
+            except OSError as error:
+                future.set_exception(error)
+
+
+_STARTER = _Starter()
+
+
+def _sample(pid: int, last: Sample) -> Sample:
+    """Read /proc; keep the last figures where it is missing or the process is ending."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return last
+    peak, threads = last.peak_memory, last.threads
+    for line in status.split(b"\n"):
+        if line.startswith(b"VmHWM:"):
+            peak = max(peak, int(line.split()[1]) * 1024)
+        elif line.startswith(b"Threads:"):
+            threads = int(line.split()[1])
+    # the name in parentheses may hold anything; utime and stime are fields 14 and 15
+    fields = stat.rpartition(b")")[2].split()
+    cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    return Sample(cpu_s=max(cpu_s, last.cpu_s), peak_memory=peak, threads=threads)

@@ -1,0 +1,1 @@
+"""What a worker may do: Landlock, seccomp, limits, and how much of it a plugin needs."""

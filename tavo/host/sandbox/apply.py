@@ -1,0 +1,172 @@
+"""Locking the worker up, from inside, before the first byte of plugin code is read.
+
+Rules this module keeps:
+- every layer that the plan asks for is applied and then tried out, or `LayerError` ends the worker;
+- the order is: die with the host, limits, foreign descriptors, capabilities, no_new_privs,
+  Landlock, seccomp, trying out;
+- nothing is guessed from versions: a layer works if the forbidden act fails.
+
+The plan is plain JSON, made by the host:
+`level` (2, 1 or 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
+`read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable).
+Standard library only: this runs in the worker.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import struct
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tavo.host.sandbox import landlock, seccomp
+
+__all__ = ["REFUSED_EXIT", "LayerError", "apply"]
+
+REFUSED_EXIT = 97
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CAPABILITY_VERSION = 0x20080522
+
+
+class LayerError(Exception):
+    """A layer of the sandbox could not be applied, or does not hold."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"{layer}: {reason}")
+        self.layer = layer
+        self.reason = reason
+
+
+def apply(plan: dict[str, Any]) -> dict[str, Any]:
+    """Apply the plan's layers to this process; return what holds now. Raises LayerError."""
+    linux = sys.platform.startswith("linux")
+    level: int = plan["level"]
+    held: dict[str, Any] = {"level": level}
+    if linux:
+        _step("parent", lambda: _die_with(plan["host_pid"]))
+    if level == 0:
+        return held
+    _step("limits", lambda: _limit(plan["limits"]))
+    _step("descriptors", lambda: _close_others(plan["keep"]))
+    held["limits"] = True
+    if not linux:
+        if level > 1:
+            raise LayerError("landlock", f"there is no Landlock on {sys.platform}")
+        return held
+    _step("capabilities", _drop_capabilities)
+    _step("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
+    machine = os.uname().machine
+    if level == 1:
+        # without Landlock the filter still takes away sockets and processes, where it can
+        try:
+            seccomp.install(seccomp.assemble(machine, pid=os.getpid(), truncate=False))
+            held["seccomp"] = True
+        except (OSError, KeyError):
+            held["seccomp"] = False
+        return held
+    abi = _step("landlock", landlock.detect)
+    _step(
+        "landlock",
+        lambda: landlock.restrict(
+            read=plan["read"], write=plan["write"], devices=plan["devices"], abi=abi
+        ),
+    )
+    _step(
+        "seccomp",
+        lambda: seccomp.install(seccomp.assemble(machine, pid=os.getpid(), truncate=abi >= 3)),
+    )
+    _try_out(plan["canary"])
+    held.update(landlock=abi, seccomp=True)
+    return held
+
+
+def _step(layer: str, act: Any) -> Any:
+    try:
+        return act()
+    except LayerError:
+        raise
+    except KeyError as error:
+        raise LayerError(layer, f"not built for this machine: {error}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise LayerError(layer, str(error)) from error
+
+
+def _die_with(host_pid: int) -> None:
+    """Ask for SIGKILL when the host's thread that started us ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != host_pid:
+        raise LayerError("parent", "the host is gone")
+
+
+def _limit(limits: dict[str, int]) -> None:
+    import resource
+
+    for name, value in limits.items():
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(kind, (value, value))
+        if resource.getrlimit(kind) != (value, value):
+            raise LayerError("limits", f"{name} is {resource.getrlimit(kind)}, not {value}")
+
+
+def _close_others(keep: Iterable[int]) -> None:
+    kept = sorted({0, 1, 2, *keep})
+    for low, high in zip(kept, [*kept[1:], _most_descriptors()], strict=True):
+        os.closerange(low + 1, high)
+
+
+def _most_descriptors() -> int:
+    limit = os.sysconf("SC_OPEN_MAX")
+    return min(limit if limit > 0 else 1 << 16, 1 << 20)
+
+
+def _drop_capabilities() -> None:
+    """Give up every capability: root in a worker is an ordinary user."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0), 8)
+    nothing = ctypes.create_string_buffer(bytes(24), 24)
+    if libc.capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), "capset failed")
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    numbers = [ctypes.c_ulong(number) for number in (value, 0, 0, 0)]
+    if libc.prctl(ctypes.c_int(option), *numbers) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+def _try_out(canary: str) -> None:
+    """Do what must fail: read a file, open the root, make a socket, start a process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _must_fail("landlock", lambda: os.close(os.open(canary, os.O_RDONLY)), errno.EACCES)
+    _must_fail("landlock", lambda: os.close(os.open("/", os.O_RDONLY)), errno.EACCES)
+    for family in (1, 2, 10, 16):  # unix, internet, internet 6, netlink
+        ctypes.set_errno(0)
+        if libc.socket(family, 2, 0) >= 0 or ctypes.get_errno() != errno.EPERM:
+            raise LayerError("seccomp", f"a socket of family {family} could be made")
+    ctypes.set_errno(0)
+    child = libc.fork()
+    if child == 0:
+        os._exit(0)
+    if child > 0 or ctypes.get_errno() != errno.EPERM:
+        raise LayerError("seccomp", "a process could be started")
+
+
+def _must_fail(layer: str, act: Any, expected: int) -> None:
+    try:
+        act()
+    except OSError as error:
+        if error.errno == expected:
+            return
+        raise LayerError(layer, f"trying it out failed: {error}") from error
+    raise LayerError(layer, "it was applied, and does not hold")

@@ -1,0 +1,518 @@
+"""One life of a worker: start, lock up, ask, stop or kill. The host's side of `tavo-worker/1`.
+
+Rules this module keeps:
+- the worker hears where the plugin lies only after it said that the sandbox is on;
+- each state allows certain messages; anything else is a violation, and the worker is killed;
+- a request is answered once: each file once, nothing that was not asked, nothing afterwards;
+- a call that is over its limit is cancelled; 250 ms later the group is killed.
+
+Units: sizes in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import math
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from marketplace_db.manifest import Limits
+from tavo.errors import ConfigError
+from tavo.host.answers import (
+    Bye,
+    Failed,
+    Hello,
+    Item,
+    Message,
+    Partial,
+    Ready,
+    Refused,
+    Result,
+    ViolationError,
+    clean,
+    parse,
+)
+from tavo.host.payload import BOOT, payload
+from tavo.host.process import WorkerProcess
+from tavo.host.sandbox.levels import SandboxLevel
+from tavo.host.wire import GoneError, LateError, Wire
+from tavo.plugins.frames import FLUSH_EVERY_S, MOST_FROM_HOST, PROTOCOL, FrameError, encode
+
+__all__ = ["CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
+
+_START_S = 30.0
+_STOP_S = 2.0
+_CANCEL_S = 0.25
+_TICK_S = 0.2
+_MOST_PRINTED = 64 << 20
+_MOST_SCRATCH_FILES = 10_000
+_MEMORY_OF_INTERPRETER = 192 << 20
+_SYSTEM_FOLDERS = (
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
+    "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
+)  # fmt: skip
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
+
+_Kind = TypeVar("_Kind")
+
+
+class CrashError(Exception):
+    """The worker is dead. `kind` is one short word, the message a clause that says why."""
+
+    def __init__(self, kind: str, reason: str, *, output: str = "") -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.output = output
+
+
+class LayerRefusedError(Exception):
+    """A layer of the sandbox could not be had; the worker ended before it read plugin code."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"{layer}: {reason}")
+        self.layer = layer
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What to run, where it lies, and what it may use."""
+
+    full_id: str
+    entry_point: str
+    plugin_folder: Path
+    dependency_folders: tuple[Path, ...]
+    config: Mapping[str, Any]
+    limits: Limits
+    level: SandboxLevel
+    python: Path
+
+
+class _State(enum.Enum):
+    NEW = enum.auto()
+    LOCKED = enum.auto()
+    READY = enum.auto()
+    BUSY = enum.auto()
+    DEAD = enum.auto()
+
+
+class Session:
+    """One worker process from its start to its end. `arena` is readable by it, and nobody else."""
+
+    def __init__(self, plan: WorkerPlan, arena: int) -> None:
+        """Start the process; it knows nothing of the plugin yet. Raises OSError."""
+        self._plan = plan
+        self._state = _State.NEW
+        self._request = 0
+        self._folder = Path(tempfile.mkdtemp(prefix="tavo-worker-"))
+        try:
+            self._scratch = self._folder / "scratch"
+            self._scratch.mkdir(mode=0o700)
+            (self._folder / "canary").write_bytes(b"not for the worker\n")
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = WorkerProcess(
+                    [
+                        str(plan.python), "-I", "-S", "-B", "-X", "utf8", "-c", BOOT,
+                        str(theirs.fileno()), str(arena),
+                    ],
+                    environment=_environment(self._scratch, plan.limits),
+                    folder=self._scratch,
+                    keep=(theirs.fileno(), arena),
+                )  # fmt: skip
+                self._keep = (theirs.fileno(), arena)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self._wire = Wire(ours, self._process.stderr)
+
+    @property
+    def cpu_s(self) -> float:
+        """Return the processor time of the worker so far, or of its whole life."""
+        return self._process.cpu_s or self._process.sample().cpu_s
+
+    @property
+    def peak_memory(self) -> int:
+        """Return the largest memory that the worker was seen with."""
+        return self._process.sample().peak_memory
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether requests may be sent."""
+        return self._state is _State.READY
+
+    def start(self) -> Ready:
+        """Lock the worker up and start the plugin; return what it declares.
+
+        Raises LayerRefusedError, ConfigError for what the plugin's own start refuses, CrashError.
+        """
+        deadline = time.monotonic() + _START_S
+        nonce = secrets.token_hex(16)
+        self._send_raw(payload(self._plan.python), deadline)
+        self._send(
+            {
+                "type": "hello",
+                "protocol": [PROTOCOL],
+                "nonce": nonce,
+                "sandbox": self._sandbox_plan(),
+            },
+            deadline,
+        )
+        hello = self._expect(Hello, deadline, what="its greeting")
+        if hello.nonce != nonce or hello.protocol != PROTOCOL:
+            self._violation("it greets another host")
+        if hello.held.level != self._plan.level:
+            self._violation(f"it greets at level {hello.held.level}")
+        self._state = _State.LOCKED
+        deadline = time.monotonic() + max(_START_S, self._plan.limits.wall_s_per_call)
+        self._send(
+            {
+                "type": "configure",
+                "entry_point": self._plan.entry_point,
+                "plugin_folder": str(self._plan.plugin_folder),
+                "dependency_folders": [str(path) for path in self._plan.dependency_folders],
+                "config": dict(self._plan.config),
+            },
+            deadline,
+        )
+        ready = self._expect(Ready, deadline, what="its start")
+        self._state = _State.READY
+        self._process.sample()
+        return ready
+
+    def ask(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        *,
+        expected: Collection[int],
+        collect: Callable[[Item], None],
+        left_s: float,
+    ) -> str:
+        """Send a request and hand each answered item to `collect`, as it comes.
+
+        `expected` are the numbers of the items; `left_s` is what the plugin has left of its total
+        time. Returns the reason of a cancel that the worker obeyed, or an empty text. Raises
+        CrashError, also when the worker had to be killed.
+        """
+        if self._state is not _State.READY:
+            raise CrashError("crashed", "the worker is not running")
+        self._check_quiet()
+        self._request += 1
+        watch = _Watch(self._plan.limits, left_s, self._process.sample().cpu_s)
+        self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
+        self._state = _State.BUSY
+        waiting = set(expected)
+        began_with = self._wire.received
+        while True:
+            try:
+                message = self._receive(watch.next_look())
+            except LateError:
+                self._judge(watch)
+                continue
+            if self._wire.received - began_with > self._plan.limits.output_mb << 20:
+                self._die("output", f"it answered with more than {self._plan.limits.output_mb} MB")
+            if not isinstance(message, Partial | Result) or message.id != self._request:
+                self._violation(f"it sent {_name(message)} while request {self._request} was open")
+            if isinstance(message, Partial) and not message.items:
+                self._violation("it sent a partial answer without items")
+            for item in message.items:
+                if item.n not in waiting:
+                    self._violation(f"it answered for item {item.n}, which was not asked or twice")
+                waiting.remove(item.n)
+                self._collect(collect, item)
+            watch.progress(self._process)
+            if isinstance(message, Result):
+                if waiting:
+                    self._violation(f"it left {len(waiting)} items unanswered")
+                self._state = _State.READY
+                self._check_scratch()
+                return watch.cancelled
+
+    def close(self) -> None:
+        """Ask the worker to end, and kill it if it does not; delete its folder."""
+        if self._state is _State.READY:
+            deadline = time.monotonic() + _STOP_S
+            with contextlib.suppress(CrashError, LateError):
+                self._check_quiet()
+                self._process.sample()
+                self._send({"type": "shutdown"}, deadline)
+                self._expect(Bye, deadline, what="its end")
+        self._end()
+
+    def kill(self) -> None:
+        """Kill the worker at once and delete its folder."""
+        self._end()
+
+    def _sandbox_plan(self) -> dict[str, Any]:
+        plan = self._plan
+        return {
+            "level": int(plan.level),
+            "host_pid": os.getpid(),
+            "limits": _resource_limits(plan.limits),
+            "keep": list(self._keep),
+            "read": [
+                *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
+                *_SYSTEM_FOLDERS,
+            ],
+            "write": [str(self._scratch)] if plan.limits.scratch_mb else [],
+            "devices": list(_DEVICES),
+            "canary": str(self._folder / "canary"),
+        }
+
+    def _expect(self, kind: type[_Kind], deadline: float, *, what: str) -> _Kind:
+        """Return the next message, which must be of one type."""
+        try:
+            message = self._receive(deadline)
+        except LateError:
+            self._die("timeout", f"{what} took too long")
+        if isinstance(message, Refused) and self._state is _State.NEW:
+            self._end()
+            raise LayerRefusedError(clean(message.layer, 40), clean(message.reason, 300))
+        if isinstance(message, Failed) and self._state is _State.LOCKED:
+            output = clean(message.traceback, 8192)
+            reason = clean(message.message, 1000)
+            if message.kind == "config":
+                self._end()
+                raise ConfigError(f"{self._plan.full_id}: {reason}")
+            self._die("start", f"it cannot be started: {reason}", output=output)
+        if not isinstance(message, kind):
+            self._violation(f"it sent {_name(message)} instead of {what}")
+        return message
+
+    def _send(self, message: dict[str, Any], deadline: float) -> None:
+        self._send_raw(encode(message, limit=MOST_FROM_HOST), deadline)
+
+    def _send_raw(self, data: bytes, deadline: float) -> None:
+        try:
+            self._wire.send(data, deadline=deadline)
+        except GoneError:
+            self._gone()
+        except LateError:
+            self._die("timeout", "it did not take a request in time")
+
+    def _receive(self, deadline: float) -> Message:
+        try:
+            return parse(self._wire.receive(deadline=deadline))
+        except GoneError:
+            self._gone()
+        except (FrameError, ViolationError) as error:
+            self._violation(f"it sent {clean(str(error), 200)}")
+
+    def _collect(self, collect: Callable[[Item], None], item: Item) -> None:
+        try:
+            collect(item)
+        except ViolationError as error:
+            self._violation(clean(str(error), 200))
+
+    def _check_quiet(self) -> None:
+        try:
+            quiet = self._wire.is_quiet()
+            self._wire.drain()
+        except GoneError:
+            self._gone()
+        except FrameError as error:
+            self._violation(f"it sent {clean(str(error), 200)}")
+        if not quiet:
+            self._violation("it sent something that nobody asked for")
+
+    def _judge(self, watch: _Watch) -> None:
+        """Look at a worker that is silent: cancel it or kill it if it is over a limit."""
+        if watch.must_die():
+            self._die(watch.kind, f"{watch.cancelled} and did not stop when it was told to")
+        sample = self._process.sample()
+        limits = self._plan.limits
+        if sample.threads > limits.threads + 1:
+            self._die("threads", f"it started {sample.threads} threads, {limits.threads} allowed")
+        if self._wire.printed > _MOST_PRINTED:
+            self._die("output", f"it printed more than {_MOST_PRINTED >> 20} MB")
+        self._check_scratch()
+        if watch.is_over(sample.cpu_s):
+            self._send({"type": "cancel", "id": self._request}, time.monotonic() + _CANCEL_S)
+            self._process.interrupt()
+
+    def _check_scratch(self) -> None:
+        size, count = _disk_use(self._scratch)
+        if size > self._plan.limits.scratch_mb << 20 or count > _MOST_SCRATCH_FILES:
+            self._die(
+                "scratch",
+                f"it filled its scratch folder with {size} bytes in {count} files,"
+                f" {self._plan.limits.scratch_mb} MB allowed",
+            )
+
+    def _violation(self, reason: str) -> NoReturn:
+        self._die("protocol", f"it broke the protocol: {reason}")
+
+    def _gone(self) -> NoReturn:
+        """Say why the worker has gone, from what the kernel says."""
+        status = self._wait_for_end()
+        kind, reason = "crashed", f"it ended with exit code {status}"
+        if status is None:
+            reason = "it closed its connection"
+        elif status < 0:
+            name = _signal_name(-status)
+            reason = f"it was ended by {name}"
+            kind = {"SIGSYS": "sandbox", "SIGXCPU": "cpu", "SIGXFSZ": "scratch"}.get(name, kind)
+        self._die(kind, reason)
+
+    def _wait_for_end(self) -> int | None:
+        deadline = time.monotonic() + _CANCEL_S
+        while time.monotonic() < deadline:
+            if self._process.has_ended():
+                self._wire.drain()
+                return self._process.reap()
+            time.sleep(0.005)
+        return None
+
+    def _die(self, kind: str, reason: str, *, output: str = "") -> NoReturn:
+        if self._process.exit_status is None:
+            self._wire.drain()
+        printed = output or self._wire.tail
+        self._end()
+        raise CrashError(kind, reason, output=clean(printed[-8192:], 8192))
+
+    def _end(self) -> None:
+        if self._state is _State.DEAD:
+            return
+        was_stopping = self._state is _State.READY
+        self._state = _State.DEAD
+        if was_stopping:
+            self._wait_for_end()
+        self._process.kill()
+        self._wire.close()
+        _delete(self._folder)
+
+
+class _Watch:
+    """The clocks of one request: silence, processor time per file, total time, cancel."""
+
+    def __init__(self, limits: Limits, left_s: float, cpu_s: float) -> None:
+        now = time.monotonic()
+        self._limits = limits
+        self._end_of_total = now + left_s
+        self._progress_at = now
+        self._progress_cpu = cpu_s
+        self._dies_at = math.inf
+        self.cancelled = ""
+        self.kind = "timeout"
+
+    def next_look(self) -> float:
+        """Return until when to wait before looking at the worker."""
+        if self.cancelled:
+            return self._dies_at
+        return min(time.monotonic() + _TICK_S, self._silent_at(), self._end_of_total)
+
+    def progress(self, process: WorkerProcess) -> None:
+        """Note that items were answered."""
+        self._progress_at = time.monotonic()
+        self._progress_cpu = process.sample().cpu_s
+
+    def must_die(self) -> bool:
+        """Tell whether a cancelled worker had its time."""
+        return time.monotonic() >= self._dies_at
+
+    def is_over(self, cpu_s: float) -> bool:
+        """Decide whether to cancel now; start the last period if so."""
+        now = time.monotonic()
+        limits = self._limits
+        if self.cancelled:
+            return False
+        if now >= self._end_of_total:
+            self.cancelled = f"it used up its {limits.wall_s_total:g} s for the whole run"
+            self.kind = "total"
+        elif now >= self._silent_at():
+            self.cancelled = f"it took longer than {limits.wall_s_per_call:g} s"
+        elif cpu_s - self._progress_cpu > limits.cpu_s_per_file:
+            self.cancelled = f"it used more than {limits.cpu_s_per_file:g} s of processor time"
+            self.kind = "cpu"
+        else:
+            return False
+        self._dies_at = now + _CANCEL_S
+        return True
+
+    def _silent_at(self) -> float:
+        return self._progress_at + self._limits.wall_s_per_call + FLUSH_EVERY_S
+
+
+def _environment(scratch: Path, limits: Limits) -> dict[str, str]:
+    folder = str(scratch)
+    threads = str(min(limits.threads, os.cpu_count() or 1))
+    return {
+        "HOME": folder,
+        "TMPDIR": folder,
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PATH": "/nonexistent",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+
+
+def _resource_limits(limits: Limits) -> dict[str, int]:
+    """Return the limits that the kernel keeps; what it cannot count is watched from outside."""
+    values = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_FSIZE": max(limits.scratch_mb, 1) << 20,
+        "RLIMIT_CPU": math.ceil(limits.wall_s_total) * min(limits.threads, os.cpu_count() or 1)
+        + 10,
+    }
+    if sys.platform.startswith("linux"):
+        values["RLIMIT_AS"] = (limits.memory_mb << 20) + _MEMORY_OF_INTERPRETER
+        values["RLIMIT_MEMLOCK"] = 0
+        values["RLIMIT_MSGQUEUE"] = 0
+    return values
+
+
+def _disk_use(folder: Path) -> tuple[int, int]:
+    """Return bytes and entries below a folder that somebody may be changing meanwhile."""
+    size = count = 0
+    for _, folders, files, handle in os.fwalk(folder):
+        count += len(folders) + len(files)
+        if count > _MOST_SCRATCH_FILES:
+            break
+        for name in files:
+            with contextlib.suppress(OSError):
+                status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                size += max(status.st_blocks * 512, status.st_size)
+    return size, count
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder that a dead worker left, whatever modes it gave."""
+
+    def make_writable(_: object, path: str, __: object) -> None:
+        with contextlib.suppress(OSError):
+            Path(path).parent.chmod(0o700)
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                Path(path).chmod(0o700)
+
+    for _ in range(3):
+        shutil.rmtree(folder, onerror=make_writable)
+        if not folder.exists():
+            return
+
+
+def _name(message: object) -> str:
+    return f"{type(message).__name__.lower()!r}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

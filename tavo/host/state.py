@@ -1,0 +1,183 @@
+"""The state of this user's machine: installations, grants, which catalogs were accepted.
+
+Rules this module keeps:
+- one SQLite file, readable by its owner only, written in transactions that reach the disk;
+- the schema has a version; a newer one than this tavo knows is refused, an older one is upgraded in
+  the same transaction that records the new version;
+- it holds what happened on this machine, never what a catalog or a project claims.
+
+Units: times UTC in ISO 8601.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from marketplace_db.acceptance import AcceptedPackage
+from marketplace_db.manifest import permission_digest
+from signing.digests import Digest
+from tavo.errors import InputError
+
+__all__ = ["State"]
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE installations (
+        full_id TEXT PRIMARY KEY,
+        version TEXT NOT NULL,
+        package TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        files TEXT NOT NULL,
+        wheels TEXT NOT NULL,
+        interpreter TEXT NOT NULL,
+        provenance TEXT NOT NULL,
+        installed_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE grants (
+        namespace TEXT NOT NULL,
+        plugin TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        granted_at TEXT NOT NULL,
+        PRIMARY KEY (namespace, plugin, permissions)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE trust (
+        repository TEXT PRIMARY KEY,
+        value TEXT NOT NULL,
+        saved_at TEXT NOT NULL
+    ) STRICT;
+    """,
+)
+
+
+class State:
+    """An open state database. It is made, with its folder, when it is not there yet."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database. Raises InputError."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"{path}: the state of this machine cannot be opened: {error}",
+                hint="Check the folder's owner and mode, and whether the disk is full.",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def load_trust(self, repository: str) -> Mapping[str, Any] | None:
+        """Return what was saved for a repository, or None."""
+        rows = self.query("SELECT value FROM trust WHERE repository = ?", repository)
+        if not rows:
+            return None
+        value = json.loads(rows[0]["value"])
+        return value if isinstance(value, dict) else None
+
+    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None:
+        """Remember what was accepted from a repository."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO trust VALUES (?, ?, ?)",
+                (repository, json.dumps(value, allow_nan=False), now_text()),
+            )
+
+    def grant(self, accepted: AcceptedPackage) -> None:
+        """Remember that the user accepted the permissions of a package."""
+        manifest = accepted.inspected.manifest
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO grants VALUES (?, ?, ?, ?)",
+                (manifest.publisher, manifest.id, permission_digest(manifest).hex, now_text()),
+            )
+
+    def is_granted(self, full_id: str, permissions: Digest) -> bool:
+        """Tell whether the user accepted exactly this set of permissions for a plugin."""
+        namespace, _, plugin = full_id.partition("/")
+        return bool(
+            self.query(
+                "SELECT 1 FROM grants WHERE namespace = ? AND plugin = ? AND permissions = ?",
+                namespace,
+                plugin,
+                permissions.hex,
+            )
+        )
+
+    def drop_grants(self, namespace: str) -> int:
+        """Forget every grant of a namespace, after a transfer or a stolen key; return how many."""
+        with self.transaction() as connection:
+            return connection.execute(
+                "DELETE FROM grants WHERE namespace = ?", (namespace,)
+            ).rowcount
+
+    def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Read rows. Raises InputError."""
+        try:
+            cursor = self._connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            return cursor.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path}: cannot be read: {error}") from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one transaction, on disk when the block ends without an error.
+
+        Raises InputError.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path}: cannot be written: {error}") from error
+
+    def _migrate(self) -> None:
+        known = len(_MIGRATIONS)
+        with self.transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > known:
+                raise InputError(
+                    f"{self.path}: is of a newer tavo (schema {version}, this one knows {known})",
+                    hint="Use that tavo, or move the file away: installed plugins are forgotten.",
+                )
+            for script in _MIGRATIONS[version:]:
+                for statement in filter(str.strip, script.split(";")):
+                    connection.execute(statement)
+            if version < known:
+                connection.execute(f"PRAGMA user_version = {known}")
+
+
+def now_text() -> str:
+    """Return the system's time as it is stored."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,56 @@
+"""The first code in a worker, once its modules are there: lock up, say hello, serve.
+
+Rules this module keeps:
+- the host's `hello` carries the sandbox plan; it is applied before anything is answered;
+- a layer that fails is named to the host, and the worker ends without having read plugin code;
+- the only modules of ours in this process are those that the host sent; our folder is never on
+  the search path.
+
+Standard library only: this runs in the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tavo.host.sandbox.apply import REFUSED_EXIT, LayerError, apply
+from tavo.plugins.frames import PROTOCOL
+from tavo.plugins.worker import PROTOCOL_EXIT, Worker
+
+__all__ = ["main"]
+
+
+def main(channel: int, arena: int) -> None:
+    """Serve the host on the other end of the descriptor `channel`."""
+    os.set_inheritable(channel, False)
+    os.set_inheritable(arena, False)
+    worker = Worker(channel=channel, arena=arena, work_directory=Path.cwd())
+    hello = worker.receive()
+    if hello is None:
+        return
+    if hello["type"] != "hello" or PROTOCOL not in hello["protocol"]:
+        os._exit(PROTOCOL_EXIT)
+    plan = hello["sandbox"]
+    plan["read"] += _interpreter_folders()
+    try:
+        held = apply(plan)
+    except LayerError as error:
+        worker.send({"type": "refused", "layer": error.layer, "reason": error.reason})
+        os._exit(REFUSED_EXIT)
+    worker.send(
+        {
+            "type": "hello",
+            "protocol": PROTOCOL,
+            "nonce": hello["nonce"],
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+            "held": held,
+        }
+    )
+    worker.run()
+
+
+def _interpreter_folders() -> list[str]:
+    """Return where this interpreter and its libraries lie; with -I -S that is all of sys.path."""
+    return [*filter(os.path.isabs, sys.path), f"{sys.base_prefix}/lib"]

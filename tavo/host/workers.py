@@ -1,0 +1,597 @@
+"""Static plugins at work: batches of files in, judged findings and named failures out.
+
+Rules this module keeps:
+- only an installation that was verified just now is run, and only a granted one;
+- the worker starts when the first file is there for it, and stays for the whole run;
+- a batch whose worker died is repeated file by file, so that one file is to blame; everything else
+  is still analysed;
+- three deaths disable the plugin for the run; so does the end of its total time;
+- each file that was handed in comes back with findings or with a failure, never with neither.
+
+Units: sizes in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from marketplace_db.manifest import Limits
+from tavo.errors import NotAvailableError, RefusedError
+from tavo.host.answers import Item, check_item, check_rules, clean
+from tavo.host.installations import VerifiedInstallation
+from tavo.host.sandbox.levels import (
+    LevelPolicy,
+    SandboxLevel,
+    SandboxUnavailableError,
+    strongest_here,
+)
+from tavo.host.session import CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.plugins.types import Finding, Location, Rule
+
+__all__ = ["BatchResult", "Failure", "FileInput", "StaticWorker", "Statistics"]
+
+FileKind = Literal["text", "binary"]
+
+_MOST_FILES_PER_BATCH = 64
+_MOST_BYTES_PER_BATCH = 16 << 20
+_MOST_CRASHES = 3
+_NOT_RUN = "not_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInput:
+    """One file for a plugin: its path in the scan, and its content.
+
+    `data` is UTF-8 for `text`, which the caller has decoded, and the file's own bytes for
+    `binary`. It may be any buffer, such as a memory map.
+    """
+
+    path: PurePosixPath
+    data: bytes | memoryview
+    kind: FileKind = "text"
+
+    def __post_init__(self) -> None:
+        Location(path=self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a file was not analysed, or not completely.
+
+    `kind` is `raised`, `timeout`, `cpu`, `crashed`, `sandbox`, `protocol`, `output`, `scratch`,
+    `threads`, `start`, `total`, `disabled`, `invalid` or `not_text`; `reason` is a clause that
+    starts with "it"; `output` is the end of a traceback or of what the plugin printed.
+    """
+
+    kind: str
+    reason: str
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Findings and failures by path. A file may have both."""
+
+    findings: Mapping[PurePosixPath, tuple[Finding, ...]]
+    failures: Mapping[PurePosixPath, Failure]
+
+
+@dataclass(slots=True, kw_only=True)
+class Statistics:
+    """What a plugin cost and did, by the counters of the host and the kernel.
+
+    `host_cpu_s` is our own processor time for it, `worker_cpu_s` that of its processes, `wall_s`
+    how long we waited, `peak_memory` the largest of its processes.
+    """
+
+    calls: int = 0
+    files: int = 0
+    findings: int = 0
+    skipped: int = 0
+    crashes: int = 0
+    starts: int = 0
+    host_cpu_s: float = 0.0
+    worker_cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory: int = 0
+    bytes_in: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The state of one call of `analyze`."""
+
+    findings: dict[PurePosixPath, tuple[Finding, ...]] = field(default_factory=dict)
+    failures: dict[PurePosixPath, Failure] = field(default_factory=dict)
+
+
+class StaticWorker:
+    """Runs one static plugin over the files of one run. Use it as a context manager.
+
+    It may be used from one thread at a time.
+    """
+
+    def __init__(
+        self,
+        installation: VerifiedInstallation,
+        *,
+        python: Path | None = None,
+        limits: Limits | None = None,
+        policy: LevelPolicy | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Prepare to run the plugin; nothing is started yet.
+
+        Raises NotAvailableError for what this version cannot run, RefusedError when its
+        permissions were not accepted.
+        """
+        manifest = installation.manifest
+        _check_available(manifest.full_id, manifest.plugin_type, manifest.permissions)
+        if not installation.granted:
+            raise RefusedError(
+                f"{manifest.full_id}: its permissions were not accepted",
+                hint=f"`tavo registry install {manifest.full_id}` shows them and asks.",
+            )
+        self.full_id = manifest.full_id
+        self.version = manifest.version
+        self.statistics = Statistics()
+        self.disabled = ""
+        self.level: SandboxLevel | None = None
+        self.rules: Mapping[str, Rule] = {}
+        self._installation = installation
+        self._manifest = manifest
+        self._python = python or Path(sys.executable)
+        self._limits = limits or manifest.limits
+        self._policy = policy or LevelPolicy()
+        self._config = dict(config or {})
+        self._languages = frozenset(manifest.languages)
+        self._analyzes: frozenset[str] | None = None
+        self._session: Session | None = None
+        self._arena: _Arena | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._session is not None:
+            self._session.kill()
+        self.close()
+
+    def wants(self, path: PurePosixPath, language: str = "") -> FileKind | None:
+        """Say how the plugin wants a file: as text, as its bytes, or not at all.
+
+        `language` is the language of a text file, empty where it is not known.
+        """
+        name = path.name.lower()
+        if any(fnmatch.fnmatchcase(name, p.lower()) for p in self._manifest.file_patterns):
+            return "binary"
+        if self._analyzes is not None and "text" not in self._analyzes:
+            return None
+        if self._languages:
+            return "text" if language.lower() in self._languages else None
+        return None if self._manifest.file_patterns else "text"
+
+    def start(self) -> None:
+        """Start the plugin now rather than with the first file; its rules are known afterwards.
+
+        Raises SandboxUnavailableError, ConfigError; a plugin that does not start is `disabled`.
+        """
+        with self._metered():
+            self._ensure_started()
+
+    def analyze(self, batch: Sequence[FileInput]) -> BatchResult:
+        """Have the files analysed; every path must be there once.
+
+        Raises SandboxUnavailableError and ConfigError before anything ran. Whatever goes wrong
+        with the plugin itself is a failure in the result.
+        """
+        if len({item.path for item in batch}) != len(batch):
+            raise ValueError("a batch holds a path twice")
+        state = _Batch()
+        with self._metered():
+            for group in _groups(batch):
+                self._analyze_group(group, state)
+        for item in batch:
+            if item.path not in state.findings and item.path not in state.failures:
+                state.findings[item.path] = ()
+        self.statistics.files += len(batch)
+        self.statistics.findings += sum(len(found) for found in state.findings.values())
+        self.statistics.skipped += len(state.failures)
+        return BatchResult(findings=state.findings, failures=state.failures)
+
+    def analyze_project(
+        self,
+        files: Sequence[PurePosixPath],
+        read: Callable[[PurePosixPath], bytes | None] = lambda _: None,
+    ) -> BatchResult:
+        """Have the project as a whole analysed, after all its files.
+
+        `read` gives the UTF-8 text of one of the files for its code lines. A failure of the call
+        is filed under the path `.`.
+        """
+        state = _Batch()
+        with self._metered():
+            self._analyze_project(files, read, state)
+        self.statistics.findings += sum(len(found) for found in state.findings.values())
+        self.statistics.skipped += len(state.failures)
+        return BatchResult(findings=state.findings, failures=state.failures)
+
+    def close(self) -> None:
+        """Stop the worker. The statistics are final afterwards."""
+        with self._metered():
+            self._end_session()
+            if self._arena is not None:
+                self._arena.close()
+                self._arena = None
+
+    def _analyze_group(self, group: Sequence[FileInput], state: _Batch) -> None:
+        pending = list(group)
+        for item in group:
+            if item.kind == "text" and not _is_utf8(item.data):
+                state.failures[item.path] = Failure(kind="not_text", reason="it is not UTF-8 text")
+                pending.remove(item)
+        suspects: list[FileInput] = []
+        while pending or suspects:
+            asked = [suspects[0]] if suspects else pending
+            if not self._can_go_on(asked, state):
+                break
+            done, crash = self._ask(asked, state)
+            rest = [item for item in asked if item.path not in done]
+            if suspects:
+                suspects.pop(0)
+                if crash is None:
+                    suspects = rest + suspects  # cancelled before its turn: once more
+                    continue
+                self._blame(asked[0], crash, state)
+            elif crash is None:
+                pending = rest
+            elif len(rest) == 1:
+                pending = []
+                self._blame(rest[0], crash, state)
+            else:
+                pending, suspects = [], rest
+                self.statistics.crashes += 1
+        for item in (*pending, *suspects):
+            state.failures[item.path] = Failure(kind="disabled", reason=self.disabled)
+
+    def _can_go_on(self, asked: Sequence[FileInput], state: _Batch) -> bool:
+        """Tell whether the plugin may be asked; start it if need be, disable it if it must be."""
+        left = self._limits.wall_s_total - self.statistics.wall_s
+        if not self.disabled and left <= 0:
+            self.disabled = f"it used up its {self._limits.wall_s_total:g} s for the whole run"
+        if not self.disabled:
+            self._ensure_started()
+        return not self.disabled
+
+    def _ask(
+        self, asked: Sequence[FileInput], state: _Batch
+    ) -> tuple[set[PurePosixPath], CrashError | None]:
+        """Send one request. Return the files that are done with, and how the worker died if so."""
+        assert self._session is not None  # noqa: S101
+        assert self._arena is not None  # noqa: S101
+        assert self._analyzes is not None  # noqa: S101
+        done: set[PurePosixPath] = set()
+        numbered = {}
+        for number, item in enumerate(asked):
+            if item.kind in self._analyzes:
+                numbered[number] = item
+            else:
+                done.add(item.path)
+        if not numbered:
+            return done, None
+        offsets = self._arena.fill([item.data for item in numbered.values()])
+        self.statistics.bytes_in += self._arena.size
+        cancelled: list[FileInput] = []
+
+        def collect(item: Item) -> None:
+            asked_file = numbered[item.n]
+            checked = check_item(
+                item,
+                rules=self.rules,
+                files={item.n: asked_file.path},
+                lines_of=lambda _: _lines(asked_file),
+            )
+            error = item.error
+            if error is not None and error.kind == _NOT_RUN:
+                return
+            if error is not None and error.kind == "cancelled":
+                cancelled.append(asked_file)
+            elif error is not None:
+                state.failures[asked_file.path] = _failure(error.kind, error.message,
+                                                           error.traceback)  # fmt: skip
+            elif checked.problems:
+                state.failures[asked_file.path] = Failure(
+                    kind="invalid", reason=f"its answer is not valid: {checked.problems[0]}"
+                )
+            state.findings[asked_file.path] = checked.findings
+            done.add(asked_file.path)
+
+        content = {
+            "items": [
+                {
+                    "n": number, "path": str(item.path), "kind": item.kind,
+                    "offset": offset, "length": len(item.data),
+                }
+                for (number, item), offset in zip(numbered.items(), offsets, strict=True)
+            ]
+        }  # fmt: skip
+        crash = None
+        try:
+            reason = self._request("analyze", content, set(numbered), collect)
+        except CrashError as error:
+            crash, reason = error, error.reason
+            self._end_session()
+        for item in cancelled:
+            kind = "cpu" if "processor" in reason else "timeout"
+            state.failures[item.path] = Failure(kind=kind, reason=reason or "it was cancelled")
+        return done, crash
+
+    def _analyze_project(
+        self,
+        files: Sequence[PurePosixPath],
+        read: Callable[[PurePosixPath], bytes | None],
+        state: _Batch,
+    ) -> None:
+        whole = PurePosixPath(".")
+        if not self._can_go_on((), state):
+            state.failures[whole] = Failure(kind="disabled", reason=self.disabled)
+            return
+        assert self._analyzes is not None  # noqa: S101
+        if "project" not in self._analyzes:
+            return
+        numbers = dict(enumerate(files))
+        cache: dict[int, Sequence[str] | None] = {}
+
+        def lines_of(number: int) -> Sequence[str] | None:
+            if number not in cache:
+                data = read(numbers[number])
+                cache[number] = None if data is None else _split(data)
+            return cache[number]
+
+        def collect(item: Item) -> None:
+            checked = check_item(item, rules=self.rules, files=numbers, lines_of=lines_of)
+            for finding in checked.findings:
+                path = finding.location.path
+                state.findings[path] = (*state.findings.get(path, ()), finding)
+            if item.error is not None and item.error.kind != "cancelled":
+                state.failures[whole] = _failure(
+                    item.error.kind, item.error.message, item.error.traceback
+                )
+            elif checked.problems:
+                state.failures[whole] = Failure(
+                    kind="invalid", reason=f"its answer is not valid: {checked.problems[0]}"
+                )
+
+        try:
+            content = {"paths": [str(path) for path in files]}
+            if reason := self._request("project", content, {0}, collect):
+                state.failures[whole] = Failure(kind="timeout", reason=reason)
+        except CrashError as error:
+            self._count_crash(error)
+            self._end_session()
+            state.failures[whole] = Failure(
+                kind=error.kind, reason=error.reason, output=error.output
+            )
+
+    def _request(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        expected: set[int],
+        collect: Callable[[Item], None],
+    ) -> str:
+        assert self._session is not None  # noqa: S101
+        self.statistics.calls += 1
+        began = time.monotonic()
+        left = self._limits.wall_s_total - self.statistics.wall_s
+        try:
+            return self._session.ask(
+                kind, content, expected=expected, collect=collect, left_s=max(left, 0.0)
+            )
+        finally:
+            self.statistics.wall_s += time.monotonic() - began
+
+    def _blame(self, item: FileInput, crash: CrashError, state: _Batch) -> None:
+        state.findings.pop(item.path, None)
+        state.failures[item.path] = Failure(
+            kind=crash.kind, reason=crash.reason, output=crash.output
+        )
+        self._count_crash(crash)
+
+    def _count_crash(self, crash: CrashError) -> None:
+        self.statistics.crashes += 1
+        if self.statistics.crashes >= _MOST_CRASHES and not self.disabled:
+            self.disabled = (
+                f"it was stopped for this run after {_MOST_CRASHES} crashes; the last one:"
+                f" {crash.reason}"
+            )
+
+    def _ensure_started(self) -> None:
+        if self.disabled or (self._session is not None and self._session.is_alive):
+            return
+        self._end_session()
+        lowest = self._policy.lowest(self.full_id)
+        strongest = strongest_here()
+        if strongest < lowest:
+            raise SandboxUnavailableError(
+                self.full_id, lowest, "sandbox",
+                f"this version builds at most {strongest.label} on {sys.platform}",
+            )  # fmt: skip
+        if sys.platform == "win32":
+            raise NotAvailableError(
+                f"{self.full_id}: plugins do not run on Windows in this version"
+            )
+        refused: LayerRefusedError | None = None
+        for level in range(strongest, lowest - 1, -1):
+            try:
+                self._start_at(SandboxLevel(level))
+                return
+            except LayerRefusedError as error:
+                refused = refused or error
+            except CrashError as error:
+                self.statistics.crashes += 1
+                self.disabled = error.reason
+                if error.output:
+                    self.disabled += f" ({error.output.strip().splitlines()[-1][:300]})"
+                self._end_session()
+                return
+        assert refused is not None  # noqa: S101
+        raise SandboxUnavailableError(self.full_id, lowest, refused.layer, refused.reason)
+
+    def _start_at(self, level: SandboxLevel) -> None:
+        if self._arena is None:
+            self._arena = _Arena()
+        folders = self._installation
+        plan = WorkerPlan(
+            full_id=self.full_id,
+            entry_point=self._manifest.entry_point,
+            plugin_folder=folders.plugin_folder,
+            dependency_folders=folders.dependency_folders,
+            config=self._config,
+            limits=self._limits,
+            level=level,
+            python=self._python,
+        )
+        began = time.monotonic()
+        self._session = Session(plan, self._arena.reader)
+        self.statistics.starts += 1
+        try:
+            ready = self._session.start()
+            try:
+                rules = check_rules(ready.rules)
+            except Exception as error:
+                self._session.kill()
+                raise CrashError("protocol", f"it broke the protocol: {error}") from error
+        except BaseException:
+            self._end_session()
+            raise
+        finally:
+            self.statistics.wall_s += time.monotonic() - began
+        self.level = level
+        self.rules = rules
+        self._analyzes = frozenset(ready.analyzes)
+        self._languages = self._languages or frozenset(clean(x, 40) for x in ready.languages)
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.close()
+        self.statistics.worker_cpu_s += session.cpu_s
+        self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
+
+    def _metered(self) -> _Meter:
+        return _Meter(self.statistics)
+
+
+class _Meter:
+    """Adds our own processor time to the statistics."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def __enter__(self) -> None:
+        self._began = time.thread_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._statistics.host_cpu_s += time.thread_time() - self._began
+
+
+class _Arena:
+    """Memory that we write and the worker reads, through a descriptor that cannot write."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            self._writer = os.memfd_create("tavo-arena", os.MFD_CLOEXEC)
+            self.reader = os.open(f"/proc/self/fd/{self._writer}", os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            self._writer, name = tempfile.mkstemp(prefix="tavo-arena-")
+            self.reader = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            Path(name).unlink()
+        self.size = 0
+
+    def fill(self, contents: Sequence[bytes | memoryview]) -> list[int]:
+        """Replace the content; return where each piece starts."""
+        os.ftruncate(self._writer, 0)
+        offsets = []
+        self.size = 0
+        for content in contents:
+            offsets.append(self.size)
+            view = memoryview(content)
+            while view:
+                written = os.pwrite(self._writer, view, self.size)
+                self.size += written
+                view = view[written:]
+        return offsets
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self._writer)
+
+
+def _check_available(full_id: str, plugin_type: str, permissions: Any) -> None:
+    if plugin_type != "static":
+        raise NotAvailableError(
+            f"{full_id}: running {plugin_type} plugins is not available in this version"
+        )
+    for name in ("network", "target", "env", "subprocess"):
+        if getattr(permissions, name):
+            raise NotAvailableError(
+                f"{full_id}: the permission {name} is not available in this version"
+            )
+    if permissions.files != "none":
+        raise NotAvailableError(
+            f"{full_id}: the permission files: {permissions.files} is not available in this version"
+        )
+
+
+def _groups(batch: Sequence[FileInput]) -> Iterator[list[FileInput]]:
+    group: list[FileInput] = []
+    size = 0
+    for item in batch:
+        if group and (
+            len(group) >= _MOST_FILES_PER_BATCH or size + len(item.data) > _MOST_BYTES_PER_BATCH
+        ):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += len(item.data)
+    if group:
+        yield group
+
+
+def _failure(kind: str, message: str, traceback: str) -> Failure:
+    text = clean(message, 1000)
+    reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
+    return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
+
+
+def _lines(item: FileInput) -> Sequence[str] | None:
+    return _split(item.data) if item.kind == "text" else None
+
+
+def _split(data: bytes | memoryview) -> Sequence[str]:
+    text = bytes(data).decode("utf-8", "replace")
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _is_utf8(data: bytes | memoryview) -> bool:
+    try:
+        bytes(data).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

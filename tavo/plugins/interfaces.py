@@ -1,0 +1,154 @@
+"""What a plugin implements: plugin API version 1.
+
+Rules this module keeps:
+- standard library only; it runs in the plugin's own process;
+- one instance per process, called from one thread;
+- additions keep API 1, a removal makes API 2.
+
+In this version static analysis runs. The other interfaces are complete as types, so that plugins
+can be written against them; the host refuses to run them.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, ClassVar, NoReturn
+
+from tavo.plugins.errors import NotAvailableError
+from tavo.plugins.types import Finding, Rule
+from tavo.plugins.values import (
+    Analysis,
+    AttackResult,
+    ChatRequest,
+    ChatResponse,
+    Event,
+    FilterResult,
+    Target,
+)
+
+__all__ = [
+    "API_VERSION",
+    "BasePlugin",
+    "Context",
+    "DynamicTestingPlugin",
+    "Log",
+    "LogAnalysisPlugin",
+    "ProxyFilteringPlugin",
+    "StaticAnalysisPlugin",
+]
+
+API_VERSION = 1
+
+
+class Log:
+    """Writes lines for the people who look after a plugin; shown with a crash, else dropped."""
+
+    __slots__ = ()
+
+    def debug(self, message: str) -> None:
+        """Write a detail."""
+        self._write("debug", message)
+
+    def info(self, message: str) -> None:
+        """Write what happened."""
+        self._write("info", message)
+
+    def warning(self, message: str) -> None:
+        """Write what looks wrong."""
+        self._write("warning", message)
+
+    def error(self, message: str) -> None:
+        """Write what went wrong."""
+        self._write("error", message)
+
+    def _write(self, level: str, message: str) -> None:
+        sys.stderr.write(f"{level}: {message}\n")
+
+
+class Context:
+    """What the host lends to a plugin.
+
+    `config` is the user's configuration for this plugin, plain JSON values. `work_directory` is
+    the only place where the plugin may write; it is empty at the start and deleted at the end.
+    """
+
+    __slots__ = ("config", "log", "work_directory")
+
+    def __init__(self, *, config: Mapping[str, Any], work_directory: Path) -> None:
+        self.config = dict(config)
+        self.work_directory = work_directory
+        self.log = Log()
+
+    def http(self, *_: object, **__: object) -> NoReturn:
+        """Ask the host for an HTTP request to a declared host. Raises NotAvailableError."""
+        raise NotAvailableError("brokered HTTP is not available in this version")
+
+
+class BasePlugin(ABC):  # noqa: B024
+    """What all plugins share. `rules` declares every rule that a finding may name."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def start(self, context: Context) -> None:  # noqa: B027
+        """Prepare once: load models, read the configuration. Raise ConfigError to refuse it."""
+
+    def stop(self) -> None:  # noqa: B027
+        """Finish once. Not called after a kill, so nothing may depend on it."""
+
+
+class StaticAnalysisPlugin(BasePlugin):
+    """Looks at files and yields findings. Override what applies; the rest finds nothing.
+
+    `languages` names the languages of the text files it wants, empty for every text file. Lines
+    count from 1 and end with a line feed.
+    """
+
+    languages: ClassVar[frozenset[str]] = frozenset()
+
+    def analyze_file(self, file_path: PurePosixPath, content: str) -> Iterable[Finding]:
+        """Look at one text file. The answer depends on nothing but content and configuration."""
+        return ()
+
+    def analyze_binary(self, file_path: PurePosixPath, content: BinaryIO) -> Iterable[Finding]:
+        """Look at one file that the manifest's `file_patterns` match, whatever its encoding.
+
+        `content` can seek and is read only. Findings have no region.
+        """
+        return ()
+
+    def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
+        """Look at the project as a whole, once, after all files that this plugin was given."""
+        return ()
+
+
+class DynamicTestingPlugin(BasePlugin):
+    """Attacks a running system through `target.send`. Not run in this version."""
+
+    @abstractmethod
+    def run_attack(self, target: Target, config: Mapping[str, Any]) -> Iterable[AttackResult]:
+        """Attack the target; yield one result per goal."""
+
+
+class ProxyFilteringPlugin(BasePlugin):
+    """Judges requests to and responses of a model. Not run in this version."""
+
+    deadline_ms: ClassVar[int] = 50
+
+    @abstractmethod
+    def filter_request(self, request: ChatRequest) -> FilterResult:
+        """Judge what a client asks."""
+
+    @abstractmethod
+    def filter_response(self, response: ChatResponse) -> FilterResult:
+        """Judge what the model answered; `response.request` is what was asked."""
+
+
+class LogAnalysisPlugin(BasePlugin):
+    """Looks at batches of log events. Not run in this version."""
+
+    @abstractmethod
+    def analyze_logs(self, log_entries: Iterable[Event]) -> Analysis:
+        """Look at one batch, ordered by time. State on `self` spans one run."""
