@@ -21,7 +21,7 @@ from tavo.scan.tree import Node
 
 __all__ = ["Exhausted", "Expressions"]
 
-_DEEPEST = 100
+_DEEPEST = 60
 _LEAVES = frozenset({
     "string", "integer", "float", "true", "false", "none", "ellipsis", "string_content", "pass",
     "type", "generic_type", "union_type", "member_type", "constrained_type", "comment",
@@ -203,9 +203,10 @@ class Expressions:
             return None
         if trace is not None:
             self._carry(mark, trace, state)
-        arrived = trace if trace is not None or mark.clean else inputs
-        if arrived is not None:
-            self.report([*mark.sinks, *mark.wide_sinks], arrived)
+        if trace is not None:
+            self.report([*mark.sinks, *mark.wide_sinks], trace)
+        elif inputs is not None and not mark.clean:
+            self.report(mark.calls, inputs)
         return trace
 
     def _carry(self, mark: Mark, trace: Trace, state: State) -> None:

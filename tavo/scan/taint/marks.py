@@ -37,14 +37,16 @@ class Spot:
 class Mark:
     """What the rule says about one node.
 
-    `source`, `sinks` and `wide_sinks` are numbers of spots. `source_around` and `clean_around` say
-    that what is inside the node is tainted or clean as well.
+    `source` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
+    at what goes into a call, `wide_sinks` at everything inside. `source_around` and `clean_around`
+    say that what is inside the node is tainted or clean as well.
     """
 
     source: int | None = None
     source_around: bool = False
     source_lasts: bool = False
     sinks: list[int] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
     wide_sinks: list[int] = field(default_factory=list)
     clean: bool = False
     clean_around: bool = False
@@ -71,18 +73,24 @@ class Marks:
 def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
     """Return where a rule's parts match, None when it has no sink or no source in this file."""
     marks = Marks()
-    sinks = [(entry.exact, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
+    sinks = [(entry, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
     if not sinks:
         return None
     sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
     if not sources:
         return None
     nodes = _nodes_by_range(file)
-    for exact, match in sinks[:_MOST_SPOTS]:
+    for sink, match in sinks[:_MOST_SPOTS]:
+        number = len(marks.sinks)
         marks.sinks.append(Spot(match.start, match.end, match.env))
         for where, whole in _places(match, nodes, file):
             mark = marks.on(where)
-            (mark.sinks if exact and whole else mark.wide_sinks).append(len(marks.sinks) - 1)
+            if not sink.exact or not whole:
+                mark.wide_sinks.append(number)
+            else:
+                mark.sinks.append(number)
+                if not getattr(sink.formula, "focus", None):
+                    mark.calls.append(number)
     for source, match in sources[:_MOST_SPOTS]:
         marks.sources.append(Spot(match.start, match.end, match.env))
         for where, _ in _places(match, nodes, file):
@@ -105,6 +113,7 @@ def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
                 continue
             to = (target.start, target.end)
             marks.on((origin.start, origin.end)).carries_to.append((to, propagator.by_side_effect))
+            marks.on(to)
             if (node := nodes.get(to)) is not None:
                 marks.targets[to] = node
     return marks

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tavo.scan.languages.python import ParsedFile
-from tavo.scan.taint.expressions import Expressions
+from tavo.scan.taint.expressions import Exhausted, Expressions
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import State, Trace, join_all
 from tavo.scan.tree import Node
@@ -20,7 +20,7 @@ from tavo.scan.tree import Node
 __all__ = ["NestedFunction", "Statements"]
 
 _LOOP_ROUNDS = 8
-_DEEPEST = 80
+_DEEPEST = 100
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
@@ -56,7 +56,6 @@ class Statements(Expressions):
     def run_function(self, function: NestedFunction) -> State | None:
         """Run the body of a function, and return what may be tainted when it ends."""
         state = function.state.copy()
-        self._loops, self._attempts, self._returned = [], [], None
         self._ambient = function.ambient
         parameters = function.node.role("parameters")
         if parameters is not None:
@@ -66,6 +65,8 @@ class Statements(Expressions):
 
     def run_body(self, blocks: Iterable[Node], state: State) -> State | None:
         """Run blocks one after the other, and return what may be tainted at any exit."""
+        self._loops, self._attempts, self._returned = [], [], None
+        self._level = 0
         end: State | None = state
         for block in blocks:
             end = self.block(block.children, end) if end is not None else None
@@ -74,7 +75,7 @@ class Statements(Expressions):
     def block(self, statements: Sequence[Node], state: State) -> State | None:
         """Run statements; None if their end cannot be reached."""
         if self._level >= _DEEPEST:
-            return state
+            raise Exhausted
         self._level += 1
         try:
             current: State | None = state

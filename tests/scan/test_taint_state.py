@@ -1,0 +1,124 @@
+"""What is tainted at one point: reading, tainting, cleaning and joining places."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tavo.scan.taint.state import Path, State, Trace, join_all
+
+T = Trace(0, 1, 0)
+
+
+def tainted(*paths: Path) -> State:
+    state = State()
+    for path in paths:
+        state.taint(path, T)
+    return state
+
+
+def test_a_tainted_place_taints_what_is_below_and_the_value_above() -> None:
+    state = tainted(("a", ".b"))
+    assert state.read(("a", ".b")) is T
+    assert state.read(("a", ".b", ".c")) is T
+    assert state.read(("a",)) is T
+    assert state.read(("a", ".x")) is None
+    assert state.read(("b",)) is None
+
+
+def test_cleaning_below_leaves_the_rest_tainted() -> None:
+    state = tainted(("a",))
+    state.clean(("a", ".b"))
+    assert state.read(("a", ".b")) is None
+    assert state.read(("a", ".b", ".c")) is None
+    assert state.read(("a", ".c")) is T
+    state.clean(("a",))
+    assert len(state) == 0
+
+
+def test_a_copy_is_independent() -> None:
+    state = tainted(("a",))
+    copy = state.copy()
+    copy.clean(("a", ".b"))
+    copy.taint(("c",), T)
+    assert state.read(("a", ".b")) is T
+    assert state.read(("c",)) is None
+
+
+def test_join_keeps_what_may_be_tainted_and_says_if_it_is_more() -> None:
+    left, right = tainted(("a",)), tainted(("b",))
+    joined, more = left.join(right)
+    assert more
+    assert joined.read(("a",)) is T
+    assert joined.read(("b",)) is T
+    assert joined.join(right)[1] is False
+    assert left.read(("b",)) is None
+
+
+def test_clean_on_one_way_only_is_not_clean() -> None:
+    left, right = tainted(("a",)), tainted(("a",))
+    left.clean(("a", ".b"))
+    for joined in (left.join(right)[0], right.join(left)[0]):
+        assert joined.read(("a", ".b")) is T
+    right.clean(("a", ".b"))
+    assert left.join(right)[0].read(("a", ".b")) is None
+
+
+def test_clean_place_of_a_variable_that_is_clean_on_the_other_way() -> None:
+    left = tainted(("a",))
+    left.clean(("a", ".b"))
+    for joined in (left.join(State())[0], State().join(left)[0]):
+        assert joined.read(("a", ".b")) is None
+        assert joined.read(("a", ".c")) is T
+
+
+def test_join_of_nothing_reachable() -> None:
+    assert join_all(None, None) is None
+    assert join_all(None, state := State()) is state
+
+
+def test_a_trace_is_bounded() -> None:
+    trace = T
+    for n in range(1, 1_000):
+        trace = trace.then(n, n + 1)
+    assert len(trace.steps()) <= 40
+    assert trace.steps()[0] is T
+
+
+paths = st.lists(st.sampled_from(["a", ".b", ".c", "[s:k]"]), min_size=1, max_size=3).map(
+    lambda parts: ("v", *parts)
+)
+changes = st.lists(st.tuples(st.booleans(), paths), max_size=8)
+
+
+def changed(steps: list[tuple[bool, Path]]) -> State:
+    state = State()
+    for taints, path in steps:
+        if taints:
+            state.taint(path, T)
+        else:
+            state.clean(path)
+    return state
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes, changes, paths)
+def test_join_is_the_union_of_both_sides(
+    left: list[tuple[bool, Path]], right: list[tuple[bool, Path]], path: Path
+) -> None:
+    a, b = changed(left), changed(right)
+    either = a.read(path) is not None or b.read(path) is not None
+    assert (a.join(b)[0].read(path) is not None) == either
+    assert (b.join(a)[0].read(path) is not None) == either
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes, paths, paths)
+def test_the_last_change_of_a_place_decides(
+    steps: list[tuple[bool, Path]], path: Path, below: Path
+) -> None:
+    state = changed(steps)
+    deeper = (*path, *below[1:])
+    state.taint(path, T)
+    assert state.read(deeper) is T
+    state.clean(path)
+    assert state.read(path) is None
+    assert state.read(deeper) is None
