@@ -66,8 +66,8 @@ def run_to_sarif_value(
 ) -> dict[str, Any]:
     """Return a run with its findings as JSON-able values; `notices` come on top of the run's."""
     items = [one for one in findings if suppressed or one.suppression is None]
-    items, cuts = _within_limits(run, items)
-    components = Components(run, items)
+    items, plugins, cuts = _within_limits(run, items)
+    components = Components(run, items, plugins)
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -94,15 +94,23 @@ def _dumps(value: dict[str, Any]) -> str:
 # -- what GitHub takes
 
 
-def _within_limits(run: Run, items: list[Reported]) -> tuple[list[Reported], list[Notice]]:
+def _within_limits(
+    run: Run, items: list[Reported]
+) -> tuple[list[Reported], list[str], list[Notice]]:
+    """Return the results and plugins that fit, and what to say about the others."""
     notices = []
-    tools = list(dict.fromkeys([*(p.plugin for p in run.plugins), *(one.tool for one in items)]))
+    tools = dict.fromkeys([*(one.tool for one in items), *(ran.plugin for ran in run.plugins)])
     plugins = [tool for tool in tools if tool != "tavo"]
     if len(plugins) > _MOST_EXTENSIONS:
         dropped = set(plugins[_MOST_EXTENSIONS:])
+        plugins = plugins[:_MOST_EXTENSIONS]
         items = [one for one in items if one.tool not in dropped]
-        notices.append(_report_notice(f"the findings of {len(dropped)} plugins are left out, at"
-                                      f" most {_MOST_EXTENSIONS} plugins fit"))  # fmt: skip
+        notices.append(
+            _report_notice(
+                f"{len(dropped)} plugins and their findings are left out, at most"
+                f" {_MOST_EXTENSIONS} fit"
+            )
+        )
     if len(items) > _MOST_RESULTS:
         left_out = len(items) - _MOST_RESULTS
         # Stable: within a severity the order of the paths stays.
@@ -116,7 +124,7 @@ def _within_limits(run: Run, items: list[Reported]) -> tuple[list[Reported], lis
     long = sum(len(one.finding.flow) > _MOST_STEPS for one in items)
     if long:
         notices.append(_report_notice(f"{long} data flows are shortened to {_MOST_STEPS} steps"))
-    return items, notices
+    return items, plugins, notices
 
 
 def _report_notice(reason: str) -> Notice:

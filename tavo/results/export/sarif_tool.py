@@ -63,20 +63,20 @@ _TAXONOMIES = {
 
 
 class Components:
-    """The tool components of a run, and where in them each rule stands."""
+    """The tool components of a run, and where in them each rule stands.
 
-    def __init__(self, run: Run, items: Sequence[Reported]) -> None:
-        tools: dict[str, dict[str, Rule]] = {"tavo": {}}
-        for plugin in run.plugins:
-            tools.setdefault(plugin.plugin, {})
+    `plugins` names the extensions; each result is of one of them, or of `tavo`.
+    """
+
+    def __init__(self, run: Run, items: Sequence[Reported], plugins: Sequence[str]) -> None:
+        tools: dict[str, dict[str, Rule]] = {"tavo": {}, **{name: {} for name in plugins}}
         for one in items:
-            tools.setdefault(one.tool, {})[one.rule.id] = one.rule
+            tools[one.tool][one.rule.id] = one.rule
         self._index = {
             (tool, rule_id): number
             for tool, rules in tools.items()
             for number, rule_id in enumerate(sorted(rules))
         }
-        plugins = [tool for tool in tools if tool != "tavo"]
         self._extension = {tool: number for number, tool in enumerate(plugins)}
         entries = _entries(one.rule for one in items)
         self._taxonomy = {prefix: number for number, prefix in enumerate(entries)}
