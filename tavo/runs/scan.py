@@ -14,18 +14,19 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from tavo import __version__
 from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.progress import Reporter
+from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported, RunInfo, Suppression
 from tavo.scan.engine import FileResult, is_source, scan
-from tavo.scan.files import SourceFile, scan_root, walk
+from tavo.scan.files import SourceFile, UnreadableError, read, scan_root, walk
 from tavo.scan.rules import RuleSet
 
 if TYPE_CHECKING:
@@ -77,6 +78,14 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
             notices.append(Notice(kind="file", subject=str(file.relative), reason=file.problem))
         else:
             files.append(file)
+    by_path = {file.relative: file for file in files}
+
+    def lines_of(path: PurePosixPath) -> bytes | None:
+        try:
+            return read(by_path[path], largest=plan.largest)
+        except (UnreadableError, KeyError):
+            return None
+
     sources = [file for file in files if is_source(file.relative)]
     jobs = plan.jobs or min(os.cpu_count() or 1, 8)
     scanned = 0
@@ -91,14 +100,14 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
         scanned += result.scanned
         notices += _notices(result)
         if result.hits:
-            store.add(run_id, _reported(result, plan.rules))
+            store.add(run_id, with_line_hashes(_reported(result, plan.rules), lines_of))
     for plugin in plan.plugins:
         from tavo.runs.plugins import run_plugin  # a scan without plugins imports no host
 
         outcome = run_plugin(
             plugin, files, largest=plan.largest, accept=plan.accept_sandbox, reporter=reporter
         )
-        store.add(run_id, outcome.reported)
+        store.add(run_id, with_line_hashes(outcome.reported, lines_of))
         store.add_plugin_run(run_id, outcome.run)
         notices += outcome.notices
     notices = list(dict.fromkeys(notices))
