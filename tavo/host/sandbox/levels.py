@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tavo.errors import ConfigError, RefusedError
@@ -75,13 +75,14 @@ class LevelPolicy:
         return min(self.required, self.accepted.get(full_id, self.required))
 
 
-def parse_acceptances(text: str) -> dict[str, SandboxLevel]:
+def parse_acceptances(text: str | Iterable[str]) -> dict[str, SandboxLevel]:
     """Read `L1:tavo/model-files,L0:acme/x` into plugin -> level; a bare name means `tavo/name`.
 
-    Raises ConfigError.
+    The entries may also come one by one. Raises ConfigError.
     """
     accepted: dict[str, SandboxLevel] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    entries = text.split(",") if isinstance(text, str) else text
+    for entry in filter(None, (part.strip() for part in entries)):
         found = _ENTRY.match(entry)
         if found is None:
             raise ConfigError(
