@@ -2,20 +2,22 @@
 
 Rules this module keeps:
 - flags win over the environment, the project file, the user file, the defaults, in this order;
-- an unknown key is an error that names the nearest right one;
+- an unknown key, section or TAVO_ variable is an error that names the nearest right one;
 - the project file belongs to the scanned project, so it can never weaken a check: what decides
-  about trust stands in the user file only, and is refused by name elsewhere.
+  about trust or about the network stands in the user file only, and is refused by name elsewhere;
+- a path in a file is relative to the folder of that file.
 
 Units: sizes in bytes.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
+import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,10 @@ _LARGEST = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanSettings:
-    """Section [scan]: what is scanned, with which rules, and what fails."""
+    """Section [scan]: what is scanned, with which rules, and what fails.
+
+    `jobs` 0 means one process for each processor. `rules` come on top of the built-in ones.
+    """
 
     exclude: tuple[str, ...] = ()
     max_file_bytes: int = 2 << 20
@@ -84,26 +89,40 @@ class Paths:
     cache: Path
 
 
+_FLAG, _TEXTS = "true or false", "a list of texts"
+_PATH, _PATHS = "a path", "a list of paths"
+_COUNT, _POSITIVE = "a whole number from 0", "a whole number from 1"
+_SEVERITY = "info, low, medium, high or critical"
+_LEVELS = "a list of levels and plugins, such as ['L1:tavo/model-files']"
+
 _KINDS: dict[str, str] = {
-    "offline": "true or false",
-    "scan.exclude": "a list of texts",
-    "scan.max_file_bytes": "a whole number from 1",
-    "scan.jobs": "a whole number from 0",
-    "scan.fail_on": "info, low, medium, high or critical",
-    "scan.rules": "a list of texts",
-    "sandbox.accept": "a list of texts",
-    "registry.source": "a text",
-    "registry.root": "a text",
+    "offline": _FLAG,
+    "scan.exclude": _TEXTS,
+    "scan.max_file_bytes": _POSITIVE,
+    "scan.jobs": _COUNT,
+    "scan.fail_on": _SEVERITY,
+    "scan.rules": _PATHS,
+    "sandbox.accept": _LEVELS,
+    "registry.source": _PATH,
+    "registry.root": _PATH,
 }
 _USER_ONLY = frozenset({"sandbox.accept", "registry.source", "registry.root"})
 _FROM_ENVIRONMENT = {
     "TAVO_OFFLINE": "offline",
+    "TAVO_EXCLUDE": "scan.exclude",
+    "TAVO_MAX_FILE_BYTES": "scan.max_file_bytes",
     "TAVO_JOBS": "scan.jobs",
     "TAVO_FAIL_ON": "scan.fail_on",
+    "TAVO_RULES": "scan.rules",
+    "TAVO_ACCEPT_SANDBOX": "sandbox.accept",
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
-    "TAVO_ACCEPT_SANDBOX": "sandbox.accept",
 }
+_ELSEWHERE = ("TAVO_TEST_",)
+"""Variables with these beginnings are not settings and are left alone."""
+
+_SECTIONS = frozenset(key.split(".")[0] for key in _KINDS if "." in key)
+_LEVEL = re.compile(r"L[0-3]:(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9-]*\Z")
 
 
 def load_settings(
@@ -120,17 +139,28 @@ def load_settings(
     `flags` has dotted keys; entries that are None count as not given.
     """
     variables = os.environ if environment is None else environment
+    here = folder or Path.cwd()
+    users = user_file or _user_file(variables)
     merged: dict[str, Any] = {}
-    for file, is_user in (
-        (user_file or user_paths(variables).config / PROJECT_FILE, True),
-        (project_file or (folder or Path.cwd()) / PROJECT_FILE, False),
-    ):
-        required = not is_user and project_file is not None
-        merged |= _checked(_read(file, required=required), str(file), is_user=is_user)
-    merged |= _environment(variables)
+    if users is not None:
+        values = _read(users, required=False)
+        merged |= _checked(values, str(users), base=users.absolute().parent)
+    project = project_file or here / PROJECT_FILE
+    values = _read(project, required=project_file is not None)
+    _refuse_trust(values, project, users)
+    merged |= _checked(values, str(project), base=project.absolute().parent)
+    merged |= _environment(variables, base=here)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    merged |= _checked(given, "the command line", is_user=True)
+    merged |= _checked(given, "the command line", base=here)
     return _settings(merged)
+
+
+def _user_file(variables: Mapping[str, str]) -> Path | None:
+    """Return the user's file; None where there is no home, which a plain scan does not need."""
+    try:
+        return user_paths(variables).config / PROJECT_FILE
+    except ConfigError:
+        return None
 
 
 def user_paths(environment: Mapping[str, str] | None = None) -> Paths:
@@ -168,18 +198,34 @@ def _home(variables: Mapping[str, str]) -> Path:
     value = variables.get("USERPROFILE" if sys.platform == "win32" else "HOME", "")
     if value and Path(value).is_absolute():
         return Path(value)
+    found = _home_of_account()
+    if found is not None:
+        return found
+    raise ConfigError(
+        "this user has no home folder, so there is no place for settings and plugins",
+        hint="Set HOME to a folder that belongs to you."
+        if sys.platform != "win32"
+        else "Set USERPROFILE to a folder that belongs to you.",
+    )
+
+
+def _home_of_account() -> Path | None:
+    if sys.platform == "win32":
+        return None
+    import pwd
+
     try:
-        return Path("~").expanduser().resolve()
-    except RuntimeError:
-        raise ConfigError(
-            "this user has no home folder, so there is no place for settings and plugins",
-            hint="Set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME and XDG_CACHE_HOME.",
-        ) from None
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+    return home if home.is_absolute() and home.is_dir() else None
 
 
 def _read(file: Path, *, required: bool) -> dict[str, Any]:
     """Return a file's settings with dotted keys."""
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise ConfigError(f"{file}: not a regular file")
         with file.open("rb") as stream:
             data = stream.read(_LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -195,78 +241,121 @@ def _read(file: Path, *, required: bool) -> dict[str, Any]:
     try:
         value = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file}: not TOML: {error}") from None
+        raise ConfigError(
+            f"{file}: not TOML: {error}", hint="Texts need quotes; sections are [scan]."
+        ) from None
     out: dict[str, Any] = {}
     for key, content in value.items():
         if isinstance(content, dict):
+            if key not in _SECTIONS:
+                raise ConfigError(
+                    f"{file}: unknown section [{key}]", hint=_nearest(key, sorted(_SECTIONS))
+                )
             out.update({f"{key}.{name}": item for name, item in content.items()})
+        elif key in _SECTIONS:
+            raise ConfigError(f"{file}: {key} is {content!r}, expected a section [{key}]")
         else:
             out[key] = content
     return out
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, Any]:
+def _refuse_trust(values: Mapping[str, Any], project: Path, users: Path | None) -> None:
+    """Refuse what only the user decides, in a file that the scanned project brings along."""
+    for key, value in values.items():
+        if key in _USER_ONLY:
+            raise ConfigError(
+                f"{project}: {key} may not be set by a project, it decides about trust",
+                hint=f"Set it in {users} if you want it."
+                if users
+                else "Set it in the user's file.",
+            )
+        if key == "offline" and value is False:
+            raise ConfigError(
+                f"{project}: offline may only be switched on by a project, not off",
+                hint="Take the line out: the network is allowed unless someone forbids it.",
+            )
+
+
+def _environment(variables: Mapping[str, str], *, base: Path) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for variable, key in _FROM_ENVIRONMENT.items():
-        text = variables.get(variable, "").strip()
-        if not text:
+    for variable in sorted(variables):
+        if not variable.startswith("TAVO_") or variable.startswith(_ELSEWHERE):
             continue
-        kind = _KINDS[key]
-        value: Any = text
-        if kind == "true or false":
-            value = {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
-        elif kind.startswith("a whole number"):
-            value = int(text) if text.isdecimal() else text
-        elif kind == "a list of texts":
-            value = [part.strip() for part in text.split(",") if part.strip()]
-        out |= _checked({key: value}, f"the variable {variable}", is_user=True)
+        if variable not in _FROM_ENVIRONMENT:
+            raise ConfigError(
+                f"unknown variable {variable}", hint=_nearest(variable, list(_FROM_ENVIRONMENT))
+            )
+        text = variables[variable].strip()
+        if text:
+            key = _FROM_ENVIRONMENT[variable]
+            value = {key: _from_text(text, _KINDS[key])}
+            out |= _checked(value, f"the variable {variable}", base=base)
     return out
 
 
-def _checked(values: Mapping[str, Any], where: str, *, is_user: bool) -> dict[str, Any]:
+def _from_text(text: str, kind: str) -> Any:
+    """Return the value that a file would have held; a text that does not fit stays a text."""
+    if kind == _FLAG:
+        return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
+    if kind in (_COUNT, _POSITIVE):
+        return int(text) if text.isascii() and text.isdecimal() else text
+    if kind in (_TEXTS, _PATHS, _LEVELS):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _checked(values: Mapping[str, Any], where: str, *, base: Path) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in values.items():
         if key not in _KINDS:
-            near = difflib.get_close_matches(key, _KINDS, n=1)
-            raise ConfigError(
-                f"{where}: unknown key {key!r}",
-                hint=f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_KINDS)}.",
-            )
-        if key in _USER_ONLY and not is_user:
-            raise ConfigError(
-                f"{where}: {key} may not be set by a project, it decides about trust",
-                hint=f"Set it in {user_paths().config / PROJECT_FILE} if you want it.",
-            )
-        out[key] = _converted(key, value, where)
+            raise ConfigError(f"{where}: unknown key {key!r}", hint=_nearest(key, list(_KINDS)))
+        out[key] = _converted(key, value, where, base)
     return out
 
 
-def _converted(key: str, value: Any, where: str) -> Any:
+def _nearest(name: str, known: Sequence[str]) -> str:
+    import difflib  # only for mistakes
+
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near:  # the right name in the wrong section, or in none
+        near = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+
+
+def _converted(key: str, value: Any, where: str, base: Path) -> Any:
     kind = _KINDS[key]
     wrong = ConfigError(f"{where}: {key} is {value!r}, expected {kind}")
-    if kind == "true or false":
-        if not isinstance(value, bool):
-            raise wrong
+    if kind == _FLAG and isinstance(value, bool):
         return value
-    if kind.startswith("a whole number"):
-        least = int(kind[-1])
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise wrong
-        return value
-    if kind == "a list of texts":
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise wrong
-        return tuple(value)
-    if key == "scan.fail_on":
-        if isinstance(value, Severity):
+    if kind in (_COUNT, _POSITIVE) and isinstance(value, int) and not isinstance(value, bool):
+        if value >= (0 if kind == _COUNT else 1):
             return value
-        try:
-            return Severity(value)
-        except ValueError:
-            raise wrong from None
-    if not isinstance(value, str) or not value:
         raise wrong
-    return value
+    if kind in (_TEXTS, _PATHS, _LEVELS) and isinstance(value, list | tuple):
+        if not all(isinstance(entry, str) and entry for entry in value):
+            raise wrong
+        if kind == _LEVELS and not all(_LEVEL.match(entry) for entry in value):
+            raise wrong
+        return tuple(_anchored(entry, base) if kind == _PATHS else entry for entry in value)
+    if kind == _SEVERITY:
+        for severity in Severity:
+            if value in (severity, severity.value):
+                return severity
+    if kind == _PATH and isinstance(value, str) and value:
+        return _anchored(value, base)
+    raise wrong
+
+
+def _anchored(value: str, base: Path) -> str:
+    """Return an address as it is, and a path as one that does not depend on the current folder."""
+    if "://" in value:
+        return value
+    try:
+        return str(base / Path(value).expanduser())
+    except RuntimeError:
+        raise ConfigError(
+            f"{value}: there is no home folder to start from", hint="Write the whole path."
+        ) from None
 
 
 def _settings(merged: Mapping[str, Any]) -> Settings:
