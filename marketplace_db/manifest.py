@@ -254,14 +254,14 @@ def _handed(manifest: Manifest) -> str:
         return "see and change the requests and responses that pass the proxy"
     if manifest.plugin_type == "log":
         return "see the log entries that are analysed"
-    text = (
-        f"see the text of {', '.join(manifest.languages)} files"
-        if manifest.languages
-        else "see the text of every file"
-    )
+    parts = []
+    if manifest.languages:
+        parts.append(f"the text of {', '.join(manifest.languages)} files")
+    elif not manifest.file_patterns:
+        parts.append("the text of every file")
     if manifest.file_patterns:
-        text += f", and the bytes of files named {', '.join(manifest.file_patterns)}"
-    return text + ", as the scan hands them over"
+        parts.append(f"the bytes of files named {', '.join(manifest.file_patterns)}")
+    return f"see {' and '.join(parts)}, as the scan hands them over"
 
 
 def _with_port(host: str) -> str:

@@ -104,7 +104,7 @@ def test_the_plugin_finds_the_poisoned_model(installed: Machine) -> None:
 
 def test_the_report_names_the_plugin_and_its_sandbox(installed: Machine) -> None:
     out = installed.run("scan", SHOP, "--static-plugins", "model-files", code=1).stdout
-    assert "tavo/model-files 1.0.0 on 1 file (L2)" in out
+    assert "tavo/model-files 1.0.0 on 1 file, sandbox L2" in " ".join(out.split())
     assert "tavo/model-files model-file-runs-code" in out
 
 
