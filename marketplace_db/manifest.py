@@ -261,7 +261,7 @@ def _handed(manifest: Manifest) -> str:
         parts.append("the text of every file")
     if manifest.file_patterns:
         parts.append(f"the bytes of files named {', '.join(manifest.file_patterns)}")
-    return f"see {' and '.join(parts)}, as the scan hands them over"
+    return f"see {', and '.join(parts)}, as the scan hands them over"
 
 
 def _with_port(host: str) -> str:
