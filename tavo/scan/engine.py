@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.languages.python import ParsedFile, parse
+from tavo.scan.languages.python import ParsedFile, identifiers, parse
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.rules import RuleSet, ScanRule, load_rules
 from tavo.scan.suppress import Ignore, Ignores, find_ignores
@@ -30,7 +30,6 @@ __all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_sourc
 
 LARGEST_FILE = 2 << 20
 _SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
-_NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _BATCH = 24
 _INLINE = 40
 _MOST_HITS = 1_000
@@ -93,7 +92,7 @@ def scan(
 
 def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
-    names = frozenset(name.decode("ascii") for name in set(_NAMES.findall(data)))
+    names = identifiers(data)
     text = str(path)
     candidates = [
         rule for rule in rules.rules.values() if rule.possible(names) and rule.applies_to(text)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from tavo.scan.languages.python import ParsedFile, parse
 from tavo.scan.tree import Node
 
-__all__ = ["ELLIPSIS", "Pattern", "PatternError", "parse_pattern", "variable_of"]
+__all__ = ["DEEP", "ELLIPSIS", "TYPED", "Pattern", "PatternError", "parse_pattern", "variable_of"]
 
 ELLIPSIS = "TAVO__ELLIPSIS"
 DEEP = "TAVO__DEEP"
+TYPED = "TAVO__TYPED"
 _VARIABLE = "TAVO__MV_"
 _VARIABLES = "TAVO__MVS_"
 _TOKEN = re.compile(
@@ -55,17 +56,16 @@ class Pattern:
         """Return the only statement if the pattern is one, else None."""
         return self.statements[0] if len(self.statements) == 1 else None
 
-    def tokens(self) -> frozenset[str]:
+    def names(self) -> frozenset[bytes]:
         """Return the names that a file must contain for this pattern to match anywhere in it."""
         names = set()
         for statement in self.statements:
             for node in statement.walk():
-                if node.kind == "identifier" and (n := node.parent) is not None:
-                    name = self.parsed.text(node)
-                    if not name.startswith("TAVO__") and not (
-                        n.kind == "aliased_import" and n.role("alias") is node
-                    ):
-                        names.add(name)
+                if node.kind != "identifier" or node.field == "alias":
+                    continue
+                name = (node.label or "").encode()
+                if not name.startswith(b"TAVO__") and name.isascii():
+                    names.add(name)
         return frozenset(names)
 
 
@@ -88,8 +88,6 @@ def parse_pattern(text: str) -> Pattern:
         raise PatternError("the pattern is empty")
     if len(source) > 20_000:
         raise PatternError("the pattern is longer than 20,000 characters")
-    if re.search(r"\(\s*\$[A-Z_][A-Z0-9_]*\s*:\s*[A-Za-z_][\w.\[\]]*\s*\)", source):
-        raise PatternError("typed metavariables like ($X: T) are not supported yet")
     parsed = parse(_placeholders(source).encode())
     if parsed.problems:
         raise PatternError(f"the pattern is not Python: {parsed.problems[0]}")
@@ -116,7 +114,12 @@ def _placeholders(source: str) -> str:
         elif kind == "many":
             out.append(_VARIABLES + text[4:])
         elif kind == "one":
-            out.append(_VARIABLE + text[1:])
+            typed = _typed(source, token.end(), brackets)
+            if typed is None:
+                out.append(_VARIABLE + text[1:])
+            else:
+                name, position = typed
+                out.append(f"{TYPED}({_VARIABLE}{text[1:]}, {name})")
         elif kind == "chain":
             out.append(f".{ELLIPSIS}.")
         elif kind == "dots":
@@ -128,12 +131,23 @@ def _placeholders(source: str) -> str:
             raise PatternError(f"{text!r} is not a metavariable: use capitals, like $X or $...X")
         else:
             if kind == "open":
-                brackets.append(text)
+                of_def = re.search(r"\b(?:def|class)\s+[\w$.]+\s*\Z", source[: token.start()])
+                brackets.append("def" if of_def else text)
             elif kind == "close" and brackets:
                 brackets.pop()
             out.append(text)
     out.append(source[position:])
     return "".join(out)
+
+
+def _typed(source: str, at: int, brackets: list[str]) -> tuple[str, int] | None:
+    """Return the type that follows a metavariable among arguments, and where it ends."""
+    if not brackets or brackets[-1] != "(":
+        return None
+    found = re.compile(r"\s*:\s*([A-Za-z_][\w.]*(?:\[[\w., \[\]]*\])?)(?=\s*[,)])").match(
+        source, at
+    )
+    return (found.group(1), found.end()) if found else None
 
 
 def _in_string(text: str) -> str:

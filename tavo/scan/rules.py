@@ -22,7 +22,8 @@ import yaml
 
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
-from tavo.scan.formula import FORMULA_KEYS, Formula, FormulaError, compile_formula
+from tavo.scan.compile import compile_formula
+from tavo.scan.formula import FORMULA_KEYS, Formula, FormulaError, Options
 
 __all__ = [
     "PACK",
@@ -50,15 +51,16 @@ _SEVERITIES = {
     "INFO": Severity.INFO, "INVENTORY": Severity.INFO, "EXPERIMENT": Severity.INFO,
 }  # fmt: skip
 _KEYS = frozenset({
-    "id", "message", "severity", "languages", "metadata", "paths", "fix", "mode", "options",
-    "min-version", "max-version", "pattern-sources", "pattern-sinks", "pattern-sanitizers",
+    "id", "message", "severity", "languages", "metadata", "paths", "fix", "fix-regex", "mode",
+    "options", "min-version", "max-version", "pattern-sources", "pattern-sinks",
+    "pattern-sanitizers",
     "pattern-propagators", *FORMULA_KEYS,
 })  # fmt: skip
 _TAINT_OPTIONS = frozenset({
     "taint_assume_safe_booleans", "taint_assume_safe_numbers", "taint_assume_safe_indexes",
     "taint_assume_safe_functions", "taint_assume_safe_comparisons",
 })  # fmt: skip
-_HARMLESS_OPTIONS = frozenset({"constant_propagation", "interfile"})
+_HARMLESS_OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +109,10 @@ class TaintSpec:
     propagators: tuple[TaintPropagator, ...] = ()
     options: frozenset[str] = frozenset()
 
-    def possible(self, tokens: frozenset[str]) -> bool:
+    def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether a source and a sink can be in a file with these names."""
-        return any(s.formula.possible(tokens) for s in self.sources) and any(
-            s.formula.possible(tokens) for s in self.sinks
+        return any(s.formula.possible(names) for s in self.sources) and any(
+            s.formula.possible(names) for s in self.sinks
         )
 
 
@@ -133,11 +135,11 @@ class ScanRule:
             return False
         return self.include is None or self.include.match_file(path)
 
-    def possible(self, tokens: frozenset[str]) -> bool:
+    def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
         if self.taint is not None:
-            return self.taint.possible(tokens)
-        return self.search is not None and self.search.possible(tokens)
+            return self.taint.possible(names)
+        return self.search is not None and self.search.possible(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +295,9 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path) -> ScanRule:
     taint: TaintSpec | None = None
     if mode == "search":
         formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
-        search = compile_formula(formula, where="rule")
+        search = compile_formula(
+            formula, where="rule", options=Options(symbolic="symbolic_propagation" in options)
+        )
     elif mode == "taint":
         taint = _taint(entry, options)
     else:

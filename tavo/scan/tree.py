@@ -2,8 +2,8 @@
 
 Rules this module keeps:
 - a tree is made once per file and never changes; nodes know their parent and their byte range;
-- what rules treat as equal is equal here: parentheses and comments are gone, an expression
-  statement is its expression, adjacent string literals are one string;
+- what rules treat as equal is equal here: comments are gone, parentheses only widen the range of
+  what they hold, an expression statement is its expression, adjacent literals are one string;
 - building and walking never recurse, so that deeply nested source cannot exhaust the stack.
 
 Units: `start` and `end` are byte offsets; lines and columns count from 1, columns in code points.
@@ -20,13 +20,25 @@ __all__ = ["Node", "SourceText"]
 
 
 class Node:
-    """One node: its kind, the children that carry meaning, and some of them by role.
+    """One node: its kind, the children that carry meaning, and its own role below its parent.
 
-    `op` holds what tells two nodes of a kind apart besides their children, such as the operator.
-    `value` is the text of a string literal after escapes, None for all other nodes.
+    `field` is that role, such as `body` or `name`, empty for a child that has none.
+    `op` holds what tells two nodes of a kind apart besides their children: the operator, the
+    prefix of a string, `async`. `label` is the source of a name or number, None for other nodes.
+    `value` is the content of a string literal as written, None for all other nodes.
     """
 
-    __slots__ = ("children", "end", "kind", "op", "parent", "roles", "start", "value")
+    __slots__ = (
+        "children",
+        "end",
+        "field",
+        "kind",
+        "label",
+        "op",
+        "parent",
+        "start",
+        "value",
+    )
 
     def __init__(self, kind: str, start: int, end: int, parent: Node | None) -> None:
         self.kind = kind
@@ -34,16 +46,20 @@ class Node:
         self.end = end
         self.parent = parent
         self.children: list[Node] = []
-        self.roles: dict[str, Node] | None = None
+        self.field = ""
         self.op = ""
+        self.label: str | None = None
         self.value: str | None = None
 
     def __repr__(self) -> str:
         return f"Node({self.kind!r}, {self.start}, {self.end})"
 
     def role(self, name: str) -> Node | None:
-        """Return the child with this role, such as `body` or `name`, or None."""
-        return self.roles.get(name) if self.roles is not None else None
+        """Return the first child with this role, such as `body` or `name`, or None."""
+        for child in self.children:
+            if child.field == name:
+                return child
+        return None
 
     def walk(self) -> Iterator[Node]:
         """Yield this node and all below it, parents first, in the order of the source."""

@@ -1,33 +1,36 @@
-"""Python: parsing with tree-sitter into our tree, with import aliases, constants and comments.
+"""Python: parsing with tree-sitter into our tree, and what matching asks of a parsed file.
 
 Rules this module keeps:
 - source that parses only in part still gives a tree, and says where it did not parse;
-- a name stands for a literal only where it is bound exactly once in its scope;
+- Python 2's `print` statement is a call, as it is in Python 3;
 - nothing here recurses over the source.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 import tree_sitter_python
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
+from tavo.scan.constants import Constant, Constants
+from tavo.scan.names import import_map
 from tavo.scan.tree import Node, SourceText
 
-__all__ = ["Comment", "ParsedFile", "parse", "scope_of"]
+__all__ = ["Comment", "ParsedFile", "identifiers", "parse", "scope_of"]
 
-_PARSER = Parser(Language(tree_sitter_python.language()))
+_LANGUAGE = Language(tree_sitter_python.language())
+_PARSER = Parser(_LANGUAGE)
 
 # Kinds in which anonymous tokens carry meaning; everywhere else they are punctuation.
 _OPERATORS = frozenset({
     "binary_operator", "boolean_operator", "comparison_operator", "unary_operator",
     "augmented_assignment", "function_definition", "for_statement", "with_statement",
-    "for_in_clause", "yield", "except_clause", "raise_statement", "import_from_statement",
+    "for_in_clause", "yield", "except_clause", "raise_statement",
 })  # fmt: skip
 _PUNCTUATION = frozenset({
     "(", ")", "[", "]", "{", "}", ",", ":", ";", "def", "for", "in", "with", "yield", "except",
@@ -36,15 +39,12 @@ _PUNCTUATION = frozenset({
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type",
                         "as_pattern_target", "case_pattern"})  # fmt: skip
 _DROPPED = frozenset({"comment", "line_continuation", "string_start", "string_end",
-                      "type_conversion", "format_specifier", "escape_sequence",
-                      "escape_interpolation"})  # fmt: skip
+                      "escape_sequence", "escape_interpolation"})  # fmt: skip
+_LABELLED = frozenset({"identifier", "integer", "float", "import_prefix", "string_content"})
 _SCOPES = frozenset({"function_definition", "lambda", "class_definition", "module"})
 _MEANT = frozenset({("comparison_operator", "in"), ("yield", "from")})
-_LITERALS = frozenset({"string", "integer", "float", "true", "false", "none"})
-_BINDERS = ("assignment", "augmented_assignment", "for_statement", "for_in_clause", "as_pattern",
-            "named_expression", "function_definition", "class_definition", "parameters",
-            "lambda_parameters", "global_statement", "nonlocal_statement")  # fmt: skip
 _PREFIX = re.compile(r"[A-Za-z]{1,2}(?=[\"'])")
+_NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _DEEPEST = 900
 
 
@@ -56,28 +56,65 @@ class Comment:
     text: str
 
 
-@dataclass(slots=True)
+def identifiers(data: bytes) -> frozenset[bytes]:
+    """Return every run of ASCII letters, digits and `_` in a file that could be a name."""
+    return frozenset(_NAMES.findall(data))
+
+
+@dataclass
 class ParsedFile:
     """A parsed file with everything that matching asks for, made once.
 
-    `imports` maps a local name to the dotted name it was imported as. `bound` maps a scope and a
-    name bound in it to the literal that it always stands for, None where there is no such literal.
-    `calls` lists calls by the last part of the called name, and by its name before an alias.
+    `by_kind` and `calls` are in the order of the source; `calls` lists calls by the last part of
+    the called name, and by its name before an alias.
     """
 
     source: SourceText
     root: Node
     comments: list[Comment]
     problems: list[str]
-    imports: dict[str, str] = field(default_factory=dict)
-    bound: dict[tuple[int, str], Node | None] = field(default_factory=dict)
     by_kind: dict[str, list[Node]] = field(default_factory=dict)
-    calls: dict[str, list[Node]] = field(default_factory=dict)
     memory: dict[object, object] = field(default_factory=dict)
 
     def text(self, node: Node) -> str:
         """Return the node's source."""
-        return self.source.text(node.start, node.end)
+        return node.label if node.label is not None else self.source.text(node.start, node.end)
+
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """Every name in the file, as `identifiers` returns them."""
+        return identifiers(self.source.data)
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """The dotted name of every local name that an import brings under another one."""
+        kinds = ("import_statement", "import_from_statement")
+        return import_map(node for kind in kinds for node in self.by_kind.get(kind, ()))
+
+    @cached_property
+    def calls(self) -> dict[str, list[Node]]:
+        """The calls by the last part of the called name, and by its name before an alias."""
+        calls: dict[str, list[Node]] = {}
+        for node in self.by_kind.get("call", ()):
+            callee = node.children[0]
+            if callee.kind == "attribute":
+                callee = callee.children[-1]
+            name = callee.label if callee.kind == "identifier" else ""
+            calls.setdefault(name or "", []).append(node)
+            if name and callee is node.children[0]:
+                before = self.imports.get(name, name).rpartition(".")[2]
+                if before != name:
+                    calls.setdefault(before, []).append(node)
+        return calls
+
+    @cached_property
+    def constants(self) -> Constants:
+        """What names stand for at each place where that is known."""
+        return Constants(self.root)
+
+    def constant(self, node: Node) -> Constant | None:
+        """Return the constant that an expression always has at this place, or None."""
+        return self.constants.of(node)
 
     def dotted(self, node: Node) -> str | None:
         """Return the full dotted name that an expression stands for, imports resolved.
@@ -86,24 +123,13 @@ class ParsedFile:
         """
         parts: list[str] = []
         while node.kind == "attribute" and len(node.children) == 2:
-            parts.append(self.text(node.children[1]))
+            parts.append(node.children[1].label or "")
             node = node.children[0]
         if node.kind != "identifier":
             return None
-        head = self.text(node)
+        head = node.label or ""
         parts.append(self.imports.get(head, head))
         return ".".join(reversed(parts))
-
-    def constant(self, node: Node) -> Node | None:
-        """Return the literal that a name always stands for at this place, or None."""
-        name = self.text(node)
-        scope = scope_of(node)
-        while scope is not None:
-            key = (id(scope), name)
-            if key in self.bound:
-                return self.bound[key]
-            scope = scope_of(scope)
-        return None
 
 
 def scope_of(node: Node) -> Node | None:
@@ -131,57 +157,107 @@ def parse(data: bytes) -> ParsedFile:
 def _build(cursor: TreeCursor, data: bytes) -> tuple[Node, list[Comment], bool]:
     """Walk the raw tree once and make ours.
 
-    `levels` holds, for each raw level entered, whether it pushed a node of ours, and the role that
-    an unwrapped node hands down to its only child.
+    `levels` holds for each raw level entered whether it pushed a node of ours, the role that an
+    unwrapped node hands down to its only child, and the range that its parentheses give it.
     """
     raw = _node_at(cursor)
     comments: list[Comment] = []
-    root = Node(raw.type, raw.start_byte, raw.end_byte, None)
-    stack: list[Node] = [root]
-    levels: list[tuple[bool, str | None]] = []
+    root = parent = Node(raw.type, raw.start_byte, raw.end_byte, None)
+    levels: list[tuple[Node | None, str, tuple[int, int] | None]] = []
+    outer_role, outer_range = "", None
     too_deep = False
-    alive = cursor.goto_first_child()
+    treatments, kinds = _TREATMENTS, _KIND_NAMES
+    first_child, next_sibling = cursor.goto_first_child, cursor.goto_next_sibling
+    alive = first_child()
     while alive:
         raw = _node_at(cursor)
-        kind, parent = raw.type, stack[-1]
-        role = cursor.field_name
-        if role is None and levels and not levels[-1][0]:
-            role = levels[-1][1]
-        descend = False
-        pushed: Node | None = None
-        if not raw.is_named:
+        number = raw.kind_id
+        known = number < len(kinds)  # an ERROR node has the largest number there is
+        treatment = treatments[number] if known else _PLAIN
+        if treatment >= _LEAF:
+            role = cursor.field_name or outer_role
+            start, end = raw.start_byte, raw.end_byte
+            node = Node(kinds[number] if known else "ERROR", start, end, parent)
+            node.field = role
+            parent.children.append(node)
+            if parent.kind == "slice":
+                parent.op += "x"
+            if treatment == _LEAF:
+                node.label = data[start:end].decode("utf-8", "replace")
+            else:
+                if outer_range is not None:
+                    node.start, node.end = outer_range
+                if treatment == _STRING and not _read_string(node, raw, data):
+                    pass
+                elif len(levels) >= _DEEPEST and raw.child_count:
+                    too_deep = True
+                elif first_child():
+                    levels.append((parent, outer_role, outer_range))
+                    parent, outer_role, outer_range = node, "", None
+                    continue
+        elif treatment == _UNWRAP:
+            role = cursor.field_name or outer_role
+            kind = kinds[number]
+            wide = outer_range
+            if kind == "parenthesized_expression" and wide is None:
+                wide = (raw.start_byte, raw.end_byte)
+            several = kind == "expression_statement" and raw.named_child_count > 1
+            if len(levels) >= _DEEPEST:
+                too_deep = True
+            elif first_child():
+                levels.append((parent if several else None, outer_role, outer_range))
+                if several:
+                    node = Node("expression_list", raw.start_byte, raw.end_byte, parent)
+                    parent.children.append(node)
+                    parent, outer_role, outer_range = node, "", None
+                else:
+                    outer_role, outer_range = role, wide
+                continue
+        elif treatment == _WORD:
             if parent.kind in _OPERATORS:
-                _note_operator(parent, kind)
-        elif kind == "comment":
+                _note_operator(parent, kinds[number])
+            elif parent.kind == "slice":
+                parent.op += kinds[number]
+        elif treatment == _COMMENT:
             text = data[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
             comments.append(Comment(raw.start_byte, text))
-        elif kind in _UNWRAPPED:
-            descend = True
-        elif kind not in _DROPPED:
-            pushed = Node(kind, raw.start_byte, raw.end_byte, parent)
-            parent.children.append(pushed)
-            if role is not None:
-                if parent.roles is None:
-                    parent.roles = {}
-                parent.roles.setdefault(role, pushed)
-            descend = True
-            if kind in {"string", "concatenated_string"}:
-                descend = _read_string(pushed, raw, data)
-            elif len(levels) >= _DEEPEST and raw.child_count:
-                too_deep, descend = True, False
-        if descend and cursor.goto_first_child():
-            levels.append((pushed is not None, role))
-            if pushed is not None:
-                stack.append(pushed)
-            continue
-        while not cursor.goto_next_sibling():
+        elif treatment == _CONVERSION:
+            parent.op += data[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
+        while not next_sibling():
             if not levels:
                 alive = False
                 break
             cursor.goto_parent()
-            if levels.pop()[0]:
-                stack.pop()
+            before, outer_role, outer_range = levels.pop()
+            if before is not None:
+                parent = before
     return root, comments, too_deep
+
+
+_SKIP, _WORD, _COMMENT, _CONVERSION, _UNWRAP, _LEAF, _PLAIN, _STRING = range(8)
+
+
+def _treatment_of(number: int) -> int:
+    kind = _LANGUAGE.node_kind_for_id(number) or ""
+    if not _LANGUAGE.node_kind_is_named(number):
+        meant = kind not in _PUNCTUATION or kind in {":", "in", "from"}
+        return _WORD if meant and kind not in _NEVER_MEANT else _SKIP
+    for kinds, treatment in (
+        ({"comment"}, _COMMENT),
+        (_DROPPED, _SKIP),
+        ({"type_conversion", "format_specifier"}, _CONVERSION),
+        (_UNWRAPPED, _UNWRAP),
+        (_LABELLED, _LEAF),
+        ({"string", "concatenated_string"}, _STRING),
+    ):
+        if kind in kinds:
+            return treatment
+    return _PLAIN
+
+
+_NEVER_MEANT = frozenset({"def", "class", "return", "if", "else", "elif", "while", "try", "_"})
+_KIND_NAMES = [_LANGUAGE.node_kind_for_id(n) or "" for n in range(_LANGUAGE.node_kind_count)]
+_TREATMENTS = [_treatment_of(n) for n in range(_LANGUAGE.node_kind_count)]
 
 
 def _node_at(cursor: TreeCursor) -> RawNode:
@@ -195,31 +271,22 @@ def _note_operator(parent: Node, word: str) -> None:
 
 
 def _read_string(node: Node, raw: RawNode, data: bytes) -> bool:
-    """Set a literal's value; return True for an f-string, whose parts become children."""
+    """Set a literal's value and prefix; return True for an f-string, whose parts are children."""
     parts = [raw] if raw.type == "string" else [c for c in raw.children if c.type == "string"]
-    values = []
+    values: list[str] = []
     for part in parts:
-        if any(child.type == "interpolation" for child in part.children):
+        text = data[part.start_byte : part.end_byte].decode("utf-8", "replace")
+        if text[:1] not in "'\"" and any(c.type == "interpolation" for c in part.children):
             node.kind = "fstring"
             return True
-        values.append(_literal(data[part.start_byte : part.end_byte].decode("utf-8", "replace")))
+        prefix = _PREFIX.match(text)
+        start = prefix.end() if prefix else 0
+        node.op = text[:start].lower()
+        quotes = 3 if text[start : start + 3] in {'"""', "'''"} else 1
+        values.append(text[start + quotes : max(len(text) - quotes, start + quotes)])
     node.kind = "string"
     node.value = "".join(values)
     return False
-
-
-def _literal(text: str) -> str:
-    prefix = _PREFIX.match(text)
-    start = prefix.end() if prefix else 0
-    quotes = 3 if text[start : start + 3] in {'"""', "'''"} else 1
-    content = text[start + quotes : len(text) - quotes]
-    if "\\" not in content or "r" in text[:start].lower():
-        return content
-    try:
-        value = ast.literal_eval(text if "f" not in text[:start].lower() else text[start:])
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return content
-    return value if isinstance(value, str) else content
 
 
 def _first_error(cursor: TreeCursor, source: SourceText) -> str:
@@ -239,87 +306,37 @@ def _first_error(cursor: TreeCursor, source: SourceText) -> str:
 def _index(parsed: ParsedFile) -> None:
     by_kind = parsed.by_kind
     for node in parsed.root.walk():
-        if node.kind in by_kind:
-            by_kind[node.kind].append(node)
+        kind = node.kind
+        if kind == "call":
+            _wrap_generator(node)
+        elif kind == "print_statement":
+            _print_as_call(node)
+            kind = node.kind
+        found = by_kind.get(kind)
+        if found is None:
+            by_kind[kind] = [node]
         else:
-            by_kind[node.kind] = [node]
-    for node in by_kind.get("import_statement", ()):
-        for child in node.children:
-            _note_import(parsed, child, "")
-    for node in by_kind.get("import_from_statement", ()):
-        module = node.role("module_name")
-        if module is not None:
-            prefix = parsed.text(module).replace(" ", "")
-            for child in node.children:
-                if child is not module:
-                    _note_import(parsed, child, prefix if prefix.endswith(".") else prefix + ".")
-    for node in by_kind.get("call", ()):
-        for name in _called_names(parsed, node):
-            parsed.calls.setdefault(name, []).append(node)
-    _note_constants(parsed)
+            found.append(node)
 
 
-def _note_import(parsed: ParsedFile, node: Node, prefix: str) -> None:
-    if node.kind == "aliased_import" and len(node.children) == 2:
-        parsed.imports[parsed.text(node.children[1])] = prefix + parsed.text(node.children[0])
-    elif node.kind == "dotted_name" and prefix:
-        name = parsed.text(node)
-        parsed.imports[name] = prefix + name
+def _wrap_generator(call: Node) -> None:
+    """Make the `(x for x in y)` of a call an argument like any other."""
+    if len(call.children) == 2 and call.children[1].kind == "generator_expression":
+        generator = call.children[1]
+        arguments = Node("argument_list", generator.start, generator.end, call)
+        arguments.children = [generator]
+        generator.parent = arguments
+        generator.field, arguments.field = "", "arguments"
+        call.children[1] = arguments
 
 
-def _called_names(parsed: ParsedFile, call: Node) -> set[str]:
-    callee = call.children[0]
-    if callee.kind == "attribute" and len(callee.children) == 2:
-        return {parsed.text(callee.children[1])}
-    if callee.kind != "identifier":
-        return {""}
-    name = parsed.text(callee)
-    return {name, parsed.imports.get(name, name).rpartition(".")[2]}
-
-
-def _note_constants(parsed: ParsedFile) -> None:
-    """Find the names that are bound once in their scope, and to a literal."""
-    bound = parsed.bound
-    for kind in _BINDERS:
-        for node in parsed.by_kind.get(kind, ()):
-            for name, literal in _bindings(parsed, node):
-                scope = scope_of(node)
-                key = (id(scope), name)
-                bound[key] = literal if key not in bound else None
-
-
-def _parameter_names(parameters: Node) -> list[Node]:
-    names = []
-    for node in parameters.children:
-        name = node if node.kind == "identifier" else node.role("name")
-        if name is None and node.children:
-            name = node.children[0]
-        if name is not None and name.kind == "identifier":
-            names.append(name)
-    return names
-
-
-def _bindings(parsed: ParsedFile, node: Node) -> list[tuple[str, Node | None]]:
-    kind = node.kind
-    if kind in {"function_definition", "class_definition"}:
-        name = node.role("name")
-        return [(parsed.text(name), None)] if name is not None else []
-    if kind in {"parameters", "lambda_parameters"}:
-        return [(parsed.text(n), None) for n in _parameter_names(node)]
-    if kind in {"global_statement", "nonlocal_statement"}:
-        return [(parsed.text(n), None) for n in node.children]
-    if kind == "as_pattern":
-        target = node.role("alias")
-    elif kind == "named_expression":
-        target = node.role("name")
-    else:
-        target = node.role("left")
-    if target is None:
-        return []
-    if target.kind == "identifier":
-        value = node.role("right") if kind == "assignment" else None
-        literal = value if value is not None and value.kind in _LITERALS else None
-        return [(parsed.text(target), literal)]
-    if target.kind in {"attribute", "subscript"}:
-        return []
-    return [(parsed.text(n), None) for n in target.walk() if n.kind == "identifier"]
+def _print_as_call(node: Node) -> None:
+    name = Node("identifier", node.start, node.start + len("print"), node)
+    name.label = "print"
+    arguments = Node("argument_list", name.end, node.end, node)
+    arguments.children = node.children
+    for child in node.children:
+        child.parent, child.field = arguments, ""
+    node.kind = "call"
+    node.children = [name, arguments]
+    name.field, arguments.field = "function", "arguments"

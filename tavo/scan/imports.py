@@ -1,0 +1,137 @@
+"""Import statements of a pattern compiled to tests.
+
+Rules this module keeps:
+- `import a` matches every import that brings `a` or something below it, under any name;
+- `from a import b` matches every import that brings `b` of `a` or of a module below it;
+- an alias in the pattern must be there in the source, one that is left out may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
+from tavo.scan.names import Imported, imported
+from tavo.scan.pattern import PatternError, variable_of
+from tavo.scan.tree import Node
+
+__all__ = ["compile_import"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One name between the dots of a pattern: a metavariable or a fixed name."""
+
+    text: str
+    variable: str | None
+
+
+def compile_import(node: Node) -> Test:
+    """Compile an import statement. Raises PatternError if it names more or less than one."""
+    wanted = list(imported(node))
+    if len(wanted) != 1:
+        raise PatternError("an import pattern takes one name")
+    entry = wanted[0]
+    alias = _part(entry.alias) if entry.alias else None
+    if entry.name == "*":
+        return _star(_parts(entry.module))
+    name, module = _parts(entry.name), _parts(entry.module)
+    matches: Callable[[Imported, Env, Run], Sequence[Env]]
+    if entry.is_from:
+
+        def matches(found: Imported, env: Env, run: Run) -> Sequence[Env]:
+            return _from(module, name[0], found, env, run)
+
+    else:
+
+        def matches(found: Imported, env: Env, run: Run) -> Sequence[Env]:
+            return _plain(name, found, env, run)
+
+    def imports(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        if n.kind not in {"import_statement", "import_from_statement"}:
+            return NONE
+        out: list[Env] = []
+        for found in imported(n):
+            envs = matches(found, env, run)
+            if alias is not None:
+                envs = [e for before in envs for e in _one(alias, found.alias, found, before, run)]
+            out += envs
+        return out
+
+    return imports
+
+
+def _star(module: Sequence[_Part]) -> Test:
+    def star(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        if n.kind != "import_from_statement":
+            return NONE
+        return [
+            after
+            for found in imported(n)
+            if found.name == "*"
+            for after in _prefix(module, found.module, found, env, run)
+        ]
+
+    return star
+
+
+def _plain(name: Sequence[_Part], found: Imported, env: Env, run: Run) -> Sequence[Env]:
+    if len(name) == 1 and name[0].variable is not None:
+        whole = found.module if found.is_from else found.name
+        return _one(name[0], whole, found, env, run)
+    return _prefix(name, found.path, found, env, run)
+
+
+def _from(
+    module: Sequence[_Part], name: _Part, found: Imported, env: Env, run: Run
+) -> Sequence[Env]:
+    if found.name == "*":
+        return NONE
+    if not found.is_from:
+        if module and module[0].variable is not None:
+            return NONE
+        return _prefix([*module, name], found.name, found, env, run)
+    if len(module) == 1 and module[0].variable is not None:
+        envs = _one(module[0], found.module, found, env, run)
+    else:
+        envs = _prefix(module, found.module, found, env, run)
+    out = [after for before in envs for after in _one(name, found.name, found, before, run)]
+    return out or _prefix([*module, name], found.module, found, env, run)
+
+
+def _prefix(
+    wanted: Sequence[_Part], dotted: str, found: Imported, env: Env, run: Run
+) -> Sequence[Env]:
+    """Match the first parts of a dotted name."""
+    own = dotted.split(".")
+    if len(own) < len(wanted):
+        return NONE
+    envs: Sequence[Env] = (env,)
+    for part, text in zip(wanted, own, strict=False):
+        envs = [after for before in envs for after in _one(part, text, found, before, run)]
+        if not envs:
+            return NONE
+    return envs
+
+
+def _one(part: _Part, text: str, found: Imported, env: Env, run: Run) -> Sequence[Env]:
+    if part.variable is None:
+        return (env,) if part.text == text else NONE
+    if not text:
+        return NONE
+    node = found.node
+    if node.kind == "identifier" and node.label == text:
+        return bind(
+            env, part.variable, Binding(node.start, node.end, file=run.file, node=node), run
+        )
+    return bind(env, part.variable, Binding(node.start, node.end, text=text), run)
+
+
+def _part(text: str) -> _Part:
+    found = variable_of(text)
+    return _Part(text, found[0] if found is not None else None)
+
+
+def _parts(dotted: str) -> list[_Part]:
+    return [_part(text) for text in dotted.split(".")] if dotted else []

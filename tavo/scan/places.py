@@ -1,0 +1,255 @@
+"""Where in a file a pattern can match at all, and which range a match of a node has.
+
+Rules this module keeps:
+- every node that a pattern's test accepts is among its places; most others are not;
+- places come from indexes of the file that are made once and shared by all patterns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tavo.scan.expressions import ExpressionCompiler
+from tavo.scan.languages.python import ParsedFile
+from tavo.scan.pattern import DEEP, TYPED
+from tavo.scan.tree import Node
+
+__all__ = ["Places", "places_of", "span_of"]
+
+Places = Callable[[ParsedFile], Iterable[Node]]
+
+_EXPRESSIONS = (
+    "identifier", "attribute", "call", "subscript", "string", "fstring", "integer", "float",
+    "true", "false", "none", "list", "tuple", "set", "dictionary", "list_comprehension",
+    "set_comprehension",
+    "dictionary_comprehension", "generator_expression", "binary_operator", "boolean_operator",
+    "comparison_operator", "unary_operator", "not_operator", "conditional_expression", "lambda",
+    "await", "yield", "named_expression", "assignment", "augmented_assignment", "expression_list",
+    "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis",
+)  # fmt: skip
+_COMPUTED = ("identifier", "binary_operator", "unary_operator", "not_operator",
+             "conditional_expression", "fstring")  # fmt: skip
+_NAMES_ONLY = frozenset({"parameters", "lambda_parameters", "dotted_name", "aliased_import",
+                         "global_statement", "nonlocal_statement"})  # fmt: skip
+
+
+def places_of(compiler: ExpressionCompiler, node: Node) -> Places:
+    """Return where the pattern `node` can match."""
+    kind = node.kind
+    if kind == "decorated_definition":
+        definition = node.role("definition")
+        kind = definition.kind if definition is not None else kind
+    if kind == "identifier":
+        if compiler.variable(node) is not None:
+            return _expressions
+        return _named(node.label or "")
+    if kind == "call":
+        return _calls(compiler, node)
+    if kind == "attribute":
+        last = node.children[-1]
+        return _kinds("attribute", "identifier") if compiler.variable(last) else _dotted(last)
+    if kind in {"string", "integer", "float", "true", "false", "none"}:
+        return _literals(kind, computed=not node.op)
+    if kind == "assignment":
+        right = node.role("right")
+        if right is not None and right.kind == "call" and not compiler.symbolic:
+            calls = _called(compiler, right)
+            if calls is not None:
+                return _assigned(calls)
+        return _assignments
+    if kind in _OTHERS:
+        return _kinds(*_OTHERS[kind])
+    return _kinds(kind)
+
+
+_OTHERS = {
+    "if_statement": ("if_statement", "elif_clause"),
+    "with_statement": ("with_item",),
+    "import_statement": ("import_statement", "import_from_statement"),
+    "import_from_statement": ("import_statement", "import_from_statement"),
+    "dictionary": ("dictionary", "set"),
+    "set": ("dictionary", "set"),
+    "tuple": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
+    "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
+    "list": ("list", "list_pattern"),
+    "generator_expression": ("generator_expression", "list_comprehension"),
+}
+
+
+def span_of(node: Node) -> tuple[int, int]:
+    """Return the byte range that a match of a node has."""
+    kind, start, end = node.kind, node.start, node.end
+    parent = node.parent
+    if kind in {"function_definition", "class_definition"}:
+        if parent is not None and parent.kind == "decorated_definition":
+            return parent.start, parent.end
+    elif kind == "with_item":
+        for around in node.ancestors():
+            if around.kind == "with_statement":
+                return start, around.end
+    elif kind == "with_statement":
+        items = [n for n in node.walk() if n.kind == "with_item"]
+        return (items[0].start if items else start), end
+    elif kind == "elif_clause" and parent is not None:
+        return start, parent.end
+    elif kind in {"for_statement", "while_statement"}:
+        body, target = node.role("body"), node.role("left")
+        if node.op == "async" and target is not None:
+            start = max(start, target.start - len("for "))
+        return start, body.end if body is not None else end
+    elif kind in {"import_from_statement", "import_statement", "raise_statement"} and node.children:
+        last = node.children[-1]
+        if last.field == "cause" and len(node.children) > 1:
+            last = node.children[-2]
+        return start, last.end
+    elif kind == "delete_statement" and node.children:
+        return node.children[0].start, node.children[0].end
+    return start, end
+
+
+# -- kinds of places
+
+
+def _kinds(*kinds: str) -> Places:
+    if len(kinds) == 1:
+        kind = kinds[0]
+        return lambda file: file.by_kind.get(kind, ())
+    return lambda file: [node for kind in kinds for node in file.by_kind.get(kind, ())]
+
+
+def _is_value(node: Node) -> bool:
+    """Tell whether an identifier is an expression, not a part of another construct."""
+    parent = node.parent
+    if parent is None or parent.kind in _NAMES_ONLY:
+        return False
+    if parent.kind == "attribute":
+        return node is parent.children[0]
+    if node.field == "name":
+        return parent.kind == "named_expression"
+    return True
+
+
+def _expressions(file: ParsedFile) -> Iterable[Node]:
+    known = file.memory.get(_expressions)
+    if not isinstance(known, list):
+        known = [
+            node
+            for kind in _EXPRESSIONS
+            for node in file.by_kind.get(kind, ())
+            if kind != "identifier" or _is_value(node)
+        ]
+        file.memory[_expressions] = known
+    return known
+
+
+def _identifiers(file: ParsedFile) -> dict[str, list[Node]]:
+    known = file.memory.get(_identifiers)
+    if isinstance(known, dict):
+        return known
+    found: dict[str, list[Node]] = {}
+    for node in file.by_kind.get("identifier", ()):
+        found.setdefault(node.label or "", []).append(node)
+    file.memory[_identifiers] = found
+    return found
+
+
+def _named(name: str) -> Places:
+    def named(file: ParsedFile) -> Iterable[Node]:
+        found = _identifiers(file)
+        nodes = list(found.get(name, ()))
+        for alias, full in file.imports.items():
+            if full == name and alias != name:
+                nodes += found.get(alias, ())
+        return [node for node in nodes if _is_value(node)]
+
+    return named
+
+
+def _dotted(last: Node) -> Places:
+    label = last.label or ""
+
+    def dotted(file: ParsedFile) -> Iterable[Node]:
+        found = _identifiers(file)
+        nodes = [
+            node.parent
+            for node in found.get(label, ())
+            if node.parent is not None
+            and node.parent.kind == "attribute"
+            and node.parent.children[-1] is node
+        ]
+        for alias, full in file.imports.items():
+            if full.endswith("." + label):
+                nodes += [node for node in found.get(alias, ()) if _is_value(node)]
+        return nodes
+
+    return dotted
+
+
+def _called(compiler: ExpressionCompiler, node: Node) -> Places | None:
+    callee = node.children[0]
+    if callee.kind == "attribute":
+        callee = callee.children[-1]
+    name = callee.label or "" if callee.kind == "identifier" else ""
+    if (
+        not name
+        or name in {DEEP, TYPED}
+        or compiler.variable(callee)
+        or compiler.is_ellipsis(callee)
+    ):
+        return None
+    return lambda file: file.calls.get(name, ())
+
+
+def _calls(compiler: ExpressionCompiler, node: Node) -> Places:
+    callee = node.children[0]
+    if callee.kind == "identifier" and callee.label in {DEEP, TYPED}:
+        return _expressions
+    return _called(compiler, node) or _kinds("call")
+
+
+def _literals(kind: str, *, computed: bool) -> Places:
+    kinds = (kind, *_COMPUTED) if computed else (kind, "fstring")
+
+    def literals(file: ParsedFile) -> Iterable[Node]:
+        return [
+            node
+            for k in dict.fromkeys(kinds)
+            for node in file.by_kind.get(k, ())
+            if k != "identifier" or _is_value(node)
+        ]
+
+    return literals
+
+
+def _assignments(file: ParsedFile) -> Iterable[Node]:
+    """Return assignments and `:=`, of `a = b = c` only the outer one."""
+    known = file.memory.get(_assignments)
+    if not isinstance(known, list):
+        known = [
+            node
+            for node in _both(file, ("assignment", "named_expression"))
+            if node.parent is None or node.parent.kind != "assignment" or node.field != "right"
+        ]
+        file.memory[_assignments] = known
+    return known
+
+
+def _both(file: ParsedFile, kinds: Sequence[str]) -> list[Node]:
+    return [node for kind in kinds for node in file.by_kind.get(kind, ())]
+
+
+def _assigned(calls: Places) -> Places:
+    """Return the assignments whose value is one of the calls."""
+
+    def assigned(file: ParsedFile) -> Iterable[Node]:
+        out: dict[Node, None] = {}
+        for call in calls(file):
+            node = call.parent
+            if node is None or node.kind not in {"assignment", "named_expression"}:
+                continue
+            while node.parent is not None and node.parent.kind == "assignment":
+                node = node.parent
+            out[node] = None
+        return out
+
+    return assigned
