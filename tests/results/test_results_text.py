@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tavo.plugins import Location, Region, Step
@@ -146,12 +146,13 @@ def test_printable_keeps_print_and_nothing_else(text: str) -> None:
         assert shown == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=300),
     st.integers(min_value=1, max_value=300),
     st.integers(min_value=24, max_value=130),
 )
+@example(code="00000000⺀⺀", column=10, width=24)
 def test_code_fits_the_terminal_and_shows_where(code: str, column: int, width: int) -> None:
     column = min(column, len(code))
     where = location("a.py", 1, column, column + 1, code)

@@ -136,8 +136,8 @@ def _window(spans: Sequence[tuple[str, str]], room: int) -> Line:
         return tuple((style, printable(text)) for style, text in spans if text)
     marked = next((at for at, cell in enumerate(cells) if cell[0] == "marker"), 0)
     start = 0
-    if marked >= room * 2 // 3:
-        start = max(0, min(marked - room // 3, len(cells) - room + 1))
+    if sum(columns for _, _, columns in cells[:marked]) >= room * 2 // 3:
+        start = min(_back(cells, marked, room // 3), _back(cells, len(cells), room - 1))
     out: list[tuple[str, str]] = [("gutter", "…")] if start else []
     used = len(out)
     left = sum(columns for _, _, columns in cells[start:])
@@ -152,6 +152,14 @@ def _window(spans: Sequence[tuple[str, str]], room: int) -> Line:
         else:
             out.append((style, character))
     return tuple(out)
+
+
+def _back(cells: Sequence[tuple[str, str, int]], end: int, room: int) -> int:
+    """Return the first cell from which those up to `end` fit into the room."""
+    while end > 0 and room >= cells[end - 1][2]:
+        end -= 1
+        room -= cells[end][2]
+    return end
 
 
 def _step(number: int, step: Step, finding: Finding, width: int) -> Line:
