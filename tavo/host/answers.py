@@ -29,6 +29,7 @@ __all__ = [
     "Bye",
     "Checked",
     "Failed",
+    "Held",
     "Hello",
     "Item",
     "ItemError",

@@ -33,6 +33,7 @@ from tavo.errors import ConfigError
 from tavo.host.answers import (
     Bye,
     Failed,
+    Held,
     Hello,
     Item,
     Message,
@@ -50,7 +51,7 @@ from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.wire import GoneError, LateError, Wire
 from tavo.plugins.frames import FLUSH_EVERY_S, MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
-__all__ = ["CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
+__all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 
 _START_S = 30.0
 _STOP_S = 2.0
@@ -85,6 +86,14 @@ class LayerRefusedError(Exception):
         super().__init__(f"{layer}: {reason}")
         self.layer = layer
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A call that was over a limit and stopped when it was told to."""
+
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +163,10 @@ class Session:
         """Tell whether requests may be sent."""
         return self._state is _State.READY
 
-    def start(self) -> Ready:
-        """Lock the worker up and start the plugin; return what it declares.
+    def lock_up(self) -> Held:
+        """Send the worker its code and have it apply the sandbox; return what it says holds.
 
-        Raises LayerRefusedError, ConfigError for what the plugin's own start refuses, CrashError.
+        Raises LayerRefusedError, CrashError.
         """
         deadline = time.monotonic() + _START_S
         nonce = secrets.token_hex(16)
@@ -177,6 +186,13 @@ class Session:
         if hello.held.level != self._plan.level:
             self._violation(f"it greets at level {hello.held.level}")
         self._state = _State.LOCKED
+        return hello.held
+
+    def start_plugin(self) -> Ready:
+        """Have the locked worker load its plugin; return what that declares.
+
+        Raises ConfigError for what the plugin's own start refuses, CrashError.
+        """
         deadline = time.monotonic() + max(_START_S, self._plan.limits.wall_s_per_call)
         self._send(
             {
@@ -201,12 +217,12 @@ class Session:
         expected: Collection[int],
         collect: Callable[[Item], None],
         left_s: float,
-    ) -> str:
+    ) -> Cancel | None:
         """Send a request and hand each answered item to `collect`, as it comes.
 
         `expected` are the numbers of the items; `left_s` is what the plugin has left of its total
-        time. Returns the reason of a cancel that the worker obeyed, or an empty text. Raises
-        CrashError, also when the worker had to be killed.
+        time. Returns the cancel that the worker obeyed, if there was one. Raises CrashError, also
+        when the worker had to be killed.
         """
         if self._state is not _State.READY:
             raise CrashError("crashed", "the worker is not running")
@@ -294,7 +310,11 @@ class Session:
         return message
 
     def _send(self, message: dict[str, Any], deadline: float) -> None:
-        self._send_raw(encode(message, limit=MOST_FROM_HOST), deadline)
+        try:
+            data = encode(message, limit=MOST_FROM_HOST)
+        except FrameError as error:
+            self._die("input", f"it was not asked: {error}")
+        self._send_raw(data, deadline)
 
     def _send_raw(self, data: bytes, deadline: float) -> None:
         try:
@@ -332,7 +352,9 @@ class Session:
     def _judge(self, watch: _Watch) -> None:
         """Look at a worker that is silent: cancel it or kill it if it is over a limit."""
         if watch.must_die():
-            self._die(watch.kind, f"{watch.cancelled} and did not stop when it was told to")
+            cancel = watch.cancelled
+            assert cancel is not None  # noqa: S101
+            self._die(cancel.kind, f"{cancel.reason} and did not stop when it was told to")
         sample = self._process.sample()
         limits = self._plan.limits
         if sample.threads > limits.threads + 1:
@@ -406,8 +428,7 @@ class _Watch:
         self._progress_at = now
         self._progress_cpu = cpu_s
         self._dies_at = math.inf
-        self.cancelled = ""
-        self.kind = "timeout"
+        self.cancelled: Cancel | None = None
 
     def next_look(self) -> float:
         """Return until when to wait before looking at the worker."""
@@ -431,13 +452,14 @@ class _Watch:
         if self.cancelled:
             return False
         if now >= self._end_of_total:
-            self.cancelled = f"it used up its {limits.wall_s_total:g} s for the whole run"
-            self.kind = "total"
+            reason = f"it used up its {limits.wall_s_total:g} s for the whole run"
+            self.cancelled = Cancel("total", reason)
         elif now >= self._silent_at():
-            self.cancelled = f"it took longer than {limits.wall_s_per_call:g} s"
+            reason = f"it took longer than {limits.wall_s_per_call:g} s"
+            self.cancelled = Cancel("timeout", reason)
         elif cpu_s - self._progress_cpu > limits.cpu_s_per_file:
-            self.cancelled = f"it used more than {limits.cpu_s_per_file:g} s of processor time"
-            self.kind = "cpu"
+            reason = f"it used more than {limits.cpu_s_per_file:g} s of processor time"
+            self.cancelled = Cancel("cpu", reason)
         else:
             return False
         self._dies_at = now + _CANCEL_S

@@ -14,6 +14,7 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from marketplace_db.manifest import Limits
-from tavo.errors import NotAvailableError, RefusedError
+from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import Item, check_item, check_rules, clean
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.sandbox.levels import (
@@ -34,7 +35,7 @@ from tavo.host.sandbox.levels import (
     SandboxUnavailableError,
     strongest_here,
 )
-from tavo.host.session import CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
 from tavo.plugins.types import Finding, Location, Rule
 
 __all__ = ["BatchResult", "Failure", "FileInput", "StaticWorker", "Statistics"]
@@ -132,7 +133,7 @@ class StaticWorker:
         """Prepare to run the plugin; nothing is started yet.
 
         Raises NotAvailableError for what this version cannot run, RefusedError when its
-        permissions were not accepted.
+        permissions were not accepted, ConfigError.
         """
         manifest = installation.manifest
         _check_available(manifest.full_id, manifest.plugin_type, manifest.permissions)
@@ -152,7 +153,7 @@ class StaticWorker:
         self._python = python or Path(sys.executable)
         self._limits = limits or manifest.limits
         self._policy = policy or LevelPolicy()
-        self._config = dict(config or {})
+        self._config = _plain_config(manifest.full_id, config or {})
         self._languages = frozenset(manifest.languages)
         self._analyzes: frozenset[str] | None = None
         self._session: Session | None = None
@@ -245,8 +246,9 @@ class StaticWorker:
                 state.failures[item.path] = Failure(kind="not_text", reason="it is not UTF-8 text")
                 pending.remove(item)
         suspects: list[FileInput] = []
+        counted = False  # whether the death that made them suspects is in the count already
         while pending or suspects:
-            asked = [suspects[0]] if suspects else pending
+            asked = suspects[:1] or pending
             if not self._can_go_on(asked, state):
                 break
             done, crash = self._ask(asked, state)
@@ -257,14 +259,18 @@ class StaticWorker:
                     suspects = rest + suspects  # cancelled before its turn: once more
                     continue
                 self._blame(asked[0], crash, state)
+                if not counted:
+                    self._count_crash(crash)
+                counted = False
             elif crash is None:
                 pending = rest
-            elif len(rest) == 1:
-                pending = []
-                self._blame(rest[0], crash, state)
             else:
-                pending, suspects = [], rest
-                self.statistics.crashes += 1
+                # where all was answered before it died, any of them may have been the reason
+                pending, suspects = [], list(rest or asked)
+                self._count_crash(crash)
+                counted = True
+                if len(suspects) == 1:
+                    self._blame(suspects.pop(), crash, state)
         for item in (*pending, *suspects):
             state.failures[item.path] = Failure(kind="disabled", reason=self.disabled)
 
@@ -329,15 +335,19 @@ class StaticWorker:
                 for (number, item), offset in zip(numbered.items(), offsets, strict=True)
             ]
         }  # fmt: skip
-        crash = None
+        crash: CrashError | None = None
+        stop: Cancel | CrashError | None = None
         try:
-            reason = self._request("analyze", content, set(numbered), collect)
+            stop = self._request("analyze", content, set(numbered), collect)
         except CrashError as error:
-            crash, reason = error, error.reason
+            stop = crash = error
             self._end_session()
         for item in cancelled:
-            kind = "cpu" if "processor" in reason else "timeout"
-            state.failures[item.path] = Failure(kind=kind, reason=reason or "it was cancelled")
+            state.failures[item.path] = (
+                Failure(kind="raised", reason="it raised CancelledCall by itself")
+                if stop is None
+                else Failure(kind=stop.kind, reason=stop.reason)
+            )
         return done, crash
 
     def _analyze_project(
@@ -378,8 +388,8 @@ class StaticWorker:
 
         try:
             content = {"paths": [str(path) for path in files]}
-            if reason := self._request("project", content, {0}, collect):
-                state.failures[whole] = Failure(kind="timeout", reason=reason)
+            if cancel := self._request("project", content, {0}, collect):
+                state.failures[whole] = Failure(kind=cancel.kind, reason=cancel.reason)
         except CrashError as error:
             self._count_crash(error)
             self._end_session()
@@ -393,7 +403,7 @@ class StaticWorker:
         content: dict[str, Any],
         expected: set[int],
         collect: Callable[[Item], None],
-    ) -> str:
+    ) -> Cancel | None:
         assert self._session is not None  # noqa: S101
         self.statistics.calls += 1
         began = time.monotonic()
@@ -410,7 +420,6 @@ class StaticWorker:
         state.failures[item.path] = Failure(
             kind=crash.kind, reason=crash.reason, output=crash.output
         )
-        self._count_crash(crash)
 
     def _count_crash(self, crash: CrashError) -> None:
         self.statistics.crashes += 1
@@ -470,7 +479,8 @@ class StaticWorker:
         self._session = Session(plan, self._arena.reader)
         self.statistics.starts += 1
         try:
-            ready = self._session.start()
+            self._session.lock_up()
+            ready = self._session.start_plugin()
             try:
                 rules = check_rules(ready.rules)
             except Exception as error:
@@ -557,6 +567,19 @@ def _check_available(full_id: str, plugin_type: str, permissions: Any) -> None:
         raise NotAvailableError(
             f"{full_id}: the permission files: {permissions.files} is not available in this version"
         )
+
+
+def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the configuration that can be sent. Raises ConfigError."""
+    try:
+        copied = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{full_id}: its configuration holds more than plain values: {error}",
+            hint="Use texts, numbers, true, false, lists and tables; write times as texts.",
+        ) from error
+    assert isinstance(copied, dict)  # noqa: S101
+    return copied
 
 
 def _groups(batch: Sequence[FileInput]) -> Iterator[list[FileInput]]:

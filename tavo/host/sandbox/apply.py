@@ -29,7 +29,8 @@ __all__ = ["REFUSED_EXIT", "LayerError", "apply"]
 
 REFUSED_EXIT = 97
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
+_PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _CAPABILITY_VERSION = 0x20080522
 
 
@@ -59,7 +60,7 @@ def apply(plan: dict[str, Any]) -> dict[str, Any]:
             raise LayerError("landlock", f"there is no Landlock on {sys.platform}")
         return held
     _step("capabilities", _drop_capabilities)
-    _step("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
+    _step("no_new_privs", _give_up_new_privileges)
     machine = os.uname().machine
     if level == 1:
         # without Landlock the filter still takes away sockets and processes, where it can
@@ -99,6 +100,10 @@ def _step(layer: str, act: Any) -> Any:
 def _die_with(host_pid: int) -> None:
     """Ask for SIGKILL when the host's thread that started us ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    asked = ctypes.c_int(0)
+    _prctl(_PR_GET_PDEATHSIG, ctypes.addressof(asked))
+    if asked.value != signal.SIGKILL:
+        raise LayerError("parent", "it would outlive the host")
     if os.getppid() != host_pid:
         raise LayerError("parent", "the host is gone")
 
@@ -136,13 +141,24 @@ def _drop_capabilities() -> None:
     nothing = ctypes.create_string_buffer(bytes(24), 24)
     if libc.capset(header, nothing) != 0:
         raise OSError(ctypes.get_errno(), "capset failed")
+    found = ctypes.create_string_buffer(24)
+    if libc.capget(header, found) != 0 or found.raw != bytes(24):
+        raise LayerError("capabilities", "some are left")
 
 
-def _prctl(option: int, value: int) -> None:
+def _give_up_new_privileges() -> None:
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if _prctl(_PR_GET_NO_NEW_PRIVS, 0) != 1:
+        raise LayerError("no_new_privs", "it was set, and does not hold")
+
+
+def _prctl(option: int, value: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     numbers = [ctypes.c_ulong(number) for number in (value, 0, 0, 0)]
-    if libc.prctl(ctypes.c_int(option), *numbers) != 0:
+    result = int(libc.prctl(ctypes.c_int(option), *numbers))
+    if result < 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+    return result
 
 
 def _try_out(canary: str) -> None:

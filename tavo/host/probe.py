@@ -1,0 +1,71 @@
+"""Which sandbox this machine gives, found out by locking up a worker that has no plugin.
+
+Nothing is concluded from kernel versions or from files below /sys: they are wrong in both
+directions, in containers, under WSL and on kernels with other defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketplace_db.manifest import Limits
+from tavo.host.sandbox.levels import SandboxLevel, strongest_here
+from tavo.host.session import CrashError, LayerRefusedError, Session, WorkerPlan
+
+__all__ = ["Probe", "probe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What was found: the strongest level that holds, and why each stronger one does not.
+
+    `landlock` is the version of the kernel's interface, 0 for none.
+    """
+
+    level: SandboxLevel
+    missing: tuple[tuple[SandboxLevel, str], ...]
+    landlock: int = 0
+    seccomp: bool = False
+
+
+def probe(python: Path | None = None) -> Probe:
+    """Lock up an empty worker at each level, from the strongest that this version builds."""
+    missing: list[tuple[SandboxLevel, str]] = []
+    if sys.platform != "win32":
+        reader = os.open(os.devnull, os.O_RDONLY)
+        try:
+            for number in range(strongest_here(), 0, -1):
+                level = SandboxLevel(number)
+                session = Session(_plan(level, python or Path(sys.executable)), reader)
+                try:
+                    held = session.lock_up()
+                except (LayerRefusedError, CrashError) as error:
+                    missing.append((level, str(error)))
+                else:
+                    return Probe(
+                        level=level,
+                        missing=tuple(missing),
+                        landlock=held.landlock,
+                        seccomp=held.seccomp,
+                    )
+                finally:
+                    session.kill()
+        finally:
+            os.close(reader)
+    return Probe(level=SandboxLevel.NONE, missing=tuple(missing))
+
+
+def _plan(level: SandboxLevel, python: Path) -> WorkerPlan:
+    return WorkerPlan(
+        full_id="tavo/probe",
+        entry_point="nothing:Nothing",
+        plugin_folder=Path("/nonexistent"),
+        dependency_folders=(),
+        config={},
+        limits=Limits(),
+        level=level,
+        python=python,
+    )

@@ -1,0 +1,3 @@
+# sandboxed: disabled PermissionError
+# evidence: none
+open("/etc/hostname")

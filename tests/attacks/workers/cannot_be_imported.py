@@ -1,0 +1,3 @@
+# sandboxed: disabled ZeroDivisionError
+# evidence: none
+1 / 0

@@ -1,0 +1,11 @@
+# sandboxed: timeout longer
+# evidence: none
+# limits: wall_s_per_call: 0.5
+import time
+
+from hostile import Hostile
+
+
+class Plugin(Hostile):
+    def attack(self):
+        time.sleep(60)

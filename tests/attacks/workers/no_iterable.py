@@ -1,0 +1,8 @@
+# sandboxed: raised TypeError
+# evidence: none
+from hostile import Hostile
+
+
+class Plugin(Hostile):
+    def analyze_file(self, file_path, content):
+        return 42
