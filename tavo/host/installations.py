@@ -85,6 +85,7 @@ class VerifiedInstallation:
     def __init__(
         self, seal: object, *, installation: Installation, granted: bool, lock: int
     ) -> None:
+        self._lock = -1
         if seal is not _SEAL:
             raise TypeError("a VerifiedInstallation is made only by Installations.verify")
         self.installation = installation

@@ -79,9 +79,11 @@ def _payload(*, compiled: bool) -> bytes:
     modules: dict[str, tuple[bool, object]] = {}
     for name in MODULES:
         spec = importlib.util.find_spec(name)
-        if spec is None or not isinstance(spec.loader, InspectLoader):
+        # every loader of files and zips has these three; the one of zips is no InspectLoader
+        loader: InspectLoader | None = getattr(spec, "loader", None)
+        if loader is None or not hasattr(loader, "get_code"):
             raise ImportError(f"the code of {name} cannot be found")
-        source = spec.loader.get_code(name) if compiled else spec.loader.get_source(name)
-        modules[name] = (spec.loader.is_package(name), source)
+        code = loader.get_code(name) if compiled else loader.get_source(name)
+        modules[name] = (loader.is_package(name), code)
     data = marshal.dumps(modules)
     return len(data).to_bytes(4, "big") + data

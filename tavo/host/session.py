@@ -135,7 +135,7 @@ class Session:
             with theirs:
                 self._process = WorkerProcess(
                     [
-                        str(plan.python), "-I", "-S", "-B", "-X", "utf8", "-c", BOOT,
+                        str(plan.python), "-I", "-S", "-B", "-u", "-X", "utf8", "-c", BOOT,
                         str(theirs.fileno()), str(arena),
                     ],
                     environment=_environment(self._scratch, plan.limits),
