@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +52,7 @@ def root(
         raise typer.Exit(ExitCode.USAGE)
     context.obj = Session(
         config=config,
-        offline=offline or os.environ.get("TAVO_OFFLINE") == "1",
+        offline=offline,
         quiet=quiet,
         verbose=verbose,
         color=not no_color,

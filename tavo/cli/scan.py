@@ -62,8 +62,8 @@ def scan(
 
     session = session_of(context)
     settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
-    own = tuple(rules) if rules else tuple(Path(path) for path in settings.scan.rules)
-    rule_paths = (*(() if no_default_rules else (PACK,)), *own)
+    own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
+    rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     names = [name.strip() for name in static_plugins.split(",") if name.strip()]
     if not rule_paths and not names:
         raise UsageError(
