@@ -103,6 +103,14 @@ def test_message_shows_bindings_of_the_sink(rules: RuleSet) -> None:
     assert hit.finding.message == "src() + 'x' arrives"
 
 
+def test_a_sink_inside_a_sink_is_told_once_for_one_source(rules: RuleSet) -> None:
+    (hit,) = scan_source(b"sink(f(sink(src())))\n", PurePosixPath("a.py"), rules).hits
+    assert hit.finding.location.region is not None
+    assert hit.finding.location.region.start_column == 6
+    both = scan_source(b"sink(src(1) + sink(src(2)))\n", PurePosixPath("a.py"), rules).hits
+    assert len(both) == 2
+
+
 def test_one_finding_for_a_sink_that_two_sources_reach(rules: RuleSet) -> None:
     source = b"a = src(1)\nb = src(2)\nsink(a + b)\n"
     assert len(scan_source(source, PurePosixPath("a.py"), rules).hits) == 1

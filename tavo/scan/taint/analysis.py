@@ -4,7 +4,7 @@ Rules this module keeps:
 - the module's own code and each function are run once, outer ones first; a nested function sees
   what is tainted where it is defined and where its surroundings end;
 - only functions with a sink are run; a function that takes too many steps is given up by name;
-- one flow for each place of a sink, with the way the data took.
+- one flow for each place of a sink, with the way the data took; none for a sink inside it.
 """
 
 from __future__ import annotations
@@ -53,18 +53,33 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
         return
     run = Statements(file, marks, spec.options, budget)
     given_up = _run_all(file, marks, run, budget)
-    best: dict[tuple[int, int], Flow] = {}
-    for number, trace in sorted(run.found.items()):
-        spot, source = marks.sinks[number], marks.sources[trace.source]
-        if (spot.start, spot.end) not in best:
-            env = {**source.env, **spot.env}
-            steps = _steps(file, trace, spot)
-            best[(spot.start, spot.end)] = Flow(spot.start, spot.end, env, steps)
-    for where in sorted(best):
-        yield best[where]
+    for number, trace in _outer_ones(marks, run.found):
+        spot = marks.sinks[number]
+        env = {**marks.sources[trace.source].env, **spot.env}
+        yield Flow(spot.start, spot.end, env, _steps(file, trace, spot))
     if given_up:
         lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
         raise BudgetError(f"the code that begins at line {lines} is too large for taint analysis")
+
+
+def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Trace]]:
+    """Yield the sinks that were reached, one for each place, in the order of the source.
+
+    A sink inside another one that the same source reaches says nothing more, and is left out.
+    """
+    reached = sorted(found.items(), key=lambda item: _outer_first(marks.sinks[item[0]]))
+    around: list[tuple[int, int]] = []
+    for number, trace in reached:
+        spot = marks.sinks[number]
+        while around and around[-1][0] <= spot.start:
+            around.pop()
+        if all(source != trace.source for end, source in around if spot.end <= end):
+            yield number, trace
+            around.append((spot.end, trace.source))
+
+
+def _outer_first(spot: Spot) -> tuple[int, int]:
+    return spot.start, -spot.end
 
 
 def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> list[Node]:
