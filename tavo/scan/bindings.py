@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _STEPS = 2_000_000
+_LITERALS = frozenset({"string", "integer", "float", "true", "false", "none"})
 
 
 class BudgetError(RuntimeError):
@@ -105,6 +106,9 @@ def bind_node(env: Env, name: str, node: Node, run: Run) -> Sequence[Env]:
         return ({**env, name: Binding(node.start, node.end, file=run.file, node=node)},)
     if known.node is not None:
         same = known.node is node or _same_nodes(known.node, node, run.file)
+        if not same and (known.node.kind in _LITERALS) != (node.kind in _LITERALS):
+            constant = run.file.constant(node)
+            same = constant is not None and constant == run.file.constant(known.node)
     else:
         same = _squeezed(known.text) == _squeezed(run.file.text(node))
     return (env,) if same else NONE
@@ -152,8 +156,11 @@ def _same_nodes(a: Node, b: Node, file: ParsedFile | None) -> bool:
             if left.value != right.value:
                 return False
             continue
-        if left.label != right.label:
-            if left.kind == "identifier":
+        if left.label != right.label or left.kind == "identifier":
+            if left.label == right.label:
+                if not _same_home(left, right, file):
+                    return False
+            elif left.kind == "identifier":
                 if not _same_names(left, right, file):
                     return False
             elif left.kind != "integer" or number(left.label or "") != number(right.label or ""):
@@ -163,6 +170,13 @@ def _same_nodes(a: Node, b: Node, file: ParsedFile | None) -> bool:
             return False
         pairs.extend(zip(left.children, right.children, strict=True))
     return True
+
+
+def _same_home(a: Node, b: Node, file: ParsedFile | None) -> bool:
+    """Tell whether two names that are spelled the same live in the same function."""
+    if file is None or a.field == "attribute" or b.field == "attribute":
+        return True
+    return file.scopes.home(a) is file.scopes.home(b)
 
 
 def _same_names(a: Node, b: Node, file: ParsedFile | None) -> bool:

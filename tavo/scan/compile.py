@@ -22,6 +22,7 @@ from tavo.scan.formula import (
     Inside,
     Options,
     TextLeaf,
+    Within,
     agree,
     as_list,
     as_mapping,
@@ -165,8 +166,9 @@ def _pattern_condition(
         binding = match.env.get(name)
         if binding is None or binding.end <= binding.start:
             return ()
+        within = Within(binding.start, binding.end, binding.node)
         seen: dict[tuple[str, ...], Env] = {}
-        for found in formula.evaluate(file, (binding.start, binding.end)):
+        for found in formula.evaluate(file, within):
             if agree(match.env, found.env):
                 new = {n: b for n, b in found.env.items() if n not in match.env}
                 key = tuple(sorted(f"{n}={b.start}:{b.end}" for n, b in new.items()))

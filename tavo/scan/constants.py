@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tavo.scan.scopes import FUNCTIONS, names_bound, own_names, targets
 from tavo.scan.tree import Node
 
 __all__ = ["Constant", "Constants", "number"]
@@ -19,7 +20,6 @@ __all__ = ["Constant", "Constants", "number"]
 _DEEPEST_BLOCK = 60
 _LONGEST_SUM = 400
 _LONGEST_STRING = 10_000
-_FUNCTIONS = frozenset({"function_definition", "lambda"})
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
@@ -86,7 +86,7 @@ class Constants:
             }
             while pending:
                 function = pending.pop()
-                local = _locals_of(function)
+                local = own_names(function)
                 known = {n: v for n, v in self._globals.items() if n not in local}
                 body = function.role("body")
                 if body is not None:
@@ -160,6 +160,8 @@ def _applied(op: str, left: Constant, right: Constant) -> Constant | None:
         return Constant("str", str(a) + str(b) if known else None)
     if left.kind == "str" and right.kind == "int" and op == "*":
         return Constant("str", None)
+    if {left.kind, right.kind} <= {"int", "float"} and "float" in {left.kind, right.kind}:
+        return Constant("float", None)
     if left.kind != "int" or right.kind != "int":
         return None
     if not isinstance(a, int) or not isinstance(b, int) or max(abs(a), abs(b)) > 1 << 64:
@@ -207,6 +209,7 @@ class _Pass:
         self.known = known
         self.functions: list[Node] = []
         self.once: _State | None = None
+        self.jumps: list[list[_State]] = []
 
     def block(self, nodes: Iterable[Node], state: _State, once: _State | None) -> list[Node]:
         """Walk a body; return the functions found in it, which are walked on their own."""
@@ -260,6 +263,8 @@ class _Pass:
         else:
             self._expression(node, state)
             if kind in _ENDINGS:
+                if self.jumps and kind in {"break_statement", "continue_statement"}:
+                    self.jumps[-1].append(dict(state))
                 return None
         return state
 
@@ -347,7 +352,7 @@ class _Pass:
         return _join(ends)
 
     def _loop(self, node: Node, state: _State, depth: int) -> _State | None:
-        before = {n: v for n, v in state.items() if n not in _names_bound(node)}
+        before = {n: v for n, v in state.items() if n not in names_bound(node)}
         target, source = node.role("left"), node.role("right")
         if source is not None:
             self._expression(source, state)
@@ -356,8 +361,9 @@ class _Pass:
         inside = dict(state)
         if target is not None:
             self._unbind(target, inside)
+        self.jumps.append([])
         first = self._statements(body.children if body else (), inside, depth + 1)
-        joined = _join([dict(state), first]) or {}
+        joined = _join([dict(state), first, *self.jumps[-1]]) or {}
         joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
@@ -366,7 +372,7 @@ class _Pass:
             self._expression(condition, joined)
         again = dict(joined)
         last = self._statements(body.children if body else (), again, depth + 1)
-        end = _join([joined, last])
+        end = _join([joined, last, *self.jumps.pop()])
         for clause in node.children:
             if clause.kind == "else_clause" and end is not None:
                 after = clause.role("body")
@@ -377,7 +383,7 @@ class _Pass:
         start = dict(state)
         body = node.role("body")
         end = self._statements(body.children if body else (), state, depth + 1)
-        changed = _names_bound(body) if body is not None else set()
+        changed = names_bound(body) if body is not None else set()
         handled = {n: v for n, v in start.items() if n not in changed}
         ends = [end]
         final: Node | None = None
@@ -407,9 +413,9 @@ class _Pass:
         for clause in node.walk():
             if clause.kind == "case_clause":
                 body = clause.role("consequence")
-                inside = {n: v for n, v in state.items() if n not in _names_bound(clause)}
+                inside = {n: v for n, v in state.items() if n not in names_bound(clause)}
                 self._statements(body.children if body else (), inside, depth + 1)
-        return {n: v for n, v in state.items() if n not in _names_bound(node)}
+        return {n: v for n, v in state.items() if n not in names_bound(node)}
 
     def _expression(self, node: Node, state: _State) -> None:
         """Note what the names in an expression stand for."""
@@ -438,7 +444,7 @@ class _Pass:
                     else:
                         names.pop(name.label or "", None)
             elif kind == "lambda" or kind in _COMPREHENSIONS:
-                bound = _names_bound(part) if kind != "lambda" else _locals_of(part)
+                bound = names_bound(part) if kind != "lambda" else own_names(part)
                 inner_names = {n: v for n, v in names.items() if n not in bound}
                 stack.extend((child, inner_names) for child in part.children)
             else:
@@ -452,42 +458,6 @@ class _Pass:
                 self._unbind(child, state)
 
 
-def _targets(node: Node) -> Iterable[Node]:
-    """Return the names that a node binds by itself."""
-    kind = node.kind
-    if kind in {"assignment", "augmented_assignment", "for_statement", "for_in_clause"}:
-        target = node.role("left")
-    elif kind == "named_expression":
-        target = node.role("name")
-    elif kind == "as_pattern":
-        target = node.children[-1] if node.children else None
-    elif kind in {"function_definition", "class_definition"}:
-        target = node.role("name")
-    elif kind in {"delete_statement", "global_statement", "nonlocal_statement",
-                  "import_statement", "import_from_statement"}:  # fmt: skip
-        return [part for part in node.walk() if part.kind == "identifier"]
-    else:
-        return ()
-    if target is None or target.kind in {"attribute", "subscript"}:
-        return ()
-    if target.kind == "identifier":
-        return (target,)
-    return [part for part in target.walk() if part.kind == "identifier"]
-
-
-def _names_bound(node: Node) -> set[str]:
-    return {target.label or "" for part in node.walk() for target in _targets(part)}
-
-
-def _locals_of(function: Node) -> set[str]:
-    """Return the names that are a function's own: its parameters and what it binds."""
-    names = _names_bound(function)
-    parameters = function.role("parameters")
-    if parameters is not None:
-        names.update(part.label or "" for part in parameters.walk() if part.kind == "identifier")
-    return names
-
-
 def _bound_once(root: Node) -> _State:
     """Return the names of the module that the whole file binds exactly once, at module level."""
     counts: dict[str, int] = {}
@@ -495,13 +465,13 @@ def _bound_once(root: Node) -> _State:
     stack: list[tuple[Node, bool]] = [(root, True)]
     while stack:
         node, top = stack.pop()
-        for target in _targets(node):
+        for target in targets(node) if not node.kind.startswith("import") else ():
             name = target.label or ""
             if node.kind in {"global_statement", "nonlocal_statement"}:
                 inside.add(name)
             elif top:
                 counts[name] = counts.get(name, 0) + 1
-        deeper = top and node.kind not in _FUNCTIONS and node.kind != "class_definition"
+        deeper = top and node.kind not in FUNCTIONS and node.kind != "class_definition"
         stack.extend((child, deeper) for child in node.children)
     return {
         name: Constant("unknown", None)

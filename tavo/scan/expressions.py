@@ -18,11 +18,10 @@ from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node, env_key
 from tavo.scan.constants import Constant, number
 from tavo.scan.languages.python import ParsedFile
-from tavo.scan.names import expanded
 from tavo.scan.pattern import DEEP, ELLIPSIS, TYPED, PatternError, variable_of
 from tavo.scan.tree import Node
 
-__all__ = ["ExpressionCompiler", "Items", "distinct", "each"]
+__all__ = ["ExpressionCompiler", "Items", "distinct", "each", "in_any_order", "parts_of"]
 
 Items = Callable[[Sequence[Node], Env, Run], Sequence[Env]]
 
@@ -67,6 +66,7 @@ class ExpressionCompiler:
             "true": self._literal,
             "false": self._literal,
             "none": self._literal,
+            "list": self._list,
             "dictionary": self._braces,
             "set": self._braces,
             "lambda": self._lambda,
@@ -92,6 +92,10 @@ class ExpressionCompiler:
         """Return the name of the metavariable if a pattern node is `$...X`, or None."""
         found = variable_of(node.label or "") if node.kind == "identifier" else None
         return found[0] if found is not None and found[1] else None
+
+    def is_deep(self, node: Node) -> bool:
+        """Tell whether a pattern node is `<... ...>`."""
+        return node.kind == "call" and node.children[0].label == DEEP
 
     # -- tests
 
@@ -139,11 +143,9 @@ class ExpressionCompiler:
         label = node.label or ""
 
         def same_name(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind == "identifier" and (
-                n.label == label or run.imports.get(n.label or "") == label
-            ):
-                return (env,)
-            return NONE
+            if n.kind != "identifier":
+                return NONE
+            return (env,) if n.label == label or run.imports.of(n) == label else NONE
 
         return same_name
 
@@ -155,7 +157,7 @@ class ExpressionCompiler:
 
         def callee(n: Node, env: Env, run: Run) -> Sequence[Env]:
             envs = test(n, env, run)
-            full = expanded(n, run.imports) if n.kind == "identifier" else None
+            full = run.imports.expanded(n)
             return [*envs, *test(full, env, run)] if full is not None else envs
 
         return callee
@@ -171,7 +173,7 @@ class ExpressionCompiler:
 
         def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "identifier":
-                full = expanded(n, run.imports)
+                full = run.imports.expanded(n)
                 if full is None or full.kind != "attribute":
                     return NONE
                 n = full
@@ -204,18 +206,25 @@ class ExpressionCompiler:
 
     def _call(self, node: Node) -> Test:
         callee, arguments = node.children[0], node.children[1]
-        if callee.kind == "identifier" and callee.label == DEEP:
+        if self.is_deep(node):
             return self._deep(arguments)
         if callee.kind == "identifier" and callee.label == TYPED:
             return self._typed(arguments)
         callee_test, arguments_test = self._callee(callee), self.arguments(arguments)
+        takes_all = self.takes_all(arguments)
 
         def call(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind != "call":
+                if takes_all and n.parent is not None and n.parent.kind == "decorator":
+                    return callee_test(n, env, run)  # `@a` is a call of `a`
                 return NONE
             return each(callee_test(n.children[0], env, run), arguments_test, n.children[1], run)
 
         return call
+
+    def takes_all(self, arguments: Node) -> bool:
+        """Tell whether the arguments or items of a pattern are only `...`."""
+        return len(arguments.children) == 1 and self.is_ellipsis(arguments.children[0])
 
     def arguments(self, node: Node, *, open_end: bool = False) -> Test:
         """Compile arguments: keywords in any order, all given ones unless there is `...`.
@@ -314,11 +323,7 @@ class ExpressionCompiler:
                     known = run.file.constants.bound_to(node)
                     if known is not None:
                         out += deep(known, env, run)
-                for child in reversed(node.children):
-                    if child.kind == "keyword_argument":
-                        stack.append(child.children[-1])
-                    elif node.kind != "attribute" or child is node.children[0]:
-                        stack.append(child)
+                stack.extend(reversed(parts_of(node)))
             return out
 
         return deep
@@ -337,11 +342,16 @@ class ExpressionCompiler:
 
     def _string(self, node: Node) -> Test:
         value, prefix = node.value or "", node.op
+        if node.children and all(part.value == "..." for part in node.children):
+            # Several literals beside each other, whatever they are.
+            return lambda n, env, run: (
+                (env,) if n.kind == "fstring" or (n.kind == "string" and n.children) else NONE
+            )
         if value == "...":
 
             def any_string(n: Node, env: Env, run: Run) -> Sequence[Env]:
                 if n.kind == "string" or (n.kind == "fstring" and prefix == "f"):
-                    return (env,) if not prefix or n.op == prefix or n.kind == "fstring" else NONE
+                    return (env,) if not prefix or n.op == prefix else NONE
                 return (env,) if not prefix and _constant(n, run, "str") is not None else NONE
 
             return any_string
@@ -420,9 +430,12 @@ class ExpressionCompiler:
         is_open = len(wanted) < len(node.children)
         tests = [self.test(n) for n in wanted]
         splats = any(n.kind == "dictionary_splat" for n in wanted)
+        kinds = {"dictionary", "set"}
+        if not wanted and is_open:
+            kinds |= {"dictionary_comprehension", "set_comprehension"}
 
         def braces(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind not in {"dictionary", "set"}:
+            if n.kind not in kinds:
                 return NONE
             if len(n.children) < len(tests) or (not is_open and len(n.children) != len(tests)):
                 return NONE
@@ -431,6 +444,12 @@ class ExpressionCompiler:
             return in_any_order(tests, n.children, env, run)
 
         return braces
+
+    def _list(self, node: Node) -> Test:
+        test = self.generic(node)
+        if not self.takes_all(node):
+            return test
+        return lambda n, env, run: (env,) if n.kind == "list_comprehension" else test(n, env, run)
 
     def _generator(self, node: Node) -> Test:
         items = self.items(node.children)
@@ -498,11 +517,32 @@ class ExpressionCompiler:
         return parameter
 
 
+_HOLD_NAMES = frozenset({
+    "function_definition", "class_definition", "parameters", "lambda_parameters",
+    "default_parameter", "typed_parameter", "typed_default_parameter", "list_splat_pattern",
+    "dictionary_splat_pattern", "global_statement", "nonlocal_statement", "dotted_name",
+})  # fmt: skip
 _SEPARATORS = frozenset({"keyword_separator", "positional_separator"})
 _SPLATS = frozenset({"list_splat_pattern", "dictionary_splat_pattern"})
 _PARAMETERS = frozenset(
     {"identifier", "typed_parameter", "default_parameter", "typed_default_parameter"}
 )
+
+
+def parts_of(node: Node) -> list[Node]:
+    """Return what is below a node in which an expression may match, without mere names."""
+    kind = node.kind
+    if kind == "attribute":
+        return node.children[:1]
+    if kind == "keyword_argument":
+        return node.children[-1:]
+    if kind in _HOLD_NAMES:
+        return [
+            child
+            for child in node.children
+            if child.kind != "identifier" or child.field in {"value", "type", "return_type"}
+        ]
+    return node.children
 
 
 def each(envs: Sequence[Env], test: Test, node: Node, run: Run) -> Sequence[Env]:

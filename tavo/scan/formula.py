@@ -23,14 +23,24 @@ from tavo.scan.bindings import BudgetError, Env, env_key, same_code
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import Match, Matcher, compile_pattern
 from tavo.scan.pattern import PatternError, parse_pattern
+from tavo.scan.tree import Node
 
 __all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
 
 FORMULA_KEYS = ("pattern", "patterns", "pattern-either", "pattern-regex")
 _MOST_PAIRS = 3_000_000
 
-Within = tuple[int, int]
+Range = tuple[int, int]
 Names = frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A part of a file to look into: a byte range, and the node that it is, if it is one."""
+
+    start: int
+    end: int
+    node: Node | None = None
 
 
 class FormulaError(ValueError):
@@ -68,7 +78,13 @@ class Leaf:
     matcher: Matcher
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
-        return _limited(self.matcher.find(file), within)
+        found = self.matcher.find(file)
+        if within is None:
+            return found
+        found = [m for m in found if within.start <= m.start and m.end <= within.end]
+        if within.node is not None and not found:
+            return self.matcher.at(within.node, file)
+        return found
 
     def possible(self, names: Names) -> bool:
         return self.matcher.names <= names
@@ -86,10 +102,8 @@ class TextLeaf:
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
         data = file.source.data
-        offset = within[0] if within is not None else 0
-        text = data[offset : within[1] if within is not None else len(data)].decode(
-            "utf-8", "replace"
-        )
+        offset, last = (within.start, within.end) if within is not None else (0, len(data))
+        text = data[offset:last].decode("utf-8", "replace")
         ascii_only = text.isascii()
         out = []
         for start, end in self.regex.spans(text):
@@ -172,7 +186,7 @@ class Both:
             return []
         sets: list[list[Match]] = []
         if within is not None:
-            sets.append([Match(within[0], within[1], {}, context=True)])
+            sets.append([Match(within.start, within.end, {}, context=True)])
         for part in self.positives:
             matches = part.evaluate(file, within)
             if not matches:
@@ -236,13 +250,6 @@ class _Ranges:
                 yield self.matches[index]
 
 
-def _limited(matches: list[Match], within: Within | None) -> list[Match]:
-    if within is None:
-        return matches
-    start, end = within
-    return [m for m in matches if start <= m.start and m.end <= end]
-
-
 def _encloses(outer: Match, inner: Match) -> bool:
     return outer.start <= inner.start and inner.end <= outer.end
 
@@ -282,8 +289,8 @@ def _merged(match: Match, other: Env) -> Match:
     return replace(match, env={**other, **match.env})
 
 
-def _by_range(matches: Iterable[Match]) -> dict[Within, list[Match]]:
-    out: dict[Within, list[Match]] = {}
+def _by_range(matches: Iterable[Match]) -> dict[Range, list[Match]]:
+    out: dict[Range, list[Match]] = {}
     for match in matches:
         out.setdefault((match.start, match.end), []).append(match)
     return out
@@ -297,10 +304,15 @@ def _unique(matches: Iterable[Match]) -> list[Match]:
 
 
 def _focused(match: Match, name: str) -> list[Match]:
+    """Narrow a match down to a metavariable, which must be bound inside the match."""
     binding = match.env.get(name)
     if binding is None or binding.end <= binding.start:
         return []
-    return [Match(binding.start, binding.end, match.env, binding.node)]
+    if binding.start <= match.start and match.end <= binding.end:
+        return [replace(match, context=False)]
+    if match.start <= binding.start and binding.end <= match.end:
+        return [Match(binding.start, binding.end, match.env, binding.node)]
+    return []
 
 
 # -- leaves

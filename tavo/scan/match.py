@@ -67,6 +67,13 @@ class Matcher:
         file.memory[self] = found
         return found
 
+    def at(self, node: Node, file: ParsedFile) -> list[Match]:
+        """Return the matches of one node, wherever it stands. Raises BudgetError."""
+        if self._test is None:
+            return []
+        envs = self._test(node, {}, Run(file))
+        return [Match(node.start, node.end, env, node) for env in envs]
+
     def _find(self, file: ParsedFile) -> list[Match]:
         run = Run(file)
         found: dict[tuple[object, ...], Match] = {}
@@ -115,5 +122,4 @@ def compile_pattern(pattern: Pattern, *, symbolic: bool = False, context: bool =
         return Matcher(pattern, places=places_of(compiler, single), test=compiler.test(single))
     row = compiler.row(pattern.statements, longest=context)
     first = row.first
-    places = places_of(compiler, first.node) if first is not None else None
-    return Matcher(pattern, places=places, row=row)
+    return Matcher(pattern, places=first.places if first is not None else None, row=row)

@@ -1,18 +1,19 @@
 """Imported names: which dotted name a local name stands for.
 
 Rules this module keeps:
-- an import counts for the whole file, wherever it stands; the last one of a name wins;
-- a name that no import brings stands for itself.
+- a name that no import brings stands for itself, and so does a parameter or variable of a function
+  that has the name of an import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tavo.scan.scopes import FUNCTIONS, Scopes
 from tavo.scan.tree import Node
 
-__all__ = ["Imported", "expanded", "import_map", "imported"]
+__all__ = ["Imported", "Imports", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +61,81 @@ def imported(statement: Node) -> Iterator[Imported]:
             yield Imported(module, _dotted(target), alias, child.end, named, is_from)
 
 
-def import_map(statements: Iterator[Node]) -> dict[str, str]:
-    """Return the dotted name of every local name that the statements bring under another one."""
-    names: dict[str, str] = {}
-    for statement in statements:
-        for entry in imported(statement):
-            if entry.name == "*":
-                continue
-            if entry.alias:
-                names[entry.alias] = entry.path
-            elif entry.is_from:
-                names[entry.name] = entry.path
-    return names
+class Imports:
+    """What the imports of one file bring.
 
-
-def expanded(node: Node, imports: Mapping[str, str]) -> Node | None:
-    """Return the dotted name that a name stands for as attribute nodes at the same place.
-
-    None if the node is not a name, or stands for itself.
+    An import in a function counts in that function, any other one in the whole file; of several
+    imports of a name the last one before its use counts.
     """
-    dotted = imports.get(node.label or "") if node.kind == "identifier" else None
-    if dotted is None or dotted.startswith("."):
-        return None
-    built: Node | None = None
-    for part in dotted.split("."):
-        name = Node("identifier", node.start, node.end, node.parent)
-        name.label = part
-        if built is None:
-            built = name
-            continue
-        attribute = Node("attribute", node.start, node.end, node.parent)
-        attribute.children = [built, name]
-        built = attribute
-    return built
+
+    def __init__(self, statements: Iterable[Node], scopes: Scopes) -> None:
+        self._scopes = scopes
+        self._entries: dict[str, list[tuple[Node | None, int, str]]] = {}
+        for statement in statements:
+            scope = _function_around(statement)
+            for entry in imported(statement):
+                name = entry.alias or (entry.name if entry.is_from else "")
+                if name and entry.name != "*":
+                    found = self._entries.setdefault(name, [])
+                    found.append((scope, statement.start, entry.path))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield every local name with each dotted name that it stands for somewhere."""
+        for name, entries in self._entries.items():
+            for path in {path for _, _, path in entries}:
+                yield name, path
+
+    def of(self, node: Node) -> str | None:
+        """Return the dotted name that a name stands for at its place, None for its own."""
+        entries = self._entries.get(node.label or "")
+        if entries is None:
+            return None
+        for around in node.ancestors():
+            if around.kind in FUNCTIONS:
+                own = [entry for entry in entries if entry[0] is around]
+                if own:
+                    return _last_before(own, node.start)
+                if (node.label or "") in self._scopes.own(around):
+                    return None
+        outer = [entry for entry in entries if entry[0] is None]
+        return _last_before(outer, node.start) if outer else None
+
+    def expanded(self, node: Node) -> Node | None:
+        """Return the dotted name that a name stands for, as attribute nodes at the same place.
+
+        None if the node is not a name, or stands for itself.
+        """
+        if node.kind != "identifier" or node.label not in self._entries:
+            return None
+        dotted = self.of(node)
+        if dotted is None or dotted.startswith("."):
+            return None
+        built: Node | None = None
+        for part in dotted.split("."):
+            name = Node("identifier", node.start, node.end, node.parent)
+            name.label = part
+            if built is None:
+                built = name
+                continue
+            attribute = Node("attribute", node.start, node.end, node.parent)
+            attribute.children = [built, name]
+            built = attribute
+        return built
+
+
+def _last_before(entries: Sequence[tuple[Node | None, int, str]], position: int) -> str | None:
+    before = [path for _, start, path in entries if start <= position]
+    return before[-1] if before else None
+
+
+def _function_around(node: Node) -> Node | None:
+    for around in node.ancestors():
+        if around.kind in FUNCTIONS:
+            return around
+    return None
 
 
 def _dotted(node: Node) -> str:

@@ -61,7 +61,7 @@ class Pattern:
         names = set()
         for statement in self.statements:
             for node in statement.walk():
-                if node.kind != "identifier" or node.field == "alias":
+                if node.kind != "identifier" or node.field == "alias" or _is_type(node):
                     continue
                 name = (node.label or "").encode()
                 if not name.startswith(b"TAVO__") and name.isascii():
@@ -154,7 +154,23 @@ def _in_string(text: str) -> str:
     """Put placeholders into the replacement fields of an f-string; leave other strings alone."""
     if "f" not in text[: text.index(text[-1])].lower():
         return text
-    return re.sub(r"\$([A-Z_][A-Z0-9_]*)", rf"{_VARIABLE}\1", text)
+    out: list[str] = []
+    position = 0
+    for found in re.finditer(r"\{\{|\{([^{}]*)\}", text):
+        if found.group(1) is not None:
+            out.append(text[position : found.start(1)])
+            out.append(_placeholders(found.group(1)))
+            position = found.end(1)
+    return "".join(out) + text[position:]
+
+
+def _is_type(node: Node) -> bool:
+    """Tell whether a name of a pattern is the type of a typed metavariable."""
+    for around in node.ancestors():
+        call = around.parent
+        if around.kind == "argument_list" and call is not None and call.children[0].label == TYPED:
+            return True
+    return False
 
 
 def _is_item(source: str, token: re.Match[str]) -> bool:

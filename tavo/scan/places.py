@@ -47,7 +47,7 @@ def places_of(compiler: ExpressionCompiler, node: Node) -> Places:
         return _calls(compiler, node)
     if kind == "attribute":
         last = node.children[-1]
-        return _kinds("attribute", "identifier") if compiler.variable(last) else _dotted(last)
+        return _chains if compiler.variable(last) else _dotted(last)
     if kind in {"string", "integer", "float", "true", "false", "none"}:
         return _literals(kind, computed=not node.op)
     if kind == "assignment":
@@ -57,6 +57,8 @@ def places_of(compiler: ExpressionCompiler, node: Node) -> Places:
             if calls is not None:
                 return _assigned(calls)
         return _assignments
+    if kind == "return_statement":
+        return _returns
     if kind in _OTHERS:
         return _kinds(*_OTHERS[kind])
     return _kinds(kind)
@@ -67,11 +69,11 @@ _OTHERS = {
     "with_statement": ("with_item",),
     "import_statement": ("import_statement", "import_from_statement"),
     "import_from_statement": ("import_statement", "import_from_statement"),
-    "dictionary": ("dictionary", "set"),
+    "dictionary": ("dictionary", "set", "dictionary_comprehension", "set_comprehension"),
     "set": ("dictionary", "set"),
     "tuple": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
     "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
-    "list": ("list", "list_pattern"),
+    "list": ("list", "list_pattern", "list_comprehension"),
     "generator_expression": ("generator_expression", "list_comprehension"),
 }
 
@@ -127,6 +129,13 @@ def _is_value(node: Node) -> bool:
     if node.field == "name":
         return parent.kind == "named_expression"
     return True
+
+
+def _chains(file: ParsedFile) -> Iterable[Node]:
+    """Return what may be `a.b`: attributes, and names that imports bring."""
+    imports = file.imports
+    names = [n for n in file.by_kind.get("identifier", ()) if n.label in imports and _is_value(n)]
+    return [*file.by_kind.get("attribute", ()), *names]
 
 
 def _expressions(file: ParsedFile) -> Iterable[Node]:
@@ -201,10 +210,29 @@ def _called(compiler: ExpressionCompiler, node: Node) -> Places | None:
 
 
 def _calls(compiler: ExpressionCompiler, node: Node) -> Places:
-    callee = node.children[0]
-    if callee.kind == "identifier" and callee.label in {DEEP, TYPED}:
+    if node.children[0].kind == "identifier" and node.children[0].label in {DEEP, TYPED}:
         return _expressions
-    return _called(compiler, node) or _kinds("call")
+    calls = _called(compiler, node) or _kinds("call")
+    if not compiler.takes_all(node.children[1]):
+        return calls
+    return lambda file: [*calls(file), *_bare_decorators(file)]
+
+
+def _bare_decorators(file: ParsedFile) -> list[Node]:
+    """Return the names in `@name`, which are called like those in `@name()`."""
+    return [
+        child
+        for node in file.by_kind.get("decorator", ())
+        for child in node.children
+        if child.kind in {"identifier", "attribute"}
+    ]
+
+
+def _returns(file: ParsedFile) -> Iterable[Node]:
+    """Return the return statements, and the bodies of lambdas, which are returned as well."""
+    bodies = [node.role("body") for node in file.by_kind.get("lambda", ())]
+    returns = file.by_kind.get("return_statement", [])
+    return [*returns, *(body for body in bodies if body is not None)]
 
 
 def _literals(kind: str, *, computed: bool) -> Places:

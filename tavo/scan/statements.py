@@ -13,14 +13,15 @@ Source of the semantics: Semgrep's documentation, "Pattern syntax", and differen
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
-from tavo.scan.expressions import ExpressionCompiler, distinct, each, in_any_order
+from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node, env_key
+from tavo.scan.expressions import ExpressionCompiler, each, in_any_order, parts_of
 from tavo.scan.imports import compile_import
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.pattern import PatternError
+from tavo.scan.places import Places, places_of
 from tavo.scan.tree import Node
 
 __all__ = ["Compiler", "Row", "Statements", "statements_of"]
@@ -148,16 +149,18 @@ class Compiler(ExpressionCompiler):
         return definition
 
     def _decorator(self, node: Node) -> Test:
-        """Compile a decorator; `@a(...)` also takes a bare `@a`."""
+        """Compile a decorator; `@a(...)` also takes `@a`, and `@$A` only one without arguments."""
         expression = node.children[0]
         test = self.test(expression)
-        if expression.kind != "call" or len(expression.children) != 2:
+        if self.variable(expression) is None:
             return test
-        given = expression.children[1].children
-        if len(given) != 1 or not self.is_ellipsis(given[0]):
-            return test
-        bare = self.test(expression.children[0])
-        return lambda n, env, run: test(n, env, run) or bare(n, env, run)
+
+        def decorator(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind == "call" and len(n.children) == 2 and not n.children[1].children:
+                n = n.children[0]
+            return test(n, env, run) if n.kind in {"identifier", "attribute"} else NONE
+
+        return decorator
 
     def _def_test(self, node: Node) -> Test:
         name, parameters, body = node.role("name"), node.role("parameters"), node.role("body")
@@ -366,9 +369,17 @@ class Compiler(ExpressionCompiler):
     # -- simple statements
 
     def _return(self, node: Node) -> Test:
-        if node.children and self.is_ellipsis(node.children[0]):
-            return lambda n, env, run: (env,) if n.kind == "return_statement" else NONE
-        return self.generic(node)
+        """Compile a return; the body of a lambda is returned as well."""
+        items = self.items(node.children)
+
+        def return_(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind == "return_statement":
+                return items(n.children, env, run)
+            if n.field == "body" and n.parent is not None and n.parent.kind == "lambda":
+                return items([n], env, run)
+            return NONE
+
+        return return_
 
     def _raise(self, node: Node) -> Test:
         items = self.items([n for n in node.children if n.field != "cause"])
@@ -404,22 +415,30 @@ class Compiler(ExpressionCompiler):
                 if not steps or steps[-1] is not None:
                     steps.append(None)
             else:
-                is_loose = node.kind not in _COMPOUND and node.kind not in _SIMPLE
-                loose = is_loose and self.variable(node) is None
-                steps.append(Step(self.test(node), loose, node))
+                loose = node.kind not in _COMPOUND and node.kind not in _SIMPLE
+                places: Places | None = None
+                if self.variable(node) is not None or self.is_deep(node):
+                    loose = False
+                elif not self.symbolic:
+                    places = places_of(self, node)
+                steps.append(Step(self.test(node), loose, node, places))
         return Row(steps, longest=longest)
 
 
 _TAILS = frozenset({"else_clause", "finally_clause"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One statement of a row; `loose` if it also matches inside a simple statement."""
+    """One statement of a row; `loose` if it also matches inside a simple statement.
+
+    `places` are the nodes that it can match, None where any statement has to be looked at.
+    """
 
     test: Test
     loose: bool
     node: Node
+    places: Places | None
 
     def at(self, statement: Node, env: Env, run: Run) -> Sequence[Env]:
         """Match a statement."""
@@ -489,13 +508,13 @@ class Row:
         listed = statements_of(run.file)
         first = listed.index[block.children[0]]
         end = listed.body_end(block)
-        found = []
-        for after, last in self._match(0, first, first, end, env, run, listed):
+        found: dict[tuple[object, ...], Env] = {}
+        for after, last in self._match(0, first, first, end, env, run, listed, longest=True):
             if self.is_open or listed.nodes[last] is block.children[-1]:
-                found.append(after)
+                found.setdefault(env_key(after), after)
                 if len(found) >= _MOST_ROWS:
                     break
-        return distinct(found) if len(found) > 1 else found
+        return list(found.values())
 
     def from_statement(self, at: int, run: Run) -> Iterator[tuple[int, int, Env]]:
         """Yield start, end and bindings of the rows that begin with a statement."""
@@ -506,55 +525,77 @@ class Row:
         end = listed.body_end(parent)
         start = listed.nodes[at].start
         best: dict[tuple[object, ...], tuple[int, int, Env]] = {}
-        for env, last in self._match(0, at, at, end, {}, run, listed):
+        rows = self._match(0, at, at, end, {}, run, listed, longest=self.longest)
+        for env, last in rows:
             stop = _reach(listed, at, last)
             if not self.longest:
                 yield start, stop, env
                 continue
-            key = tuple(sorted((name, b.start, b.end) for name, b in env.items()))
+            key = env_key(env)
             if key not in best or best[key][1] < stop:
                 best[key] = (start, stop, env)
         yield from best.values()
 
     def _match(
-        self, step: int, at: int, first: int, end: int, env: Env, run: Run, listed: Statements
+        self,
+        step: int,
+        at: int,
+        first: int,
+        end: int,
+        env: Env,
+        run: Run,
+        listed: Statements,
+        *,
+        longest: bool,
     ) -> Iterator[tuple[Env, int]]:
         """Yield the environments in which the steps match from `at`, with the last statement."""
         if step == len(self.steps):
             yield env, at - 1
             return
+        if self.steps[step] is not None:
+            indexes: Iterable[int] = (at,) if at < end else ()
+        elif step == len(self.steps) - 1:
+            # All lengths count as matches; surroundings and bodies only need the longest one.
+            if longest or end - at > _MOST_ROWS:
+                yield env, end - 1
+            else:
+                yield from ((env, last) for last in range(max(at - 1, first), end))
+            return
+        else:
+            step += 1
+            indexes = self._candidates(step, at, end, run, listed)
         current = self.steps[step]
         if current is None:
-            if step == len(self.steps) - 1:
-                # All lengths count as matches; a context only needs the longest one.
-                if self.longest or end - at > _MOST_ROWS:
-                    yield env, end - 1
-                else:
-                    yield from ((env, last) for last in range(max(at - 1, first), end))
-                return
-            for index in range(at, end):
-                yield from self._match_one(step + 1, index, first, end, env, run, listed)
             return
-        yield from self._match_one(step, at, first, end, env, run, listed)
+        for index in indexes:
+            statement = listed.nodes[index]
+            envs = current.at(statement, env, run)
+            if not envs:
+                continue
+            nexts = {index + 1}
+            if step + 1 < len(self.steps) and self.steps[step + 1] is not None:
+                # The next statement stands beside this one or, where there is `...`, below it.
+                after = bisect_left(listed.starts, statement.end)
+                nexts = {after, index + 1} if self.is_open else {after}
+            for reached in envs:
+                for following in nexts:
+                    yield from self._match(
+                        step + 1, following, first, end, reached, run, listed, longest=longest
+                    )
 
-    def _match_one(
-        self, step: int, at: int, first: int, end: int, env: Env, run: Run, listed: Statements
-    ) -> Iterator[tuple[Env, int]]:
+    def _candidates(
+        self, step: int, at: int, end: int, run: Run, listed: Statements
+    ) -> Sequence[int]:
+        """Return the statements from `at` on that a step can match at all."""
         current = self.steps[step]
-        if at >= end or current is None:
-            return
-        statement = listed.nodes[at]
-        envs = current.at(statement, env, run)
-        if not envs:
-            return
-        nexts = {at + 1}
-        if step + 1 < len(self.steps):
-            after = bisect_left(listed.starts, statement.end)
-            if self.steps[step + 1] is not None:
-                nexts = {after, at + 1} if self.is_open else {after}
-        for reached in envs:
-            for index in nexts:
-                yield from self._match(step + 1, index, first, end, reached, run, listed)
+        if current is None or current.places is None:
+            return range(at, end)
+        indexes = run.file.memory.get(current)
+        if not isinstance(indexes, list):
+            found = {listed.of(node) for node in current.places(run.file)}
+            indexes = sorted(index for index in found if index is not None)
+            run.file.memory[current] = indexes
+        return indexes[bisect_left(indexes, at) : bisect_left(indexes, end)]
 
 
 _MOST_ROWS = 300
@@ -587,11 +628,7 @@ def _inside(root: Node, test: Test, env: Env, run: Run) -> Sequence[Env]:
             continue
         if node.kind in _CLOSED:
             continue
-        for child in reversed(node.children):
-            if child.kind == "keyword_argument":
-                stack.append(child.children[-1])
-            elif node.kind != "attribute" or child is node.children[0]:
-                stack.append(child)
+        stack.extend(reversed(parts_of(node)))
     return out
 
 

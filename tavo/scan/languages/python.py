@@ -18,7 +18,8 @@ from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
 from tavo.scan.constants import Constant, Constants
-from tavo.scan.names import import_map
+from tavo.scan.names import Imports
+from tavo.scan.scopes import Scopes
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["Comment", "ParsedFile", "identifiers", "parse", "scope_of"]
@@ -86,10 +87,17 @@ class ParsedFile:
         return identifiers(self.source.data)
 
     @cached_property
-    def imports(self) -> dict[str, str]:
-        """The dotted name of every local name that an import brings under another one."""
+    def scopes(self) -> Scopes:
+        """In which function a name lives."""
+        return Scopes()
+
+    @cached_property
+    def imports(self) -> Imports:
+        """What the imports of the file bring."""
         kinds = ("import_statement", "import_from_statement")
-        return import_map(node for kind in kinds for node in self.by_kind.get(kind, ()))
+        statements = [node for kind in kinds for node in self.by_kind.get(kind, ())]
+        statements.sort(key=lambda node: node.start)
+        return Imports(statements, self.scopes)
 
     @cached_property
     def calls(self) -> dict[str, list[Node]]:
@@ -102,7 +110,7 @@ class ParsedFile:
             name = callee.label if callee.kind == "identifier" else ""
             calls.setdefault(name or "", []).append(node)
             if name and callee is node.children[0]:
-                before = self.imports.get(name, name).rpartition(".")[2]
+                before = (self.imports.of(callee) or name).rpartition(".")[2]
                 if before != name:
                     calls.setdefault(before, []).append(node)
         return calls
@@ -127,8 +135,7 @@ class ParsedFile:
             node = node.children[0]
         if node.kind != "identifier":
             return None
-        head = node.label or ""
-        parts.append(self.imports.get(head, head))
+        parts.append(self.imports.of(node) or node.label or "")
         return ".".join(reversed(parts))
 
 
@@ -271,13 +278,17 @@ def _note_operator(parent: Node, word: str) -> None:
 
 
 def _read_string(node: Node, raw: RawNode, data: bytes) -> bool:
-    """Set a literal's value and prefix; return True for an f-string, whose parts are children."""
+    """Set a literal's value and prefix; return True if its parts are children.
+
+    They are for an f-string, and for literals beside each other.
+    """
     parts = [raw] if raw.type == "string" else [c for c in raw.children if c.type == "string"]
     values: list[str] = []
     for part in parts:
         text = data[part.start_byte : part.end_byte].decode("utf-8", "replace")
         if text[:1] not in "'\"" and any(c.type == "interpolation" for c in part.children):
             node.kind = "fstring"
+            node.op = "f" if len(parts) == 1 else ""
             return True
         prefix = _PREFIX.match(text)
         start = prefix.end() if prefix else 0
@@ -286,7 +297,7 @@ def _read_string(node: Node, raw: RawNode, data: bytes) -> bool:
         values.append(text[start + quotes : max(len(text) - quotes, start + quotes)])
     node.kind = "string"
     node.value = "".join(values)
-    return False
+    return len(parts) > 1
 
 
 def _first_error(cursor: TreeCursor, source: SourceText) -> str:

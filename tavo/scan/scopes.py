@@ -1,0 +1,96 @@
+"""Which names a construct binds, and in which function a name lives.
+
+Rules this module keeps:
+- a name that a function binds anywhere, or declares as a parameter, is its own everywhere in it,
+  unless it says `global` or `nonlocal`;
+- comprehensions count as part of the function around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tavo.scan.tree import Node
+
+__all__ = ["FUNCTIONS", "Scopes", "names_bound", "own_names", "targets"]
+
+FUNCTIONS = frozenset({"function_definition", "lambda"})
+_IMPORTS = frozenset({"import_statement", "import_from_statement"})
+_DEFINITIONS = frozenset({"function_definition", "class_definition"})
+_DECLARATIONS = frozenset({"global_statement", "nonlocal_statement"})
+_DELETIONS = frozenset({"delete_statement", *_DECLARATIONS, *_IMPORTS})
+_BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
+
+
+def targets(node: Node) -> Iterable[Node]:
+    """Return the names that a node binds, unbinds or declares by itself."""
+    kind = node.kind
+    if kind in _BY_LEFT:
+        target = node.role("left")
+    elif kind in {"named_expression", "function_definition", "class_definition"}:
+        target = node.role("name")
+    elif kind == "as_pattern":
+        target = node.children[-1] if node.children else None
+    elif kind in _DELETIONS:
+        return [part for part in node.walk() if part.kind == "identifier"]
+    else:
+        return ()
+    if target is None or target.kind in {"attribute", "subscript"}:
+        return ()
+    if target.kind == "identifier":
+        return (target,)
+    return [part for part in target.walk() if part.kind == "identifier"]
+
+
+def names_bound(node: Node) -> set[str]:
+    """Return the names that a node and everything below it bind."""
+    return {target.label or "" for part in node.walk() for target in targets(part)}
+
+
+def own_names(function: Node) -> set[str]:
+    """Return the names that live in a function: its parameters and what it binds itself."""
+    names: set[str] = set()
+    foreign: set[str] = set()
+    stack = list(function.children)
+    while stack:
+        node = stack.pop()
+        kind = node.kind
+        if kind in {"parameters", "lambda_parameters"}:
+            for part in node.children:
+                named = part.role("name") or (part.children[0] if part.children else part)
+                while named.kind != "identifier" and named.children:
+                    named = named.children[0]
+                names.add(named.label or "")
+            continue
+        if kind in _DECLARATIONS:
+            foreign.update(target.label or "" for target in targets(node))
+        elif kind not in _IMPORTS and kind != "delete_statement":
+            names.update(target.label or "" for target in targets(node))
+        if kind not in FUNCTIONS and kind != "class_definition":
+            stack.extend(node.children)
+    return names - foreign
+
+
+class Scopes:
+    """The functions of a file and the names that live in them, found when first asked for."""
+
+    def __init__(self) -> None:
+        self._own: dict[Node, set[str]] = {}
+
+    def home(self, node: Node) -> Node | None:
+        """Return the function in which a name lives, None for a name of the module."""
+        label = node.label or ""
+        start, parent = node, node.parent
+        if node.field == "name" and parent is not None and parent.kind in _DEFINITIONS:
+            start = parent
+        for around in start.ancestors():
+            if around.kind in FUNCTIONS and label in self.own(around):
+                return around
+        return None
+
+    def own(self, function: Node) -> set[str]:
+        """Return the names that live in a function."""
+        names = self._own.get(function)
+        if names is None:
+            names = self._own[function] = own_names(function)
+        return names
