@@ -96,22 +96,38 @@ class WorkerProcess:
         self.reap()
 
     def reap(self) -> int:
-        """Wait for the end; return the exit code, negative for a signal."""
+        """Wait for the end, kill what is left of its group; return the exit code, negative for a
+        signal."""
         if self.exit_status is None:
+            if hasattr(os, "waitid"):
+                # while it is not reaped its number is its own, so the group can be killed safely
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
             _, status, usage = os.wait4(self.pid, 0)
-            self.exit_status = os.waitstatus_to_exitcode(status)
-            self._process.returncode = self.exit_status
-            self.cpu_s = usage.ru_utime + usage.ru_stime
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self.stderr.close()
+            self._keep(status, usage.ru_utime + usage.ru_stime)
+        assert self.exit_status is not None  # noqa: S101
         return self.exit_status
 
     def has_ended(self) -> bool:
-        """Tell whether the worker has ended, without waiting and without reaping it."""
+        """Tell whether the worker has ended, without waiting."""
         if self.exit_status is not None:
             return True
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if hasattr(os, "waitid"):
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        found, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if found:
+            self._keep(status, usage.ru_utime + usage.ru_stime)
+        return bool(found)
+
+    def close(self) -> None:
+        """Close the reading end of the worker's output."""
+        self.stderr.close()
+
+    def _keep(self, status: int, cpu_s: float) -> None:
+        self.exit_status = os.waitstatus_to_exitcode(status)
+        self._process.returncode = self.exit_status
+        self.cpu_s = cpu_s
 
 
 class _Starter:

@@ -59,7 +59,9 @@ _CANCEL_S = 0.25
 _TICK_S = 0.2
 _MOST_PRINTED = 64 << 20
 _MOST_SCRATCH_FILES = 10_000
-_MEMORY_OF_INTERPRETER = 192 << 20
+_MEMORY_OF_INTERPRETER = 64 << 20
+_ADDRESSES_OF_INTERPRETER = 192 << 20
+_STACK = 8 << 20
 _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
@@ -359,6 +361,10 @@ class Session:
         limits = self._plan.limits
         if sample.threads > limits.threads + 1:
             self._die("threads", f"it started {sample.threads} threads, {limits.threads} allowed")
+        if sample.peak_memory > (limits.memory_mb << 20) + _MEMORY_OF_INTERPRETER:
+            self._die(
+                "memory", f"it used {sample.peak_memory >> 20} MB, {limits.memory_mb} MB allowed"
+            )
         if self._wire.printed > _MOST_PRINTED:
             self._die("output", f"it printed more than {_MOST_PRINTED >> 20} MB")
         self._check_scratch()
@@ -394,14 +400,12 @@ class Session:
         deadline = time.monotonic() + _CANCEL_S
         while time.monotonic() < deadline:
             if self._process.has_ended():
-                self._wire.drain()
                 return self._process.reap()
             time.sleep(0.005)
         return None
 
     def _die(self, kind: str, reason: str, *, output: str = "") -> NoReturn:
-        if self._process.exit_status is None:
-            self._wire.drain()
+        self._wire.drain()
         printed = output or self._wire.tail
         self._end()
         raise CrashError(kind, reason, output=clean(printed[-8192:], 8192))
@@ -414,6 +418,7 @@ class Session:
         if was_stopping:
             self._wait_for_end()
         self._process.kill()
+        self._process.close()
         self._wire.close()
         _delete(self._folder)
 
@@ -481,6 +486,7 @@ def _environment(scratch: Path, limits: Limits) -> dict[str, str]:
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
+        "MALLOC_ARENA_MAX": "2",
     }
 
 
@@ -494,7 +500,10 @@ def _resource_limits(limits: Limits) -> dict[str, int]:
         + 10,
     }
     if sys.platform.startswith("linux"):
-        values["RLIMIT_AS"] = (limits.memory_mb << 20) + _MEMORY_OF_INTERPRETER
+        # addresses, not memory: what is really used is looked at while the plugin works
+        values["RLIMIT_AS"] = (
+            (limits.memory_mb << 20) + _ADDRESSES_OF_INTERPRETER + limits.threads * _STACK
+        )
         values["RLIMIT_MEMLOCK"] = 0
         values["RLIMIT_MSGQUEUE"] = 0
     return values

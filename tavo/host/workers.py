@@ -68,9 +68,10 @@ class FileInput:
 class Failure:
     """Why a file was not analysed, or not completely.
 
-    `kind` is `raised`, `timeout`, `cpu`, `crashed`, `sandbox`, `protocol`, `output`, `scratch`,
-    `threads`, `start`, `total`, `disabled`, `invalid` or `not_text`; `reason` is a clause that
-    starts with "it"; `output` is the end of a traceback or of what the plugin printed.
+    `kind` is `raised`, `timeout`, `cpu`, `memory`, `crashed`, `sandbox`, `protocol`, `output`,
+    `input`, `scratch`, `threads`, `start`, `total`, `disabled`, `invalid` or `not_text`; `reason`
+    is a clause that starts with "it"; `output` is the end of a traceback or of what the plugin
+    printed.
     """
 
     kind: str
@@ -249,7 +250,7 @@ class StaticWorker:
         counted = False  # whether the death that made them suspects is in the count already
         while pending or suspects:
             asked = suspects[:1] or pending
-            if not self._can_go_on(asked, state):
+            if not self._can_go_on():
                 break
             done, crash = self._ask(asked, state)
             rest = [item for item in asked if item.path not in done]
@@ -274,7 +275,7 @@ class StaticWorker:
         for item in (*pending, *suspects):
             state.failures[item.path] = Failure(kind="disabled", reason=self.disabled)
 
-    def _can_go_on(self, asked: Sequence[FileInput], state: _Batch) -> bool:
+    def _can_go_on(self) -> bool:
         """Tell whether the plugin may be asked; start it if need be, disable it if it must be."""
         left = self._limits.wall_s_total - self.statistics.wall_s
         if not self.disabled and left <= 0:
@@ -357,7 +358,9 @@ class StaticWorker:
         state: _Batch,
     ) -> None:
         whole = PurePosixPath(".")
-        if not self._can_go_on((), state):
+        if self._analyzes is not None and "project" not in self._analyzes:
+            return
+        if not self._can_go_on():
             state.failures[whole] = Failure(kind="disabled", reason=self.disabled)
             return
         assert self._analyzes is not None  # noqa: S101

@@ -13,6 +13,7 @@ Units: sizes in bytes, times in seconds.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import json
@@ -250,7 +251,8 @@ class _ArenaFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
         if start + offset < 0:
-            raise ValueError(f"negative seek position {start + offset}")
+            # what a file of the system says; zipfile, for one, waits for it
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._position = start + offset
         return self._position
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tavo.host import workers
+from tavo.host import session, workers
 from tavo.host.installations import TamperedError, VerifiedInstallation
 from tavo.host.sandbox.levels import SandboxLevel, strongest_here
 from tavo.host.workers import BatchResult, StaticWorker
@@ -214,8 +214,8 @@ def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path, around: Su
     else:
         kind, _, word = expected.partition(" ")
         failure = failures["first.py"]
-        assert failure.kind == kind, failure
-        assert word in failure.reason, failure
+        assert failure.kind in kind.split("|"), failure
+        assert re.search(word, failure.reason), failure
     evidence = header(attack, "evidence")
     assert evidence == "none" or not around.saw(evidence, result, outcome)
 
@@ -225,6 +225,7 @@ def test_without_the_sandbox_the_attack_works(
     attack: str, tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "strongest_here", lambda: SandboxLevel.NONE)
+    monkeypatch.setattr(session, "_MEMORY_OF_INTERPRETER", 1 << 40)  # the host's own look
     if attack == "system_calls_of_i386" and os.uname().machine != "x86_64":
         pytest.skip("needs the instruction int 0x80")
     result, outcome = run(attack, PluginMachine(tmp_path / "m"), around, sandbox=False)

@@ -94,6 +94,10 @@ class Plugin(Base):
         names = zipfile.ZipFile(content).namelist()
         yield claim(file_path, f"{first!r} {len(last)} {names}")
         try:
+            content.seek(-(10**9), 2)
+        except OSError as error:
+            yield claim(file_path, type(error).__name__)
+        try:
             content.write(b"x")
         except (OSError, io.UnsupportedOperation):
             yield claim(file_path, "read only")
@@ -108,10 +112,10 @@ class Plugin(Base):
         assert not result.failures
         messages = [found.message for found in result.findings[path("models/m.pt")]]
         assert messages[0].startswith("b'PK\\x03\\x04' 4 ['dep/__init__.py'")
-        assert messages[1] == "read only"
+        assert messages[1:] == ["OSError", "read only"]
         mapped = memoryview(data)
         again = worker.analyze([FileInput(path=path("n.pt"), data=mapped, kind="binary")])
-        assert len(again.findings[path("n.pt")]) == 2
+        assert len(again.findings[path("n.pt")]) == 3
 
 
 def test_a_plugin_gets_what_it_asks_for(machine: PluginMachine) -> None:

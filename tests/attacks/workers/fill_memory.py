@@ -1,4 +1,4 @@
-# sandboxed: raised MemoryError
+# sandboxed: raised|memory MemoryError|128 MB allowed
 # evidence: memory
 from hostile import Hostile
 
