@@ -84,13 +84,14 @@ class ModelFiles(StaticAnalysisPlugin):
         for found in sorted(result.globals, key=lambda g: (g.module, g.name)):
             if found.safety is scanner.SafetyLevel.Innocuous:
                 continue
+            name = f"{found.module}.{found.name}"
             dangerous = found.safety is scanner.SafetyLevel.Dangerous
+            verdict = "can run code" if dangerous else "is not known to be harmless"
             yield _claim(
                 _DANGEROUS if dangerous else _UNKNOWN,
                 file_path,
-                f"Loading this file imports {found.module}.{found.name}"
-                + (", which can run code." if dangerous else ", which is not known to be harmless."),
-                {"import": f"{found.module}.{found.name}"},
+                f"Loading this file imports {name}, which {verdict}.",
+                {"import": name},
             )
         if result.scan_err or (suffix in _ALWAYS_PICKLE and not _is_readable(stream)):
             yield _claim(
@@ -128,10 +129,10 @@ def _unpacked(content: BinaryIO) -> IO[bytes]:
     start = content.read(6)
     content.seek(0)
     openers: tuple[tuple[bytes, Callable[[bytes], Iterator[bytes]]], ...] = (
-        (b"\x1f\x8b", lambda data: _chunks(gzip.GzipFile(fileobj=io.BytesIO(data)))),
-        (b"BZh", lambda data: _chunks(bz2.BZ2File(io.BytesIO(data)))),
-        (b"\xfd7zXZ", lambda data: _chunks(lzma.LZMAFile(io.BytesIO(data)))),
-        (b"\x5d\x00\x00", lambda data: _chunks(lzma.LZMAFile(io.BytesIO(data)))),
+        (b"\x1f\x8b", lambda data: _chunks(gzip.open(io.BytesIO(data)))),
+        (b"BZh", lambda data: _chunks(bz2.open(io.BytesIO(data)))),
+        (b"\xfd7zXZ", lambda data: _chunks(lzma.open(io.BytesIO(data)))),
+        (b"\x5d\x00\x00", lambda data: _chunks(lzma.open(io.BytesIO(data)))),
         (b"x\x01", _inflate),
         (b"x\x5e", _inflate),
         (b"x\x9c", _inflate),
