@@ -12,11 +12,11 @@ import os
 import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import IO
 
 from tavo.progress import Reporter
+from tavo.results.export.text import printable
 
 __all__ = ["TerminalReporter", "columns", "printable", "styled", "table", "wants_color"]
 
@@ -37,19 +37,6 @@ _STYLES = {
     "bad": "1;31",
     "marker": "31",
 }
-
-
-def printable(text: str) -> str:
-    """Replace control, format and unassigned characters, which could steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c == "\t" else "�" if _is_hidden(c) else " " for c in text
-    )
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
 def wants_color(stream: IO[str], *, allowed: bool) -> bool:
