@@ -87,7 +87,7 @@ def main() -> int:
     tool = peer(SEMGREP, "semgrep")
     big = source(CODE)
     expanded_rules()
-    targets = [("one small file", ROOT / "examples" / "shop-agent" / "app.py"), (CODE, big)]
+    targets = [("one small file", ROOT / "examples" / "shop-agent" / "assistant.py"), (CODE, big)]
     print("| code | tavo CPU s | semgrep CPU s | ratio | tavo MB | semgrep MB | agreement |")
     print("|---|---|---|---|---|---|---|")
     for name, target in targets:

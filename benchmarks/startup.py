@@ -26,7 +26,7 @@ def main() -> int:
         tool = [sys.executable, str(PYZ)]
         bare = [sys.executable, "-I", "-c", "pass"]
         first = run([*tool, "--version"], env=environment)
-        small = ROOT / "examples" / "shop-agent" / "app.py"
+        small = ROOT / "examples" / "shop-agent" / "assistant.py"
         semgrep = peer("semgrep==1.185.0", "semgrep")
         commands: list[tuple[str, list[str] | None]] = [
             ("--version", [*tool, "--version"]),
