@@ -9,10 +9,10 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tavo.scan.scopes import FUNCTIONS, names_bound, own_names, targets
+from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
 from tavo.scan.tree import Node
 
 __all__ = ["Constant", "Constants", "number"]
@@ -23,6 +23,9 @@ _LONGEST_STRING = 10_000
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
+_NEVER_KNOWN = frozenset({"list", "dictionary", "set", "tuple", "lambda", "await", "yield",
+                          "comparison_operator", "expression_list"})  # fmt: skip
+_INNER = FUNCTIONS | {"class_definition"}
 _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
                       "continue_statement"})  # fmt: skip
 
@@ -58,25 +61,42 @@ def number(label: str) -> Constant | None:
 class Constants:
     """The values of the names of one file, found when first asked for."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, by_kind: Mapping[str, list[Node]]) -> None:
         self._root = root
+        self._by_kind = by_kind
+        self._bound: set[str] | None = None
         self._at: dict[Node, _Value] | None = None
         self._globals: _State = {}
 
     def of(self, node: Node) -> Constant | None:
         """Return the constant that an expression always has at this place, or None."""
+        if node.kind == "identifier" and not self._ever_bound(node.label or ""):
+            return None
         value = self._evaluate(node, None, 0)
         return value if isinstance(value, Constant) else None
 
     def bound_to(self, node: Node) -> Node | None:
         """Return the expression that a name was last bound to on every way to this place."""
-        value = self._uses().get(node) if node.kind == "identifier" else None
+        if node.kind != "identifier" or not self._ever_bound(node.label or ""):
+            return None
+        value = self._uses().get(node)
         return value if isinstance(value, Node) else None
+
+    def _ever_bound(self, label: str) -> bool:
+        """Tell whether a name is ever bound to something that can be known."""
+        if self._bound is None:
+            self._bound = set()
+            for kind in ("assignment", "named_expression"):
+                for node in self._by_kind.get(kind, ()):
+                    target = node.children[0] if node.children else node
+                    if target.kind == "identifier" and node.children[-1].kind not in _NEVER_KNOWN:
+                        self._bound.add(target.label or "")
+        return label in self._bound
 
     def _uses(self) -> dict[Node, _Value]:
         if self._at is None:
             self._at = {}
-            once = _bound_once(self._root)
+            once = _bound_once(self._by_kind)
             state: _State = {}
             pending = _Pass(self, self._at, {}).block(self._root.children, state, once)
             self._globals = {
@@ -458,23 +478,21 @@ class _Pass:
                 self._unbind(child, state)
 
 
-def _bound_once(root: Node) -> _State:
-    """Return the names of the module that the whole file binds exactly once, at module level."""
+def _bound_once(by_kind: Mapping[str, list[Node]]) -> _State:
+    """Return the names that the whole file binds exactly once, at the level of the module."""
     counts: dict[str, int] = {}
-    inside: set[str] = set()
-    stack: list[tuple[Node, bool]] = [(root, True)]
-    while stack:
-        node, top = stack.pop()
-        for target in targets(node) if not node.kind.startswith("import") else ():
-            name = target.label or ""
-            if node.kind in {"global_statement", "nonlocal_statement"}:
-                inside.add(name)
-            elif top:
-                counts[name] = counts.get(name, 0) + 1
-        deeper = top and node.kind not in FUNCTIONS and node.kind != "class_definition"
-        stack.extend((child, deeper) for child in node.children)
+    foreign: set[str] = set()
+    for kind in BINDERS:
+        for node in by_kind.get(kind, ()):
+            if any(around.kind in _INNER for around in node.ancestors()):
+                continue
+            for target in targets(node):
+                counts[target.label or ""] = counts.get(target.label or "", 0) + 1
+    for kind in ("global_statement", "nonlocal_statement"):
+        for node in by_kind.get(kind, ()):
+            foreign.update(target.label or "" for target in targets(node))
     return {
         name: Constant("unknown", None)
         for name, count in counts.items()
-        if count == 1 and name not in inside
+        if count == 1 and name not in foreign
     }

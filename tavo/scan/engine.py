@@ -3,18 +3,16 @@
 Rules this module keeps:
 - a file that no rule can match is never parsed: the names it contains decide;
 - everything that was not done is a problem of its file: unreadable, parsed in part, out of steps;
-- results come in the order of the files, whatever the number of processes;
-- a process that dies takes one file with it at most; the others are scanned again.
+- results come in the order of the files, whatever the number of processes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import gc
 import re
-import signal
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,14 +21,14 @@ from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.languages.python import ParsedFile, identifiers, parse
 from tavo.scan.match import BudgetError, Env, Match
-from tavo.scan.rules import RuleSet, ScanRule, load_rules
+from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignore, Ignores, find_ignores
 
-__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_source"]
+__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
 _SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
-_BATCH = 24
+_SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
@@ -80,10 +78,16 @@ def scan(
     try:
         if jobs <= 1 or len(files) <= _INLINE:
             for file in files:
-                yield _scan_file(file, rules, largest)
+                with _no_collection():
+                    result = scan_file(file, rules, largest=largest)
+                yield result
                 listener.advance()
         else:
-            for result in _scan_parallel(files, rule_paths, jobs, largest):
+            from tavo.scan.pool import scan_parallel
+
+            for result in scan_parallel(
+                files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest
+            ):
                 yield result
                 listener.advance()
     finally:
@@ -92,19 +96,32 @@ def scan(
 
 def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
-    names = identifiers(data)
     text = str(path)
-    candidates = [
-        rule for rule in rules.rules.values() if rule.possible(names) and rule.applies_to(text)
-    ]
+    candidates = [rule for rule in rules.candidates(identifiers(data)) if rule.applies_to(text)]
     if not candidates:
         return FileResult(path)
     file = parse(data)
-    problems = list(file.problems)
+    try:
+        return _scan_parsed(file, path, candidates)
+    finally:
+        file.release()
+
+
+# -- one file
+
+
+def _scan_parsed(
+    file: ParsedFile, path: PurePosixPath, candidates: Sequence[ScanRule]
+) -> FileResult:
+    started = time.process_time()
     ignores = find_ignores(file)
-    problems += ignores.problems
+    problems = [*file.problems, *ignores.problems]
     hits: dict[tuple[str, int, int], Hit] = {}
-    for rule in candidates:
+    for number, rule in enumerate(candidates):
+        if time.process_time() - started > _SECONDS_PER_FILE:
+            left = ", ".join(rule.rule.id for rule in candidates[number:])
+            problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
+            break
         try:
             for match, steps in _matches(rule, file):
                 if len(hits) >= _MOST_HITS:
@@ -120,10 +137,20 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     return FileResult(path, tuple(ordered), tuple(dict.fromkeys(problems)))
 
 
-# -- one file
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking a tree that is let go of as a whole."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def _scan_file(file: SourceFile, rules: RuleSet, largest: int) -> FileResult:
+def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) -> FileResult:
+    """Read and scan one file."""
     if file.problem:
         return FileResult(file.relative, problems=(file.problem,), scanned=False)
     try:
@@ -203,78 +230,3 @@ def _order(hit: Hit) -> tuple[int, int, str]:
     if region is None:
         return (0, 0, hit.finding.rule_id)
     return (region.start_line, region.start_column, hit.finding.rule_id)
-
-
-# -- many processes
-
-
-_loaded: tuple[RuleSet, int] | None = None
-
-
-def _start_worker(rule_paths: Sequence[Path], largest: int) -> None:
-    global _loaded
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _loaded = (load_rules(rule_paths), largest)
-
-
-def _scan_batch(files: Sequence[SourceFile]) -> list[FileResult]:
-    if _loaded is None:
-        raise RuntimeError("the worker was not started by _start_worker")
-    rules, largest = _loaded
-    return [_scan_file(file, rules, largest) for file in files]
-
-
-def _scan_parallel(
-    files: Sequence[SourceFile], rule_paths: Sequence[Path], jobs: int, largest: int
-) -> Iterator[FileResult]:
-    batches = [list(files[at : at + _BATCH]) for at in range(0, len(files), _BATCH)]
-    at = 0
-    while at < len(batches):
-        pool = _pool(rule_paths, jobs, largest)
-        try:
-            for done in _ordered(pool, batches[at:], jobs):
-                at += 1
-                yield from done
-        except BrokenProcessPool:
-            # Some file killed a process. Scan this batch file by file, then go on.
-            yield from _one_by_one(batches[at], rule_paths, largest)
-            at += 1
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ordered(
-    pool: Executor, batches: Sequence[Sequence[SourceFile]], jobs: int
-) -> Iterator[list[FileResult]]:
-    """Yield results in order, with a few batches under way beyond the one that is waited for."""
-    waiting: list[Future[list[FileResult]]] = []
-    upcoming = iter(batches)
-    for batch in upcoming:
-        waiting.append(pool.submit(_scan_batch, batch))
-        if len(waiting) > jobs * 3:
-            yield waiting.pop(0).result()
-    while waiting:
-        yield waiting.pop(0).result()
-
-
-def _one_by_one(
-    files: Sequence[SourceFile], rule_paths: Sequence[Path], largest: int
-) -> Iterator[FileResult]:
-    for file in files:
-        with _pool(rule_paths, 1, largest) as pool:
-            try:
-                yield from pool.submit(_scan_batch, [file]).result()
-            except BrokenProcessPool:
-                yield FileResult(
-                    file.relative, problems=("the scanner died on this file",), scanned=False
-                )
-
-
-def _pool(rule_paths: Sequence[Path], jobs: int, largest: int) -> ProcessPoolExecutor:
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    return ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context(method),
-        initializer=_start_worker,
-        initargs=(tuple(rule_paths), largest),
-    )

@@ -71,6 +71,8 @@ class Imports:
     def __init__(self, statements: Iterable[Node], scopes: Scopes) -> None:
         self._scopes = scopes
         self._entries: dict[str, list[tuple[Node | None, int, str]]] = {}
+        self._known: dict[Node, str | None] = {}
+        self._expanded: dict[Node, Node | None] = {}
         for statement in statements:
             scope = _function_around(statement)
             for entry in imported(statement):
@@ -90,16 +92,26 @@ class Imports:
 
     def of(self, node: Node) -> str | None:
         """Return the dotted name that a name stands for at its place, None for its own."""
-        entries = self._entries.get(node.label or "")
+        label = node.label or ""
+        entries = self._entries.get(label)
         if entries is None:
             return None
-        for around in node.ancestors():
-            if around.kind in FUNCTIONS:
-                own = [entry for entry in entries if entry[0] is around]
-                if own:
-                    return _last_before(own, node.start)
-                if (node.label or "") in self._scopes.own(around):
-                    return None
+        if node in self._known:
+            return self._known[node]
+        found = self._known[node] = self._look_up(node, label, entries)
+        return found
+
+    def _look_up(
+        self, node: Node, label: str, entries: Sequence[tuple[Node | None, int, str]]
+    ) -> str | None:
+        if self._scopes.ever_own(label) or any(scope is not None for scope, _, _ in entries):
+            for around in node.ancestors():
+                if around.kind in FUNCTIONS:
+                    own = [entry for entry in entries if entry[0] is around]
+                    if own:
+                        return _last_before(own, node.start)
+                    if label in self._scopes.own(around):
+                        return None
         outer = [entry for entry in entries if entry[0] is None]
         return _last_before(outer, node.start) if outer else None
 
@@ -110,6 +122,12 @@ class Imports:
         """
         if node.kind != "identifier" or node.label not in self._entries:
             return None
+        if node in self._expanded:
+            return self._expanded[node]
+        built = self._expanded[node] = self._expand(node)
+        return built
+
+    def _expand(self, node: Node) -> Node | None:
         dotted = self.of(node)
         if dotted is None or dotted.startswith("."):
             return None

@@ -39,6 +39,9 @@ _TOKEN = re.compile(
 )
 
 
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
+
+
 class PatternError(ValueError):
     """The pattern cannot be used; the message names the construct."""
 
@@ -57,10 +60,15 @@ class Pattern:
         return self.statements[0] if len(self.statements) == 1 else None
 
     def names(self) -> frozenset[bytes]:
-        """Return the names that a file must contain for this pattern to match anywhere in it."""
+        """Return the names that a file must contain for this pattern to match anywhere in it.
+
+        The words of its strings are among them.
+        """
         names = set()
         for statement in self.statements:
             for node in statement.walk():
+                if node.kind == "string" and _WORD.fullmatch(node.value or ""):
+                    names.add((node.value or "").encode())
                 if node.kind != "identifier" or node.field == "alias" or _is_type(node):
                     continue
                 name = (node.label or "").encode()

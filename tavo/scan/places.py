@@ -56,6 +56,10 @@ def places_of(compiler: ExpressionCompiler, node: Node) -> Places:
             calls = _called(compiler, right)
             if calls is not None:
                 return _assigned(calls)
+        left = node.role("left")
+        if left is not None and left.kind in {"subscript", "attribute"} and not left.op:
+            wanted = left.kind
+            return lambda file: [n for n in _assignments(file) if n.children[0].kind == wanted]
         return _assignments
     if kind == "return_statement":
         return _returns

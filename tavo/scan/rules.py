@@ -23,7 +23,8 @@ import yaml
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.scan.compile import compile_formula
-from tavo.scan.formula import FORMULA_KEYS, Formula, FormulaError, Options
+from tavo.scan.formula import FORMULA_KEYS, Either, Formula, FormulaError, Options
+from tavo.scan.select import Selector
 
 __all__ = [
     "PACK",
@@ -115,6 +116,14 @@ class TaintSpec:
             s.formula.possible(names) for s in self.sinks
         )
 
+    def anchor(self) -> frozenset[bytes] | None:
+        """Return names of which a file must contain at least one, None for no such names."""
+        found = [
+            Either(tuple(entry.formula for entry in entries)).anchor()
+            for entries in (self.sources, self.sinks)
+        ]
+        return min((names for names in found if names is not None), key=len, default=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRule:
@@ -141,6 +150,12 @@ class ScanRule:
             return self.taint.possible(names)
         return self.search is not None and self.search.possible(names)
 
+    def anchor(self) -> frozenset[bytes] | None:
+        """Return names of which a file must contain at least one, None for no such names."""
+        if self.taint is not None:
+            return self.taint.anchor()
+        return self.search.anchor() if self.search is not None else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleProblem:
@@ -161,6 +176,13 @@ class RuleSet:
 
     rules: dict[str, ScanRule] = field(default_factory=dict)
     problems: list[RuleProblem] = field(default_factory=list)
+    _selector: tuple[int, Selector[ScanRule]] | None = field(default=None, repr=False)
+
+    def candidates(self, names: frozenset[bytes]) -> list[ScanRule]:
+        """Return the rules that can hold in a file with exactly these names."""
+        if self._selector is None or self._selector[0] != len(self.rules):
+            self._selector = len(self.rules), Selector(list(self.rules.values()))
+        return self._selector[1].candidates(names)
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:

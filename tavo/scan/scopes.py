@@ -8,17 +8,21 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tavo.scan.tree import Node
 
-__all__ = ["FUNCTIONS", "Scopes", "names_bound", "own_names", "targets"]
+__all__ = ["BINDERS", "FUNCTIONS", "Scopes", "names_bound", "own_names", "targets"]
 
 FUNCTIONS = frozenset({"function_definition", "lambda"})
 _IMPORTS = frozenset({"import_statement", "import_from_statement"})
 _DEFINITIONS = frozenset({"function_definition", "class_definition"})
 _DECLARATIONS = frozenset({"global_statement", "nonlocal_statement"})
 _DELETIONS = frozenset({"delete_statement", *_DECLARATIONS, *_IMPORTS})
+BINDERS = (
+    "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
+    "function_definition", "class_definition", "as_pattern",
+)  # fmt: skip
 _BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
 
 
@@ -74,12 +78,29 @@ def own_names(function: Node) -> set[str]:
 class Scopes:
     """The functions of a file and the names that live in them, found when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, by_kind: Mapping[str, list[Node]]) -> None:
+        self._by_kind = by_kind
+        self._ever: set[str] | None = None
         self._own: dict[Node, set[str]] = {}
+
+    def ever_own(self, label: str) -> bool:
+        """Tell whether any function or the module binds a name other than by an import."""
+        if self._ever is None:
+            self._ever = set()
+            for kind in BINDERS:
+                for node in self._by_kind.get(kind, ()):
+                    self._ever.update(target.label or "" for target in targets(node))
+            for kind in ("parameters", "lambda_parameters"):
+                for node in self._by_kind.get(kind, ()):
+                    labels = (part.label for part in node.walk() if part.kind == "identifier")
+                    self._ever.update(label or "" for label in labels)
+        return label in self._ever
 
     def home(self, node: Node) -> Node | None:
         """Return the function in which a name lives, None for a name of the module."""
         label = node.label or ""
+        if not self.ever_own(label):
+            return None
         start, parent = node, node.parent
         if node.field == "name" and parent is not None and parent.kind in _DEFINITIONS:
             start = parent

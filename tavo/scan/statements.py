@@ -71,6 +71,9 @@ class Compiler(ExpressionCompiler):
         right_test = self.test(right) if right is not None else None
         kind_test = self.test(kind) if kind is not None else None
         name = self.variable(left)
+        left_first = right is not None and (
+            self.is_ellipsis(right) or self.variable(right) is not None
+        )
 
         def assignment(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "named_expression":
@@ -95,10 +98,12 @@ class Compiler(ExpressionCompiler):
                     return NONE
             elif kind_test is not None:
                 envs = each(envs, kind_test, annotation, run) if annotation is not None else NONE
+            single = targets_end == target.end
+            if single and left_first:
+                envs = each(envs, left_test, target, run)
             if right_test is not None and value is not None:
-                # The value first: it is what most often does not match.
                 envs = each(envs, right_test, value, run)
-            if targets_end == target.end:
+            if single and not left_first:
                 envs = each(envs, left_test, target, run)
             return envs
 

@@ -89,7 +89,7 @@ class ParsedFile:
     @cached_property
     def scopes(self) -> Scopes:
         """In which function a name lives."""
-        return Scopes()
+        return Scopes(self.by_kind)
 
     @cached_property
     def imports(self) -> Imports:
@@ -118,7 +118,15 @@ class ParsedFile:
     @cached_property
     def constants(self) -> Constants:
         """What names stand for at each place where that is known."""
-        return Constants(self.root)
+        return Constants(self.root, self.by_kind)
+
+    def release(self) -> None:
+        """Let go of the tree, whose nodes know each other; the file cannot be used any more."""
+        for nodes in self.by_kind.values():
+            for node in nodes:
+                node.parent = None
+        self.memory.clear()
+        self.by_kind.clear()
 
     def constant(self, node: Node) -> Constant | None:
         """Return the constant that an expression always has at this place, or None."""
