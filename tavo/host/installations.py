@@ -26,21 +26,21 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from marketplace_db.acceptance import AcceptedPackage
 from marketplace_db.manifest import (
     Manifest,
     manifest_from_json,
     manifest_to_json,
     permission_digest,
 )
-from marketplace_db.package import unpack_package
-from marketplace_db.wheel import unpack_wheel
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.state import State, now_text
 from tavo.progress import Reporter
+
+if TYPE_CHECKING:
+    from marketplace_db.acceptance import AcceptedPackage
 
 __all__ = ["Installation", "Installations", "TamperedError", "VerifiedInstallation"]
 
@@ -211,7 +211,7 @@ class Installations:
         one = installation
         hint = f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
         try:
-            lock = _hold(one.folder)
+            lock = _hold(one.folder, exclusive=False)
         except OSError as error:
             raise TamperedError(
                 f"{one.full_id} {one.version}: its folder is missing ({one.folder})", hint=hint
@@ -226,7 +226,8 @@ class Installations:
                 )
             granted = self._state.is_granted(one.full_id, permission_digest(one.manifest))
         except BaseException:
-            os.close(lock)
+            if lock >= 0:
+                os.close(lock)
             raise
         return VerifiedInstallation(_SEAL, installation=one, granted=granted, lock=lock)
 
@@ -246,6 +247,9 @@ class Installations:
     def _stage(
         self, accepted: AcceptedPackage, wheels: Mapping[str, Path], digests: Mapping[str, Digest]
     ) -> Path:
+        from marketplace_db.package import unpack_package  # running a plugin needs neither
+        from marketplace_db.wheel import unpack_wheel
+
         staged = self._staging / secrets.token_hex(8)
         staged.mkdir(parents=True)
         unpack_package(accepted.inspected, staged / "plugin")
@@ -295,13 +299,11 @@ class Installations:
         """Delete what was staged and never finished, and what no record names any more."""
         rows = self._state.query("SELECT folder FROM installations")
         named = {row["folder"] for row in rows}
-        for folder in (self._staging, self._store):
-            if not folder.is_dir():
-                continue
-            for entry in folder.iterdir():
-                if folder == self._store and (entry.name in named or _is_held(entry)):
-                    continue
-                _delete(entry)
+        for entry in self._staging.iterdir() if self._staging.is_dir() else ():
+            _delete(entry)
+        for entry in self._store.iterdir() if self._store.is_dir() else ():
+            if entry.name not in named:
+                _delete_unless_held(entry)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -433,26 +435,32 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder, onerror=make_writable)
 
 
-def _hold(folder: Path) -> int:
-    """Keep others from sweeping a folder while the returned descriptor is open."""
+def _hold(folder: Path, *, exclusive: bool) -> int:
+    """Lock a folder while the returned descriptor is open: shared to use it, exclusive to sweep.
+
+    Raises OSError when it is missing or locked the other way.
+    """
     if sys.platform == "win32":
         return -1
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    _try_lock(handle, exclusive=False)
+    if not _try_lock(handle, exclusive=exclusive):
+        os.close(handle)
+        raise BlockingIOError(f"{folder} is in use")
     return handle
 
 
-def _is_held(folder: Path) -> bool:
-    if sys.platform == "win32":
-        return False
+def _delete_unless_held(folder: Path) -> None:
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = _hold(folder, exclusive=True)
+    except BlockingIOError:
+        return  # a scan is running it; a later sweep finds it again
     except OSError:
-        return False
+        handle = -1  # not a folder of ours
     try:
-        return not _try_lock(handle, exclusive=True)
+        _delete(folder)
     finally:
-        os.close(handle)
+        if handle >= 0:
+            os.close(handle)
 
 
 def _try_lock(handle: int, *, exclusive: bool) -> bool:

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import math
 import os
 import secrets
 import shutil
 import signal
 import socket
-import stat
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -45,23 +42,29 @@ from tavo.host.answers import (
     clean,
     parse,
 )
+from tavo.host.bounds import (
+    CANCEL_S,
+    MOST_SCRATCH_FILES,
+    TICK_S,
+    Cancel,
+    Watch,
+    delete_folder,
+    disk_use,
+    environment,
+    resource_limits,
+)
 from tavo.host.payload import BOOT, payload
-from tavo.host.process import WorkerProcess
+from tavo.host.process import Sample, WorkerProcess
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.wire import GoneError, LateError, Wire
-from tavo.plugins.frames import FLUSH_EVERY_S, MOST_FROM_HOST, PROTOCOL, FrameError, encode
+from tavo.plugins.frames import MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
 __all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 
 _START_S = 30.0
 _STOP_S = 2.0
-_CANCEL_S = 0.25
-_TICK_S = 0.2
 _MOST_PRINTED = 64 << 20
-_MOST_SCRATCH_FILES = 10_000
 _MEMORY_OF_INTERPRETER = 64 << 20
-_ADDRESSES_OF_INTERPRETER = 192 << 20
-_STACK = 8 << 20
 _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
@@ -88,14 +91,6 @@ class LayerRefusedError(Exception):
         super().__init__(f"{layer}: {reason}")
         self.layer = layer
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """A call that was over a limit and stopped when it was told to."""
-
-    kind: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +124,7 @@ class Session:
         self._state = _State.NEW
         self._request = 0
         self._folder = Path(tempfile.mkdtemp(prefix="tavo-worker-"))
+        ours: socket.socket | None = None
         try:
             self._scratch = self._folder / "scratch"
             self._scratch.mkdir(mode=0o700)
@@ -140,13 +136,15 @@ class Session:
                         str(plan.python), "-I", "-S", "-B", "-u", "-X", "utf8", "-c", BOOT,
                         str(theirs.fileno()), str(arena),
                     ],
-                    environment=_environment(self._scratch, plan.limits),
+                    environment=environment(self._scratch, plan.limits),
                     folder=self._scratch,
                     keep=(theirs.fileno(), arena),
                 )  # fmt: skip
                 self._keep = (theirs.fileno(), arena)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
+            if ours is not None:
+                ours.close()
             raise
         self._wire = Wire(ours, self._process.stderr)
 
@@ -230,7 +228,7 @@ class Session:
             raise CrashError("crashed", "the worker is not running")
         self._check_quiet()
         self._request += 1
-        watch = _Watch(self._plan.limits, left_s, self._process.sample().cpu_s)
+        watch = Watch(self._plan.limits, left_s, self._process.sample().cpu_s)
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY
         waiting = set(expected)
@@ -280,7 +278,7 @@ class Session:
         return {
             "level": int(plan.level),
             "host_pid": os.getpid(),
-            "limits": _resource_limits(plan.limits),
+            "limits": resource_limits(plan.limits),
             "keep": list(self._keep),
             "read": [
                 *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
@@ -293,10 +291,14 @@ class Session:
 
     def _expect(self, kind: type[_Kind], deadline: float, *, what: str) -> _Kind:
         """Return the next message, which must be of one type."""
-        try:
-            message = self._receive(deadline)
-        except LateError:
-            self._die("timeout", f"{what} took too long")
+        while True:
+            try:
+                message = self._receive(min(deadline, time.monotonic() + TICK_S))
+                break
+            except LateError:
+                if time.monotonic() >= deadline:
+                    self._die("timeout", f"{what} took too long")
+                self._check_use()
         if isinstance(message, Refused) and self._state is _State.NEW:
             self._end()
             raise LayerRefusedError(clean(message.layer, 40), clean(message.reason, 300))
@@ -351,12 +353,19 @@ class Session:
         if not quiet:
             self._violation("it sent something that nobody asked for")
 
-    def _judge(self, watch: _Watch) -> None:
+    def _judge(self, watch: Watch) -> None:
         """Look at a worker that is silent: cancel it or kill it if it is over a limit."""
         if watch.must_die():
             cancel = watch.cancelled
             assert cancel is not None  # noqa: S101
             self._die(cancel.kind, f"{cancel.reason} and did not stop when it was told to")
+        sample = self._check_use()
+        if watch.is_over(sample.cpu_s):
+            self._send({"type": "cancel", "id": self._request}, time.monotonic() + CANCEL_S)
+            self._process.interrupt()
+
+    def _check_use(self) -> Sample:
+        """Kill a worker that uses more than it may of what the kernel does not count for us."""
         sample = self._process.sample()
         limits = self._plan.limits
         if sample.threads > limits.threads + 1:
@@ -368,13 +377,11 @@ class Session:
         if self._wire.printed > _MOST_PRINTED:
             self._die("output", f"it printed more than {_MOST_PRINTED >> 20} MB")
         self._check_scratch()
-        if watch.is_over(sample.cpu_s):
-            self._send({"type": "cancel", "id": self._request}, time.monotonic() + _CANCEL_S)
-            self._process.interrupt()
+        return sample
 
     def _check_scratch(self) -> None:
-        size, count = _disk_use(self._scratch)
-        if size > self._plan.limits.scratch_mb << 20 or count > _MOST_SCRATCH_FILES:
+        size, count = disk_use(self._scratch)
+        if size > self._plan.limits.scratch_mb << 20 or count > MOST_SCRATCH_FILES:
             self._die(
                 "scratch",
                 f"it filled its scratch folder with {size} bytes in {count} files,"
@@ -397,7 +404,7 @@ class Session:
         self._die(kind, reason)
 
     def _wait_for_end(self) -> int | None:
-        deadline = time.monotonic() + _CANCEL_S
+        deadline = time.monotonic() + CANCEL_S
         while time.monotonic() < deadline:
             if self._process.has_ended():
                 return self._process.reap()
@@ -420,122 +427,7 @@ class Session:
         self._process.kill()
         self._process.close()
         self._wire.close()
-        _delete(self._folder)
-
-
-class _Watch:
-    """The clocks of one request: silence, processor time per file, total time, cancel."""
-
-    def __init__(self, limits: Limits, left_s: float, cpu_s: float) -> None:
-        now = time.monotonic()
-        self._limits = limits
-        self._end_of_total = now + left_s
-        self._progress_at = now
-        self._progress_cpu = cpu_s
-        self._dies_at = math.inf
-        self.cancelled: Cancel | None = None
-
-    def next_look(self) -> float:
-        """Return until when to wait before looking at the worker."""
-        if self.cancelled:
-            return self._dies_at
-        return min(time.monotonic() + _TICK_S, self._silent_at(), self._end_of_total)
-
-    def progress(self, process: WorkerProcess) -> None:
-        """Note that items were answered."""
-        self._progress_at = time.monotonic()
-        self._progress_cpu = process.sample().cpu_s
-
-    def must_die(self) -> bool:
-        """Tell whether a cancelled worker had its time."""
-        return time.monotonic() >= self._dies_at
-
-    def is_over(self, cpu_s: float) -> bool:
-        """Decide whether to cancel now; start the last period if so."""
-        now = time.monotonic()
-        limits = self._limits
-        if self.cancelled:
-            return False
-        if now >= self._end_of_total:
-            reason = f"it used up its {limits.wall_s_total:g} s for the whole run"
-            self.cancelled = Cancel("total", reason)
-        elif now >= self._silent_at():
-            reason = f"it took longer than {limits.wall_s_per_call:g} s"
-            self.cancelled = Cancel("timeout", reason)
-        elif cpu_s - self._progress_cpu > limits.cpu_s_per_file:
-            reason = f"it used more than {limits.cpu_s_per_file:g} s of processor time"
-            self.cancelled = Cancel("cpu", reason)
-        else:
-            return False
-        self._dies_at = now + _CANCEL_S
-        return True
-
-    def _silent_at(self) -> float:
-        return self._progress_at + self._limits.wall_s_per_call + FLUSH_EVERY_S
-
-
-def _environment(scratch: Path, limits: Limits) -> dict[str, str]:
-    folder = str(scratch)
-    threads = str(min(limits.threads, os.cpu_count() or 1))
-    return {
-        "HOME": folder,
-        "TMPDIR": folder,
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PATH": "/nonexistent",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "MALLOC_ARENA_MAX": "2",
-    }
-
-
-def _resource_limits(limits: Limits) -> dict[str, int]:
-    """Return the limits that the kernel keeps; what it cannot count is watched from outside."""
-    values = {
-        "RLIMIT_CORE": 0,
-        "RLIMIT_NOFILE": 256,
-        "RLIMIT_FSIZE": max(limits.scratch_mb, 1) << 20,
-        "RLIMIT_CPU": math.ceil(limits.wall_s_total) * min(limits.threads, os.cpu_count() or 1)
-        + 10,
-    }
-    if sys.platform.startswith("linux"):
-        # addresses, not memory: what is really used is looked at while the plugin works
-        values["RLIMIT_AS"] = (
-            (limits.memory_mb << 20) + _ADDRESSES_OF_INTERPRETER + limits.threads * _STACK
-        )
-        values["RLIMIT_MEMLOCK"] = 0
-        values["RLIMIT_MSGQUEUE"] = 0
-    return values
-
-
-def _disk_use(folder: Path) -> tuple[int, int]:
-    """Return bytes and entries below a folder that somebody may be changing meanwhile."""
-    size = count = 0
-    for _, folders, files, handle in os.fwalk(folder):
-        count += len(folders) + len(files)
-        if count > _MOST_SCRATCH_FILES:
-            break
-        for name in files:
-            with contextlib.suppress(OSError):
-                status = os.stat(name, dir_fd=handle, follow_symlinks=False)
-                size += max(status.st_blocks * 512, status.st_size)
-    return size, count
-
-
-def _delete(folder: Path) -> None:
-    """Delete a folder that a dead worker left, whatever modes it gave."""
-
-    def make_writable(_: object, path: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                Path(path).chmod(0o700)
-
-    for _ in range(3):
-        shutil.rmtree(folder, onerror=make_writable)
-        if not folder.exists():
-            return
+        delete_folder(self._folder)
 
 
 def _name(message: object) -> str:

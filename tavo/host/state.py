@@ -19,12 +19,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from marketplace_db.acceptance import AcceptedPackage
 from marketplace_db.manifest import permission_digest
 from signing.digests import Digest
 from tavo.errors import InputError
+
+if TYPE_CHECKING:
+    from marketplace_db.acceptance import AcceptedPackage
 
 __all__ = ["State"]
 

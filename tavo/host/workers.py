@@ -14,20 +14,32 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import json
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from marketplace_db.manifest import Limits
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import Item, check_item, check_rules, clean
+from tavo.host.arena import Arena
+from tavo.host.batches import (
+    BatchResult,
+    Failure,
+    FileInput,
+    FileKind,
+    Meter,
+    Statistics,
+    grouped,
+    is_utf8,
+    lines_of_input,
+    split_lines,
+)
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.sandbox.levels import (
     LevelPolicy,
@@ -36,76 +48,12 @@ from tavo.host.sandbox.levels import (
     strongest_here,
 )
 from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
-from tavo.plugins.types import Finding, Location, Rule
+from tavo.plugins.types import Finding, Rule
 
 __all__ = ["BatchResult", "Failure", "FileInput", "StaticWorker", "Statistics"]
 
-FileKind = Literal["text", "binary"]
-
-_MOST_FILES_PER_BATCH = 64
-_MOST_BYTES_PER_BATCH = 16 << 20
 _MOST_CRASHES = 3
 _NOT_RUN = "not_run"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileInput:
-    """One file for a plugin: its path in the scan, and its content.
-
-    `data` is UTF-8 for `text`, which the caller has decoded, and the file's own bytes for
-    `binary`. It may be any buffer, such as a memory map.
-    """
-
-    path: PurePosixPath
-    data: bytes | memoryview
-    kind: FileKind = "text"
-
-    def __post_init__(self) -> None:
-        Location(path=self.path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why a file was not analysed, or not completely.
-
-    `kind` is `raised`, `timeout`, `cpu`, `memory`, `crashed`, `sandbox`, `protocol`, `output`,
-    `input`, `scratch`, `threads`, `start`, `total`, `disabled`, `invalid` or `not_text`; `reason`
-    is a clause that starts with "it"; `output` is the end of a traceback or of what the plugin
-    printed.
-    """
-
-    kind: str
-    reason: str
-    output: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
-    """Findings and failures by path. A file may have both."""
-
-    findings: Mapping[PurePosixPath, tuple[Finding, ...]]
-    failures: Mapping[PurePosixPath, Failure]
-
-
-@dataclass(slots=True, kw_only=True)
-class Statistics:
-    """What a plugin cost and did, by the counters of the host and the kernel.
-
-    `host_cpu_s` is our own processor time for it, `worker_cpu_s` that of its processes, `wall_s`
-    how long we waited, `peak_memory` the largest of its processes.
-    """
-
-    calls: int = 0
-    files: int = 0
-    findings: int = 0
-    skipped: int = 0
-    crashes: int = 0
-    starts: int = 0
-    host_cpu_s: float = 0.0
-    worker_cpu_s: float = 0.0
-    wall_s: float = 0.0
-    peak_memory: int = 0
-    bytes_in: int = 0
 
 
 @dataclass(slots=True)
@@ -158,7 +106,7 @@ class StaticWorker:
         self._languages = frozenset(manifest.languages)
         self._analyzes: frozenset[str] | None = None
         self._session: Session | None = None
-        self._arena: _Arena | None = None
+        self._arena: Arena | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -205,7 +153,7 @@ class StaticWorker:
             raise ValueError("a batch holds a path twice")
         state = _Batch()
         with self._metered():
-            for group in _groups(batch):
+            for group in grouped(batch):
                 self._analyze_group(group, state)
         for item in batch:
             if item.path not in state.findings and item.path not in state.failures:
@@ -243,7 +191,7 @@ class StaticWorker:
     def _analyze_group(self, group: Sequence[FileInput], state: _Batch) -> None:
         pending = list(group)
         for item in group:
-            if item.kind == "text" and not _is_utf8(item.data):
+            if item.kind == "text" and not is_utf8(item.data):
                 state.failures[item.path] = Failure(kind="not_text", reason="it is not UTF-8 text")
                 pending.remove(item)
         suspects: list[FileInput] = []
@@ -310,7 +258,7 @@ class StaticWorker:
                 item,
                 rules=self.rules,
                 files={item.n: asked_file.path},
-                lines_of=lambda _: _lines(asked_file),
+                lines_of=functools.cache(lambda _: lines_of_input(asked_file)),
             )
             error = item.error
             if error is not None and error.kind == _NOT_RUN:
@@ -372,7 +320,7 @@ class StaticWorker:
         def lines_of(number: int) -> Sequence[str] | None:
             if number not in cache:
                 data = read(numbers[number])
-                cache[number] = None if data is None else _split(data)
+                cache[number] = None if data is None else split_lines(data)
             return cache[number]
 
         def collect(item: Item) -> None:
@@ -466,7 +414,7 @@ class StaticWorker:
 
     def _start_at(self, level: SandboxLevel) -> None:
         if self._arena is None:
-            self._arena = _Arena()
+            self._arena = Arena()
         folders = self._installation
         plan = WorkerPlan(
             full_id=self.full_id,
@@ -507,53 +455,8 @@ class StaticWorker:
         self.statistics.worker_cpu_s += session.cpu_s
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
 
-    def _metered(self) -> _Meter:
-        return _Meter(self.statistics)
-
-
-class _Meter:
-    """Adds our own processor time to the statistics."""
-
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
-
-    def __enter__(self) -> None:
-        self._began = time.thread_time()
-
-    def __exit__(self, *_: object) -> None:
-        self._statistics.host_cpu_s += time.thread_time() - self._began
-
-
-class _Arena:
-    """Memory that we write and the worker reads, through a descriptor that cannot write."""
-
-    def __init__(self) -> None:
-        if hasattr(os, "memfd_create"):
-            self._writer = os.memfd_create("tavo-arena", os.MFD_CLOEXEC)
-            self.reader = os.open(f"/proc/self/fd/{self._writer}", os.O_RDONLY | os.O_CLOEXEC)
-        else:
-            self._writer, name = tempfile.mkstemp(prefix="tavo-arena-")
-            self.reader = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-            Path(name).unlink()
-        self.size = 0
-
-    def fill(self, contents: Sequence[bytes | memoryview]) -> list[int]:
-        """Replace the content; return where each piece starts."""
-        os.ftruncate(self._writer, 0)
-        offsets = []
-        self.size = 0
-        for content in contents:
-            offsets.append(self.size)
-            view = memoryview(content)
-            while view:
-                written = os.pwrite(self._writer, view, self.size)
-                self.size += written
-                view = view[written:]
-        return offsets
-
-    def close(self) -> None:
-        os.close(self.reader)
-        os.close(self._writer)
+    def _metered(self) -> Meter:
+        return Meter(self.statistics)
 
 
 def _check_available(full_id: str, plugin_type: str, permissions: Any) -> None:
@@ -585,39 +488,7 @@ def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _groups(batch: Sequence[FileInput]) -> Iterator[list[FileInput]]:
-    group: list[FileInput] = []
-    size = 0
-    for item in batch:
-        if group and (
-            len(group) >= _MOST_FILES_PER_BATCH or size + len(item.data) > _MOST_BYTES_PER_BATCH
-        ):
-            yield group
-            group, size = [], 0
-        group.append(item)
-        size += len(item.data)
-    if group:
-        yield group
-
-
 def _failure(kind: str, message: str, traceback: str) -> Failure:
     text = clean(message, 1000)
     reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
-
-
-def _lines(item: FileInput) -> Sequence[str] | None:
-    return _split(item.data) if item.kind == "text" else None
-
-
-def _split(data: bytes | memoryview) -> Sequence[str]:
-    text = bytes(data).decode("utf-8", "replace")
-    return [line.removesuffix("\r") for line in text.split("\n")]
-
-
-def _is_utf8(data: bytes | memoryview) -> bool:
-    try:
-        bytes(data).decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
