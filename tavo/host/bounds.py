@@ -11,6 +11,7 @@ Units: sizes in bytes, times in seconds of the monotonic clock.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import shutil
@@ -21,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketplace_db.manifest import Limits
+from tavo.host.locks import hold, let_go
 from tavo.host.process import WorkerProcess
 from tavo.plugins.frames import FLUSH_EVERY_S
 
 __all__ = [
     "CANCEL_S",
+    "FOLDER_PREFIX",
     "MOST_SCRATCH_FILES",
     "TICK_S",
     "Cancel",
@@ -34,11 +37,14 @@ __all__ = [
     "disk_use",
     "environment",
     "resource_limits",
+    "sweep_folders",
 ]
 
+FOLDER_PREFIX = "tavo-worker-"
 CANCEL_S = 0.25
 TICK_S = 0.2
 MOST_SCRATCH_FILES = 10_000
+_LEFT_BEHIND_AFTER_S = 60.0
 _ADDRESSES_OF_INTERPRETER = 192 << 20
 _STACK = 8 << 20
 
@@ -150,6 +156,26 @@ def disk_use(folder: Path) -> tuple[int, int]:
                 status = os.stat(name, dir_fd=handle, follow_symlinks=False)
                 size += max(status.st_blocks * 512, status.st_size)
     return size, count
+
+
+@functools.cache
+def sweep_folders(parent: Path) -> None:
+    """Delete what workers of killed hosts have left behind; look once per process.
+
+    A folder that is ours, is not new, and that no living host holds has been left behind.
+    """
+    with contextlib.suppress(OSError):
+        for folder in parent.glob(f"{FOLDER_PREFIX}*"):
+            with contextlib.suppress(OSError):
+                status = folder.lstat()
+                new = time.time() - status.st_mtime < _LEFT_BEHIND_AFTER_S
+                if new or status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+                    continue
+                handle = hold(folder, exclusive=True)
+                try:
+                    delete_folder(folder)
+                finally:
+                    let_go(handle)
 
 
 def delete_folder(folder: Path) -> None:

@@ -36,6 +36,7 @@ from marketplace_db.manifest import (
 )
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
+from tavo.host.locks import hold, let_go, try_lock
 from tavo.host.state import State, now_text
 from tavo.progress import Reporter
 
@@ -110,9 +111,8 @@ class VerifiedInstallation:
 
     def close(self) -> None:
         """Let the folder go."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        let_go(self._lock)
+        self._lock = -1
 
     def __del__(self) -> None:
         self.close()
@@ -211,7 +211,7 @@ class Installations:
         one = installation
         hint = f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
         try:
-            lock = _hold(one.folder, exclusive=False)
+            lock = hold(one.folder, exclusive=False)
         except OSError as error:
             raise TamperedError(
                 f"{one.full_id} {one.version}: its folder is missing ({one.folder})", hint=hint
@@ -226,8 +226,7 @@ class Installations:
                 )
             granted = self._state.is_granted(one.full_id, permission_digest(one.manifest))
         except BaseException:
-            if lock >= 0:
-                os.close(lock)
+            let_go(lock)
             raise
         return VerifiedInstallation(_SEAL, installation=one, granted=granted, lock=lock)
 
@@ -312,7 +311,7 @@ class Installations:
         handle = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + _LOCK_WAIT_S
-            while not _try_lock(handle, exclusive=True):
+            while not try_lock(handle, exclusive=True):
                 if time.monotonic() > deadline:
                     raise InputError(
                         f"{self._root}: another tavo is installing plugins",
@@ -435,23 +434,9 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder, onerror=make_writable)
 
 
-def _hold(folder: Path, *, exclusive: bool) -> int:
-    """Lock a folder while the returned descriptor is open: shared to use it, exclusive to sweep.
-
-    Raises OSError when it is missing or locked the other way.
-    """
-    if sys.platform == "win32":
-        return -1
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not _try_lock(handle, exclusive=exclusive):
-        os.close(handle)
-        raise BlockingIOError(f"{folder} is in use")
-    return handle
-
-
 def _delete_unless_held(folder: Path) -> None:
     try:
-        handle = _hold(folder, exclusive=True)
+        handle = hold(folder, exclusive=True)
     except BlockingIOError:
         return  # a scan is running it; a later sweep finds it again
     except OSError:
@@ -459,22 +444,4 @@ def _delete_unless_held(folder: Path) -> None:
     try:
         _delete(folder)
     finally:
-        if handle >= 0:
-            os.close(handle)
-
-
-def _try_lock(handle: int, *, exclusive: bool) -> bool:
-    """Take an advisory lock on an open file without waiting; the system drops it with the file."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        let_go(handle)

@@ -44,6 +44,7 @@ from tavo.host.answers import (
 )
 from tavo.host.bounds import (
     CANCEL_S,
+    FOLDER_PREFIX,
     MOST_SCRATCH_FILES,
     TICK_S,
     Cancel,
@@ -52,7 +53,9 @@ from tavo.host.bounds import (
     disk_use,
     environment,
     resource_limits,
+    sweep_folders,
 )
+from tavo.host.locks import hold, let_go
 from tavo.host.payload import BOOT, payload
 from tavo.host.process import Sample, WorkerProcess
 from tavo.host.sandbox.levels import SandboxLevel
@@ -123,7 +126,9 @@ class Session:
         self._plan = plan
         self._state = _State.NEW
         self._request = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="tavo-worker-"))
+        sweep_folders(Path(tempfile.gettempdir()))
+        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        self._hold = hold(self._folder, exclusive=False)
         ours: socket.socket | None = None
         try:
             self._scratch = self._folder / "scratch"
@@ -142,6 +147,7 @@ class Session:
                 )  # fmt: skip
                 self._keep = (theirs.fileno(), arena)
         except BaseException:
+            let_go(self._hold)
             shutil.rmtree(self._folder, ignore_errors=True)
             if ours is not None:
                 ours.close()
@@ -427,6 +433,7 @@ class Session:
         self._process.kill()
         self._process.close()
         self._wire.close()
+        let_go(self._hold)
         delete_folder(self._folder)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tavo.host.bounds import FOLDER_PREFIX, sweep_folders
+from tavo.host.locks import hold, let_go
 from tavo.host.payload import MODULES
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import SandboxLevel
@@ -126,6 +128,22 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert own_workers() == before
     assert list((tmp_path / "tmp").iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 1  # the state database
+
+
+def test_what_a_killed_host_left_behind_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    names = ["left", "in-use", "new", "linked"]
+    left, in_use, new, linked = (tmp_path / f"{FOLDER_PREFIX}{name}" for name in names)
+    target = tmp_path / "target"
+    for folder in (left, in_use, new, target):
+        (folder / "scratch").mkdir(parents=True)
+    linked.symlink_to(target)
+    for folder in (left, in_use, target):
+        os.utime(folder, (1, 1))
+    handle = hold(in_use, exclusive=False)
+    sweep_folders(tmp_path)
+    let_go(handle)
+    assert sorted(tmp_path.iterdir()) == sorted([in_use, new, linked, target])
+    assert (target / "scratch").is_dir()
 
 
 def test_the_end_of_the_host_by_an_error_ends_the_worker(tmp_path: Path) -> None:
