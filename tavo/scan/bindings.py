@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _STEPS = 2_000_000
+_NAMES = frozenset({"identifier", "attribute", "dotted_name"})
 _LITERALS = frozenset({"string", "integer", "float", "true", "false", "none"})
 
 
@@ -181,7 +182,10 @@ def _same_home(a: Node, b: Node, file: ParsedFile | None) -> bool:
 
 def _same_names(a: Node, b: Node, file: ParsedFile | None) -> bool:
     """Tell whether two expressions are one dotted name after aliases are resolved."""
-    if file is None or not {a.kind, b.kind} <= {"identifier", "attribute", "dotted_name"}:
+    if file is None or a.kind not in _NAMES or b.kind not in _NAMES:
+        return False
+    plain = a.kind == b.kind == "identifier"
+    if plain and a.label not in file.imports and b.label not in file.imports:
         return False
     left = _dotted(a, file)
     return left is not None and left == _dotted(b, file)

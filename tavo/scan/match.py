@@ -15,7 +15,8 @@ from tavo.scan.bindings import Binding, BudgetError, Env, Run, Test, env_key, sa
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.pattern import Pattern, PatternError
 from tavo.scan.places import Places, places_of, span_of
-from tavo.scan.statements import Compiler, Row, statements_of
+from tavo.scan.rows import Row, statements_of
+from tavo.scan.statements import Compiler
 from tavo.scan.tree import Node
 
 __all__ = ["Binding", "BudgetError", "Env", "Match", "Matcher", "compile_pattern", "same_code"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tavo.scan.expressions import ExpressionCompiler
 from tavo.scan.languages.python import ParsedFile
+from tavo.scan.literals import LiteralCompiler
 from tavo.scan.pattern import DEEP, TYPED
 from tavo.scan.tree import Node
 
@@ -33,7 +33,7 @@ _NAMES_ONLY = frozenset({"parameters", "lambda_parameters", "dotted_name", "alia
                          "global_statement", "nonlocal_statement"})  # fmt: skip
 
 
-def places_of(compiler: ExpressionCompiler, node: Node) -> Places:
+def places_of(compiler: LiteralCompiler, node: Node) -> Places:
     """Return where the pattern `node` can match."""
     kind = node.kind
     if kind == "decorated_definition":
@@ -198,7 +198,7 @@ def _dotted(last: Node) -> Places:
     return dotted
 
 
-def _called(compiler: ExpressionCompiler, node: Node) -> Places | None:
+def _called(compiler: LiteralCompiler, node: Node) -> Places | None:
     callee = node.children[0]
     if callee.kind == "attribute":
         callee = callee.children[-1]
@@ -213,7 +213,7 @@ def _called(compiler: ExpressionCompiler, node: Node) -> Places | None:
     return lambda file: file.calls.get(name, ())
 
 
-def _calls(compiler: ExpressionCompiler, node: Node) -> Places:
+def _calls(compiler: LiteralCompiler, node: Node) -> Places:
     if node.children[0].kind == "identifier" and node.children[0].label in {DEEP, TYPED}:
         return _expressions
     calls = _called(compiler, node) or _kinds("call")

@@ -1,0 +1,304 @@
+"""What each name of a file stands for at each of its places, by one walk in order of execution.
+
+Rules this module keeps:
+- branches are joined, a loop's body counts as run any number of times, and what an assignment may
+  miss is not known afterwards;
+- functions are walked on their own, knowing only the constants of the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
+from tavo.scan.tree import Node
+from tavo.scan.values import Constant, State, Value, applied, join
+
+__all__ = ["Evaluate", "Pass", "bound_once"]
+
+# The value of an expression in a state of names, or (None) at its own place.
+Evaluate = Callable[[Node, State | None], Value | None]
+
+_DEEPEST_BLOCK = 60
+_COMPREHENSIONS = frozenset({
+    "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
+})  # fmt: skip
+_INNER = FUNCTIONS | {"class_definition"}
+_ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
+                      "continue_statement"})  # fmt: skip
+
+
+class Pass:
+    """One walk over the statements of a function or of the module."""
+
+    def __init__(self, evaluate: Evaluate, at: dict[Node, Value], known: State) -> None:
+        self.evaluate = evaluate
+        self.at = at
+        self.known = known
+        self.functions: list[Node] = []
+        self.once: State | None = None
+        self.jumps: list[list[State]] = []
+
+    def block(self, nodes: Iterable[Node], state: State, once: State | None) -> list[Node]:
+        """Walk a body; return the functions found in it, which are walked on their own."""
+        self.once = once
+        self._statements(nodes, {**self.known, **state}, 0)
+        return self.functions
+
+    def _statements(self, nodes: Iterable[Node], state: State | None, depth: int) -> State | None:
+        for node in nodes:
+            if state is None:
+                state = {}  # what follows is never run; look at it knowing nothing
+            state = self._statement(node, state, depth)
+        return state
+
+    def _statement(self, node: Node, state: State, depth: int) -> State | None:
+        kind = node.kind
+        if depth > _DEEPEST_BLOCK:
+            return {}
+        if kind == "assignment":
+            self._assignment(node, state)
+        elif kind == "if_statement":
+            return self._if(node, state, depth)
+        elif kind in {"for_statement", "while_statement"}:
+            return self._loop(node, state, depth)
+        elif kind == "try_statement":
+            return self._try(node, state, depth)
+        elif kind == "with_statement":
+            for clause in node.children:
+                if clause.kind != "block":
+                    self._expression(clause, state)
+                    for part in clause.walk():
+                        if part.kind == "as_pattern" and len(part.children) == 2:
+                            self._unbind(part.children[1], state)
+            body = node.role("body")
+            return self._statements(body.children if body else (), state, depth + 1)
+        elif kind in {"function_definition", "class_definition", "decorated_definition"}:
+            self._definition(node, state, depth)
+        elif kind == "augmented_assignment":
+            self._augmented(node, state)
+        elif kind == "delete_statement":
+            for child in node.children:
+                self._unbind(child, state)
+        elif kind == "match_statement":
+            return self._match(node, state, depth)
+        elif kind in {"import_statement", "import_from_statement"}:
+            for part in node.walk():
+                if part.kind == "identifier":
+                    state.pop(part.label or "", None)
+        elif kind == "block":
+            return self._statements(node.children, state, depth + 1)
+        else:
+            self._expression(node, state)
+            if kind in _ENDINGS:
+                if self.jumps and kind in {"break_statement", "continue_statement"}:
+                    self.jumps[-1].append(dict(state))
+                return None
+        return state
+
+    def _definition(self, node: Node, state: State, depth: int) -> None:
+        for child in node.children:
+            if child.kind == "function_definition" or child.kind == "class_definition":
+                self._definition(child, state, depth)
+            elif child.kind == "block":
+                if node.kind == "class_definition":
+                    once, self.once = self.once, None
+                    self._statements(child.children, dict(self.known), depth + 1)
+                    self.once = once
+                else:
+                    self.functions.append(node)
+            else:
+                self._expression(child, state)
+        name = node.role("name")
+        if name is not None:
+            state.pop(name.label or "", None)
+
+    def _assignment(self, node: Node, state: State) -> None:
+        left, right = node.role("left"), node.role("right")
+        if left is None:
+            return
+        if right is None:
+            self._unbind(left, state)
+            return
+        if right.kind == "assignment":
+            self._assignment(right, state)
+            self._unbind(left, state)
+            return
+        self._expression(right, state)
+        if left.kind != "identifier":
+            self._expression(left, state)
+            self._unbind(left, state)
+            return
+        name = left.label or ""
+        value = self.evaluate(right, state)
+        if value is None and right.kind in {"call", "attribute", "subscript", "binary_operator"}:
+            value = right
+        if value is None:
+            state.pop(name, None)
+        else:
+            state[name] = value
+            if self.once is not None and name in self.once and node.role("type") is None:
+                self.once[name] = value
+
+    def _augmented(self, node: Node, state: State) -> None:
+        left, right = node.role("left"), node.role("right")
+        if left is None or right is None:
+            return
+        self._expression(right, state)
+        before = self.evaluate(left, state)
+        value = self.evaluate(right, state)
+        self._unbind(left, state)
+        if left.kind == "identifier" and isinstance(before, Constant):
+            after = (
+                applied(node.op.rstrip("="), before, value) if isinstance(value, Constant) else None
+            )
+            if after is not None:
+                state[left.label or ""] = after
+
+    def _if(self, node: Node, state: State, depth: int) -> State | None:
+        ends: list[State | None] = []
+        has_else = False
+        condition = node.role("condition")
+        if condition is not None:
+            self._expression(condition, state)
+        body = node.role("consequence")
+        ends.append(self._statements(body.children if body else (), dict(state), depth + 1))
+        for clause in node.children:
+            if clause.kind == "elif_clause":
+                test, body = clause.role("condition"), clause.role("consequence")
+                if test is not None:
+                    self._expression(test, state)
+                ends.append(self._statements(body.children if body else (), dict(state), depth + 1))
+            elif clause.kind == "else_clause":
+                has_else = True
+                body = clause.role("body")
+                ends.append(self._statements(body.children if body else (), dict(state), depth + 1))
+        if not has_else:
+            ends.append(state)
+        return join(ends)
+
+    def _loop(self, node: Node, state: State, depth: int) -> State | None:
+        before = {n: v for n, v in state.items() if n not in names_bound(node)}
+        target, source = node.role("left"), node.role("right")
+        if source is not None:
+            self._expression(source, state)
+        body = node.role("body")
+        # Twice: first to learn what the body leaves, then with what it may have left already.
+        inside = dict(state)
+        if target is not None:
+            self._unbind(target, inside)
+        self.jumps.append([])
+        first = self._statements(body.children if body else (), inside, depth + 1)
+        joined = join([dict(state), first, *self.jumps[-1]]) or {}
+        joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
+        if target is not None:
+            self._unbind(target, joined)
+        condition = node.role("condition")
+        if condition is not None:
+            self._expression(condition, joined)
+        again = dict(joined)
+        last = self._statements(body.children if body else (), again, depth + 1)
+        end = join([joined, last, *self.jumps.pop()])
+        for clause in node.children:
+            if clause.kind == "else_clause" and end is not None:
+                after = clause.role("body")
+                end = self._statements(after.children if after else (), end, depth + 1)
+        return end if end is not None else before
+
+    def _try(self, node: Node, state: State, depth: int) -> State | None:
+        start = dict(state)
+        body = node.role("body")
+        end = self._statements(body.children if body else (), state, depth + 1)
+        changed = names_bound(body) if body is not None else set()
+        handled = {n: v for n, v in start.items() if n not in changed}
+        ends = [end]
+        final: Node | None = None
+        for clause in node.children:
+            block = next((c for c in clause.children if c.kind == "block"), None)
+            if block is None:
+                continue
+            if clause.kind == "else_clause":
+                if ends[0] is not None:
+                    ends[0] = self._statements(block.children, ends[0], depth + 1)
+            elif clause.kind == "finally_clause":
+                final = block
+            elif clause is not body:
+                for part in clause.children:
+                    if part is not block:
+                        self._expression(part, handled)
+                ends.append(self._statements(block.children, dict(handled), depth + 1))
+        result = join(ends)
+        if final is not None:
+            after = self._statements(
+                final.children, result if result is not None else {}, depth + 1
+            )
+            return after if result is not None else None
+        return result
+
+    def _match(self, node: Node, state: State, depth: int) -> State | None:
+        for clause in node.walk():
+            if clause.kind == "case_clause":
+                body = clause.role("consequence")
+                inside = {n: v for n, v in state.items() if n not in names_bound(clause)}
+                self._statements(body.children if body else (), inside, depth + 1)
+        return {n: v for n, v in state.items() if n not in names_bound(node)}
+
+    def _expression(self, node: Node, state: State) -> None:
+        """Note what the names in an expression stand for."""
+        at = self.at
+        stack: list[tuple[Node, State]] = [(node, state)]
+        while stack:
+            part, names = stack.pop()
+            kind = part.kind
+            if kind == "identifier":
+                value = names.get(part.label or "")
+                if value is not None:
+                    at[part] = value
+                else:
+                    at.pop(part, None)
+            elif kind == "attribute":
+                stack.append((part.children[0], names))
+            elif kind == "keyword_argument" and len(part.children) == 2:
+                stack.append((part.children[1], names))
+            elif kind == "named_expression":
+                name, inner = part.role("name"), part.role("value")
+                if name is not None and inner is not None:
+                    stack.append((inner, dict(names)))
+                    known = self.evaluate(inner, names)
+                    if known is not None:
+                        names[name.label or ""] = known
+                    else:
+                        names.pop(name.label or "", None)
+            elif kind == "lambda" or kind in _COMPREHENSIONS:
+                bound = names_bound(part) if kind != "lambda" else own_names(part)
+                inner_names = {n: v for n, v in names.items() if n not in bound}
+                stack.extend((child, inner_names) for child in part.children)
+            else:
+                stack.extend((child, names) for child in reversed(part.children))
+
+    def _unbind(self, target: Node, state: State) -> None:
+        if target.kind == "identifier":
+            state.pop(target.label or "", None)
+        elif target.kind not in {"attribute", "subscript"}:
+            for child in target.children:
+                self._unbind(child, state)
+
+
+def bound_once(by_kind: Mapping[str, list[Node]]) -> State:
+    """Return the names that the whole file binds exactly once, at the level of the module."""
+    counts: dict[str, int] = {}
+    foreign: set[str] = set()
+    for kind in BINDERS:
+        for node in by_kind.get(kind, ()):
+            if any(around.kind in _INNER for around in node.ancestors()):
+                continue
+            for target in targets(node):
+                counts[target.label or ""] = counts.get(target.label or "", 0) + 1
+    for kind in ("global_statement", "nonlocal_statement"):
+        for node in by_kind.get(kind, ()):
+            foreign.update(target.label or "" for target in targets(node))
+    return {
+        name: Constant("unknown", None)
+        for name, count in counts.items()
+        if count == 1 and name not in foreign
+    }
