@@ -196,7 +196,7 @@ def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> I
     rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
     looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
-    tail = f"{looked}{'; ' + plugins if plugins else ''}; {run.cpu_s:.1f} s CPU"
+    tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
     besides = f", {ignored} ignored by comments" if ignored else ""
     if shown:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
@@ -266,3 +266,7 @@ def _hint(shown: Sequence[Reported]) -> Iterator[Line]:
 
 def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"
