@@ -60,6 +60,13 @@ class Regex:
         """Tell whether the expression matches anywhere in a text."""
         return self._compiled.search(text) is not None
 
+    def replaced(self, text: str, replacement: str, *, count: int = 0) -> str:
+        """Return a text with matches replaced, at most `count` of them, 0 for all."""
+        try:
+            return str(self._compiled.sub(replacement, text, count))
+        except (re2.error, IndexError):  # the replacement names a group that is not there
+            return text
+
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield start and end of each match, in code points, without empty matches."""
         for match in self._compiled.finditer(text):

@@ -17,6 +17,7 @@ from tavo.scan.values import Constant, State, Value, applied, joined, number
 __all__ = ["Constant", "Constants", "number"]
 
 _LONGEST_SUM = 400
+_DEEPEST = 60
 _NEVER_KNOWN = frozenset({"list", "dictionary", "set", "tuple", "lambda", "await", "yield",
                           "comparison_operator", "expression_list"})  # fmt: skip
 
@@ -92,7 +93,7 @@ class Constants:
             return Constant("bool", kind == "true")
         if kind == "none":
             return Constant("none", None)
-        if depth > _LONGEST_SUM:
+        if depth > _DEEPEST:
             return None
         if kind == "binary_operator":
             return self._sum(node, state, depth)

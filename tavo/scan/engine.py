@@ -196,7 +196,7 @@ def _hit(
             Step(location=_locate(file, path, start, end), message=text)
             for start, end, text in steps
         ),
-        fix=_filled(rule.fix, match.env, shorten=False) if rule.fix is not None else None,
+        fix=_fix(rule, match, file),
     )
     line = location.region.start_line if location.region is not None else 0
     return Hit(finding, ignores.of(rule.rule.id, line))
@@ -208,6 +208,16 @@ def _locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Loca
     lines = file.source.lines(region.start_line, last).split("\n")
     snippet = "\n".join(line[:_LONGEST_LINE] for line in lines)
     return Location(path=path, region=region, snippet=snippet)
+
+
+def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
+    if rule.fix is not None:
+        return _filled(rule.fix, match.env, shorten=False)
+    if rule.fix_regex is not None:
+        before = file.source.text(match.start, match.end)
+        after = rule.fix_regex.applied(before)
+        return after if after != before else None
+    return None
 
 
 def _filled(text: str, env: Env, *, shorten: bool = True) -> str:

@@ -277,11 +277,13 @@ class Pass:
                 stack.extend((child, names) for child in reversed(part.children))
 
     def _unbind(self, target: Node, state: State) -> None:
-        if target.kind == "identifier":
-            state.pop(target.label or "", None)
-        elif target.kind not in {"attribute", "subscript"}:
-            for child in target.children:
-                self._unbind(child, state)
+        stack = [target]
+        while stack:
+            node = stack.pop()
+            if node.kind == "identifier":
+                state.pop(node.label or "", None)
+            elif node.kind not in {"attribute", "subscript"}:
+                stack.extend(node.children)
 
 
 def bound_once(by_kind: Mapping[str, list[Node]]) -> State:

@@ -20,14 +20,23 @@ from typing import Any
 import pathspec
 import yaml
 
+from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.scan.compile import compile_formula
-from tavo.scan.formula import FORMULA_KEYS, Either, Formula, FormulaError, Options
+from tavo.scan.formula import (
+    FORMULA_KEYS,
+    Either,
+    Formula,
+    FormulaError,
+    Options,
+    regex_of,
+)
 from tavo.scan.select import Selector
 
 __all__ = [
     "PACK",
+    "FixRegex",
     "RuleProblem",
     "RuleSet",
     "ScanRule",
@@ -49,7 +58,8 @@ _DEEPEST = 60
 _SEVERITIES = {
     "CRITICAL": Severity.CRITICAL, "ERROR": Severity.HIGH, "HIGH": Severity.HIGH,
     "WARNING": Severity.MEDIUM, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW,
-    "INFO": Severity.INFO, "INVENTORY": Severity.INFO, "EXPERIMENT": Severity.INFO,
+    "INFO": Severity.LOW, "INVENTORY": Severity.INFO, "EXPERIMENT": Severity.INFO,
+    "info": Severity.INFO,
 }  # fmt: skip
 _KEYS = frozenset({
     "id", "message", "severity", "languages", "metadata", "paths", "fix", "fix-regex", "mode",
@@ -61,7 +71,7 @@ _TAINT_OPTIONS = frozenset({
     "taint_assume_safe_booleans", "taint_assume_safe_numbers", "taint_assume_safe_indexes",
     "taint_assume_safe_functions", "taint_assume_safe_comparisons",
 })  # fmt: skip
-_HARMLESS_OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
+_OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,19 @@ class TaintSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FixRegex:
+    """A fix by replacement inside the matched text, at most `count` times, 0 for all."""
+
+    regex: Regex
+    replacement: str
+    count: int = 0
+
+    def applied(self, text: str) -> str:
+        """Return the text with the replacements made."""
+        return self.regex.replaced(text, self.replacement, count=self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRule:
     """One rule of a rule file, compiled."""
 
@@ -135,6 +158,7 @@ class ScanRule:
     taint: TaintSpec | None
     file: Path
     fix: str | None = None
+    fix_regex: FixRegex | None = None
     include: pathspec.PathSpec[Any] | None = None
     exclude: pathspec.PathSpec[Any] | None = None
 
@@ -338,19 +362,33 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path) -> ScanRule:
         taint=taint,
         file=file,
         fix=fix,
+        fix_regex=_fix_regex(entry.get("fix-regex")),
         include=include,
         exclude=exclude,
     )
+
+
+def _fix_regex(value: Any) -> FixRegex | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not set(value) <= {"regex", "replacement", "count"}:
+        raise FormulaError("fix-regex: expected regex, replacement and count")
+    replacement, count = value.get("replacement"), value.get("count", 0)
+    if not isinstance(replacement, str) or not isinstance(count, int):
+        raise FormulaError("fix-regex: expected a text as replacement and a number as count")
+    regex = regex_of(value.get("regex"), "fix-regex.regex")
+    return FixRegex(regex=regex, replacement=replacement, count=max(count, 0))
 
 
 def _options(value: Any, mode: str) -> frozenset[str]:
     if not isinstance(value, Mapping):
         raise FormulaError("options: expected keys and values")
     for key, setting in value.items():
-        if key in _HARMLESS_OPTIONS or setting is False:
-            continue
-        if key not in _TAINT_OPTIONS or mode != "taint":
-            raise FormulaError(f"option {key!r} is not supported")
+        if not isinstance(setting, bool):
+            raise FormulaError(f"option {key!r}: expected true or false")
+        known = key in _OPTIONS or (key in _TAINT_OPTIONS and (mode == "taint" or not setting))
+        if not known or (key == "constant_propagation" and not setting):
+            raise FormulaError(f"option '{key}: {str(setting).lower()}' is not supported")
     return frozenset(str(key) for key, setting in value.items() if setting is True)
 
 
@@ -429,7 +467,8 @@ def _describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
     metadata = entry.get("metadata") or {}
     if not isinstance(metadata, Mapping):
         raise FormulaError("metadata: expected keys and values")
-    severity = _SEVERITIES.get(str(entry.get("severity", "")).upper())
+    given = str(entry.get("severity", ""))
+    severity = _SEVERITIES.get(given) or _SEVERITIES.get(given.upper())
     if severity is None:
         known = ", ".join(_SEVERITIES)
         raise FormulaError(f"severity {entry.get('severity')!r} is unknown; use one of {known}")
