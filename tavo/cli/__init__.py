@@ -32,14 +32,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(version_line())
         return 0
     try:
-        return _run(words)
+        code = _run(words)
+        return _interrupted() if code == 130 else code
     except KeyboardInterrupt:
-        _say("\ntavo: interrupted")
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         # The reader of our output went away; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3
+
+
+def _interrupted() -> int:
+    """Say so once; a second Ctrl-C while processes end must not print a traceback."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _say("\ntavo: interrupted")
+    return 130
 
 
 def _run(words: list[str]) -> int:

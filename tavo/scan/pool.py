@@ -64,9 +64,18 @@ def scan_parallel(
             # Some file killed a process. Scan this batch file by file, then go on.
             yield from _one_by_one(batches[at], setting)
             at += 1
+        except BaseException:
+            _stop(pool)  # interrupted: nobody waits for the batches that are under way
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             gc.unfreeze()
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the pool's processes now. (`terminate_workers` does that from Python 3.14 on.)"""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
 
 
 def _start_copied() -> None:

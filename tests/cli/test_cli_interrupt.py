@@ -1,0 +1,39 @@
+"""Ctrl-C in the middle of a scan: exit 130, one line, no traceback, no process left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CODE = "import openai\nopenai.responses.create()\n" + "def f(x):\n    return eval(x)\n" * 2000
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_a_scan_with_130(tmp_path: Path, jobs: str) -> None:
+    for number in range(400):
+        (tmp_path / f"file_{number}.py").write_text(CODE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tavo", "scan", str(tmp_path), "--jobs", jobs],
+        env={**os.environ, "HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "\ntavo: interrupted\n"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
