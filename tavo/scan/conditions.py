@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,9 @@ def comparison_condition(entry: Mapping[str, Any], where: str) -> Condition:
     if base not in _BASES:
         raise FormulaError(f"{where}: base {base!r} is not supported, only 2, 8, 10 and 16 are")
     try:
-        tree = ast.parse(text.replace("$", _VARIABLE).strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(text.replace("$", _VARIABLE).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError(f"{where}: {text!r} is not a comparison") from None
     comparison = _Comparison(tree, where, strip=entry.get("strip") is True, base=base)
@@ -196,13 +199,9 @@ class _Comparison:
         try:
             return int(text, self.base)
         except ValueError:
-            pass
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            if binding.node is None:
+            if binding.node is None or self.strip:
                 return text
-            raise ValueError("not a literal") from None
+            raise
 
 
 def _is_match(node: ast.Call) -> bool:

@@ -459,7 +459,7 @@ def _paths(
             continue
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
             raise FormulaError(f"paths.{key}: expected a list of texts")
-        specs.append(pathspec.PathSpec.from_lines("gitwildmatch", patterns))
+        specs.append(pathspec.PathSpec.from_lines("gitignore", patterns))
     return specs[0], specs[1]
 
 

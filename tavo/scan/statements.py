@@ -300,7 +300,7 @@ class Compiler(ExpressionCompiler):
             if n.kind == "with_item":
                 statement = _with_of(n)
                 given = _with_items(statement)
-                given = given[given.index(n) :]
+                given = given[given.index(n) :] if n in given else []
             elif n.kind == "with_statement":
                 statement, given = n, _with_items(n)
             else:

@@ -206,6 +206,7 @@ def _build(cursor: TreeCursor, data: bytes) -> tuple[Node, list[Comment], bool]:
                     pass
                 elif len(levels) >= _DEEPEST and raw.child_count:
                     too_deep = True
+                    node.kind = "ERROR"  # it has not the children that its kind promises
                 elif first_child():
                     levels.append((parent, outer_role, outer_range))
                     parent, outer_role, outer_range = node, "", None

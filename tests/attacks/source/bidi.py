@@ -1,0 +1,2 @@
+x = "‮gnirts"
+run(1)

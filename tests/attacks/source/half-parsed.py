@@ -1,0 +1,4 @@
+def f(:
+  run(1)
+class
+run(2)

@@ -1,0 +1,2 @@
+run("unclosed
+run(2)
