@@ -97,10 +97,12 @@ def scan(
 def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
     text = str(path)
-    candidates = [rule for rule in rules.candidates(identifiers(data)) if rule.applies_to(text)]
+    names = identifiers(data)
+    candidates = [rule for rule in rules.candidates(names) if rule.applies_to(text)]
     if not candidates:
         return FileResult(path)
     file = parse(data)
+    file.names = names
     try:
         return _scan_parsed(file, path, candidates)
     finally:

@@ -159,42 +159,50 @@ def parse(data: bytes) -> ParsedFile:
     """Parse UTF-8 source; `problems` says what could not be parsed. Never raises for any bytes."""
     source = SourceText(data)
     tree = _PARSER.parse(data)
-    root, comments, too_deep = _build(tree.walk(), data)
-    parsed = ParsedFile(source=source, root=root, comments=comments, problems=[])
+    by_kind: dict[str, list[Node]] = {}
+    root, comments, too_deep = _build(tree.walk(), data, by_kind)
+    parsed = ParsedFile(source=source, root=root, comments=comments, problems=[], by_kind=by_kind)
     if tree.root_node.has_error:
         parsed.problems.append(f"parsed in part: {_first_error(tree.walk(), source)}")
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
-    _index(parsed)
     return parsed
 
 
-def _build(cursor: TreeCursor, data: bytes) -> tuple[Node, list[Comment], bool]:
-    """Walk the raw tree once and make ours.
+def _build(
+    cursor: TreeCursor, data: bytes, by_kind: dict[str, list[Node]]
+) -> tuple[Node, list[Comment], bool]:
+    """Walk the raw tree once, make ours and list its nodes by their kind.
 
     `levels` holds for each raw level entered whether it pushed a node of ours, the role that an
     unwrapped node hands down to its only child, and the range that its parentheses give it.
     """
-    raw = _node_at(cursor)
+    top = _node_at(cursor)
     comments: list[Comment] = []
-    root = parent = Node(raw.type, raw.start_byte, raw.end_byte, None)
+    root = parent = Node(top.type, top.start_byte, top.end_byte, None)
     levels: list[tuple[Node | None, str, tuple[int, int] | None]] = []
     outer_role, outer_range = "", None
     too_deep = False
     treatments, kinds = _TREATMENTS, _KIND_NAMES
     first_child, next_sibling = cursor.goto_first_child, cursor.goto_next_sibling
+    by_number: dict[int, list[Node]] = {}
     alive = first_child()
     while alive:
-        raw = _node_at(cursor)
+        raw = cursor.node
+        if raw is None:  # never: a cursor always stands on a node
+            break
         number = raw.kind_id
         known = number < len(kinds)  # an ERROR node has the largest number there is
         treatment = treatments[number] if known else _PLAIN
         if treatment >= _LEAF:
-            role = cursor.field_name or outer_role
             start, end = raw.start_byte, raw.end_byte
             node = Node(kinds[number] if known else "ERROR", start, end, parent)
-            node.field = role
+            node.field = cursor.field_name or outer_role
             parent.children.append(node)
+            if number in by_number:
+                by_number[number].append(node)
+            else:
+                by_number[number] = [node]
             if parent.kind == "slice":
                 parent.op += "x"
             if treatment == _LEAF:
@@ -225,6 +233,7 @@ def _build(cursor: TreeCursor, data: bytes) -> tuple[Node, list[Comment], bool]:
                 if several:
                     node = Node("expression_list", raw.start_byte, raw.end_byte, parent)
                     parent.children.append(node)
+                    by_kind.setdefault("expression_list", []).append(node)
                     parent, outer_role, outer_range = node, "", None
                 else:
                     outer_role, outer_range = role, wide
@@ -247,6 +256,14 @@ def _build(cursor: TreeCursor, data: bytes) -> tuple[Node, list[Comment], bool]:
             before, outer_role, outer_range = levels.pop()
             if before is not None:
                 parent = before
+    by_kind["module"] = [root]
+    for nodes in by_number.values():
+        for node in nodes:  # almost always all of one kind
+            if node.kind != nodes[0].kind:
+                by_kind.setdefault(node.kind, []).append(node)
+        same = [node for node in nodes if node.kind == nodes[0].kind]
+        by_kind.setdefault(nodes[0].kind, []).extend(same)
+    _rewrite_calls(by_kind)
     return root, comments, too_deep
 
 
@@ -323,23 +340,19 @@ def _first_error(cursor: TreeCursor, source: SourceText) -> str:
                 return "some of it is not valid Python"
 
 
-def _index(parsed: ParsedFile) -> None:
-    by_kind = parsed.by_kind
-    for node in parsed.root.walk():
-        kind = node.kind
-        if kind == "call":
-            _wrap_generator(node)
-        elif kind == "print_statement":
-            _print_as_call(node)
-            kind = node.kind
-        found = by_kind.get(kind)
-        if found is None:
-            by_kind[kind] = [node]
-        else:
-            found.append(node)
+def _rewrite_calls(by_kind: dict[str, list[Node]]) -> None:
+    """Give calls that are written in another way the form of all others."""
+    for call in by_kind.get("call", ()):
+        _wrap_generator(call, by_kind)
+    printed = by_kind.pop("print_statement", [])
+    for node in printed:
+        _print_as_call(node, by_kind)
+    for kind in ("call", "identifier", "argument_list", "string", "fstring", "expression_list"):
+        # Several kinds of raw nodes, or nodes made here, ended up in one list.
+        by_kind.get(kind, []).sort(key=lambda node: node.start)
 
 
-def _wrap_generator(call: Node) -> None:
+def _wrap_generator(call: Node, by_kind: dict[str, list[Node]]) -> None:
     """Make the `(x for x in y)` of a call an argument like any other."""
     if len(call.children) == 2 and call.children[1].kind == "generator_expression":
         generator = call.children[1]
@@ -348,9 +361,10 @@ def _wrap_generator(call: Node) -> None:
         generator.parent = arguments
         generator.field, arguments.field = "", "arguments"
         call.children[1] = arguments
+        by_kind.setdefault("argument_list", []).append(arguments)
 
 
-def _print_as_call(node: Node) -> None:
+def _print_as_call(node: Node, by_kind: dict[str, list[Node]]) -> None:
     name = Node("identifier", node.start, node.start + len("print"), node)
     name.label = "print"
     arguments = Node("argument_list", name.end, node.end, node)
@@ -360,3 +374,5 @@ def _print_as_call(node: Node) -> None:
     node.kind = "call"
     node.children = [name, arguments]
     name.field, arguments.field = "function", "arguments"
+    for made in (node, name, arguments):
+        by_kind.setdefault(made.kind, []).append(made)
