@@ -31,6 +31,7 @@ from tavo.scan.formula import (
     regex_of,
 )
 from tavo.scan.languages.python import ParsedFile
+from tavo.scan.literals import content_of
 from tavo.scan.match import Env, Match
 
 __all__ = ["compile_formula"]
@@ -130,6 +131,16 @@ def _says_what(content: Any) -> bool:
     return bool(keys & {*FORMULA_KEYS, "pattern-inside"})
 
 
+def _only_regexes(value: Any) -> bool:
+    """Tell whether a formula consists of regular expressions alone."""
+    if isinstance(value, list):
+        return all(isinstance(item, Mapping) and _only_regexes(item) for item in value)
+    found = {key for key in value if key.startswith("pattern")}
+    if not found <= {"patterns", "pattern-either", "pattern-regex", "pattern-not-regex"}:
+        return False
+    return all(_only_regexes(value[key]) for key in found & {"patterns", "pattern-either"})
+
+
 def _operand(
     content: Any, where: str, options: Options, depth: int, *, context: bool = False
 ) -> Formula:
@@ -151,8 +162,9 @@ def _pattern_condition(
     language = entry.get("language", "python")
     if language not in _LANGUAGES_OF_CONDITIONS:
         raise FormulaError(f"{where}: language {language!r} is not supported")
-    if language in {"regex", "generic"} and "pattern-regex" not in entry:
+    if language in {"regex", "generic"} and not _only_regexes(entry):
         raise FormulaError(f"{where}: language {language!r} is only supported with pattern-regex")
+    as_text = language in {"regex", "generic"}
     name = as_variable(entry.get("metavariable"), where)
     formula = compile_formula(
         {key: value for key, value in entry.items() if key in FORMULA_KEYS},
@@ -166,6 +178,11 @@ def _pattern_condition(
         binding = match.env.get(name)
         if binding is None or binding.end <= binding.start:
             return ()
+        if as_text and binding.node is not None:
+            if binding.node.kind == "string":
+                binding = content_of(binding.node, file)
+            elif language == "regex":
+                return ()
         within = Within(binding.start, binding.end, binding.node)
         seen: dict[tuple[str, ...], Env] = {}
         for found in formula.evaluate(file, within):

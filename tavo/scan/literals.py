@@ -19,7 +19,7 @@ from tavo.scan.pattern import DEEP, ELLIPSIS, PatternError, variable_of
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node
 
-__all__ = ["LiteralCompiler"]
+__all__ = ["LiteralCompiler", "content_of"]
 
 _ALIKE: Final = {
     kind: group
@@ -160,7 +160,7 @@ class LiteralCompiler:
                 if n.kind == "string":
                     if prefix and n.op != prefix:
                         return NONE
-                    return bind(env, name, _content_of(n, run.file), run)
+                    return bind(env, name, content_of(n, run.file), run)
                 known = _constant(n, run, "str")
                 if known is None or not isinstance(known.value, str):
                     return NONE
@@ -242,7 +242,8 @@ def _constant(node: Node, run: Run, kind: str) -> Constant | None:
     return known if known is not None and known.kind == kind else None
 
 
-def _content_of(node: Node, file: ParsedFile) -> Binding:
+def content_of(node: Node, file: ParsedFile) -> Binding:
+    """Return what is between the quotes of a string literal."""
     value = node.value or ""
     text = file.source.text(node.start, node.end)
     offset = text.find(value) if value else -1

@@ -89,6 +89,8 @@ def condition(name: str, **keys: Any) -> list[dict[str, Any]]:
          "run(g(1))\nrun(h(1))", ["run(h(1))"]),
         (condition("metavariable-pattern", **{"pattern-regex": "b"}),
          "run('ab')\nrun('a')", ["run('ab')"]),
+        (condition("metavariable-pattern", language="regex", **{"pattern-regex": "^http"}),
+         "run('http://a')\nrun(http)", ["run('http://a')"]),
         ([{P: "$O.$M(...)"}, {"metavariable-pattern": {"metavariable": "$M", "pattern": "go"}}],
          "a.go()\na.stop()", ["a.go()"]),
     ],
@@ -137,6 +139,8 @@ def test_focus(items: list[dict[str, Any]], code: str, wanted: list[str]) -> Non
            {"metavariable": "$X", "comparison": "$X ** 99999999"}}]}, "in a comparison"),
         ({"patterns": [{P: "$X"}, {"metavariable-pattern":
            {"metavariable": "$X", "language": "java", "pattern": "a"}}]}, "language 'java'"),
+        ({"patterns": [{P: "$X"}, {"metavariable-pattern":
+           {"metavariable": "$X", "language": "generic", "pattern": "a"}}]}, "only supported with"),
         ({P: 1}, "a pattern is a text, found int"),
         ({"pattern-either": [{"focus-metavariable": "$X"}]}, "expected one of"),
         ({"pattern-regex": "("}, "not a regular expression"),
