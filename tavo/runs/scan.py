@@ -11,7 +11,7 @@ Units: CPU time in seconds, times UTC.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
 
 __all__ = ["ScanPlan", "run_scan"]
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +75,14 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
         for p in plan.rules.problems
     ]
     files: list[SourceFile] = []
-    for file in walk(plan.targets, root, exclude=plan.exclude):
+    left_out: list[Path] = []
+    for file in walk(plan.targets, root, exclude=plan.exclude, left_out=left_out):
         if file.problem:
             notices.append(Notice(kind="file", subject=str(file.relative), reason=file.problem))
         else:
             files.append(file)
+    if left_out:
+        notices.append(_left_out(left_out, root))
     by_path = {file.relative: file for file in files}
 
     def lines_of(path: PurePosixPath) -> bytes | None:
@@ -137,6 +142,18 @@ def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
             if ignore is None
             else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),
         )
+
+
+def _left_out(paths: Sequence[Path], root: Path) -> Notice:
+    """Say what was left out on purpose: a project can hide code with its ignore files."""
+    names = [path.relative_to(root).as_posix() for path in paths[:_MOST_NAMED]]
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return Notice(
+        kind="file",
+        subject="left out",
+        reason=f"by ignore files, exclude or name: {', '.join(names)}{more}",
+        incomplete=False,
+    )
 
 
 def _notices(result: FileResult) -> list[Notice]:

@@ -161,7 +161,12 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
         return FileResult(file.relative, problems=(str(error),), scanned=False)
     if not content.is_text:
         return FileResult(file.relative, problems=("binary, not source",), scanned=False)
-    return scan_source(content.data, file.relative, rules)
+    try:
+        return scan_source(content.data, file.relative, rules)
+    except Exception as error:  # noqa: BLE001
+        # A defect of ours on one hostile file must not hide what is in the others.
+        reason = f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"
+        return FileResult(file.relative, problems=(reason,), scanned=False)
 
 
 _Steps = tuple[tuple[int, int, str], ...]

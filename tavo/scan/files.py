@@ -34,11 +34,13 @@ __all__ = [
 ]
 
 IGNORE_FILES = (".gitignore", ".tavoignore")
-_NEVER = frozenset({
-    ".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".nox",
-    ".mypy_cache", ".ruff_cache", ".pytest_cache", ".eggs", "site-packages",
+_NEVER = frozenset({"node_modules", ".venv", "venv", ".tox", ".nox", ".eggs", "site-packages"})
+_SILENT = frozenset({
+    ".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache",
 })  # fmt: skip
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_FIRST_LINES = re.compile(rb"\r\n?|\n")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _DEEPEST = 200
 
 
@@ -87,12 +89,18 @@ def scan_root(targets: Sequence[Path]) -> Path:
 
 
 def walk(
-    targets: Sequence[Path], root: Path, *, exclude: Sequence[str] = ()
+    targets: Sequence[Path],
+    root: Path,
+    *,
+    exclude: Sequence[str] = (),
+    left_out: list[Path] | None = None,
 ) -> Iterator[SourceFile]:
     """Yield the files below the targets, each once, in the order of their names.
 
     `exclude` are patterns as in .gitignore, relative to the root. Named targets that are files
     are yielded whatever is excluded. Folders that cannot be read are yielded with their problem.
+    `left_out` collects the files and folders that are left out: by ignore files, by `exclude`, by
+    their name such as `.venv`, or because they are links that lead out of the root.
     """
     seen: set[Path] = set()
     own = GitIgnoreSpec.from_lines(exclude) if exclude else None
@@ -108,7 +116,7 @@ def walk(
             chain = []  # the user names a folder that Git ignores: it is meant to be looked at
         if own is not None:
             chain.append((root, own))
-        for file in _walk(path, root, chain):
+        for file in _walk(path, root, chain, [] if left_out is None else left_out):
             if file.path not in seen:
                 seen.add(file.path)
                 yield file
@@ -143,20 +151,18 @@ def decode(data: bytes) -> Content:
         (codecs.BOM_UTF16_BE, "utf-16-be"),
     ):
         if data.startswith(mark):
-            return Content(_recode(data[len(mark) :], encoding), is_text=True)
+            return Content(_lines(_recode(data[len(mark) :], encoding)), is_text=True)
     if b"\0" in data[:8192]:
         return Content(data, is_text=False)
+    # Also where all bytes are ASCII: in UTF-7 a comment can hold a line break and code.
+    declared = _declared(data)
+    if declared and _normal(declared) != "utf-8":
+        return Content(_lines(_recode(data, declared)), is_text=True)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        encoding = _declared(data)
-        if not encoding:
-            raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
-        return Content(_recode(data, encoding), is_text=True)
-    encoding = _declared(data)
-    if encoding and not data.isascii() and _normal(encoding) != "utf-8":
-        return Content(_recode(data, encoding), is_text=True)
-    return Content(data, is_text=True)
+        raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
+    return Content(_lines(data), is_text=True)
 
 
 def _recode(data: bytes, encoding: str) -> bytes:
@@ -166,8 +172,13 @@ def _recode(data: bytes, encoding: str) -> bytes:
         raise UnreadableError(f"not text in {encoding[:40]}") from None
 
 
+def _lines(data: bytes) -> bytes:
+    """Make a lone carriage return a line end, as Python reads it: it could hide code."""
+    return _LONE_RETURN.sub(b"\n", data) if b"\r" in data else data
+
+
 def _declared(data: bytes) -> str:
-    for line in data.split(b"\n", 2)[:2]:
+    for line in _FIRST_LINES.split(data[:4096], 2)[:2]:
         found = _COOKIE.match(line)
         if found:
             return found.group(1).decode("ascii")
@@ -187,7 +198,9 @@ def _normal(encoding: str) -> str:
 _Chain = list[tuple[Path, GitIgnoreSpec]]
 
 
-def _walk(folder: Path, root: Path, chain: _Chain, depth: int = 0) -> Iterator[SourceFile]:
+def _walk(
+    folder: Path, root: Path, chain: _Chain, left_out: list[Path], depth: int = 0
+) -> Iterator[SourceFile]:
     relative = _relative(folder, root)
     if depth > _DEEPEST:
         yield SourceFile(folder, relative, f"folders nested deeper than {_DEEPEST}")
@@ -210,13 +223,20 @@ def _walk(folder: Path, root: Path, chain: _Chain, depth: int = 0) -> Iterator[S
         except OSError as error:
             yield SourceFile(path, _relative(path, root), f"cannot be read: {error.strerror}")
             continue
+        if entry.name in _SILENT:
+            continue
         if is_folder:
-            if entry.name not in _NEVER and not _ignored(path, specs, folder=True):
-                yield from _walk(path, root, specs, depth + 1)
-        elif is_file and not _ignored(path, specs, folder=False):
-            if is_link and not _resolves_inside(path, root):
-                continue
-            yield SourceFile(path, _relative(path, root))
+            if entry.name in _NEVER or _ignored(path, specs, folder=True):
+                left_out.append(path)
+            else:
+                yield from _walk(path, root, specs, left_out, depth + 1)
+        elif is_file:
+            if _ignored(path, specs, folder=False) or (
+                is_link and not _resolves_inside(path, root)
+            ):
+                left_out.append(path)
+            else:
+                yield SourceFile(path, _relative(path, root))
 
 
 def _resolves_inside(path: Path, root: Path) -> bool:

@@ -159,8 +159,31 @@ def test_text_in_a_string_is_no_ignore_comment(tavo) -> None:
 def test_ignore_files_hold_but_not_for_named_files(tavo) -> None:
     Path("agent.py").write_text(FLAW)
     Path(".tavoignore").write_text("agent.py\n")
-    assert "Nothing to look at" in tavo("scan", ".").out
+    done = tavo("scan", ".")
+    assert "Nothing to look at" in done.out
+    assert "left out: by ignore files, exclude or name: agent.py" in " ".join(done.out.split())
     assert tavo("scan", "agent.py").code == 1
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b"# a comment\reval(question)\r",
+        b"# coding: utf-7\n# +AAo-eval(question)\n",
+        b"#!/usr/bin/env python\r# coding: utf-7\r# +AAo-eval(question)\n",
+    ],
+)
+def test_code_hidden_in_a_comment_is_seen_as_python_sees_it(tavo, hidden: bytes) -> None:
+    Path("rules.yaml").write_text(
+        "rules:\n- id: dynamic\n  languages: [python]\n  severity: ERROR\n  message: m\n"
+        "  pattern: eval(...)\n"
+    )
+    Path("agent.py").write_bytes(hidden)
+    names: list[str] = []
+    exec(compile(hidden, "agent.py", "exec"), {"question": 1, "eval": names.append})
+    assert names == [1], "the control: Python runs it"
+    done = tavo("scan", ".", "--no-default-rules", "--rules", "rules.yaml")
+    assert (done.code, "dynamic" in done.out) == (1, True)
 
 
 def test_fail_on_and_exit_zero(tavo) -> None:

@@ -11,7 +11,7 @@ from tavo.progress import Reporter
 from tavo.scan import engine
 from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile
-from tavo.scan.rules import RuleSet, ScanRule, load_rules
+from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "source"
 RULES = """
@@ -262,3 +262,24 @@ def test_a_file_that_kills_its_process_is_named_and_the_others_are_scanned(
     assert results[30].problems == ("the scanner died on this file",)
     assert all(not result.problems for n, result in enumerate(results) if n != 30)
     assert sum(len(result.hits) for n, result in enumerate(results) if n != 30) == 60
+
+
+def test_a_defect_on_one_file_is_named_and_the_others_are_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = engine.scan_source
+
+    def broken(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
+        if path.name == "bad.py":
+            raise KeyError("x")
+        return real(data, path, rules)
+
+    monkeypatch.setattr(engine, "scan_source", broken)
+    files = []
+    for name in ("bad.py", "good.py"):
+        (tmp_path / name).write_text("eval(input())\n")
+        files.append(SourceFile(tmp_path / name, PurePosixPath(name)))
+    bad, good = engine.scan(files, load_rules([PACK]), rule_paths=[PACK])
+    assert "a defect of tavo stopped the scan of this file: KeyError" in bad.problems[0]
+    assert good.scanned
+    assert not good.problems
