@@ -21,6 +21,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -36,6 +37,7 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 PLUGINS = ROOT / "examples" / "plugins"
 PACKAGES = ("tavo", "marketplace_db", "signing")
+FRESH_S = 2 * 24 * 3600
 USAGE_EXIT, FAILED_EXIT, INTERRUPTED_EXIT = 2, 3, 130
 
 
@@ -229,11 +231,14 @@ def _must(*arguments: str) -> None:
 
 
 def _is_current() -> bool:
-    """Tell whether the single file and the repository were built from the present sources."""
+    """Tell whether the outcome was built from the present sources, and is fresh.
+
+    The repository's timestamp is signed for three days; after two it is built again.
+    """
     stamp = DIST / ".sources"
-    return PYZ.exists() and REPOSITORY.exists() and stamp.exists() and (
-        stamp.read_text() == _sources_digest()
-    )  # fmt: skip
+    if not (PYZ.exists() and REPOSITORY.exists() and stamp.exists()):
+        return False
+    return stamp.read_text() == _sources_digest() and time.time() - stamp.stat().st_mtime < FRESH_S
 
 
 def _sources_digest() -> str:
