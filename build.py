@@ -4,8 +4,14 @@
     python3 build.py run ARGS...      build dist/tavo.pyz when the sources changed, then run it
     python3 build.py test ARGS...     run the tests (arguments go to pytest)
     python3 build.py check [--slow]   format, lint, types, import contracts, tests, docs
-    python3 build.py pyz              build dist/tavo.pyz and dist/repository
+    python3 build.py pyz              build dist/tavo.pyz for every system and interpreter
+        --target linux-x86_64         only these systems, or one interpreter: linux-x86_64-cp311
+        --full                        with the optional engines, as dist/tavo-full.pyz
+        --plain-shiv                  an ordinary shiv file for here, as dist/tavo-shiv.pyz
     python3 build.py lock             resolve the dependencies again and write the hashed locks
+
+run and test build for this machine only. SOURCE_DATE_EPOCH sets the time of the build; with the
+same commit, keys and time the file is the same, byte for byte.
 
 The tools live in a virtual environment below .venv/, made once from requirements-dev.lock with
 every hash checked. Nothing else of this machine is changed.
@@ -16,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import stat
@@ -33,7 +40,9 @@ WORK = ROOT / ".build"
 DIST = ROOT / "dist"
 PYZ = DIST / "tavo.pyz"
 REPOSITORY = DIST / "repository"
+STAMP = DIST / ".built"
 RUNTIME_LOCK = ROOT / "requirements.lock"
+FULL_LOCK = ROOT / "requirements-full.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 PLUGINS = ROOT / "examples" / "plugins"
 PACKAGES = ("tavo", "marketplace_db", "signing")
@@ -58,8 +67,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Build the single file if it is missing or older than the sources, and run it."""
-    if not _is_current():
-        pyz([])
+    if not _is_current([f"{here()}-{TAG}"]):
+        build_file(PYZ, [f"{here()}-{TAG}"])
     command = [sys.executable, str(PYZ), *arguments]
     if os.name == "posix":
         os.execv(sys.executable, command)  # the tool's own exit code and signals, no middle man
@@ -67,9 +76,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the tests against a freshly built single file; slow ones only when asked for."""
-    if not _is_current():
-        pyz([])
+    """Run the tests against a fresh single file for every interpreter that is here."""
+    targets = [f"{here()}-cp{minor}" for minor in _minors_here()]
+    if not _is_current(targets):
+        build_file(PYZ, targets)
     selection = [] if any(a.startswith("-m") for a in arguments) else ["-m", "not slow"]
     return _tool("-m", "pytest", *selection, *arguments)
 
@@ -97,23 +107,68 @@ def check(arguments: Sequence[str]) -> int:
 
 
 def lock(arguments: Sequence[str]) -> int:
-    """Resolve the dependencies for all systems and write both locks with hashes."""
+    """Resolve the dependencies for all systems and write the locks with hashes."""
     if arguments:
         stop(f"lock takes no arguments, found {arguments[0]!r}.", USAGE_EXIT)
     base = ["-m", "uv", "pip", "compile", "--universal", "--generate-hashes", "--no-header", "-q"]
     base += ["--python-version", "3.11", "--upgrade", "pyproject.toml"]
     _must(*base, "-o", str(RUNTIME_LOCK))
+    _must(*base, "--all-extras", "-o", str(FULL_LOCK))
     _must(*base, "--group", "dev", "-o", str(DEV_LOCK))
     return 0
 
 
 def pyz(arguments: Sequence[str]) -> int:
-    """Build dist/repository, and dist/tavo.pyz with that repository inside."""
-    if arguments:
-        stop(f"pyz takes no arguments, found {arguments[0]!r}.", USAGE_EXIT)
+    """Build dist/repository, and a single file with that repository inside."""
+    words, targets, full, plain = list(arguments), [], False, False
+    while words:
+        word = words.pop(0)
+        name, _, value = word.partition("=")
+        if name == "--target" and (value or words):
+            targets += (value or words.pop(0)).split(",")
+        elif word == "--full":
+            full = True
+        elif word == "--plain-shiv":
+            plain = True
+        else:
+            stop(f"pyz does not know {word!r}; see `python3 build.py --help`.", USAGE_EXIT)
+    if plain:
+        if targets or full:
+            stop("--plain-shiv is for this machine only and takes no other option.", USAGE_EXIT)
+        build_shiv(DIST / "tavo-shiv.pyz")
+    else:
+        build_file(DIST / "tavo-full.pyz" if full else PYZ, targets, full=full)
+    return 0
+
+
+def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None:
+    """Build the single file for these targets, or for all of them."""
+    sources = _sources_digest()
+    say("building the signed repository")
+    embed(WORK / "embedded")
+    (WORK / "embedded" / "__init__.py").write_text(
+        '"""The repository that the build puts into the file."""\n'
+    )
+    say(f"packing {out.relative_to(ROOT)} for {', '.join(targets) or 'every system'}")
+    options = [part for target in targets for part in ("--target", target)]
+    _must(
+        "-m", "tavo.operator.pack", "--root", str(ROOT), "--work", str(WORK), "--embedded",
+        str(WORK / "embedded"), "--out", str(out), "--lock",
+        str(FULL_LOCK if full else RUNTIME_LOCK), *options, *(["--full"] if full else []),
+    )  # fmt: skip
+    if (ROOT / "tavo/operator/publish_file.py").exists():
+        _must(
+        "-m", "tavo.operator.publish_file", "--keys", str(ROOT / "keys"), "--repository",
+        str(REPOSITORY), "--file", str(out), "--version", _version(),
+    )  # fmt: skip
+    if out == PYZ:
+        STAMP.write_text("\n".join([sources, *targets]))
+
+
+def build_shiv(out: Path) -> None:
+    """Build an ordinary shiv file for this interpreter: the yardstick of ours."""
     site = WORK / f"site-{TAG}-{_digest(RUNTIME_LOCK)[:16]}"
     if not (site / ".complete").exists():
-        say("installing the run-time dependencies, once")
         shutil.rmtree(site, ignore_errors=True)
         _pip("install", python(), RUNTIME_LOCK, "--target", str(site), "--no-compile")
         (site / ".complete").touch()
@@ -124,20 +179,16 @@ def pyz(arguments: Sequence[str]) -> int:
         shutil.copytree(
             ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    sources = _sources_digest()
-    say("building the signed repository")
     embed(tree / "tavo" / "embedded")
-    say("packing dist/tavo.pyz")
-    DIST.mkdir(exist_ok=True)
-    partial = PYZ.with_suffix(".partial")
+    say(f"packing {out.relative_to(ROOT)}")
+    out.parent.mkdir(exist_ok=True)
+    partial = out.with_suffix(".partial")
     _must(
         "-m", "shiv.cli", "--site-packages", str(tree), "-e", "tavo.cli:main", "-o", str(partial),
         "-p", f"/usr/bin/env python{sys.version_info[0]}.{sys.version_info[1]}",
         "--compile-pyc", "--reproducible",
     )  # fmt: skip
-    partial.replace(PYZ)
-    (DIST / ".sources").write_text(sources)
-    return 0
+    partial.replace(out)
 
 
 def embed(folder: Path) -> None:
@@ -230,15 +281,42 @@ def _must(*arguments: str) -> None:
         stop(f"{' '.join(arguments[:3])} … failed with exit code {code}.", code)
 
 
-def _is_current() -> bool:
-    """Tell whether the outcome was built from the present sources, and is fresh.
+def here() -> str:
+    """Return the name of this machine's system among the targets."""
+    machine = platform.machine().lower()
+    names = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+    machine = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}.get(machine, machine)
+    return f"{names.get(sys.platform, sys.platform)}-{machine}"
+
+
+def _minors_here() -> list[str]:
+    """Return the supported minor versions whose interpreters are here, such as `311`."""
+    probe = "from tavo.operator.pack.code import find_interpreters as find;"
+    probe += "from tavo.operator.pack.targets import MINORS; print(*find(MINORS))"
+    done = subprocess.run(
+        [str(python()), "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def _version() -> str:
+    text = (ROOT / "tavo" / "__init__.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        stop("tavo/__init__.py names no version.", FAILED_EXIT)
+    return found.group(1)
+
+
+def _is_current(targets: Sequence[str]) -> bool:
+    """Tell whether the outcome serves the targets, from the present sources, and is fresh.
 
     The repository's timestamp is signed for three days; after two it is built again.
     """
-    stamp = DIST / ".sources"
-    if not (PYZ.exists() and REPOSITORY.exists() and stamp.exists()):
+    if not (PYZ.exists() and REPOSITORY.exists() and STAMP.exists()):
         return False
-    return stamp.read_text() == _sources_digest() and time.time() - stamp.stat().st_mtime < FRESH_S
+    sources, *built = STAMP.read_text().split("\n")
+    fresh = time.time() - STAMP.stat().st_mtime < FRESH_S
+    return sources == _sources_digest() and fresh and (not built or set(targets) <= set(built))
 
 
 def _sources_digest() -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 import yaml
 from measure import PYZ, ROOT, WORK, Cost, machine, peer, run, source
 
-from tavo.scan.rules import PACK, expand, load_rules, read_rule_file
+from tavo.scan.rule_files import expand, read_rule_file
+from tavo.scan.rules import PACK, load_rules
 
 SEMGREP = "semgrep==1.185.0"
 CODE = "langchain-community==0.3.27"

@@ -10,8 +10,6 @@ Units: sizes in megabytes (2^20 bytes), times in seconds.
 
 from __future__ import annotations
 
-import ast
-import difflib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -21,7 +19,6 @@ import msgspec
 from msgspec import Meta
 
 from marketplace_db.errors import ManifestError
-from marketplace_db.strict_yaml import load_yaml
 from signing.digests import Digest
 
 __all__ = [
@@ -145,6 +142,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def parse_manifest(data: bytes) -> Manifest:
     """Read and check plugin.yaml. Raises ManifestError: where, what was expected and found."""
+    from marketplace_db.strict_yaml import load_yaml
+
     document = load_yaml(data, name=MANIFEST_NAME, limit=_LARGEST_MANIFEST)
     if not isinstance(document, dict):
         _fail("", f"expected keys and values, found {_kind(document)}")
@@ -282,6 +281,8 @@ def _check_keys(found: Mapping[str, Any], struct: type[msgspec.Struct], where: s
     known = struct.__struct_fields__
     for key in found:
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             hint = "" if where else "A key of your own may be called x-…"
@@ -304,6 +305,8 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
     where = place.rstrip("`").lstrip(".")
     _, matching, pattern = message.partition(" matching regex ")
     if matching:
+        import ast
+
         message = _EXPLAINED.get(ast.literal_eval(pattern), "has characters that are not allowed")
     message = message.replace("Object missing required field", "missing key").replace("`", "'")
     message = re.sub(r"Expected 'str', got '(?:int|float)'", "expected text in quotes", message)

@@ -16,7 +16,6 @@ import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -238,6 +237,8 @@ def _read(file: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     if len(data) > _LARGEST:
         raise ConfigError(f"{file}: larger than {_LARGEST} bytes")
+    import tomllib
+
     try:
         value = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

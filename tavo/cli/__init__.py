@@ -14,13 +14,9 @@ import sys
 from collections.abc import Sequence
 
 from tavo import __version__
+from tavo.cli.commands import PLANNED, command_of, root_help
 
 __all__ = ["main"]
-
-_PLANNED = frozenset({
-    "attack", "demo", "doctor", "key", "logs", "lsp", "market", "pipeline", "plugin", "proxy",
-    "self", "trust",
-})  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(version_line())
         return 0
     try:
+        if not command_of(words) and (not words or {"-h", "--help"} & set(words)):
+            print(root_help(_columns()))
+            sys.stdout.flush()
+            return 0 if words else 2
         code = _run(words)
         return _interrupted() if code == 130 else code
     except KeyboardInterrupt:
@@ -40,6 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3
+
+
+def _columns() -> int:
+    """Return the width to draw help for; no module is imported for it."""
+    try:
+        return int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        return os.get_terminal_size().columns if sys.stdout.isatty() else 80
 
 
 def _interrupted() -> int:
@@ -58,10 +66,10 @@ def _run(words: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        first = next((word for word in words if not word.startswith("-")), "")
-        if first in _PLANNED:
+        command = command_of(words)
+        if command in PLANNED:
             raise NotAvailableError(
-                f"{first}: not available in version {__version__}; it is planned",
+                f"{command}: not available in version {__version__}; it is planned",
                 hint="`tavo --help` lists the commands of this version.",
             )
         from tavo.cli.app import invoke
@@ -90,7 +98,7 @@ def _defect(error: Exception) -> int:
     import tempfile
     import traceback
 
-    from tavo.cli.render import printable
+    from tavo.printable import printable
 
     with tempfile.NamedTemporaryFile(
         "w", prefix="tavo-defect-", suffix=".txt", delete=False, encoding="utf-8"
@@ -103,6 +111,6 @@ def _defect(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    from tavo.cli.render import printable
+    from tavo.printable import printable
 
     print("\n".join(printable(line) for line in message.split("\n")), file=sys.stderr)

@@ -1,7 +1,8 @@
-"""The tree of commands and the global options in front of them."""
+"""The root command: global options in front of one command, whose module is imported for it."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,26 +10,41 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-from tavo.cli import mirror, registry, results, rules, scan
+from tavo.cli.commands import COMMANDS, command_of
 from tavo.cli.context import Session
-from tavo.cli.version import version_line
 from tavo.errors import ExitCode, UsageError
 
-__all__ = ["app", "invoke"]
-
-app = typer.Typer(
-    name="tavo",
-    help="One file that secures AI systems.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for group in (scan, registry, rules, results, mirror):
-    group.register(app)
+__all__ = ["app_of", "invoke"]
 
 
-@app.callback(invoke_without_command=True)
+def app_of(*commands: str) -> typer.Typer:
+    """Return the root command with these commands; raises UsageError for an unknown one."""
+    app = typer.Typer(
+        name="tavo",
+        help="One file that secures AI systems.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(root)
+    for module in dict.fromkeys(_module_of(command) for command in commands):
+        importlib.import_module(module).register(app)
+    return app
+
+
+def _module_of(command: str) -> str:
+    if command in COMMANDS:
+        return COMMANDS[command][0]
+    import difflib
+
+    near = difflib.get_close_matches(command, COMMANDS, n=1)
+    raise UsageError(
+        f"{command!r} is not a command",
+        hint=f"Did you mean {near[0]!r}?" if near else "`tavo --help` lists the commands.",
+    )
+
+
 def root(
     context: typer.Context,
     config: Annotated[
@@ -45,11 +61,12 @@ def root(
 ) -> None:
     """Read the global options; they stand before the command's name."""
     if version:
+        from tavo.cli.version import version_line
+
         print(version_line())
         raise typer.Exit(ExitCode.OK)
     if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(ExitCode.USAGE)
+        raise UsageError("no command is given", hint="`tavo --help` lists the commands.")
     context.obj = Session(
         config=config,
         offline=offline,
@@ -63,6 +80,8 @@ def root(
 def invoke(words: Sequence[str]) -> int:
     """Run a command; return its exit code. Wrong usage becomes a `UsageError`."""
     try:
+        command = command_of(list(words))
+        app = app_of(*([command] if command else []))
         code = app(args=list(words), prog_name="tavo", standalone_mode=False)
     except NoArgsIsHelpError as error:
         print(error.format_message())

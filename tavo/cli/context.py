@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tavo.cli.render import TerminalReporter, printable
+from tavo.cli.render import TerminalReporter
 from tavo.errors import InputError, UsageError
+from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tavo.cli.context import session_of
-from tavo.cli.render import printable
+from tavo.printable import printable
 
 __all__ = ["register"]
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.cli.render import printable, table
+from tavo.cli.render import table
 from tavo.errors import ExitCode, RefusedError, UsageError
+from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.catalog import PluginRow, ReleaseRow

@@ -9,14 +9,13 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import IO
 
+from tavo.printable import printable
 from tavo.progress import Reporter
-from tavo.results.export.text import printable
 
 __all__ = ["TerminalReporter", "columns", "printable", "styled", "table", "wants_color"]
 
@@ -48,6 +47,8 @@ def wants_color(stream: IO[str], *, allowed: bool) -> bool:
 
 def columns() -> int:
     """Return the width of the terminal, 100 where there is none."""
+    import shutil
+
     return shutil.get_terminal_size((100, 24)).columns
 
 

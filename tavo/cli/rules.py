@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import session_of
-from tavo.cli.render import printable, table
+from tavo.cli.render import table
 from tavo.errors import UsageError
+from tavo.printable import printable
 
 if TYPE_CHECKING:
     from tavo.plugins import Rule

@@ -1,15 +1,18 @@
-"""The version line, with what must be said about the trusted root in every build."""
+"""The version line of this installation, with what must be said about its trusted root."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tavo import __version__
+import tavo
+from tavo.onefile import running
 
 __all__ = ["version_line"]
 
 
 def version_line() -> str:
     """Return `tavo VERSION`, marked when the embedded root came from a development build."""
-    marker = Path(__file__).parent.parent / "embedded" / "DEVELOPMENT-ROOT"
-    return f"tavo {__version__}" + (" (DEVELOPMENT ROOT)" if marker.exists() else "")
+    if finder := running():
+        return str(finder.index["line"])
+    from tavo.registry.embedded import embedded_folder, is_development
+
+    folder = embedded_folder()
+    return tavo.version_line(development=folder is not None and is_development(folder))

@@ -17,23 +17,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
-import shutil
 import stat
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketplace_db.manifest import (
-    Manifest,
-    manifest_from_json,
-    manifest_to_json,
-    permission_digest,
-)
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.locks import hold, let_go, try_lock
@@ -42,6 +33,7 @@ from tavo.progress import Reporter
 
 if TYPE_CHECKING:
     from marketplace_db.acceptance import AcceptedPackage
+    from marketplace_db.manifest import Manifest
 
 __all__ = ["Installation", "Installations", "TamperedError", "VerifiedInstallation"]
 
@@ -61,12 +53,19 @@ class Installation:
     version: str
     package: Digest
     folder: Path
-    manifest: Manifest
+    manifest_json: str
     files: Mapping[str, tuple[int, str]]
     wheels: tuple[str, ...]
     interpreter: str
     provenance: Mapping[str, Any]
     installed_at: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return the manifest that was signed."""
+        from marketplace_db.manifest import manifest_from_json
+
+        return manifest_from_json(self.manifest_json)
 
     @property
     def has_native_code(self) -> bool:
@@ -144,6 +143,8 @@ class Installations:
         `wheels` are the chosen wheels by their file names in the lock. The reporter hears of each
         step. Raises PackageError, InputError, TamperedError.
         """
+        from marketplace_db.manifest import manifest_to_json
+
         steps = reporter or Reporter()
         inspected = accepted.inspected
         digests = {wheel.filename: wheel.digest for wheel in inspected.locked}
@@ -172,7 +173,7 @@ class Installations:
                     version=inspected.manifest.version,
                     package=inspected.digest,
                     folder=folder,
-                    manifest=inspected.manifest,
+                    manifest_json=manifest_to_json(inspected.manifest),
                     files=files,
                     wheels=tuple(name for name, _ in chosen),
                     interpreter=_interpreter(),
@@ -208,6 +209,8 @@ class Installations:
 
     def verify(self, installation: Installation) -> VerifiedInstallation:
         """Hash every file again. Raises TamperedError for any difference, RefusedError."""
+        from marketplace_db.manifest import permission_digest
+
         one = installation
         hint = f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
         try:
@@ -249,7 +252,7 @@ class Installations:
         from marketplace_db.package import unpack_package  # running a plugin needs neither
         from marketplace_db.wheel import unpack_wheel
 
-        staged = self._staging / secrets.token_hex(8)
+        staged = self._staging / os.urandom(8).hex()
         staged.mkdir(parents=True)
         unpack_package(accepted.inspected, staged / "plugin")
         for name in sorted(wheels):
@@ -264,7 +267,7 @@ class Installations:
             if _same(folder, files):
                 _delete(staged)
                 return folder
-            folder.rename(self._staging / f"broken-{secrets.token_hex(8)}")
+            folder.rename(self._staging / f"broken-{os.urandom(8).hex()}")
         staged.rename(folder)
         _flush_folder(self._store)
         return folder
@@ -275,7 +278,7 @@ class Installations:
                 "INSERT OR REPLACE INTO installations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     one.full_id, one.version, one.package.hex, one.folder.name,
-                    manifest_to_json(one.manifest), json.dumps(one.files), json.dumps(one.wheels),
+                    one.manifest_json, json.dumps(one.files), json.dumps(one.wheels),
                     one.interpreter, json.dumps(one.provenance), one.installed_at,
                 ),
             )  # fmt: skip
@@ -286,7 +289,7 @@ class Installations:
             version=row["version"],
             package=Digest(row["package"]),
             folder=self._store / row["folder"],
-            manifest=manifest_from_json(row["manifest"]),
+            manifest_json=row["manifest"],
             files={name: (entry[0], entry[1]) for name, entry in json.loads(row["files"]).items()},
             wheels=tuple(json.loads(row["wheels"])),
             interpreter=row["interpreter"],
@@ -329,6 +332,8 @@ def _key(package: Digest, wheels: list[Digest]) -> str:
 
 
 def _interpreter() -> str:
+    import sysconfig
+
     return f"{sys.implementation.cache_tag} on {sysconfig.get_platform()}"
 
 
@@ -431,6 +436,8 @@ def _delete(folder: Path) -> None:
         with contextlib.suppress(OSError):
             folder.unlink()
         return
+    import shutil
+
     shutil.rmtree(folder, onerror=make_writable)
 
 

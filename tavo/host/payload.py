@@ -22,6 +22,7 @@ MODULES = (
     "tavo",
     "tavo.plugins",
     "tavo.plugins.errors",
+    "tavo.plugins.levels",
     "tavo.plugins.types",
     "tavo.plugins.values",
     "tavo.plugins.interfaces",

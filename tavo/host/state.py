@@ -21,7 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from marketplace_db.manifest import permission_digest
 from signing.digests import Digest
 from tavo.errors import InputError
 
@@ -112,6 +111,8 @@ class State:
     def grant(self, accepted: AcceptedPackage) -> None:
         """Remember that the user accepted the permissions of a package."""
         manifest = accepted.inspected.manifest
+        from marketplace_db.manifest import permission_digest
+
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO grants VALUES (?, ?, ?, ?)",

@@ -1,37 +1,50 @@
-"""The public plugin API, version 1. Standard library only."""
+"""The public plugin API, version 1. Standard library only.
 
-from tavo.plugins.errors import CancelledCall, ConfigError, NotAvailableError, PluginError
-from tavo.plugins.interfaces import (
-    API_VERSION,
-    BasePlugin,
-    Context,
-    DynamicTestingPlugin,
-    Log,
-    LogAnalysisPlugin,
-    ProxyFilteringPlugin,
-    StaticAnalysisPlugin,
-)
-from tavo.plugins.types import (
-    Confidence,
-    Finding,
-    Location,
-    Region,
-    Rule,
-    Severity,
-    Step,
-)
-from tavo.plugins.values import (
-    Analysis,
-    AttackResult,
-    Attempt,
-    ChatMessage,
-    ChatRequest,
-    ChatResponse,
-    Decision,
-    Event,
-    FilterResult,
-    Target,
-)
+A name is imported when it is first used: a scanner of files does without the values of proxies.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tavo.plugins.errors import (
+        CancelledCall,
+        ConfigError,
+        NotAvailableError,
+        PluginError,
+    )
+    from tavo.plugins.interfaces import (
+        API_VERSION,
+        BasePlugin,
+        Context,
+        DynamicTestingPlugin,
+        Log,
+        LogAnalysisPlugin,
+        ProxyFilteringPlugin,
+        StaticAnalysisPlugin,
+    )
+    from tavo.plugins.levels import (
+        Confidence,
+        Severity,
+    )
+    from tavo.plugins.types import (
+        Finding,
+        Location,
+        Region,
+        Rule,
+        Step,
+    )
+    from tavo.plugins.values import (
+        Analysis,
+        AttackResult,
+        Attempt,
+        ChatMessage,
+        ChatRequest,
+        ChatResponse,
+        Decision,
+        Event,
+        FilterResult,
+        Target,
+    )
 
 __all__ = [
     "API_VERSION",
@@ -64,3 +77,49 @@ __all__ = [
     "Step",
     "Target",
 ]
+
+_HOMES = {
+    "API_VERSION": "interfaces",
+    "Analysis": "values",
+    "AttackResult": "values",
+    "Attempt": "values",
+    "BasePlugin": "interfaces",
+    "CancelledCall": "errors",
+    "ChatMessage": "values",
+    "ChatRequest": "values",
+    "ChatResponse": "values",
+    "Confidence": "levels",
+    "ConfigError": "errors",
+    "Context": "interfaces",
+    "Decision": "values",
+    "DynamicTestingPlugin": "interfaces",
+    "Event": "values",
+    "FilterResult": "values",
+    "Finding": "types",
+    "Location": "types",
+    "Log": "interfaces",
+    "LogAnalysisPlugin": "interfaces",
+    "NotAvailableError": "errors",
+    "PluginError": "errors",
+    "ProxyFilteringPlugin": "interfaces",
+    "Region": "types",
+    "Rule": "types",
+    "Severity": "levels",
+    "StaticAnalysisPlugin": "interfaces",
+    "Step": "types",
+    "Target": "values",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,19 +15,21 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn
 
 from tavo.plugins.errors import NotAvailableError
-from tavo.plugins.types import Finding, Rule
-from tavo.plugins.values import (
-    Analysis,
-    AttackResult,
-    ChatRequest,
-    ChatResponse,
-    Event,
-    FilterResult,
-    Target,
-)
+
+if TYPE_CHECKING:
+    from tavo.plugins.types import Finding, Rule
+    from tavo.plugins.values import (
+        Analysis,
+        AttackResult,
+        ChatRequest,
+        ChatResponse,
+        Event,
+        FilterResult,
+        Target,
+    )
 
 __all__ = [
     "API_VERSION",

@@ -10,11 +10,12 @@ Units: lines and columns count from 1, columns count code points, an end column 
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+
+from tavo.plugins.levels import Confidence, Severity
 
 __all__ = [
     "Confidence",
@@ -29,44 +30,6 @@ __all__ = [
 _RULE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
 _CWE = re.compile(r"CWE-[1-9][0-9]{0,5}\Z")
 _OWASP = re.compile(r"(?:LLM|ASI)(?:0[1-9]|10)(?::20[0-9]{2})?\Z")
-
-
-class _Ordered(enum.Enum):
-    """An enumeration whose members compare in the order of their definition."""
-
-    @property
-    def rank(self) -> int:
-        return list(type(self)).index(self)
-
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, type(self)) else NotImplemented
-
-    def __le__(self, other: object) -> bool:
-        return self.rank <= other.rank if isinstance(other, type(self)) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return self.rank > other.rank if isinstance(other, type(self)) else NotImplemented
-
-    def __ge__(self, other: object) -> bool:
-        return self.rank >= other.rank if isinstance(other, type(self)) else NotImplemented
-
-
-class Severity(_Ordered):
-    """How bad it is if the claim is true; ordered from `INFO` to `CRITICAL`."""
-
-    INFO = "info"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-
-class Confidence(_Ordered):
-    """How sure the claim is; ordered from `LOW` to `HIGH`."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

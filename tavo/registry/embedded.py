@@ -7,6 +7,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +17,7 @@ from signing.client import DirectorySource, TrustState
 from signing.errors import VerificationError
 from tavo.errors import RefusedError
 
-__all__ = ["FOLDER", "Embedded", "find_embedded"]
-
-FOLDER = Path(__file__).parent.parent / "embedded"
+__all__ = ["Embedded", "embedded_folder", "find_embedded", "is_development"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +30,27 @@ class Embedded:
     source: DirectorySource
 
 
-def find_embedded(folder: Path = FOLDER) -> Embedded | None:
+def embedded_folder() -> Path | None:
+    """Return where the build put the repository, None for a tavo without one, as a checkout is."""
+    try:
+        package = importlib.import_module("tavo.embedded")
+    except ModuleNotFoundError:
+        return None
+    return Path(next(iter(package.__path__)))
+
+
+def is_development(folder: Path) -> bool:
+    """Tell whether the build made the embedded repository's keys for itself."""
+    return (folder / "DEVELOPMENT-ROOT").exists()
+
+
+def find_embedded(folder: Path | None = None) -> Embedded | None:
     """Return the embedded repository, None where the build carries none.
 
     Raises RefusedError if it is there and damaged.
     """
-    if not (folder / "build.json").exists():
+    folder = folder or embedded_folder()
+    if folder is None or not (folder / "build.json").exists():
         return None
     try:
         facts = json.loads((folder / "build.json").read_text("utf-8"))

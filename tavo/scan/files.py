@@ -14,13 +14,15 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from tavo.errors import InputError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 __all__ = [
     "IGNORE_FILES",
@@ -103,7 +105,7 @@ def walk(
     their name such as `.venv`, or because they are links that lead out of the root.
     """
     seen: set[Path] = set()
-    own = GitIgnoreSpec.from_lines(exclude) if exclude else None
+    own = _patterns(exclude) if exclude else None
     for target in targets:
         path = target.resolve()
         if not path.is_dir():
@@ -195,7 +197,14 @@ def _normal(encoding: str) -> str:
     return info.name if info._is_text_encoding else "no text"
 
 
-_Chain = list[tuple[Path, GitIgnoreSpec]]
+_Chain = list[tuple[Path, "GitIgnoreSpec"]]
+
+
+def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Read patterns as in .gitignore; the library is imported where a project has some."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
 
 
 def _walk(
@@ -256,7 +265,7 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
                 continue
             with path.open("rb") as stream:
                 text = stream.read(1 << 20).decode("utf-8", "replace")
-            chain.append((folder, GitIgnoreSpec.from_lines(text.splitlines())))
+            chain.append((folder, _patterns(text.splitlines())))
         except OSError as error:
             problems.append((path, f"cannot be read: {error.strerror}"))
         except ValueError as error:

@@ -1,12 +1,9 @@
-"""Rule files in Semgrep's YAML -> rules ready to run, and a named problem for each that is not.
+"""Entries of rule files -> rules ready to run, and a named problem for each that is not.
 
 Rules this module keeps:
 - one rule that cannot be used never takes the others of its file with it;
-- nothing is ignored: a key, language or option that is not supported refuses the rule by name;
-- a rule file is hostile: bounded in size and depth, no aliases, no tags.
+- nothing is ignored: a key, language or option that is not supported refuses the rule by name.
 
-`use: NAME` in a list of patterns stands for the `patterns` of `library/NAME.yaml` beside the rule
-file. It is our only addition to the syntax; `expand` writes a rule without it.
 Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 """
 
@@ -15,14 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pathspec
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
+from tavo.scan import packs
 from tavo.scan.compile import compile_formula
 from tavo.scan.formula import (
     FORMULA_KEYS,
@@ -34,8 +29,13 @@ from tavo.scan.formula import (
 )
 from tavo.scan.select import Selector
 
+if TYPE_CHECKING:
+    from pathspec import PathSpec
+
 __all__ = [
+    "COMPILED",
     "PACK",
+    "PROBLEM",
     "FixRegex",
     "RuleProblem",
     "RuleSet",
@@ -45,16 +45,15 @@ __all__ = [
     "TaintSink",
     "TaintSource",
     "TaintSpec",
-    "expand",
     "load_rules",
-    "read_rule_file",
 ]
 
-PACK = Path(__file__).parent / "packs" / "tavo_ai"
+PACK = Path(next(iter(packs.__path__))) / "tavo_ai"
 
-_LARGEST_FILE = 4 << 20
-_MOST_NODES = 400_000
-_DEEPEST = 60
+COMPILED = "pack.json"
+"""Our own pack as the build has read it: file name to entries."""
+PROBLEM = "tavo problem"
+"""Key of an entry that could not be read in full; its value says why."""
 _SEVERITIES = {
     "CRITICAL": Severity.CRITICAL, "ERROR": Severity.HIGH, "HIGH": Severity.HIGH,
     "WARNING": Severity.MEDIUM, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW,
@@ -159,8 +158,8 @@ class ScanRule:
     file: Path
     fix: str | None = None
     fix_regex: FixRegex | None = None
-    include: pathspec.PathSpec[Any] | None = None
-    exclude: pathspec.PathSpec[Any] | None = None
+    include: PathSpec[Any] | None = None
+    exclude: PathSpec[Any] | None = None
 
     def applies_to(self, path: str) -> bool:
         """Tell whether the rule's `paths` let it look at a file."""
@@ -221,96 +220,31 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
                 f"{path}: no such rule file or folder",
                 hint="Check the path that --rules or scan.rules names.",
             )
-        for file in _rule_files(path):
-            try:
-                entries = read_rule_file(file)
-            except FormulaError as error:
-                loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(error)))
+        for file, entries in _entries_of(path):
+            if isinstance(entries, FormulaError):
+                loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
                 continue
             for entry in entries:
                 _add(loaded, entry, file)
     return loaded
 
 
-def read_rule_file(file: Path) -> list[Mapping[str, Any]]:
-    """Return the entries of a rule file, not yet checked. Raises FormulaError."""
-    value = _read_yaml(file)
-    if not isinstance(value, Mapping) or not isinstance(value.get("rules"), list):
-        raise FormulaError("expected a list under the key 'rules'")
-    if other := [str(key) for key in value if key != "rules"]:
-        raise FormulaError(f"unknown key {other[0]!r}, expected only 'rules'")
-    return [e if isinstance(e, Mapping) else {"id": "", "broken": e} for e in value["rules"]]
-
-
-def expand(value: Any, library: Path) -> Any:
-    """Return a rule with every `use: NAME` replaced by that library's patterns."""
-    return _expand(value, library, depth=0)
-
-
 # -- inside
 
 
-def _rule_files(path: Path) -> Iterable[Path]:
-    if path.is_file():
-        return [path]
-    found = [p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern)]
-    return sorted(p for p in found if "library" not in p.relative_to(path).parts[:-1])
+def _entries_of(
+    path: Path,
+) -> Iterable[tuple[Path, list[Mapping[str, Any]] | FormulaError]]:
+    """Return the entries of each rule file; of our own pack as the build has read them."""
+    compiled = PACK / COMPILED
+    if path == PACK and compiled.is_file():
+        import json
 
+        files = json.loads(compiled.read_bytes())
+        return [(PACK / name, entries) for name, entries in files.items()]
+    from tavo.scan.rule_files import read_folder  # brings the YAML reader
 
-def _read_yaml(file: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        data = file.read_bytes()
-        if len(data) > _LARGEST_FILE:
-            raise FormulaError(f"larger than {_LARGEST_FILE >> 20} MB")
-        text = data.decode("utf-8")
-        depth = 0
-        for count, event in enumerate(yaml.parse(text, Loader=loader)):
-            if isinstance(event, yaml.AliasEvent):
-                raise FormulaError(f"alias {event.anchor!r}: aliases are not supported")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if count > _MOST_NODES or depth > _DEEPEST:
-                raise FormulaError("too many entries, or nested too deep")
-        return yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader, see above)
-    except OSError as error:
-        raise FormulaError(f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise FormulaError(f"not UTF-8 at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise FormulaError(f"{line}not YAML: {problem}") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, FormulaError):
-            raise
-        raise FormulaError(f"not a rule file: {error}") from None
-
-
-def _expand(value: Any, library: Path, *, depth: int) -> Any:
-    if depth > _DEEPEST:
-        raise FormulaError("libraries use each other in a circle, or are nested too deep")
-    if isinstance(value, Mapping):
-        return {key: _expand(item, library, depth=depth + 1) for key, item in value.items()}
-    if not isinstance(value, list):
-        return value
-    out: list[Any] = []
-    for item in value:
-        if isinstance(item, Mapping) and set(item) == {"use"}:
-            name = item["use"]
-            path = library / f"{name}.yaml"
-            if not isinstance(name, str) or not name.replace("-", "").isalnum():
-                raise FormulaError(f"use: {name!r} is not the name of a library")
-            if not path.is_file():
-                raise FormulaError(f"use: there is no library {path.name} in {library.name}/")
-            content = _read_yaml(path)
-            if not isinstance(content, Mapping) or not isinstance(content.get("patterns"), list):
-                raise FormulaError(f"library {name}: expected a list under the key 'patterns'")
-            out.extend(_expand(content["patterns"], library, depth=depth + 1))
-        else:
-            out.append(_expand(item, library, depth=depth + 1))
-    return out
+    return read_folder(path)
 
 
 def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path) -> None:
@@ -321,7 +255,9 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path) -> None:
             raise FormulaError("a rule has no id")
         if rule_id in loaded.rules:
             raise FormulaError(f"the id is used in {loaded.rules[rule_id].file} already")
-        loaded.rules[rule_id] = _compile(expand(entry, file.parent / "library"), rule_id, file)
+        if PROBLEM in entry:
+            raise FormulaError(entry[PROBLEM])
+        loaded.rules[rule_id] = _compile(entry, rule_id, file)
     except (FormulaError, ValueError) as error:
         loaded.problems.append(RuleProblem(file=file, rule_id=rule_id, reason=str(error)))
 
@@ -448,10 +384,10 @@ def _flags(item: Mapping[str, Any], where: str, **defaults: bool) -> dict[str, A
 
 def _paths(
     value: Any,
-) -> tuple[pathspec.PathSpec[Any] | None, pathspec.PathSpec[Any] | None]:
+) -> tuple[PathSpec[Any] | None, PathSpec[Any] | None]:
     if not isinstance(value, Mapping) or not set(value) <= {"include", "exclude"}:
         raise FormulaError("paths: expected the keys include and exclude")
-    specs: list[pathspec.PathSpec[Any] | None] = []
+    specs: list[PathSpec[Any] | None] = []
     for key in ("include", "exclude"):
         patterns = value.get(key)
         if patterns is None:
@@ -459,7 +395,9 @@ def _paths(
             continue
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
             raise FormulaError(f"paths.{key}: expected a list of texts")
-        specs.append(pathspec.PathSpec.from_lines("gitignore", patterns))
+        from pathspec import PathSpec
+
+        specs.append(PathSpec.from_lines("gitignore", patterns))
     return specs[0], specs[1]
 
 

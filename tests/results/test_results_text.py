@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tavo.plugins import Location, Region, Step
-from tavo.results.export.text import columns_of, printable, run_to_lines
+from tavo.printable import printable
+from tavo.results.export.text import columns_of, run_to_lines
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported
 from tests.fakes.results import (

@@ -10,7 +10,8 @@ import yaml
 
 from tavo.plugins import Severity
 from tavo.scan.engine import scan_source
-from tavo.scan.rules import PACK, RuleSet, ScanRule, expand, load_rules, read_rule_file
+from tavo.scan.rule_files import expand, read_rule_file
+from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
 
 SAMPLES = Path(__file__).parent / "samples"
 DOCS = Path(__file__).parents[2] / "docs" / "rules"

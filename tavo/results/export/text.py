@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tavo.plugins import Finding, Location, Severity, Step
+from tavo.printable import printable
 from tavo.results.values import Notice, PluginRun, Reported, Run
 
-__all__ = ["Line", "columns_of", "printable", "run_to_lines"]
+__all__ = ["Line", "columns_of", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
 _INDENT = " " * 11
@@ -29,23 +30,6 @@ _MOST_SUBJECTS = 5
 _MOST_EVIDENCE = 4
 _WIDEST = 110
 _NARROWEST = 24
-
-
-def printable(text: str) -> str:
-    """Replace characters that could steer a terminal: controls, overrides, unassigned ones."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _shown(c) for c in text)
-
-
-def _shown(character: str) -> str:
-    if character == "\t":
-        return "    "
-    return (
-        " "
-        if unicodedata.category(character) in {"Zl", "Zp", "Zs"}
-        else "\N{REPLACEMENT CHARACTER}"
-    )
 
 
 def columns_of(text: str) -> int:

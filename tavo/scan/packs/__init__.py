@@ -2,6 +2,6 @@
 
 Rules this package keeps:
 - an entry `use: NAME` in a list stands for the patterns of `library/NAME.yaml`; what is left after
-  `tavo.scan.rules.expand` is plain Semgrep syntax;
+  `tavo.scan.rule_files.expand` is plain Semgrep syntax;
 - each rule has samples under `tests/scan/samples/` and a section in `docs/rules/`.
 """

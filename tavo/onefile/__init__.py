@@ -1,0 +1,26 @@
+"""What runs first when tavo is one file: the start, the imports out of the file, its cache.
+
+Rules this package keeps:
+- the standard library only, and nothing of ours: it runs before anything else is there;
+- Python code comes out of the file itself and is never cached; native modules and data files lie
+  in a cache, and each is hashed against the file before it is used;
+- an installation by pip or a checkout never comes here: `running()` is None then.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tavo.onefile.finder import Finder
+
+__all__ = ["running"]
+
+
+def running() -> Finder | None:
+    """Return what imports out of the single file in this process, None if that is not how it runs."""
+    for finder in sys.meta_path:
+        if type(finder).__module__ == "tavo.onefile.finder":
+            return finder  # type: ignore[return-value]
+    return None

@@ -1,0 +1,342 @@
+"""Imports out of the single file: code from the file itself, native modules from a checked cache.
+
+Rules this module keeps:
+- code is read from the open file at offsets of the index and never from a folder;
+- a native module, and the data files of a package, are hashed before their first use in this
+  process; a wrong one ends the process with code 5 and is never loaded;
+- the cache is looked at only when a native module or a data file is needed;
+- besides this file only the standard library is importable: no site-packages, no PYTHONPATH.
+
+The index of one interpreter, made by `tavo.operator.pack.index`:
+    version, build, built      what this file is; build is the sha256 of its manifest
+    modules    name -> (is package, where, offset, length)
+               where: "" alone, compressed with zlib; "cold" in the member cold.xz, unpacked;
+               "source" only as text; "empty" a folder of modules without an __init__
+    natives    platform -> {name -> (path, length, sha256)}
+    beside     platform -> {name -> ((path, length, sha256), ...)}  libraries that a module loads
+    data       package -> ((path, length, sha256), ...)
+    members    name -> (offset, length)   of the whole file
+    versions   distribution -> its dist-info folder
+Units: offsets and lengths in bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False  # of the module typing, which takes longer to import than all that runs here
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from importlib.metadata import Distribution
+    from types import CodeType, ModuleType
+    from typing import Any
+
+__all__ = ["Finder", "TamperedError", "install"]
+
+_REFUSED_EXIT = 5
+_OPENSSL = ("OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
+_PIECE = 1 << 18
+_OWN = ("tavo", "marketplace_db", "signing")
+
+
+class TamperedError(SystemExit):
+    """A file of the cache is not what this tavo put there. No handler of errors may swallow it."""
+
+    def __init__(self, path: str, home: str, found: str) -> None:
+        super().__init__(_REFUSED_EXIT)
+        sys.stderr.write(
+            f"tavo: refused: {path}: {found}\n"
+            "  Somebody or something changed the unpacked files, or put them there first. Find out"
+            f" who, then delete {home} and run the command again.\n"
+        )
+
+
+def install(archive: str, handle: int, index: dict[str, Any]) -> Finder:
+    """Make the file the only source of modules besides the standard library."""
+    finder = Finder(archive, handle, index)
+    sys.pycache_prefix = (
+        None  # a folder from the environment is not where compiled code is taken from
+    )
+    sys.path[:] = [*_standard_library(), archive]
+    for name in _OPENSSL:  # a configuration file can name a library to load
+        os.environ.pop(name, None)
+    known = finder.top_names
+    for name in [name for name in sys.modules if name.partition(".")[0] in known]:
+        if name != __name__:
+            del sys.modules[name]  # imported by a .pth file before us
+    sys.meta_path.insert(2, finder)  # type: ignore[arg-type]  # after built-in and frozen
+    return finder
+
+
+class Finder:
+    """Finds and loads the modules of one file; also its `importlib.metadata` distributions."""
+
+    def __init__(self, archive: str, handle: int, index: dict[str, Any]) -> None:
+        self.archive = archive
+        self.index = index
+        self.compiled_here = 0
+        self._handle = handle
+        self._modules: dict[str, tuple[bool, str, int, int]] = index["modules"]
+        self._data: dict[str, tuple[tuple[str, int, str], ...]] = index["data"]
+        self._natives: dict[str, tuple[str, int, str]] | None = None
+        self._cold: dict[str, bytes] | None = None
+        self._sources: dict[bool, dict[str, str]] = {}
+        self._good: set[str] = set()
+        self._home = ""
+
+    @property
+    def top_names(self) -> frozenset[str]:
+        """Return the first parts of all names that come from the file."""
+        names = {name.partition(".")[0] for name in self._modules}
+        names.update(name.partition(".")[0] for name in self.natives)
+        return frozenset(names)
+
+    @property
+    def natives(self) -> dict[str, tuple[str, int, str]]:
+        """Return the native modules for this machine: name to path, length and sha256."""
+        if self._natives is None:
+            self._natives = self.index["natives"].get(platform(), {})
+        return self._natives
+
+    # -- what the import system asks
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a module of this file; None for any other."""
+        entry = self._modules.get(name)
+        if entry is None:
+            return self._native_spec(name) if name in self.natives else None
+        spec = ModuleSpec(name, self, origin=self.get_filename(name), is_package=entry[0])  # type: ignore[arg-type]
+        if entry[0]:
+            spec.submodule_search_locations = [os.path.dirname(spec.origin or "")]
+        return spec
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        """Let the import system make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the code of a module, once the data files of its package have been checked."""
+        name = module.__name__
+        spec = module.__spec__
+        assert spec is not None  # noqa: S101
+        module.__file__ = spec.origin
+        package = self._package_with_data(name)
+        if package and package not in self._good:
+            self._good.add(package)
+            for file in self._data[package]:
+                self.checked(*file)
+        exec(self.get_code(name), module.__dict__)  # noqa: S102
+
+    # -- what inspection, tracebacks and the workers ask
+
+    def is_package(self, name: str) -> bool:
+        """Tell whether the module is a package. Raises ImportError for an unknown one."""
+        return self._entry(name)[0]
+
+    def get_filename(self, name: str) -> str:
+        """Return where the module would lie: beside its data files, else inside the file."""
+        relative = name.replace(".", os.sep)
+        relative += os.sep + "__init__.py" if self._entry(name)[0] else ".py"
+        return os.path.join(self.home if self._package_with_data(name) else self.archive, relative)
+
+    def get_code(self, name: str) -> CodeType:
+        """Return the code of a module, compiled by the build or else here and now."""
+        import marshal
+
+        _, where, offset, length = self._entry(name)
+        if where == "empty":
+            return compile("", name, "exec")
+        if where == "source":
+            self.compiled_here += 1
+            relative = os.path.relpath(self.get_filename(name), self._base(name))
+            return compile(self.get_source(name), relative, "exec", 0, True)
+        if where == "cold":
+            return marshal.loads(self._cold_code(name))  # type: ignore[no-any-return]
+        import zlib
+
+        return marshal.loads(zlib.decompress(self._read(offset, length)))  # type: ignore[no-any-return]
+
+    def get_source(self, name: str) -> str:
+        """Return the source text of a module."""
+        own = name.partition(".")[0] in _OWN
+        if own not in self._sources:
+            import json
+
+            member = "source-tavo.xz" if own else "source-libs.xz"
+            self._sources[own] = json.loads(b"".join(self._unpacked(member)))
+        return self._sources[own].get(name, "")
+
+    def get_data(self, path: str) -> bytes:
+        """Return a data file, after its check. Raises OSError if there is none."""
+        relative = os.path.relpath(path, self.home).replace(os.sep, "/")
+        for files in self._data.values():
+            for file in files:
+                if file[0] == relative:
+                    with open(self.checked(*file), "rb") as stream:
+                        return stream.read()
+        raise FileNotFoundError(path)
+
+    def get_resource_reader(self, name: str) -> Any:
+        """Return a reader of the files in a package, for `importlib.resources`."""
+        from importlib.readers import FileReader
+        from types import SimpleNamespace
+
+        return FileReader(SimpleNamespace(path=self.get_filename(name)))  # type: ignore[arg-type]
+
+    def find_distributions(self, context: Any = None) -> Iterator[Distribution]:
+        """Yield the distributions in this file, for `importlib.metadata`."""
+        from tavo.onefile.distributions import distributions
+
+        return distributions(self, getattr(context, "name", None))
+
+    # -- the cache
+
+    @property
+    def home(self) -> str:
+        """Return the folder with the native modules and data files; fill it on the first run."""
+        if not self._home:
+            from tavo.onefile.cache import find_home
+
+            self._home = find_home(self)
+        return self._home
+
+    def checked(self, relative: str, length: int, digest: str) -> str:
+        """Return the path of a file of the cache that was just hashed, or has been before."""
+        path = os.path.join(self.home, *relative.split("/"))
+        if path in self._good:
+            return path
+        found = self.hash_of(path)
+        if found is None:
+            from tavo.onefile.cache import repair
+
+            repair(self, path)
+            found = self.hash_of(path)
+        if found != digest:
+            raise TamperedError(
+                path, self.home, f"sha256 is {found}, this file of tavo has {digest}"
+            )
+        self._good.add(path)
+        return path
+
+    @staticmethod
+    def hash_of(path: str) -> str | None:
+        """Return the sha256 of a file's contents, None if it is not there."""
+        from hashlib import sha256
+
+        try:
+            handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return None
+        try:
+            hasher = sha256()
+            while piece := os.read(handle, _PIECE):
+                hasher.update(piece)
+        finally:
+            os.close(handle)
+        return hasher.hexdigest()
+
+    def member(self, name: str) -> Iterator[bytes]:
+        """Yield a member of the file in pieces."""
+        offset, length = self.index["members"][name]
+        while length > 0:
+            piece = self._read(offset, min(length, _PIECE))
+            yield piece
+            offset, length = offset + len(piece), length - len(piece)
+
+    def close(self) -> None:
+        """Close the file, so that it can be replaced where open files cannot (Windows)."""
+        os.close(self._handle)
+        self._handle = -1
+
+    # -- inside
+
+    def _entry(self, name: str) -> tuple[bool, str, int, int]:
+        try:
+            return self._modules[name]
+        except KeyError:
+            raise ImportError(f"{self.archive} holds no module {name}", name=name) from None
+
+    def _base(self, name: str) -> str:
+        return self.home if self._package_with_data(name) else self.archive
+
+    def _package_with_data(self, name: str) -> str:
+        while name:
+            if name in self._data:
+                return name
+            name = name.rpartition(".")[0]
+        return ""
+
+    def _native_spec(self, name: str) -> ModuleSpec | None:
+        from importlib.machinery import ExtensionFileLoader
+        from importlib.util import spec_from_file_location
+
+        for file in self.index["beside"].get(platform(), {}).get(name, ()):
+            self.checked(*file)
+        path = self.checked(*self.natives[name])
+        return spec_from_file_location(name, path, loader=ExtensionFileLoader(name, path))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self._handle < 0:
+            self._handle = os.open(self.archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        if hasattr(os, "pread"):
+            return os.pread(self._handle, length, offset)
+        os.lseek(self._handle, offset, 0)
+        return os.read(self._handle, length)
+
+    def _cold_code(self, name: str) -> bytes:
+        """Return marshalled code of the solid block; it holds all interpreters' code, mixed."""
+        if self._cold is None:
+            wanted = sorted(
+                (offset, length, name)
+                for name, (_, where, offset, length) in self._modules.items()
+                if where == "cold"
+            )
+            self._cold = {}
+            pieces = self._unpacked("cold.xz")
+            start, data = 0, b""
+            for offset, length, cold in wanted:
+                while start + len(data) < offset + length:
+                    start, data = (
+                        (start, data + next(pieces))
+                        if start + len(data) > offset
+                        else (start + len(data), next(pieces))
+                    )
+                self._cold[cold] = data[offset - start : offset - start + length]
+        return self._cold[name]
+
+    def _unpacked(self, member: str) -> Iterator[bytes]:
+        import lzma
+
+        decompressor = lzma.LZMADecompressor()
+        return filter(None, map(decompressor.decompress, self.member(member)))
+
+
+def platform() -> str:
+    """Return the name of this machine's platform in the index, such as `linux-x86_64`."""
+    system = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(
+        sys.platform, sys.platform
+    )
+    if sys.platform == "win32":
+        machine = os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    else:
+        machine = os.uname().machine
+    machine = {"AMD64": "x86_64", "ARM64": "arm64"}.get(machine, machine)
+    return f"{system}-{machine}"
+
+
+def _standard_library() -> Iterable[str]:
+    """Return the entries of sys.path that belong to the interpreter itself."""
+    version = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+    own = {getattr(sys, "_stdlib_dir", None)}
+    for prefix in (sys.base_prefix, sys.base_exec_prefix):
+        if sys.platform == "win32":
+            own.update((prefix, *(os.path.join(prefix, n) for n in ("Lib", "DLLs", version))))
+        else:
+            folder = os.path.join(prefix, sys.platlibdir)
+            named = os.path.join(folder, f"python{sys.version_info[0]}.{sys.version_info[1]}")
+            own.update((os.path.join(folder, version), named, os.path.join(named, "lib-dynload")))
+    return [entry for entry in sys.path if entry in own]

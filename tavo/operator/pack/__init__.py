@@ -1,0 +1,1 @@
+"""Making of the single file: what goes in, for which systems, laid out how."""

@@ -1,0 +1,288 @@
+"""The file itself: which members it has, in which order, and the index of each interpreter.
+
+Members, all stored: `data-*.tar.xz` and `native-<platform>.tar.xz` (unpacked on the first run),
+`source-*.xz` (all source text as JSON), `cold.xz` (code of seldom used modules, all interpreters
+mixed, because they resemble each other), `cp311.code` (code of the other modules, each compressed
+with zlib), `cp311.index`, `manifest.json`, a `tavo/__init__.py` for processes that multiprocessing
+starts anew, and `__main__.py`, which knows where the indexes are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tavo.operator.pack.archive import OuterFile, solid, tar
+from tavo.operator.pack.code import Interpreter, compile_all
+from tavo.operator.pack.contents import OWN, Contents, form_of, module_name, native_name
+from tavo.operator.pack.targets import PackError
+
+__all__ = ["Facts", "write"]
+
+_FINDER = "tavo/onefile/finder.py"
+_START = "tavo/onefile/start.py"
+_REFUSE = "tavo/onefile/refuse.py"
+_CHILD = '''"""For a process that multiprocessing starts anew: make the whole file importable, then go on."""
+import os
+import sys
+
+del sys.modules["tavo"]
+path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "__main__.py")
+names = {"__name__": "start", "__file__": path}
+exec(compile(__loader__.get_data(path), path, "exec"), names)
+names["attach"]()
+import tavo
+'''
+_LIBRARY_DATA = "data-libs.tar.xz"
+_OWN_DATA = "data-tavo.tar.xz"
+_File = tuple[str, int, str]
+_WITHOUT_DATA = frozenset({"tavo", "tavo.onefile"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the build knows besides the files. `when` is in seconds since 1970."""
+
+    version: str
+    line: str
+    when: int
+    full: bool
+    packages: Mapping[str, str]
+
+
+def write(
+    stream: IO[bytes],
+    contents: Contents,
+    interpreters: Mapping[str, Interpreter],
+    facts: Facts,
+    cache: Path,
+) -> dict[str, Any]:
+    """Write the file; return its manifest. Raises PackError."""
+    out = OuterFile(stream, facts.when)
+    files: dict[str, _File] = {}
+    data, archives = _write_data(out, contents, facts, cache, files)
+    natives = _write_natives(out, contents, facts, cache, files)
+    minors = sorted({target.minor for target in contents.natives})
+    _write_sources(out, contents, cache)
+    codes = {
+        minor: compile_all(interpreters[minor], contents.sources, cache / "code")
+        for minor in minors
+        if minor in interpreters
+    }
+    cold = _write_cold(out, contents, codes, cache)
+    # the folder of unpacked files is known by this name, so it names just what is unpacked
+    build = hashlib.sha256(json.dumps(sorted(files.values())).encode()).hexdigest()
+    common = {
+        "version": facts.version, "line": facts.line, "when": facts.when, "full": facts.full,
+        "build": build, "data": data, "archives": archives,
+        "versions": _distributions(contents), "members": {},
+    }  # fmt: skip
+    starts = {}
+    for minor in minors:
+        modules = _write_code(out, contents, codes.get(minor), cold.get(minor, {}), minor)
+        index = {
+            **common, "modules": modules, "members": dict(out.members),
+            **{part: {p: natives[p, minor][part] for p, m in natives if m == minor} for part in ("natives", "beside")},
+            "compiled": interpreters[minor].version if minor in codes else "",
+        }  # fmt: skip
+        finder: bytes | str = contents.sources[_FINDER].read_text("utf-8")
+        if minor in codes:
+            finder = codes[minor][_FINDER]
+        boot = marshal.dumps((finder, index), 2)
+        starts[f"cpython-{minor}"] = (out.add(f"cp{minor}.index", boot), len(boot))
+    out.add("tavo/__init__.py", _CHILD.encode())
+    out.add("refuse.py", contents.sources[_REFUSE].read_bytes())
+    manifest = {
+        "format": 1, "version": facts.version, "built": facts.when, "full": facts.full, "build": build,
+        "targets": [str(target) for target in sorted(contents.natives)],
+        "interpreters": {m: interpreters[m].version if m in codes else None for m in minors},
+        "packages": dict(facts.packages),
+        "members": {n: {"length": out.members[n][1], "sha256": d} for n, d in out.digests.items()},
+        "files": {path: {"length": n, "sha256": d} for path, n, d in sorted(files.values())},
+    }  # fmt: skip
+    out.add("manifest.json", (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode())
+    out.add("__main__.py", _start_text(contents.sources[_START], facts.line, starts).encode())
+    out.close()
+    return manifest
+
+
+def _write_data(
+    out: OuterFile, contents: Contents, facts: Facts, cache: Path, files: dict[str, _File]
+) -> tuple[dict[str, tuple[_File, ...]], dict[str, tuple[str, ...]]]:
+    """Write the data files; return which belong to which package, and the archives."""
+    packages = {module_name(path)[0] for path in contents.sources if path.endswith("/__init__.py")}
+    grouped: dict[str, list[_File]] = {}
+    archives = {_LIBRARY_DATA: {}, _OWN_DATA: {}}  # type: dict[str, dict[str, bytes]]
+    for relative, path in sorted(contents.data.items()):
+        content = path.read_bytes()
+        own = relative.split("/")[0] in OWN
+        archives[_OWN_DATA if own else _LIBRARY_DATA][relative] = content
+        file = (relative, len(content), hashlib.sha256(content).hexdigest())
+        files[relative] = file
+        owner = _owner(relative, packages)
+        if owner in _WITHOUT_DATA:
+            raise PackError(
+                f"{relative}: {owner} must have no data files, it runs before the cache"
+            )
+        grouped.setdefault(owner, []).append(file)
+    for name, members in archives.items():
+        out.add(name, solid(tar(members), cache / "xz"))
+    return {name: tuple(found) for name, found in grouped.items()}, {
+        name: tuple(members) for name, members in archives.items()
+    }
+
+
+def _owner(relative: str, packages: set[str]) -> str:
+    """Return the nearest package above a data file: its import checks the file.
+
+    Licences, metadata of distributions, and the embedded repository, which is verified by its
+    signatures, belong to none.
+    """
+    if relative.startswith("tavo/embedded/repository/"):
+        return ""
+    if relative.rpartition("/")[2].startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE")):
+        return ""
+    parts = relative.split("/")[:-1]
+    while parts and ".".join(parts) not in packages:
+        parts.pop()
+    return ".".join(parts)
+
+
+def _write_natives(
+    out: OuterFile, contents: Contents, facts: Facts, cache: Path, files: dict[str, _File]
+) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Write the native modules of each platform; return the tables of each target."""
+    tables: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for platform in sorted({target.platform for target in contents.natives}):
+        members: dict[str, bytes] = {}
+        for target, paths in contents.natives.items():
+            if target.platform != platform:
+                continue
+            named: dict[str, _File] = {}
+            libraries: dict[str, list[_File]] = {}
+            for relative, path in paths.items():
+                content = path.read_bytes()
+                if members.setdefault(relative, content) != content:
+                    raise PackError(f"{relative}: differs between the interpreters of {platform}")
+                file = (relative, len(content), hashlib.sha256(content).hexdigest())
+                files[f"{platform}/{relative}"] = file
+                if name := native_name(relative):
+                    named[name] = file
+                else:
+                    libraries.setdefault(_stem(relative), []).append(file)
+            beside = {
+                name: tuple(libraries[stem])
+                for name, file in named.items()
+                for stem in (_package_of(file[0]), name.partition(".")[0])
+                if stem in libraries
+            }
+            if lost := set(libraries) - {
+                s for n, f in named.items() for s in (_package_of(f[0]), n.partition(".")[0])
+            }:
+                raise PackError(f"{platform}: no module loads the libraries of {', '.join(lost)}")
+            tables[platform, target.minor] = {"natives": named, "beside": beside}
+        # neighbours are the same module for different interpreters, which saves half of the size
+        ordered = dict(sorted(members.items(), key=lambda item: item[0].split(".")[0]))
+        out.add(
+            f"native-{platform}.tar.xz",
+            solid(tar(ordered), cache / "xz", machine_code=platform),
+        )
+    return tables
+
+
+def _stem(relative: str) -> str:
+    """Return whose libraries these are: `google_re2.libs/x.dll` gives `google_re2`."""
+    return re.sub(r"\.(libs|dylibs)$", "", relative.split("/")[0])
+
+
+def _package_of(relative: str) -> str:
+    """Return the distribution's folder name of libraries for a module's path, where it differs."""
+    return {"re2": "google_re2"}.get(relative.split("/")[0], relative.split("/")[0])
+
+
+def _write_sources(out: OuterFile, contents: Contents, cache: Path) -> None:
+    for member, own in (("source-libs.xz", False), ("source-tavo.xz", True)):
+        texts = {
+            module_name(relative)[0]: path.read_text("utf-8")
+            for relative, path in sorted(contents.sources.items())
+            if (relative.split("/")[0] in OWN) is own
+        }
+        out.add(member, solid(json.dumps(texts, ensure_ascii=False).encode(), cache / "xz"))
+
+
+def _write_cold(
+    out: OuterFile, contents: Contents, codes: Mapping[str, Mapping[str, bytes]], cache: Path
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Write the solid block; return for each interpreter where the code of a module lies in it."""
+    places: dict[str, dict[str, tuple[int, int]]] = {minor: {} for minor in codes}
+    block = bytearray()
+    for relative in sorted(contents.sources):
+        module = module_name(relative)[0]
+        if form_of(module) != "cold":
+            continue
+        for minor, code in codes.items():
+            places[minor][module] = (len(block), len(code[relative]))
+            block += code[relative]
+    if codes:
+        out.add("cold.xz", solid(bytes(block), cache / "xz"))
+    return places
+
+
+def _write_code(
+    out: OuterFile,
+    contents: Contents,
+    code: Mapping[str, bytes] | None,
+    cold: Mapping[str, tuple[int, int]],
+    minor: str,
+) -> dict[str, tuple[bool, str, int, int]]:
+    """Write the code of one interpreter; return its table of modules."""
+    modules: dict[str, tuple[bool, str, int, int]] = {}
+    block = bytearray()
+    hot: list[str] = []
+    for relative in sorted(contents.sources):
+        module, package = module_name(relative)
+        form = form_of(module) if code is not None else "source"
+        if form == "cold":
+            modules[module] = (package, "cold", *cold[module])
+        elif form == "source" or code is None:
+            modules[module] = (package, "source", 0, 0)
+        else:
+            packed = zlib.compress(code[relative], 9)
+            modules[module] = (package, "", len(block), len(packed))
+            hot.append(module)
+            block += packed
+    if hot:
+        start = out.add(f"cp{minor}.code", bytes(block))
+        for module in hot:
+            package, form, offset, length = modules[module]
+            modules[module] = (package, form, start + offset, length)
+    for module in list(modules):  # folders of modules without an __init__ become packages as well
+        while module := module.rpartition(".")[0]:
+            modules.setdefault(module, (True, "empty", 0, 0))
+    return modules
+
+
+def _distributions(contents: Contents) -> dict[str, str]:
+    found = {}
+    for relative in contents.data:
+        folder, _, rest = relative.partition("/")
+        if rest == "METADATA" and folder.endswith(".dist-info"):
+            found[folder.removesuffix(".dist-info").rpartition("-")[0]] = folder
+    return found
+
+
+def _start_text(template: Path, line: str, starts: Mapping[str, tuple[int, int]]) -> str:
+    """Fill the constants of the first lines that run."""
+    text = template.read_text("utf-8")
+    for name, value in (("VERSION_LINE", line), ("CODE", dict(starts))):
+        text, count = re.subn(rf"(?m)^{name}(: dict)? = .*$", lambda _: f"{name} = {value!r}", text)  # noqa: B023
+        if count != 1:
+            raise PackError(f"start.py: expected one line for {name}")
+    return text

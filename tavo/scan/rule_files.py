@@ -1,0 +1,143 @@
+"""Rule files and folders of them -> their entries, as plain values, not yet checked as rules.
+
+Rules this module keeps:
+- a rule file is hostile: bounded in size and depth, no aliases, no tags;
+- `use: NAME` in a list of patterns stands for the `patterns` of `library/NAME.yaml` beside the rule
+  file; it is our only addition to Semgrep's syntax, and a library that many rules use is read once;
+- the build keeps what it read of our own pack as JSON beside it, because reading the YAML takes
+  longer than scanning a small project; a checkout reads the YAML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tavo.scan.formula import FormulaError
+from tavo.scan.rules import PROBLEM
+
+__all__ = ["compiled_pack", "expand", "read_folder", "read_rule_file"]
+
+_LARGEST_FILE = 4 << 20
+_MOST_NODES = 400_000
+_DEEPEST = 60
+
+Entries = list[Mapping[str, Any]]
+
+
+def read_folder(path: Path) -> Iterator[tuple[Path, Entries | FormulaError]]:
+    """Yield the entries of a rule file, or of each one in a folder, expanded; or why not."""
+    libraries: dict[Path, Any] = {}
+    for file in _rule_files(path):
+        try:
+            entries = read_rule_file(file)
+        except FormulaError as error:
+            yield file, error
+            continue
+        for number, entry in enumerate(entries):
+            try:
+                entries[number] = _expand(entry, file.parent / "library", libraries, depth=0)
+            except FormulaError as error:
+                entries[number] = {"id": entry.get("id"), PROBLEM: str(error)}
+        yield file, entries
+
+
+def compiled_pack(folder: Path) -> bytes:
+    """Return all entries of a pack as JSON: file name to entries. Raises FormulaError."""
+    files = {}
+    for file, entries in read_folder(folder):
+        if isinstance(entries, FormulaError):
+            raise entries
+        if broken := [entry[PROBLEM] for entry in entries if PROBLEM in entry]:
+            raise FormulaError(f"{file}: {broken[0]}")
+        files[file.relative_to(folder).as_posix()] = entries
+    return json.dumps(files, sort_keys=True, ensure_ascii=False).encode()
+
+
+def read_rule_file(file: Path) -> list[Mapping[str, Any]]:
+    """Return the entries of a rule file, not yet checked. Raises FormulaError."""
+    value = _read_yaml(file)
+    if not isinstance(value, Mapping) or not isinstance(value.get("rules"), list):
+        raise FormulaError("expected a list under the key 'rules'")
+    if other := [str(key) for key in value if key != "rules"]:
+        raise FormulaError(f"unknown key {other[0]!r}, expected only 'rules'")
+    return [e if isinstance(e, Mapping) else {"id": "", "broken": e} for e in value["rules"]]
+
+
+def expand(value: Any, library: Path) -> Any:
+    """Return a rule with every `use: NAME` replaced by that library's patterns."""
+    return _expand(value, library, {}, depth=0)
+
+
+# -- inside
+
+
+def _rule_files(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    found = [p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern)]
+    return sorted(p for p in found if "library" not in p.relative_to(path).parts[:-1])
+
+
+def _read_yaml(file: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = file.read_bytes()
+        if len(data) > _LARGEST_FILE:
+            raise FormulaError(f"larger than {_LARGEST_FILE >> 20} MB")
+        text = data.decode("utf-8")
+        depth = 0
+        for count, event in enumerate(yaml.parse(text, Loader=loader)):
+            if isinstance(event, yaml.AliasEvent):
+                raise FormulaError(f"alias {event.anchor!r}: aliases are not supported")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if count > _MOST_NODES or depth > _DEEPEST:
+                raise FormulaError("too many entries, or nested too deep")
+        return yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader, see above)
+    except OSError as error:
+        raise FormulaError(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FormulaError(f"not UTF-8 at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise FormulaError(f"{line}not YAML: {problem}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, FormulaError):
+            raise
+        raise FormulaError(f"not a rule file: {error}") from None
+
+
+def _expand(value: Any, library: Path, known: dict[Path, Any], *, depth: int) -> Any:
+    if depth > _DEEPEST:
+        raise FormulaError("libraries use each other in a circle, or are nested too deep")
+    if isinstance(value, Mapping):
+        return {key: _expand(item, library, known, depth=depth + 1) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    out: list[Any] = []
+    for item in value:
+        if isinstance(item, Mapping) and set(item) == {"use"}:
+            name = item["use"]
+            path = library / f"{name}.yaml"
+            if not isinstance(name, str) or not name.replace("-", "").isalnum():
+                raise FormulaError(f"use: {name!r} is not the name of a library")
+            if not path.is_file():
+                raise FormulaError(f"use: there is no library {path.name} in {library.name}/")
+            if path not in known:
+                content = _read_yaml(path)
+                if not isinstance(content, Mapping) or not isinstance(
+                    content.get("patterns"), list
+                ):
+                    raise FormulaError(f"library {name}: expected a list under the key 'patterns'")
+                known[path] = content["patterns"]
+            out.extend(_expand(known[path], library, known, depth=depth + 1))
+        else:
+            out.append(_expand(item, library, known, depth=depth + 1))
+    return out
