@@ -18,9 +18,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import groupby
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from tavo.plugins import Finding
 from tavo.results.values import Reported

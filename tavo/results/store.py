@@ -16,7 +16,6 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -358,7 +357,7 @@ def _notice(row: sqlite3.Row) -> Notice:
 
 
 def _plugin_run(row: sqlite3.Row) -> PluginRun:
-    return PluginRun(**{name.name: row[name.name] for name in fields(PluginRun)})
+    return PluginRun(**{name: row[name] for name in PluginRun.__struct_fields__})
 
 
 def _rule(row: sqlite3.Row) -> Rule:

@@ -5,15 +5,14 @@ Units: durations in seconds, sizes in bytes, times UTC in ISO 8601.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from tavo.plugins import Finding, Rule
 
 __all__ = ["Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suppression:
+class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     """Why a finding does not count: its reason, and for an ignore comment its line.
 
     `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere.
@@ -24,8 +23,7 @@ class Suppression:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
     """A finding with its rule, the tool that made it, and its suppression if it has one.
 
     `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store. `line_hash` is
@@ -40,8 +38,7 @@ class Reported:
     line_hash: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was asked for and not done, or not done in full.
 
     `kind` is `file`, `rule`, `plugin` or `comment`; `subject` is the path, rule or plugin. A
@@ -54,8 +51,7 @@ class Notice:
     incomplete: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginRun:
+class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`."""
 
     plugin: str
@@ -72,8 +68,7 @@ class PluginRun:
     peak_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunInfo:
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked to do: command line, root folder, rules and targets."""
 
     command: tuple[str, ...]
@@ -83,8 +78,7 @@ class RunInfo:
     rules: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A stored run. `finished_at` is empty and `complete` false where it was interrupted."""
 
     id: int
@@ -96,5 +90,5 @@ class Run:
     files: int
     findings: int
     cpu_s: float
-    notices: tuple[Notice, ...] = field(default=())
-    plugins: tuple[PluginRun, ...] = field(default=())
+    notices: tuple[Notice, ...] = msgspec.field(default=())
+    plugins: tuple[PluginRun, ...] = msgspec.field(default=())

@@ -11,8 +11,9 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+import msgspec
 
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.sandbox.levels import LevelPolicy, parse_acceptances
@@ -35,8 +36,7 @@ _LANGUAGES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginOutcome:
+class PluginOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a plugin found, what it cost, and what it did not look at."""
 
     reported: tuple[Reported, ...]

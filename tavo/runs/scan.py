@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -32,13 +31,14 @@ from tavo.scan.rules import RuleSet
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
 
+import msgspec
+
 __all__ = ["ScanPlan", "run_scan"]
 
 _MOST_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanPlan:
+class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors."""
 
     targets: tuple[Path, ...]

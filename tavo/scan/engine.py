@@ -13,8 +13,9 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
@@ -36,16 +37,14 @@ _LONGEST_LINE = 400
 _VARIABLE = re.compile(r"\$(?:\.\.\.)?[A-Z_][A-Z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """A finding, and the ignore comment that covers it if there is one."""
 
     finding: Finding
     ignore: Ignore | None
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(msgspec.Struct, frozen=True):
     """What came of one file. `scanned` is false where no rule looked at it."""
 
     path: PurePosixPath

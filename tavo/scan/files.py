@@ -15,9 +15,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tavo.errors import InputError
 
@@ -50,8 +51,7 @@ class UnreadableError(Exception):
     """A file's bytes cannot be had or are not text; the message is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True):
     """A file of the scan: where it is, and its path relative to the scan's root.
 
     `problem` says why it cannot be looked at, empty where it can.
@@ -62,8 +62,7 @@ class SourceFile:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """What a file holds: its bytes, or for text the same as UTF-8 without a byte order mark."""
 
     data: bytes

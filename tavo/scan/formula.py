@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import BudgetError, Env, env_key, same_code
 from tavo.scan.languages.python import ParsedFile
-from tavo.scan.match import Match, Matcher, compile_pattern
+from tavo.scan.match import DeferredMatcher, Match, Matcher, compile_pattern
 from tavo.scan.pattern import PatternError, parse_pattern
 from tavo.scan.tree import Node
 
@@ -34,8 +36,7 @@ Range = tuple[int, int]
 Names = frozenset[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
+class Within(msgspec.Struct, frozen=True):
     """A part of a file to look into: a byte range, and the node that it is, if it is one."""
 
     start: int
@@ -47,11 +48,15 @@ class FormulaError(ValueError):
     """A formula is malformed or uses what is not supported; the message names the construct."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a rule's `options` say about matching."""
+class Options(msgspec.Struct, frozen=True):
+    """What a rule's `options` say about matching, and what is known of its patterns before.
+
+    `names`: for patterns that the build has tried, the names that a file must contain for them;
+    they are compiled when a file contains those.
+    """
 
     symbolic: bool = False
+    names: Mapping[str, frozenset[bytes]] = {}
 
 
 class Formula(Protocol):
@@ -71,11 +76,10 @@ class Formula(Protocol):
 Condition = Callable[[Match, ParsedFile], Sequence[Env]]
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(msgspec.Struct, frozen=True):
     """One pattern."""
 
-    matcher: Matcher
+    matcher: Matcher | DeferredMatcher
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
         found = self.matcher.find(file)
@@ -94,8 +98,7 @@ class Leaf:
         return frozenset({max(names, key=lambda name: (len(name), name))}) if names else None
 
 
-@dataclass(frozen=True, slots=True)
-class TextLeaf:
+class TextLeaf(msgspec.Struct, frozen=True):
     """A regular expression on the text of the file."""
 
     regex: Regex
@@ -120,8 +123,7 @@ class TextLeaf:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(msgspec.Struct, frozen=True):
     """Surroundings: a formula whose ranges are no findings beside smaller ones."""
 
     formula: Formula
@@ -136,8 +138,7 @@ class Inside:
         return self.formula.anchor()
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(msgspec.Struct, frozen=True):
     """Any of several formulas."""
 
     options: tuple[Formula, ...]
@@ -159,16 +160,15 @@ class Either:
         return frozenset(anchors)
 
 
-@dataclass(slots=True)
-class Both:
+class Both(msgspec.Struct):
     """All of several formulas, less what is excluded, where all conditions hold."""
 
-    positives: list[Formula] = field(default_factory=list)
-    nots: list[Formula] = field(default_factory=list)
-    not_insides: list[Formula] = field(default_factory=list)
-    not_texts: list[Formula] = field(default_factory=list)
-    conditions: list[Condition] = field(default_factory=list)
-    focus: list[tuple[str, ...]] = field(default_factory=list)
+    positives: list[Formula] = msgspec.field(default_factory=list)
+    nots: list[Formula] = msgspec.field(default_factory=list)
+    not_insides: list[Formula] = msgspec.field(default_factory=list)
+    not_texts: list[Formula] = msgspec.field(default_factory=list)
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+    focus: list[tuple[str, ...]] = msgspec.field(default_factory=list)
 
     def possible(self, names: Names) -> bool:
         return all(part.possible(names) for part in self.positives)
@@ -323,10 +323,20 @@ def _matcher(text: str, *, symbolic: bool, context: bool) -> Matcher:
     return compile_pattern(parse_pattern(text), symbolic=symbolic, context=context)
 
 
+@lru_cache(maxsize=8192)
+def _deferred(
+    text: str, names: frozenset[bytes], *, symbolic: bool, context: bool
+) -> DeferredMatcher:
+    return DeferredMatcher(names, lambda: _matcher(text, symbolic=symbolic, context=context))
+
+
 def leaf(content: Any, where: str, options: Options, *, context: bool = False) -> Leaf:
     """Compile one pattern. Raises FormulaError."""
     if not isinstance(content, str):
         raise FormulaError(f"{where}: a pattern is a text, found {type(content).__name__}")
+    names = options.names.get(content)
+    if names is not None:
+        return Leaf(_deferred(content, names, symbolic=options.symbolic, context=context))
     try:
         return Leaf(_matcher(content, symbolic=options.symbolic, context=context))
     except PatternError as error:

@@ -9,7 +9,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
 from tavo.scan.names import Imported, imported
@@ -19,8 +20,7 @@ from tavo.scan.tree import Node
 __all__ = ["compile_import"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """One name between the dots of a pattern: a metavariable or a fixed name."""
 
     text: str

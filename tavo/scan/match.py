@@ -8,8 +8,9 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from tavo.scan.bindings import Binding, BudgetError, Env, Run, Test, env_key, same_code
 from tavo.scan.languages.python import ParsedFile
@@ -19,13 +20,21 @@ from tavo.scan.rows import Row, statements_of
 from tavo.scan.statements import Compiler
 from tavo.scan.tree import Node
 
-__all__ = ["Binding", "BudgetError", "Env", "Match", "Matcher", "compile_pattern", "same_code"]
+__all__ = [
+    "Binding",
+    "BudgetError",
+    "DeferredMatcher",
+    "Env",
+    "Match",
+    "Matcher",
+    "compile_pattern",
+    "same_code",
+]
 
 _MOST_MATCHES = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """A place where a pattern holds: byte range, bindings, and the node if it is one node.
 
     `context`: the range was asked for as surroundings, and is no finding beside a smaller one.
@@ -107,6 +116,28 @@ class Matcher:
         for index in at:
             for start, end, env in self._row.from_statement(index, run):
                 yield Match(max(start, span_of(listed.nodes[index])[0]), end, env)
+
+
+class DeferredMatcher:
+    """A pattern that is known to be good and whose names are known; compiled when they are met."""
+
+    def __init__(self, names: frozenset[bytes], compiled: Callable[[], Matcher]) -> None:
+        self.names = names
+        self._compile = compiled
+        self._matcher: Matcher | None = None
+
+    def find(self, file: ParsedFile) -> list[Match]:
+        """Return all matches in a file, in the order of their start. Raises BudgetError."""
+        return self._compiled().find(file) if self.names <= file.names else []
+
+    def at(self, node: Node, file: ParsedFile) -> list[Match]:
+        """Return the matches of one node, wherever it stands. Raises BudgetError."""
+        return self._compiled().at(node, file) if self.names <= file.names else []
+
+    def _compiled(self) -> Matcher:
+        if self._matcher is None:
+            self._matcher = self._compile()
+        return self._matcher
 
 
 def compile_pattern(pattern: Pattern, *, symbolic: bool = False, context: bool = False) -> Matcher:

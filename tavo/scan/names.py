@@ -8,7 +8,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.scopes import FUNCTIONS, Scopes
 from tavo.scan.tree import Node
@@ -16,8 +17,7 @@ from tavo.scan.tree import Node
 __all__ = ["Imported", "Imports", "imported"]
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True):
     """One name of an import statement.
 
     `module` is the module of a `from` import, empty for a plain one; `name` is what is imported,

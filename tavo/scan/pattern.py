@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.languages.python import ParsedFile, parse
 from tavo.scan.tree import Node
@@ -46,8 +47,7 @@ class PatternError(ValueError):
     """The pattern cannot be used; the message names the construct."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True):
     """A parsed pattern: the file it was parsed from, and its statements."""
 
     text: str

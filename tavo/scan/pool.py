@@ -14,8 +14,9 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from tavo.scan.engine import FileResult, scan_file
 from tavo.scan.files import SourceFile
@@ -26,8 +27,7 @@ __all__ = ["scan_parallel"]
 _BATCH = 24
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(msgspec.Struct, frozen=True):
     """What every process needs; `rules` only reach a process that is a copy of this one."""
 
     rules: RuleSet

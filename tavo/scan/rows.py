@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.bindings import NONE, Env, Run, Test, env_key
 from tavo.scan.languages.python import ParsedFile
@@ -36,8 +37,7 @@ _CLOSED = frozenset({"lambda", "list_comprehension", "set_comprehension",
                      "dictionary_comprehension", "generator_expression"})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(msgspec.Struct, frozen=True, eq=False):
     """One statement of a row; `loose` if it also matches inside a simple statement.
 
     `places` are the nodes that it can match, None where any statement has to be looked at.
@@ -62,8 +62,7 @@ class Step:
         return _inside(statement, self.test, env, run)
 
 
-@dataclass(slots=True)
-class Statements:
+class Statements(msgspec.Struct):
     """All statements of a file, outer ones before inner ones, in the order of the source."""
 
     nodes: list[Node]

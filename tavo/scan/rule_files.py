@@ -18,10 +18,12 @@ from typing import Any
 import yaml
 
 from tavo.scan.formula import FormulaError
-from tavo.scan.rules import PROBLEM
+from tavo.scan.pattern import parse_pattern
+from tavo.scan.rules import PROBLEM, load_rules
 
 __all__ = ["compiled_pack", "expand", "read_folder", "read_rule_file"]
 
+_PATTERN_KEYS = frozenset({"pattern", "pattern-inside", "pattern-not", "pattern-not-inside"})
 _LARGEST_FILE = 4 << 20
 _MOST_NODES = 400_000
 _DEEPEST = 60
@@ -47,15 +49,33 @@ def read_folder(path: Path) -> Iterator[tuple[Path, Entries | FormulaError]]:
 
 
 def compiled_pack(folder: Path) -> bytes:
-    """Return all entries of a pack as JSON: file name to entries. Raises FormulaError."""
-    files = {}
+    """Return all entries of a pack as JSON, and the names that each of its patterns needs.
+
+    Raises FormulaError if anything in the pack cannot be used.
+    """
+    files: dict[str, Entries] = {}
+    names: dict[str, list[str]] = {}
     for file, entries in read_folder(folder):
         if isinstance(entries, FormulaError):
             raise entries
-        if broken := [entry[PROBLEM] for entry in entries if PROBLEM in entry]:
-            raise FormulaError(f"{file}: {broken[0]}")
         files[file.relative_to(folder).as_posix()] = entries
-    return json.dumps(files, sort_keys=True, ensure_ascii=False).encode()
+        for text in _patterns_of(entries):
+            names[text] = sorted(name.decode() for name in parse_pattern(text).names())
+    if problems := load_rules([folder]).problems:
+        raise FormulaError(str(problems[0]))
+    return json.dumps({"files": files, "names": names}, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _patterns_of(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _PATTERN_KEYS and isinstance(item, str):
+                yield item
+            else:
+                yield from _patterns_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _patterns_of(item)
 
 
 def read_rule_file(file: Path) -> list[Mapping[str, Any]]:

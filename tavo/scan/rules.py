@@ -10,9 +10,10 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
@@ -54,6 +55,8 @@ COMPILED = "pack.json"
 """Our own pack as the build has read it: file name to entries."""
 PROBLEM = "tavo problem"
 """Key of an entry that could not be read in full; its value says why."""
+_Files = Iterable[tuple[Path, "list[Mapping[str, Any]] | FormulaError"]]
+_Names = Mapping[str, frozenset[bytes]]
 _SEVERITIES = {
     "CRITICAL": Severity.CRITICAL, "ERROR": Severity.HIGH, "HIGH": Severity.HIGH,
     "WARNING": Severity.MEDIUM, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW,
@@ -73,8 +76,7 @@ _TAINT_OPTIONS = frozenset({
 _OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintSource:
+class TaintSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where tainted data begins. `exact`: only the whole match, not what is inside it."""
 
     formula: Formula
@@ -82,16 +84,14 @@ class TaintSource:
     by_side_effect: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintSink:
+class TaintSink(msgspec.Struct, frozen=True, kw_only=True):
     """Where tainted data must not arrive. `exact`: only the whole match, not what is inside it."""
 
     formula: Formula
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintSanitizer:
+class TaintSanitizer(msgspec.Struct, frozen=True, kw_only=True):
     """What makes data clean. `by_side_effect`: the checked variable is clean from then on."""
 
     formula: Formula
@@ -99,8 +99,7 @@ class TaintSanitizer:
     by_side_effect: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintPropagator:
+class TaintPropagator(msgspec.Struct, frozen=True, kw_only=True):
     """A construct that carries taint from one metavariable to another."""
 
     formula: Formula
@@ -109,8 +108,7 @@ class TaintPropagator:
     by_side_effect: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintSpec:
+class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The four lists of a taint rule, and its options that are true."""
 
     sources: tuple[TaintSource, ...]
@@ -134,8 +132,7 @@ class TaintSpec:
         return min((names for names in found if names is not None), key=len, default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixRegex:
+class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
     """A fix by replacement inside the matched text, at most `count` times, 0 for all."""
 
     regex: Regex
@@ -147,8 +144,7 @@ class FixRegex:
         return self.regex.replaced(text, self.replacement, count=self.count)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanRule:
+class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a rule file, compiled."""
 
     rule: Rule
@@ -180,8 +176,7 @@ class ScanRule:
         return self.search.anchor() if self.search is not None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleProblem:
+class RuleProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, or a whole file when `rule_id` is empty, that cannot be used, and why."""
 
     file: Path
@@ -193,13 +188,12 @@ class RuleProblem:
         return f"{self.file}: {rule}{self.reason}"
 
 
-@dataclass(slots=True)
-class RuleSet:
+class RuleSet(msgspec.Struct):
     """Rules by id, and the problems of those that were refused."""
 
-    rules: dict[str, ScanRule] = field(default_factory=dict)
-    problems: list[RuleProblem] = field(default_factory=list)
-    _selector: tuple[int, Selector[ScanRule]] | None = field(default=None, repr=False)
+    rules: dict[str, ScanRule] = msgspec.field(default_factory=dict)
+    problems: list[RuleProblem] = msgspec.field(default_factory=list)
+    _selector: tuple[int, Selector[ScanRule]] | None = msgspec.field(default=None)
 
     def candidates(self, names: frozenset[bytes]) -> list[ScanRule]:
         """Return the rules that can hold in a file with exactly these names."""
@@ -220,34 +214,37 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
                 f"{path}: no such rule file or folder",
                 hint="Check the path that --rules or scan.rules names.",
             )
-        for file, entries in _entries_of(path):
+        files, names = _entries_of(path)
+        for file, entries in files:
             if isinstance(entries, FormulaError):
                 loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
                 continue
             for entry in entries:
-                _add(loaded, entry, file)
+                _add(loaded, entry, file, names)
     return loaded
 
 
 # -- inside
 
 
-def _entries_of(
-    path: Path,
-) -> Iterable[tuple[Path, list[Mapping[str, Any]] | FormulaError]]:
+def _entries_of(path: Path) -> tuple[_Files, _Names]:
     """Return the entries of each rule file; of our own pack as the build has read them."""
     compiled = PACK / COMPILED
     if path == PACK and compiled.is_file():
         import json
 
-        files = json.loads(compiled.read_bytes())
-        return [(PACK / name, entries) for name, entries in files.items()]
+        known = json.loads(compiled.read_bytes())
+        names = {
+            text: frozenset(name.encode() for name in needed)
+            for text, needed in known["names"].items()
+        }
+        return [(PACK / name, entries) for name, entries in known["files"].items()], names
     from tavo.scan.rule_files import read_folder  # brings the YAML reader
 
-    return read_folder(path)
+    return read_folder(path), {}
 
 
-def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path) -> None:
+def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: _Names) -> None:
     identifier = entry.get("id")
     rule_id = identifier if isinstance(identifier, str) else ""
     try:
@@ -257,12 +254,12 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path) -> None:
             raise FormulaError(f"the id is used in {loaded.rules[rule_id].file} already")
         if PROBLEM in entry:
             raise FormulaError(entry[PROBLEM])
-        loaded.rules[rule_id] = _compile(entry, rule_id, file)
+        loaded.rules[rule_id] = _compile(entry, rule_id, file, names)
     except (FormulaError, ValueError) as error:
         loaded.problems.append(RuleProblem(file=file, rule_id=rule_id, reason=str(error)))
 
 
-def _compile(entry: Mapping[str, Any], rule_id: str, file: Path) -> ScanRule:
+def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) -> ScanRule:
     for key in entry:
         if key not in _KEYS:
             raise FormulaError(f"{key!r} is not supported")
@@ -278,10 +275,10 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path) -> ScanRule:
     if mode == "search":
         formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
         search = compile_formula(
-            formula, where="rule", options=Options(symbolic="symbolic_propagation" in options)
+            formula, where="rule", options=Options("symbolic_propagation" in options, names)
         )
     elif mode == "taint":
-        taint = _taint(entry, options)
+        taint = _taint(entry, options, names)
     else:
         raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
     message = entry.get("message")
@@ -328,7 +325,9 @@ def _options(value: Any, mode: str) -> frozenset[str]:
     return frozenset(str(key) for key, setting in value.items() if setting is True)
 
 
-def _taint(entry: Mapping[str, Any], options: frozenset[str]) -> TaintSpec:
+def _taint(entry: Mapping[str, Any], options: frozenset[str], names: _Names) -> TaintSpec:
+    known = Options(names=names)
+
     def items(key: str, *, required: bool) -> list[tuple[Mapping[str, Any], Formula, str]]:
         value = entry.get(key)
         if value is None and not required:
@@ -341,7 +340,7 @@ def _taint(entry: Mapping[str, Any], options: frozenset[str]) -> TaintSpec:
             if not isinstance(item, Mapping):
                 raise FormulaError(f"{where}: expected keys and values")
             formula = {k: v for k, v in item.items() if k in FORMULA_KEYS}
-            out.append((item, compile_formula(formula, where=where), where))
+            out.append((item, compile_formula(formula, where=where, options=known), where))
         return out
 
     return TaintSpec(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.languages.python import ParsedFile
 
@@ -21,8 +22,7 @@ _OURS = re.compile(r"#\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re
 _LONGEST_REASON = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(msgspec.Struct, frozen=True):
     """One ignore comment: the rules it names (None: all), its reason, and its line."""
 
     rules: frozenset[str] | None
@@ -30,8 +30,7 @@ class Ignore:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ignores:
+class Ignores(msgspec.Struct, frozen=True):
     """The ignore comments of a file by the line they speak for, and what is wrong with others."""
 
     by_line: Mapping[int, tuple[Ignore, ...]]

@@ -8,7 +8,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.tree import Node
 
@@ -17,8 +18,7 @@ __all__ = ["Constant", "State", "Value", "applied", "join", "joined", "number"]
 _LONGEST_STRING = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True):
     """A value of a kind: `str`, `int`, `float`, `bool`, `none`; None where only its kind is."""
 
     kind: str

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
 
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.store import ResultStore
@@ -44,6 +48,13 @@ INFO = RunInfo(
     started_at="2026-11-23T13:00:00Z",
     rules=21,
 )
+
+
+def replace(value: Any, **changes: Any) -> Any:
+    """Return a copy of a finding or result with other fields."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **changes)
+    return dataclasses.replace(value, **changes)
 
 
 def location(path: str, line: int, column: int, end: int, snippet: str) -> Location:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tavo.config import ScanSettings
@@ -11,7 +9,7 @@ from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.results.gate import verdict
 from tavo.results.values import Reported, Suppression
-from tests.fakes.results import taint_finding
+from tests.fakes.results import replace, taint_finding
 
 
 def of(severity: Severity) -> Reported:

@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 import random
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.fakes.results import (
     everything,
     finding_of,
     location,
+    replace,
     stored_run,
     taint_finding,
 )

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.fakes.results import (
     NOTICES,
     PLUGIN_RUN,
     everything,
+    replace,
     stored_run,
     taint_finding,
 )

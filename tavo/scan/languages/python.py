@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
+import msgspec
 import tree_sitter_python
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
@@ -49,8 +50,7 @@ _NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _DEEPEST = 900
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(msgspec.Struct, frozen=True):
     """One comment: the byte offset at which it starts, and its text with the `#`."""
 
     start: int

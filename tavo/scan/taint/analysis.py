@@ -12,7 +12,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import BudgetError, Env
@@ -29,8 +30,7 @@ _BUDGET = 600_000
 _SNIPPET = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True):
     """A sink that tainted data reaches: its byte range, the bindings of sink and source, the way.
 
     Each step is a byte range and a sentence, the source first and the sink last.

@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import Env, Match
@@ -24,8 +24,7 @@ _TRANSPARENT = frozenset({"block", "module", "argument_list", "with_clause", "wi
 _MOST_SPOTS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(msgspec.Struct, frozen=True):
     """One match of a source or sink, as the rule found it."""
 
     start: int
@@ -33,8 +32,7 @@ class Spot:
     env: Env
 
 
-@dataclass(slots=True)
-class Mark:
+class Mark(msgspec.Struct):
     """What the rule says about one node.
 
     `source` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
@@ -45,23 +43,22 @@ class Mark:
     source: int | None = None
     source_around: bool = False
     source_lasts: bool = False
-    sinks: list[int] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
-    wide_sinks: list[int] = field(default_factory=list)
+    sinks: list[int] = msgspec.field(default_factory=list)
+    calls: list[int] = msgspec.field(default_factory=list)
+    wide_sinks: list[int] = msgspec.field(default_factory=list)
     clean: bool = False
     clean_around: bool = False
     clean_lasts: bool = False
-    carries_to: list[tuple[Range, bool]] = field(default_factory=list)
+    carries_to: list[tuple[Range, bool]] = msgspec.field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Marks:
+class Marks(msgspec.Struct):
     """All marks of one rule on one file, by byte range."""
 
-    sources: list[Spot] = field(default_factory=list)
-    sinks: list[Spot] = field(default_factory=list)
-    at: dict[Range, Mark] = field(default_factory=dict)
-    targets: dict[Range, Node] = field(default_factory=dict)
+    sources: list[Spot] = msgspec.field(default_factory=list)
+    sinks: list[Spot] = msgspec.field(default_factory=list)
+    at: dict[Range, Mark] = msgspec.field(default_factory=dict)
+    targets: dict[Range, Node] = msgspec.field(default_factory=dict)
 
     def on(self, where: Range) -> Mark:
         mark = self.at.get(where)

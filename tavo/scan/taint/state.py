@@ -9,7 +9,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["Path", "State", "Trace", "join_all"]
 
@@ -18,8 +18,7 @@ Path = tuple[str, ...]
 _LONGEST_TRACE = 40
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, eq=False):
     """One step on the way of tainted data, with the step before it; `source` is the first one's.
 
     `start` and `end` are byte offsets. `source` counts the places where sources matched.

@@ -9,7 +9,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from tavo.scan.languages.python import ParsedFile
 from tavo.scan.taint.expressions import Exhausted, Expressions
@@ -24,8 +25,7 @@ _DEEPEST = 100
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
-@dataclass(slots=True)
-class NestedFunction:
+class NestedFunction(msgspec.Struct):
     """A function found on the way, and what its body can see from outside."""
 
     node: Node
@@ -33,10 +33,9 @@ class NestedFunction:
     ambient: Trace | None
 
 
-@dataclass(slots=True)
-class _Loop:
-    breaks: list[State] = field(default_factory=list)
-    continues: list[State] = field(default_factory=list)
+class _Loop(msgspec.Struct):
+    breaks: list[State] = msgspec.field(default_factory=list)
+    continues: list[State] = msgspec.field(default_factory=list)
 
 
 class Statements(Expressions):
