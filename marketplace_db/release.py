@@ -4,7 +4,8 @@ Rules this module keeps:
 - the catalog is updated in place, row by row, in one transaction: rows are added and changed,
   keys are never reused, nothing that was released is changed or removed, so that few pages differ
   from the day before; only user reviews may disappear;
-- the same market and the same previous catalog give the same bytes with the same SQLite;
+- the same market and the same previous catalog give the same bytes, also with another version
+  of SQLite that lays out pages alike: the place where it notes its version is zero;
 - an unchanged market gives back the previous catalog byte for byte;
 - `out` is the previous file or the complete new one, whenever the process dies.
 """
@@ -48,6 +49,9 @@ _MUTABLE = {
 }  # fmt: skip
 _REMOVABLE = frozenset({"plugin_reviews"})
 
+# SQLITE_VERSION_NUMBER of the last writer, for people only (SQLite file format, section 1.3.16).
+_WRITER_OFFSET = 96
+
 _Row = tuple[Any, ...]
 
 
@@ -81,6 +85,9 @@ def release_catalog(market: Market, out: Path, *, previous: Path | None = None) 
         except sqlite3.Error as error:
             raise WorkingDatabaseError(f"the new catalog cannot be written: {error}") from error
         with work.open("rb+") as stream:
+            if previous is None or any(counts):
+                stream.seek(_WRITER_OFFSET)
+                stream.write(bytes(4))
             os.fsync(stream.fileno())
         digest, length = hash_file(work)
         work.chmod(0o644)

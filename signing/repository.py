@@ -13,6 +13,7 @@ The tree is described in `docs/security-model.md`; paths and names come from `si
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
@@ -64,6 +65,7 @@ __all__ = ["Repository"]
 _S = TypeVar("_S", bound=Signed)
 _TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 _CHUNK = 1 << 20
+_IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
 class Repository:
@@ -95,12 +97,21 @@ class Repository:
         now: datetime,
         *,
         life: Mapping[str, timedelta] | None = None,
+        identity: str | None = None,
+        first_version: int = 1,
     ) -> Repository:
         """Make a repository with empty delegated roles in a folder that holds none yet.
 
+        `identity` is the repository's id, 32 lower-case hexadecimal digits, drawn at random if
+        not given. `first_version` is where the versions of all metadata but the root begin: a
+        build that keeps no history takes its time, so that clients see versions that only rise.
         Raises RepositoryError if one is there, a threshold cannot be met, or an online key is
-        also an offline key.
+        also an offline key; ValueError for an id or a version of another form.
         """
+        if identity is not None and not _IDENTITY.fullmatch(identity):
+            raise ValueError(f"{identity!r} is not an id of 32 hexadecimal digits")
+        if first_version < 1:
+            raise ValueError(f"versions begin at 1, found {first_version}")
         if (directory / "metadata").exists():
             raise RepositoryError(
                 f"{directory}: a repository is already here",
@@ -108,7 +119,7 @@ class Repository:
             )
         _check_separation(keyring)
         root = Root(consistent_snapshot=True, roles=_top_roles(keyring), keys=_top_keys(keyring))
-        root.unrecognized_fields[REPOSITORY_FIELD] = secrets.token_hex(16)
+        root.unrecognized_fields[REPOSITORY_FIELD] = identity or secrets.token_hex(16)
         if keyring.development:
             root.unrecognized_fields[DEVELOPMENT_FIELD] = True
         metadata: dict[str, Metadata[Any]] = {
@@ -119,8 +130,8 @@ class Repository:
             "timestamp": Metadata(Timestamp()),
         }
         repository = cls(directory, keyring, metadata, life)
-        for value in metadata.values():
-            value.signed.version = 0
+        for role, value in metadata.items():
+            value.signed.version = 0 if role == "root" else first_version - 1
         repository._write(("root", "targets", *DELEGATED_PATHS), now)
         return repository
 
@@ -171,6 +182,12 @@ class Repository:
     def version(self, role: str) -> int:
         """Return the version of the role's newest metadata."""
         return int(self._metadata[role].signed.version)
+
+    def published(self, name: str) -> Digest | None:
+        """Return the digest of a published artifact such as `releases/tavo-1.0.pyz`, or None."""
+        role = name.partition("/")[0]
+        target = self._metadata[role].signed.targets.get(name) if role in DELEGATED_PATHS else None
+        return None if target is None else Digest(target.hashes["sha256"])
 
     # -- publishing
 

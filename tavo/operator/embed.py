@@ -1,19 +1,24 @@
 """The build's own marketplace: the official plugins, released into a repository, put into the file.
 
     python -m tavo.operator.embed --plugins examples/plugins --wheels .build/wheels
-        --keys keys --market .build/market --repository dist/repository --embedded FOLDER
+        --keys keys --repository dist/repository --embedded FOLDER
 
 Rules this module keeps:
 - it takes the way of every publisher: pack, sign, submit, check, two reviews, approve, release;
   nothing is put into the catalog by hand;
-- with development keys, everything that is built says so; a changed package with an old version
-  starts a new development repository, because a released version never changes;
+- everything is made from nothing each time: the same sources, keys and build time give the same
+  bytes and modes, whatever was built here before;
+- versions of metadata begin at the build time in seconds, so a machine that saw an older build
+  accepts a newer one and refuses the older one from then on; the repository's id follows from the
+  root keys;
+- with development keys, everything that is built says so;
 - the outcome is verified by the client, from the root on, before it is put into the file.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -48,31 +53,34 @@ def embed(
     plugins: Path,
     wheels: Path,
     keys: Path,
-    market: Path,
     repository: Path,
     embedded: Path,
     now: datetime,
 ) -> Refreshed:
-    """Release all plugins below `plugins`, and put the verified repository into `embedded`.
+    """Release all plugins below `plugins` into `repository`, and put it verified into `embedded`.
 
-    Raises SigningError, MarketplaceError and OSError; then `embedded` is as it was.
+    Both folders are replaced as a whole, when all of it has succeeded. Raises SigningError,
+    MarketplaceError and OSError.
     """
-    with tempfile.TemporaryDirectory(prefix="tavo-embed-") as folder:
+    repository, embedded = repository.resolve(), embedded.resolve()
+    staged = _staged(repository)
+    with tempfile.TemporaryDirectory(prefix="tavo-embed-") as name:
+        folder = Path(name)
         packages = [
-            _pack(path.parent, Path(folder) / f"{path.parent.name}.zip")
+            _pack(path.parent, folder / f"{path.parent.name}.zip")
             for path in sorted(plugins.glob("*/plugin.yaml"))
         ]
         keyring = Keyring.generate_development(keys)
-        if _is_outdated(market, repository, packages):
-            shutil.rmtree(market, ignore_errors=True)
-            shutil.rmtree(repository, ignore_errors=True)
         publishers = _publishers(keyring)
-        with Market.open(market) as intake:
+        with Market.open(folder / "market") as intake:
             intake.register_publisher(PUBLISHER, display_name="tavo", official=True, now=now)
             _submit(intake, packages, wheels, keyring, publishers, now)
-            _publish(intake, repository, keyring, publishers, now)
-        accepted = _verify(repository, Path(folder) / "cache", now)
-    _write_embedded(repository, embedded, accepted, now)
+            _publish(intake, staged, keyring, publishers, now)
+        accepted = _verify(staged, folder / "cache", now)
+    inside = _staged(embedded)
+    _write_embedded(staged, inside, accepted, now)
+    _replace_folder(staged, repository)
+    _replace_folder(inside, embedded)
     return accepted
 
 
@@ -87,17 +95,6 @@ def build_time() -> datetime:
 def _pack(folder: Path, out: Path) -> InspectedPackage:
     build_package(folder, out)
     return inspect_package(out)
-
-
-def _is_outdated(market: Path, repository: Path, packages: Sequence[InspectedPackage]) -> bool:
-    """Tell whether a released version would have to change, or half of the pair is missing."""
-    if not (repository / "metadata").exists() or not (market / "market.db").exists():
-        return True
-    with Market.open(market) as intake:
-        known = {(s.full_id, s.version): s.package for s in intake.submissions()}
-    return any(
-        known.get((p.manifest.full_id, p.manifest.version), p.digest) != p.digest for p in packages
-    )
 
 
 def _publishers(keyring: Keyring) -> Publishers:
@@ -117,11 +114,8 @@ def _submit(
     publishers: Publishers,
     now: datetime,
 ) -> None:
-    done = {(s.full_id, s.version) for s in intake.submissions() if s.state == "approved"}
     for package in packages:
         manifest = package.manifest
-        if (manifest.full_id, manifest.version) in done:
-            continue
         claim = PublisherClaim(
             full_id=manifest.full_id,
             version=manifest.version,
@@ -177,17 +171,25 @@ def _publish(
     publishers: Publishers,
     now: datetime,
 ) -> None:
-    if (directory / "metadata").exists():
-        repository = Repository.open(directory, keyring)
-    else:
-        repository = Repository.create(directory, keyring, now)
-    catalog = intake.directory / "catalog.db"
-    released = release_catalog(intake, catalog, previous=catalog if catalog.exists() else None)
+    repository = Repository.create(
+        directory,
+        keyring,
+        now,
+        identity=_identity(keyring),
+        first_version=max(1, int(now.timestamp())),
+    )
+    released = release_catalog(intake, intake.directory / "catalog.db")
     for blob in released.blobs:
         repository.add_blob(blob)
     repository.publish(
         catalog=released.path, publishers=publishers.to_bytes(), renew=_DELEGATED, now=now
     )
+
+
+def _identity(keyring: Keyring) -> str:
+    """Return the repository's id, the same for the same root keys in any order."""
+    names = sorted(key.public.key_id for key in keyring.of("root"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
 
 
 def _verify(directory: Path, cache: Path, now: datetime) -> Refreshed:
@@ -206,11 +208,9 @@ def _verify(directory: Path, cache: Path, now: datetime) -> Refreshed:
     )
 
 
-def _write_embedded(repository: Path, embedded: Path, accepted: Refreshed, now: datetime) -> None:
+def _write_embedded(repository: Path, out: Path, accepted: Refreshed, now: datetime) -> None:
     """Copy what the client verified, and every blob that the catalog names."""
-    staged = embedded.with_name(f".{embedded.name}.new")
-    shutil.rmtree(staged, ignore_errors=True)
-    tree = staged / "repository"
+    tree = out / "repository"
     for name, data in accepted.metadata.items():
         path = tree / "metadata" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,23 +221,49 @@ def _write_embedded(repository: Path, embedded: Path, accepted: Refreshed, now: 
         shutil.copyfile(repository / artifact.path, path)
     shutil.copytree(repository / "blobs", tree / "blobs")
     newest = f"{accepted.record.root_version}.root.json"
-    (staged / "root.json").write_bytes(accepted.metadata[newest])
     facts = {"built": now.isoformat(), "floors": accepted.state.to_dict()}
-    (staged / "build.json").write_text(json.dumps(facts, sort_keys=True) + "\n", "utf-8")
+    files = {
+        "__init__.py": b'"""The repository that the build puts into the file."""\n',
+        "root.json": accepted.metadata[newest],
+        "build.json": (json.dumps(facts, sort_keys=True) + "\n").encode(),
+    }
     if accepted.record.development:
-        (staged / "DEVELOPMENT-ROOT").write_text(
-            "The root of this build was made by the build itself.\n", "utf-8"
-        )
-    shutil.rmtree(embedded, ignore_errors=True)
-    staged.rename(embedded)
+        files["DEVELOPMENT-ROOT"] = b"The root of this build was made by the build itself.\n"
+    for name, data in files.items():
+        (out / name).write_bytes(data)
+
+
+def _staged(folder: Path) -> Path:
+    """Return where the new folder is made, beside the old one; what a killed build left goes."""
+    staged = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(staged, ignore_errors=True)
+    return staged
+
+
+def _replace_folder(staged: Path, folder: Path) -> None:
+    """Put the new folder where the old one was, with modes that no umask has shaped."""
+    for path in (staged, *staged.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        staged.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the build; print one sentence and return the exit code when something fails."""
     parser = argparse.ArgumentParser(prog="tavo.operator.embed")
-    folders = ("plugins", "wheels", "keys", "market", "repository", "embedded")
+    folders = ("plugins", "wheels", "keys", "repository", "embedded")
     for name in folders:
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--market", type=Path, help="not used any more: the market is temporary")
     given = parser.parse_args(arguments)
     try:
         accepted = embed(now=build_time(), **{name: getattr(given, name) for name in folders})

@@ -96,7 +96,6 @@ class Marketplace:
             plugins=self.plugins,
             wheels=self.folder / "wheels",
             keys=self.folder / "keys",
-            market=self.folder / "market",
             repository=self.repository,
             embedded=self.folder / "embedded",
             now=now,
