@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from signing.client import (
     AcceptedRecord,
+    Artifact,
     DirectorySource,
     HttpSource,
     Refreshed,
@@ -151,6 +152,24 @@ class Trust:
                 raise
             return self.update(self._embedded.source, embedded=True)
         return self._opened(file, publishers, record, self._recalls())
+
+    def releases(self, source: Source) -> tuple[Artifact, ...]:
+        """Refresh from a source with its `releases` role; return the files of tavo it names.
+
+        What was accepted is remembered like a catalog: an older list is a rollback afterwards,
+        also when refreshes in between did not ask for it.
+        """
+        accepted = refresh(
+            source,
+            root=self.root,
+            cache=self.cache,
+            state=self.state(),
+            now=self.now,
+            build_time=self.build_time,
+            with_releases=True,
+        )
+        self.remember(accepted)
+        return tuple(item for item in accepted.artifacts if item.role == "releases")
 
     def recalls(self) -> Recalls:
         """Return everything known to be recalled, also from catalogs that have expired."""

@@ -6,6 +6,7 @@ It is made by the same code that the build uses, so tests attack what users get.
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,3 +114,14 @@ class Marketplace:
     def machine(self, store: MemoryStore, now: datetime = BUILT) -> Trust:
         """A user's machine with this build, at a moment."""
         return Trust(store, self.folder / "cache", embedded=self.embedded(), now=now)
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes | None]]:
+    """All modes and bytes below a folder, and its own mode."""
+    return {
+        str(path.relative_to(folder)): (
+            stat.S_IMODE(path.stat().st_mode),
+            None if path.is_dir() else path.read_bytes(),
+        )
+        for path in (folder, *folder.rglob("*"))
+    }

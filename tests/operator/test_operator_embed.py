@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 from datetime import timedelta
@@ -19,7 +18,7 @@ from signing.client import DirectorySource, TrustState
 from signing.errors import RollbackError
 from signing.keyring import Keyring
 from signing.repository import Repository
-from tests.fakes.marketplace import BUILT, Marketplace
+from tests.fakes.marketplace import BUILT, Marketplace, tree
 from tests.fakes.operator_market import wheel_bytes
 from tests.fakes.repository import Machine
 
@@ -68,17 +67,6 @@ def build(
             **environment,
         },
     )
-
-
-def tree(folder: Path) -> dict[str, tuple[int, bytes | None]]:
-    """All modes and bytes below a folder, and its own mode."""
-    return {
-        str(path.relative_to(folder)): (
-            stat.S_IMODE(path.stat().st_mode),
-            None if path.is_dir() else path.read_bytes(),
-        )
-        for path in (folder, *folder.rglob("*"))
-    }
 
 
 def outcome(out: Path) -> dict[str, dict[str, tuple[int, bytes | None]]]:
