@@ -333,7 +333,7 @@ def test_a_release_takes_the_place_and_keeps_the_mode(maker: Maker, place: Sourc
     assert maker.file.read_bytes() == content("1.0.0")
     assert stat.S_IMODE(maker.file.stat().st_mode) == 0o754
     assert seen == [0o754]
-    assert os.listdir(maker.file.parent) == ["tavo.pyz"]
+    assert [path.name for path in maker.file.parent.iterdir()] == ["tavo.pyz"]
 
 
 def test_a_probe_that_refuses_leaves_everything_as_it_was(maker: Maker) -> None:
@@ -395,9 +395,9 @@ def test_endless_data_ends_at_the_signed_length(maker: Maker) -> None:
     with (
         serve(maker.simulator.directory, _Endless) as address,
         HttpSource(address) as source,
+        pytest.raises(VerificationError, match="longer than the signed"),
     ):
-        with pytest.raises(VerificationError, match="longer than the signed"):
-            maker.replace(found, source)
+        maker.replace(found, source)
     assert maker.is_untouched()
     assert _Endless.sent < 1 << 26
 
@@ -406,7 +406,7 @@ def test_a_release_that_the_mirror_lacks_is_named(maker: Maker, place: Source) -
     maker.release("1.0.0")
     (found,) = maker.known(place)
     maker.stored("1.0.0").unlink()
-    with pytest.raises(SourceError, match="tavo-1.0.0.pyz"):
+    with pytest.raises(SourceError, match=r"tavo-1\.0\.0\.pyz"):
         maker.replace(found, place)
     assert maker.is_untouched()
 
@@ -415,7 +415,7 @@ def test_never_to_a_lower_version(maker: Maker) -> None:
     maker.release("1.0.0")
     (found,) = maker.known()
     for running in ("1.0.1", "1.1.0rc1", "2.0"):
-        with pytest.raises(RefusedError, match="version 1.0.0 is lower than .* which is running"):
+        with pytest.raises(RefusedError, match=r"1\.0\.0 is lower than .* which is running"):
             maker.replace(found, running=running)
         assert maker.is_untouched()
     maker.replace(found, running="1.0.0")  # the same version again mends a damaged file
@@ -440,9 +440,9 @@ def test_a_link_stays_and_its_file_is_replaced(maker: Maker) -> None:
     (links / "two").symlink_to("one")
     maker.replace(found, path=links / "two")
     assert (links / "two").is_symlink()
-    assert os.readlink(links / "two") == "one"
+    assert (links / "two").readlink() == Path("one")
     assert maker.file.read_bytes() == content("1.0.0")
-    assert sorted(os.listdir(links)) == ["one", "two"]
+    assert {path.name for path in links.iterdir()} == {"one", "two"}
 
 
 @POSIX
