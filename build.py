@@ -156,8 +156,7 @@ def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None
         str(WORK / "embedded"), "--out", str(out), "--lock",
         str(FULL_LOCK if full else RUNTIME_LOCK), *options, *(["--full"] if full else []),
     )  # fmt: skip
-    if (ROOT / "tavo/operator/publish_file.py").exists():
-        _must(
+    _must(
         "-m", "tavo.operator.publish_file", "--keys", str(ROOT / "keys"), "--repository",
         str(REPOSITORY), "--file", str(out), "--version", _version(),
     )  # fmt: skip

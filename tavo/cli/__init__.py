@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(version_line())
         return 0
     try:
+        if "_TAVO_COMPLETE" in os.environ:
+            from tavo.cli.completion import answer
+
+            return answer()
         if not command_of(words) and (not words or {"-h", "--help"} & set(words)):
             print(root_help(_columns()))
             sys.stdout.flush()

@@ -12,7 +12,10 @@ __all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "root_help"]
 
 COMMANDS = {
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
-    "explain": ("tavo.cli.rules", "Say why a rule matters, how to mend what it finds, and how to accept it."),
+    "explain": (
+        "tavo.cli.rules",
+        "Say why a rule matters, how to mend what it finds, and how to accept it.",
+    ),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
     "results": ("tavo.cli.results", "Stored results of scans."),

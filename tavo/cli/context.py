@@ -17,10 +17,12 @@ from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport
+    from signing.client import Source
     from signing.publishers import Recalls
     from tavo.config import Settings
     from tavo.host.installations import Installations
     from tavo.host.state import State
+    from tavo.registry.releases import Release
     from tavo.registry.trust import OpenCatalog, Trust
 
 __all__ = ["Session", "session_of"]
@@ -67,6 +69,21 @@ class Session:
         settings = self.settings()
         source = source_of(mirror, offline=settings.offline) if mirror else None
         return self._trust(settings).open(source)
+
+    def releases(self, mirror: str | None) -> tuple[tuple[Release, ...], Source]:
+        """Return the signed releases of this program at a mirror or the configured source."""
+        from tavo.registry.releases import known_releases
+        from tavo.registry.trust import source_of
+
+        settings = self.settings()
+        name = mirror or settings.registry.source
+        if name is None:
+            raise UsageError(
+                "no source of releases is configured",
+                hint="Name one with --mirror, or set registry.source in the user configuration.",
+            )
+        source = source_of(name, offline=settings.offline)
+        return known_releases(self._trust(settings), source), source
 
     def recalls(self) -> Recalls:
         """Return every recall that this machine knows of."""

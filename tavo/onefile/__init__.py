@@ -19,7 +19,7 @@ __all__ = ["running"]
 
 
 def running() -> Finder | None:
-    """Return what imports out of the single file in this process, None if that is not how it runs."""
+    """Return what imports out of the single file in this process; None where there is none."""
     for finder in sys.meta_path:
         if type(finder).__module__ == "tavo.onefile.finder":
             return finder  # type: ignore[return-value]

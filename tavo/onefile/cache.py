@@ -91,7 +91,7 @@ def is_ours(folder: str) -> bool:
 
 
 def repair(finder: Finder, path: str) -> None:
-    """Unpack again because a file is missing, which cleaners of caches and temporary files cause."""
+    """Unpack again because a file is missing; cleaners of temporary files cause that."""
     from tavo.onefile.unpack import unpack_again
 
     unpack_again(finder, path)

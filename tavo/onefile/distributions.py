@@ -34,7 +34,7 @@ class _Inside(Distribution):
         except FileNotFoundError:
             return None
 
-    def locate_file(self, path: object) -> Path:  # type: ignore[override]
+    def locate_file(self, path: object) -> Path:
         """Return where a file of the distribution would lie."""
         return Path(self._finder.home) / str(path)
 

@@ -10,7 +10,7 @@ Rules this module keeps:
 The index of one interpreter, made by `tavo.operator.pack.index`:
     version, build, built      what this file is; build is the sha256 of its manifest
     modules    name -> (is package, where, offset, length)
-               where: "" alone, compressed with zlib; "cold" in the member cold.xz, unpacked;
+               where: "" alone, compressed with zlib; "cold-*.xz" in that member, unpacked;
                "source" only as text; "empty" a folder of modules without an __init__
     natives    platform -> {name -> (path, length, sha256)}
     beside     platform -> {name -> ((path, length, sha256), ...)}  libraries that a module loads
@@ -66,7 +66,7 @@ def install(archive: str, handle: int, index: dict[str, Any]) -> Finder:
     for name in [name for name in sys.modules if name.partition(".")[0] in known]:
         if name != __name__:
             del sys.modules[name]  # imported by a .pth file before us
-    sys.meta_path.insert(2, finder)  # type: ignore[arg-type]  # after built-in and frozen
+    sys.meta_path.insert(2, finder)  # after built-in and frozen
     return finder
 
 
@@ -81,7 +81,7 @@ class Finder:
         self._modules: dict[str, tuple[bool, str, int, int]] = index["modules"]
         self._data: dict[str, tuple[tuple[str, int, str], ...]] = index["data"]
         self._natives: dict[str, tuple[str, int, str]] | None = None
-        self._cold: dict[str, bytes] | None = None
+        self._cold: dict[str, dict[str, bytes]] = {}
         self._sources: dict[bool, dict[str, str]] = {}
         self._good: set[str] = set()
         self._home = ""
@@ -99,6 +99,14 @@ class Finder:
         if self._natives is None:
             self._natives = self.index["natives"].get(platform(), {})
         return self._natives
+
+    @property
+    def libraries(self) -> dict[str, tuple[tuple[str, int, str], ...]]:
+        """Return the libraries that native modules of this machine load, by module."""
+        found: dict[str, tuple[tuple[str, int, str], ...]] = self.index["beside"].get(
+            platform(), {}
+        )
+        return found
 
     # -- what the import system asks
 
@@ -129,7 +137,7 @@ class Finder:
             self._good.add(package)
             for file in self._data[package]:
                 self.checked(*file)
-        exec(self.get_code(name), module.__dict__)  # noqa: S102
+        exec(self.get_code(name), module.__dict__)
 
     # -- what inspection, tracebacks and the workers ask
 
@@ -154,8 +162,8 @@ class Finder:
             self.compiled_here += 1
             relative = os.path.relpath(self.get_filename(name), self._base(name))
             return compile(self.get_source(name), relative, "exec", 0, True)
-        if where == "cold":
-            return marshal.loads(self._cold_code(name))  # type: ignore[no-any-return]
+        if where:
+            return marshal.loads(self._cold_code(name, where))  # type: ignore[no-any-return]
         import zlib
 
         return marshal.loads(zlib.decompress(self._read(offset, length)))  # type: ignore[no-any-return]
@@ -274,10 +282,22 @@ class Finder:
         from importlib.machinery import ExtensionFileLoader
         from importlib.util import spec_from_file_location
 
-        for file in self.index["beside"].get(platform(), {}).get(name, ()):
+        for file in self.libraries.get(name, ()):
             self.checked(*file)
         path = self.checked(*self.natives[name])
-        return spec_from_file_location(name, path, loader=ExtensionFileLoader(name, path))
+
+        class Native(ExtensionFileLoader):
+            """Says what to do when the system does not load the module."""
+
+            def create_module(self, spec: ModuleSpec) -> ModuleType:
+                try:
+                    return super().create_module(spec)
+                except ImportError as error:
+                    from tavo.onefile.unpack import cannot_load
+
+                    raise cannot_load(path, error) from error
+
+        return spec_from_file_location(name, path, loader=Native(name, path))
 
     def _read(self, offset: int, length: int) -> bytes:
         if self._handle < 0:
@@ -287,26 +307,26 @@ class Finder:
         os.lseek(self._handle, offset, 0)
         return os.read(self._handle, length)
 
-    def _cold_code(self, name: str) -> bytes:
-        """Return marshalled code of the solid block; it holds all interpreters' code, mixed."""
-        if self._cold is None:
+    def _cold_code(self, name: str, block: str) -> bytes:
+        """Return marshalled code of a solid block, which holds that of all interpreters, mixed."""
+        if block not in self._cold:
             wanted = sorted(
                 (offset, length, name)
                 for name, (_, where, offset, length) in self._modules.items()
-                if where == "cold"
+                if where == block
             )
-            self._cold = {}
-            pieces = self._unpacked("cold.xz")
+            found = self._cold[block] = {}
+            pieces = self._unpacked(block)
             start, data = 0, b""
             for offset, length, cold in wanted:
                 while start + len(data) < offset + length:
-                    start, data = (
-                        (start, data + next(pieces))
-                        if start + len(data) > offset
-                        else (start + len(data), next(pieces))
-                    )
-                self._cold[cold] = data[offset - start : offset - start + length]
-        return self._cold[name]
+                    piece = next(pieces)
+                    if start + len(data) > offset:
+                        data += piece
+                    else:
+                        start, data = start + len(data), piece
+                found[cold] = data[offset - start : offset - start + length]
+        return self._cold[block].pop(name)
 
     def _unpacked(self, member: str) -> Iterator[bytes]:
         import lzma
@@ -317,9 +337,9 @@ class Finder:
 
 def platform() -> str:
     """Return the name of this machine's platform in the index, such as `linux-x86_64`."""
-    system = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(
-        sys.platform, sys.platform
-    )
+    system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+    if "musl" in getattr(sys.implementation, "_multiarch", ""):
+        system = "linux-musl"  # other libraries than those of the file
     if sys.platform == "win32":
         machine = os.environ.get("PROCESSOR_ARCHITECTURE", "")
     else:

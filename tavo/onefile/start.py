@@ -3,16 +3,20 @@
 Rules this module keeps:
 - it is parsed by every Python 3, so that an unsupported one gets a sentence;
 - `--version` is answered here, before anything is imported;
-- nothing is imported that is not in the interpreter already: what lies on PYTHONPATH could be first;
+- nothing is imported that is not in the interpreter: what lies on PYTHONPATH could come first;
 - it is short, because it is compiled at every start;
 - the build replaces the constants; offsets count from the start of the file, in bytes.
 """
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 VERSION_LINE = "tavo"
 OLDEST = (3, 11)
-CODE: dict = {}  # interpreter tag -> offset and length of its index
+CODE: "dict[str, tuple[int, int]]" = {}  # interpreter tag -> offset and length of its index
 
 
 def start() -> int:
@@ -22,10 +26,10 @@ def start() -> int:
         return 0
     tag = sys.implementation.cache_tag or sys.implementation.name
     if tag not in CODE:
-        import refuse  # beside this module in the file
+        import refuse  # type: ignore[import-not-found]  # beside this module in the file
 
-        return refuse.interpreter(tag, CODE)
-    import _signal
+        return int(refuse.interpreter(tag, CODE))
+    import _signal  # type: ignore[import-not-found]
 
     # Until the command runs nothing needs to be put in order, so Ctrl-C ends at once.
     _signal.signal(_signal.SIGINT, _interrupted)
@@ -34,7 +38,7 @@ def start() -> int:
 
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
-        code = main()
+        code: object = main()
     except SystemExit as refusal:
         code = refusal.code
     return _leave(code)
@@ -62,7 +66,7 @@ def attach() -> None:
     module.install(archive, handle, index)
 
 
-def _leave(code: object) -> None:
+def _leave(code: object) -> "NoReturn":
     """End the process without taking apart what the system takes back anyway."""
     import atexit
     import os

@@ -21,14 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from tavo.onefile.cache import VARIABLE, home_name, is_ours
 
 if TYPE_CHECKING:
     from tavo.onefile.finder import Finder
 
-__all__ = ["UnpackError", "unpack", "unpack_again", "unpack_somewhere"]
+__all__ = ["UnpackError", "cannot_load", "unpack", "unpack_again", "unpack_somewhere"]
 
 _KEPT = 4
 _REMAINS = ".new-"
@@ -40,7 +40,7 @@ _FAILED_EXIT = 3
 
 
 class UnpackError(SystemExit):
-    """The file could not be unpacked. It is raised while importing, so no handler may swallow it."""
+    """The file cannot be unpacked. Raised while importing, so that no handler swallows it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(_FAILED_EXIT)
@@ -85,19 +85,22 @@ def unpack_again(finder: Finder, path: str) -> None:
         raise _failed(place, error) from error
 
 
-def unpack(finder: Finder, place: str) -> str:
+def unpack(finder: Finder, place: str, *, for_all: bool = False) -> str:
     """Unpack the build into `place`, a folder that is made if need be; return its folder there.
 
-    Raises OSError if the place cannot be used.
+    `for_all` lets every user read it, for the image of a machine. Raises OSError if the place
+    cannot be used.
     """
     home = os.path.join(place, home_name(finder))
-    os.makedirs(place, mode=0o700, exist_ok=True)
+    os.makedirs(place, mode=0o755 if for_all else 0o700, exist_ok=True)
     if not is_ours(place):
         raise PermissionError(errno.EACCES, "others may write to this folder", place)
     with _lock(place):
         if not is_ours(home):
             _clear(place, home)
             _fill(finder, place, home)
+        if for_all:
+            _open_to_all(place, home)
     return home
 
 
@@ -132,7 +135,7 @@ def _archives(finder: Finder) -> Iterator[tuple[str, dict[str, tuple[int, str]]]
     for member, paths in finder.index["archives"].items():
         yield member, {path: data[path] for path in paths}
     natives = {path: (size, digest) for path, size, digest in finder.natives.values()}
-    for files in finder.index["beside"].get(here, {}).values():
+    for files in finder.libraries.values():
         natives.update({path: (size, digest) for path, size, digest in files})
     if natives:
         yield f"native-{here}.tar.xz", natives
@@ -149,7 +152,9 @@ def _extract(
 
     missing = dict(wanted)
     try:
-        with tarfile.open(fileobj=_Stream(finder, member), mode="r|xz") as archive:
+        with tarfile.open(
+            fileobj=cast("BinaryIO", _Stream(finder, member)), mode="r|xz"
+        ) as archive:
             for info in archive:
                 if info.name not in missing:
                     continue
@@ -173,7 +178,7 @@ def _extract(
         raise _damaged(finder, next(iter(missing)))
 
 
-def _write(source: BinaryIO, path: str, digest: str, finder: Finder, progress: _Progress) -> None:  # type: ignore[type-arg]
+def _write(source: IO[bytes], path: str, digest: str, finder: Finder, progress: _Progress) -> None:
     from hashlib import sha256
 
     hasher = sha256()
@@ -186,6 +191,14 @@ def _write(source: BinaryIO, path: str, digest: str, finder: Finder, progress: _
             progress.add(len(piece))
     if hasher.hexdigest() != digest:
         raise _damaged(finder, path)
+
+
+def _open_to_all(place: str, home: str) -> None:
+    os.chmod(place, 0o755)  # noqa: S103  (that is what was asked for)
+    for folder, _, names in os.walk(home):
+        os.chmod(folder, 0o755)  # noqa: S103
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o644)
 
 
 class _Stream:
@@ -284,6 +297,15 @@ def _refuse_platform(finder: Finder, here: str) -> None:
     raise UnpackError(
         f"this file holds no native modules for {here}; it has {known}",
         "Get the file for your system, or `pip install` tavo from its sources.",
+    )
+
+
+def cannot_load(path: str, error: ImportError) -> UnpackError:
+    """Return what to say when the system does not load a native module that is as it should be."""
+    return UnpackError(
+        f"{path}: the system does not load it: {error}",
+        f"If its folder is mounted noexec, set {VARIABLE} to one that is not; Linux needs glibc"
+        " 2.28 or newer.",
     )
 
 

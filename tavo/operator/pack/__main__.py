@@ -73,7 +73,7 @@ def _pack(given: argparse.Namespace) -> None:
     for minor in minors:
         if minor not in interpreters:
             sys.stderr.write(
-                f"pack: no CPython 3.{minor[1:]} here: its users compile from source at each start\n"
+                f"pack: no CPython 3.{minor[1:]} is here: its users compile at each start\n"
             )
     facts = Facts(
         version=__version__,

@@ -4,8 +4,8 @@ Rules this module keeps:
 - pure code and data are stored once for all targets, so they must be the same in all of them;
   what differs on purpose is named here;
 - what is left out is named here with its reason;
-- a module's form is decided by its package: `hot` is read on its own and fast, `cold` lies in one
-  solid block, `source` is compiled when it is imported, which normal use never does.
+- a module's form is decided by its name: `hot` is read on its own and fast; a solid block is small
+  and slower; `source` is compiled when it is imported, which normal use never does.
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from pathlib import Path
 
 from tavo.operator.pack.targets import PackError, Target
 
-__all__ = ["OWN", "Contents", "collect", "form_of"]
+__all__ = [
+    "OWN", "Contents", "collect", "form_of", "module_name", "native_name", "owner_of",
+]  # fmt: skip
 
 OWN = ("tavo", "marketplace_db", "signing")
 
 _LEFT_OUT = (
     "bin/*", "*/__pycache__/*", ".complete", ".lock", "*/RECORD", "*/INSTALLER", "*/REQUESTED",
-    "*/WHEEL", "*/direct_url.json", "*/top_level.txt", "*/sboms/*", "*/README.md", "*/README.rst", "*/.gitignore", "*/.agents/*",
-    "*.sh", "urllib3/contrib/emscripten/*", "tree_sitter_python/queries/*",
+    "*/WHEEL", "*/direct_url.json", "*/top_level.txt", "*/sboms/*", "*/README.md", "*/README.rst",
+    "*/.gitignore", "*/.agents/*", "*.sh",
     # sources of native modules, type stubs, tests
-    "*.pyi", "*/py.typed", "*.c", "*.h", "*.pxd", "*.pyx", "*.cpp", "*/tests/*", "*/testsuite/*", "*/test_data/*",
+    "*.pyi", "*/py.typed", "*.c", "*.h", "*.pxd", "*.pyx", "*.cpp", "*/tests/*", "*/testsuite/*",
+    "*/test_data/*",
     # declared by datasette, imported by none of its commands that we use
-    "pip/*", "pip-*", "setuptools/*", "setuptools-*", "_distutils_hack/*", "pkg_resources/*", "*.pth",
+    "pip/*", "pip-*", "setuptools/*", "setuptools-*", "_distutils_hack/*", "pkg_resources/*",
+    "*.pth",
     # what cryptography's wheel was built with; at run time it needs _cffi_backend only
     "pycparser/*", "pycparser-*", "cffi/*",
     # time zones by name; only UTC and the system's own are used
     "tzdata/*", "tzdata-*",
     # rich highlights nothing here; the table of lexers is enough for its imports
     "pygments/lexers/[!_]*",
+    # for other hosts than CPython, and for editors
+    "urllib3/contrib/emscripten/*", "tree_sitter_python/queries/*",
 )  # fmt: skip
 # the same code in every wheel, but for line ends or a stamp of the build: the first one is taken
 _MAY_DIFFER = (
@@ -43,16 +49,38 @@ _MAY_DIFFER = (
     "*.dist-info/*",
 )  # fmt: skip
 _HOT = frozenset({
-    *OWN, "annotated_doc", "anyio", "certifi", "cryptography", "h11", "httpcore", "httpx", "idna",
-    "msgspec", "packaging", "pathspec", "re2", "securesystemslib", "shellingham", "tree_sitter",
-    "tree_sitter_python", "tuf", "typer", "typing_extensions", "urllib3", "yaml",
+    *OWN, "annotated_doc", "certifi", "msgspec", "packaging", "pathspec", "re2", "shellingham",
+    "tree_sitter", "tree_sitter_python", "typer", "typing_extensions", "yaml",
 })  # fmt: skip
+# solid blocks: what verifies metadata, what talks to https sources, and what serves pages
+_COLD = {
+    name: block
+    for block, names in {
+        "trust": ("cryptography", "securesystemslib", "tuf", "urllib3"),
+        "http": ("anyio", "h11", "httpcore", "httpx", "idna"),
+    }.items()
+    for name in names
+}
+_COLD_REST = "web"
 _SOURCE_ONLY = (
-    "*.__main__", "anyio._backends._trio", "anyio.pytest_plugin", "anyio.abc._testing",
-    "urllib3.contrib.emscripten*", "urllib3.http2*", "cryptography.x509.*", "typer.cli", "httpx._main",
-    "httpcore._backends.trio", "httpcore._async.http2", "httpcore._sync.http2",
-    "pygments.formatters.*", "pygments.styles.[!_]*", "tavo.operator.pack.*", "hupper.*",
+    "*.__main__", "*.testing", "tavo.operator.pack.*", "anyio.pytest_plugin", "anyio.itertools",
+    "anyio.functools", "anyio._backends._trio", "asgiref.*", "click._termui_impl",
+    "click.shell_completion", "cryptography.fernet", "cryptography.x509*",
+    "cryptography.hazmat.asn1*", "cryptography.hazmat.primitives.serialization.pkcs*",
+    "cryptography.hazmat.primitives.twofactor*", "datasette.cli", "dateutil*", "hupper.*",
+    "httpcore._async.http2", "httpcore._async.socks*", "httpcore._backends.trio",
+    "httpcore._sync.http2", "httpcore._sync.socks*", "httpx._main", "idna.cli", "idna.codec",
+    "idna.uts46data", "jinja2.ext", "jinja2.meta", "jinja2.nativetypes", "jinja2.sandbox",
+    "markdown_it*", "mdurl*", "packaging.dependency_groups", "packaging.direct_url",
+    "packaging.metadata", "packaging.pylock", "pygments*", "rich._emoji_codes", "rich._inspect",
+    "rich.columns", "rich.json", "rich.layout", "rich.logging", "rich.markdown", "rich.prompt",
+    "rich.syntax", "rich.traceback", "rich.tree", "sqlite_fts4*", "sqlite_utils*", "tabulate",
+    "tuf.ngclient.requests_fetcher", "tuf.repository*", "typer.cli", "typer.rich_utils",
+    "urllib3.contrib*", "urllib3.http2*", "uvicorn.protocols.http.*tt*_impl",
+    "uvicorn.protocols.websockets.*_impl", "uvicorn.supervisors.*", "uvicorn.workers",
 )  # fmt: skip
+# folders of libraries that are named after the distribution and not after the package
+_LIBRARIES = {"google_re2": "re2"}
 _NATIVE = re.compile(r"\.(so|pyd|dll|dylib)(\.[0-9.]+)?$")
 _EXTENSION = re.compile(r"\.(cpython-\d+\w*-[\w-]+|abi3|cp\d+-\w+)?\.?(so|pyd)$")
 
@@ -116,11 +144,18 @@ def native_name(relative: str) -> str | None:
     return stripped.replace("/", ".")
 
 
+def owner_of(relative: str) -> str:
+    """Return the package that loads a library: `google_re2.libs/x.dll` belongs to `re2`."""
+    folder = relative.split("/")[0].removesuffix(".libs").removesuffix(".dylibs")
+    return _LIBRARIES.get(folder, folder)
+
+
 def form_of(module: str) -> str:
-    """Return `hot`, `cold` or `source`."""
+    """Return `hot`, `source`, or the name of the solid block that holds the module's code."""
     if any(fnmatch.fnmatchcase(module, pattern) for pattern in _SOURCE_ONLY):
         return "source"
-    return "hot" if module.partition(".")[0] in _HOT else "cold"
+    top = module.partition(".")[0]
+    return "hot" if top in _HOT else _COLD.get(top, _COLD_REST)
 
 
 def _matches(relative: str, patterns: tuple[str, ...]) -> bool:

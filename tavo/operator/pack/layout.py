@@ -1,7 +1,7 @@
 """The file itself: which members it has, in which order, and the index of each interpreter.
 
 Members, all stored: `data-*.tar.xz` and `native-<platform>.tar.xz` (unpacked on the first run),
-`source-*.xz` (all source text as JSON), `cold.xz` (code of seldom used modules, all interpreters
+`source-*.xz` (all source text as JSON), `cold-*.xz` (code of seldom used modules, all interpreters
 mixed, because they resemble each other), `cp311.code` (code of the other modules, each compressed
 with zlib), `cp311.index`, `manifest.json`, a `tavo/__init__.py` for processes that multiprocessing
 starts anew, and `__main__.py`, which knows where the indexes are.
@@ -15,13 +15,15 @@ import marshal
 import re
 import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tavo.operator.pack.archive import OuterFile, solid, tar
 from tavo.operator.pack.code import Interpreter, compile_all
-from tavo.operator.pack.contents import OWN, Contents, form_of, module_name, native_name
+from tavo.operator.pack.contents import OWN, Contents, form_of, module_name, native_name, owner_of
+from tavo.operator.pack.natives import check_native
 from tavo.operator.pack.targets import PackError
 
 __all__ = ["Facts", "write"]
@@ -29,7 +31,7 @@ __all__ = ["Facts", "write"]
 _FINDER = "tavo/onefile/finder.py"
 _START = "tavo/onefile/start.py"
 _REFUSE = "tavo/onefile/refuse.py"
-_CHILD = '''"""For a process that multiprocessing starts anew: make the whole file importable, then go on."""
+_CHILD = '''"""For a process that multiprocessing starts anew: make the whole file importable."""
 import os
 import sys
 
@@ -65,7 +67,17 @@ def write(
     cache: Path,
 ) -> dict[str, Any]:
     """Write the file; return its manifest. Raises PackError."""
-    out = OuterFile(stream, facts.when)
+    with closing(OuterFile(stream, facts.when)) as out:
+        return _write(out, contents, interpreters, facts, cache)
+
+
+def _write(
+    out: OuterFile,
+    contents: Contents,
+    interpreters: Mapping[str, Interpreter],
+    facts: Facts,
+    cache: Path,
+) -> dict[str, Any]:
     files: dict[str, _File] = {}
     data, archives = _write_data(out, contents, facts, cache, files)
     natives = _write_natives(out, contents, facts, cache, files)
@@ -89,7 +101,8 @@ def write(
         modules = _write_code(out, contents, codes.get(minor), cold.get(minor, {}), minor)
         index = {
             **common, "modules": modules, "members": dict(out.members),
-            **{part: {p: natives[p, minor][part] for p, m in natives if m == minor} for part in ("natives", "beside")},
+            "natives": {p: tables["natives"] for (p, m), tables in natives.items() if m == minor},
+            "beside": {p: tables["beside"] for (p, m), tables in natives.items() if m == minor},
             "compiled": interpreters[minor].version if minor in codes else "",
         }  # fmt: skip
         finder: bytes | str = contents.sources[_FINDER].read_text("utf-8")
@@ -100,7 +113,8 @@ def write(
     out.add("tavo/__init__.py", _CHILD.encode())
     out.add("refuse.py", contents.sources[_REFUSE].read_bytes())
     manifest = {
-        "format": 1, "version": facts.version, "built": facts.when, "full": facts.full, "build": build,
+        "format": 1, "version": facts.version, "built": facts.when, "full": facts.full,
+        "build": build,
         "targets": [str(target) for target in sorted(contents.natives)],
         "interpreters": {m: interpreters[m].version if m in codes else None for m in minors},
         "packages": dict(facts.packages),
@@ -109,7 +123,6 @@ def write(
     }  # fmt: skip
     out.add("manifest.json", (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode())
     out.add("__main__.py", _start_text(contents.sources[_START], facts.line, starts).encode())
-    out.close()
     return manifest
 
 
@@ -166,9 +179,10 @@ def _write_natives(
             if target.platform != platform:
                 continue
             named: dict[str, _File] = {}
-            libraries: dict[str, list[_File]] = {}
+            libraries: list[_File] = []
             for relative, path in paths.items():
                 content = path.read_bytes()
+                check_native(target, relative, content)
                 if members.setdefault(relative, content) != content:
                     raise PackError(f"{relative}: differs between the interpreters of {platform}")
                 file = (relative, len(content), hashlib.sha256(content).hexdigest())
@@ -176,18 +190,18 @@ def _write_natives(
                 if name := native_name(relative):
                     named[name] = file
                 else:
-                    libraries.setdefault(_stem(relative), []).append(file)
-            beside = {
-                name: tuple(libraries[stem])
-                for name, file in named.items()
-                for stem in (_package_of(file[0]), name.partition(".")[0])
-                if stem in libraries
+                    libraries.append(file)
+            beside: dict[str, list[_File]] = {}
+            for library in libraries:
+                users = [name for name in named if name.partition(".")[0] == owner_of(library[0])]
+                if not users:
+                    raise PackError(f"{platform}: no module is known to load {library[0]}")
+                for name in users:
+                    beside.setdefault(name, []).append(library)
+            tables[platform, target.minor] = {
+                "natives": named,
+                "beside": {name: tuple(found) for name, found in beside.items()},
             }
-            if lost := set(libraries) - {
-                s for n, f in named.items() for s in (_package_of(f[0]), n.partition(".")[0])
-            }:
-                raise PackError(f"{platform}: no module loads the libraries of {', '.join(lost)}")
-            tables[platform, target.minor] = {"natives": named, "beside": beside}
         # neighbours are the same module for different interpreters, which saves half of the size
         ordered = dict(sorted(members.items(), key=lambda item: item[0].split(".")[0]))
         out.add(
@@ -195,16 +209,6 @@ def _write_natives(
             solid(tar(ordered), cache / "xz", machine_code=platform),
         )
     return tables
-
-
-def _stem(relative: str) -> str:
-    """Return whose libraries these are: `google_re2.libs/x.dll` gives `google_re2`."""
-    return re.sub(r"\.(libs|dylibs)$", "", relative.split("/")[0])
-
-
-def _package_of(relative: str) -> str:
-    """Return the distribution's folder name of libraries for a module's path, where it differs."""
-    return {"re2": "google_re2"}.get(relative.split("/")[0], relative.split("/")[0])
 
 
 def _write_sources(out: OuterFile, contents: Contents, cache: Path) -> None:
@@ -220,18 +224,21 @@ def _write_sources(out: OuterFile, contents: Contents, cache: Path) -> None:
 def _write_cold(
     out: OuterFile, contents: Contents, codes: Mapping[str, Mapping[str, bytes]], cache: Path
 ) -> dict[str, dict[str, tuple[int, int]]]:
-    """Write the solid block; return for each interpreter where the code of a module lies in it."""
+    """Write the solid blocks; return for each interpreter where a module's code lies in its."""
     places: dict[str, dict[str, tuple[int, int]]] = {minor: {} for minor in codes}
-    block = bytearray()
+    blocks: dict[str, bytearray] = {}
     for relative in sorted(contents.sources):
         module = module_name(relative)[0]
-        if form_of(module) != "cold":
+        form = form_of(module)
+        if form in {"hot", "source"}:
             continue
+        block = blocks.setdefault(form, bytearray())
         for minor, code in codes.items():
             places[minor][module] = (len(block), len(code[relative]))
             block += code[relative]
-    if codes:
-        out.add("cold.xz", solid(bytes(block), cache / "xz"))
+    for name, block in sorted(blocks.items()):
+        if block:
+            out.add(f"cold-{name}.xz", solid(bytes(block), cache / "xz"))
     return places
 
 
@@ -249,10 +256,10 @@ def _write_code(
     for relative in sorted(contents.sources):
         module, package = module_name(relative)
         form = form_of(module) if code is not None else "source"
-        if form == "cold":
-            modules[module] = (package, "cold", *cold[module])
-        elif form == "source" or code is None:
+        if form == "source" or code is None:
             modules[module] = (package, "source", 0, 0)
+        elif form != "hot":
+            modules[module] = (package, f"cold-{form}.xz", *cold[module])
         else:
             packed = zlib.compress(code[relative], 9)
             modules[module] = (package, "", len(block), len(packed))
@@ -281,8 +288,9 @@ def _distributions(contents: Contents) -> dict[str, str]:
 def _start_text(template: Path, line: str, starts: Mapping[str, tuple[int, int]]) -> str:
     """Fill the constants of the first lines that run."""
     text = template.read_text("utf-8")
-    for name, value in (("VERSION_LINE", line), ("CODE", dict(starts))):
-        text, count = re.subn(rf"(?m)^{name}(: dict)? = .*$", lambda _: f"{name} = {value!r}", text)  # noqa: B023
-        if count != 1:
+    for name, value in {"VERSION_LINE": repr(line), "CODE": repr(dict(starts))}.items():
+        line_of = re.compile(rf"^{name}(: [^=]+)? = .*$", re.MULTILINE)
+        if len(line_of.findall(text)) != 1:
             raise PackError(f"start.py: expected one line for {name}")
+        text = line_of.sub(f"{name} = {value}".replace("\\", r"\\"), text)
     return text

@@ -97,7 +97,8 @@ def install(targets: Sequence[Target], lock: Path, work: Path, *, full: bool) ->
     import hashlib
 
     state = hashlib.sha256(lock.read_bytes() + bytes([full])).hexdigest()[:16]
-    folders, missing = {}, []
+    folders: dict[Target, Path] = {}
+    missing: list[str] = []
     for target in targets:
         folder = work / f"{target}-{state}"
         folders[target] = folder
@@ -123,7 +124,8 @@ def _uv(
     platform = PLATFORMS[target.platform]
     command = [
         sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--only-binary",
-        ":all:", "--require-hashes", "--no-config", "--link-mode", "copy", "--python", sys.executable,
+        ":all:", "--require-hashes", "--no-config", "--link-mode", "copy",
+        "--python", sys.executable,
         "--python-platform", platform.uv_full if full else platform.uv,
         "--python-version", f"{target.minor[0]}.{target.minor[1:]}", "--target", str(folder),
         "-r", str(lock),

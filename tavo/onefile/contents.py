@@ -1,0 +1,98 @@
+"""What is in the single file and in the folder it unpacked, compared with its own manifest.
+
+Rules this module keeps:
+- every member of the file, and every unpacked file, is hashed; what is missing and what is there
+  besides are problems as well;
+- a file cannot prove itself: who changed it could change the manifest too. That proof is the
+  digest signed in the `releases` role.
+
+Units: sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from tavo.onefile.cache import home_name, is_ours, places
+
+if TYPE_CHECKING:
+    from tavo.onefile.finder import Finder
+
+__all__ = ["MANIFEST", "read_manifest", "unpacked_folder", "wrong_members", "wrong_unpacked"]
+
+MANIFEST = "manifest.json"
+_UNLISTED = frozenset({MANIFEST, "__main__.py"})
+_PIECE = 1 << 20
+
+
+def read_manifest(archive: Path) -> dict[str, Any]:
+    """Return the manifest inside the file. Raises OSError, ValueError, KeyError, BadZipFile."""
+    with zipfile.ZipFile(archive) as opened:
+        manifest: dict[str, Any] = json.loads(opened.read(MANIFEST))
+    return manifest
+
+
+def wrong_members(archive: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each member that is not what the manifest says."""
+    listed = dict(manifest["members"])
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            if info.filename in _UNLISTED:
+                continue
+            expected = listed.pop(info.filename, None)
+            if expected is None:
+                yield f"{info.filename}: is in the file, but not in its manifest"
+                continue
+            try:
+                with opened.open(info) as stream:
+                    found = _hash(stream)
+            except (zipfile.BadZipFile, OSError) as error:
+                yield f"{info.filename}: cannot be read: {error}"
+                continue
+            if found != expected["sha256"]:
+                yield f"{info.filename}: sha256 is {found}, the manifest says {expected['sha256']}"
+    for name in listed:
+        yield f"{name}: is in the manifest, but not in the file"
+
+
+def unpacked_folder(finder: Finder) -> Path | None:
+    """Return where this build is unpacked already, without unpacking it."""
+    for place in places(os.environ):
+        home = os.path.join(place, home_name(finder))
+        if is_ours(home) and is_ours(place):
+            return Path(home)
+    return None
+
+
+def wrong_unpacked(finder: Finder, home: Path) -> Iterator[str]:
+    """Yield a sentence for each file of the unpacked folder that is not what the file holds."""
+    expected = {
+        path: digest for files in finder.index["data"].values() for path, _, digest in files
+    }
+    expected |= {path: digest for path, _, digest in finder.natives.values()}
+    for files in finder.libraries.values():
+        expected |= {path: digest for path, _, digest in files}
+    for folder, _, names in os.walk(home):
+        for name in names:
+            path = Path(folder) / name
+            relative = path.relative_to(home).as_posix()
+            digest = expected.pop(relative, None)
+            if digest is None:
+                yield f"{path}: was not put there by this file"
+            elif path.is_symlink() or finder.hash_of(str(path)) != digest:
+                yield f"{path}: was changed"
+    for relative in expected:
+        yield f"{home / relative}: is missing"
+
+
+def _hash(stream: IO[bytes]) -> str:
+    hasher = hashlib.sha256()
+    while piece := stream.read(_PIECE):
+        hasher.update(piece)
+    return hasher.hexdigest()
