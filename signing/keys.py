@@ -34,17 +34,10 @@ __all__ = ["PrivateKey", "PublicKey"]
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493  # L of RFC 8032
 _PRIME = 2**255 - 19
-_SMALL_ORDER_Y = frozenset(
-    {
-        0,
-        1,
-        _PRIME - 1,
-        _PRIME,
-        _PRIME + 1,
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
-    }
-)
+_EIGHTH = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+# y of the points whose order divides 8, also in encodings that are not reduced. Points of order 8
+# come with y and -y: d y^4 + 2 y^2 = 1.
+_SMALL_ORDER_Y = frozenset({0, 1, _PRIME - 1, _PRIME, _PRIME + 1, _EIGHTH, _PRIME - _EIGHTH})
 
 
 @dataclass(frozen=True, slots=True)
