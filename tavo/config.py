@@ -117,8 +117,8 @@ _FROM_ENVIRONMENT = {
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
 }
-_ELSEWHERE = ("TAVO_TEST_",)
-"""Variables with these beginnings are not settings and are left alone."""
+_ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE")
+"""Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
 
 _SECTIONS = frozenset(key.split(".")[0] for key in _KINDS if "." in key)
 _LEVEL = re.compile(r"L[0-3]:(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9-]*\Z")

@@ -14,7 +14,7 @@ COMMANDS = {
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
     "explain": (
         "tavo.cli.rules",
-        "Say why a rule matters, how to mend what it finds, and how to accept it.",
+        "Say why a rule matters, how to mend what it finds, and how to ignore it with a reason.",
     ),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),

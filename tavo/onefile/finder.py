@@ -13,7 +13,9 @@ The index of one interpreter, made by `tavo.operator.pack.index`:
                where: "" alone, compressed with zlib; "cold-*.xz" in that member, unpacked;
                "source" only as text; "empty" a folder of modules without an __init__
     natives    platform -> {name -> (path, length, sha256)}
+    variants   platform -> modules that its wheels have otherwise
     beside     platform -> {name -> ((path, length, sha256), ...)}  libraries that a module loads
+    stored     platform -> {path -> its name in the archive}, where that is another
     data       package -> ((path, length, sha256), ...)
     members    name -> (offset, length)   of the whole file
     versions   distribution -> its dist-info folder
@@ -76,11 +78,14 @@ class Finder:
     def __init__(self, archive: str, handle: int, index: dict[str, Any]) -> None:
         self.archive = archive
         self.index = index
-        self.compiled_here = 0
+        self.compiled_here: list[str] = []
         self._handle = handle
         self._modules: dict[str, tuple[bool, str, int, int]] = index["modules"]
+        here = platform()
+        self._modules.update(index["variants"].get(here, {}))
+        self.natives: dict[str, tuple[str, int, str]] = index["natives"].get(here, {})
+        self.libraries: dict[str, tuple[tuple[str, int, str], ...]] = index["beside"].get(here, {})
         self._data: dict[str, tuple[tuple[str, int, str], ...]] = index["data"]
-        self._natives: dict[str, tuple[str, int, str]] | None = None
         self._cold: dict[str, dict[str, bytes]] = {}
         self._sources: dict[bool, dict[str, str]] = {}
         self._good: set[str] = set()
@@ -92,21 +97,6 @@ class Finder:
         names = {name.partition(".")[0] for name in self._modules}
         names.update(name.partition(".")[0] for name in self.natives)
         return frozenset(names)
-
-    @property
-    def natives(self) -> dict[str, tuple[str, int, str]]:
-        """Return the native modules for this machine: name to path, length and sha256."""
-        if self._natives is None:
-            self._natives = self.index["natives"].get(platform(), {})
-        return self._natives
-
-    @property
-    def libraries(self) -> dict[str, tuple[tuple[str, int, str], ...]]:
-        """Return the libraries that native modules of this machine load, by module."""
-        found: dict[str, tuple[tuple[str, int, str], ...]] = self.index["beside"].get(
-            platform(), {}
-        )
-        return found
 
     # -- what the import system asks
 
@@ -135,7 +125,7 @@ class Finder:
         package = self._package_with_data(name)
         if package and package not in self._good:
             self._good.add(package)
-            for file in self._data[package]:
+            for file in (*self._data.get(package, ()), *self.libraries.get(package, ())):
                 self.checked(*file)
         exec(self.get_code(name), module.__dict__)
 
@@ -159,7 +149,7 @@ class Finder:
         if where == "empty":
             return compile("", name, "exec")
         if where == "source":
-            self.compiled_here += 1
+            self.compiled_here.append(name)
             relative = os.path.relpath(self.get_filename(name), self._base(name))
             return compile(self.get_source(name), relative, "exec", 0, True)
         if where:
@@ -273,7 +263,7 @@ class Finder:
 
     def _package_with_data(self, name: str) -> str:
         while name:
-            if name in self._data:
+            if name in self._data or name in self.libraries:
                 return name
             name = name.rpartition(".")[0]
         return ""

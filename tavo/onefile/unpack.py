@@ -37,6 +37,8 @@ _LOCK_S = 120.0
 _PATIENCE_S = 1.0
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 _FAILED_EXIT = 3
+_Wanted = dict[str, tuple[str, int, str]]
+"""Name in the archive -> path, length and sha256 of the file to write."""
 
 
 class UnpackError(SystemExit):
@@ -120,8 +122,8 @@ def _fill(finder: Finder, place: str, home: str) -> None:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _archives(finder: Finder) -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
-    """Yield the archives that this machine needs, with the files to take from each."""
+def _archives(finder: Finder) -> Iterator[tuple[str, _Wanted]]:
+    """Yield the archives that this machine needs, with what to take from each."""
     from tavo.onefile.finder import platform
 
     here = platform()
@@ -133,18 +135,22 @@ def _archives(finder: Finder) -> Iterator[tuple[str, dict[str, tuple[int, str]]]
         for path, size, digest in files
     }
     for member, paths in finder.index["archives"].items():
-        yield member, {path: data[path] for path in paths}
+        yield member, {path: (path, *data[path]) for path in paths}
     natives = {path: (size, digest) for path, size, digest in finder.natives.values()}
     for files in finder.libraries.values():
         natives.update({path: (size, digest) for path, size, digest in files})
     if natives:
-        yield f"native-{here}.tar.xz", natives
+        stored = finder.index["stored"].get(here, {})
+        yield (
+            f"native-{here}.tar.xz",
+            {stored.get(path, path): (path, *facts) for path, facts in natives.items()},
+        )
 
 
 def _extract(
     finder: Finder,
     member: str,
-    wanted: dict[str, tuple[int, str]],
+    wanted: _Wanted,
     folder: str,
     progress: _Progress,
 ) -> None:
@@ -158,13 +164,11 @@ def _extract(
             for info in archive:
                 if info.name not in missing:
                     continue
-                size, digest = missing.pop(info.name)
+                path, size, digest = missing.pop(info.name)
                 source = archive.extractfile(info)
                 if source is None or info.size != size:
                     raise _damaged(finder, info.name)
-                _write(
-                    source, os.path.join(folder, *info.name.split("/")), digest, finder, progress
-                )
+                _write(source, os.path.join(folder, *path.split("/")), digest, finder, progress)
                 if not missing:
                     break
     except (tarfile.TarError, EOFError, ImportError) as error:

@@ -39,7 +39,7 @@ def test_an_unknown_command_is_named() -> None:
     [
         (["check", "--fast"], "check does not know '--fast'; it takes --slow or nothing."),
         (["lock", "x"], "lock takes no arguments, found 'x'."),
-        (["pyz", "--full"], "pyz takes no arguments, found '--full'."),
+        (["pyz", "--fast"], "pyz does not know '--fast'; see `python3 build.py --help`."),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], sentence: str) -> None:

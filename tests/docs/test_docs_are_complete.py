@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from tavo.cli.app import app
+from tavo.cli.app import app_of
+from tavo.cli.commands import COMMANDS, OPTIONS, PLANNED, root_help
 from tavo.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,9 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
+
+
+ROOT_COMMAND = typer.main.get_command(app_of(*COMMANDS))
 
 
 def commands(group: typer._click.Command, prefix: str = "tavo") -> list[str]:
@@ -28,8 +32,33 @@ def commands(group: typer._click.Command, prefix: str = "tavo") -> list[str]:
 
 def test_the_user_guide_names_every_command() -> None:
     guide = (ROOT / "docs" / "user-guide.md").read_text()
-    missing = [name for name in commands(typer.main.get_command(app)) if name not in guide]
+    missing = [name for name in commands(ROOT_COMMAND) if name not in guide]
     assert missing == []
+
+
+def test_the_table_of_commands_is_what_the_modules_register() -> None:
+    registered = {
+        name: command.get_short_help_str(200)
+        for name, command in getattr(ROOT_COMMAND, "commands", {}).items()
+    }
+    assert {name: text for name, (_, text) in COMMANDS.items()} == registered
+    assert not PLANNED & set(COMMANDS)
+
+
+def test_the_table_of_options_is_that_of_the_root_command() -> None:
+    own = {"--help"} | {o for p in ROOT_COMMAND.params for o in p.opts if o.startswith("--")}
+    assert {name.split(", ")[-1].split()[0] for name in OPTIONS} == own
+    helps = {getattr(p, "help", "") for p in ROOT_COMMAND.params}
+    assert {text for name, text in OPTIONS.items() if "help" not in name} == helps
+
+
+@pytest.mark.parametrize("width", [20, 40, 61, 80, 300])
+def test_the_drawn_help_fits_the_terminal_and_says_everything(width: int) -> None:
+    drawn = root_help(width)
+    assert max(map(len, drawn.splitlines())) <= max(width, 40)
+    words = " ".join(drawn.split())
+    for text in (*OPTIONS.values(), *(text for _, text in COMMANDS.values())):
+        assert text in words
 
 
 def test_the_user_guide_names_every_option() -> None:
@@ -41,7 +70,7 @@ def test_the_user_guide_names_every_option() -> None:
             own |= options(child)
         return own
 
-    assert sorted(o for o in options(typer.main.get_command(app)) if f"`{o}" not in guide) == []
+    assert sorted(o for o in options(ROOT_COMMAND) if f"`{o}" not in guide) == []
 
 
 def test_the_user_guide_names_every_exit_code() -> None:

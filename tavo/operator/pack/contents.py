@@ -1,8 +1,8 @@
 """What goes into the file, and in which form.
 
 Rules this module keeps:
-- pure code and data are stored once for all targets, so they must be the same in all of them;
-  what differs on purpose is named here;
+- data is stored once for all targets, so it must be the same in all of them, metadata aside;
+- code that a system's wheel has otherwise (where the libraries lie, on Windows) is kept for it;
 - what is left out is named here with its reason;
 - a module's form is decided by its name: `hot` is read on its own and fast; a solid block is small
   and slower; `source` is compiled when it is imported, which normal use never does.
@@ -40,13 +40,10 @@ _LEFT_OUT = (
     "tzdata/*", "tzdata-*",
     # rich highlights nothing here; the table of lexers is enough for its imports
     "pygments/lexers/[!_]*",
+    # its import of pygments and rich costs every https source 0.1 s; httpx does without
+    "httpx/_main.py",
     # for other hosts than CPython, and for editors
     "urllib3/contrib/emscripten/*", "tree_sitter_python/queries/*",
-)  # fmt: skip
-# the same code in every wheel, but for line ends or a stamp of the build: the first one is taken
-_MAY_DIFFER = (
-    "markupsafe/*.py", "re2/__init__.py", "tree_sitter/__init__.py", "msgspec/_version.py",
-    "*.dist-info/*",
 )  # fmt: skip
 _HOT = frozenset({
     *OWN, "annotated_doc", "certifi", "msgspec", "packaging", "pathspec", "re2", "shellingham",
@@ -68,28 +65,31 @@ _SOURCE_ONLY = (
     "click.shell_completion", "cryptography.fernet", "cryptography.x509*",
     "cryptography.hazmat.asn1*", "cryptography.hazmat.primitives.serialization.pkcs*",
     "cryptography.hazmat.primitives.twofactor*", "datasette.cli", "dateutil*", "hupper.*",
-    "httpcore._async.http2", "httpcore._async.socks*", "httpcore._backends.trio",
-    "httpcore._sync.http2", "httpcore._sync.socks*", "httpx._main", "idna.cli", "idna.codec",
+    "idna.cli", "idna.codec",
     "idna.uts46data", "jinja2.ext", "jinja2.meta", "jinja2.nativetypes", "jinja2.sandbox",
     "markdown_it*", "mdurl*", "packaging.dependency_groups", "packaging.direct_url",
     "packaging.metadata", "packaging.pylock", "pygments*", "rich._emoji_codes", "rich._inspect",
     "rich.columns", "rich.json", "rich.layout", "rich.logging", "rich.markdown", "rich.prompt",
     "rich.syntax", "rich.traceback", "rich.tree", "sqlite_fts4*", "sqlite_utils*", "tabulate",
     "tuf.ngclient.requests_fetcher", "tuf.repository*", "typer.cli", "typer.rich_utils",
-    "urllib3.contrib*", "urllib3.http2*", "uvicorn.protocols.http.*tt*_impl",
-    "uvicorn.protocols.websockets.*_impl", "uvicorn.supervisors.*", "uvicorn.workers",
+    "urllib3.contrib*", "uvicorn.protocols.http.*tt*_impl",
+    "uvicorn.protocols.websockets.*_impl", "uvicorn.workers",
 )  # fmt: skip
 # folders of libraries that are named after the distribution and not after the package
 _LIBRARIES = {"google_re2": "re2"}
 _NATIVE = re.compile(r"\.(so|pyd|dll|dylib)(\.[0-9.]+)?$")
-_EXTENSION = re.compile(r"\.(cpython-\d+\w*-[\w-]+|abi3|cp\d+-\w+)?\.?(so|pyd)$")
+_EXTENSION = re.compile(r"\.(cpython-\d+\w*-[\w-]+|abi3)\.so$|(\.cp\d+-\w+)?\.pyd$")
 
 
 @dataclass(slots=True)
 class Contents:
-    """Paths relative to the root of all modules, by kind."""
+    """Paths relative to the root of all modules, by kind.
+
+    `variants`: for a platform, the sources that differ there.
+    """
 
     sources: dict[str, Path] = field(default_factory=dict)
+    variants: dict[str, dict[str, Path]] = field(default_factory=dict)
     data: dict[str, Path] = field(default_factory=dict)
     natives: dict[Target, dict[str, Path]] = field(default_factory=dict)
 
@@ -118,11 +118,16 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path]) -> Contents:
             if _NATIVE.search(relative):
                 contents.natives[target][relative] = path
                 continue
-            data = path.read_bytes()
-            if first.setdefault(relative, data) != data and not _matches(relative, _MAY_DIFFER):
+            data = path.read_bytes().replace(b"\r\n", b"\n")
+            same = first.setdefault(relative, data) == data
+            if relative.endswith(".py"):
+                contents.sources.setdefault(relative, path)
+                if not same:
+                    contents.variants.setdefault(target.platform, {})[relative] = path
+            elif same or ".dist-info/" in relative:
+                contents.data.setdefault(relative, path)
+            else:
                 raise PackError(f"{relative} of {target} differs from that of another target")
-            kind = contents.sources if relative.endswith(".py") else contents.data
-            kind.setdefault(relative, path)
     for name, folder in own.items():
         contents.add_tree(name, folder)
     return contents
@@ -139,15 +144,17 @@ def module_name(relative: str) -> tuple[str, bool]:
 def native_name(relative: str) -> str | None:
     """Return the dotted name of an extension module, None for a library beside one."""
     stripped = _EXTENSION.sub("", relative)
-    if stripped == relative or ".libs/" in relative or ".dylibs/" in relative:
+    if stripped == relative:
         return None
     return stripped.replace("/", ".")
 
 
 def owner_of(relative: str) -> str:
     """Return the package that loads a library: `google_re2.libs/x.dll` belongs to `re2`."""
-    folder = relative.split("/")[0].removesuffix(".libs").removesuffix(".dylibs")
-    return _LIBRARIES.get(folder, folder)
+    folder = relative.rpartition("/")[0]
+    if folder.endswith((".libs", ".dylibs")):
+        folder = folder.partition("/")[0].removesuffix(".libs").removesuffix(".dylibs")
+    return _LIBRARIES.get(folder, folder).replace("/", ".")
 
 
 def form_of(module: str) -> str:

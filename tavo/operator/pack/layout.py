@@ -99,10 +99,13 @@ def _write(
     starts = {}
     for minor in minors:
         modules = _write_code(out, contents, codes.get(minor), cold.get(minor, {}), minor)
+        variants = _write_variants(out, contents, interpreters.get(minor), cache, minor)
         index = {
-            **common, "modules": modules, "members": dict(out.members),
-            "natives": {p: tables["natives"] for (p, m), tables in natives.items() if m == minor},
-            "beside": {p: tables["beside"] for (p, m), tables in natives.items() if m == minor},
+            **common, "modules": modules, "variants": variants, "members": dict(out.members),
+            **{
+                part: {p: tables[part] for (p, m), tables in natives.items() if m == minor}
+                for part in ("natives", "beside", "stored")
+            },
             "compiled": interpreters[minor].version if minor in codes else "",
         }  # fmt: skip
         finder: bytes | str = contents.sources[_FINDER].read_text("utf-8")
@@ -180,27 +183,31 @@ def _write_natives(
                 continue
             named: dict[str, _File] = {}
             libraries: list[_File] = []
+            stored: dict[str, str] = {}
             for relative, path in paths.items():
                 content = path.read_bytes()
                 check_native(target, relative, content)
                 if members.setdefault(relative, content) != content:
-                    raise PackError(f"{relative}: differs between the interpreters of {platform}")
+                    # a library of the same name for each interpreter
+                    stored[relative] = f"cp{target.minor}/{relative}"
+                    members[stored[relative]] = content
                 file = (relative, len(content), hashlib.sha256(content).hexdigest())
-                files[f"{platform}/{relative}"] = file
+                files[f"{platform}/{stored.get(relative, relative)}"] = file
                 if name := native_name(relative):
                     named[name] = file
                 else:
                     libraries.append(file)
             beside: dict[str, list[_File]] = {}
             for library in libraries:
-                users = [name for name in named if name.partition(".")[0] == owner_of(library[0])]
-                if not users:
-                    raise PackError(f"{platform}: no module is known to load {library[0]}")
-                for name in users:
+                owner = owner_of(library[0])
+                if f"{owner.replace('.', '/')}/__init__.py" not in contents.sources:
+                    raise PackError(f"{platform}: no package is known to load {library[0]}")
+                for name in (owner, *(n for n in named if n.startswith(f"{owner}."))):
                     beside.setdefault(name, []).append(library)
             tables[platform, target.minor] = {
                 "natives": named,
                 "beside": {name: tuple(found) for name, found in beside.items()},
+                "stored": stored,
             }
         # neighbours are the same module for different interpreters, which saves half of the size
         ordered = dict(sorted(members.items(), key=lambda item: item[0].split(".")[0]))
@@ -274,6 +281,31 @@ def _write_code(
         while module := module.rpartition(".")[0]:
             modules.setdefault(module, (True, "empty", 0, 0))
     return modules
+
+
+def _write_variants(
+    out: OuterFile,
+    contents: Contents,
+    interpreter: Interpreter | None,
+    cache: Path,
+    minor: str,
+) -> dict[str, dict[str, tuple[bool, str, int, int]]]:
+    """Write the code that some platforms have otherwise; return their tables of modules."""
+    tables: dict[str, dict[str, tuple[bool, str, int, int]]] = {}
+    for platform, sources in sorted(contents.variants.items()):
+        if interpreter is None:
+            raise PackError(
+                f"{', '.join(sources)} of {platform}: differs, so CPython 3.{minor[1:]} must be"
+                " here to compile it"
+            )
+        compiled = compile_all(interpreter, sources, cache / "code")
+        tables[platform] = {}
+        for relative, code in sorted(compiled.items()):
+            module, package = module_name(relative)
+            packed = zlib.compress(code, 9)
+            offset = out.add(f"cp{minor}-{platform}/{relative}c", packed)
+            tables[platform][module] = (package, "", offset, len(packed))
+    return tables
 
 
 def _distributions(contents: Contents) -> dict[str, str]:

@@ -1,0 +1,444 @@
+"""The single file on every interpreter of this machine, and where it is hard to run at all."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.single_file import PYZ, SHOP, Machine, attached, interpreters, manifest
+
+pytestmark = pytest.mark.skipif(
+    not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
+)
+ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_path_with_spaces_and_letters_of_other_alphabets(tmp_path: Path, python: str) -> None:
+    folder = tmp_path / "für später" / "データ"
+    folder.mkdir(parents=True)
+    copy = folder / "tavo neu.pyz"
+    shutil.copy(PYZ, copy)
+    machine = Machine(tmp_path / "home ü", python=python, pyz=copy)
+    done = machine.run("scan", SHOP, "--exit-zero")
+    assert "17 findings" in done.stdout
+    assert "No plugins" in machine.run("registry", "list").stderr
+    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files\t")
+
+
+def test_nothing_but_the_standard_library_and_the_file_is_importable(
+    tmp_path: Path, python: str
+) -> None:
+    code = attached(
+        "import os, importlib.util\n"
+        "print([entry for entry in sys.path if '-packages' in entry])\n"
+        "print([n for n in ('pip', 'pytest', 'setuptools') if importlib.util.find_spec(n)])\n"
+        "import yaml, typer, msgspec, re2, tree_sitter, cryptography\n"
+        "print({m.__spec__.loader is finder for m in (yaml, typer, msgspec, re2)})\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[]", "[]", "{True}"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["registry", "browse"], ["registry", "list"], ["rules", "list"], ["doctor"],
+     ["scan", str(SHOP), "--exit-zero"], ["scan", str(SHOP), "--exit-zero", "--format", "sarif"],
+     ["explain", "llm-output-to-exec"], ["registry", "install", "model-files", "--yes"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_usual_commands_compile_nothing(tmp_path: Path, python: str, words: list[str]) -> None:
+    code = attached(
+        "from tavo.cli import main\n"
+        "sys.argv[0] = archive\n"
+        "try:\n    main()\n"
+        "finally:\n    print('COMPILED', *finder.compiled_here, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code, *words], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr.endswith("COMPILED\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_pages_and_https_sources_compile_nothing(tmp_path: Path, python: str) -> None:
+    code = attached(
+        "import asyncio, httpx, uvicorn\n"
+        "from datasette.app import Datasette\n"
+        "import uvicorn.protocols.http.h11_impl, uvicorn.lifespan.on, uvicorn.loops.asyncio\n"
+        "async def look():\n"
+        "    pages = Datasette([], memory=True)\n"
+        "    await pages.invoke_startup()\n"
+        "    for path in ('/', '/_memory', '/-/versions.json'):\n"
+        "        assert (await pages.client.get(path)).status_code == 200\n"
+        "asyncio.run(look())\n"
+        "try:\n    httpx.Client(trust_env=False).get('http://127.0.0.1:9/')\n"
+        "except httpx.ConnectError:\n    pass\n"
+        "print(finder.compiled_here)\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_metadata_sources_and_resources_are_there(tmp_path: Path, python: str) -> None:
+    code = attached(
+        "import importlib.metadata as m, importlib.resources as r, inspect, datasette.app\n"
+        "print(m.version('datasette'), m.version('sqlite-utils'), m.distribution('typer').name)\n"
+        "print(len(list(m.distributions())) > 40, bool(m.entry_points(group='console_scripts')))\n"
+        "print((r.files('certifi') / 'cacert.pem').is_file(), end=' ')\n"
+        "print(len(r.read_text('certifi', 'cacert.pem')) > 1000)\n"
+        "import tavo.errors\n"
+        'print(inspect.getsource(tavo.errors).startswith(\'"""The root error\'))\n'
+        "import yaml, pkgutil\n"
+        "print('def load' in inspect.getsource(yaml), yaml.__file__.startswith(archive))\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    versions = manifest()["packages"]
+    assert done.stdout.splitlines() == [
+        f"{versions['datasette']} {versions['sqlite-utils']} typer",
+        "True True", "True True", "True", "True True",
+    ], done.stderr  # fmt: skip
+
+
+def test_a_process_that_is_started_anew_can_import_from_the_file(
+    tmp_path: Path, python: str
+) -> None:
+    code = attached(
+        "import multiprocessing\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from tavo.printable import printable\n"
+        "if __name__ == '__main__':\n"
+        "    anew = multiprocessing.get_context('spawn')\n"
+        "    with ProcessPoolExecutor(1, mp_context=anew) as pool:\n"
+        "        print(pool.submit(printable, 'a\\x1bb').result())\n"
+    )
+    program = tmp_path / "program.py"
+    code = code.replace("from tavo.onefile import running\nfinder = running()\n", "")
+    program.write_text(code)
+    done = subprocess.run(
+        [python, str(program)], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "a\N{REPLACEMENT CHARACTER}b\n", done.stderr
+
+
+def test_help_and_version_need_no_cache(tmp_path: Path, python: str) -> None:
+    machine = Machine(tmp_path, python=python)
+    machine.run("--version")
+    machine.run("--help")
+    machine.run("self", "--help")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root can become another user")
+def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
+    try:
+        subprocess.run([python, "-V"], user=65534, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"{python} cannot be started by other users")
+    shared = Path(f"/tmp/tavo-test-{os.getpid()}")
+    home = shared / "home"
+    home.mkdir(parents=True)
+    try:
+        shared.chmod(0o755)
+        shutil.copy(PYZ, shared / "tavo.pyz")
+        shutil.copytree(SHOP, shared / "shop")
+        os.chown(home, 65534, 65534)
+        machine = Machine(home, python=python, pyz=shared / "tavo.pyz")
+        done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
+        assert "17 findings" in done.stdout
+        assert {path.stat().st_uid for path in machine.place.rglob("*")} == {65534}
+    finally:
+        shutil.rmtree(shared)
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home", TMPDIR=str(tmp_path))
+    (machine.home / ".cache").write_text("a file where a folder should be")
+    done = machine.run("scan", SHOP, "--exit-zero")
+    assert "17 findings" in done.stdout
+    (place,) = tmp_path.glob("tavo-[0-9]*")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+
+
+def test_no_home_at_all_and_a_temporary_folder_of_somebody_else(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home", TMPDIR=str(tmp_path))
+    (machine.home / ".cache").write_text("")
+    planted = tmp_path / f"tavo-{os.getuid()}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    done = machine.run("scan", SHOP, "--exit-zero")
+    assert "17 findings" in done.stdout
+    assert "unpacked for this run only" in done.stderr
+    assert list(planted.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tavo-")] == [
+        planted.name
+    ]
+
+
+def test_eight_first_runs_at_once(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    processes = [
+        subprocess.Popen(
+            machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(8)
+    ]  # fmt: skip
+    for process in processes:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert "17 findings" in out
+    assert sorted(path.name for path in machine.place.iterdir()) == sorted(
+        [".lock", machine.unpacked.name]
+    )
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.3, 0.4, 0.6])
+def test_killed_while_unpacking(tmp_path: Path, after_s: float) -> None:
+    machine = Machine(tmp_path)
+    process = subprocess.Popen(
+        machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "good" in machine.run("self", "verify").stdout.splitlines()
+    left = {path.name for path in machine.place.iterdir()}
+    assert left - {".lock", machine.unpacked.name} == set()
+
+
+def test_a_file_that_is_too_large_for_the_disk(tmp_path: Path) -> None:
+    import resource
+
+    machine = Machine(tmp_path)
+
+    def little_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    done = machine.run("scan", SHOP, code=3, preexec_fn=little_room)
+    assert "cannot unpack here" in done.stderr
+    assert "TAVO_CACHE" in done.stderr
+    assert {path.name for path in machine.place.iterdir()} == {".lock"}
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root can mount a small disk")
+def test_a_full_disk(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True,
+        check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        machine = Machine(small / "home")
+        done = machine.run("scan", SHOP, code=3)
+        assert "No space left on device" in done.stderr
+        assert {path.name for path in machine.place.iterdir()} == {".lock"}
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_damaged_download_says_so(tmp_path: Path) -> None:
+    broken = tmp_path / "tavo.pyz"
+    data = bytearray(PYZ.read_bytes())
+    at = data.index(b"\xfd7zXZ\x00", data.index(b"native-"))
+    data[at + 1000] ^= 0xFF
+    broken.write_bytes(data)
+    machine = Machine(tmp_path / "home", pyz=broken)
+    done = machine.run("scan", SHOP, code=3)
+    assert "damaged" in done.stderr
+    assert "Download the file again" in done.stderr
+    done = machine.run("self", "verify", code=5)
+    assert "WRONG native-" in done.stdout
+
+
+def test_memory_of_the_first_run_is_bounded(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    code = attached(
+        "finder.home\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=machine.environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 100_000  # kilobytes on Linux
+
+
+def test_old_builds_are_deleted(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.place.mkdir(parents=True, mode=0o700)
+    for number in range(9):
+        old = machine.place / f"{number:020x}-cp311"
+        old.mkdir()
+        os.utime(old, (number, number))
+    machine.run("scan", SHOP, "--exit-zero")
+    left = sorted(p.name for p in machine.place.iterdir() if p.name.startswith("0000"))
+    assert left == [f"{number:020x}-cp311" for number in (5, 6, 7, 8)]
+
+
+def test_a_file_that_a_cleaner_deleted_is_put_back(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.run("scan", SHOP, "--exit-zero")
+    for path in machine.unpacked.rglob("*re2*.so"):
+        path.unlink()
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "good" in machine.run("self", "verify").stdout.splitlines()
+
+
+def test_unpacked_for_an_image(tmp_path: Path) -> None:
+    builder = Machine(tmp_path / "builder")
+    place = tmp_path / "image"
+    out = builder.run("self", "unpack", "--to", place).stdout.strip()
+    assert Path(out).parent == place
+    assert not (builder.home / ".cache").exists()
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in place.rglob("*.so"))
+    user = Machine(tmp_path / "user", TAVO_CACHE=str(place))
+    assert "17 findings" in user.run("scan", SHOP, "--exit-zero").stdout
+    assert not (user.home / ".cache").exists()
+    assert str(place) in user.run("self", "verify").stdout
+
+
+def test_the_code_has_no_trace_of_the_build_folder() -> None:
+    data = PYZ.read_bytes()
+    assert str(PYZ.parent.parent).encode() not in data
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_complete(tmp_path: Path, shell: str) -> None:
+    machine = Machine(tmp_path)
+    script = machine.run("self", "completion", shell).stdout
+    assert "_TAVO_COMPLETE" in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not on this machine")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    tool = folder / "tavo"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {PYZ} "$@"\n')
+    tool.chmod(0o755)
+    asked = {
+        "bash": f"{script}\nCOMP_WORDS=(tavo reg); COMP_CWORD=1; _tavo_completion tavo\n"
+        'echo "${COMPREPLY[@]}"',
+        "zsh": f"autoload -U compinit; compinit -D 2>/dev/null; {script}\n"
+        "_TYPER_COMPLETE_ARGS='tavo reg' _TAVO_COMPLETE=complete_zsh tavo",
+        "fish": f"{script}\ncomplete -C 'tavo reg'",
+    }[shell]
+    environment = {**machine.environment, "PATH": f"{folder}:{machine.environment['PATH']}"}
+    done = subprocess.run(
+        [shell, "-c", asked], env=environment, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "registry" in done.stdout, done.stderr
+    assert "results" not in done.stdout
+
+
+def test_output_into_a_pipe_that_closes(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.run("scan", SHOP, "--exit-zero")
+    command = " ".join(machine.command("rules", "list"))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}} >&2"],
+        env=machine.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("width", ["20", "40", "60"])
+def test_narrow_terminals_and_no_color(tmp_path: Path, width: str) -> None:
+    machine = Machine(tmp_path, COLUMNS=width, NO_COLOR="1")
+    for words in (["--help"], ["scan", str(SHOP), "--exit-zero"]):
+        out = machine.run(*words).stdout
+        assert "\x1b" not in out
+    assert max(map(len, machine.run("--help").stdout.splitlines())) <= max(40, int(width))
+
+
+@pytest.mark.parametrize("after_s", [0.015, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4])
+def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
+    machine = Machine(tmp_path)
+    process = subprocess.Popen(
+        machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    # only from our first line on: what the interpreter says before is its own
+    while process.poll() is None and not _is_ours(process.pid):
+        time.sleep(0.001)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode in {0, 130}, err
+    if process.returncode == 130:
+        assert "interrupted" in err
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+
+
+def _is_ours(pid: int) -> bool:
+    """Tell whether the process has opened the file a second time: the start has run then."""
+    try:
+        links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return True
+    return str(PYZ) in links
+
+
+def test_other_interpreters_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    others = (
+        sorted(Path("/root/.pyenv/versions").glob("3.[6-9].*/bin/python3")) if ROOT_USER else []
+    )
+    others += sorted(Path("/root/.pyenv/versions").glob("3.10.*/bin/python3")) if ROOT_USER else []
+    for other in others:
+        done = Machine(tmp_path, python=str(other)).run("scan", ".", code=2)
+        assert done.stderr.startswith("tavo: this file runs on CPython 3.1")
+    refuse = (PYZ.parent.parent / "tavo" / "onefile" / "refuse.py").read_text()
+    start = (PYZ.parent.parent / "tavo" / "onefile" / "start.py").read_text()
+    for text in (refuse, start):
+        ast.parse(text, feature_version=(3, 6))
+    names: dict[str, object] = {}
+    exec(refuse, names)
+    assert names["interpreter"]("pypy311", {"cpython-311": (0, 0)}) == 2  # type: ignore[operator]
+
+
+def test_the_first_line_keeps_the_environment_out() -> None:
+    first = PYZ.read_bytes().split(b"\n", 1)[0]
+    assert re.fullmatch(rb"#!/usr/bin/env -S python3 -I -S", first)
