@@ -100,16 +100,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     umask = os.umask(0o022)
     try:
         digest = publish_file(now=build_time(), **vars(given))
-        signers = [key.public.hex for key in Keyring.load(given.keys).of("releases")]
+        keyring = Keyring.load(given.keys)
     except (SigningError, TavoError) as error:
         sys.stderr.write(f"publish_file: {error}\n{error.hint}\n")
         return int(exit_code_of(error))
     finally:
         os.umask(umask)
     sys.stderr.write(
-        f"publish_file: releases/tavo-{given.version}.pyz is sha256 {digest.hex}\n"
-        + "".join(f"publish_file: for the release notes: release key {key}\n" for key in signers)
+        f"publish_file: releases/tavo-{given.version}.pyz is sha256 {digest.hex}"
+        + (", signed with DEVELOPMENT keys\n" if keyring.development else "\n")
     )
+    for key in keyring.of("releases"):
+        sys.stderr.write(f"publish_file: for the release notes: release key {key.public.hex}\n")
     return 0
 
 

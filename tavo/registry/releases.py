@@ -215,13 +215,12 @@ def _flush(folder: Path) -> None:
 def _remove_leftovers(folder: Path, now: float) -> None:
     """Remove what killed replacements of this user left, unless one may still be running."""
     with suppress(OSError):
-        for path in folder.iterdir():
-            if not _LEFTOVER.fullmatch(path.name):
-                continue
-            status = path.lstat()
-            ours = sys.platform == "win32" or status.st_uid == os.geteuid()
-            if stat.S_ISDIR(status.st_mode) and ours and now - _last_change(path) > _LEFTOVER_S:
-                shutil.rmtree(path, ignore_errors=True)
+        for path in [path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)]:
+            with suppress(OSError):
+                status = path.lstat()
+                ours = sys.platform == "win32" or status.st_uid == os.geteuid()
+                if stat.S_ISDIR(status.st_mode) and ours and now - _last_change(path) > _LEFTOVER_S:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _last_change(folder: Path) -> float:

@@ -356,6 +356,14 @@ def test_metadata_of_another_kind_signed_by_the_same_keys_is_no_list(download: D
     assert download.check()[0] == 1
 
 
+def test_the_signed_length_counts_too(download: Download) -> None:
+    def lengthen(signed: dict[str, Any]) -> None:
+        signed["targets"]["releases/tavo-1.2.3.pyz"]["length"] += 1
+
+    download.change(lengthen, keys=list(download.keyring.of("releases")))
+    assert download.check()[0] == 1
+
+
 def test_targets_of_another_folder_are_no_releases(download: Download) -> None:
     def move(signed: dict[str, Any]) -> None:
         signed["targets"] = {"catalog/x": signed["targets"]["releases/tavo-1.2.3.pyz"]}

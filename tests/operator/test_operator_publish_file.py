@@ -147,6 +147,8 @@ def test_the_command_is_reproducible_and_prints_the_release_keys(
         )
         outcomes.append(tree(repository))
     assert outcomes[0] == outcomes[1]
+    assert outcomes[0]["targets/releases"] == (0o755, None)
+    assert "DEVELOPMENT" in done.stderr
     for key in Keyring.load(build.folders["keys"]).of("releases"):
         assert key.public.hex in done.stderr
     releases = max((repository / "metadata").glob("*.releases.json"))

@@ -203,3 +203,15 @@ def test_unwritable_tree_is_a_repository_error(simulator: RepositorySimulator) -
     (simulator.directory / "metadata").chmod(0o500)
     with pytest.raises(RepositoryError, match="cannot write"):
         simulator.publish(now=NOW)
+
+
+def test_what_is_published_has_a_digest(tmp_path: Path) -> None:
+    simulator = RepositorySimulator(tmp_path / "r")
+    file = tmp_path / "tavo-1.0.pyz"
+    file.write_bytes(b"file")
+    simulator.publish(releases=[file])
+    published = simulator.repository.published
+    assert published("releases/tavo-1.0.pyz") == Digest.of(b"file")
+    assert published("catalog/catalog.db") == Digest.of(b"catalog 1")
+    for name in ("releases/other", "root/x", "timestamp", "", "snapshot/catalog.json"):
+        assert published(name) is None
