@@ -1,0 +1,298 @@
+"""What goes into the single file, for which systems; the same inputs give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tavo.operator.pack.contents import collect, form_of, module_name, native_name, owner_of
+from tavo.operator.pack.natives import check_native, machine_of
+from tavo.operator.pack.targets import (
+    MINORS,
+    PLATFORMS,
+    PackError,
+    Target,
+    all_targets,
+    install,
+    locked_packages,
+    parse_targets,
+)
+from tests.fakes.single_file import PYZ, manifest
+
+ROOT = Path(__file__).parents[2]
+LINUX = Target("linux-x86_64", "311")
+WINDOWS = Target("windows-x86_64", "311")
+
+
+# -- targets
+
+
+def test_targets_are_four_systems_times_four_interpreters() -> None:
+    assert len(all_targets()) == len(PLATFORMS) * len(MINORS) == 16
+    assert parse_targets(["linux-x86_64"]) == [Target("linux-x86_64", m) for m in MINORS]
+    assert parse_targets(["windows-x86_64-cp313"]) == [Target("windows-x86_64", "313")]
+    assert len(parse_targets(["cp312"])) == 4
+
+
+def test_an_unknown_target_names_the_right_ones() -> None:
+    with pytest.raises(PackError, match="'linux-riscv' is not a target; use linux-x86_64"):
+        parse_targets(["linux-riscv"])
+
+
+def wheel(folder: Path, name: str, tag: str) -> str:
+    """Write a wheel that holds nothing; return its sha256."""
+    path = folder / f"{name}-1.0-{tag}.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL",
+            f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index of our own: a folder of wheels."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def test_every_missing_wheel_is_named(index: Path, tmp_path: Path) -> None:
+    hashes = {
+        "everywhere": wheel(index, "everywhere", "py3-none-any"),
+        "linuxonly": wheel(index, "linuxonly", "cp311-cp311-manylinux_2_28_x86_64"),
+        "toonew": wheel(index, "toonew", "cp314-cp314-manylinux_2_28_x86_64"),
+    }
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(
+        "".join(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" for name, digest in hashes.items())
+        + "onwindows==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:"
+        + "0" * 64
+        + "\n"
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    with pytest.raises(PackError) as refused:
+        install([LINUX, Target("macos-arm64", "311"), WINDOWS], lock, work, full=False)
+    assert str(refused.value).splitlines() == [
+        "no wheel exists for:",
+        "  linux-x86_64-cp311: toonew==1.0",
+        "  macos-arm64-cp311: linuxonly==1.0",
+        "  macos-arm64-cp311: toonew==1.0",
+        "  windows-x86_64-cp311: linuxonly==1.0",
+        "  windows-x86_64-cp311: toonew==1.0",
+        "  windows-x86_64-cp311: onwindows==1.0",
+    ]
+
+
+def test_a_wheel_with_another_hash_is_refused(index: Path, tmp_path: Path) -> None:
+    wheel(index, "everywhere", "py3-none-any")
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"everywhere==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    (tmp_path / "work").mkdir()
+    with pytest.raises(PackError, match=r"everywhere==1\.0"):
+        install([LINUX], lock, tmp_path / "work", full=False)
+
+
+# -- contents
+
+
+def test_names_of_modules_and_libraries() -> None:
+    assert module_name("a/b/__init__.py") == ("a.b", True)
+    assert module_name("a/b.py") == ("a.b", False)
+    assert native_name("re2/_re2.cpython-311-x86_64-linux-gnu.so") == "re2._re2"
+    assert native_name("cryptography/hazmat/bindings/_rust.abi3.so") == (
+        "cryptography.hazmat.bindings._rust"
+    )
+    assert native_name("cryptography/hazmat/bindings/_rust.pyd") == (
+        "cryptography.hazmat.bindings._rust"
+    )
+    assert native_name("_cffi_backend.cp311-win_amd64.pyd") == "_cffi_backend"
+    assert native_name("regopy/librego_shared.so") is None
+    assert native_name("google_re2.libs/msvcp140-a4c2.dll") is None
+    assert owner_of("google_re2.libs/msvcp140-a4c2.dll") == "re2"
+    assert owner_of("regopy/librego_shared.so") == "regopy"
+    assert owner_of("duckdb/.dylibs/libz.dylib") == "duckdb"
+
+
+def test_forms() -> None:
+    assert form_of("tavo.scan.engine") == "hot"
+    assert form_of("tavo.__main__") == "source"
+    assert form_of("datasette.app") == "web"
+    assert form_of("tuf.api.metadata") == "trust"
+
+
+def tree(folder: Path, **files: bytes) -> Path:
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def test_code_that_a_system_has_otherwise_is_kept_for_it(tmp_path: Path) -> None:
+    trees = {
+        LINUX: tree(tmp_path / "l", a__x_dot_py=b"1\n", a__y_dot_py=b"2\n"),
+        WINDOWS: tree(tmp_path / "w", a__x_dot_py=b"1\r\n", a__y_dot_py=b"3\n", c_dot_py=b"4\n"),
+    }
+    found = collect(trees, {})
+    assert sorted(found.sources) == ["a/x.py", "a/y.py", "c.py"]
+    assert found.sources["a/y.py"].read_bytes() == b"2\n"
+    assert list(found.variants) == ["windows-x86_64"]
+    assert list(found.variants["windows-x86_64"]) == ["a/y.py"]
+
+
+def test_data_that_differs_between_systems_fails_the_build(tmp_path: Path) -> None:
+    trees = {
+        LINUX: tree(tmp_path / "l", a__x_dot_txt=b"1"),
+        WINDOWS: tree(tmp_path / "w", a__x_dot_txt=b"2"),
+    }
+    with pytest.raises(PackError, match=r"a/x\.txt of windows-x86_64-cp311 differs"):
+        collect(trees, {})
+
+
+ELF = b"\x7fELF\x02" + b"\0" * 13
+BINARIES = {
+    "linux-x86_64": ELF + struct.pack("<H", 62),
+    "linux-aarch64": ELF + struct.pack("<H", 183),
+    "macos-arm64": b"\xcf\xfa\xed\xfe" + struct.pack("<I", 0x0100000C),
+    "windows-x86_64": b"MZ" + b"\0" * 58 + struct.pack("<I", 64) + b"PE\0\0\x64\x86",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_binary_of_another_system_fails_the_build(platform: str) -> None:
+    target = Target(platform, "312")
+    for other, content in BINARIES.items():
+        if other == platform:
+            check_native(target, "a/_x.abi3.so", content)
+        else:
+            with pytest.raises(PackError, match=f"of {target}: is .* not "):
+                check_native(target, "a/_x.abi3.so", content)
+
+
+def test_a_binary_of_another_interpreter_fails_the_build() -> None:
+    for name in ("a.cpython-311-x86_64-linux-gnu.so", "a.cp311-win_amd64.pyd"):
+        with pytest.raises(PackError, match="is for CPython 311"):
+            check_native(Target("linux-x86_64", "312"), name, BINARIES["linux-x86_64"])
+
+
+@pytest.mark.parametrize("content", [b"", b"MZ", b"\x7fELF\x02", b"\xca\xfe\xba\xbe", b"text"])
+def test_what_is_no_binary_is_no_binary(content: bytes) -> None:
+    assert machine_of(content) == []
+
+
+def test_a_universal_binary_has_several_processors() -> None:
+    both = b"\xca\xfe\xba\xbe" + struct.pack(">I", 2)
+    both += struct.pack(">IIIII", 0x01000007, 0, 0, 0, 0)
+    both += struct.pack(">IIIII", 0x0100000C, 0, 0, 0, 0)
+    assert machine_of(both) == ["Mach-O x86_64", "Mach-O arm64"]
+    check_native(Target("macos-arm64", "311"), "a.abi3.so", both)
+
+
+# -- the finished file
+
+
+needs_file = pytest.mark.skipif(
+    not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
+)
+
+
+@needs_file
+def test_the_manifest_names_what_is_locked_and_every_member() -> None:
+    found = manifest()
+    assert dict(found["packages"]) == locked_packages(ROOT / "requirements.lock")
+    with zipfile.ZipFile(PYZ) as opened:
+        infos = opened.infolist()
+    assert {i.filename for i in infos} == {*found["members"], "manifest.json", "__main__.py"}
+    assert {i.compress_type for i in infos} == {zipfile.ZIP_STORED}
+    assert {i.external_attr >> 16 for i in infos} == {0o100644}
+    assert len({i.date_time for i in infos}) == 1
+    assert all(
+        sha and re.fullmatch(r"[0-9a-f]{64}", sha["sha256"]) for sha in found["files"].values()
+    )
+
+
+@needs_file
+def test_two_builds_are_the_same_byte_for_byte(tmp_path: Path) -> None:
+    """One in the checkout with everything cached, one elsewhere from nothing, otherwise set up."""
+    here = ROOT / ".build"
+    (target,) = (t for t in manifest()["targets"] if t.endswith(f"cp3{sys.version_info[1]}"))
+    other = tmp_path / "an anderer Stelle"
+    for name in ("tavo", "signing", "marketplace_db", "examples", "keys"):
+        shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, other)
+    shutil.copytree(here / "wheels", other / ".build" / "wheels")
+    for folder in (here / "targets").glob(f"{target}-*"):
+        shutil.copytree(folder, other / ".build" / "targets" / folder.name, copy_function=os.link)
+    common = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SOURCE_DATE_EPOCH": "1790000000"}
+    first = build(ROOT, tmp_path / "first", target, 0o022, {**common, "TZ": "UTC"})
+    second = build(
+        other, tmp_path / "second", target, 0o077,
+        {**common, "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+    assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()
+
+
+def build(root: Path, out: Path, target: str, mask: int, environment: dict[str, str]) -> bytes:
+    work = root / ".build"
+    embedded = out / "embedded"
+    out.mkdir()
+    before = os.umask(mask)
+    try:
+        for command in (
+            ["tavo.operator.embed", "--plugins", root / "examples" / "plugins", "--wheels",
+             work / "wheels", "--keys", root / "keys", "--repository", out / "repository",
+             "--embedded", embedded],
+            ["tavo.operator.pack", "--root", root, "--work", work, "--embedded", embedded, "--out",
+             out / "tavo.pyz", "--lock", root / "requirements.lock", "--target", target],
+        ):  # fmt: skip
+            subprocess.run(
+                [sys.executable, "-m", *map(str, command)], cwd=root, check=True,
+                env={**environment, "PYTHONPATH": str(root)}, capture_output=True,
+            )  # fmt: skip
+    finally:
+        os.umask(before)
+    return (out / "tavo.pyz").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_file_for_every_system_is_laid_out(tmp_path: Path) -> None:
+    """Systems that cannot be run here: every module has its binary, of the right kind and name."""
+    import marshal
+
+    out = tmp_path / "tavo.pyz"
+    subprocess.run(
+        [sys.executable, "-m", "tavo.operator.pack", "--root", str(ROOT), "--work",
+         str(ROOT / ".build"), "--embedded", str(ROOT / ".build" / "embedded"), "--out", str(out),
+         "--lock", str(ROOT / "requirements.lock")],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    assert out.stat().st_size < 35_000_000
+    found = manifest(out)
+    assert found["targets"] == [str(target) for target in sorted(all_targets())]
+    with zipfile.ZipFile(out) as opened:
+        for minor in MINORS:
+            _, index = marshal.loads(opened.read(f"cp{minor}.index"))
+            names = {platform: set(index["natives"][platform]) for platform in PLATFORMS}
+            assert set(map(frozenset, names.values())) == {frozenset(names["linux-x86_64"])}
+            assert {"re2._re2", "tree_sitter._binding", "yaml._yaml"} <= names["windows-x86_64"]
+            assert index["beside"]["windows-x86_64"]["re2._re2"]
+            assert "re2" in index["variants"]["windows-x86_64"]
