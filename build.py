@@ -47,6 +47,10 @@ DEV_LOCK = ROOT / "requirements-dev.lock"
 PLUGINS = ROOT / "examples" / "plugins"
 PACKAGES = ("tavo", "marketplace_db", "signing")
 FRESH_S = 2 * 24 * 3600
+_LINT_IMPORTS = (
+    "import sys; from importlinter.cli import lint_imports_command as lint;"
+    " sys.argv[:] = ['lint-imports']; lint()"
+)
 USAGE_EXIT, FAILED_EXIT, INTERRUPTED_EXIT = 2, 3, 130
 
 
@@ -92,7 +96,7 @@ def check(arguments: Sequence[str]) -> int:
         ("format", ["-m", "ruff", "format", "--check", "."]),
         ("lint", ["-m", "ruff", "check", "."]),
         ("types", ["-m", "mypy"]),
-        ("import contracts", ["-m", "importlinter.cli", "lint"]),
+        ("import contracts", ["-c", _LINT_IMPORTS]),
     ]
     failed = []
     for name, command in steps:
@@ -144,8 +148,9 @@ def pyz(arguments: Sequence[str]) -> int:
 def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None:
     """Build the single file for these targets, or for all of them."""
     sources = _sources_digest()
-    say("building the signed repository")
-    embed(WORK / "embedded")
+    if not (full and _is_current([])):  # the full file comes beside the ordinary one
+        say("building the signed repository")
+        embed(WORK / "embedded")
     (WORK / "embedded" / "__init__.py").write_text(
         '"""The repository that the build puts into the file."""\n'
     )
@@ -159,6 +164,7 @@ def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None
     _must(
         "-m", "tavo.operator.publish_file", "--keys", str(ROOT / "keys"), "--repository",
         str(REPOSITORY), "--file", str(out), "--version", _version(),
+        *(["--full"] if full else []),
     )  # fmt: skip
     if out == PYZ:
         STAMP.write_text("\n".join([sources, *targets]))
@@ -200,7 +206,7 @@ def embed(folder: Path) -> None:
             _pip("download", python(), lock_file, "--dest", str(wheels))
             stamp.touch()
     folders = {
-        "plugins": PLUGINS, "wheels": wheels, "keys": ROOT / "keys", "market": WORK / "market",
+        "plugins": PLUGINS, "wheels": wheels, "keys": ROOT / "keys",
         "repository": REPOSITORY, "embedded": folder,
     }  # fmt: skip
     options = [part for name, path in folders.items() for part in (f"--{name}", str(path))]

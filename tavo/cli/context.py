@@ -72,6 +72,7 @@ class Session:
 
     def releases(self, mirror: str | None) -> tuple[tuple[Release, ...], Source]:
         """Return the signed releases of this program at a mirror or the configured source."""
+        from tavo.onefile import running
         from tavo.registry.releases import known_releases
         from tavo.registry.trust import source_of
 
@@ -83,7 +84,9 @@ class Session:
                 hint="Name one with --mirror, or set registry.source in the user configuration.",
             )
         source = source_of(name, offline=settings.offline)
-        return known_releases(self._trust(settings), source), source
+        finder = running()
+        full = finder is not None and bool(finder.index["full"])
+        return known_releases(self._trust(settings), source, full=full), source
 
     def recalls(self) -> Recalls:
         """Return every recall that this machine knows of."""

@@ -87,6 +87,7 @@ def verify(context: typer.Context, mirror: Mirror = None) -> None:
         raise typer.Exit(int(ExitCode.REFUSED))
 
 
+_PROBE_S = 120
 _UNPROVEN = (
     "not compared with a signed release: name a source with --mirror, or set registry.source."
     " A file cannot prove itself; docs/verify_tavo.py can prove it from outside"
@@ -115,7 +116,9 @@ def update(
         print(f"tavo {release.version} is available; this is {__version__}.")
         return
     finder.close()
-    replace(Path(finder.archive), release, source, probe=_probe)
+    replace(
+        Path(finder.archive), release, source, probe=lambda path: _probe(path, str(release.version))
+    )
     print(f"Updated {printable(finder.archive)} from {__version__} to {release.version}.")
 
 
@@ -181,20 +184,23 @@ def _release(session: Session, mirror: str | None, archive: Path) -> str:
     return f"this file is the signed release {found.version} of {source.name}"
 
 
-def _probe(path: Path) -> None:
+def _probe(path: Path, version: str) -> None:
     """Start the new file before it takes the place of this one."""
     import subprocess
 
-    for words in (["--version"], ["--help"]):
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", str(path), *words],
-            capture_output=True,
-            text=True,
-            check=False,
+    for words, expected in ((["--version"], f"tavo {version}"), (["rules", "list"], "")):
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", str(path), *words],
+                capture_output=True, text=True, check=False, timeout=_PROBE_S,
+            )  # fmt: skip
+            reason = done.stderr.strip() or f"exit code {done.returncode}"
+        except subprocess.TimeoutExpired:
+            reason = f"no answer within {_PROBE_S} seconds"
+        else:
+            if done.returncode == 0 and done.stdout.startswith(expected):
+                continue
+        raise RefusedError(
+            f"release {version} does not run here: {reason.splitlines()[0]}",
+            hint="This file was left as it is.",
         )
-        if done.returncode != 0:
-            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[0]
-            raise RefusedError(
-                f"the new release does not run here: {reason}",
-                hint="This file was left as it is.",
-            )

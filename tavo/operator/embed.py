@@ -263,7 +263,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = ("plugins", "wheels", "keys", "repository", "embedded")
     for name in folders:
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--market", type=Path, help="not used any more: the market is temporary")
     given = parser.parse_args(arguments)
     try:
         accepted = embed(now=build_time(), **{name: getattr(given, name) for name in folders})

@@ -5,7 +5,8 @@
 
 Rules this module keeps:
 - the `releases` role names the file, so two of its three offline keys must sign;
-- in the repository it is `releases/tavo-<version>.pyz`, whatever it is called here;
+- in the repository it is `releases/tavo-<version>.pyz`, or `tavo-full-<version>.pyz` with the
+  optional engines, whatever it is called here;
 - a released version never changes: other bytes need another version;
 - `SHA256SUMS` beside the file is for people without tavo, in the format of sha256sum.
 """
@@ -40,15 +41,17 @@ _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 def publish_file(
-    *, keys: Path, repository: Path, file: Path, version: str, now: datetime
+    *, keys: Path, repository: Path, file: Path, version: str, now: datetime, full: bool = False
 ) -> Digest:
     """Publish the file as this version of tavo, and write `SHA256SUMS` beside it.
+
+    `full`: it is the file with the optional engines, which is a release of its own.
 
     Raises UsageError for a version that is not in its normal form, RefusedError if the version was
     released with other bytes, InputError if the file cannot be read, and SigningError; then
     nothing was published.
     """
-    name = _name(version)
+    name = _name(version, full=full)
     try:
         with tempfile.TemporaryDirectory(prefix="tavo-publish-") as folder:
             copy = Path(folder) / name
@@ -68,13 +71,13 @@ def publish_file(
     return digest
 
 
-def _name(version: str) -> str:
+def _name(version: str, *, full: bool) -> str:
     normal = None
     with contextlib.suppress(InvalidVersion):
         normal = str(Version(version))
     if normal != version or "!" in version:
         raise UsageError(f"{version!r} is not a version in its normal form, such as 1.2.3")
-    return f"tavo-{version}.pyz"
+    return f"tavo-full-{version}.pyz" if full else f"tavo-{version}.pyz"
 
 
 def _write_sums(file: Path, digest: Digest) -> None:
@@ -96,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("keys", "repository", "file"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--version", required=True)
+    parser.add_argument("--full", action="store_true")
     given = parser.parse_args(arguments)
     umask = os.umask(0o022)
     try:
@@ -107,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         os.umask(umask)
     sys.stderr.write(
-        f"publish_file: releases/tavo-{given.version}.pyz is sha256 {digest.hex}"
+        f"publish_file: {_name(given.version, full=given.full)} is sha256 {digest.hex}"
         + (", signed with DEVELOPMENT keys\n" if keyring.development else "\n")
     )
     for key in keyring.of("releases"):

@@ -34,7 +34,7 @@ from tavo.registry.trust import Trust
 
 __all__ = ["Release", "check_file", "known_releases", "newest", "replace"]
 
-_NAME = re.compile(r"releases/tavo-(.+)\.pyz")
+_NAME = re.compile(r"releases/tavo(-full)?-([0-9].*)\.pyz")
 _PREFIX = ".new-tavo-"
 _LEFTOVER = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
 _LEFTOVER_S = 60.0
@@ -58,19 +58,20 @@ class Release:
         return self.artifact.length
 
 
-def known_releases(trust: Trust, source: Source) -> tuple[Release, ...]:
+def known_releases(trust: Trust, source: Source, *, full: bool = False) -> tuple[Release, ...]:
     """Refresh from the source with its `releases` role; return all releases, the newest first.
 
-    What was accepted is remembered: an older list of releases is refused from now on. Artifacts
-    that are not named `tavo-<version>.pyz` are no releases. Raises RollbackError, ExpiredError,
+    `full` asks for the files with the optional engines. What was accepted is remembered: an older
+    list of releases is refused from now on. Artifacts that are not named `tavo-<version>.pyz`, or
+    `tavo-full-<version>.pyz`, are no releases. Raises RollbackError, ExpiredError,
     other VerificationErrors, SourceError and BusyError; then nothing has changed.
     """
     found = []
     for artifact in trust.releases(source):
         named = _NAME.fullmatch(artifact.name)
         with suppress(InvalidVersion):
-            if named:
-                found.append(Release(version=Version(named[1]), artifact=artifact))
+            if named and bool(named[1]) is full:
+                found.append(Release(version=Version(named[2]), artifact=artifact))
     found.sort(key=lambda release: (release.version, release.artifact.name), reverse=True)
     return tuple(found)
 
