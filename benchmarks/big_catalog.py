@@ -1,4 +1,4 @@
-"""A signed repository whose catalog has 10,000 plugins with 10 versions each, for benchmarks.
+"""A signed repository whose catalog has 10,000 plugins with three versions each, for benchmarks.
 
 The rows are made up; the signatures, the files and their verification are real.
 """
@@ -27,7 +27,7 @@ from signing.keys import PrivateKey  # noqa: E402
 from signing.publishers import Namespace, Publishers  # noqa: E402
 from signing.repository import Repository  # noqa: E402
 
-PLUGINS, VERSIONS = 10_000, 10
+PLUGINS, VERSIONS = 10_000, 3
 _WORDS = ("scanner", "prompt", "agent", "secrets", "models", "filter", "logs", "attack", "policy")
 
 

@@ -12,10 +12,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from signing.client import DirectorySource, TrustState
 from signing.errors import VerificationError
 from tavo.errors import RefusedError
+
+if TYPE_CHECKING:
+    from signing.client import DirectorySource, TrustState
 
 __all__ = ["Embedded", "embedded_folder", "find_embedded", "is_development"]
 
@@ -52,6 +55,8 @@ def find_embedded(folder: Path | None = None) -> Embedded | None:
     folder = folder or embedded_folder()
     if folder is None or not (folder / "build.json").exists():
         return None
+    from signing.client import DirectorySource, TrustState
+
     try:
         facts = json.loads((folder / "build.json").read_text("utf-8"))
         return Embedded(
