@@ -84,7 +84,7 @@ REPOSITORY_FIELD: Final = "x-tavo-repository"  # root: an id that survives every
 DEVELOPMENT_FIELD: Final = "x-tavo-development"  # root: made by a development build
 ROOT_VERSION_FIELD: Final = "x-tavo-root-version"  # timestamp: the newest root, to find gaps
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 
 
 def format_time(value: datetime) -> str:
@@ -98,7 +98,9 @@ def parse_time(text: object) -> datetime:
     """Read a time as `format_time` writes it. Raises ValueError for any other form."""
     if not isinstance(text, str) or not _TIME.match(text):
         raise ValueError(f"{text!r} is not a time like 2026-11-22T10:00:00Z")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    parts = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
+    year, month, day, hour, minute, second = map(int, parts)
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 def artifact_path(name: str, digest: Digest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,33 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PYZ = ROOT / "dist" / "tavo.pyz"
-SHOP = ROOT / "examples" / "shop-agent"
-
-
-class Machine:
-    """A user's account with nothing in it, and the single file."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environment = {
-            "HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
-            # Any attempt to reach the network ends at a closed port.
-            "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9",
-        }  # fmt: skip
-
-    def command(self, *words: object) -> list[str]:
-        return [sys.executable, str(PYZ), *map(str, words)]
-
-    def run(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*words), env=self.environment, cwd=self.home, capture_output=True,
-            text=True, check=False, stdin=subprocess.DEVNULL, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
+from tests.fakes.single_file import PYZ, ROOT, SHOP, Machine
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +125,6 @@ def test_a_tampered_mirror_is_refused(tmp_path: Path) -> None:
     catalog.chmod(0o644)
     catalog.write_bytes(catalog.read_bytes().replace(b"model-files", b"model-filez"))
     fresh = Machine(tmp_path / "fresh")
-    fresh.home.mkdir()
     done = fresh.run("registry", "browse", "--mirror", mirror, code=5)
     assert done.stderr.startswith("tavo: refused: ")
 
@@ -180,13 +152,12 @@ def test_the_catalog_opens_in_datasette(machine: Machine) -> None:
 
 
 def test_the_file_runs_by_itself(machine: Machine) -> None:
-    named = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    probe = ["/usr/bin/env", named, "--version"]
-    if subprocess.run(probe, env=machine.environment, capture_output=True, check=False).returncode:
-        pytest.skip(f"{named}, which the file's first line names, is not on the path")
+    folder = machine.home / "bin"
+    folder.mkdir()
+    (folder / "python3").symlink_to(sys.executable)
     done = subprocess.run(
-        [str(PYZ), "--version"], env=machine.environment, capture_output=True, text=True,
-        check=False,
+        [str(PYZ), "--version"], capture_output=True, text=True, check=False,
+        env={**machine.environment, "PATH": f"{folder}:/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stdout.startswith("tavo ")

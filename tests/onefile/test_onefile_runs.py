@@ -443,3 +443,26 @@ def test_other_interpreters_are_refused_with_a_sentence(tmp_path: Path) -> None:
 def test_the_first_line_keeps_the_environment_out() -> None:
     first = PYZ.read_bytes().split(b"\n", 1)[0]
     assert re.fullmatch(rb"#!/usr/bin/env -S python3 -I -S", first)
+
+
+def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Path) -> None:
+    """Its users compile the sources in the file at each start, and doctor says so."""
+    others = [path for path in interpreters() if not Path(path).samefile(sys.executable)]
+    others = [path for path in others if Path(path).name != f"python3.{sys.version_info[1]}"]
+    if not others:
+        pytest.skip("only one interpreter is on this machine")
+    minor = Path(others[0]).name.removeprefix("python").replace(".", "")
+    root, out = PYZ.parent.parent, tmp_path / "tavo.pyz"
+    done = subprocess.run(
+        [sys.executable, "-m", "tavo.operator.pack", "--root", str(root), "--work",
+         str(root / ".build"), "--embedded", str(root / ".build" / "embedded"), "--out", str(out),
+         "--lock", str(root / "requirements.lock"), "--target",
+         next(t for t in manifest()["targets"] if t.endswith(f"cp{minor}"))],
+        cwd=root, check=True, capture_output=True, text=True,
+        env={"PATH": "/nonexistent", "PYENV_ROOT": "/nonexistent", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert f"no CPython 3.{minor[1:]} is here" in done.stderr
+    machine = Machine(tmp_path / "home", python=others[0], pyz=out)
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "compiled at each start" in machine.run("doctor").stdout
+    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files\t")

@@ -264,6 +264,17 @@ def test_default_lives_are_within_the_longest() -> None:
     assert all(DEFAULT_LIFE[role] <= LONGEST_LIFE[role] for role in ROLES)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-22T24:00:00Z", "2026-11-22T10:00:60Z", "2026-13-01T10:00:00Z", "2026-02-30T10:00:00Z",
+     "2026-11-22 10:00:00Z", "2026-11-22T10:00:00", "2026-11-22T10:00:00+00:00", "20261122T100000Z",
+     "2026-11-22T10:00:00Z\n", "٢٠٢٦-11-22T10:00:00Z", "0000-01-01T00:00:00Z", 20261122, None],
+)  # fmt: skip
+def test_a_time_in_another_form_is_refused(text: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_time(text)
+
+
 def test_times_have_one_form() -> None:
     assert parse_time(format_time(NOW)) == NOW
     with pytest.raises(ValueError, match="time zone"):
