@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return answer()
         if not command_of(words) and (not words or {"-h", "--help"} & set(words)):
             print(root_help(_columns()))
-            sys.stdout.flush()
+            _flush()
             return 0 if words else 2
         code = _run(words)
         return _interrupted() if code == 130 else code
@@ -46,12 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # it is None where the caller closed it
+        sys.stdout.flush()
+
+
 def _columns() -> int:
     """Return the width to draw help for; no module is imported for it."""
+    given = os.environ.get("COLUMNS", "")
     try:
-        return int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
-    except (ValueError, OSError):
-        return os.get_terminal_size().columns if sys.stdout.isatty() else 80
+        return int(given) if given.isdecimal() else os.get_terminal_size().columns
+    except OSError:
+        return 80
 
 
 def _interrupted() -> int:
@@ -79,7 +85,7 @@ def _run(words: list[str]) -> int:
         from tavo.cli.app import invoke
 
         code = invoke(words)
-        sys.stdout.flush()
+        _flush()
         return code
     except Exception as error:
         code = exit_code_of(error)

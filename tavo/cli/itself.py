@@ -115,7 +115,8 @@ def update(
     if check:
         print(f"tavo {release.version} is available; this is {__version__}.")
         return
-    finder.close()
+    if sys.platform == "win32":
+        finder.close()  # an open file cannot be replaced there
     replace(
         Path(finder.archive), release, source, probe=lambda path: _probe(path, str(release.version))
     )

@@ -3,7 +3,7 @@
 Rules this module keeps:
 - code is read from the open file at offsets of the index and never from a folder;
 - a native module, and the data files of a package, are hashed before their first use in this
-  process; a wrong one ends the process with code 5 and is never loaded;
+  process; a wrong one, and one that is there besides, ends the process with code 5;
 - the cache is looked at only when a native module or a data file is needed;
 - besides this file only the standard library is importable: no site-packages, no PYTHONPATH.
 
@@ -40,6 +40,9 @@ __all__ = ["Finder", "TamperedError", "install"]
 _REFUSED_EXIT = 5
 _OPENSSL = ("OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
 _PIECE = 1 << 18
+_PLAIN_FILE = os.O_RDONLY
+for _flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"):
+    _PLAIN_FILE |= getattr(os, _flag, 0)
 _OWN = ("tavo", "marketplace_db", "signing")
 
 
@@ -55,12 +58,25 @@ class TamperedError(SystemExit):
         )
 
 
+class _Nowhere:
+    """Stands for every folder of a package of ours: no search in it finds a module."""
+
+    @staticmethod
+    def find_spec(name: str, target: ModuleType | None = None) -> None:
+        """Find nothing: what the file does not have does not exist."""
+
+    @staticmethod
+    def invalidate_caches() -> None:
+        """Keep nothing."""
+
+
+_NOWHERE = _Nowhere()
+
+
 def install(archive: str, handle: int, index: dict[str, Any]) -> Finder:
     """Make the file the only source of modules besides the standard library."""
     finder = Finder(archive, handle, index)
-    sys.pycache_prefix = (
-        None  # a folder from the environment is not where compiled code is taken from
-    )
+    sys.pycache_prefix = None  # compiled code is not taken from a folder that a variable names
     sys.path[:] = [*_standard_library(), archive]
     for name in _OPENSSL:  # a configuration file can name a library to load
         os.environ.pop(name, None)
@@ -68,6 +84,9 @@ def install(archive: str, handle: int, index: dict[str, Any]) -> Finder:
     for name in [name for name in sys.modules if name.partition(".")[0] in known]:
         if name != __name__:
             del sys.modules[name]  # imported by a .pth file before us
+    # finders of .pth files, such as those of editable installations, would come before ours
+    own = {"BuiltinImporter", "FrozenImporter", "PathFinder"}
+    sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__name__", "") in own]
     sys.meta_path.insert(2, finder)  # after built-in and frozen
     return finder
 
@@ -89,6 +108,7 @@ class Finder:
         self._cold: dict[str, dict[str, bytes]] = {}
         self._sources: dict[bool, dict[str, str]] = {}
         self._good: set[str] = set()
+        self._paths: frozenset[str] = frozenset()
         self._home = ""
 
     @property
@@ -97,6 +117,14 @@ class Finder:
         names = {name.partition(".")[0] for name in self._modules}
         names.update(name.partition(".")[0] for name in self.natives)
         return frozenset(names)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Return the paths of everything that is unpacked here."""
+        if not self._paths:
+            groups = (*self._data.values(), *self.libraries.values(), self.natives.values())
+            self._paths = frozenset(file[0] for files in groups for file in files)
+        return self._paths
 
     # -- what the import system asks
 
@@ -109,7 +137,9 @@ class Finder:
             return self._native_spec(name) if name in self.natives else None
         spec = ModuleSpec(name, self, origin=self.get_filename(name), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
-            spec.submodule_search_locations = [os.path.dirname(spec.origin or "")]
+            folder = os.path.dirname(spec.origin or "")
+            spec.submodule_search_locations = [folder]
+            sys.path_importer_cache[folder] = _NOWHERE
         return spec
 
     @staticmethod
@@ -127,6 +157,7 @@ class Finder:
             self._good.add(package)
             for file in (*self._data.get(package, ()), *self.libraries.get(package, ())):
                 self.checked(*file)
+            self._check_nothing_else(package)
         exec(self.get_code(name), module.__dict__)
 
     # -- what inspection, tracebacks and the workers ask
@@ -226,15 +257,17 @@ class Finder:
         from hashlib import sha256
 
         try:
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            handle = os.open(path, _PLAIN_FILE)
+            try:
+                hasher = sha256()
+                while piece := os.read(handle, _PIECE):
+                    hasher.update(piece)
+            finally:
+                os.close(handle)
         except FileNotFoundError:
             return None
-        try:
-            hasher = sha256()
-            while piece := os.read(handle, _PIECE):
-                hasher.update(piece)
-        finally:
-            os.close(handle)
+        except OSError as error:  # a link, a folder, a pipe, or not readable
+            return f"not to be had ({error.strerror})"
         return hasher.hexdigest()
 
     def member(self, name: str) -> Iterator[bytes]:
@@ -267,6 +300,15 @@ class Finder:
                 return name
             name = name.rpartition(".")[0]
         return ""
+
+    def _check_nothing_else(self, package: str) -> None:
+        """Refuse what lies beside the data files of a package: a template would be code too."""
+        folder = os.path.join(self.home, *package.split("."))
+        for inside, _, names in os.walk(folder):
+            for name in names:
+                path = os.path.join(inside, name)
+                if os.path.relpath(path, self.home).replace(os.sep, "/") not in self.paths:
+                    raise TamperedError(path, self.home, "was not put there by this file of tavo")
 
     def _native_spec(self, name: str) -> ModuleSpec | None:
         from importlib.machinery import ExtensionFileLoader

@@ -75,11 +75,12 @@ def _leave(code: object) -> "NoReturn":
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
     code = code if isinstance(code, int) else 1
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        code = code or 3
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            code = code or 3
     os._exit(code)
 
 

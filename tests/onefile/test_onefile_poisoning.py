@@ -145,10 +145,34 @@ def test_python_code_in_the_cache_is_never_read(machine: Machine) -> None:
         (path.parent / f"{path.stem}.pyc").write_bytes(unchecked)
     (machine.unpacked / "evil.pth").write_text("import os; open(os.environ['MARK'], 'w')\n")
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    machine.run("registry", "browse")
+    assert (
+        "embedded/__init__.py: was not put there" in machine.run("registry", "list", code=5).stderr
+    )
     assert not marked(machine)
     assert "evil.pth: was not put there" in machine.run("self", "verify", code=5).stdout
     python(machine, f"import sys; sys.path.insert(0, {str(machine.unpacked)!r}); import yaml")
+    assert marked(machine)
+
+
+def test_a_submodule_that_a_package_does_not_have_is_not_searched_for(machine: Machine) -> None:
+    """Packages with data files have a folder of the cache as their path."""
+    machine.run("scan", SHOP, "--exit-zero")
+    for package in ("tavo/scan/packs", "datasette", "certifi", "yaml", "tavo"):
+        plant(machine.unpacked / package, "evil", "__main__", "evil2/__init__")
+    code = (
+        "import importlib\n"
+        "for name in ('tavo.scan.packs', 'datasette', 'certifi', 'yaml', 'tavo'):\n"
+        "    for last in ('evil', 'evil2'):\n"
+        "        importlib.invalidate_caches()\n"
+        "        try:\n            importlib.import_module(f'{name}.{last}')\n"
+        "        except (ModuleNotFoundError, SystemExit):\n            print('not found')\n"
+    )
+    done = python(machine, attached(code))
+    assert done.stdout.count("not found") == 10, done.stderr
+    assert not marked(machine)
+    searched = "sys.path_importer_cache.clear(); type(finder)._check_nothing_else = print\n"
+    control = "import certifi; sys.path_importer_cache.clear(); import certifi.evil\n"
+    python(machine, attached(searched + control))
     assert marked(machine)
 
 
@@ -191,6 +215,30 @@ def test_a_changed_template_and_a_planted_entry_point_are_refused(machine: Machi
     done = python(machine, attached(read))
     assert done.returncode == 5
     assert str(points) in done.stderr
+
+
+def test_a_template_that_was_added_is_refused(machine: Machine) -> None:
+    """Datasette looks for a page's own template before its general one, and templates are code."""
+    machine.run("rules", "list")
+    added = machine.unpacked / "datasette" / "templates" / "table-catalog-plugins.html"
+    added.write_text("{{ cycler.__init__.__globals__.os.system('touch ' + mark) }}")
+    done = machine.run("registry", "browse", "--web", "--port", "0", code=5)
+    assert f"{added}: was not put there by this file" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "link to the same"])
+def test_what_is_no_plain_file_is_refused(machine: Machine, kind: str, tmp_path: Path) -> None:
+    machine.run("scan", SHOP, "--exit-zero")
+    (victim,) = machine.unpacked.glob("re2/_re2*.so")
+    shutil.copy(victim, tmp_path / "same")
+    victim.unlink()
+    if kind == "folder":
+        victim.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(victim)
+    else:
+        victim.symlink_to(tmp_path / "same" if "same" in kind else "/dev/zero")
+    assert str(victim) in machine.run("scan", SHOP, code=5).stderr
 
 
 # -- whose cache it is

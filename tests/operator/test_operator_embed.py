@@ -53,7 +53,7 @@ def build(
     """Run the build's command in `out`, as build.py does."""
     out.mkdir(parents=True, exist_ok=True)
     options = {name: sources / name for name in ("plugins", "wheels", "keys")}
-    options |= {name: out / name for name in ("repository", "embedded", "market")}
+    options |= {name: out / name for name in ("repository", "embedded")}
     subprocess.run(
         [sys.executable, "-m", "tavo.operator.embed"]
         + [part for name, path in options.items() for part in (f"--{name}", str(path))],

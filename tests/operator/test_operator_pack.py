@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tavo.operator.pack.targets import (
     PLATFORMS,
     PackError,
     Target,
+    _index,
     all_targets,
     install,
     locked_packages,
@@ -64,13 +66,15 @@ def wheel(folder: Path, name: str, tag: str) -> str:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package index of our own: a folder of wheels."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    _index.cache_clear()
+    yield folder
+    _index.cache_clear()
 
 
 def test_every_missing_wheel_is_named(index: Path, tmp_path: Path) -> None:
@@ -99,6 +103,21 @@ def test_every_missing_wheel_is_named(index: Path, tmp_path: Path) -> None:
         "  windows-x86_64-cp311: toonew==1.0",
         "  windows-x86_64-cp311: onwindows==1.0",
     ]
+
+
+def test_an_index_that_cannot_be_reached_is_no_missing_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    _index.cache_clear()
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"everywhere==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    (tmp_path / "work").mkdir()
+    with pytest.raises(PackError, match="the package index cannot be reached"):
+        install([LINUX], lock, tmp_path / "work", full=False)
+    _index.cache_clear()
 
 
 def test_a_wheel_with_another_hash_is_refused(index: Path, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import ast
+import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,7 @@ PLATFORMS = {
     )
 }
 # regopy's wheels need macOS 15; nothing else needs more than 14
+_UNREACHABLE = ("error sending request", "Failed to fetch", "operation timed out")
 _MACOS = {False: "14.0", True: "15.0"}
 
 
@@ -109,6 +112,12 @@ def install(targets: Sequence[Target], lock: Path, work: Path, *, full: bool) ->
         if done.returncode == 0:
             (folder / ".complete").touch()
             continue
+        if any(words in done.stderr for words in _UNREACHABLE):
+            raise PackError(
+                f"{target}: the package index cannot be reached: {_reason(done.stderr)}\n"
+                "Without network, put the wheels in a folder and set PIP_NO_INDEX=1 and"
+                " PIP_FIND_LINKS=FOLDER."
+            )
         lacking = _missing(target, lock, work, full=full)
         if not lacking:
             raise PackError(f"{target}: {_reason(done.stderr)}")
@@ -124,7 +133,7 @@ def _uv(
     platform = PLATFORMS[target.platform]
     command = [
         sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--only-binary",
-        ":all:", "--require-hashes", "--no-config", "--link-mode", "copy",
+        ":all:", "--require-hashes", "--no-config", "--system-certs", "--link-mode", "copy",
         "--python", sys.executable,
         "--python-platform", platform.uv_full if full else platform.uv,
         "--python-version", f"{target.minor[0]}.{target.minor[1:]}", "--target", str(folder),
@@ -136,13 +145,30 @@ def _uv(
     )
 
 
-def _index() -> dict[str, str]:
-    """Let uv use the package index that pip was told to use in its variables."""
-    pairs = {
-        "PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX",
-        "PIP_NO_INDEX": "UV_NO_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS",
-    }  # fmt: skip
-    return {uv: os.environ[pip] for pip, uv in pairs.items() if pip in os.environ}
+@functools.cache
+def _index() -> Mapping[str, str]:
+    """Let uv use the package index and certificates that pip is told to use, files and variables.
+
+    Every hash is checked, so it does not matter which of several indexes a wheel comes from.
+    """
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
+    told: dict[str, str] = {}
+    for line in listed.splitlines():
+        key, _, value = line.partition("=")
+        section, _, name = key.rpartition(".")
+        if section == ":env:" or name not in told:  # variables win over files
+            told[name] = str(ast.literal_eval(value))
+    found = {
+        "UV_DEFAULT_INDEX": told.get("index-url", ""),
+        "UV_INDEX": " ".join(told.get("extra-index-url", "").split()),
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_NO_INDEX": "1" if told.get("no-index", "") in {"1", "true", "yes", "on"} else "",
+        "UV_FIND_LINKS": ",".join(told.get("find-links", "").split()),
+        "SSL_CERT_FILE": told.get("cert", ""),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _missing(target: Target, lock: Path, work: Path, *, full: bool) -> list[str]:
