@@ -146,7 +146,8 @@ def test_python_code_in_the_cache_is_never_read(machine: Machine) -> None:
     (machine.unpacked / "evil.pth").write_text("import os; open(os.environ['MARK'], 'w')\n")
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert (
-        "embedded/__init__.py: was not put there" in machine.run("registry", "list", code=5).stderr
+        "embedded/__init__.py: was not put there"
+        in machine.run("registry", "browse", code=5).stderr
     )
     assert not marked(machine)
     assert "evil.pth: was not put there" in machine.run("self", "verify", code=5).stdout
