@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-from tavo.cli.commands import COMMANDS, command_of
+from tavo.cli.commands import COMMANDS, command_of, in_front
 from tavo.cli.context import Session
 from tavo.errors import ExitCode, UsageError
 
@@ -82,7 +82,7 @@ def invoke(words: Sequence[str]) -> int:
     try:
         command = command_of(list(words))
         app = app_of(*([command] if command else []))
-        code = app(args=list(words), prog_name="tavo", standalone_mode=False)
+        code = app(args=in_front(list(words)), prog_name="tavo", standalone_mode=False)
     except NoArgsIsHelpError as error:
         print(error.format_message())
         return ExitCode.USAGE

@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "root_help"]
+__all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "in_front", "root_help"]
 
 COMMANDS = {
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
@@ -41,6 +41,7 @@ OPTIONS = {
     "-h, --help": "Show this message and exit.",
 }
 _WITH_VALUE = frozenset({"--config"})
+_ANYWHERE = frozenset({"--offline", "--quiet", "--verbose", "--no-color", "--json"})
 
 
 def command_of(words: list[str]) -> str:
@@ -54,6 +55,13 @@ def command_of(words: list[str]) -> str:
         elif not word.startswith("-"):
             return word
     return ""
+
+
+def in_front(words: list[str]) -> list[str]:
+    """Put global flags that stand behind the command in front of it, where they are read."""
+    end = words.index("--") if "--" in words else len(words)
+    flags = [word for word in words[:end] if word in _ANYWHERE]
+    return flags + [word for word in words[:end] if word not in _ANYWHERE] + words[end:]
 
 
 def root_help(width: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -45,3 +47,20 @@ def test_a_missing_option_value_is_usage(tavo) -> None:
     done = tavo("scan", ".", "--format", "pdf")
     assert done.code == 2
     assert "'pdf' is not one of" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--json", "rules", "list"], ["rules", "--json", "list"], ["rules", "list", "--json"]],
+    ids=" ".join,
+)
+def test_global_flags_may_stand_anywhere(tavo, words: list[str]) -> None:
+    done = tavo(*words)
+    assert done.code == 0
+    assert json.loads(done.out)[0]["id"]
+
+
+def test_what_follows_two_dashes_is_no_flag(tavo) -> None:
+    done = tavo("scan", "--", "--json")
+    assert done.code == 3
+    assert "--json: no such file or folder" in done.err

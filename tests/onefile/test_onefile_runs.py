@@ -181,6 +181,12 @@ def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
         assert "17 findings" in done.stdout
         assert {path.stat().st_uid for path in machine.place.rglob("*")} == {65534}
+        closed = shared / "closed"
+        closed.mkdir()
+        machine = Machine(closed, python=python, pyz=shared / "tavo.pyz", TMPDIR=str(home))
+        done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
+        assert "17 findings" in done.stdout
+        assert list(closed.iterdir()) == []
     finally:
         shutil.rmtree(shared)
 

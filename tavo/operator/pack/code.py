@@ -25,8 +25,9 @@ __all__ = ["Interpreter", "compile_all", "find_interpreters"]
 _COMPILE = """
 import json, marshal, os, sys
 requests = json.load(sys.stdin)
+fork = getattr(os, "fork", None)  # without it the bytes may differ between builds
 for source, relative, out in requests:
-    child = os.fork()
+    child = fork() if fork else 0
     if child:
         if os.waitpid(child, 0)[1]:
             sys.exit(f"cannot compile {relative}")
@@ -40,7 +41,8 @@ for source, relative, out in requests:
     except BaseException as error:
         print(f"{relative}: {error}", file=sys.stderr)
         os._exit(1)
-    os._exit(0)
+    if fork:
+        os._exit(0)
 """
 
 
