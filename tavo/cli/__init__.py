@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return answer()
         if not command_of(words) and (not words or {"-h", "--help"} & set(words)):
-            print(root_help(_columns()))
-            _flush()
-            return 0 if words else 2
+            return _help(0 if words else 2)
         code = _run(words)
         return _interrupted() if code == 130 else code
     except KeyboardInterrupt:
@@ -46,9 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
 
 
+def _help(code: int) -> int:
+    try:
+        print(root_help(_columns()))
+        _flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say(f"tavo: standard output: cannot be written: {error.strerror}")
+        return 3
+    return code
+
+
 def _flush() -> None:
     if sys.stdout is not None:  # it is None where the caller closed it
         sys.stdout.flush()
+
+
+def _unwritable(error: Exception) -> bool:
+    """Tell whether this is the output that has no room, and not some file with a name."""
+    import errno
+
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+    return isinstance(error, OSError) and error.filename is None and error.errno in full
 
 
 def _columns() -> int:
@@ -92,6 +110,9 @@ def _run(words: list[str]) -> int:
         if code is ExitCode.DEFECT:
             if isinstance(error, BrokenPipeError):
                 raise
+            if _unwritable(error):
+                _say(f"tavo: standard output: cannot be written: {error}")
+                return 3
             return _defect(error)
         hint = getattr(error, "hint", "") or ""
         kind = "refused: " if code is ExitCode.REFUSED and isinstance(error, Exception) else ""

@@ -15,7 +15,7 @@ def script(shell: str, name: str) -> str:
 
     from tavo.errors import UsageError
 
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+    if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--name: {name!r} is not the name of a command")
     return get_completion_script(prog_name=name, complete_var=VARIABLE, shell=shell)
 
@@ -33,4 +33,7 @@ def answer() -> int:
     words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     named = command_of(words.split()[1:])
     command = get_command(app_of(*([named] if named in COMMANDS else COMMANDS)))
-    return shell_complete(command, {}, "tavo", VARIABLE, os.environ[VARIABLE])
+    try:
+        return shell_complete(command, {}, "tavo", VARIABLE, os.environ[VARIABLE])
+    except (KeyError, ValueError):
+        return 1  # no shell asks like that

@@ -128,11 +128,15 @@ def unpack(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder of your own.")],
 ) -> None:
     """Unpack into a folder, for an image whose users start at once and cannot write."""
-    from tavo.onefile.cache import VARIABLE
+    from tavo.onefile.cache import VARIABLE, home_name
+    from tavo.onefile.contents import wrong_unpacked
     from tavo.onefile.unpack import unpack as unpack_into
 
     finder = _finder("unpack")
     place = to.expanduser().absolute()
+    home = str(place / home_name(finder))
+    if Path(home).is_dir() and (problems := list(wrong_unpacked(finder, Path(home)))):
+        raise RefusedError(problems[0], hint=f"Find out who changed it, then delete {home}.")
     try:
         home = unpack_into(finder, str(place), for_all=True)
     except OSError as error:
@@ -189,7 +193,7 @@ def _probe(path: Path, version: str) -> None:
     """Start the new file before it takes the place of this one."""
     import subprocess
 
-    for words, expected in ((["--version"], f"tavo {version}"), (["rules", "list"], "")):
+    for words, expected in ((["--version"], ["tavo", version]), (["rules", "list"], [])):
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", str(path), *words],
@@ -199,7 +203,7 @@ def _probe(path: Path, version: str) -> None:
         except subprocess.TimeoutExpired:
             reason = f"no answer within {_PROBE_S} seconds"
         else:
-            if done.returncode == 0 and done.stdout.startswith(expected):
+            if done.returncode == 0 and done.stdout.split()[: len(expected)] == expected:
                 continue
         raise RefusedError(
             f"release {version} does not run here: {reason.splitlines()[0]}",

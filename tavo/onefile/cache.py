@@ -1,10 +1,10 @@
 """Where the unpacked files are, whose they are, and what is done when there are none yet.
 
 Rules this module keeps:
-- a folder is used only if it and the folder above belong to this user (or root) and nobody else
-  may write there; what lies in it is still hashed before use;
-- the first usable place wins: TAVO_CACHE, the user's cache folder, a folder of this user below the
-  system's temporary one, and at last a folder for this process alone;
+- a folder is used only if it and all folders above belong to this user or root and nobody else may
+  write there; what lies in it is still hashed before use;
+- the first place that has the build, or takes it, wins: TAVO_CACHE, the user's cache folder, a
+  folder of this user below the system's temporary one, and at last one for this process alone;
 - every place is keyed by the build and the interpreter, so a renamed or copied file finds it again.
 """
 
@@ -26,15 +26,28 @@ VARIABLE = "TAVO_CACHE"
 
 
 def find_home(finder: Finder) -> str:
-    """Return the folder of this build, unpacking it first where it is missing."""
+    """Return the folder of this build, unpacking it into the first usable place if need be."""
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen and not os.path.isabs(chosen):
+        from tavo.onefile.unpack import UnpackError
+
+        raise UnpackError(
+            f"{VARIABLE}={chosen}: is not an absolute path",
+            "Name a folder from the root on.",
+            code=2,
+        )
     name = home_name(finder)
     for place in places(os.environ):
-        home = os.path.join(place, name)
-        if is_ours(home) and is_ours(place):
+        home = os.path.join(os.path.realpath(place), name)
+        if is_ours(home) and os.access(home, os.R_OK | os.X_OK):
             return home
-    from tavo.onefile.unpack import unpack_somewhere
+        from tavo.onefile.unpack import unpack_if_possible
 
-    return unpack_somewhere(finder, list(places(os.environ)))
+        if unpacked := unpack_if_possible(finder, place):
+            return unpacked
+    from tavo.onefile.unpack import unpack_for_this_run
+
+    return unpack_for_this_run(finder)
 
 
 def home_name(finder: Finder) -> str:
@@ -53,7 +66,10 @@ def places(environment: Mapping[str, str]) -> Iterator[str]:
     if hasattr(os, "getuid"):
         import tempfile
 
-        yield os.path.join(tempfile.gettempdir(), f"tavo-{os.getuid()}")
+        try:
+            yield os.path.join(tempfile.gettempdir(), f"tavo-{os.getuid()}")
+        except FileNotFoundError:
+            return  # no temporary folder can be written
 
 
 def cache_folder(environment: Mapping[str, str]) -> str:
@@ -78,16 +94,39 @@ def cache_folder(environment: Mapping[str, str]) -> str:
 
 
 def is_ours(folder: str) -> bool:
-    """Tell whether this is a folder that only this user, or root, may write to."""
-    try:
-        status = os.lstat(folder)
-    except OSError:
-        return False
-    if not stat.S_ISDIR(status.st_mode):
-        return False
-    if not hasattr(os, "geteuid"):
-        return True  # the folder's access list is the profile's own
-    return status.st_uid in {os.geteuid(), 0} and not status.st_mode & 0o022
+    """Tell whether this is a folder that only this user, or root, may write to or exchange.
+
+    The folder itself is no link, and all folders above belong to the same two; one that others may
+    write to counts if it is sticky, as /tmp is.
+    """
+    if os.path.realpath(folder) != os.path.normpath(folder):
+        if os.path.islink(folder):
+            return False
+        folder = os.path.realpath(folder)
+    first = True
+    while True:
+        try:
+            status = os.lstat(folder)
+        except OSError:
+            return False
+        if not stat.S_ISDIR(status.st_mode):
+            return False
+        if hasattr(os, "geteuid"):  # elsewhere the folder's access list is the profile's own
+            sticky = not first and status.st_mode & stat.S_ISVTX
+            if status.st_uid not in {os.geteuid(), 0} or (_is_open(status) and not sticky):
+                return False
+        above = os.path.dirname(folder)
+        if above == folder:
+            return True
+        folder, first = above, False
+
+
+def _is_open(status: os.stat_result) -> bool:
+    """Tell whether others may write to the folder; a group of this user alone is not others."""
+    if status.st_mode & 0o002:
+        return True
+    alone = os.getegid() == os.geteuid()  # as most systems number a user's own group
+    return bool(status.st_mode & 0o020) and not (alone and status.st_gid == os.getegid())
 
 
 def repair(finder: Finder, path: str) -> None:

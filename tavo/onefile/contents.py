@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST", "read_manifest", "unpacked_folder", "wrong_members", "wrong_unpacked"]
 
 MANIFEST = "manifest.json"
-_UNLISTED = frozenset({MANIFEST, "__main__.py"})
 _PIECE = 1 << 20
 
 
@@ -43,7 +42,7 @@ def wrong_members(archive: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     listed = dict(manifest["members"])
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            if info.filename in _UNLISTED:
+            if info.filename == MANIFEST:
                 continue
             expected = listed.pop(info.filename, None)
             if expected is None:
@@ -72,21 +71,17 @@ def unpacked_folder(finder: Finder) -> Path | None:
 
 def wrong_unpacked(finder: Finder, home: Path) -> Iterator[str]:
     """Yield a sentence for each file of the unpacked folder that is not what the file holds."""
-    expected = {
-        path: digest for files in finder.index["data"].values() for path, _, digest in files
-    }
-    expected |= {path: digest for path, _, digest in finder.natives.values()}
-    for files in finder.libraries.values():
-        expected |= {path: digest for path, _, digest in files}
-    for folder, _, names in os.walk(home):
-        for name in names:
+    groups = (*finder.index["data"].values(), *finder.libraries.values(), finder.natives.values())
+    expected = {file[0]: file for files in groups for file in files}
+    for folder, folders, names in os.walk(home):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in (*names, *links):
             path = Path(folder) / name
-            relative = path.relative_to(home).as_posix()
-            digest = expected.pop(relative, None)
-            if digest is None:
+            file = expected.pop(path.relative_to(home).as_posix(), None)
+            if file is None:
                 yield f"{path}: was not put there by this file"
-            elif path.is_symlink() or finder.hash_of(str(path)) != digest:
-                yield f"{path}: was changed"
+            elif (found := finder.hash_of(str(path), file[1])) != file[2]:
+                yield f"{path}: was changed, its sha256 is {found}"
     for relative in expected:
         yield f"{home / relative}: is missing"
 

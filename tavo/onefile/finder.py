@@ -7,8 +7,8 @@ Rules this module keeps:
 - the cache is looked at only when a native module or a data file is needed;
 - besides this file only the standard library is importable: no site-packages, no PYTHONPATH.
 
-The index of one interpreter, made by `tavo.operator.pack.index`:
-    version, build, built      what this file is; build is the sha256 of its manifest
+The index of one interpreter, made by `tavo.operator.pack.layout`:
+    version, line, when, full  what this file is; build: sha256 of the list of what is unpacked
     modules    name -> (is package, where, offset, length)
                where: "" alone, compressed with zlib; "cold-*.xz" in that member, unpacked;
                "source" only as text; "empty" a folder of modules without an __init__
@@ -24,7 +24,9 @@ Units: offsets and lengths in bytes.
 
 from __future__ import annotations
 
+import _thread
 import os
+import stat
 import sys
 from importlib.machinery import ModuleSpec
 
@@ -46,16 +48,33 @@ for _flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"):
 _OWN = ("tavo", "marketplace_db", "signing")
 
 
+def _only_ours(status: os.stat_result) -> bool:
+    """Tell whether only this user, or root, may change what has this status."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid in {os.geteuid(), 0} and not status.st_mode & 0o022
+
+
 class TamperedError(SystemExit):
     """A file of the cache is not what this tavo put there. No handler of errors may swallow it."""
 
     def __init__(self, path: str, home: str, found: str) -> None:
         super().__init__(_REFUSED_EXIT)
-        sys.stderr.write(
-            f"tavo: refused: {path}: {found}\n"
+        say(
+            f"tavo: refused: {path}: {found}",
             "  Somebody or something changed the unpacked files, or put them there first. Find out"
-            f" who, then delete {home} and run the command again.\n"
+            f" who, then delete {home} and run the command again.",
         )
+
+
+def say(*lines: str) -> None:
+    """Write lines for people, as far as there is anything to write to."""
+    safe = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+    try:
+        sys.stderr.write("\n".join(safe) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
 
 
 class _Nowhere:
@@ -110,6 +129,8 @@ class Finder:
         self._good: set[str] = set()
         self._paths: frozenset[str] = frozenset()
         self._home = ""
+        self._refused: TamperedError | None = None
+        self._lock = _thread.allocate_lock()
 
     @property
     def top_names(self) -> frozenset[str]:
@@ -154,10 +175,10 @@ class Finder:
         module.__file__ = spec.origin
         package = self._package_with_data(name)
         if package and package not in self._good:
-            self._good.add(package)
             for file in (*self._data.get(package, ()), *self.libraries.get(package, ())):
                 self.checked(*file)
-            self._check_nothing_else(package)
+            self._check_folder_of(package)
+            self._good.add(package)
         exec(self.get_code(name), module.__dict__)
 
     # -- what inspection, tracebacks and the workers ask
@@ -183,11 +204,17 @@ class Finder:
             self.compiled_here.append(name)
             relative = os.path.relpath(self.get_filename(name), self._base(name))
             return compile(self.get_source(name), relative, "exec", 0, True)
-        if where:
-            return marshal.loads(self._cold_code(name, where))  # type: ignore[no-any-return]
         import zlib
 
-        return marshal.loads(zlib.decompress(self._read(offset, length)))  # type: ignore[no-any-return]
+        try:
+            if where:
+                return marshal.loads(self._cold_code(name, where))  # type: ignore[no-any-return]
+            packed = self._read(offset, length)
+            return marshal.loads(zlib.decompress(packed))  # type: ignore[no-any-return]
+        except (zlib.error, ValueError, EOFError, TypeError) as error:
+            from tavo.onefile.unpack import damaged
+
+            raise damaged(self, name) from error
 
     def get_source(self, name: str) -> str:
         """Return the source text of a module."""
@@ -236,29 +263,35 @@ class Finder:
     def checked(self, relative: str, length: int, digest: str) -> str:
         """Return the path of a file of the cache that was just hashed, or has been before."""
         path = os.path.join(self.home, *relative.split("/"))
+        if self._refused is not None:
+            raise self._refused  # whatever swallowed it the first time
         if path in self._good:
             return path
-        found = self.hash_of(path)
+        found = self.hash_of(path, length)
         if found is None:
             from tavo.onefile.cache import repair
 
             repair(self, path)
-            found = self.hash_of(path)
+            found = self.hash_of(path, length)
         if found != digest:
-            raise TamperedError(
-                path, self.home, f"sha256 is {found}, this file of tavo has {digest}"
-            )
+            self._refuse(path, f"sha256 is {found}, this file of tavo has {digest}")
+        self._check_way_to(os.path.dirname(path))
         self._good.add(path)
         return path
 
     @staticmethod
-    def hash_of(path: str) -> str | None:
-        """Return the sha256 of a file's contents, None if it is not there."""
+    def hash_of(path: str, length: int) -> str | None:
+        """Return the sha256 of a file of ours, None if it is not there, or what is wrong."""
         from hashlib import sha256
 
         try:
             handle = os.open(path, _PLAIN_FILE)
             try:
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode) or status.st_size != length:
+                    return f"not looked at (no plain file of {length} bytes)"
+                if not _only_ours(status):
+                    return "not looked at (others may change it)"
                 hasher = sha256()
                 while piece := os.read(handle, _PIECE):
                     hasher.update(piece)
@@ -301,14 +334,53 @@ class Finder:
             name = name.rpartition(".")[0]
         return ""
 
-    def _check_nothing_else(self, package: str) -> None:
-        """Refuse what lies beside the data files of a package: a template would be code too."""
-        folder = os.path.join(self.home, *package.split("."))
-        for inside, _, names in os.walk(folder):
-            for name in names:
+    def _refuse(self, path: str, found: str) -> None:
+        self._refused = TamperedError(path, self.home, found)
+        raise self._refused
+
+    def _check_way_to(self, folder: str) -> None:
+        """Refuse folders between the home and a file that others may change, and links."""
+        while folder != self.home and folder not in self._good:
+            status = os.lstat(folder)
+            if not stat.S_ISDIR(status.st_mode) or not _only_ours(status):
+                self._refuse(folder, "is a link, or others may change it")
+            self._good.add(folder)
+            folder = os.path.dirname(folder)
+
+    def _check_folder_of(self, package: str) -> None:
+        """Refuse what lies beside the files of a package: a template is code, a library is loaded.
+
+        What is missing of the files that are checked by others, such as the signatures of the
+        embedded repository, is put back.
+        """
+        prefix = package.replace(".", "/") + "/"
+        expected = {path for path in self.paths if path.startswith(prefix)}
+        for inside, folders, names in os.walk(os.path.join(self.home, *package.split("."))):
+            links = [name for name in folders if os.path.islink(os.path.join(inside, name))]
+            for name in (*names, *links):
                 path = os.path.join(inside, name)
-                if os.path.relpath(path, self.home).replace(os.sep, "/") not in self.paths:
-                    raise TamperedError(path, self.home, "was not put there by this file of tavo")
+                relative = os.path.relpath(path, self.home).replace(os.sep, "/")
+                if relative not in expected:
+                    self._refuse(path, "was not put there by this file of tavo")
+                expected.remove(relative)
+        if expected:
+            from tavo.onefile.cache import repair
+
+            repair(self, os.path.join(self.home, *min(expected).split("/")))
+        for path, _, _ in self.libraries.get(package, ()):
+            self._check_beside(path)
+
+    def _check_beside(self, relative: str) -> None:
+        """Refuse what lies in the folder of a native file: the system looks there for libraries."""
+        folder = os.path.dirname(os.path.join(self.home, *relative.split("/")))
+        if f"{folder}/*" in self._good:
+            return
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            known = os.path.relpath(path, self.home).replace(os.sep, "/")
+            if known not in self.paths and not os.path.isdir(path):
+                self._refuse(path, "was not put there by this file of tavo")
+        self._good.add(f"{folder}/*")
 
     def _native_spec(self, name: str) -> ModuleSpec | None:
         from importlib.machinery import ExtensionFileLoader
@@ -317,6 +389,8 @@ class Finder:
         for file in self.libraries.get(name, ()):
             self.checked(*file)
         path = self.checked(*self.natives[name])
+        for file in (*self.libraries.get(name, ()), self.natives[name]):
+            self._check_beside(file[0])
 
         class Native(ExtensionFileLoader):
             """Says what to do when the system does not load the module."""
@@ -336,8 +410,9 @@ class Finder:
             self._handle = os.open(self.archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         if hasattr(os, "pread"):
             return os.pread(self._handle, length, offset)
-        os.lseek(self._handle, offset, 0)
-        return os.read(self._handle, length)
+        with self._lock:
+            os.lseek(self._handle, offset, 0)
+            return os.read(self._handle, length)
 
     def _cold_code(self, name: str, block: str) -> bytes:
         """Return marshalled code of a solid block, which holds that of all interpreters, mixed."""
@@ -347,7 +422,7 @@ class Finder:
                 for name, (_, where, offset, length) in self._modules.items()
                 if where == block
             )
-            found = self._cold[block] = {}
+            found = {}
             pieces = self._unpacked(block)
             start, data = 0, b""
             for offset, length, cold in wanted:
@@ -358,7 +433,8 @@ class Finder:
                     else:
                         start, data = start + len(data), piece
                 found[cold] = data[offset - start : offset - start + length]
-        return self._cold[block].pop(name)
+            self._cold[block] = found  # whole, for other threads
+        return self._cold[block][name]
 
     def _unpacked(self, member: str) -> Iterator[bytes]:
         import lzma

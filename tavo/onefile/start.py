@@ -22,8 +22,7 @@ CODE: "dict[str, tuple[int, int]]" = {}  # interpreter tag -> offset and length 
 def start() -> int:
     """Check the interpreter, make the file importable, and run the command."""
     if sys.argv[1:] == ["--version"]:
-        print(VERSION_LINE)
-        return 0
+        return _leave(_print_version())
     tag = sys.implementation.cache_tag or sys.implementation.name
     if tag not in CODE:
         import refuse  # type: ignore[import-not-found]  # beside this module in the file
@@ -33,9 +32,11 @@ def start() -> int:
 
     # Until the command runs nothing needs to be put in order, so Ctrl-C ends at once.
     _signal.signal(_signal.SIGINT, _interrupted)
-    attach()
-    from tavo.cli import main
-
+    try:
+        attach()
+        from tavo.cli import main
+    except Exception as error:  # noqa: BLE001  (whatever damaged code does)
+        return _leave(_damaged(error))
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         code: object = main()
@@ -44,12 +45,37 @@ def start() -> int:
     return _leave(code)
 
 
+def _print_version() -> int:
+    try:
+        print(VERSION_LINE, flush=True)
+    except OSError as error:
+        sys.stderr.write("tavo: standard output: cannot be written: %s\n" % error.strerror)
+        return 3
+    return 0
+
+
+def _damaged(error: Exception) -> int:
+    sys.stderr.write(
+        "tavo: this file is damaged, or was exchanged while it started: %s\n"
+        "  Try again; if that does not help, download it again and compare its sha256.\n" % error
+    )
+    return 3
+
+
 def attach() -> None:
     """Make everything in the file importable, and nothing else but the standard library."""
     import gc
     import marshal
     import os
 
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed by the caller: the next file must not become our output
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     gc.set_threshold(20000, 10, 10)  # what is imported stays, looking through it again is lost time
     archive = os.path.abspath(os.path.dirname(__file__))
     handle = os.open(archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))

@@ -16,22 +16,32 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from tavo.onefile.cache import VARIABLE, home_name, is_ours
+from tavo.onefile.finder import say
 
 if TYPE_CHECKING:
     from tavo.onefile.finder import Finder
 
-__all__ = ["UnpackError", "cannot_load", "unpack", "unpack_again", "unpack_somewhere"]
+__all__ = [
+    "UnpackError", "cannot_load", "damaged", "unpack", "unpack_again", "unpack_for_this_run",
+    "unpack_if_possible",
+]  # fmt: skip
 
 _KEPT = 4
-_REMAINS = ".new-"
+_REMAINS = ".tavo-new-"
+_OUR_REMAINS = re.compile(r"\.tavo-new-[a-z0-9_]{8}(-old)?")
+_OUR_BUILD = re.compile(r"[0-9a-f]{20}-cp3[0-9]+")
+_REMAINS_S = 600.0
+_RUN_S = 86400.0
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _LOCK = ".lock"
 _LOCK_S = 120.0
 _PATIENCE_S = 1.0
@@ -44,45 +54,51 @@ _Wanted = dict[str, tuple[str, int, str]]
 class UnpackError(SystemExit):
     """The file cannot be unpacked. Raised while importing, so that no handler swallows it."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(_FAILED_EXIT)
-        sys.stderr.write(f"tavo: {message}\n  {hint}\n")
+    def __init__(self, message: str, hint: str, *, code: int = _FAILED_EXIT) -> None:
+        super().__init__(code)
+        say(f"tavo: {message}", f"  {hint}")
 
 
-def unpack_somewhere(finder: Finder, places: Sequence[str]) -> str:
-    """Unpack into the first place that takes it; return the folder."""
-    for place in places:
-        try:
-            return unpack(finder, place)
-        except OSError as error:
-            if error.errno not in _NO_PLACE:
-                raise _failed(place, error) from error
+def unpack_if_possible(finder: Finder, place: str) -> str:
+    """Unpack into a place; return the folder, empty if this user cannot have one there."""
     try:
-        own = tempfile.mkdtemp(prefix="tavo-")
-        import atexit
+        return unpack(finder, place)
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise _failed(place, error) from error
+        return ""
 
+
+def unpack_for_this_run(finder: Finder) -> str:
+    """Unpack into a temporary folder that goes away with this process; return the folder."""
+    import atexit
+
+    prefix = f"tavo-run-{os.getuid() if hasattr(os, 'getuid') else 0}-"
+    try:
+        for entry in os.scandir(tempfile.gettempdir()):
+            if entry.name.startswith(prefix) and _is_old(entry.path, _RUN_S):
+                shutil.rmtree(entry.path, ignore_errors=True)
+        own = tempfile.mkdtemp(prefix=prefix)
         atexit.register(shutil.rmtree, own, ignore_errors=True)
-        sys.stderr.write(
-            f"tavo: no folder keeps the unpacked files, so they are unpacked for this run only."
-            f" Set {VARIABLE} to a folder of your own.\n"
+        say(
+            "tavo: no folder keeps the unpacked files, so they are unpacked for this run only."
+            f" Set {VARIABLE} to a folder of your own."
         )
         return unpack(finder, own)
     except OSError as error:
-        raise _failed(tempfile.gettempdir(), error) from error
+        raise _failed(error.filename or "the temporary folder", error) from error
 
 
 def unpack_again(finder: Finder, path: str) -> None:
-    """Replace a folder from which `path` is missing."""
+    """Replace a folder from which `path` is missing, and keep who may read it."""
     home = finder.home
     place = os.path.dirname(home)
     try:
         with _lock(place):
             if os.path.exists(path):
                 return  # another process was faster
-            aside = tempfile.mkdtemp(prefix=_REMAINS, dir=place)
-            os.rename(home, os.path.join(aside, "old"))
-            _fill(finder, place, home)
-            shutil.rmtree(aside, ignore_errors=True)
+            for_all = bool(os.stat(home).st_mode & 0o005)
+            _fill(finder, place, home, for_all=for_all, instead=True)
     except OSError as error:
         raise _failed(place, error) from error
 
@@ -93,26 +109,40 @@ def unpack(finder: Finder, place: str, *, for_all: bool = False) -> str:
     `for_all` lets every user read it, for the image of a machine. Raises OSError if the place
     cannot be used.
     """
+    mode = 0o755 if for_all else 0o700
+    missing: list[str] = []
+    while not os.path.isdir(place if not missing else os.path.dirname(missing[-1])):
+        missing.append(place if not missing else os.path.dirname(missing[-1]))
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+            os.chmod(folder, mode)
+    place = os.path.realpath(place)
     home = os.path.join(place, home_name(finder))
-    os.makedirs(place, mode=0o755 if for_all else 0o700, exist_ok=True)
     if not is_ours(place):
         raise PermissionError(errno.EACCES, "others may write to this folder", place)
-    with _lock(place):
+    with _lock(place) as alone:
         if not is_ours(home):
-            _clear(place, home)
-            _fill(finder, place, home)
-        if for_all:
-            _open_to_all(place, home)
+            _clear(place, home, alone=alone)
+            _fill(finder, place, home, for_all=for_all)
     return home
 
 
-def _fill(finder: Finder, place: str, home: str) -> None:
+def _fill(
+    finder: Finder, place: str, home: str, *, for_all: bool = False, instead: bool = False
+) -> None:
+    """Unpack beside the home and rename; `instead` of one that is there."""
     staged = tempfile.mkdtemp(prefix=_REMAINS, dir=place)
+    aside = f"{staged}-old"
     try:
         progress = _Progress(place)
         for member, wanted in _archives(finder):
-            _extract(finder, member, wanted, staged, progress)
+            _extract(finder, member, wanted, staged, progress, for_all=for_all)
         progress.end()
+        if for_all:
+            os.chmod(staged, 0o755)  # noqa: S103  (that is what was asked for)
+        if instead:
+            os.rename(home, aside)
         try:
             os.rename(staged, home)
         except OSError:
@@ -120,6 +150,7 @@ def _fill(finder: Finder, place: str, home: str) -> None:
                 raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _archives(finder: Finder) -> Iterator[tuple[str, _Wanted]]:
@@ -153,6 +184,8 @@ def _extract(
     wanted: _Wanted,
     folder: str,
     progress: _Progress,
+    *,
+    for_all: bool,
 ) -> None:
     import tarfile
 
@@ -167,8 +200,12 @@ def _extract(
                 path, size, digest = missing.pop(info.name)
                 source = archive.extractfile(info)
                 if source is None or info.size != size:
-                    raise _damaged(finder, info.name)
-                _write(source, os.path.join(folder, *path.split("/")), digest, finder, progress)
+                    raise damaged(finder, info.name)
+                whole = os.path.join(folder, *path.split("/"))
+                _make_folders(folder, path, 0o755 if for_all else 0o700)
+                _write(source, whole, digest, finder, progress)
+                if for_all:
+                    os.chmod(whole, 0o644)
                 if not missing:
                     break
     except (tarfile.TarError, EOFError, ImportError) as error:
@@ -177,16 +214,15 @@ def _extract(
                 f"{sys.executable} was built without the module lzma, which unpacking needs",
                 "Use another Python, or build this one with liblzma (Debian: liblzma-dev).",
             ) from error
-        raise _damaged(finder, member) from error
+        raise damaged(finder, member) from error
     if missing:
-        raise _damaged(finder, next(iter(missing)))
+        raise damaged(finder, next(iter(missing)))
 
 
 def _write(source: IO[bytes], path: str, digest: str, finder: Finder, progress: _Progress) -> None:
     from hashlib import sha256
 
     hasher = sha256()
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with open(handle, "wb") as stream:
         while piece := source.read(1 << 18):
@@ -194,15 +230,15 @@ def _write(source: IO[bytes], path: str, digest: str, finder: Finder, progress: 
             stream.write(piece)
             progress.add(len(piece))
     if hasher.hexdigest() != digest:
-        raise _damaged(finder, path)
+        raise damaged(finder, path)
 
 
-def _open_to_all(place: str, home: str) -> None:
-    os.chmod(place, 0o755)  # noqa: S103  (that is what was asked for)
-    for folder, _, names in os.walk(home):
-        os.chmod(folder, 0o755)  # noqa: S103
-        for name in names:
-            os.chmod(os.path.join(folder, name), 0o644)
+def _make_folders(folder: str, relative: str, mode: int) -> None:
+    for name in relative.split("/")[:-1]:
+        folder = os.path.join(folder, name)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+            os.chmod(folder, mode)  # whatever the umask is
 
 
 class _Stream:
@@ -248,51 +284,67 @@ class _Progress:
             sys.stderr.flush()
 
 
-def _clear(place: str, home: str) -> None:
-    """Delete remains of killed runs, what blocks our place, and all but the newest builds."""
+def _clear(place: str, home: str, *, alone: bool) -> None:
+    """Delete remains of killed runs, what blocks our place, and all but the newest builds.
+
+    The folder may hold other things of its owner: only names that are surely ours are touched.
+    """
     old = []
     for entry in os.scandir(place):
-        if entry.path == home or entry.name.startswith(_REMAINS):
+        remains = _OUR_REMAINS.fullmatch(entry.name) and (alone or _is_old(entry.path, _REMAINS_S))
+        if entry.path == home or remains:
             shutil.rmtree(entry.path, ignore_errors=True)
-            if os.path.lexists(entry.path):
+            with contextlib.suppress(OSError):
                 os.unlink(entry.path)
-        elif entry.is_dir(follow_symlinks=False) and "-cp" in entry.name:
+        elif _OUR_BUILD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
             old.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
     for _, path in sorted(old, reverse=True)[_KEPT:]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _is_old(path: str, seconds: float) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return ours and time.time() - status.st_mtime > seconds
+
+
 @contextlib.contextmanager
-def _lock(place: str) -> Iterator[None]:
-    """Hold the place for this process; the system releases it if the process dies."""
-    handle = os.open(os.path.join(place, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+def _lock(place: str) -> Iterator[bool]:
+    """Hold the place for this process; the system releases it if the process dies.
+
+    Yields whether nobody else has it: False where locks do not work, or after a long wait.
+    """
+    handle = os.open(os.path.join(place, _LOCK), os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
     try:
         end = time.monotonic() + _LOCK_S
-        while not _try_lock(handle) and time.monotonic() < end:
+        while (alone := _try_lock(handle)) is None and time.monotonic() < end:
             time.sleep(0.02)
-        yield
+        yield bool(alone)
     finally:
         os.close(handle)
 
 
-def _try_lock(handle: int) -> bool:
-    """Take the lock; False while another process has it. True where locks do not work at all."""
+def _try_lock(handle: int) -> bool | None:
+    """Take the lock; None while another process has it, False where locks do not work at all."""
     if sys.platform == "win32":
         import msvcrt
 
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
-            return False
+            return None
         return True
     import fcntl
 
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return None
     except OSError:
-        return True
+        return False
     return True
 
 
@@ -313,7 +365,7 @@ def cannot_load(path: str, error: ImportError) -> UnpackError:
     )
 
 
-def _damaged(finder: Finder, name: str) -> UnpackError:
+def damaged(finder: Finder, name: str) -> UnpackError:
     return UnpackError(
         f"{finder.archive}: damaged at {name}", "Download the file again and compare its sha256."
     )

@@ -140,6 +140,11 @@ def replace(
         fetch_artifact(source, release.artifact, fresh)
         _keep_owner_and_mode(fresh, status)
         probe(fresh)
+        if _identity(_target(path)[1]) != _identity(status):
+            raise RefusedError(
+                f"{target}: was replaced by another process meanwhile, so it was left as it is",
+                hint="Look at its version, and update it again if need be.",
+            )
         try:
             fresh.replace(target)
         except OSError as error:
@@ -148,6 +153,11 @@ def replace(
 
 
 # -- inside
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes when a file is exchanged or written to."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _target(path: Path) -> tuple[Path, os.stat_result]:

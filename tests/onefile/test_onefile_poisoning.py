@@ -120,7 +120,8 @@ def test_a_native_module_that_the_file_does_not_have_is_not_found(
         planted = machine.unpacked / f"{name}.cpython-3{sys.version_info[1]}-x86_64-linux-gnu.so"
         planted.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(payload, planted)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    done = machine.run("scan", SHOP, "--exit-zero", code=5)  # beside one that the system loads
+    assert "was not put there by this file" in done.stderr
     assert not marked(machine)
     assert "was not put there by this file" in machine.run("self", "verify", code=5).stdout
 
@@ -171,7 +172,7 @@ def test_a_submodule_that_a_package_does_not_have_is_not_searched_for(machine: M
     done = python(machine, attached(code))
     assert done.stdout.count("not found") == 10, done.stderr
     assert not marked(machine)
-    searched = "sys.path_importer_cache.clear(); type(finder)._check_nothing_else = print\n"
+    searched = "sys.path_importer_cache.clear(); type(finder)._check_folder_of = print\n"
     control = "import certifi; sys.path_importer_cache.clear(); import certifi.evil\n"
     python(machine, attached(searched + control))
     assert marked(machine)
@@ -366,3 +367,65 @@ def test_the_file_run_by_its_own_first_line_ignores_the_environment(
     subprocess.run([sys.executable, str(PYZ), "--version"], env=machine.environment, check=False,
                    capture_output=True)  # fmt: skip
     assert marked(machine), "without -I the interpreter runs it before the first line of ours"
+
+
+# -- found by an independent review
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_a_cache_below_a_folder_of_somebody_else_is_not_used(machine: Machine) -> None:
+    """As with `sudo` and the user's HOME: the owner could exchange the folders after the check."""
+    machine.run("scan", SHOP, "--exit-zero")
+    os.chown(machine.home / ".cache", 65534, 65534)
+    machine.environment["TMPDIR"] = str(machine.home.parent)
+    machine.run("scan", SHOP, "--exit-zero")
+    assert list(machine.home.parent.glob("tavo-[0-9]*"))
+
+
+def test_a_folder_inside_that_others_may_change_is_refused(machine: Machine) -> None:
+    machine.run("scan", SHOP, "--exit-zero")
+    (machine.unpacked / "re2").chmod(0o777)
+    assert "re2: is a link, or others may change it" in machine.run("scan", SHOP, code=5).stderr
+
+
+def test_a_refusal_that_was_swallowed_is_raised_again(machine: Machine) -> None:
+    machine.run("rules", "list")
+    template = machine.unpacked / "datasette" / "templates" / "base.html"
+    template.write_bytes(template.read_bytes() + b" ")
+    code = (
+        "for _ in range(3):\n    try:\n        import datasette\n"
+        "    except BaseException as error:\n        print(type(error).__name__)\n"
+    )
+    done = python(machine, attached(code))
+    assert done.stdout.split() == ["TamperedError"] * 3
+    assert done.stderr.count("refused") == 1
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_refusal_that_nobody_can_read_still_has_its_code(machine: Machine, closed: str) -> None:
+    machine.run("scan", SHOP, "--exit-zero")
+    (victim,) = machine.unpacked.glob("msgspec/_core*.so")
+    victim.write_bytes(victim.read_bytes() + b" ")
+    command = " ".join(f"'{word}'" for word in machine.command("scan", SHOP))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {closed}"], env=machine.environment, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 5
+
+
+def test_a_library_planted_beside_a_native_module_is_refused(
+    machine: Machine, payload: Path
+) -> None:
+    machine.run("scan", SHOP, "--exit-zero")
+    shutil.copy(payload, machine.unpacked / "re2" / "libatomic.so.1")
+    done = machine.run("scan", SHOP, code=5)
+    assert "libatomic.so.1: was not put there" in done.stderr
+    assert not marked(machine)
+
+
+def test_a_file_that_was_made_huge_is_not_read(machine: Machine) -> None:
+    machine.run("scan", SHOP, "--exit-zero")
+    (victim,) = machine.unpacked.glob("msgspec/_core*.so")
+    os.truncate(victim, 1 << 40)
+    assert "no plain file of" in machine.run("scan", SHOP, code=5).stderr

@@ -346,9 +346,22 @@ def test_unpacked_for_an_image(tmp_path: Path) -> None:
     assert str(place) in user.run("self", "verify").stdout
 
 
-def test_the_code_has_no_trace_of_the_build_folder() -> None:
-    data = PYZ.read_bytes()
-    assert str(PYZ.parent.parent).encode() not in data
+def test_the_code_has_no_trace_of_the_build_folder(tmp_path: Path) -> None:
+    code = attached(
+        "seen = set()\n"
+        "def look(code):\n"
+        "    seen.add(code.co_filename)\n"
+        "    for value in code.co_consts:\n"
+        "        if hasattr(value, 'co_filename'):\n            look(value)\n"
+        "for name, entry in finder._modules.items():\n"
+        "    if entry[1] != 'source':\n        look(finder.get_code(name))\n"
+        "print(len(seen) > 500, 'typer/main.py' in seen, [n for n in seen if n.startswith('/')])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout == "True True []\n", done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -472,3 +485,105 @@ def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Pat
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert "compiled at each start" in machine.run("doctor").stdout
     assert machine.run("registry", "browse").stdout.startswith("tavo/model-files\t")
+
+
+def test_a_folder_of_the_user_keeps_what_is_in_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home")
+    project = tmp_path / "project"
+    project.mkdir(mode=0o700)
+    for name in (*(f"my-cpp-app{n}" for n in range(9)), ".new-work", ".tavo-new-notes.txt"):
+        (project / name).mkdir()
+    machine.run("self", "unpack", "--to", project)
+    assert len(list(project.iterdir())) == 9 + 2 + 2
+    assert stat.S_IMODE(project.stat().st_mode) == 0o700
+
+
+def test_unpacking_over_a_changed_folder_is_refused(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home")
+    home = Path(machine.run("self", "unpack", "--to", tmp_path / "image").stdout.strip())
+    victim = tmp_path / "victim"
+    victim.write_text("")
+    victim.chmod(0o600)
+    (home / "link").symlink_to(victim)
+    done = machine.run("self", "unpack", "--to", tmp_path / "image", code=5)
+    assert "link: was not put there by this file" in done.stderr
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o600
+
+
+def test_what_is_put_back_into_an_image_stays_readable_for_all(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home", TAVO_CACHE=str(tmp_path / "image"))
+    home = Path(machine.run("self", "unpack", "--to", tmp_path / "image").stdout.strip())
+    next(home.glob("re2/*.so")).unlink()
+    shutil.rmtree(home / "tavo" / "embedded" / "repository")
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files")
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*.so")} == {0o644}
+
+
+def test_what_a_cleaner_took_from_the_embedded_repository_is_put_back(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.run("registry", "browse")
+    shutil.rmtree(machine.unpacked / "tavo" / "embedded" / "repository")
+    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files")
+
+
+def test_the_chosen_folder_comes_before_all_others(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "home")
+    machine.run("scan", SHOP, "--exit-zero")
+    machine.environment["TAVO_CACHE"] = str(tmp_path / "chosen")
+    machine.run("scan", SHOP, "--exit-zero")
+    assert len(list((tmp_path / "chosen").glob("*-cp3*"))) == 1
+    machine.environment["TAVO_CACHE"] = "relative"
+    done = machine.run("scan", SHOP, code=2)
+    assert "TAVO_CACHE=relative: is not an absolute path" in done.stderr
+
+
+def test_many_threads_import_seldom_used_modules(tmp_path: Path, python: str) -> None:
+    code = attached(
+        "import threading, importlib\n"
+        "names = [n for n, e in finder._modules.items() if e[1].startswith('cold-web')"
+        " and n.startswith(('jinja2', 'uvicorn.', 'rich.'))][:60]\n"
+        "wrong = []\n"
+        "def work(mine):\n"
+        "    for name in mine:\n"
+        "        try:\n            finder.get_code(name)\n"
+        "        except BaseException as error:\n            wrong.append((name, error))\n"
+        "threads = [threading.Thread(target=work, args=(names[n:] + names[:n],)) for n in range(8)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "print(len(names) > 20, wrong)\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True []\n", done.stderr
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["rules", "list"]], ids=" ".join)
+def test_output_that_has_no_room_is_a_sentence(tmp_path: Path, words: list[str]) -> None:
+    machine = Machine(tmp_path)
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            machine.command(*words), env=machine.environment, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr
+
+
+def test_a_damaged_index_is_a_sentence(tmp_path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(PYZ) as opened:
+        info = opened.getinfo(f"cp3{sys.version_info[1]}.index")
+    data = bytearray(PYZ.read_bytes())
+    at = data.index(info.filename.encode(), info.header_offset) + len(info.filename)
+    data[at : at + 4000] = b"\x00" * 4000
+    broken = tmp_path / "tavo.pyz"
+    broken.write_bytes(data)
+    done = Machine(tmp_path / "home", pyz=broken).run("scan", SHOP, code=3)
+    assert "this file is damaged" in done.stderr

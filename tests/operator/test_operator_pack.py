@@ -173,8 +173,8 @@ def test_code_that_a_system_has_otherwise_is_kept_for_it(tmp_path: Path) -> None
     found = collect(trees, {})
     assert sorted(found.sources) == ["a/x.py", "a/y.py", "c.py"]
     assert found.sources["a/y.py"].read_bytes() == b"2\n"
-    assert list(found.variants) == ["windows-x86_64"]
-    assert list(found.variants["windows-x86_64"]) == ["a/y.py"]
+    assert list(found.variants) == [WINDOWS]
+    assert list(found.variants[WINDOWS]) == ["a/y.py"]
 
 
 def test_data_that_differs_between_systems_fails_the_build(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_the_manifest_names_what_is_locked_and_every_member() -> None:
     assert dict(found["packages"]) == locked_packages(ROOT / "requirements.lock")
     with zipfile.ZipFile(PYZ) as opened:
         infos = opened.infolist()
-    assert {i.filename for i in infos} == {*found["members"], "manifest.json", "__main__.py"}
+    assert {i.filename for i in infos} == {*found["members"], "manifest.json"}
     assert {i.compress_type for i in infos} == {zipfile.ZIP_STORED}
     assert {i.external_attr >> 16 for i in infos} == {0o100644}
     assert len({i.date_time for i in infos}) == 1

@@ -85,11 +85,11 @@ _EXTENSION = re.compile(r"\.(cpython-\d+\w*-[\w-]+|abi3)\.so$|(\.cp\d+-\w+)?\.py
 class Contents:
     """Paths relative to the root of all modules, by kind.
 
-    `variants`: for a platform, the sources that differ there.
+    `variants`: for a target, the sources that differ there.
     """
 
     sources: dict[str, Path] = field(default_factory=dict)
-    variants: dict[str, dict[str, Path]] = field(default_factory=dict)
+    variants: dict[Target, dict[str, Path]] = field(default_factory=dict)
     data: dict[str, Path] = field(default_factory=dict)
     natives: dict[Target, dict[str, Path]] = field(default_factory=dict)
 
@@ -123,7 +123,7 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path]) -> Contents:
             if relative.endswith(".py"):
                 contents.sources.setdefault(relative, path)
                 if not same:
-                    contents.variants.setdefault(target.platform, {})[relative] = path
+                    contents.variants.setdefault(target, {})[relative] = path
             elif same or ".dist-info/" in relative:
                 contents.data.setdefault(relative, path)
             else:

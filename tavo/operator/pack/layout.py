@@ -115,6 +115,7 @@ def _write(
         starts[f"cpython-{minor}"] = (out.add(f"cp{minor}.index", boot), len(boot))
     out.add("tavo/__init__.py", _CHILD.encode())
     out.add("refuse.py", contents.sources[_REFUSE].read_bytes())
+    out.add("__main__.py", _start_text(contents.sources[_START], facts.line, starts).encode())
     manifest = {
         "format": 1, "version": facts.version, "built": facts.when, "full": facts.full,
         "build": build,
@@ -125,7 +126,6 @@ def _write(
         "files": {path: {"length": n, "sha256": d} for path, n, d in sorted(files.values())},
     }  # fmt: skip
     out.add("manifest.json", (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode())
-    out.add("__main__.py", _start_text(contents.sources[_START], facts.line, starts).encode())
     return manifest
 
 
@@ -292,19 +292,21 @@ def _write_variants(
 ) -> dict[str, dict[str, tuple[bool, str, int, int]]]:
     """Write the code that some platforms have otherwise; return their tables of modules."""
     tables: dict[str, dict[str, tuple[bool, str, int, int]]] = {}
-    for platform, sources in sorted(contents.variants.items()):
+    for target, sources in sorted(contents.variants.items()):
+        if target.minor != minor:
+            continue
         if interpreter is None:
             raise PackError(
-                f"{', '.join(sources)} of {platform}: differs, so CPython 3.{minor[1:]} must be"
+                f"{', '.join(sources)} of {target}: differs, so CPython 3.{minor[1:]} must be"
                 " here to compile it"
             )
         compiled = compile_all(interpreter, sources, cache / "code")
-        tables[platform] = {}
+        tables[target.platform] = {}
         for relative, code in sorted(compiled.items()):
             module, package = module_name(relative)
             packed = zlib.compress(code, 9)
-            offset = out.add(f"cp{minor}-{platform}/{relative}c", packed)
-            tables[platform][module] = (package, "", offset, len(packed))
+            offset = out.add(f"cp{minor}-{target.platform}/{relative}c", packed)
+            tables[target.platform][module] = (package, "", offset, len(packed))
     return tables
 
 
