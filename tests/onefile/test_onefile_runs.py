@@ -549,7 +549,8 @@ def test_many_threads_import_seldom_used_modules(tmp_path: Path, python: str) ->
         "    for name in mine:\n"
         "        try:\n            finder.get_code(name)\n"
         "        except BaseException as error:\n            wrong.append((name, error))\n"
-        "threads = [threading.Thread(target=work, args=(names[n:] + names[:n],)) for n in range(8)]\n"
+        "parts = [names[n:] + names[:n] for n in range(8)]\n"
+        "threads = [threading.Thread(target=work, args=(part,)) for part in parts]\n"
         "[t.start() for t in threads]; [t.join() for t in threads]\n"
         "print(len(names) > 20, wrong)\n"
     )

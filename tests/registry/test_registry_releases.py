@@ -336,6 +336,21 @@ def test_a_release_takes_the_place_and_keeps_the_mode(maker: Maker, place: Sourc
     assert [path.name for path in maker.file.parent.iterdir()] == ["tavo.pyz"]
 
 
+def test_a_file_that_another_process_replaced_meanwhile_is_left(maker: Maker) -> None:
+    """Else a slow update to 1.0.0 would undo a fast one to 2.0.0."""
+    maker.release("1.0.0")
+    (found,) = maker.known()
+
+    def probe(path: Path) -> None:
+        newer = maker.file.with_name("newer")
+        newer.write_bytes(b"version 2.0.0")
+        newer.replace(maker.file)
+
+    with pytest.raises(RefusedError, match="was replaced by another process meanwhile"):
+        maker.replace(found, probe=probe)
+    assert maker.file.read_bytes() == b"version 2.0.0"
+
+
 def test_a_probe_that_refuses_leaves_everything_as_it_was(maker: Maker) -> None:
     maker.release("1.0.0")
     (found,) = maker.known()
