@@ -141,6 +141,11 @@ def pyz(arguments: Sequence[str]) -> int:
             stop("--plain-shiv is for this machine only and takes no other option.", USAGE_EXIT)
         build_shiv(DIST / "tavo-shiv.pyz")
     else:
+        probe = "import sys; from tavo.operator.pack.targets import PackError, parse_targets\n"
+        probe += "try: parse_targets(sys.argv[1:])\n"
+        probe += "except PackError as error: sys.exit(f'build: {error}.')"
+        if _tool("-c", probe, *targets) != 0:
+            return USAGE_EXIT
         build_file(DIST / "tavo-full.pyz" if full else PYZ, targets, full=full)
     return 0
 

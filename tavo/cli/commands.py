@@ -41,7 +41,7 @@ OPTIONS = {
     "-h, --help": "Show this message and exit.",
 }
 _WITH_VALUE = frozenset({"--config"})
-_ANYWHERE = frozenset({"--offline", "--quiet", "--verbose", "--no-color", "--json"})
+_ANYWHERE = frozenset({"--offline", "--quiet", "-q", "--verbose", "-v", "--no-color", "--json"})
 
 
 def command_of(words: list[str]) -> str:

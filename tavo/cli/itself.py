@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,7 +83,7 @@ def verify(context: typer.Context, mirror: Mirror = None) -> None:
         for problem in problems:
             print(printable(f"WRONG {problem}"))
         if not problems:
-            print("good")
+            print("good" if release else "consistent: it is what its own manifest says")
     if problems:
         raise typer.Exit(int(ExitCode.REFUSED))
 
@@ -98,20 +99,32 @@ def update(
     context: typer.Context,
     mirror: Mirror = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether there is one.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put the signed file of this version in place.")
+    ] = False,
 ) -> None:
     """Replace this file by the newest signed release; never by an older one."""
     from packaging.version import Version
 
     from tavo import __version__
-    from tavo.registry.releases import newest, replace
+    from tavo.registry.releases import check_file, newest, replace
 
     session = session_of(context)
     finder = _finder("update")
     releases, source = session.releases(mirror)
     release = newest(releases, Version(__version__))
     if release is None:
-        print(f"tavo {__version__} is the newest release of {printable(source.name)}.")
-        return
+        same = [one for one in releases if one.version == Version(__version__)]
+        if not same or check_file(Path(finder.archive), same):
+            print(f"tavo {__version__} is the newest release of {printable(source.name)}.")
+            return
+        if not repair:
+            raise RefusedError(
+                f"{finder.archive}: is version {__version__}, but not the file that"
+                f" {source.name} has signed for it",
+                hint="Your own build is no release. If it is damaged: tavo self update --repair.",
+            )
+        release = same[0]
     if check:
         print(f"tavo {release.version} is available; this is {__version__}.")
         return
@@ -125,7 +138,7 @@ def update(
 
 def unpack(
     context: typer.Context,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder of your own.")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="A folder of your own.")],
 ) -> None:
     """Unpack into a folder, for an image whose users start at once and cannot write."""
     from tavo.onefile.cache import VARIABLE, home_name
@@ -133,7 +146,9 @@ def unpack(
     from tavo.onefile.unpack import unpack as unpack_into
 
     finder = _finder("unpack")
-    place = to.expanduser().absolute()
+    if not to:
+        raise UsageError("self unpack: --to names no folder", hint="Name a folder of your own.")
+    place = Path(to).expanduser().absolute()
     home = str(place / home_name(finder))
     if Path(home).is_dir() and (problems := list(wrong_unpacked(finder, Path(home)))):
         raise RefusedError(problems[0], hint=f"Find out who changed it, then delete {home}.")
@@ -142,7 +157,9 @@ def unpack(
     except OSError as error:
         raise InputError(
             f"{place}: cannot unpack here: {error.strerror or error}",
-            hint="Name a folder that belongs to you and that nobody else may write to.",
+            hint="Free about 40 MB."
+            if error.errno == errno.ENOSPC
+            else "Name a folder that belongs to you and that nobody else may write to.",
         ) from error
     print(printable(home))
     session_of(context).say(f"Set {VARIABLE}={place} where tavo shall use it.")

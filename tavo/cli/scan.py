@@ -61,6 +61,8 @@ def scan(
     from tavo.scan.rules import PACK, load_rules
 
     session = session_of(context)
+    if session.json and format is Format.TEXT:
+        format = Format.JSON  # noqa: A001
     settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))

@@ -29,9 +29,9 @@ def find_home(finder: Finder) -> str:
     """Return the folder of this build, unpacking it into the first usable place if need be."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen and not os.path.isabs(chosen):
-        from tavo.onefile.unpack import UnpackError
+        from tavo.onefile.finder import FailedError
 
-        raise UnpackError(
+        raise FailedError(
             f"{VARIABLE}={chosen}: is not an absolute path",
             "Name a folder from the root on.",
             code=2,
@@ -45,6 +45,13 @@ def find_home(finder: Finder) -> str:
 
         if unpacked := unpack_if_possible(finder, place):
             return unpacked
+        if place == chosen:
+            from tavo.onefile.finder import say
+
+            say(
+                f"tavo: {VARIABLE}={chosen}: cannot be used, it and the folders above must belong"
+                " to you or root and nobody else may write to them; another place is used."
+            )
     from tavo.onefile.unpack import unpack_for_this_run
 
     return unpack_for_this_run(finder)

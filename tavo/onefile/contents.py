@@ -58,6 +58,10 @@ def wrong_members(archive: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{info.filename}: sha256 is {found}, the manifest says {expected['sha256']}"
     for name in listed:
         yield f"{name}: is in the manifest, but not in the file"
+    with archive.open("rb") as stream:
+        stream.seek(-22, os.SEEK_END)
+        if stream.read(4) != b"PK\x05\x06":  # the end of a zip without a comment
+            yield f"{archive.name}: something was appended to it"
 
 
 def unpacked_folder(finder: Finder) -> Path | None:

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-__all__ = ["Finder", "TamperedError", "install"]
+__all__ = ["FailedError", "Finder", "TamperedError", "install", "say"]
 
 _REFUSED_EXIT = 5
+_FAILED_EXIT = 3
 _OPENSSL = ("OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
 _PIECE = 1 << 18
 _PLAIN_FILE = os.O_RDONLY
@@ -65,6 +66,14 @@ class TamperedError(SystemExit):
             "  Somebody or something changed the unpacked files, or put them there first. Find out"
             f" who, then delete {home} and run the command again.",
         )
+
+
+class FailedError(SystemExit):
+    """The file or its cache cannot be used. Raised while importing, so no handler swallows it."""
+
+    def __init__(self, message: str, hint: str, *, code: int = _FAILED_EXIT) -> None:
+        super().__init__(code)
+        say(f"tavo: {message}", f"  {hint}")
 
 
 def say(*lines: str) -> None:
@@ -409,10 +418,17 @@ class Finder:
         if self._handle < 0:
             self._handle = os.open(self.archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         if hasattr(os, "pread"):
-            return os.pread(self._handle, length, offset)
-        with self._lock:
-            os.lseek(self._handle, offset, 0)
-            return os.read(self._handle, length)
+            data = os.pread(self._handle, length, offset)
+        else:
+            with self._lock:
+                os.lseek(self._handle, offset, 0)
+                data = os.read(self._handle, length)
+        if len(data) != length:
+            raise FailedError(
+                f"{self.archive}: became shorter while it ran",
+                "Start it again, or download it again.",
+            )
+        return data
 
     def _cold_code(self, name: str, block: str) -> bytes:
         """Return marshalled code of a solid block, which holds that of all interpreters, mixed."""

@@ -12,7 +12,11 @@ def interpreter(tag: str, code: dict) -> int:  # type: ignore[type-arg]
     """Say which interpreters can run this file, and which of them are here."""
     names = ["python" + t[8:9] + "." + t[9:] for t in sorted(code, reverse=True)]
     found = []
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+    folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if "shims" not in f]
+    versions = os.path.join(os.path.expanduser("~"), ".pyenv", "versions")
+    if os.path.isdir(versions):
+        folders += [os.path.join(versions, one, "bin") for one in sorted(os.listdir(versions))]
+    for folder in folders:
         for name in names:
             path = os.path.join(folder, name)
             if os.path.isfile(path) and os.access(path, os.X_OK):

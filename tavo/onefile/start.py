@@ -94,9 +94,11 @@ def attach() -> None:
 
 def _leave(code: object) -> "NoReturn":
     """End the process without taking apart what the system takes back anyway."""
+    import _signal
     import atexit
     import os
 
+    _signal.signal(_signal.SIGINT, _interrupted)
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()

@@ -25,13 +25,13 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from tavo.onefile.cache import VARIABLE, home_name, is_ours
-from tavo.onefile.finder import say
+from tavo.onefile.finder import FailedError, say
 
 if TYPE_CHECKING:
     from tavo.onefile.finder import Finder
 
 __all__ = [
-    "UnpackError", "cannot_load", "damaged", "unpack", "unpack_again", "unpack_for_this_run",
+    "FailedError", "cannot_load", "damaged", "unpack", "unpack_again", "unpack_for_this_run",
     "unpack_if_possible",
 ]  # fmt: skip
 
@@ -46,17 +46,8 @@ _LOCK = ".lock"
 _LOCK_S = 120.0
 _PATIENCE_S = 1.0
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
-_FAILED_EXIT = 3
 _Wanted = dict[str, tuple[str, int, str]]
 """Name in the archive -> path, length and sha256 of the file to write."""
-
-
-class UnpackError(SystemExit):
-    """The file cannot be unpacked. Raised while importing, so that no handler swallows it."""
-
-    def __init__(self, message: str, hint: str, *, code: int = _FAILED_EXIT) -> None:
-        super().__init__(code)
-        say(f"tavo: {message}", f"  {hint}")
 
 
 def unpack_if_possible(finder: Finder, place: str) -> str:
@@ -210,7 +201,7 @@ def _extract(
                     break
     except (tarfile.TarError, EOFError, ImportError) as error:
         if isinstance(error, ImportError) or "lzma" in str(error):
-            raise UnpackError(
+            raise FailedError(
                 f"{sys.executable} was built without the module lzma, which unpacking needs",
                 "Use another Python, or build this one with liblzma (Debian: liblzma-dev).",
             ) from error
@@ -350,29 +341,29 @@ def _try_lock(handle: int) -> bool | None:
 
 def _refuse_platform(finder: Finder, here: str) -> None:
     known = ", ".join(sorted(finder.index["natives"]))
-    raise UnpackError(
+    raise FailedError(
         f"this file holds no native modules for {here}; it has {known}",
         "Get the file for your system, or `pip install` tavo from its sources.",
     )
 
 
-def cannot_load(path: str, error: ImportError) -> UnpackError:
+def cannot_load(path: str, error: ImportError) -> FailedError:
     """Return what to say when the system does not load a native module that is as it should be."""
-    return UnpackError(
+    return FailedError(
         f"{path}: the system does not load it: {error}",
         f"If its folder is mounted noexec, set {VARIABLE} to one that is not; Linux needs glibc"
         " 2.28 or newer.",
     )
 
 
-def damaged(finder: Finder, name: str) -> UnpackError:
-    return UnpackError(
+def damaged(finder: Finder, name: str) -> FailedError:
+    return FailedError(
         f"{finder.archive}: damaged at {name}", "Download the file again and compare its sha256."
     )
 
 
-def _failed(place: str, error: OSError) -> UnpackError:
-    return UnpackError(
+def _failed(place: str, error: OSError) -> FailedError:
+    return FailedError(
         f"{error.filename or place}: cannot unpack here: {error.strerror or error}",
         f"Free some space (about 40 MB), or set {VARIABLE} to another folder of your own.",
     )

@@ -245,7 +245,7 @@ def test_killed_while_unpacking(tmp_path: Path, after_s: float) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    assert "good" in machine.run("self", "verify").stdout.splitlines()
+    assert "consistent: " in machine.run("self", "verify").stdout
     left = {path.name for path in machine.place.iterdir()}
     assert left - {".lock", machine.unpacked.name} == set()
 
@@ -330,7 +330,7 @@ def test_a_file_that_a_cleaner_deleted_is_put_back(tmp_path: Path) -> None:
     for path in machine.unpacked.rglob("*re2*.so"):
         path.unlink()
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    assert "good" in machine.run("self", "verify").stdout.splitlines()
+    assert "consistent: " in machine.run("self", "verify").stdout
 
 
 def test_unpacked_for_an_image(tmp_path: Path) -> None:
@@ -588,3 +588,25 @@ def test_a_damaged_index_is_a_sentence(tmp_path: Path) -> None:
     broken.write_bytes(data)
     done = Machine(tmp_path / "home", pyz=broken).run("scan", SHOP, code=3)
     assert "this file is damaged" in done.stderr
+
+
+def test_a_file_that_is_cut_while_it_runs_ends_with_a_sentence(tmp_path: Path) -> None:
+    copy = tmp_path / "tavo.pyz"
+    shutil.copy(PYZ, copy)
+    code = attached("open(archive, 'w').close()\nimport datasette.app\n", copy)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "became shorter while it ran" in done.stderr
+
+
+def test_a_chosen_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    chosen.chmod(0o777)
+    machine = Machine(tmp_path / "home", TAVO_CACHE=str(chosen))
+    done = machine.run("scan", SHOP, "--exit-zero")
+    assert f"TAVO_CACHE={chosen}: cannot be used" in done.stderr
+    assert list(chosen.iterdir()) == []

@@ -96,6 +96,17 @@ def test_a_damaged_release_is_refused_and_nothing_changes(
     assert machine.pyz.read_bytes() == PYZ.read_bytes()
 
 
+def test_a_damaged_file_of_the_same_version_is_named_and_repaired(machine: Machine) -> None:
+    mirror = ROOT / "dist" / "repository"
+    machine.pyz.write_bytes(machine.pyz.read_bytes() + b"x")
+    assert "something was appended" in machine.run("self", "verify", code=5).stdout
+    done = machine.run("self", "update", "--mirror", mirror, code=5)
+    assert "but not the file that" in done.stderr
+    assert "--repair" in done.stderr
+    machine.run("self", "update", "--repair", "--mirror", mirror)
+    assert machine.pyz.read_bytes() == PYZ.read_bytes()
+
+
 def test_a_file_that_is_no_release_says_so(machine: Machine, newer: Path) -> None:
     done = machine.run("self", "verify", "--mirror", newer, code=5)
     assert "is not a release" in done.stderr
