@@ -11,7 +11,6 @@ A bare plugin name means `tavo/name`.
 
 from __future__ import annotations
 
-import difflib
 import json
 import sqlite3
 import struct
@@ -19,10 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marketplace_db.errors import CatalogError, NotInCatalogError
-from marketplace_db.manifest import Manifest, manifest_from_json
 from marketplace_db.schema import (
     CATALOG_APPLICATION_ID,
     CATALOG_DDL,
@@ -30,6 +28,9 @@ from marketplace_db.schema import (
     CATALOG_VERSION,
 )
 from signing.digests import Digest, VerifiedFile
+
+if TYPE_CHECKING:
+    from marketplace_db.manifest import Manifest
 
 __all__ = [
     "ApprovalRow",
@@ -105,6 +106,8 @@ class ReleaseRow:
 
     def parsed_manifest(self) -> Manifest:
         """Return the catalog's copy of the manifest. Raises ManifestError."""
+        from marketplace_db.manifest import manifest_from_json
+
         return manifest_from_json(self.manifest)
 
 
@@ -246,6 +249,8 @@ class Catalog:
         )
         if not rows:
             known = [str(row["full_id"]) for row in self._rows("SELECT full_id FROM plugins")]
+            import difflib
+
             near = difflib.get_close_matches(full_id_of(name), known, n=1, cutoff=0.6)
             raise NotInCatalogError(
                 f"no plugin {full_id_of(name)!r} in the catalog"

@@ -31,9 +31,12 @@ _PIECE = 1 << 20
 
 
 def read_manifest(archive: Path) -> dict[str, Any]:
-    """Return the manifest inside the file. Raises OSError, ValueError, KeyError, BadZipFile."""
-    with zipfile.ZipFile(archive) as opened:
-        manifest: dict[str, Any] = json.loads(opened.read(MANIFEST))
+    """Return the manifest inside the file. Raises OSError, ValueError, KeyError."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            manifest: dict[str, Any] = json.loads(opened.read(MANIFEST))
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
     return manifest
 
 

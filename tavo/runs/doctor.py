@@ -113,6 +113,18 @@ def _tavo() -> Check:
             name="tavo", state="good", found=f"{__version__}, installed in {folder}",
             facts={"version": __version__, "single_file": False},
         )  # fmt: skip
+    from tavo.onefile.contents import read_manifest, wrong_members
+
+    archive = Path(finder.archive)
+    try:
+        wrong = next(wrong_members(archive, read_manifest(archive)), "")
+    except (OSError, ValueError, LookupError) as error:
+        wrong = f"its manifest cannot be read: {error}"
+    if wrong:
+        return Check(
+            name="tavo", state="bad", found=f"{archive}: {wrong}", code=ExitCode.REFUSED,
+            hint="Download the file again and compare its sha256.",
+        )  # fmt: skip
     platforms = ", ".join(sorted(finder.index["natives"]))
     full = ", with optional engines" if finder.index["full"] else ""
     return Check(

@@ -297,6 +297,10 @@ def test_a_damaged_download_says_so(tmp_path: Path) -> None:
     assert "Download the file again" in done.stderr
     done = machine.run("self", "verify", code=5)
     assert "WRONG native-" in done.stdout
+    machine = Machine(tmp_path / "well", pyz=PYZ)
+    machine.run("scan", SHOP, "--exit-zero")  # what is unpacked is good, the file is not
+    machine.pyz = broken
+    assert re.search(r"bad +tavo +.*native-", machine.run("doctor", code=5).stdout)
 
 
 def test_memory_of_the_first_run_is_bounded(tmp_path: Path) -> None:
