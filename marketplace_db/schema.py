@@ -13,7 +13,6 @@ in the catalog; times are text like 2026-11-22T10:00:00Z.
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Callable
 
 from marketplace_db.errors import WorkingDatabaseError
@@ -33,7 +32,6 @@ MARKET_APPLICATION_ID = int.from_bytes(b"tvmk", "big")
 CATALOG_VERSION = 1
 CATALOG_PAGE_SIZE = 4096
 
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tavo:marketplace")
 
 _CATALOG_1 = (
     """CREATE TABLE publishers (
@@ -244,7 +242,10 @@ _MARKET_MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("0001_first_tabl
 
 def outer_id(kind: str, name: str) -> str:
     """Return the UUID of something with a unique name; the same on every machine."""
-    return str(uuid.uuid5(_NAMESPACE, f"{kind}:{name}"))
+    import uuid
+
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, "urn:tavo:marketplace")
+    return str(uuid.uuid5(namespace, f"{kind}:{name}"))
 
 
 def upgrade_market(connection: sqlite3.Connection, *, place: str) -> None:

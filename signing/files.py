@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,6 +23,8 @@ def replace_file(destination: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]
     Parent folders are made. Raises OSError.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=".new-", dir=destination.parent)
     temporary = Path(name)
     try:

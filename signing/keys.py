@@ -17,7 +17,6 @@ import base64
 import hashlib
 import json
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Mapping
@@ -226,6 +225,8 @@ _OID_AES256_CBC = bytes.fromhex("060960864801650304012a")
 
 
 def _encrypt(der: bytes, passphrase: bytes) -> bytes:
+    import secrets
+
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     salt, vector = secrets.token_bytes(16), secrets.token_bytes(16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,6 +113,8 @@ def install(
     mirror: Mirror = None,
 ) -> None:
     """Verify a plugin, show what it may do, ask, and install it."""
+    import tempfile
+
     from marketplace_db.catalog import Catalog
     from tavo.registry.install import prepare
 
