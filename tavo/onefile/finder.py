@@ -132,6 +132,8 @@ class Finder:
         self._modules.update(index["variants"].get(here, {}))
         self.natives: dict[str, tuple[str, int, str]] = index["natives"].get(here, {})
         self.libraries: dict[str, tuple[tuple[str, int, str], ...]] = index["beside"].get(here, {})
+        elsewhere = () if here in index["natives"] else index["natives"].values()
+        self._foreign = frozenset(name for found in elsewhere for name in found)
         self._data: dict[str, tuple[tuple[str, int, str], ...]] = index["data"]
         self._cold: dict[str, dict[str, bytes]] = {}
         self._sources: dict[bool, dict[str, str]] = {}
@@ -164,7 +166,13 @@ class Finder:
         """Return the spec of a module of this file; None for any other."""
         entry = self._modules.get(name)
         if entry is None:
-            return self._native_spec(name) if name in self.natives else None
+            if name in self.natives:
+                return self._native_spec(name)
+            if self._foreign and name in self._foreign:
+                from tavo.onefile.unpack import foreign
+
+                raise foreign(self)
+            return None
         spec = ModuleSpec(name, self, origin=self.get_filename(name), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
             folder = os.path.dirname(spec.origin or "")

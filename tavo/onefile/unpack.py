@@ -150,7 +150,7 @@ def _archives(finder: Finder) -> Iterator[tuple[str, _Wanted]]:
 
     here = platform()
     if here not in finder.index["natives"]:
-        _refuse_platform(finder, here)
+        raise foreign(finder)
     data = {
         path: (size, digest)
         for files in finder.index["data"].values()
@@ -339,10 +339,13 @@ def _try_lock(handle: int) -> bool | None:
     return True
 
 
-def _refuse_platform(finder: Finder, here: str) -> None:
+def foreign(finder: Finder) -> FailedError:
+    """Return what to say on a system whose native modules are not in the file."""
+    from tavo.onefile.finder import platform
+
     known = ", ".join(sorted(finder.index["natives"]))
-    raise FailedError(
-        f"this file holds no native modules for {here}; it has {known}",
+    return FailedError(
+        f"this file holds no native modules for {platform()}; it has {known}",
         "Get the file for your system, or `pip install` tavo from its sources.",
     )
 

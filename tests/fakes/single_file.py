@@ -66,6 +66,13 @@ def manifest(pyz: Path = PYZ) -> Mapping[str, Any]:
     return found
 
 
+def target(minor: str = f"3{sys.version_info[1]}") -> str:
+    """Return this machine's name for the build, such as `linux-x86_64-cp311`."""
+    from tavo.onefile.finder import platform
+
+    return f"{platform()}-cp{minor}"
+
+
 @cache
 def interpreters() -> list[str]:
     """Return an interpreter on this machine for each minor version that the file serves."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.single_file import PYZ, SHOP, Machine, attached, interpreters, manifest
+from tests.fakes.single_file import PYZ, SHOP, Machine, attached, interpreters, manifest, target
 
 pytestmark = pytest.mark.skipif(
     not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
@@ -288,7 +288,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_a_damaged_download_says_so(tmp_path: Path) -> None:
     broken = tmp_path / "tavo.pyz"
     data = bytearray(PYZ.read_bytes())
-    at = data.index(b"\xfd7zXZ\x00", data.index(b"native-"))
+    name = f"native-{target().rpartition('-')[0]}.tar.xz".encode()
+    at = data.index(b"\xfd7zXZ\x00", data.index(name))
     data[at + 1000] ^= 0xFF
     broken.write_bytes(data)
     machine = Machine(tmp_path / "home", pyz=broken)
@@ -468,6 +469,34 @@ def test_the_first_line_keeps_the_environment_out() -> None:
     assert re.fullmatch(rb"#!/usr/bin/env -S python3 -I -S", first)
 
 
+def packed(
+    folder: Path, wanted: str, **environment: str
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    root, out = PYZ.parent.parent, folder / "tavo.pyz"
+    done = subprocess.run(
+        [sys.executable, "-m", "tavo.operator.pack", "--root", str(root), "--work",
+         str(root / ".build"), "--embedded", str(root / ".build" / "embedded"), "--out", str(out),
+         "--lock", str(root / "requirements.lock"), "--target", wanted],
+        cwd=root, check=True, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+    )  # fmt: skip
+    return done, out
+
+
+def test_a_file_for_another_system_names_its_systems(tmp_path: Path) -> None:
+    other = f"macos-arm64-cp3{sys.version_info[1]}"
+    if other == target():
+        pytest.skip("this is that system")
+    if not list((PYZ.parent.parent / ".build" / "targets").glob(f"{other}-*")):
+        pytest.skip(f"no wheels for {other} are here; `build.py pyz` fetches them")
+    _, out = packed(tmp_path, other)
+    machine = Machine(tmp_path / "home", pyz=out)
+    for words in (("scan", SHOP), ("registry", "browse")):
+        done = machine.run(*words, code=3)
+        assert "holds no native modules for" in done.stderr
+        assert "it has macos-arm64" in done.stderr
+
+
 def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Path) -> None:
     """Its users compile the sources in the file at each start, and doctor says so."""
     others = [path for path in interpreters() if not Path(path).samefile(sys.executable)]
@@ -475,15 +504,7 @@ def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Pat
     if not others:
         pytest.skip("only one interpreter is on this machine")
     minor = Path(others[0]).name.removeprefix("python").replace(".", "")
-    root, out = PYZ.parent.parent, tmp_path / "tavo.pyz"
-    done = subprocess.run(
-        [sys.executable, "-m", "tavo.operator.pack", "--root", str(root), "--work",
-         str(root / ".build"), "--embedded", str(root / ".build" / "embedded"), "--out", str(out),
-         "--lock", str(root / "requirements.lock"), "--target",
-         next(t for t in manifest()["targets"] if t.endswith(f"cp{minor}"))],
-        cwd=root, check=True, capture_output=True, text=True,
-        env={"PATH": "/nonexistent", "PYENV_ROOT": "/nonexistent", "HOME": str(tmp_path)},
-    )  # fmt: skip
+    done, out = packed(tmp_path, target(minor), PATH="/nonexistent", PYENV_ROOT="/nonexistent")
     assert f"no CPython 3.{minor[1:]} is here" in done.stderr
     machine = Machine(tmp_path / "home", python=others[0], pyz=out)
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.single_file import PYZ, ROOT, SHOP, Machine, manifest
+from tests.fakes.single_file import PYZ, ROOT, SHOP, Machine, manifest, target
 
 pytestmark = pytest.mark.skipif(
     not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
@@ -27,14 +27,13 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = checkout / "tavo" / "__init__.py"
     found = version.read_text()
     version.write_text(found.replace(f'"{manifest()["version"]}"', f'"{NEWER}"'))
-    (target,) = (t for t in manifest()["targets"] if t.endswith(f"cp3{sys.version_info[1]}"))
     work, repository, file = ROOT / ".build", checkout / "repository", checkout / "new.pyz"
     for command in (
         ["embed", "--plugins", checkout / "examples" / "plugins", "--wheels", work / "wheels",
          "--keys", checkout / "keys", "--repository", repository, "--embedded",
          checkout / "embedded"],
         ["pack", "--root", checkout, "--work", work, "--embedded", checkout / "embedded", "--out",
-         file, "--lock", ROOT / "requirements.lock", "--target", target],
+         file, "--lock", ROOT / "requirements.lock", "--target", target()],
         ["publish_file", "--keys", checkout / "keys", "--repository", repository, "--file", file,
          "--version", NEWER],
     ):  # fmt: skip

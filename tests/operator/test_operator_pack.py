@@ -28,7 +28,7 @@ from tavo.operator.pack.targets import (
     locked_packages,
     parse_targets,
 )
-from tests.fakes.single_file import PYZ, manifest
+from tests.fakes.single_file import PYZ, manifest, target
 
 ROOT = Path(__file__).parents[2]
 LINUX = Target("linux-x86_64", "311")
@@ -252,19 +252,19 @@ def test_the_manifest_names_what_is_locked_and_every_member() -> None:
 def test_two_builds_are_the_same_byte_for_byte(tmp_path: Path) -> None:
     """One in the checkout with everything cached, one elsewhere from nothing, otherwise set up."""
     here = ROOT / ".build"
-    (target,) = (t for t in manifest()["targets"] if t.endswith(f"cp3{sys.version_info[1]}"))
+    wanted = target()
     other = tmp_path / "an anderer Stelle"
     for name in ("tavo", "signing", "marketplace_db", "examples", "keys"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, other)
     shutil.copytree(here / "wheels", other / ".build" / "wheels")
-    for folder in (here / "targets").glob(f"{target}-*"):
+    for folder in (here / "targets").glob(f"{wanted}-*"):
         shutil.copytree(folder, other / ".build" / "targets" / folder.name, copy_function=os.link)
     common = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SOURCE_DATE_EPOCH": "1790000000"}
-    first = build(ROOT, tmp_path / "first", target, 0o022, {**common, "TZ": "UTC"})
+    first = build(ROOT, tmp_path / "first", wanted, 0o022, {**common, "TZ": "UTC"})
     second = build(
-        other, tmp_path / "second", target, 0o077,
+        other, tmp_path / "second", wanted, 0o077,
         {**common, "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7"},
     )  # fmt: skip
     assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()
