@@ -1,9 +1,7 @@
-"""What a worker says, judged field by field. Nothing it sends is believed.
+"""The rules and findings of a worker, judged. Nothing it sends is believed.
 
 Rules this module keeps:
-- a message that is not of the protocol (unknown type or field, wrong type, NaN, bad text, deep
-  nesting, a number out of range) is a violation: `ViolationError`;
-- a claim about something that was not asked is a violation as well;
+- a claim about something that was not asked is a violation: `ViolationError`;
 - a finding that cannot hold (a line beyond the file, a rule that was not declared) is left out and
   named in a problem, so that the file counts as not completely analysed;
 - texts lose control and direction characters and are cut at a limit; columns are cut to the line;
@@ -17,40 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
+from tavo.host.messages import At, Item, ViolationError, WireFinding, WireRule
 from tavo.plugins.frames import MOST_FINDINGS_PER_FILE
 from tavo.plugins.types import Confidence, Finding, Location, Region, Rule, Severity, Step
 
-__all__ = [
-    "Bye",
-    "Checked",
-    "Failed",
-    "Held",
-    "Hello",
-    "Item",
-    "ItemError",
-    "Message",
-    "Partial",
-    "Ready",
-    "Refused",
-    "Result",
-    "ViolationError",
-    "check_item",
-    "check_rules",
-    "clean",
-    "parse",
-]
+__all__ = ["Checked", "check_findings", "check_item", "check_rules", "clean"]
 
 _LONGEST_TEXT = 4096
 _LONGEST_HELP = 65536
 _LONGEST_SNIPPET = 4096
 _MOST_SNIPPET_LINES = 50
-_MOST_RULES = 2000
-_MOST_STEPS = 256
 _MOST_EVIDENCE = 64
 _MOST_PROBLEMS = 20
 
@@ -62,141 +39,6 @@ _UNSAFE_CODES = (
 _UNSAFE = dict.fromkeys(_UNSAFE_CODES, "\N{REPLACEMENT CHARACTER}")
 del _UNSAFE[0x09], _UNSAFE[0x0A]
 
-SeverityName = Literal["info", "low", "medium", "high", "critical"]
-ConfidenceName = Literal["low", "medium", "high"]
-Count = Annotated[int, Meta(ge=0, le=2**31)]
-
-
-class ViolationError(Exception):
-    """The worker broke the protocol; it must not be listened to any more."""
-
-
-class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class At(_Wire, frozen=True):
-    """A location, by the number of a file that the host sent."""
-
-    file: Count
-    region: tuple[Count, Count, Count, Count] | None
-
-
-class WireStep(_Wire, frozen=True):
-    """One step of a data flow."""
-
-    at: At
-    message: str
-
-
-class WireFinding(_Wire, frozen=True):
-    """One finding as it is sent."""
-
-    rule: str
-    message: str
-    severity: SeverityName
-    confidence: ConfidenceName
-    at: At
-    evidence: dict[str, str]
-    flow: Annotated[list[WireStep], Meta(max_length=_MOST_STEPS)]
-    fix: str | None
-
-
-class ItemError(_Wire, frozen=True):
-    """Why a call gave no complete answer."""
-
-    kind: Literal["raised", "cancelled", "not_run", "output"]
-    message: str
-    traceback: str = ""
-
-
-class Item(_Wire, frozen=True):
-    """The answer for one file."""
-
-    n: Count
-    findings: Annotated[list[WireFinding], Meta(max_length=MOST_FINDINGS_PER_FILE)]
-    error: ItemError | None
-    capped: bool
-
-
-class WireRule(_Wire, frozen=True):
-    """One declared rule."""
-
-    id: str
-    title: str
-    severity: SeverityName
-    confidence: ConfidenceName
-    description: str
-    help: str
-    cwe: list[str]
-    owasp: list[str]
-    tags: list[str]
-    references: list[str]
-
-
-class Held(_Wire, frozen=True):
-    """Which layers the worker says it applied; for display, decisions rest on `Refused`."""
-
-    level: Literal[0, 1, 2]
-    limits: bool = False
-    landlock: Count = 0
-    seccomp: bool = False
-
-
-class Hello(_Wire, frozen=True, tag_field="type", tag="hello"):
-    """The worker is locked up and waits for its plugin."""
-
-    protocol: int
-    nonce: str
-    python: str
-    held: Held
-
-
-class Refused(_Wire, frozen=True, tag_field="type", tag="refused"):
-    """A layer of the sandbox could not be had; the worker ends."""
-
-    layer: str
-    reason: str
-
-
-class Ready(_Wire, frozen=True, tag_field="type", tag="ready"):
-    """The plugin has started."""
-
-    rules: Annotated[list[WireRule], Meta(max_length=_MOST_RULES)]
-    languages: Annotated[list[str], Meta(max_length=256)]
-    analyzes: list[Literal["text", "binary", "project"]]
-    start_ms: Count
-
-
-class Failed(_Wire, frozen=True, tag_field="type", tag="failed"):
-    """The plugin did not start."""
-
-    kind: Literal["config", "start"]
-    message: str
-    traceback: str
-
-
-class Partial(_Wire, frozen=True, tag_field="type", tag="partial"):
-    """Some items of an answer."""
-
-    id: Count
-    items: list[Item]
-
-
-class Result(_Wire, frozen=True, tag_field="type", tag="result"):
-    """The last items of an answer."""
-
-    id: Count
-    items: list[Item]
-
-
-class Bye(_Wire, frozen=True, tag_field="type", tag="bye"):
-    """The worker ends as it was asked to."""
-
-
-Message = Hello | Refused | Ready | Failed | Partial | Result | Bye
-_DECODER: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -204,15 +46,6 @@ class Checked:
 
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
-
-
-def parse(body: bytes) -> Message:
-    """Return the message of a frame's body. Raises ViolationError."""
-    try:
-        message: Message = _DECODER.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
-        raise ViolationError(f"a message that is not of the protocol: {error}") from None
-    return message
 
 
 def check_rules(declared: Sequence[WireRule]) -> dict[str, Rule]:
@@ -247,15 +80,29 @@ def check_item(
     files: Mapping[int, PurePosixPath],
     lines_of: Callable[[int], Sequence[str] | None],
 ) -> Checked:
-    """Judge the findings of one item.
+    """Judge the findings of one item, as `check_findings` does."""
+    return check_findings(
+        item.findings, capped=item.capped, rules=rules, files=files, lines_of=lines_of
+    )
 
-    `files` are the files that its findings may be about, by number; `lines_of` gives the lines of
-    one of them, None for a file that has no lines. Raises ViolationError for a foreign file.
+
+def check_findings(
+    found: Sequence[WireFinding],
+    *,
+    capped: bool,
+    rules: Mapping[str, Rule],
+    files: Mapping[int, PurePosixPath],
+    lines_of: Callable[[int], Sequence[str] | None],
+) -> Checked:
+    """Judge the findings of one answer.
+
+    `files` are the files that they may be about, by number; `lines_of` gives the lines of one of
+    them, None for a file that has no lines. Raises ViolationError for a foreign file.
     """
     findings: list[Finding] = []
     problems: list[str] = []
     seen: set[bytes] = set()
-    for wire in item.findings:
+    for wire in found:
         try:
             encoded = msgspec.json.encode(wire)
             if encoded in seen:
@@ -265,7 +112,7 @@ def check_item(
         except ValueError as error:
             if len(problems) < _MOST_PROBLEMS:
                 problems.append(clean(str(error), 300))
-    if item.capped:
+    if capped:
         problems.append(f"more than {MOST_FINDINGS_PER_FILE} findings; the rest is left out")
     return Checked(tuple(findings), tuple(problems))
 

@@ -80,6 +80,11 @@ class Watch:
         self._progress_at = time.monotonic()
         self._progress_cpu = process.sample().cpu_s
 
+    def pause(self, waited_s: float) -> None:
+        """Note that the worker waited for us so long: its clocks stood still."""
+        self._end_of_total += waited_s
+        self._progress_at = time.monotonic()
+
     def must_die(self) -> bool:
         """Tell whether a cancelled worker had its time."""
         return time.monotonic() >= self._dies_at

@@ -103,6 +103,11 @@ class VerifiedInstallation:
         return self.installation.folder / "plugin"
 
     @property
+    def granted_env(self) -> frozenset[str]:
+        """Return the environment variables that the user granted, one by one."""
+        return frozenset(self.manifest.permissions.env) if self.granted else frozenset()
+
+    @property
     def dependency_folders(self) -> tuple[Path, ...]:
         """Return where its dependencies are, if it has some."""
         folder = self.installation.folder / "deps"

@@ -61,6 +61,7 @@ def probe(python: Path | None = None) -> Probe:
 def _plan(level: SandboxLevel, python: Path) -> WorkerPlan:
     return WorkerPlan(
         full_id="tavo/probe",
+        plugin_type="static",
         entry_point="nothing:Nothing",
         plugin_folder=Path("/nonexistent"),
         dependency_folders=(),

@@ -20,28 +20,15 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from marketplace_db.manifest import Limits
 from tavo.errors import ConfigError
-from tavo.host.answers import (
-    Bye,
-    Failed,
-    Held,
-    Hello,
-    Item,
-    Message,
-    Partial,
-    Ready,
-    Refused,
-    Result,
-    ViolationError,
-    clean,
-    parse,
-)
+from tavo.host.answers import clean
 from tavo.host.bounds import (
     CANCEL_S,
     FOLDER_PREFIX,
@@ -55,7 +42,20 @@ from tavo.host.bounds import (
     resource_limits,
     sweep_folders,
 )
+from tavo.host.lending import Lender, LendError
 from tavo.host.locks import hold, let_go
+from tavo.host.messages import (
+    Ask,
+    Bye,
+    Failed,
+    Held,
+    Hello,
+    Message,
+    Ready,
+    Refused,
+    ViolationError,
+    parse,
+)
 from tavo.host.payload import BOOT, payload
 from tavo.host.process import Sample, WorkerProcess
 from tavo.host.sandbox.levels import SandboxLevel
@@ -101,6 +101,7 @@ class WorkerPlan:
     """What to run, where it lies, and what it may use."""
 
     full_id: str
+    plugin_type: str
     entry_point: str
     plugin_folder: Path
     dependency_folders: tuple[Path, ...]
@@ -108,6 +109,7 @@ class WorkerPlan:
     limits: Limits
     level: SandboxLevel
     python: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 class _State(enum.Enum):
@@ -119,13 +121,18 @@ class _State(enum.Enum):
 
 
 class Session:
-    """One worker process from its start to its end. `arena` is readable by it, and nobody else."""
+    """One worker process from its start to its end. `arena` is readable by it, and nobody else.
 
-    def __init__(self, plan: WorkerPlan, arena: int) -> None:
+    `lender` serves what the plugin asks for in the middle of a call.
+    """
+
+    def __init__(self, plan: WorkerPlan, arena: int, lender: Lender | None = None) -> None:
         """Start the process; it knows nothing of the plugin yet. Raises OSError."""
         self._plan = plan
+        self._lender = lender
         self._state = _State.NEW
         self._request = 0
+        self._open: deque[int] = deque()
         sweep_folders(Path(tempfile.gettempdir()))
         self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         self._hold = hold(self._folder, exclusive=False)
@@ -167,7 +174,7 @@ class Session:
     @property
     def is_alive(self) -> bool:
         """Tell whether requests may be sent."""
-        return self._state is _State.READY
+        return self._state in {_State.READY, _State.BUSY}
 
     def lock_up(self) -> Held:
         """Send the worker its code and have it apply the sandbox; return what it says holds.
@@ -203,10 +210,12 @@ class Session:
         self._send(
             {
                 "type": "configure",
+                "plugin_type": self._plan.plugin_type,
                 "entry_point": self._plan.entry_point,
                 "plugin_folder": str(self._plan.plugin_folder),
                 "dependency_folders": [str(path) for path in self._plan.dependency_folders],
                 "config": dict(self._plan.config),
+                "environment": dict(self._plan.variables),
             },
             deadline,
         )
@@ -220,49 +229,92 @@ class Session:
         kind: str,
         content: dict[str, Any],
         *,
-        expected: Collection[int],
-        collect: Callable[[Item], None],
+        collect: Callable[[Message], bool],
         left_s: float,
     ) -> Cancel | None:
-        """Send a request and hand each answered item to `collect`, as it comes.
+        """Send a request and hand each message that answers it to `collect`, as it comes.
 
-        `expected` are the numbers of the items; `left_s` is what the plugin has left of its total
-        time. Returns the cancel that the worker obeyed, if there was one. Raises CrashError, also
-        when the worker had to be killed.
+        `collect` returns whether the request is answered, and raises ViolationError for what is no
+        part of its answer. `left_s` is what the plugin has left of its total time; what it waits
+        for us is not counted. Returns the cancel that the worker obeyed, if there was one. Raises
+        CrashError, also when the worker had to be killed.
         """
         if self._state is not _State.READY:
             raise CrashError("crashed", "the worker is not running")
         self._check_quiet()
-        self._request += 1
         watch = Watch(self._plan.limits, left_s, self._process.sample().cpu_s)
+        self._request += 1
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY
-        waiting = set(expected)
-        began_with = self._wire.received
+        answered, before = 0, self._wire.received
         while True:
             try:
                 message = self._receive(watch.next_look())
             except LateError:
                 self._judge(watch)
                 continue
-            if self._wire.received - began_with > self._plan.limits.output_mb << 20:
+            arrived, before = self._wire.received - before, self._wire.received
+            if isinstance(message, Ask):
+                watch.pause(self._lend(message))
+                continue
+            answered += arrived
+            if answered > self._plan.limits.output_mb << 20:
                 self._die("output", f"it answered with more than {self._plan.limits.output_mb} MB")
-            if not isinstance(message, Partial | Result) or message.id != self._request:
-                self._violation(f"it sent {_name(message)} while request {self._request} was open")
-            if isinstance(message, Partial) and not message.items:
-                self._violation("it sent a partial answer without items")
-            for item in message.items:
-                if item.n not in waiting:
-                    self._violation(f"it answered for item {item.n}, which was not asked or twice")
-                waiting.remove(item.n)
-                self._collect(collect, item)
+            done = self._judged(message, self._request, collect)
             watch.progress(self._process)
-            if isinstance(message, Result):
-                if waiting:
-                    self._violation(f"it left {len(waiting)} items unanswered")
+            if done:
                 self._state = _State.READY
                 self._check_scratch()
                 return watch.cancelled
+
+    def post(self, kind: str, content: dict[str, Any]) -> int:
+        """Send a request ahead, without waiting for its answer; return its number.
+
+        Raises CrashError.
+        """
+        if self._state not in {_State.READY, _State.BUSY}:
+            raise CrashError("crashed", "the worker is not running")
+        self._request += 1
+        self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _STOP_S)
+        self._open.append(self._request)
+        self._state = _State.BUSY
+        return self._request
+
+    def next_answer(self, deadline: float) -> Message:
+        """Return the answer to the oldest request that was sent ahead.
+
+        Raises LateError, CrashError.
+        """
+        while True:
+            if not self._open:
+                self._check_quiet()
+                raise LateError
+            message = self._receive(deadline)
+            if isinstance(message, Ask):
+                self._lend(message)
+                continue
+            answer = self._judged(message, self._open[0], lambda one: one)
+            self._open.popleft()
+            if not self._open:
+                self._state = _State.READY
+            return answer
+
+    def interrupt(self) -> None:
+        """Tell the worker to end the call that it is in."""
+        self._process.interrupt()
+
+    def check_use(self) -> Sample:
+        """Look at what the worker uses. Raises CrashError when it is over a limit."""
+        return self._check_use()
+
+    def violation(self, reason: str) -> NoReturn:
+        """Kill a worker whose answer cannot be one. Raises CrashError."""
+        self._violation(reason)
+
+    @property
+    def channel(self) -> int:
+        """Return the descriptor that is readable when the worker has said something."""
+        return self._wire.descriptor
 
     def close(self) -> None:
         """Ask the worker to end, and kill it if it does not; delete its folder."""
@@ -300,6 +352,9 @@ class Session:
         while True:
             try:
                 message = self._receive(min(deadline, time.monotonic() + TICK_S))
+                if isinstance(message, Ask) and self._state is _State.LOCKED:
+                    deadline += self._lend(message)
+                    continue
                 break
             except LateError:
                 if time.monotonic() >= deadline:
@@ -342,11 +397,29 @@ class Session:
         except (FrameError, ViolationError) as error:
             self._violation(f"it sent {clean(str(error), 200)}")
 
-    def _collect(self, collect: Callable[[Item], None], item: Item) -> None:
+    def _judged(self, message: Message, number: int, judge: Callable[[Message], _Kind]) -> _Kind:
+        """Return the judgement of a message that must belong to a request; kill if it cannot be."""
         try:
-            collect(item)
+            if getattr(message, "id", None) != number:
+                raise ViolationError(f"{_name(message)} while request {number} was open")
+            return judge(message)
         except ViolationError as error:
-            self._violation(clean(str(error), 200))
+            self._violation(f"it sent {clean(str(error), 200)}")
+
+    def _lend(self, ask: Ask) -> float:
+        """Serve what the plugin asked for; return how long that took."""
+        began = time.monotonic()
+        content: dict[str, Any] | None = None
+        error: dict[str, str] | None = None
+        try:
+            if self._lender is None:
+                raise LendError("not_available", f"{ask.kind} is not lent to this plugin")
+            content = self._lender.lend(ask.kind, ask.content)
+        except LendError as problem:
+            error = {"kind": problem.kind, "message": clean(str(problem), 1000)}
+        reply = {"type": "reply", "call": ask.call, "content": content, "error": error}
+        self._send(reply, time.monotonic() + _START_S)
+        return time.monotonic() - began
 
     def _check_quiet(self) -> None:
         try:

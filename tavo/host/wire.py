@@ -47,6 +47,11 @@ class Wire:
         self.received = 0
 
     @property
+    def descriptor(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._channel.fileno()
+
+    @property
     def tail(self) -> str:
         """Return the end of what the worker printed."""
         return bytes(self._tail).decode("utf-8", "replace")
@@ -108,15 +113,13 @@ class Wire:
         """Wait for the channel; drain the output meanwhile. Return the channel's events."""
         while True:
             left = deadline - time.monotonic()
-            if left <= 0:
-                raise LateError
-            events = dict(self._poll.poll(left * 1000))
-            if not events:
-                raise LateError
+            events = dict(self._poll.poll(max(left, 0.0) * 1000))
             if self._output is not None and self._output.fileno() in events:
                 self._take_output()
             if self._channel.fileno() in events:
                 return events[self._channel.fileno()]
+            if not events or left <= 0:
+                raise LateError
 
     def _take_output(self) -> None:
         assert self._output is not None  # noqa: S101

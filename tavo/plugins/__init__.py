@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tavo.plugins.errors import (
+        BudgetError,
         CancelledCall,
         ConfigError,
+        HttpError,
         NotAvailableError,
         PluginError,
+        TargetError,
     )
     from tavo.plugins.interfaces import (
         API_VERSION,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         Decision,
         Event,
         FilterResult,
+        HttpResponse,
         Target,
     )
 
@@ -52,6 +56,7 @@ __all__ = [
     "AttackResult",
     "Attempt",
     "BasePlugin",
+    "BudgetError",
     "CancelledCall",
     "ChatMessage",
     "ChatRequest",
@@ -64,6 +69,8 @@ __all__ = [
     "Event",
     "FilterResult",
     "Finding",
+    "HttpError",
+    "HttpResponse",
     "Location",
     "Log",
     "LogAnalysisPlugin",
@@ -76,6 +83,7 @@ __all__ = [
     "StaticAnalysisPlugin",
     "Step",
     "Target",
+    "TargetError",
 ]
 
 _HOMES = {
@@ -84,6 +92,7 @@ _HOMES = {
     "AttackResult": "values",
     "Attempt": "values",
     "BasePlugin": "interfaces",
+    "BudgetError": "errors",
     "CancelledCall": "errors",
     "ChatMessage": "values",
     "ChatRequest": "values",
@@ -96,6 +105,8 @@ _HOMES = {
     "Event": "values",
     "FilterResult": "values",
     "Finding": "types",
+    "HttpError": "errors",
+    "HttpResponse": "values",
     "Location": "types",
     "Log": "interfaces",
     "LogAnalysisPlugin": "interfaces",
@@ -108,6 +119,7 @@ _HOMES = {
     "StaticAnalysisPlugin": "interfaces",
     "Step": "types",
     "Target": "values",
+    "TargetError": "errors",
 }
 
 

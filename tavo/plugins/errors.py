@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["CancelledCall", "ConfigError", "NotAvailableError", "PluginError"]
+__all__ = [
+    "BudgetError",
+    "CancelledCall",
+    "ConfigError",
+    "HttpError",
+    "NotAvailableError",
+    "PluginError",
+    "TargetError",
+]
 
 
 class PluginError(Exception):
@@ -14,7 +22,19 @@ class ConfigError(PluginError):
 
 
 class NotAvailableError(PluginError):
-    """Declared in the plugin API, but not available in this version."""
+    """Not lent to this plugin: not declared in its manifest, not granted, or not built yet."""
+
+
+class TargetError(PluginError):
+    """Raised by `Target.send`: no answer came. The message says why; the next one may come."""
+
+
+class BudgetError(TargetError):
+    """Raised by `Target.send`: the run's budget is used up. Yield what there is, and return."""
+
+
+class HttpError(PluginError):
+    """Raised by `Context.http`: no response came. The message says why."""
 
 
 class CancelledCall(BaseException):

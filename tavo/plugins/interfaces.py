@@ -5,19 +5,16 @@ Rules this module keeps:
 - one instance per process, called from one thread;
 - additions keep API 1, a removal makes API 2.
 
-In this version static analysis runs. The other interfaces are complete as types, so that plugins
-can be written against them; the host refuses to run them.
+Units: times in milliseconds where a name ends with `_ms`, in seconds where it ends with `_s`.
 """
 
 from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn
-
-from tavo.plugins.errors import NotAvailableError
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 if TYPE_CHECKING:
     from tavo.plugins.types import Finding, Rule
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
         ChatResponse,
         Event,
         FilterResult,
+        HttpResponse,
         Target,
     )
 
@@ -77,16 +75,56 @@ class Context:
     the only place where the plugin may write; it is empty at the start and deleted at the end.
     """
 
-    __slots__ = ("config", "log", "work_directory")
+    __slots__ = ("_lend", "config", "log", "work_directory")
 
-    def __init__(self, *, config: Mapping[str, Any], work_directory: Path) -> None:
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        work_directory: Path,
+        lend: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> None:
         self.config = dict(config)
         self.work_directory = work_directory
         self.log = Log()
+        self._lend = lend
 
-    def http(self, *_: object, **__: object) -> NoReturn:
-        """Ask the host for an HTTP request to a declared host. Raises NotAvailableError."""
-        raise NotAvailableError("brokered HTTP is not available in this version")
+    def http(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> HttpResponse:
+        """Have the host make one HTTPS request to a host that the manifest declares.
+
+        Redirects are not followed. Raises NotAvailableError for a host that was not declared or
+        not granted, HttpError when no response came.
+        """
+        from tavo.plugins.errors import NotAvailableError
+        from tavo.plugins.values import HttpResponse
+
+        if self._lend is None:
+            raise NotAvailableError("there is no host here that could make a request")
+        import base64
+
+        plain = self._lend(
+            "http",
+            {
+                "method": method,
+                "url": url,
+                "headers": dict(headers or {}),
+                "body": base64.b64encode(body).decode("ascii"),
+                "timeout_s": timeout_s,
+            },
+        )
+        return HttpResponse(
+            status=plain["status"],
+            headers=plain["headers"],
+            body=base64.b64decode(plain["body"]),
+        )
 
 
 class BasePlugin(ABC):  # noqa: B024
@@ -127,15 +165,23 @@ class StaticAnalysisPlugin(BasePlugin):
 
 
 class DynamicTestingPlugin(BasePlugin):
-    """Attacks a running system through `target.send`. Not run in this version."""
+    """Attacks a running system through `target.send`.
+
+    An attack worked when the score of its result reaches `threshold`.
+    """
+
+    threshold: ClassVar[float] = 0.5
 
     @abstractmethod
     def run_attack(self, target: Target, config: Mapping[str, Any]) -> Iterable[AttackResult]:
-        """Attack the target; yield one result per goal."""
+        """Attack the target; yield one result per goal. `config` is the context's."""
 
 
 class ProxyFilteringPlugin(BasePlugin):
-    """Judges requests to and responses of a model. Not run in this version."""
+    """Judges requests to and responses of a model.
+
+    A call that takes longer than `deadline_ms` is answered by the host's policy instead.
+    """
 
     deadline_ms: ClassVar[int] = 50
 
@@ -149,8 +195,18 @@ class ProxyFilteringPlugin(BasePlugin):
 
 
 class LogAnalysisPlugin(BasePlugin):
-    """Looks at batches of log events. Not run in this version."""
+    """Looks at batches of log events. State on `self` spans one run.
+
+    A finding is about one event: its location's path is the event's `source`, the line of its
+    region the event's `number`.
+    """
 
     @abstractmethod
     def analyze_logs(self, log_entries: Iterable[Event]) -> Analysis:
-        """Look at one batch, ordered by time. State on `self` spans one run."""
+        """Look at one batch, ordered by time."""
+
+    def finish_logs(self) -> Analysis:
+        """Say what only the whole run shows, once, after the last batch."""
+        from tavo.plugins.values import Analysis
+
+        return Analysis()

@@ -30,6 +30,7 @@ __all__ = [
     "Decision",
     "Event",
     "FilterResult",
+    "HttpResponse",
     "Target",
 ]  # fmt: skip
 
@@ -125,6 +126,20 @@ class Target:
         if not callable(self.send):
             raise ValueError("target: send cannot be called")
         _check_text(self.model, "target: model")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """What a declared host answered to `Context.http`; the names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """Return the body as text; what is not UTF-8 is replaced."""
+        return self.body.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

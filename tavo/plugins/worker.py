@@ -1,8 +1,8 @@
-"""The worker's side of `tavo-worker/1`: one plugin, one process, one request at a time.
+"""The worker's side of `tavo-worker/1`: one plugin, one process, one call at a time.
 
 Rules this module keeps:
 - it starts when the sandbox is on; `configure` is the first message that names plugin code;
-- every request is answered exactly once, also after a cancel;
+- every request is answered exactly once, also after a cancel, in the order they came;
 - a message out of turn ends the process: the host would not have sent it;
 - nothing that the plugin raises ends the loop, except an exit of the whole process;
 - standard library only.
@@ -13,41 +13,54 @@ Units: sizes in bytes, times in seconds.
 
 from __future__ import annotations
 
-import errno
 import importlib
-import io
-import json
 import os
+import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from types import FrameType
-from typing import Any, BinaryIO, NoReturn, cast
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from tavo.plugins.errors import CancelledCall, ConfigError
+from tavo.plugins.errors import (
+    BudgetError,
+    ConfigError,
+    HttpError,
+    NotAvailableError,
+    PluginError,
+    TargetError,
+)
 from tavo.plugins.frames import (
-    FLUSH_EVERY_S,
-    MOST_FINDINGS_PER_FILE,
     MOST_FROM_HOST,
     MOST_FROM_WORKER,
+    FrameError,
     FrameReader,
     decode,
     encode,
 )
-from tavo.plugins.interfaces import Context, StaticAnalysisPlugin
-from tavo.plugins.types import Finding, Location, Rule
+from tavo.plugins.interfaces import BasePlugin, Context
+from tavo.plugins.plain import rule_to_plain
+from tavo.plugins.serve.calls import Calls, Served, describe
+from tavo.plugins.types import Rule
 
 __all__ = ["PROTOCOL_EXIT", "Worker"]
 
 PROTOCOL_EXIT = 98
-_ROOM_FOR_ENVELOPE = 4096
-_FLUSH_BYTES = 256 << 10
-_LONGEST_TEXT = 4096
-_LONGEST_TRACEBACK = 8192
-_MOST_STEPS = 256
-_MOST_EVIDENCE = 64
+_BASES = {
+    "static": "StaticAnalysisPlugin",
+    "dynamic": "DynamicTestingPlugin",
+    "proxy": "ProxyFilteringPlugin",
+    "log": "LogAnalysisPlugin",
+}
+_REFUSALS: dict[str, type[PluginError]] = {
+    "budget": BudgetError,
+    "target": TargetError,
+    "http": HttpError,
+    "not_available": NotAvailableError,
+}
 
 
 class Worker:
@@ -58,26 +71,31 @@ class Worker:
         self._arena = arena
         self._work_directory = work_directory
         self._reader = FrameReader(MOST_FROM_HOST)
-        self._plugin: StaticAnalysisPlugin | None = None
-        self._in_call = False
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._plugin: BasePlugin | None = None
+        self._served: Served | None = None
+        self._calls = Calls()
+        self._asking = threading.Lock()
+        self._asked = 0
+        self._lending = False
         self._answered = 0
 
     def run(self) -> None:
         """Answer the host until it says shutdown or closes its end."""
-        if hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, self._cancel)
-        while (message := self.receive()) is not None:
+        while (message := self._next()) is not None:
             kind = message["type"]
             if kind == "shutdown":
                 self._shutdown()
                 return
-            if kind == "configure" and self._plugin is None:
+            if kind == "configure" and self._served is None:
                 if not self._configure(message):
                     return
-            elif kind in {"analyze", "project"} and self._plugin is not None:
+            elif self._served is not None and kind in self._served.requests:
                 if message["id"] != self._answered + 1:
                     _violation(f"request {message['id']} after {self._answered}")
-                self._answer(message)
+                self._lending = True
+                self._served.answer(message)
+                self._lending = False
                 self._answered = message["id"]
             elif kind == "cancel" and message["id"] <= self._answered:
                 continue  # it crossed our answer on its way
@@ -97,284 +115,138 @@ class Worker:
         """Send a message to the host."""
         self._write(encode(message, limit=MOST_FROM_WORKER))
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._channel, view) :]
+    def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Ask the host for something in the middle of a call, and wait for it.
 
-    def _cancel(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._in_call:
-            self._in_call = False
-            raise CancelledCall
+        Raises what the host's refusal stands for, a PluginError.
+        """
+        if not self._lending:
+            raise NotAvailableError("the host lends nothing outside of a call")
+        with self._asking:
+            self._asked += 1
+            number = self._asked
+            try:
+                self.send({"type": "ask", "call": number, "kind": kind, "content": content})
+            except FrameError as error:
+                raise PluginError(f"too large for the host: {error}") from error
+            while True:
+                message = self._receive_interruptibly()
+                if message["type"] != "reply":
+                    # a request that was sent ahead, or a cancel: their turn is later
+                    self._waiting.append(message)
+                elif message["call"] == number:
+                    break
+                elif message["call"] > number:
+                    _violation(f"reply {message['call']} to question {number}")
+        if message["error"] is not None:
+            kind = message["error"]["kind"]
+            raise _REFUSALS.get(kind, PluginError)(message["error"]["message"])
+        content = message["content"]
+        return content if isinstance(content, dict) else {}
+
+    def _next(self) -> dict[str, Any] | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        while (message := self.receive()) is not None and message["type"] == "reply":
+            continue  # to a question whose call was cancelled
+        return message
+
+    def _receive_interruptibly(self) -> dict[str, Any]:
+        """Wait for a message in the middle of a call; a cancel may end the wait, losing nothing."""
+        while True:
+            with self._calls.shielded():
+                body = self._reader.take()
+            if body is not None:
+                return decode(body)
+            select.select([self._channel], [], [])
+            with self._calls.shielded():
+                data = os.read(self._channel, 1 << 20)
+                if not data:
+                    os._exit(0)
+                self._reader.feed(data)
+
+    def _write(self, data: bytes) -> None:
+        with self._calls.shielded():
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._channel, view) :]
 
     def _configure(self, message: dict[str, Any]) -> bool:
         began = time.monotonic()
         try:
+            plugin_type = message["plugin_type"]
+            os.environ.update(message["environment"])  # the variables that the user granted
+            # a filter's calls are sent ahead, so a cancel must name the call that it means
+            self._calls = Calls(self._arena if plugin_type == "proxy" else -1)
+            if hasattr(signal, "SIGUSR1"):
+                signal.signal(signal.SIGUSR1, self._calls.interrupt)
             self._plugin = _load(
-                message["entry_point"], message["plugin_folder"], message["dependency_folders"]
-            )
-            context = Context(config=message["config"], work_directory=self._work_directory)
+                message["entry_point"], message["plugin_folder"], message["dependency_folders"],
+                _BASES[plugin_type],
+            )  # fmt: skip
+            config = message["config"]
+            context = Context(config=config, work_directory=self._work_directory, lend=self.lend)
+            self._lending = True
             self._plugin.start(context)
+            self._lending = False
+            served = self._serve(plugin_type, self._plugin, config)
             ready = {
                 "type": "ready",
-                "rules": [_rule(rule) for rule in self._plugin.rules],
-                "languages": sorted(self._plugin.languages),
-                "analyzes": _overridden(type(self._plugin)),
+                "rules": [rule_to_plain(rule) for rule in self._plugin.rules],
                 "start_ms": round((time.monotonic() - began) * 1000),
+                **served.ready(),
             }
             self.send(ready)
+            self._served = served
         except BaseException as error:  # noqa: BLE001
             kind = "config" if isinstance(error, ConfigError) else "start"
-            self.send({"type": "failed", "kind": kind, **_describe(error)})
+            self.send({"type": "failed", "kind": kind, **describe(error)})
             return False
         return True
+
+    def _serve(self, plugin_type: str, plugin: Any, config: Mapping[str, Any]) -> Served:
+        if plugin_type == "static":
+            from tavo.plugins.serve.static import ServedStatic
+
+            return ServedStatic(plugin, arena=self._arena, calls=self._calls, write=self._write)
+        if plugin_type == "dynamic":
+            from tavo.plugins.serve.dynamic import ServedDynamic
+
+            return ServedDynamic(
+                plugin, config=config, calls=self._calls, send=self.send, lend=self.lend
+            )
+        if plugin_type == "proxy":
+            from tavo.plugins.serve.proxy import ServedProxy
+
+            return ServedProxy(plugin, calls=self._calls, send=self.send)
+        from tavo.plugins.serve.log import ServedLog
+
+        return ServedLog(plugin, calls=self._calls, send=self.send)
 
     def _shutdown(self) -> None:
         if self._plugin is not None:
             try:
                 self._plugin.stop()
             except BaseException as error:  # noqa: BLE001
-                sys.stderr.write(f"error: stop: {_describe(error)['message']}\n")
+                sys.stderr.write(f"error: stop: {describe(error)['message']}\n")
         self.send({"type": "bye"})
 
-    def _answer(self, message: dict[str, Any]) -> None:
-        answer = _Answer(message["id"], self._write)
-        if message["type"] == "project":
-            paths = [PurePosixPath(path) for path in message["paths"]]
-            numbers = {path: number for number, path in enumerate(paths)}
-            item, _ = self._call(0, lambda plugin: plugin.analyze_project(paths), numbers)
-            answer.add(item)
-        else:
-            stopped = False
-            for asked in message["items"]:
-                if stopped:
-                    answer.add(_item(asked["n"], error={"kind": "not_run", "message": ""}))
-                    continue
-                item, stopped = self._call_file(asked)
-                answer.add(item)
-                answer.flush()
-        answer.finish()
 
-    def _call_file(self, asked: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        path = PurePosixPath(asked["path"])
-        offset, length = asked["offset"], asked["length"]
+def _load(entry_point: str, folder: str, dependencies: Sequence[str], base: str) -> BasePlugin:
+    from tavo.plugins import interfaces
 
-        def call(plugin: StaticAnalysisPlugin) -> Iterable[Finding]:
-            stream = _ArenaFile(self._arena, offset, length)
-            if asked["kind"] == "binary":
-                return plugin.analyze_binary(path, cast(BinaryIO, io.BufferedReader(stream)))
-            return plugin.analyze_file(path, stream.readall().decode("utf-8"))
-
-        return self._call(asked["n"], call, {path: asked["n"]})
-
-    def _call(
-        self,
-        number: int,
-        call: Callable[[StaticAnalysisPlugin], Iterable[Finding]],
-        numbers: Mapping[PurePosixPath, int],
-    ) -> tuple[dict[str, Any], bool]:
-        """Return the item that answers one call, and whether the host cancelled it."""
-        assert self._plugin is not None  # noqa: S101
-        findings: list[dict[str, Any]] = []
-        error: dict[str, Any] | None = None
-        capped = cancelled = False
-        try:
-            self._in_call = True
-            for finding in call(self._plugin):
-                if len(findings) >= MOST_FINDINGS_PER_FILE:
-                    capped = True
-                    break
-                findings.append(_finding(finding, numbers))
-            self._in_call = False
-        except CancelledCall:
-            cancelled = True
-            error = {"kind": "cancelled", "message": ""}
-        except BaseException as problem:  # noqa: BLE001
-            error = {"kind": "raised", **_describe(problem)}
-        finally:
-            self._in_call = False
-        return _item(number, findings=findings, error=error, capped=capped), cancelled
-
-
-class _Answer:
-    """Collects the items of one answer and sends them in frames within the limit."""
-
-    def __init__(self, request: int, write: Callable[[bytes], None]) -> None:
-        self._request = request
-        self._write = write
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._flushed = time.monotonic()
-
-    def add(self, item: dict[str, Any]) -> None:
-        data = _dump(item)
-        room = MOST_FROM_WORKER - _ROOM_FOR_ENVELOPE
-        if len(data) > room:
-            error = {"kind": "output", "message": f"{len(data)} bytes of findings"}
-            data = _dump(_item(item["n"], error=error))
-        if self._size + len(data) > room:
-            self._send("partial")
-        self._parts.append(data)
-        self._size += len(data) + 1
-
-    def flush(self) -> None:
-        """Send what is there if it is much or old."""
-        late = time.monotonic() - self._flushed > FLUSH_EVERY_S
-        if self._parts and (late or self._size > _FLUSH_BYTES):
-            self._send("partial")
-
-    def finish(self) -> None:
-        self._send("result")
-
-    def _send(self, kind: str) -> None:
-        head = f'{{"type":"{kind}","id":{self._request},"items":['.encode()
-        body = head + b",".join(self._parts) + b"]}"
-        self._write(len(body).to_bytes(4, "big") + body)
-        self._parts, self._size, self._flushed = [], 0, time.monotonic()
-
-
-class _ArenaFile(io.RawIOBase):
-    """A stretch of the arena as a file. Reading never moves a shared position."""
-
-    def __init__(self, arena: int, offset: int, length: int) -> None:
-        self._arena = arena
-        self._offset = offset
-        self._length = length
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
-        if start + offset < 0:
-            # what a file of the system says; zipfile, for one, waits for it
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), max(self._length - self._position, 0))
-        if not wanted:
-            return 0
-        data = os.pread(self._arena, wanted, self._offset + self._position)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        pieces = []
-        while piece := self.read(1 << 24):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-
-def _load(entry_point: str, folder: str, dependencies: Sequence[str]) -> StaticAnalysisPlugin:
     sys.path[:0] = [folder]
     sys.path += dependencies
     module_name, _, class_name = entry_point.partition(":")
     value = getattr(importlib.import_module(module_name), class_name, None)
-    if not (isinstance(value, type) and issubclass(value, StaticAnalysisPlugin)):
-        raise TypeError(f"{entry_point} is not a subclass of tavo.plugins.StaticAnalysisPlugin")
+    wanted: type[BasePlugin] = getattr(interfaces, base)
+    if not (isinstance(value, type) and issubclass(value, wanted)):
+        raise TypeError(f"{entry_point} is not a subclass of tavo.plugins.{base}")
     for rule in value.rules:
         if not isinstance(rule, Rule):
             raise TypeError(f"{class_name}.rules holds {rule!r}, expected tavo.plugins.Rule")
-    return value()
-
-
-def _overridden(cls: type[StaticAnalysisPlugin]) -> list[str]:
-    names = {"text": "analyze_file", "binary": "analyze_binary", "project": "analyze_project"}
-    return [
-        kind
-        for kind, name in names.items()
-        if getattr(cls, name) is not getattr(StaticAnalysisPlugin, name)
-    ]
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id, "title": rule.title, "severity": rule.severity.value,
-        "confidence": rule.confidence.value, "description": rule.description, "help": rule.help,
-        "cwe": list(rule.cwe), "owasp": list(rule.owasp), "tags": list(rule.tags),
-        "references": list(rule.references),
-    }  # fmt: skip
-
-
-def _item(
-    number: int,
-    *,
-    findings: Sequence[dict[str, Any]] = (),
-    error: dict[str, Any] | None = None,
-    capped: bool = False,
-) -> dict[str, Any]:
-    return {"n": number, "findings": list(findings), "error": error, "capped": capped}
-
-
-def _finding(finding: object, numbers: Mapping[PurePosixPath, int]) -> dict[str, Any]:
-    if not isinstance(finding, Finding):
-        raise TypeError(f"yielded {_clip(repr(finding), 200)}, expected tavo.plugins.Finding")
-    return {
-        "rule": finding.rule_id,
-        "message": _clip(finding.message),
-        "severity": finding.severity.value,
-        "confidence": finding.confidence.value,
-        "at": _location(finding.location, numbers),
-        "evidence": {_clip(k, 200): _clip(v) for k, v in _first(finding.evidence.items())},
-        "flow": [
-            {"at": _location(step.location, numbers), "message": _clip(step.message)}
-            for step in finding.flow[:_MOST_STEPS]
-        ],
-        "fix": None if finding.fix is None else _clip(finding.fix),
-    }
-
-
-def _first(items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for count, item in enumerate(items):
-        if count >= _MOST_EVIDENCE:
-            return
-        yield item
-
-
-def _location(location: Location, numbers: Mapping[PurePosixPath, int]) -> dict[str, Any]:
-    number = numbers.get(location.path)
-    if number is None:
-        raise ValueError(f"a finding is about {location.path}, which this call was not given")
-    region = location.region
-    return {
-        "file": number,
-        "region": None
-        if region is None
-        else [region.start_line, region.start_column, region.end_line, region.end_column],
-    }
-
-
-def _describe(error: BaseException) -> dict[str, Any]:
-    """Say what was raised, with the end of its traceback."""
-    if isinstance(error, ConfigError):
-        return {"message": _clip(str(error)), "traceback": ""}
-    try:
-        import traceback
-
-        lines = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
-        message = _clip(f"{type(error).__name__}: {error}", 1000)
-    except BaseException:  # noqa: BLE001
-        lines, message = "", type(error).__name__
-    return {"message": message, "traceback": lines}
-
-
-def _clip(text: str, limit: int = _LONGEST_TEXT) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _dump(item: dict[str, Any]) -> bytes:
-    text = json.dumps(item, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    plugin: BasePlugin = value()
+    return plugin
 
 
 def _violation(problem: str) -> NoReturn:

@@ -131,6 +131,15 @@ class PluginMachine:
         self.state.grant(accepted)
         return installation
 
+    def of_type(self, plugin_type: str, main: str, *, more: str = "") -> VerifiedInstallation:
+        """Install a plugin of another type than static and verify it."""
+        manifest = (
+            "api: 1\nid: sample\npublisher: acme\nname: Sample\nversion: 1.0.0\n"
+            f"plugin_type: {plugin_type}\nentry_point: main:Plugin\ndescription: One.\n"
+            f"author: Tests\nlicense: Apache-2.0\n{more}"
+        )
+        return self.verified(main, files={"plugin.yaml": manifest})
+
     def verified(self, main: str = WORD, **options: object) -> VerifiedInstallation:
         """Install a plugin and verify it, ready to run."""
         return self.installations.verify(self.install(main, **options))

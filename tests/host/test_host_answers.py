@@ -10,18 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tavo.host.answers import (
-    Checked,
-    Item,
-    Partial,
-    Ready,
-    Result,
-    ViolationError,
-    check_item,
-    check_rules,
-    clean,
-    parse,
-)
+from tavo.host.answers import Checked, check_item, check_rules, clean
+from tavo.host.messages import Item, Partial, Ready, Result, ViolationError, parse
 from tavo.plugins import Rule, Severity
 
 PATH = PurePosixPath("app/main.py")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tavo.host import session, workers
+from tavo.host import hosted, session
 from tavo.host.installations import TamperedError, VerifiedInstallation
 from tavo.host.sandbox.levels import SandboxLevel, strongest_here
 from tavo.host.workers import BatchResult, StaticWorker
@@ -224,7 +224,7 @@ def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path, around: Su
 def test_without_the_sandbox_the_attack_works(
     attack: str, tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "strongest_here", lambda: SandboxLevel.NONE)
+    monkeypatch.setattr(hosted, "strongest_here", lambda: SandboxLevel.NONE)
     monkeypatch.setattr(session, "_MEMORY_OF_INTERPRETER", 1 << 40)  # the host's own look
     if attack in {"system_calls_of_i386", "exotic_calls"} and os.uname().machine != "x86_64":
         pytest.skip("written for x86_64")

@@ -1,0 +1,1 @@
+"""Testing running systems: targets, budgets, transcripts."""

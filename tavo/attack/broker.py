@@ -1,0 +1,148 @@
+"""Lending a target to a dynamic plugin: a budget, a record of every exchange, no credentials.
+
+Rules this module keeps:
+- every request that reaches the target is recorded, with what came back or why nothing did;
+- the budget is one for the run, whoever asks; what it does not cover is not sent;
+- what a plugin asks is hostile: its shape and size are judged before it is sent.
+
+Units: sizes in characters, times in seconds of the monotonic clock unless they are times of day.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from tavo.attack.targets import TargetFailedError
+from tavo.host.lending import LendError
+from tavo.llm.openai_chat import Usage
+from tavo.plugins.plain_values import request_from_plain, response_to_plain
+from tavo.plugins.values import ChatRequest, ChatResponse
+
+__all__ = ["Budget", "Exchange", "Purse", "TargetLender"]
+
+_LONGEST_REQUEST = 1 << 20
+_LONGEST_LENT = 4 << 20
+_MOST_MESSAGES = 1024
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run may spend on its target; 0 tokens means that tokens are not limited."""
+
+    requests: Annotated[int, Meta(ge=1, le=10_000_000)] = 500
+    tokens: Annotated[int, Meta(ge=0)] = 0
+    time_s: Annotated[float, Meta(gt=0)] = 1800.0
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to the target and what came back; `error` says why nothing did."""
+
+    plugin: str
+    request: ChatRequest
+    response: ChatResponse | None
+    error: str
+    started_at: str
+    wall_s: float
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class SendsRequests(Protocol):
+    """A target, as far as this module uses it."""
+
+    def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+        """Send one request; return the answer and the tokens. Raises TargetFailedError."""
+
+
+class Purse:
+    """What is left of a budget. May be shared by threads."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._ends = time.monotonic() + budget.time_s
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.tokens = 0
+
+    def take(self) -> None:
+        """Take one request out. Raises LendError when the budget is used up."""
+        with self._lock:
+            if self.requests >= self._budget.requests:
+                raise LendError(
+                    "budget", f"the budget of {self._budget.requests} requests is used up"
+                )
+            if self._budget.tokens and self.tokens >= self._budget.tokens:
+                raise LendError("budget", f"the budget of {self._budget.tokens} tokens is used up")
+            if time.monotonic() >= self._ends:
+                raise LendError("budget", f"the budget of {self._budget.time_s:g} s is used up")
+            self.requests += 1
+
+    def pay(self, usage: Usage) -> None:
+        """Note what an answer cost."""
+        with self._lock:
+            self.tokens += sum(usage)
+
+
+class TargetLender:
+    """Serves `target.send` of one plugin."""
+
+    def __init__(
+        self,
+        target: SendsRequests,
+        *,
+        plugin: str,
+        purse: Purse,
+        record: Callable[[Exchange], None],
+    ) -> None:
+        self._target = target
+        self._plugin = plugin
+        self._purse = purse
+        self._record = record
+
+    def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send one request to the target. Raises LendError."""
+        if kind != "send":
+            raise LendError("not_available", f"{kind} is not lent to this plugin")
+        request = _judged(content)
+        self._purse.take()
+        started, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
+        response, error, usage = None, "", (0, 0)
+        try:
+            response, usage = self._target.send(request)
+        except TargetFailedError as problem:
+            error = str(problem)
+        self._purse.pay(usage)
+        self._record(
+            Exchange(
+                plugin=self._plugin, request=request, response=response, error=error,
+                started_at=started, wall_s=time.monotonic() - began,
+                prompt_tokens=usage[0], answer_tokens=usage[1],
+            )
+        )  # fmt: skip
+        if response is None:
+            raise LendError("target", error)
+        plain = response_to_plain(response)
+        if sum(len(one.content) for one in response.messages) > _LONGEST_LENT:
+            raise LendError("target", f"the answer is longer than {_LONGEST_LENT} characters")
+        return plain
+
+
+def _judged(content: dict[str, Any]) -> ChatRequest:
+    """Return what the plugin asked as a request. Raises LendError."""
+    try:
+        request = request_from_plain(content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LendError("target", f"this is no chat request: {error}") from None
+    size = sum(len(one.content) for one in request.messages)
+    if size > _LONGEST_REQUEST or len(request.messages) > _MOST_MESSAGES:
+        raise LendError("target", f"a request of {size} characters is not sent")
+    for one in request.messages:
+        if any(0xD800 <= ord(char) < 0xE000 for char in one.content):
+            raise LendError("target", "a message holds half a character, which no JSON can carry")
+    return request

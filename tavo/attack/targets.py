@@ -1,0 +1,238 @@
+"""The system under test: what the user named, as something that takes a request and answers.
+
+Rules this module keeps:
+- credentials come from the environment by name, stay in this process, and are in no message, no
+  record and no error;
+- redirects are not followed: a target is what the user named and nothing else;
+- an answer is hostile: bounded in size and time, and its text is data.
+
+A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
+
+    kind: openai            # or http
+    url: https://api.example.com/v1
+    model: small
+    key: EXAMPLE_API_KEY    # the name of an environment variable
+    headers: {X-Team: red}
+    body: {input: "{{prompt}}", history: "{{messages}}"}     # http
+    answer: $.output.text                                     # http
+    timeout_s: 60
+
+Units: sizes in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from tavo.attack.json_path import JsonPath, PathError, parse_path
+from tavo.errors import ConfigError, InputError
+from tavo.llm.openai_chat import DialectError, Usage, body_of, response_of, usage_of
+from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target"]
+
+_LONGEST_ANSWER = 8 << 20
+_LONGEST_FILE = 256 << 10
+_SHOWN_OF_ANSWER = 200
+
+Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
+
+
+class TargetFailedError(Exception):
+    """The target gave no answer that could be used. The message is one sentence without secrets."""
+
+
+class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A target's description, as a YAML file has it."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    kind: Literal["openai", "http"] = "openai"
+    name: Annotated[str, Meta(max_length=100)] = ""
+    model: Annotated[str, Meta(max_length=200)] = ""
+    key: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$|^$")] = ""
+    headers: dict[str, str] = {}
+    method: Literal["POST", "PUT"] = "POST"
+    body: Any = None
+    answer: str = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
+
+
+class HttpTarget:
+    """A target over HTTP. Close it when done."""
+
+    def __init__(
+        self,
+        described: TargetFile,
+        environment: Mapping[str, str],
+        *,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Prepare; nothing is sent yet. Raises ConfigError."""
+        import httpx
+
+        self.model = described.model
+        self._described = described
+        self._secret = ""
+        url = urlsplit(described.url)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ConfigError(
+                f"target: {described.url!r} is no http or https address",
+                hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+            )
+        if url.username or url.password:
+            raise ConfigError(
+                "target: the address holds a user or password",
+                hint="Put the secret into an environment variable and name it as 'key' in a file.",
+            )
+        self.name = described.name or f"{url.hostname}{f':{url.port}' if url.port else ''}"
+        headers = {"User-Agent": "tavo", **described.headers}
+        if described.key:
+            self._secret = environment.get(described.key, "")
+            if not self._secret:
+                raise ConfigError(
+                    f"target: the environment variable {described.key} is not set",
+                    hint="Set it in the shell that runs tavo.",
+                )
+            headers["Authorization"] = f"Bearer {self._secret}"
+        if described.kind == "openai":
+            self._url = described.url.rstrip("/")
+            if not self._url.endswith("/chat/completions"):
+                self._url += "/chat/completions"
+            self._path: JsonPath | None = None
+        else:
+            self._url = described.url
+            self._path = _answer_path(described)
+        self._client = httpx.Client(
+            headers=headers, timeout=described.timeout_s, follow_redirects=False,
+            trust_env=False, transport=transport,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"HttpTarget({self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+        """Send one request; return the answer and the tokens. Raises TargetFailedError."""
+        if self._described.kind == "openai":
+            answer = self._post(body_of(request, model=self.model))
+            try:
+                return response_of(answer, request), usage_of(answer)
+            except DialectError as error:
+                raise TargetFailedError(f"{self.name}: {error}") from None
+        assert self._path is not None  # noqa: S101
+        answer = self._post(_filled(self._described.body, request))
+        try:
+            found = self._path.find(answer)
+        except PathError as error:
+            raise TargetFailedError(f"{self.name}: {error}") from None
+        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        message = ChatMessage(role="assistant", content=text)
+        return ChatResponse(request=request, messages=(message,)), usage_of(answer)
+
+    def _post(self, body: Any) -> Any:
+        import httpx
+
+        method = self._described.method if self._described.kind == "http" else "POST"
+        try:
+            with self._client.stream(method, self._url, json=body) as response:
+                data = bytearray()
+                for piece in response.iter_bytes():
+                    data += piece
+                    if len(data) > _LONGEST_ANSWER:
+                        raise TargetFailedError(
+                            f"{self.name}: answered with more than {_LONGEST_ANSWER >> 20} MB"
+                        )
+        except httpx.TimeoutException:
+            seconds = self._described.timeout_s
+            raise TargetFailedError(f"{self.name}: gave no answer within {seconds:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise TargetFailedError(self._safe(f"{self.name}: {error}")) from None
+        text = data.decode("utf-8", "replace")
+        if not 200 <= response.status_code < 300:
+            shown = self._safe(" ".join(text.split())[:_SHOWN_OF_ANSWER])
+            raise TargetFailedError(f"{self.name}: answered {response.status_code}: {shown}")
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            shown = self._safe(" ".join(text.split())[:_SHOWN_OF_ANSWER])
+            raise TargetFailedError(
+                f"{self.name}: the answer is no JSON, it starts with {shown!r}"
+            ) from None
+
+    def _safe(self, text: str) -> str:
+        return text.replace(self._secret, "…") if self._secret else text
+
+
+def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
+    """Return the target that the user named: an address, or a YAML file that describes one.
+
+    Raises ConfigError, InputError.
+    """
+    if "://" in named:
+        return HttpTarget(TargetFile(url=named), environment)
+    path = Path(named)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"target: {named}: {error.strerror or error}",
+            hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+        ) from error
+    from marketplace_db.errors import ManifestError
+    from marketplace_db.strict_yaml import load_yaml
+
+    try:
+        described = msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
+    except (ManifestError, msgspec.ValidationError) as error:
+        raise ConfigError(
+            f"target: {named}: {error}", hint="The user guide shows a complete target file."
+        ) from error
+    return HttpTarget(described, environment)
+
+
+def _answer_path(described: TargetFile) -> JsonPath:
+    template = json.dumps(described.body, default=str)
+    if "{{prompt}}" not in template and "{{messages}}" not in template:
+        raise ConfigError(
+            "target: the body holds neither {{prompt}} nor {{messages}}",
+            hint='Write for example `body: {input: "{{prompt}}"}`.',
+        )
+    try:
+        return parse_path(described.answer or "$")
+    except PathError as error:
+        raise ConfigError(
+            f"target: answer: {error}", hint="Write for example `answer: $.output.text`."
+        ) from error
+
+
+def _filled(template: Any, request: ChatRequest) -> Any:
+    """Return the body with its places filled; a value that is a place alone keeps its type."""
+    if isinstance(template, dict):
+        return {key: _filled(value, request) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, request) for value in template]
+    if not isinstance(template, str):
+        return template
+    if template == "{{messages}}":
+        return [{"role": one.role, "content": one.content} for one in request.messages]
+    prompt = next(
+        (one.content for one in reversed(request.messages) if one.role == "user"),
+        request.messages[-1].content,
+    )
+    system = "\n".join(one.content for one in request.messages if one.role == "system")
+    # one pass: a prompt that contains another place is not filled again
+    pieces = template.split("{{prompt}}")
+    return prompt.join(piece.replace("{{system}}", system) for piece in pieces)

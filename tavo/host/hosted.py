@@ -1,0 +1,270 @@
+"""The life of one plugin in a run: checked, started as strongly locked up as it must be, counted.
+
+Rules this module keeps:
+- only an installation that was verified just now is run, and only a granted one;
+- the strongest level that this system gives is used; below the lowest that the plugin's trust
+  needs nothing is started;
+- three deaths disable the plugin for the run; so does the end of its total time;
+- an environment variable reaches a plugin only if its manifest names it and the user granted it.
+
+Units: times in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from marketplace_db.manifest import Limits, Permissions
+from tavo.errors import ConfigError, NotAvailableError, RefusedError
+from tavo.host.answers import check_rules, clean
+from tavo.host.arena import Arena
+from tavo.host.batches import Failure, Meter, Statistics
+from tavo.host.installations import VerifiedInstallation
+from tavo.host.lending import Lender
+from tavo.host.messages import Message, Ready
+from tavo.host.sandbox.levels import (
+    LevelPolicy,
+    SandboxLevel,
+    SandboxUnavailableError,
+    strongest_here,
+)
+from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.plugins.types import Rule
+
+__all__ = ["HostedPlugin", "failure_of"]
+
+_MOST_CRASHES = 3
+
+
+class HostedPlugin:
+    """One plugin of one run. Use it as a context manager, from one thread at a time."""
+
+    plugin_type: ClassVar[str]
+
+    def __init__(
+        self,
+        installation: VerifiedInstallation,
+        *,
+        python: Path | None = None,
+        limits: Limits | None = None,
+        policy: LevelPolicy | None = None,
+        config: Mapping[str, Any] | None = None,
+        lender: Lender | None = None,
+    ) -> None:
+        """Prepare to run the plugin; nothing is started yet.
+
+        Raises NotAvailableError for what this version cannot run, RefusedError when its
+        permissions were not accepted, ConfigError.
+        """
+        manifest = installation.manifest
+        _check_available(
+            manifest.full_id, manifest.plugin_type, self.plugin_type, manifest.permissions
+        )
+        if not installation.granted:
+            raise RefusedError(
+                f"{manifest.full_id}: its permissions were not accepted",
+                hint=f"`tavo registry install {manifest.full_id}` shows them and asks.",
+            )
+        self.full_id = manifest.full_id
+        self.version = manifest.version
+        self.statistics = Statistics()
+        self.disabled = ""
+        self.level: SandboxLevel | None = None
+        self.rules: Mapping[str, Rule] = {}
+        self._installation = installation
+        self._manifest = manifest
+        self._python = python or Path(sys.executable)
+        self._limits = limits or manifest.limits
+        self._policy = policy or LevelPolicy()
+        self._config = _plain_config(manifest.full_id, config or {})
+        self._lender = lender
+        self._session: Session | None = None
+        self._arena: Arena | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._session is not None:
+            self._session.kill()
+        self.close()
+
+    def start(self) -> None:
+        """Start the plugin now rather than with its first work; its rules are known afterwards.
+
+        Raises SandboxUnavailableError, ConfigError; a plugin that does not start is `disabled`.
+        """
+        with self._metered():
+            self._ensure_started()
+
+    def close(self) -> None:
+        """Stop the worker. The statistics are final afterwards."""
+        with self._metered():
+            self._end_session()
+            if self._arena is not None:
+                self._arena.close()
+                self._arena = None
+
+    def _take(self, ready: Ready) -> None:
+        """Note what the plugin declared when it started."""
+
+    def _can_go_on(self) -> bool:
+        """Tell whether the plugin may be asked; start it if need be, disable it if it must be."""
+        left = self._limits.wall_s_total - self.statistics.wall_s
+        if not self.disabled and left <= 0:
+            self.disabled = f"it used up its {self._limits.wall_s_total:g} s for the whole run"
+        if not self.disabled:
+            self._ensure_started()
+        return not self.disabled
+
+    def _request(
+        self, kind: str, content: dict[str, Any], collect: Callable[[Message], bool]
+    ) -> Cancel | None:
+        assert self._session is not None  # noqa: S101
+        self.statistics.calls += 1
+        began = time.monotonic()
+        left = self._limits.wall_s_total - self.statistics.wall_s
+        try:
+            return self._session.ask(kind, content, collect=collect, left_s=max(left, 0.0))
+        finally:
+            self.statistics.wall_s += time.monotonic() - began
+
+    def _count_crash(self, crash: CrashError) -> None:
+        self.statistics.crashes += 1
+        if self.statistics.crashes >= _MOST_CRASHES and not self.disabled:
+            self.disabled = (
+                f"it was stopped for this run after {_MOST_CRASHES} crashes; the last one:"
+                f" {crash.reason}"
+            )
+
+    def _ensure_started(self) -> None:
+        if self.disabled or (self._session is not None and self._session.is_alive):
+            return
+        self._end_session()
+        lowest = self._policy.lowest(self.full_id)
+        strongest = strongest_here()
+        if strongest < lowest:
+            raise SandboxUnavailableError(
+                self.full_id, lowest, "sandbox",
+                f"this version builds at most {strongest.label} on {sys.platform}",
+            )  # fmt: skip
+        if sys.platform == "win32":
+            raise NotAvailableError(
+                f"{self.full_id}: plugins do not run on Windows in this version"
+            )
+        refused: LayerRefusedError | None = None
+        for level in range(strongest, lowest - 1, -1):
+            try:
+                self._start_at(SandboxLevel(level))
+                return
+            except LayerRefusedError as error:
+                refused = refused or error
+            except CrashError as error:
+                self.statistics.crashes += 1
+                self.disabled = error.reason
+                if error.output:
+                    self.disabled += f" ({error.output.strip().splitlines()[-1][:300]})"
+                self._end_session()
+                return
+        assert refused is not None  # noqa: S101
+        raise SandboxUnavailableError(self.full_id, lowest, refused.layer, refused.reason)
+
+    def _start_at(self, level: SandboxLevel) -> None:
+        if self._arena is None:
+            self._arena = Arena()
+        folders = self._installation
+        plan = WorkerPlan(
+            full_id=self.full_id,
+            plugin_type=self.plugin_type,
+            entry_point=self._manifest.entry_point,
+            plugin_folder=folders.plugin_folder,
+            dependency_folders=folders.dependency_folders,
+            config=self._config,
+            limits=self._limits,
+            level=level,
+            python=self._python,
+            variables=self._variables(),
+        )
+        began = time.monotonic()
+        self._session = Session(plan, self._arena.reader, self._lender)
+        self.statistics.starts += 1
+        try:
+            self._session.lock_up()
+            ready = self._session.start_plugin()
+            try:
+                rules = check_rules(ready.rules)
+            except Exception as error:
+                self._session.kill()
+                raise CrashError("protocol", f"it broke the protocol: {error}") from error
+        except BaseException:
+            self._end_session()
+            raise
+        finally:
+            self.statistics.wall_s += time.monotonic() - began
+        self.level = level
+        self.rules = rules
+        self._take(ready)
+
+    def _variables(self) -> dict[str, str]:
+        granted = self._installation.granted_env
+        return {
+            name: os.environ[name]
+            for name in self._manifest.permissions.env
+            if name in granted and name in os.environ
+        }
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.close()
+        self.statistics.worker_cpu_s += session.cpu_s
+        self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
+
+    def _metered(self) -> Meter:
+        return Meter(self.statistics)
+
+
+def failure_of(kind: str, message: str, traceback: str) -> Failure:
+    """Return the failure of a call that ended by itself: `raised` or `output`."""
+    text = clean(message, 1000)
+    reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
+    return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
+
+
+def _check_available(full_id: str, plugin_type: str, wanted: str, permissions: Permissions) -> None:
+    if plugin_type != wanted:
+        raise NotAvailableError(f"{full_id}: is a {plugin_type} plugin, not a {wanted} one")
+    if permissions.subprocess:
+        raise NotAvailableError(
+            f"{full_id}: the permission subprocess is not available in this version"
+        )
+    if permissions.files != "none":
+        raise NotAvailableError(
+            f"{full_id}: the permission files: {permissions.files} is not available in this version"
+        )
+
+
+def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the configuration that can be sent. Raises ConfigError."""
+    try:
+        copied = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{full_id}: its configuration holds more than plain values: {error}",
+            hint="Use texts, numbers, true, false, lists and tables; write times as texts.",
+        ) from error
+    assert isinstance(copied, dict)  # noqa: S101
+    return copied

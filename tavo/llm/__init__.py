@@ -1,0 +1,1 @@
+"""Provider dialects as data in, data out: no I/O here."""

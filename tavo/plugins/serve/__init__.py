@@ -1,0 +1,1 @@
+"""How a worker serves each type of plugin. Standard library only."""
