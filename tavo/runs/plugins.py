@@ -10,13 +10,14 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
 from tavo.host.installations import VerifiedInstallation
-from tavo.host.sandbox.levels import LevelPolicy, parse_acceptances
+from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
 from tavo.progress import Reporter
 from tavo.results.values import Notice, PluginRun, Reported
@@ -51,6 +52,7 @@ def run_plugin(
     largest: int,
     accept: Sequence[str],
     reporter: Reporter,
+    config: Mapping[str, Any] | None = None,
 ) -> PluginOutcome:
     """Run a verified plugin over files. `accept` are sandbox acceptances like `L1:tavo/x`.
 
@@ -58,8 +60,11 @@ def run_plugin(
     """
     reported: list[Reported] = []
     notices: list[Notice] = []
-    policy = LevelPolicy(accepted=parse_acceptances(",".join(accept)))
-    worker = StaticWorker(installation, policy=policy)
+    policy = LevelPolicy(
+        required=SandboxLevel(installation.required),
+        accepted=parse_acceptances(",".join(accept)),
+    )
+    worker = StaticWorker(installation, policy=policy, config=config)
     seen: list[PurePosixPath] = []
     with worker:
         reporter.begin(f"running {worker.full_id}", None)
