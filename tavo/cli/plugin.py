@@ -347,8 +347,8 @@ def _show_files(session: Session, outcome: Any) -> ExitCode:
             session.say(f"tavo: {notice.reason}")
         cost = outcome.run
         session.say(
-            f"{len(findings)} findings in {cost.files} files; {cost.worker_cpu_s:.2f} s CPU,"
-            f" {cost.peak_bytes >> 20} MB, sandbox {cost.sandbox}."
+            f"{_count(len(findings), 'finding')} in {_count(cost.files, 'file')};"
+            f" {cost.worker_cpu_s:.2f} s CPU, {cost.peak_bytes >> 20} MB, sandbox {cost.sandbox}."
         )
     codes = [ExitCode.FINDINGS] if findings else []
     return worst([*codes, ExitCode.INCOMPLETE] if outcome.notices else codes)
@@ -378,7 +378,7 @@ def _show_log(session: Session, logged: Any, events: int) -> ExitCode:
             print(printable(_finding_line(msgspec.to_builtins(finding))))
         for name, value in sorted(logged.metrics.items()):
             print(printable(f"{name} = {value:g}"))
-        session.say(f"{len(logged.findings)} findings in {events} events.")
+        session.say(f"{_count(len(logged.findings), 'finding')} in {_count(events, 'event')}.")
     return ExitCode.FINDINGS if logged.findings else ExitCode.OK
 
 
@@ -394,7 +394,9 @@ def _show_attack(session: Session, attacked: Any) -> ExitCode:
                 f"{held}  {result.score:.2f}  {result.severity}  {result.rule}  {result.goal}"
                 f" ({result.attempts} attempts)"
             ))  # fmt: skip
-        session.say(f"{attacked.requests} requests to a scripted model; no real one was asked.")
+        session.say(
+            f"{_count(attacked.requests, 'request')} to a scripted model; no real one was asked."
+        )
     broken = any(result.score >= attacked.threshold for result in attacked.results)
     return ExitCode.FINDINGS if broken else ExitCode.OK
 
@@ -433,9 +435,13 @@ def _print_validation(session: Session, found: Validation) -> None:
     if found.package:
         print(f"sha256 {found.package}")
     count = sum(problem.kind == "problem" for problem in found.problems)
-    session.say(f"{count} problems." if count != 1 else "1 problem.")
+    session.say(f"{_count(count, 'problem')}.")
 
 
 def _print_line(kind: str, name: str, text: str, *, color: bool) -> None:
     spans = [(_STYLES[kind], kind.ljust(9)), ("", printable(name)), ("", printable(text))]
     print(styled(spans, color=color))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -18,7 +18,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -167,10 +167,12 @@ def open_local(path: Path, *, wheels: Path | None = None) -> LocalPlugin:
     lock = -1
     try:
         lock = hold(folder, exclusive=False)
-        packed = folder / "package.zip"
+        packed = folder / (path.absolute().name or "plugin")  # messages name it
         _pack(path, packed)
         package = inspect_package(packed)
-        snapshot = folder / "snapshot"
+        packed.rename(folder / "package")
+        package = replace(package, path=folder / "package")
+        snapshot = folder / "copy"
         snapshot.mkdir()
         unpack_package(package, snapshot / "plugin")
         chosen = _unpack_wheels(

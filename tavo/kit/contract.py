@@ -29,7 +29,7 @@ from tavo.kit.rehearsal import JobFailedError, Life, OwnTest, Rehearsal, Rehears
 from tavo.plugins.testing import hostile_texts
 from tavo.progress import Reporter
 
-__all__ = ["Check", "TestReport", "run_suite"]
+__all__ = ["Check", "SuiteReport", "run_suite"]
 
 SAMPLES = "tests/samples"
 _LATE = frozenset({"timeout", "cpu", "total"})
@@ -47,7 +47,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-class TestReport(msgspec.Struct, frozen=True, kw_only=True):
+class SuiteReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `tavo plugin test` found; `schema` is the version of this form."""
 
     schema: Literal["tavo-plugin-test/1"] = "tavo-plugin-test/1"
@@ -115,7 +115,7 @@ def run_suite(
     accept: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
-) -> TestReport:
+) -> SuiteReport:
     """Try everything; return the report.
 
     Raises SandboxUnavailableError and NotAvailableError, before anything of the plugin ran.
@@ -136,7 +136,7 @@ def run_suite(
         _printed(suite)
         _permissions(suite, manifest)
     suite.reporter.end()
-    return TestReport(
+    return SuiteReport(
         tavo=__version__,
         python=".".join(map(str, sys.version_info[:3])),
         plugin=manifest.full_id,

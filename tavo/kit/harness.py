@@ -266,7 +266,7 @@ class Harness(StaticAnalysisPlugin):
         from tavo.plugins.testing import analyze, event, hostile_texts
 
         deep: Any = "end"
-        for _ in range(30):
+        for _ in range(14):
             deep = {"a": [deep]}
         odd: tuple[Any, ...] = (None, True, -1, 1e308, "", [], {}, [None, {"a": []}], deep)
         hostile = [

@@ -195,7 +195,6 @@ def watched(
             last = now
             rounds += 1
             yield rounds
-            last = _state_of(paths)  # what the run itself may have written is no change
             continue
         sleep(every_s)
 

@@ -193,6 +193,7 @@ def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
         found[str(first)] = first.hint
     for message, hint in found.items():
         where, _, what = message.partition(": ")
+        hint = hint or "The developer guide's table of plugin.yaml says what each key may be."
         problems.append(Problem(where=where, what=what or message, hint=hint))
     return None
 
