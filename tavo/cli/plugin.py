@@ -255,6 +255,12 @@ def trust(
                 hint="It was changed, or it is another plugin. Read it again.",
             )
         if not digest:
+            if not sys.stdin.isatty() and not state.is_confirmed_local(local.digest):
+                raise RefusedError(
+                    f"{path}: nobody is here to agree to {local.manifest.full_id}"
+                    f" {local.manifest.version}",
+                    hint=f"Read it, then name its content: --digest {local.digest.hex}",
+                )
             confirm_local(session, state, local)
             return
         _remember(state, local)

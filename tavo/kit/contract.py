@@ -36,6 +36,7 @@ _LATE = frozenset({"timeout", "cpu", "total"})
 _SUFFIXES = {"python": ".py", "javascript": ".js", "typescript": ".ts", "json": ".json",
              "yaml": ".yaml", "markdown": ".md"}  # fmt: skip
 _MOST_NAMED = 5
+_LARGEST_REPEATED = 1 << 20
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +251,7 @@ def _static(suite: _Suite) -> None:
             config=suite.config,
         ))  # fmt: skip
     except TavoError as error:
-        suite.note("hostile input", [str(error)], "", error.hint)
+        suite.note("runs in a scan", [str(error)], "", error.hint)
     finally:
         installation.close()
 
@@ -259,7 +260,7 @@ def _static_runs(suite: _Suite, make: Any) -> None:
     with make() as worker:
         worker.start()
         samples = list(_samples(suite.local.plugin_folder, worker, suite.local.manifest))
-        inputs = [*samples, *_hostile(suite.local.manifest)]
+        inputs = [*samples, *_hostile(suite.local.manifest), *_damaged(samples)]
         paths = [item.path for item in inputs]
         first = worker.analyze(inputs)
         first_project = worker.analyze_project(paths)
@@ -338,6 +339,25 @@ def _hostile(manifest: Manifest) -> Iterable[FileInput]:
         yield FileInput(path=path, data=text.encode())
         binary = PurePosixPath("hostile-bytes") / pattern.replace("*", slug).replace("?", "x")
         yield FileInput(path=binary, data=text.encode("utf-16-le"), kind="binary")
+
+
+def _damaged(samples: Sequence[FileInput]) -> Iterable[FileInput]:
+    """Yield the first samples cut, with NUL bytes, with lone carriage returns, and many times.
+
+    What the plugin looks for is in them, so more of it runs than on any other hostile text.
+    """
+    for item in samples[:_MOST_NAMED]:
+        data = bytes(item.data)
+        for what, changed in (
+            ("cut", data[: len(data) // 2]),
+            ("nul", data.replace(b"\n", b"\0\n")),
+            ("cr", data.replace(b"\n", b"\r")),
+            ("many", data * max(1, min(200, _LARGEST_REPEATED // max(len(data), 1)))),
+        ):
+            if item.kind == "text":
+                changed = changed.decode("utf-8", "ignore").encode()
+            path = PurePosixPath("hostile") / what / item.path
+            yield FileInput(path=path, data=changed, kind=item.kind)
 
 
 def _rules(suite: _Suite) -> None:

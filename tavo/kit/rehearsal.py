@@ -221,7 +221,7 @@ class Rehearsal:
         text = "".join(piece[12:] for piece in pieces)
         try:
             return msgspec.json.decode(text, type=expected)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise JobFailedError(
                 f"{self._worker.full_id}: its process answered with something else: {error}"
             ) from error

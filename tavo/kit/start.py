@@ -18,7 +18,11 @@ __all__ = ["write_plugin"]
 
 _TEMPLATES = Path(next(iter(templates.__path__)))
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}\Z")
-_PLACES = {"github/plugin.yml": ".github/workflows/plugin.yml", "gitignore": ".gitignore"}
+_PLACES = {
+    "github/plugin.yml": ".github/workflows/plugin.yml",
+    "gitignore": ".gitignore",
+    "trials/test_main.py": "tests/test_main.py",
+}
 
 
 def write_plugin(name: str, folder: Path, *, plugin_type: str, publisher: str) -> list[str]:

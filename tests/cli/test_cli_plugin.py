@@ -158,7 +158,9 @@ def test_trust_is_asked_for_once_and_again_after_a_change(
 
 
 def test_trust_without_a_terminal_takes_the_digest(tavo: Run, plugin: Path) -> None:
-    assert tavo("plugin", "trust", plugin).code == 5
+    refused = tavo("plugin", "trust", plugin)
+    assert refused.code == 5
+    assert "--digest" in refused.err
     done = tavo("plugin", "trust", plugin, "--digest", "0" * 64)
     assert done.code == 5
     assert "has the digest" in done.err

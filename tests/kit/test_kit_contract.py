@@ -97,6 +97,22 @@ def test_a_sound_plugin_passes_the_same_suite(tmp_path: Path) -> None:
     assert check_of(report, "rules shown").state == "passed"
 
 
+def test_samples_are_damaged_to_reach_more_code(tmp_path: Path) -> None:
+    """The plugin fails only behind what it looks for, where no other hostile text leads."""
+    folder = author_plugin(
+        tmp_path / "new",
+        main_py=static_main("if 'secret' in content: {'1': 0}[content.split('=')[1].strip()]"),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )
+    assert tried(folder).passed
+    sample = folder / "tests" / "samples" / "a.txt"
+    sample.parent.mkdir()
+    sample.write_text("secret = 1")
+    check = check_of(tried(folder), "hostile input")
+    assert check.state == "failed"
+    assert "hostile/many/a.txt" in check.found
+
+
 def test_rules_that_nothing_shows_are_named_and_fail_nothing(tmp_path: Path) -> None:
     folder = author_plugin(tmp_path / "new", main_py=static_main("pass", rules="('a', 'b')"),
                            tests__test_main_py="def test_nothing():\n    pass\n")  # fmt: skip
@@ -165,6 +181,15 @@ def test_unused_permissions_are_named(tmp_path: Path) -> None:
     assert found.state == "note"
     assert found.found.endswith("network: api.example.com, env: TOKEN")
     assert report.tried["target"] == ("target.send",)
+
+
+def test_what_a_scan_refuses_fails_the_suite(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new")
+    manifest = folder / "plugin.yaml"
+    manifest.write_text(manifest.read_text().replace("files: none", "subprocess: [git]"))
+    report = tried(folder)
+    assert "subprocess" in check_of(report, "runs in a scan").found
+    assert not report.passed
 
 
 DYNAMIC = """\
