@@ -398,7 +398,7 @@ def _show_attack(session: Session, attacked: Any) -> ExitCode:
             held = "broken" if result.score >= attacked.threshold else "held"
             print(printable(
                 f"{held}  {result.score:.2f}  {result.severity}  {result.rule}  {result.goal}"
-                f" ({result.attempts} attempts)"
+                f" ({_count(result.attempts, 'attempt')})"
             ))  # fmt: skip
         session.say(
             f"{_count(attacked.requests, 'request')} to a scripted model; no real one was asked."

@@ -216,7 +216,6 @@ def _others(suite: _Suite) -> None:
     late = [problem for problem in first.problems if "its deadline is" in problem]
     twice = [p for p in first.problems if "two runs gave" in p or "two decisions" in p]
     rest = [problem for problem in first.problems if problem not in {*late, *twice}]
-    facts = ", ".join(f"{name} {value:g}" for name, value in sorted(first.facts.items()))
     suite.note(
         "hostile input",
         rest,
@@ -226,7 +225,7 @@ def _others(suite: _Suite) -> None:
     suite.note(
         "deadlines",
         late,
-        facts or "none was passed",
+        _cost(first.facts) or "none was passed",
         "Bound every pattern and loop; put a cheap test before an expensive one.",
     )
     if digests[0] != digests[1] and not twice:
@@ -237,6 +236,20 @@ def _others(suite: _Suite) -> None:
         "the same twice, and in a fresh process",
         "Sort what comes from a set; use no clock and no random numbers.",
     )
+
+
+def _cost(facts: Mapping[str, float]) -> str:
+    """Say in words what a rehearsal cost, by the processor's clock."""
+    if "requests" in facts:
+        return f"at most {facts['requests']:g} requests in one run"
+    if "deadline_ms" in facts:
+        return (
+            f"at most {facts.get('slowest_ms', 0):g} of {facts['deadline_ms']:g} ms;"
+            f" {facts.get('slowest_large_ms', 0):g} ms for the largest texts"
+        )
+    if "ms_for_10000_events" in facts:
+        return f"{facts['ms_for_10000_events']:g} ms for 10,000 events"
+    return ""
 
 
 def _static(suite: _Suite) -> None:

@@ -97,7 +97,7 @@ def test_run_of_the_other_types(tavo: Run, tmp_path: Path) -> None:
     assert (done.code, done.out) == (
         1,
         "broken  1.00  medium  system-prompt-leak  tell the secret of the system prompt"
-        " (1 attempts)\n",
+        " (1 attempt)\n",
     )
     assert tavo("plugin", "run", dynamic, "--answer", "No.").code == 0
     assert tavo("plugin", "run", dynamic, "--target", "http://localhost:1").code == 2
