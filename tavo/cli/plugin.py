@@ -273,6 +273,7 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
     Raises RefusedError when the answer is no, NotConfirmedError when nobody is there to answer.
     """
     from marketplace_db.manifest import permission_sentences
+    from tavo.host.sandbox.levels import parse_acceptances
 
     if state.is_confirmed_local(local.digest):
         return
@@ -282,6 +283,12 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
     lines = [f"{local.source}: {local.manifest.full_id} {local.manifest.version}", WARNING]
     lines += ["It can:", *(f"  + {sentence}" for sentence in can)]
     lines += ["It can NOT:", *(f"  - {sentence}" for sentence in cannot)]
+    accepted = parse_acceptances(session.settings().sandbox.accept)
+    if (level := accepted.get(local.manifest.full_id)) is not None:
+        lines.append(
+            f"You accepted sandbox level {level.label} for {local.manifest.full_id}, and this plugin"
+            " calls itself so: it may run at that level."
+        )
     lines.append(f"sha256 {local.digest.hex}")
     for line in lines:
         print(printable(line), file=sys.stderr)
@@ -330,13 +337,19 @@ def _run_once(
             return _show_log(
                 session, kit.run_log(local, events, accept=accept, config=config), len(events)
             )
+        tracebacks: list[str] = []
         outcome = kit.run_files(
-            local, inputs, accept=accept, config=config, reporter=session.reporter()
+            local,
+            inputs,
+            accept=accept,
+            config=config,
+            reporter=session.reporter(),
+            on_failure=lambda _, failure: tracebacks.append(failure.output),
         )
-    return _show_files(session, outcome)
+    return _show_files(session, outcome, tracebacks)
 
 
-def _show_files(session: Session, outcome: Any) -> ExitCode:
+def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCode:
     from tavo.errors import worst
 
     findings = [reported.finding for reported in outcome.reported]
@@ -351,6 +364,8 @@ def _show_files(session: Session, outcome: Any) -> ExitCode:
             print(printable(_finding_line(_finding(finding))))
         for notice in outcome.notices:
             session.say(f"tavo: {notice.reason}")
+        for text in dict.fromkeys(filter(None, tracebacks)):
+            session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
         cost = outcome.run
         session.say(
             f"{_count(len(findings), 'finding')} in {_count(cost.files, 'file')};"

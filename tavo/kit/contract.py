@@ -123,7 +123,7 @@ def run_suite(
     """
     suite = _Suite(local, accept, config or {}, reporter or Reporter())
     manifest = local.manifest
-    suite.reporter.begin("testing", 5)
+    suite.reporter.begin("testing", 3)
     if _life(suite):
         suite.reporter.advance()
         _own_tests(suite)

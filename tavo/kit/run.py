@@ -15,11 +15,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tavo.errors import ConfigError, InputError, NotAvailableError, UsageError
 from tavo.host.local import LocalPlugin
+from tavo.host.workers import Failure
 from tavo.kit.rehearsal import Attacked, Filtered, Logged, Rehearsal
 from tavo.progress import Reporter
 from tavo.runs.plugins import PluginOutcome, run_plugin
@@ -50,8 +51,11 @@ def run_files(
     accept: Sequence[str],
     config: Mapping[str, Any],
     reporter: Reporter,
+    on_failure: Callable[[PurePosixPath, Failure], None] = lambda *_: None,
 ) -> PluginOutcome:
     """Run a static plugin over files and folders, as a scan does.
+
+    `on_failure` hears of each file that was not looked at, with the end of the traceback.
 
     Raises UsageError for another type, InputError, SandboxUnavailableError, ConfigError.
     """
@@ -69,6 +73,7 @@ def run_files(
             accept=accept,
             reporter=reporter,
             config=config,
+            on_failure=on_failure,
         )
     finally:
         installation.close()

@@ -13,6 +13,7 @@ import ast
 import json
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -64,8 +65,9 @@ _SOUND: Mapping[str, Any] = {
     "license": "MIT",
 }  # fmt: skip
 _LARGEST_MANIFEST = 64 * 1024
-_LARGEST_SOURCE = 4 << 20
+_LARGEST_SOURCE = 1 << 20
 _OLDEST_PYTHON = (3, 11)
+_MOST_FILES = 10_000
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +162,7 @@ def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
             )
         )
         return None
-    data = path.read_bytes()
+    data = _beginning(path, _LARGEST_MANIFEST + 1)
     try:
         return parse_manifest(data)
     except ManifestError as error:
@@ -238,7 +240,7 @@ def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     path = folder / "LICENSE"
     if not path.is_file():
         return
-    text = path.read_text("utf-8", "replace")
+    text = _beginning(path, _LARGEST_MANIFEST).decode("utf-8", "replace")
     words = _LICENSE_WORDS.get(manifest.license)
     if not text.strip():
         yield Problem(where="LICENSE", what="is empty", hint="Add the licence's text.")
@@ -314,7 +316,7 @@ def _sources(folder: Path) -> Iterator[Problem]:
         try:
             if path.stat().st_size > _LARGEST_SOURCE:
                 raise ValueError(f"is larger than {_LARGEST_SOURCE} bytes")
-            tree = ast.parse(path.read_bytes(), feature_version=_OLDEST_PYTHON)
+            tree = _parsed(path)
         except SyntaxError as error:
             yield Problem(
                 where=f"{name} line {error.lineno or 1}",
@@ -336,21 +338,36 @@ def _sources(folder: Path) -> Iterator[Problem]:
 
 
 def _packed(folder: Path) -> Iterator[Path]:
-    """Yield what a package would hold, links too, in order."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
-            continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _packed(path)
-        else:
-            yield path
+    """Yield what a package would hold, links too, in order, up to a bound."""
+    pending = [folder]
+    found: list[Path] = []
+    while pending and len(found) < _MOST_FILES:
+        for path in pending.pop().iterdir():
+            if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                pending.append(path)
+            else:
+                found.append(path)
+    yield from sorted(found[:_MOST_FILES])
 
 
 def _parse(path: Path) -> ast.Module | None:
     try:
-        return ast.parse(path.read_bytes())
+        return _parsed(path)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _parsed(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a stranger's backslashes
+        return ast.parse(_beginning(path, _LARGEST_SOURCE + 1), feature_version=_OLDEST_PYTHON)
+
+
+def _beginning(path: Path, limit: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(limit)
 
 
 def _bound_names(tree: ast.Module) -> set[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.fakes.authors import author_plugin
+from tests.fakes.snapshots import check_snapshot
 
 KEY = "sk-" + "a1B2" * 6
 
@@ -82,6 +84,39 @@ def test_run_shows_findings(tavo: Run, plugin: Path) -> None:
     assert tavo("plugin", "run", plugin).code == 2
     assert tavo("plugin", "run", plugin, "--prompt", "x").code == 2
     assert tavo("plugin", "run", plugin, "a.py", "--prompt", "x").code == 2
+
+
+def test_run_shows_where_the_plugin_failed(tavo: Run, plugin: Path) -> None:
+    (plugin / "main.py").write_text(
+        "from tavo.plugins import StaticAnalysisPlugin\n\n\n"
+        "class Sample(StaticAnalysisPlugin):\n"
+        "    def analyze_file(self, path, content):\n"
+        "        return 1 / 0\n"
+    )
+    done = tavo("plugin", "run", plugin, "a.py")
+    assert done.code == 4
+    assert "a.py: it raised ZeroDivisionError" in done.err
+    assert 'main.py", line 6' in done.err
+
+
+def test_what_a_user_sees(tavo: Run, plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole text of each command; digests and figures are masked."""
+    seen = []
+
+    def see(*words: object) -> None:
+        done = tavo(*words)
+        seen.append(f"$ tavo {' '.join(map(str, words))}\n{done.out}{done.err}[{done.code}]\n")
+
+    see("plugin", "init", "sample", "--publisher", "acme")
+    see("plugin", "init", "sample")
+    see("plugin", "validate", "sample")
+    see("plugin", "test", "sample")
+    see("scan", "a.py", "--static-plugins", "./sample")
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    see("plugin", "trust", "sample")
+    text = re.sub(r"[0-9a-f]{64}", "<digest>", "\n".join(seen))
+    text = re.sub(r"sandbox L[23]", "sandbox <level>", text)
+    check_snapshot(Path(__file__).parent / "snapshots" / "plugin.txt", text)
 
 
 def test_run_of_the_other_types(tavo: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 
@@ -15,9 +16,11 @@ from signing.attest import verify_publisher
 from signing.errors import AttestationError
 from signing.keys import PrivateKey
 from tavo.errors import RefusedError
+from tavo.host.local import open_local
+from tavo.kit.contract import run_suite
 from tavo.kit.publish import pack, sign
-from tavo.kit.schema import manifest_schema, schema_text
-from tests.fakes.authors import TYPES, author_plugin
+from tavo.kit.schema import manifest_schema, report_schema, schema_text
+from tests.fakes.authors import ACCEPT, TYPES, author_plugin
 from tests.fakes.repository import NOW, key_map
 
 ROOT = Path(__file__).parents[2]
@@ -61,9 +64,27 @@ def test_only_a_sound_package_is_signed(tmp_path: Path) -> None:
     assert not (tmp_path / "a.zip.dsse.json").exists()
 
 
-def test_the_schema_in_the_documentation_is_fresh() -> None:
-    kept = (ROOT / "docs" / "schemas" / "plugin.schema.json").read_text()
-    assert kept == schema_text(), "python -m tavo.kit.schema > docs/schemas/plugin.schema.json"
+@pytest.mark.parametrize(
+    ("name", "schema", "word"),
+    [("plugin.schema.json", manifest_schema(), "plugin"),
+     ("tavo-plugin-test-1.json", report_schema(), "test")],
+)  # fmt: skip
+def test_the_schemas_in_the_documentation_are_fresh(
+    name: str, schema: dict[str, object], word: str
+) -> None:
+    kept = (ROOT / "docs" / "schemas" / name).read_text()
+    assert kept == schema_text(schema), f"python -m tavo.kit.schema {word} > docs/schemas/{name}"
+
+
+def test_a_report_fits_its_schema(tmp_path: Path) -> None:
+    with open_local(author_plugin(tmp_path / "one")) as local:
+        report = run_suite(local, accept=ACCEPT)
+    schema = report_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    printed = json.loads(msgspec.json.encode(report))
+    jsonschema.validate(printed, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**printed, "passed": "yes"}, schema)
 
 
 def test_the_schema_takes_what_tavo_takes(tmp_path: Path) -> None:
@@ -77,4 +98,3 @@ def test_the_schema_takes_what_tavo_takes(tmp_path: Path) -> None:
         for wrong in ({"unknown": 1}, {"plugin_type": "other"}, {"id": "A"}, {"limits": {"x": 1}}):
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate({**document, **wrong}, schema)
-    assert json.loads(schema_text()) == json.loads(json.dumps(schema))

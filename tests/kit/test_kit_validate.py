@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,27 @@ def test_an_empty_folder_names_the_way_to_start(tmp_path: Path) -> None:
     assert [p.where for p in found.problems if p.kind == "problem"] == [
         "plugin.yaml", "README.md", "LICENSE",
     ]  # fmt: skip
+
+
+def test_a_hostile_folder_is_looked_at_within_bounds(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new")
+    (folder / "plugin.yaml").write_bytes(b"# " + b"x" * (1 << 20))
+    (folder / "deep.py").write_text("(" * 100_000)
+    (folder / "large.py").write_text("x = 1\n" * 400_000)
+    (folder / "nul.py").write_bytes(b"\0\0")
+    (folder / "escape.py").write_text("x = '\\d'\n")
+    (folder / "LICENSE").unlink()
+    os.mkfifo(folder / "LICENSE")
+    inner = folder
+    for _ in range(600):
+        inner = inner / "d"
+        inner.mkdir()
+    (inner / "a.txt").write_text("")
+    found = problems(validate(folder))
+    assert any(p.startswith("plugin.yaml: ") for p in found)
+    assert any(p.startswith("deep.py") for p in found)
+    assert any("large.py: cannot be parsed: is larger than" in p for p in found)
+    assert any(p.startswith("nul.py") for p in found)
+    assert any("folders deep" in p or "longer than" in p for p in found)
+    assert "LICENSE: is a link or a device; a package holds only files" in found
+    assert not any(p.startswith("escape.py") for p in found)
