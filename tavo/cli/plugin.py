@@ -286,8 +286,8 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
     accepted = parse_acceptances(session.settings().sandbox.accept)
     if (level := accepted.get(local.manifest.full_id)) is not None:
         lines.append(
-            f"You accepted sandbox level {level.label} for {local.manifest.full_id}, and this plugin"
-            " calls itself so: it may run at that level."
+            f"You accepted sandbox level {level.label} for {local.manifest.full_id}, and this"
+            " plugin calls itself so: it may run at that level."
         )
     lines.append(f"sha256 {local.digest.hex}")
     for line in lines:

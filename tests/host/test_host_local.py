@@ -46,6 +46,9 @@ def test_what_changes_afterwards_changes_nothing(folder: Path) -> None:
             assert worker.level >= SandboxLevel.STANDARD
         installation.close()
     assert len(next(iter(found.findings.values()))) == 1
+    with open_local(folder) as again:  # the control: the folder itself would have run this
+        assert (again.plugin_folder / "main.py").read_text() == "raise SystemExit"
+        assert again.digest != local.digest
 
 
 def test_a_copy_that_was_changed_is_refused(folder: Path) -> None:
