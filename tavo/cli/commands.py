@@ -19,6 +19,8 @@ COMMANDS = {
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
     "results": ("tavo.cli.results", "Stored results of scans."),
+    "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
+    "key": ("tavo.cli.key", "Keys with which publishers sign."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
     "doctor": ("tavo.cli.doctor", "Say what works here, what does not, and why."),
     "self": ("tavo.cli.itself", "This file of tavo: verify, update, unpack, completion."),
@@ -26,7 +28,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "key", "logs", "lsp", "market", "pipeline", "plugin", "proxy", "trust",
+    "attack", "demo", "logs", "lsp", "market", "pipeline", "proxy", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

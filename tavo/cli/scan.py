@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.cli.results import Format, write_report
-from tavo.errors import UsageError
+from tavo.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
@@ -27,8 +28,17 @@ def scan(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
     static_plugins: Annotated[
-        str, typer.Option("--static-plugins", metavar="A,B", help="Installed plugins to run too.")
+        str,
+        typer.Option("--static-plugins", metavar="A,B", help="Installed plugins, ./folders, zips."),
     ] = "",
+    accept_local: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-local",
+            metavar="SHA256",
+            help="Run a local plugin with this digest, this time.",
+        ),
+    ] = None,
     rules: Annotated[
         list[Path] | None,
         typer.Option("--rules", metavar="PATH", help="Rule file or folder, besides our own pack."),
@@ -76,7 +86,7 @@ def scan(
         targets=tuple(paths),
         rules=load_rules(rule_paths),
         rule_paths=rule_paths,
-        plugins=_plugins(session, names),
+        plugins=_plugins(session, names, accept_local or ()),
         command=tuple(sys.argv[1:]),
         exclude=(*settings.scan.exclude, *(exclude or ())),
         largest=settings.scan.max_file_bytes,
@@ -91,17 +101,22 @@ def scan(
     raise typer.Exit(int(code))
 
 
-def _plugins(session: Session, names: list[str]) -> tuple[VerifiedInstallation, ...]:
+def _plugins(
+    session: Session, names: list[str], accept_local: Sequence[str]
+) -> tuple[VerifiedInstallation, ...]:
     """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
     if not names:
         return ()
     from marketplace_db.catalog import full_id_of
-    from tavo.errors import RefusedError
+    from tavo.host.local import is_local_name
 
     store = session.installations()
     recalls = session.recalls()
-    verified = []
+    verified: list[VerifiedInstallation] = []
     for name in names:
+        if is_local_name(name):
+            verified.append(_local(session, name, accept_local))
+            continue
         installed = store.get(full_id_of(name))
         reason = recalls.packages.get(installed.package)
         if reason is not None:
@@ -111,3 +126,21 @@ def _plugins(session: Session, names: list[str]) -> tuple[VerifiedInstallation, 
             )
         verified.append(store.verify(installed))
     return tuple(verified)
+
+
+def _local(session: Session, name: str, accept_local: Sequence[str]) -> VerifiedInstallation:
+    """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
+    import atexit
+
+    from tavo.cli.plugin import confirm_local
+    from tavo.host.local import open_local
+
+    local = open_local(Path(name).expanduser())
+    atexit.register(local.close)
+    recalled = session.recalls().packages.get(local.digest)
+    if recalled is not None:
+        raise RefusedError(f"{name}: was recalled: {recalled}", hint="Do not run it.")
+    with session.state() as state:
+        if local.digest.hex not in accept_local:
+            confirm_local(session, state, local)
+        return local.confirmed(state, accept=accept_local)

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
@@ -34,8 +34,19 @@ from tavo.progress import Reporter
 if TYPE_CHECKING:
     from marketplace_db.acceptance import AcceptedPackage
     from marketplace_db.manifest import Manifest
+    from marketplace_db.package import InspectedPackage
 
-__all__ = ["Installation", "Installations", "TamperedError", "VerifiedInstallation"]
+__all__ = [
+    "Installation",
+    "Installations",
+    "Origin",
+    "TamperedError",
+    "VerifiedInstallation",
+    "installation_of_snapshot",
+    "vouch_for_snapshot",
+]
+
+Origin = Literal["catalog", "local"]
 
 _SEAL = object()
 _LOCK_WAIT_S = 30.0
@@ -76,21 +87,34 @@ class Installation:
 class VerifiedInstallation:
     """An installation whose files were hashed when this value was made.
 
-    `granted` says whether the user accepted its permissions. While the value lives (until `close`)
-    no other tavo sweeps its folder away.
+    `granted` says whether the user accepted its permissions. `origin` is `catalog` for what a
+    publisher and reviewers signed, `local` for a folder or zip of the user's own. While the value
+    lives (until `close`) no other tavo sweeps its folder away.
     """
 
-    __slots__ = ("_lock", "granted", "installation")
+    __slots__ = ("_lock", "granted", "installation", "origin")
 
     def __init__(
-        self, seal: object, *, installation: Installation, granted: bool, lock: int
+        self,
+        seal: object,
+        *,
+        installation: Installation,
+        granted: bool,
+        lock: int,
+        origin: Origin = "catalog",
     ) -> None:
         self._lock = -1
         if seal is not _SEAL:
             raise TypeError("a VerifiedInstallation is made only by Installations.verify")
         self.installation = installation
         self.granted = granted
+        self.origin = origin
         self._lock = lock
+
+    @property
+    def required(self) -> int:
+        """Return the sandbox level that it needs: 2 if it was reviewed, 3 if nobody vouches."""
+        return 2 if self.origin == "catalog" else 3
 
     @property
     def manifest(self) -> Manifest:
@@ -329,6 +353,59 @@ class Installations:
             yield
         finally:
             os.close(handle)
+
+
+def installation_of_snapshot(
+    package: InspectedPackage,
+    folder: Path,
+    *,
+    wheels: tuple[str, ...],
+    source: str,
+    added: frozenset[str] = frozenset(),
+    manifest: Manifest | None = None,
+) -> Installation:
+    """Make read-only, flush and list what was just unpacked at `folder`; it is in no record.
+
+    `added` are files of ours beside the plugin's, `manifest` says how to run it with them. Raises
+    TamperedError when the files are not those of the package, OSError.
+    """
+    from marketplace_db.manifest import manifest_to_json
+
+    files = _inventory(folder)
+    expected = {f"plugin/{one.path}": (one.length, one.digest.hex) for one in package.files}
+    plugin = {name: e for name, e in files.items() if name.startswith("plugin/")}
+    if {name: e for name, e in plugin.items() if name not in added} != expected:
+        raise TamperedError(f"{package.manifest.full_id}: changed while it was unpacked")
+    _flush(folder)
+    return Installation(
+        full_id=package.manifest.full_id,
+        version=package.manifest.version,
+        package=package.digest,
+        folder=folder,
+        manifest_json=manifest_to_json(manifest or package.manifest),
+        files=files,
+        wheels=wheels,
+        interpreter=_interpreter(),
+        provenance={"source": source},
+        installed_at=now_text(),
+    )
+
+
+def vouch_for_snapshot(one: Installation) -> VerifiedInstallation:
+    """Hash a local plugin's snapshot again, and say that the user agreed to run it.
+
+    `tavo.host.local` alone calls this, after it asked. Raises TamperedError.
+    """
+    try:
+        lock = hold(one.folder, exclusive=False)
+    except OSError as error:
+        raise TamperedError(f"{one.full_id}: its snapshot is missing ({one.folder})") from error
+    try:
+        _compare(one, "Start again; nothing else may write into that folder.")
+    except BaseException:
+        let_go(lock)
+        raise
+    return VerifiedInstallation(_SEAL, installation=one, granted=True, lock=lock, origin="local")
 
 
 def _key(package: Digest, wheels: list[Digest]) -> str:

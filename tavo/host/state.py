@@ -56,6 +56,14 @@ _MIGRATIONS = (
         saved_at TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE local_plugins (
+        digest TEXT PRIMARY KEY,
+        path TEXT NOT NULL,
+        full_id TEXT NOT NULL,
+        confirmed_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
@@ -137,6 +145,18 @@ class State:
             return connection.execute(
                 "DELETE FROM grants WHERE namespace = ?", (namespace,)
             ).rowcount
+
+    def confirm_local(self, digest: Digest, *, path: str, full_id: str) -> None:
+        """Remember that the user agreed to run exactly this local plugin."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO local_plugins VALUES (?, ?, ?, ?)",
+                (digest.hex, path, full_id, now_text()),
+            )
+
+    def is_confirmed_local(self, digest: Digest) -> bool:
+        """Tell whether the user agreed to run the local plugin with this content."""
+        return bool(self.query("SELECT 1 FROM local_plugins WHERE digest = ?", digest.hex))
 
     def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Read rows. Raises InputError."""

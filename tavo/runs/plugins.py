@@ -10,14 +10,15 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
 from tavo.host.installations import VerifiedInstallation
-from tavo.host.sandbox.levels import LevelPolicy, parse_acceptances
-from tavo.host.workers import BatchResult, FileInput, StaticWorker
+from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
+from tavo.host.workers import BatchResult, Failure, FileInput, StaticWorker
 from tavo.progress import Reporter
 from tavo.results.values import Notice, PluginRun, Reported
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
@@ -51,24 +52,31 @@ def run_plugin(
     largest: int,
     accept: Sequence[str],
     reporter: Reporter,
+    config: Mapping[str, Any] | None = None,
+    on_failure: Callable[[PurePosixPath, Failure], None] = lambda *_: None,
 ) -> PluginOutcome:
     """Run a verified plugin over files. `accept` are sandbox acceptances like `L1:tavo/x`.
+
+    `on_failure` hears of each file that was not looked at, with the end of the traceback.
 
     Raises SandboxUnavailableError, NotAvailableError, ConfigError: then it did not run at all.
     """
     reported: list[Reported] = []
     notices: list[Notice] = []
-    policy = LevelPolicy(accepted=parse_acceptances(",".join(accept)))
-    worker = StaticWorker(installation, policy=policy)
+    policy = LevelPolicy(
+        required=SandboxLevel(installation.required),
+        accepted=parse_acceptances(",".join(accept)),
+    )
+    worker = StaticWorker(installation, policy=policy, config=config)
     seen: list[PurePosixPath] = []
     with worker:
         reporter.begin(f"running {worker.full_id}", None)
         for batch in _batches(_inputs(worker, files, largest, notices)):
             seen += [item.path for item in batch]
-            _collect(worker, worker.analyze(batch), reported, notices)
+            _collect(worker, worker.analyze(batch), reported, notices, on_failure)
             reporter.advance(len(batch))
         if seen:
-            _collect(worker, worker.analyze_project(seen), reported, notices)
+            _collect(worker, worker.analyze_project(seen), reported, notices, on_failure)
         reporter.end()
     statistics = worker.statistics
     if worker.disabled:
@@ -127,7 +135,11 @@ def _batches(inputs: Iterable[FileInput]) -> Iterator[list[FileInput]]:
 
 
 def _collect(
-    worker: StaticWorker, result: BatchResult, reported: list[Reported], notices: list[Notice]
+    worker: StaticWorker,
+    result: BatchResult,
+    reported: list[Reported],
+    notices: list[Notice],
+    on_failure: Callable[[PurePosixPath, Failure], None],
 ) -> None:
     reported.extend(
         Reported(finding=finding, rule=worker.rules[finding.rule_id], tool=worker.full_id)
@@ -136,6 +148,7 @@ def _collect(
     )
     for path, failure in result.failures.items():
         notices.append(_notice(worker, path, failure.reason))
+        on_failure(path, failure)
 
 
 def _notice(worker: StaticWorker, path: PurePosixPath, reason: str) -> Notice:

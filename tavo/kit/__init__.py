@@ -1,0 +1,1 @@
+"""The plugin author's kit: what `tavo plugin` does."""

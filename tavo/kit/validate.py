@@ -1,0 +1,386 @@
+"""Everything that is wrong with a plugin's folder or zip, at once, without running any of it.
+
+Rules this module keeps:
+- nothing of the plugin is executed: Python files are parsed, never imported;
+- every problem says where it is and what to do; one problem hides no other one where they can be
+  told apart;
+- what passes here is what `tavo plugin pack` packs and a marketplace takes for inspection.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import stat
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from marketplace_db.errors import ManifestError, PackageError
+from marketplace_db.manifest import (
+    MANIFEST_NAME,
+    PLUGIN_TYPES,
+    Limits,
+    Manifest,
+    Permissions,
+    parse_manifest,
+    permission_sentences,
+)
+from marketplace_db.package import build_package, inspect_package, unpack_package
+from marketplace_db.paths import name_problem
+from marketplace_db.strict_yaml import load_yaml
+from tavo.errors import InputError, UsageError
+
+__all__ = ["INTERFACES", "Problem", "Validation", "validate"]
+
+INTERFACES = {
+    "static": "StaticAnalysisPlugin",
+    "dynamic": "DynamicTestingPlugin",
+    "proxy": "ProxyFilteringPlugin",
+    "log": "LogAnalysisPlugin",
+}
+_METHODS = {
+    "static": (("analyze_file", "analyze_binary", "analyze_project"),),
+    "dynamic": (("run_attack",),),
+    "proxy": (("filter_request",), ("filter_response",)),
+    "log": (("analyze_logs",),),
+}
+_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
+_LICENSE_WORDS = {
+    "MIT": "permission is hereby granted, free of charge",
+    "Apache-2.0": "apache license",
+    "BSD-2-Clause": "redistribution and use in source and binary forms",
+    "BSD-3-Clause": "redistribution and use in source and binary forms",
+    "GPL-3.0-only": "gnu general public license",
+    "GPL-3.0-or-later": "gnu general public license",
+    "MPL-2.0": "mozilla public license",
+}
+_SOUND: Mapping[str, Any] = {
+    "api": 1, "id": "x", "publisher": "x", "name": "x", "version": "1.0.0",
+    "plugin_type": "static", "entry_point": "main:X", "description": "x", "author": "x",
+    "license": "MIT",
+}  # fmt: skip
+_LARGEST_MANIFEST = 64 * 1024
+_LARGEST_SOURCE = 1 << 20
+_OLDEST_PYTHON = (3, 11)
+_MOST_FILES = 10_000
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to mend. A `note` is a piece of advice: the plugin can be packed as it is."""
+
+    where: str
+    what: str
+    hint: str = ""
+    kind: Literal["problem", "note"] = "problem"
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found. `manifest` is None where it cannot be read, `package` where none was made.
+
+    `can` and `cannot` complete the sentences "It can …" and "It can NOT …".
+    """
+
+    path: str
+    problems: tuple[Problem, ...]
+    plugin: str = ""
+    version: str = ""
+    plugin_type: str = ""
+    package: str = ""
+    can: tuple[str, ...] = ()
+    cannot: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether there are only notes."""
+        return all(problem.kind == "note" for problem in self.problems)
+
+
+def validate(path: Path) -> Validation:
+    """Look at a plugin's folder or zip. Raises UsageError where there is none, InputError."""
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such folder or zip")
+    try:
+        if path.is_dir():
+            return _validate_folder(path, path, ())
+        with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
+            folder = Path(name) / "plugin"
+            try:
+                unpack_package(inspect_package(path), folder)
+            except (PackageError, ManifestError) as error:
+                hint = error.hint or "Unpack it, validate the folder, and pack it with"
+                hint += "" if error.hint else " `tavo plugin pack`."
+                problem = Problem(where=path.name, what=str(error), hint=hint)
+                return Validation(path=str(path), problems=(problem,))
+            return _validate_folder(folder, path, ())
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+
+
+def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> Validation:
+    problems = list(before)
+    manifest = _manifest(folder, problems)
+    problems += _files(folder)
+    if manifest is not None:
+        problems += _license(folder, manifest)
+        problems += _entry_point(folder, manifest)
+    problems += _sources(folder)
+    package = ""
+    with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
+        try:
+            package = build_package(folder, Path(name) / "package.zip").hex
+        except (PackageError, ManifestError) as error:
+            if not any(problem.kind == "problem" for problem in problems):
+                what = str(error).removeprefix("package.zip: ")
+                problems.append(Problem(where="package", what=what, hint=error.hint))
+    can, cannot = permission_sentences(manifest) if manifest is not None else ([], [])
+    return Validation(
+        path=str(shown),
+        problems=tuple(problems),
+        plugin=manifest.full_id if manifest is not None else "",
+        version=manifest.version if manifest is not None else "",
+        plugin_type=manifest.plugin_type if manifest is not None else "",
+        package=package,
+        can=tuple(can),
+        cannot=tuple(cannot),
+    )
+
+
+def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
+    """Read plugin.yaml; where it is wrong, judge each key by itself to name all that is."""
+    path = folder / MANIFEST_NAME
+    if not path.is_file() or path.is_symlink():
+        problems.append(
+            Problem(
+                where=MANIFEST_NAME,
+                what="is missing",
+                hint="`tavo plugin init NAME --type static` writes a complete plugin.",
+            )
+        )
+        return None
+    data = _beginning(path, _LARGEST_MANIFEST + 1)
+    try:
+        return parse_manifest(data)
+    except ManifestError as error:
+        first = error
+    found: dict[str, str] = {}
+    try:
+        document = load_yaml(data, name=MANIFEST_NAME, limit=_LARGEST_MANIFEST)
+    except ManifestError as error:
+        document, first = None, error
+    if isinstance(document, dict):
+        required = [
+            field.name
+            for field in msgspec.structs.fields(Manifest)
+            if field.required and field.name not in document
+        ]
+        for name in required:
+            found[f"{MANIFEST_NAME}: missing key '{name}'"] = f"Add a line `{name}: …`."
+        plugin_type = document.get("plugin_type")
+        sound = {**_SOUND}
+        if plugin_type in PLUGIN_TYPES:
+            sound["plugin_type"] = plugin_type
+        for key, value in document.items():
+            nested = {"permissions": Permissions, "limits": Limits}.get(key)
+            if nested is not None and isinstance(value, dict):
+                for inner, entry in value.items():
+                    _judge({**sound, key: {inner: entry}}, found)
+            else:
+                _judge({**sound, key: value}, found)
+    if not found:
+        found[str(first)] = first.hint
+    for message, hint in found.items():
+        where, _, what = message.partition(": ")
+        hint = hint or "The developer guide's table of plugin.yaml says what each key may be."
+        problems.append(Problem(where=where, what=what or message, hint=hint))
+    return None
+
+
+def _judge(document: Mapping[str, Any], found: dict[str, str]) -> None:
+    try:
+        parse_manifest(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
+    except ManifestError as error:
+        found.setdefault(str(error), error.hint)
+
+
+def _files(folder: Path) -> Iterator[Problem]:
+    for name, hint in (
+        ("README.md", "Say what the plugin finds and what it needs; the catalog shows it."),
+        ("LICENSE", "Add the text of the licence that plugin.yaml names."),
+    ):
+        if not (folder / name).is_file():
+            yield Problem(where=name, what="is missing", hint=hint)
+    for path in _packed(folder):
+        name = path.relative_to(folder).as_posix()
+        if problem := name_problem(name):
+            yield Problem(where=ascii(name), what=problem, hint="Rename it.")
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            yield Problem(
+                where=name, what="is a link or a device; a package holds only files",
+                hint="Put the file itself there.",
+            )  # fmt: skip
+        elif name.lower().endswith(_COMPILED):
+            yield Problem(
+                where=name, what="is compiled or start-up code, which a reviewer cannot read",
+                hint="Leave it out; compiled code comes in wheels named in requirements.lock.",
+            )  # fmt: skip
+    if not any((folder / "tests").rglob("test_*.py")):
+        yield Problem(
+            where="tests/", what="holds no test_*.py", kind="note",
+            hint="A test for each rule shows reviewers and users that it works.",
+        )  # fmt: skip
+
+
+def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    path = folder / "LICENSE"
+    if not path.is_file():
+        return
+    text = _beginning(path, _LARGEST_MANIFEST).decode("utf-8", "replace")
+    words = _LICENSE_WORDS.get(manifest.license)
+    if not text.strip():
+        yield Problem(where="LICENSE", what="is empty", hint="Add the licence's text.")
+    elif words is not None and words not in " ".join(text.lower().split()):
+        yield Problem(
+            where="LICENSE", kind="note",
+            what=f"does not read like {manifest.license}, which plugin.yaml names",
+            hint="Let the two agree.",
+        )  # fmt: skip
+
+
+def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    module, _, name = manifest.entry_point.partition(":")
+    inner = module.replace(".", "/")
+    path = next(
+        (p for p in (folder / f"{inner}.py", folder / inner / "__init__.py") if p.is_file()), None
+    )
+    if path is None:
+        yield Problem(
+            where="plugin.yaml", what=f"entry_point: there is no {inner}.py",
+            hint="Name the module and class that exist, such as main:MyPlugin.",
+        )  # fmt: skip
+        return
+    tree = _parse(path)
+    if tree is None:
+        return  # named among the sources
+    where = path.relative_to(folder).as_posix()
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    top = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = classes.get(name)
+    if found is None or name not in top:
+        if name in _bound_names(tree):
+            return  # imported or assigned: known when it runs, `tavo plugin test` looks
+        near = f" It has {', '.join(sorted(top))}." if top else ""
+        yield Problem(
+            where=where, what=f"holds no class {name}, which entry_point names",
+            hint=f"Write `class {name}({INTERFACES[manifest.plugin_type]}):`.{near}",
+        )  # fmt: skip
+        return
+    bases = {_last_name(base) for base in found.bases}
+    wanted = INTERFACES[manifest.plugin_type]
+    others = bases & (set(INTERFACES.values()) - {wanted})
+    if others and wanted not in bases:
+        yield Problem(
+            where=f"{where} line {found.lineno}",
+            what=f"{name} is a {sorted(others)[0]}, but plugin_type is {manifest.plugin_type}",
+            hint=f"Derive it from {wanted}, or change plugin_type.",
+        )
+    elif not bases:
+        yield Problem(
+            where=f"{where} line {found.lineno}", what=f"{name} derives from nothing",
+            hint=f"Write `class {name}({wanted}):`.",
+        )  # fmt: skip
+    elif wanted in bases:
+        defined = {
+            node.name for node in found.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }  # fmt: skip
+        for choice in _METHODS[manifest.plugin_type]:
+            if len(bases) == 1 and not defined & set(choice):
+                yield Problem(
+                    where=f"{where} line {found.lineno}",
+                    what=f"{name} defines no {' or '.join(choice)}",
+                    hint="The developer guide shows its parameters.",
+                )
+
+
+def _sources(folder: Path) -> Iterator[Problem]:
+    for path in _packed(folder):
+        if path.suffix != ".py" or path.is_symlink() or not path.is_file():
+            continue
+        name = path.relative_to(folder).as_posix()
+        try:
+            if path.stat().st_size > _LARGEST_SOURCE:
+                raise ValueError(f"is larger than {_LARGEST_SOURCE} bytes")
+            tree = _parsed(path)
+        except SyntaxError as error:
+            yield Problem(
+                where=f"{name} line {error.lineno or 1}",
+                what=f"is not Python {'.'.join(map(str, _OLDEST_PYTHON))}: {error.msg}",
+                hint="Plugins run on CPython 3.11 to 3.14.",
+            )
+            continue
+        except (ValueError, RecursionError, MemoryError) as error:
+            yield Problem(where=name, what=f"cannot be parsed: {error}", hint="Simplify it.")
+            continue
+        if name.startswith("tests/"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _last_name(node.func) == "print":
+                yield Problem(
+                    where=f"{name} line {node.lineno}", what="prints", kind="note",
+                    hint="Nobody sees it; use context.log, which is shown with a crash.",
+                )  # fmt: skip
+
+
+def _packed(folder: Path) -> Iterator[Path]:
+    """Yield what a package would hold, links too, in order, up to a bound."""
+    pending = [folder]
+    found: list[Path] = []
+    while pending and len(found) < _MOST_FILES:
+        for path in pending.pop().iterdir():
+            if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                pending.append(path)
+            else:
+                found.append(path)
+    yield from sorted(found[:_MOST_FILES])
+
+
+def _parse(path: Path) -> ast.Module | None:
+    try:
+        return _parsed(path)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _parsed(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a stranger's backslashes
+        return ast.parse(_beginning(path, _LARGEST_SOURCE + 1), feature_version=_OLDEST_PYTHON)
+
+
+def _beginning(path: Path, limit: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(limit)
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

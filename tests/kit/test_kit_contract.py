@@ -1,0 +1,329 @@
+"""The contract suite sees each way in which a plugin breaks its contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tavo.host.local import open_local
+from tavo.host.sandbox.levels import SandboxUnavailableError
+from tavo.kit.contract import Check, SuiteReport, run_suite
+from tests.fakes.authors import ACCEPT, author_plugin, static_main
+
+
+def tried(folder: Path) -> SuiteReport:
+    with open_local(folder) as local:
+        return run_suite(local, accept=ACCEPT)
+
+
+def check_of(report: SuiteReport, name: str) -> Check:
+    (found,) = (check for check in report.checks if check.name == name)
+    return found
+
+
+BROKEN = {
+    "it does not start": ("", "raise RuntimeError('no')", "starts and stops", "RuntimeError"),
+    "it fails on hostile input": (
+        "import json; json.loads(content) if content[:1] == '[' else None", "", "hostile input",
+        "RecursionError"),
+    "it ends its process": (
+        "import os; os._exit(3) if '\\x00' in content else None", "", "hostile input",
+        "exit code 3"),
+    "it is too slow": (
+        "for _ in iter(int, 1 if len(content) > 10**6 else 0): pass", "", "deadlines",
+        "processor time"),
+    "it counts files": (
+        "self.n = getattr(self, 'n', 0) + 1\nif self.n < 9: yield self.found(file_path)", "",
+        "deterministic", "when asked again"),
+    "it depends on the process": (
+        "found = self.found(file_path)\nobject.__setattr__(found, 'message', SIDE)\nyield found",
+        "import os\nSIDE = os.urandom(8).hex()", "deterministic", "in a fresh process"),
+    "it names a rule that it did not declare": (
+        "yield self.found(file_path, 'other')", "", "valid findings", "not declared"),
+    "it names a line that is not there": (
+        "yield self.found(file_path, line=10**9)", "", "valid findings", "lines 1000000000"),
+    "it prints": ("", "print('hello there')", "prints nothing", "hello there"),
+    "it reads a file": (
+        "", "try: open('/etc/passwd')\nexcept OSError: pass", "permissions declared",
+        "files: it tried /etc/passwd"),
+    "it connects": (
+        "",
+        "import socket\ntry: socket.create_connection(('example.com', 80))\nexcept OSError: pass",
+        "permissions declared", "network: it tried example.com"),
+    "it starts a program": (
+        "", "import subprocess\ntry: subprocess.run(['/bin/ls'])\nexcept OSError: pass",
+        "permissions declared", "subprocess: it tried ls"),
+    "it reads the environment": (
+        "", "import os\nos.environ.get('AWS_SECRET_ACCESS_KEY')", "permissions declared",
+        "env: it tried AWS_SECRET_ACCESS_KEY"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_contract_is_seen(case: str, tmp_path: Path) -> None:
+    body, before, name, expected = BROKEN[case]
+    folder = author_plugin(
+        tmp_path / "new", main_py=static_main(body or "pass", before=before),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )  # fmt: skip
+    if case == "it is too slow":
+        manifest = folder / "plugin.yaml"
+        manifest.write_text(
+            manifest.read_text().replace("cpu_s_per_file: 2", "cpu_s_per_file: 0.3")
+        )
+    report = tried(folder)
+    check = check_of(report, name)
+    assert check.state == "failed", report.checks
+    assert expected in check.found
+    assert not report.passed
+
+
+def test_a_sound_plugin_passes_the_same_suite(tmp_path: Path) -> None:
+    """The control of all above."""
+    folder = author_plugin(
+        tmp_path / "new",
+        main_py=static_main("if 'secret' in content: yield self.found(file_path)"),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+        tests__samples__a_py="secret = 1\n",
+    )  # fmt: skip
+    report = tried(folder)
+    assert report.passed, report.checks
+    assert check_of(report, "rules shown").state == "passed"
+
+
+def test_samples_are_damaged_to_reach_more_code(tmp_path: Path) -> None:
+    """The plugin fails only behind what it looks for, where no other hostile text leads."""
+    folder = author_plugin(
+        tmp_path / "new",
+        main_py=static_main("if 'secret' in content: {'1': 0}[content.split('=')[1].strip()]"),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )
+    assert tried(folder).passed
+    sample = folder / "tests" / "samples" / "a.txt"
+    sample.parent.mkdir()
+    sample.write_text("secret = 1")
+    check = check_of(tried(folder), "hostile input")
+    assert check.state == "failed"
+    assert "hostile/many/a.txt" in check.found
+
+
+def test_rules_that_nothing_shows_are_named_and_fail_nothing(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new", main_py=static_main("pass", rules="('a', 'b')"),
+                           tests__test_main_py="def test_nothing():\n    pass\n")  # fmt: skip
+    report = tried(folder)
+    assert report.rules_not_shown == ("a", "b")
+    assert check_of(report, "rules shown").state == "note"
+    assert report.passed
+
+
+def test_the_authors_tests_run_in_the_sandbox(tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new",
+        tests__test_main_py="""\
+import os, unittest
+from pathlib import Path
+
+def test_good(): assert True
+def test_bad(): assert 1 == 2, "one is not two"
+def test_fixture(tmp_path): pass
+def test_home_cannot_be_read():
+    try:
+        os.listdir("/root")
+    except OSError:
+        return
+    raise AssertionError("it could")
+def helper(): raise RuntimeError
+
+class Case(unittest.TestCase):
+    def test_good(self): self.assertEqual(1, 1)
+    def test_bad(self): self.assertEqual(1, 2)
+    @unittest.skip("later")
+    def test_later(self): pass
+
+class TestPlain:
+    def test_good(self): pass
+""",
+        tests__test_pytest_py="import pytest\n",
+    )
+    report = tried(folder)
+    outcomes = {test.name.partition("::")[2]: test.outcome for test in report.tests
+                if "test_main" in test.name}  # fmt: skip
+    assert outcomes == {
+        "test_good": "passed", "test_bad": "failed", "test_fixture": "skipped",
+        "test_home_cannot_be_read": "passed", "Case.test_good": "passed",
+        "Case.test_bad": "failed", "Case.test_later": "skipped", "TestPlain.test_good": "passed",
+    }  # fmt: skip
+    found = check_of(report, "own tests").found
+    assert "one is not two" in found
+    assert "pytest is not in the sandbox" in found
+
+
+def test_a_test_that_ends_the_process_fails_the_suite(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new", tests__test_main_py="import os\nos._exit(0)\n")
+    report = tried(folder)
+    assert check_of(report, "own tests").state == "failed"
+    assert not report.passed
+
+
+def test_unused_permissions_are_named(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new", "dynamic")
+    manifest = folder / "plugin.yaml"
+    more = "  network: [api.example.com]\n  env: [TOKEN]\n"
+    manifest.write_text(manifest.read_text().replace("  target: true\n", "  target: true\n" + more))
+    report = tried(folder)
+    found = check_of(report, "permissions used")
+    assert found.state == "note"
+    assert found.found.endswith("network: api.example.com, env: TOKEN")
+    assert report.tried["target"] == ("target.send",)
+
+
+def test_what_a_scan_refuses_fails_the_suite(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new")
+    manifest = folder / "plugin.yaml"
+    manifest.write_text(manifest.read_text().replace("files: none", "subprocess: [git]"))
+    report = tried(folder)
+    assert "subprocess" in check_of(report, "runs in a scan").found
+    assert not report.passed
+
+
+DYNAMIC = """\
+from tavo.plugins import AttackResult, ChatMessage, ChatRequest, DynamicTestingPlugin, Rule
+from tavo.plugins import Severity
+class Sample(DynamicTestingPlugin):
+    rules = (Rule(id="r", title="t", severity=Severity.LOW),)
+    def ask(self, target, text="x"):
+        request = ChatRequest(messages=(ChatMessage(role="user", content=text),))
+        return target.send(request).messages[0].content
+    def result(self, rule="r", score=0.0):
+        return AttackResult(rule_id=rule, goal="g", severity=Severity.LOW, score=score)
+    def run_attack(self, target, config):
+        {body}
+        yield self.result()
+"""
+OTHERS = {
+    "an attack without end": ("dynamic", "while True: self.ask(target)", "hostile input",
+                              "more than 1000 requests"),
+    "an attack that cannot read": ("dynamic", "int(self.ask(target))", "hostile input",
+                                   "ValueError"),
+    "an attack that asks nothing": ("dynamic", "pass", "hostile input", "never called target.send"),
+    "an attack with another rule": ("dynamic", "self.ask(target); yield self.result('o')",
+                                    "hostile input", "not in the plugin's rules"),
+    "an attack at random": (
+        "dynamic", "import os; self.ask(target); yield self.result(score=os.urandom(1)[0] / 255)",
+        "deterministic", "different results"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_broken_attack_is_seen(case: str, tmp_path: Path) -> None:
+    plugin_type, body, name, expected = OTHERS[case]
+    folder = author_plugin(
+        tmp_path / "new", plugin_type, main_py=DYNAMIC.format(body=body),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )  # fmt: skip
+    check = check_of(tried(folder), name)
+    assert check.state == "failed"
+    assert expected in check.found
+
+
+FILTER = """\
+from tavo.plugins import *
+from tavo.plugins import Decision, FilterResult, ProxyFilteringPlugin
+class Sample(ProxyFilteringPlugin):
+    deadline_ms = 20
+    def filter_request(self, request):
+        text = request.messages[-1].content
+        {body}
+        return FilterResult(decision=Decision.ALLOW)
+    def filter_response(self, response):
+        return FilterResult(decision=Decision.ALLOW)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "expected"),
+    [
+        ("return True", "hostile input", "expected tavo.plugins.FilterResult"),
+        ("text[0]", "hostile input", "IndexError"),
+        ("sum(n * n for n in range(10**6))", "deadlines", "its deadline is 20 ms"),
+        ("import os; return FilterResult(decision=Decision.BLOCK, reason=os.urandom(4).hex())",
+         "deterministic", "two decisions"),
+        ("pass", "hostile input", "stood all"),
+    ],
+)  # fmt: skip
+def test_a_broken_filter_is_seen(body: str, name: str, expected: str, tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new", "proxy", main_py=FILTER.format(body=body),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )  # fmt: skip
+    check = check_of(tried(folder), name)
+    assert check.state == ("passed" if body == "pass" else "failed")
+    assert expected in check.found
+
+
+LOGS = """\
+from pathlib import PurePosixPath
+from tavo.plugins import Analysis, Finding, Location, LogAnalysisPlugin, Region, Rule, Severity
+class Sample(LogAnalysisPlugin):
+    rules = (Rule(id="r", title="t", severity=Severity.LOW),)
+    def found(self, rule="r", path="app.log", line=1):
+        return Analysis(findings=(Finding(rule_id=rule, message="m", severity=Severity.LOW,
+            location=Location(path=PurePosixPath(path), region=Region(start_line=line,
+            end_line=line, end_column=1))),))
+    def analyze_logs(self, log_entries):
+        events = list(log_entries)
+        {body}
+        return Analysis()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return []", "returns Analysis"),
+        ("[event.fields['user'].lower() for event in events]", "AttributeError"),
+        ("return self.found(path='other.log')", "none of the events"),
+        ("return self.found(rule='other') if events else Analysis()", "not in the plugin's rules"),
+        ("events[0]", "stood all"),  # batches are never empty
+    ],
+)
+def test_a_broken_log_plugin_is_seen(body: str, expected: str, tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new", "log", main_py=LOGS.format(body=body),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )  # fmt: skip
+    check = check_of(tried(folder), "hostile input")
+    assert check.state == ("passed" if expected == "stood all" else "failed")
+    assert expected in check.found
+
+
+def test_the_report_is_the_same_again_and_names_no_place(tmp_path: Path) -> None:
+    first = tried(author_plugin(tmp_path / "one"))
+    second = tried(author_plugin(tmp_path / "two"))
+    assert first == second
+    text = json.dumps(msgspec.to_builtins(first))
+    assert str(tmp_path) not in text
+    assert msgspec.json.decode(text, type=SuiteReport) == first
+
+
+def test_nothing_runs_below_the_level_that_it_needs(tmp_path: Path) -> None:
+    """Without an acceptance: at L3 where there is one, else refused before anything ran."""
+    with open_local(author_plugin(tmp_path / "new")) as local:
+        try:
+            level = run_suite(local).sandbox
+        except SandboxUnavailableError as error:
+            level = error.needed.label
+    assert level == "L3"
+
+
+def test_a_plugin_cannot_answer_for_the_harness(tmp_path: Path) -> None:
+    """What the process sends is decoded into types; a forged answer is a failed check."""
+    body = """\
+import sys
+sys.modules["json"].dumps = lambda *a, **k: '{"passed": true}'
+"""
+    report = tried(author_plugin(tmp_path / "new", main_py=static_main("pass", before=body)))
+    assert not report.passed

@@ -1,0 +1,100 @@
+"""What an author packs and signs is what a marketplace accepts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+import yaml
+
+from marketplace_db.acceptance import publisher_claim
+from marketplace_db.errors import PackageError
+from signing.attest import verify_publisher
+from signing.errors import AttestationError
+from signing.keys import PrivateKey
+from tavo.errors import RefusedError
+from tavo.host.local import open_local
+from tavo.kit.contract import run_suite
+from tavo.kit.publish import pack, sign
+from tavo.kit.schema import manifest_schema, report_schema, schema_text
+from tests.fakes.authors import ACCEPT, TYPES, author_plugin
+from tests.fakes.repository import NOW, key_map
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_packing_twice_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = pack(author_plugin(tmp_path / "one"))
+    assert first.path == Path("acme-sample-0.1.0.zip")
+    assert pack(author_plugin(tmp_path / "two"), tmp_path / "b.zip").digest == first.digest
+    assert pack(tmp_path / "one").digest == first.digest  # the same again is no overwriting
+
+
+def test_another_package_of_that_name_stays(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "one")
+    first = pack(folder, tmp_path / "a.zip")
+    (folder / "README.md").write_text("changed\n")
+    with pytest.raises(RefusedError, match="nothing is overwritten"):
+        pack(folder, tmp_path / "a.zip")
+    assert pack(author_plugin(tmp_path / "two"), tmp_path / "a.zip").digest == first.digest
+
+
+def test_the_statement_is_what_a_marketplace_verifies(tmp_path: Path) -> None:
+    package = pack(author_plugin(tmp_path / "one"), tmp_path / "a.zip")
+    key, other = PrivateKey.generate(), PrivateKey.generate()
+    written = sign(package.path, key, now=NOW)
+    assert written == tmp_path / "a.zip.dsse.json"
+    envelope = written.read_bytes()
+    statement = verify_publisher(envelope, key_map(key), publisher_claim(package))
+    assert statement.key_ids == (key.public.key_id,)
+    with pytest.raises(AttestationError):
+        verify_publisher(envelope, key_map(other), publisher_claim(package))
+
+
+def test_only_a_sound_package_is_signed(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(PackageError):
+        sign(tmp_path / "a.zip", PrivateKey.generate(), now=NOW)
+    assert not (tmp_path / "a.zip.dsse.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "word"),
+    [("plugin.schema.json", manifest_schema(), "plugin"),
+     ("tavo-plugin-test-1.json", report_schema(), "test")],
+)  # fmt: skip
+def test_the_schemas_in_the_documentation_are_fresh(
+    name: str, schema: dict[str, object], word: str
+) -> None:
+    kept = (ROOT / "docs" / "schemas" / name).read_text()
+    assert kept == schema_text(schema), f"python -m tavo.kit.schema {word} > docs/schemas/{name}"
+
+
+def test_a_report_fits_its_schema(tmp_path: Path) -> None:
+    with open_local(author_plugin(tmp_path / "one")) as local:
+        report = run_suite(local, accept=ACCEPT)
+    schema = report_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    printed = json.loads(msgspec.json.encode(report))
+    jsonschema.validate(printed, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**printed, "passed": "yes"}, schema)
+
+
+def test_the_schema_takes_what_tavo_takes(tmp_path: Path) -> None:
+    schema = manifest_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    manifests = [author_plugin(tmp_path / t, t) / "plugin.yaml" for t in TYPES]
+    manifests += (ROOT / "examples" / "plugins").glob("*/plugin.yaml")
+    for path in manifests:
+        document = yaml.safe_load(path.read_text())
+        jsonschema.validate({**document, "x-mine": 1}, schema)
+        for wrong in ({"unknown": 1}, {"plugin_type": "other"}, {"id": "A"}, {"limits": {"x": 1}}):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate({**document, **wrong}, schema)
