@@ -27,6 +27,7 @@ class Probe:
 
     level: SandboxLevel
     missing: tuple[tuple[SandboxLevel, str], ...]
+    namespaces: bool = False
     landlock: int = 0
     seccomp: bool = False
 
@@ -48,6 +49,7 @@ def probe(python: Path | None = None) -> Probe:
                     return Probe(
                         level=level,
                         missing=tuple(missing),
+                        namespaces=held.namespaces,
                         landlock=held.landlock,
                         seccomp=held.seccomp,
                     )
