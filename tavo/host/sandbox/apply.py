@@ -8,8 +8,8 @@ Rules this module keeps:
 
 The plan is plain JSON, made by the host:
 `level` (3 to 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
-`read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable), `scratch`
-(`folder`, the bytes and entries that it may hold; at L3 it is memory of that size).
+`read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable),
+`scratch` (`folder`, the `bytes` and `entries` that it may hold: at L3 it is memory of that size).
 Standard library only: this runs in the worker.
 """
 

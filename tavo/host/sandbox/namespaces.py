@@ -22,6 +22,7 @@ import errno
 import os
 import stat
 import struct
+import sys
 from collections.abc import Iterable
 
 from tavo.host.sandbox.syscalls import numbers_for
@@ -42,6 +43,13 @@ _DETACH = 2
 _READ_ONLY_ATTRIBUTE, _NO_SUID_ATTRIBUTE, _NO_DEVICES_ATTRIBUTE = 0x1, 0x2, 0x4
 _NO_PROGRAMS_ATTRIBUTE = 0x8
 _AT_HERE, _AT_RECURSIVE = -100, 0x8000
+_DATAGRAM, _CLOSE_ON_EXEC = 2, 0x80000
+# addresses for documentation (RFC 5737, RFC 3849): struct sockaddr_in and sockaddr_in6
+_ELSEWHERE = (
+    struct.pack("=H", 2) + bytes((0, 9, 192, 0, 2, 1)) + bytes(8),
+    struct.pack("=H", 10) + bytes((0, 9, 0, 0, 0, 0)) + bytes.fromhex("20010db8") + bytes(11)
+    + b"\x01" + bytes(4),
+)  # fmt: skip
 _SMALL_VIEW = "size=64k,nr_inodes=4096,mode=0755"
 _MOST_LINKS = 40
 
@@ -72,9 +80,8 @@ def enter() -> None:
         _call(call, HOST_NAME.encode(), ctypes.c_size_t(len(HOST_NAME)))
     if os.uname().nodename != HOST_NAME:
         raise NotHeldError("the name of the machine is still there")
-    interfaces = _interfaces()
-    if interfaces != ["lo"]:
-        raise NotHeldError(f"there is a network: {', '.join(interfaces)[:100]}")
+    for address in _ELSEWHERE:
+        _must_lead_nowhere(address)
 
 
 def enter_view(
@@ -95,6 +102,7 @@ def enter_view(
     links: dict[str, str] = {}
     binds = _topmost(_resolved(read, links))
     nodes = _topmost(_resolved(devices, links))
+    shown = {path: _identity(path) for path in (*binds, *nodes)}
     machine = os.stat("/").st_dev
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount("tavo", scratch, "tmpfs", _NO_SUID | _NO_DEVICES | _NO_PROGRAMS, _SMALL_VIEW)
@@ -119,15 +127,21 @@ def enter_view(
         _mount("tavo", scratch + scratch, "tmpfs", flags, options)
     _pivot(scratch)
     os.chdir(scratch)
-    _look_around(binds, {path.split("/")[1] for path in (*binds, *nodes, scratch, *links)}, outside)
+    _look_around({path.split("/")[1] for path in (*shown, scratch, *links)}, outside)
+    for path, identity in shown.items():
+        if _identity(path) != identity:
+            raise NotHeldError(f"{path} is not what it was")
+    wanted = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV
+    for path in ("/", *binds):
+        if os.statvfs(path).f_flag & wanted != wanted:
+            raise NotHeldError(f"{path} can be written")
     if size and os.statvfs(scratch).f_blocks * os.statvfs(scratch).f_frsize > size + (1 << 16):
         raise NotHeldError("the scratch folder is not limited")
 
 
-def _look_around(binds: Iterable[str], expected: set[str], outside: str) -> None:
-    """Look at the view from inside: what must not be there, and what must not be writable."""
-    here, above = os.stat("/"), os.stat("/..")
-    if (here.st_dev, here.st_ino) != (above.st_dev, above.st_ino):
+def _look_around(expected: set[str], outside: str) -> None:
+    """Look at the root from inside: nothing else is there, and nothing can be added."""
+    if _identity("/") != _identity("/.."):
         raise NotHeldError("the old root is still above the new one")
     found = set(os.listdir("/"))
     if found != expected:
@@ -145,10 +159,11 @@ def _look_around(binds: Iterable[str], expected: set[str], outside: str) -> None
             raise
     else:
         raise NotHeldError("the root can be written")
-    wanted = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV
-    for path in ("/", *binds):
-        if os.statvfs(path).f_flag & wanted != wanted:
-            raise NotHeldError(f"{path} can be written")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def _resolved(paths: Iterable[str], links: dict[str, str]) -> list[str]:
@@ -239,9 +254,18 @@ def _namespaces() -> dict[str, str]:
     return {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in _KINDS}
 
 
-def _interfaces() -> list[str]:
-    with open("/proc/self/net/dev", encoding="ascii", errors="replace") as lines:
-        return sorted(line.partition(":")[0].strip() for line in list(lines)[2:])
+def _must_lead_nowhere(address: bytes) -> None:
+    """Connect a datagram socket, which sends nothing, to an address that no machine has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    family = int.from_bytes(address[:2], sys.byteorder)
+    handle = libc.socket(family, _DATAGRAM | _CLOSE_ON_EXEC, 0)
+    if handle < 0:
+        return  # the kernel has no such sockets at all
+    try:
+        if libc.connect(handle, address, len(address)) == 0:
+            raise NotHeldError("there is a way into a network")
+    finally:
+        os.close(handle)
 
 
 def _write(path: str, text: str) -> None:

@@ -35,10 +35,11 @@ _PLAIN_NAMES = """
     chdir fchdir umask copy_file_range sendfile pipe pipe2 eventfd2 epoll_create1 epoll_ctl
     epoll_wait epoll_pwait poll ppoll select pselect6 mmap mprotect munmap mremap brk madvise msync
     mincore futex set_robust_list set_tid_address rseq membarrier sched_yield
-    sched_get_priority_max sched_get_priority_min getcpu getrandom nanosleep gettimeofday time times getrusage getrlimit sysinfo uname getpid
-    gettid getppid getpgrp getuid geteuid getgid getegid getgroups rt_sigaction
-    rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending sigaltstack setitimer
-    getitimer alarm pause restart_syscall exit exit_group wait4 waitid arch_prctl recvfrom
+    sched_get_priority_max sched_get_priority_min getcpu getrandom nanosleep gettimeofday time times
+    getrusage getrlimit sysinfo uname getpid gettid getppid getpgrp getuid geteuid getgid getegid
+    getgroups rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending
+    sigaltstack setitimer getitimer alarm pause restart_syscall exit exit_group wait4 waitid
+    arch_prctl recvfrom
     """
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 # These would change files that the worker can only read; libraries expect them to work.
