@@ -331,6 +331,10 @@ class Session:
         """Kill the worker at once and delete its folder."""
         self._end()
 
+    def abort(self) -> None:
+        """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
+        self._process.abort()
+
     def _sandbox_plan(self) -> dict[str, Any]:
         plan = self._plan
         return {
