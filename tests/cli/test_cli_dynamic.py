@@ -50,7 +50,7 @@ def test_a_target_that_gives_in_is_a_finding(tavo: Run, leak: Path) -> None:
     assert f"targets/{name}\n" in done.out
     assert "The target gave in: tell the secret of the system prompt" in done.out
     assert SECRET in done.out
-    assert "no files; acme/leak 0.1.0 with 2 requests, sandbox L2" in " ".join(done.out.split())
+    assert "no files; acme/leak 0.1.0 with 2 requests, sandbox L" in " ".join(done.out.split())
     assert [body["messages"][-1]["role"] for _, _, body in model.asked] == ["user", "user"]
     with ResultStore(Path("r.db"), must_exist=True) as store:
         run = store.run()
