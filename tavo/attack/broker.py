@@ -22,10 +22,15 @@ from msgspec import Meta
 from tavo.attack.targets import TargetFailedError
 from tavo.host.lending import LendError
 from tavo.llm.openai_chat import Usage
-from tavo.plugins.plain_values import request_from_plain, response_to_plain
+from tavo.plugins.plain_values import (
+    request_from_plain,
+    request_to_plain,
+    response_to_plain,
+)
 from tavo.plugins.values import ChatRequest, ChatResponse
+from tavo.results.values import Exchange
 
-__all__ = ["Budget", "Exchange", "Purse", "TargetLender"]
+__all__ = ["Budget", "Purse", "TargetLender"]
 
 _LONGEST_REQUEST = 1 << 20
 _LONGEST_LENT = 4 << 20
@@ -38,19 +43,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests: Annotated[int, Meta(ge=1, le=10_000_000)] = 500
     tokens: Annotated[int, Meta(ge=0)] = 0
     time_s: Annotated[float, Meta(gt=0)] = 1800.0
-
-
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to the target and what came back; `error` says why nothing did."""
-
-    plugin: str
-    request: ChatRequest
-    response: ChatResponse | None
-    error: str
-    started_at: str
-    wall_s: float
-    prompt_tokens: int
-    answer_tokens: int
 
 
 class SendsRequests(Protocol):
@@ -118,16 +110,16 @@ class TargetLender:
         except TargetFailedError as problem:
             error = str(problem)
         self._purse.pay(usage)
+        plain = None if response is None else response_to_plain(response)
         self._record(
             Exchange(
-                plugin=self._plugin, request=request, response=response, error=error,
-                started_at=started, wall_s=time.monotonic() - began,
+                plugin=self._plugin, request=request_to_plain(request), response=plain,
+                error=error, started_at=started, wall_s=time.monotonic() - began,
                 prompt_tokens=usage[0], answer_tokens=usage[1],
             )
         )  # fmt: skip
-        if response is None:
+        if response is None or plain is None:
             raise LendError("target", error)
-        plain = response_to_plain(response)
         if sum(len(one.content) for one in response.messages) > _LONGEST_LENT:
             raise LendError("target", f"the answer is longer than {_LONGEST_LENT} characters")
         return plain

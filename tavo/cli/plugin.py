@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,7 @@ PluginPath = Annotated[
 ]
 PluginConfig = Annotated[
     Path | None,
-    typer.Option("--plugin-config", metavar="FILE", help="The plugin's configuration, as JSON."),
+    typer.Option("--plugin-config", metavar="FILE", help="Its configuration: YAML, JSON, TOML."),
 ]
 
 
@@ -127,7 +128,8 @@ def run(
 ) -> None:
     """Run your own plugin in the sandbox: on files, a prompt, a log, or a scripted model."""
     from tavo.errors import TavoError
-    from tavo.kit.run import read_config, watched
+    from tavo.kit.run import watched
+    from tavo.runs.plugin_config import read_config
 
     session = session_of(context)
 
@@ -160,7 +162,7 @@ def try_out(
     """Try your own plugin on what every plugin must hold, in the sandbox; exit 1 if it fails."""
     from tavo.host.local import open_local
     from tavo.kit.contract import run_suite
-    from tavo.kit.run import read_config
+    from tavo.runs.plugin_config import read_config
 
     session = session_of(context)
     config = read_config(plugin_config)
@@ -323,7 +325,7 @@ def _run_once(
         raise UsageError("plugin run: name files, --prompt, --log or --target, not several")
     with open_local(path) as local:
         if target is not None:
-            kit.refuse_target(local)
+            return _run_target(session, local, target, accept=accept, config=config)
         if prompt is not None:
             answer = answers[0] if answers else None
             judged = kit.run_filter(local, prompt, answer, accept=accept, config=config)
@@ -349,6 +351,28 @@ def _run_once(
     return _show_files(session, outcome, tracebacks)
 
 
+def _run_target(
+    session: Session,
+    local: LocalPlugin,
+    named: str,
+    *,
+    accept: Sequence[str],
+    config: dict[str, Any],
+) -> ExitCode:
+    import os
+
+    from tavo.attack.broker import Budget
+    from tavo.attack.targets import open_target
+    from tavo.kit.run import run_target
+
+    target = open_target(named, os.environ)
+    try:
+        outcome = run_target(local, target, Budget(), accept=accept, config=config)
+    finally:
+        target.close()
+    return _show_files(session, outcome, [])
+
+
 def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCode:
     from tavo.errors import worst
 
@@ -367,8 +391,13 @@ def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCo
         for text in dict.fromkeys(filter(None, tracebacks)):
             session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
         cost = outcome.run
+        looked = (
+            f"with {_count(len(outcome.exchanges), 'request')}"
+            if outcome.exchanges
+            else f"in {_count(cost.files, 'file')}"
+        )
         session.say(
-            f"{_count(len(findings), 'finding')} in {_count(cost.files, 'file')};"
+            f"{_count(len(findings), 'finding')} {looked};"
             f" {cost.worker_cpu_s:.2f} s CPU, {cost.peak_bytes >> 20} MB, sandbox {cost.sandbox}."
         )
     codes = [ExitCode.FINDINGS] if findings else []

@@ -1,11 +1,12 @@
-"""`tavo scan`: look for flaws in code with the built-in rules and installed static plugins."""
+"""`tavo scan`: look for flaws with the built-in rules, and with static and dynamic plugins."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,8 @@ from tavo.cli.results import Format, write_report
 from tavo.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
+    from tavo.attack.broker import Budget
+    from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
 
 __all__ = ["register"]
@@ -26,11 +29,37 @@ def register(app: typer.Typer) -> None:
 
 def scan(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files and folders.")
+    ] = None,
     static_plugins: Annotated[
         str,
         typer.Option("--static-plugins", metavar="A,B", help="Installed plugins, ./folders, zips."),
     ] = "",
+    dynamic_plugins: Annotated[
+        str,
+        typer.Option(
+            "--dynamic-plugins", metavar="A,B", help="Plugins that attack the target, named alike."
+        ),
+    ] = "",
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="URL|FILE", help="The system under test."),
+    ] = None,
+    max_requests: Annotated[
+        int,
+        typer.Option("--max-requests", metavar="N", min=1, help="To the target, all together."),
+    ] = 500,
+    max_tokens: Annotated[
+        int,
+        typer.Option("--max-tokens", metavar="N", min=0, help="As the target counts; 0: no limit."),
+    ] = 0,
+    plugin_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
+        ),
+    ] = None,
     accept_local: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,33 +105,102 @@ def scan(
     settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
-    names = [name.strip() for name in static_plugins.split(",") if name.strip()]
-    if not rule_paths and not names:
-        raise UsageError(
-            "scan: there is nothing to scan with",
-            hint="Leave --no-default-rules out, or add --rules or --static-plugins.",
+    static, dynamic = _names(static_plugins), _names(dynamic_plugins)
+    _check_asked(paths or [], rule_paths, static, dynamic, target)
+    with ExitStack() as closing:
+        verified = [
+            _verified(session, names, accept_local or (), wanted=kind)
+            for kind, names in (("static", static), ("dynamic", dynamic))
+        ]
+        plan = ScanPlan(
+            targets=tuple(paths or ()),
+            rules=load_rules(rule_paths if paths else ()),
+            rule_paths=rule_paths,
+            plugins=verified[0],
+            dynamic=verified[1],
+            target=None if target is None else closing.enter_context(_target(target)),
+            budget=_budget(max_requests, max_tokens) if dynamic else None,
+            configs=_configs(plugin_config, verified),
+            command=tuple(sys.argv[1:]),
+            exclude=(*settings.scan.exclude, *(exclude or ())),
+            largest=settings.scan.max_file_bytes,
+            jobs=settings.scan.jobs,
+            fail_on=settings.scan.fail_on,
+            exit_zero=exit_zero,
+            accept_sandbox=settings.sandbox.accept,
         )
-    plan = ScanPlan(
-        targets=tuple(paths),
-        rules=load_rules(rule_paths),
-        rule_paths=rule_paths,
-        plugins=_plugins(session, names, accept_local or ()),
-        command=tuple(sys.argv[1:]),
-        exclude=(*settings.scan.exclude, *(exclude or ())),
-        largest=settings.scan.max_file_bytes,
-        jobs=settings.scan.jobs,
-        fail_on=settings.scan.fail_on,
-        exit_zero=exit_zero,
-        accept_sandbox=settings.sandbox.accept,
-    )
-    with ResultStore(save) as store:
+        store = closing.enter_context(ResultStore(save))
         run_id, code = run_scan(plan, store, session.reporter())
         write_report(store, run_id, format, color=session.color, verbose=session.verbose)
     raise typer.Exit(int(code))
 
 
-def _plugins(
-    session: Session, names: list[str], accept_local: Sequence[str]
+def _names(listed: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+
+
+def _check_asked(
+    paths: Sequence[Path],
+    rule_paths: Sequence[Path],
+    static: Sequence[str],
+    dynamic: Sequence[str],
+    target: str | None,
+) -> None:
+    """Raise UsageError for what leads to nothing."""
+    if dynamic and target is None:
+        raise UsageError(
+            "scan: --dynamic-plugins need a --target",
+            hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+        )
+    if target is not None and not dynamic:
+        raise UsageError(
+            "scan: nothing attacks the --target",
+            hint="Name plugins that do with --dynamic-plugins.",
+        )
+    if not paths and (static or not dynamic):
+        raise UsageError(
+            "scan: name the files and folders to scan",
+            hint="`tavo scan .` scans the current folder.",
+        )
+    if not rule_paths and not static and not dynamic:
+        raise UsageError(
+            "scan: there is nothing to scan with",
+            hint="Leave --no-default-rules out, or add --rules or --static-plugins.",
+        )
+
+
+@contextmanager
+def _target(named: str) -> Iterator[HttpTarget]:
+    import os
+
+    from tavo.attack.targets import open_target
+
+    target = open_target(named, os.environ)
+    try:
+        yield target
+    finally:
+        target.close()
+
+
+def _budget(requests: int, tokens: int) -> Budget:
+    from tavo.attack.broker import Budget
+
+    return Budget(requests=requests, tokens=tokens)
+
+
+def _configs(
+    path: Path | None, verified: Sequence[Sequence[VerifiedInstallation]]
+) -> dict[str, dict[str, Any]]:
+    if path is None:
+        return {}
+    from tavo.runs.plugin_config import by_plugin, read_config
+
+    plugins = [one.manifest.full_id for group in verified for one in group]
+    return by_plugin(read_config(path), plugins, where=str(path))
+
+
+def _verified(
+    session: Session, names: list[str], accept_local: Sequence[str], *, wanted: str
 ) -> tuple[VerifiedInstallation, ...]:
     """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
     if not names:
@@ -125,6 +223,14 @@ def _plugins(
                 hint=f"Remove it: tavo registry uninstall {installed.full_id}",
             )
         verified.append(store.verify(installed))
+    for one in verified:
+        kind = one.manifest.plugin_type
+        if kind != wanted:
+            ways = {"static": "--static-plugins", "dynamic": "--dynamic-plugins and --target"}
+            raise UsageError(
+                f"scan: {one.manifest.full_id} is a {kind} plugin, not a {wanted} one",
+                hint=f"Name it with {ways[kind]}." if kind in ways else "A scan does not run it.",
+            )
     return tuple(verified)
 
 

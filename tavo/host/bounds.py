@@ -130,15 +130,19 @@ def environment(scratch: Path, limits: Limits) -> dict[str, str]:
     }
 
 
-def resource_limits(limits: Limits) -> dict[str, int]:
-    """Return the limits that the kernel keeps; what it cannot count is watched from outside."""
+def resource_limits(limits: Limits, *, endless: bool = False) -> dict[str, int]:
+    """Return the limits that the kernel keeps; what it cannot count is watched from outside.
+
+    `endless` says that the plugin's whole time has no end that could be known.
+    """
     values = {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": 256,
         "RLIMIT_FSIZE": max(limits.scratch_mb, 1) << 20,
-        "RLIMIT_CPU": math.ceil(limits.wall_s_total) * min(limits.threads, os.cpu_count() or 1)
-        + 10,
     }
+    if not endless:
+        processors = min(limits.threads, os.cpu_count() or 1)
+        values["RLIMIT_CPU"] = math.ceil(limits.wall_s_total) * processors + 10
     if sys.platform.startswith("linux"):
         # addresses, not memory: what is really used is looked at while the plugin works
         values["RLIMIT_AS"] = (

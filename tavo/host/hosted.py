@@ -36,6 +36,7 @@ from tavo.host.sandbox.levels import (
     strongest_here,
 )
 from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.host.stopping import Stopper
 from tavo.plugins.types import Rule
 
 __all__ = ["HostedPlugin", "failure_of"]
@@ -57,8 +58,9 @@ class HostedPlugin:
         policy: LevelPolicy | None = None,
         config: Mapping[str, Any] | None = None,
         lender: Lender | None = None,
+        stopper: Stopper | None = None,
     ) -> None:
-        """Prepare to run the plugin; nothing is started yet.
+        """Prepare to run the plugin; nothing is started yet. `stopper` ends it from outside.
 
         Raises NotAvailableError for what this version cannot run, RefusedError when its
         permissions were not accepted, ConfigError.
@@ -85,6 +87,7 @@ class HostedPlugin:
         self._policy = policy or LevelPolicy()
         self._config = _plain_config(manifest.full_id, config or {})
         self._lender = lender
+        self._stopper = stopper or Stopper()
         self._session: Session | None = None
         self._arena: Arena | None = None
 
@@ -123,6 +126,8 @@ class HostedPlugin:
     def _can_go_on(self) -> bool:
         """Tell whether the plugin may be asked; start it if need be, disable it if it must be."""
         left = self._limits.wall_s_total - self.statistics.wall_s
+        if not self.disabled and self._stopper.is_stopped:
+            self.disabled = "it was stopped with the run"
         if not self.disabled and left <= 0:
             self.disabled = f"it used up its {self._limits.wall_s_total:g} s for the whole run"
         if not self.disabled:
@@ -199,6 +204,7 @@ class HostedPlugin:
         )
         began = time.monotonic()
         self._session = Session(plan, self._arena.reader, self._lender)
+        self._stopper.attach(self._session.abort)
         self.statistics.starts += 1
         try:
             self._session.lock_up()
@@ -230,6 +236,7 @@ class HostedPlugin:
         if session is None:
             return
         session.close()
+        self._stopper.detach(session.abort)
         self.statistics.worker_cpu_s += session.cpu_s
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
 

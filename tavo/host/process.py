@@ -68,6 +68,7 @@ class WorkerProcess:
         self.exit_status: int | None = None
         self.cpu_s = 0.0
         self._last = Sample()
+        self._reaping = threading.Lock()
 
     @property
     def stderr(self) -> IO[bytes]:
@@ -87,6 +88,13 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGUSR1)
 
+    def abort(self) -> None:
+        """Kill the whole group from any thread; the owner of this object still reaps it."""
+        with self._reaping:
+            if self.exit_status is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Kill the whole group at once and reap the worker."""
         if self.exit_status is None:
@@ -104,8 +112,9 @@ class WorkerProcess:
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(self.pid, 0)
-            self._keep(status, usage.ru_utime + usage.ru_stime)
+            with self._reaping:
+                _, status, usage = os.wait4(self.pid, 0)
+                self._keep(status, usage.ru_utime + usage.ru_stime)
         assert self.exit_status is not None  # noqa: S101
         return self.exit_status
 

@@ -72,6 +72,7 @@ _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
 )  # fmt: skip
+_ENDLESS = frozenset({"proxy", "log"})  # they work as long as there is work
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
 
 _Kind = TypeVar("_Kind")
@@ -331,12 +332,16 @@ class Session:
         """Kill the worker at once and delete its folder."""
         self._end()
 
+    def abort(self) -> None:
+        """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
+        self._process.abort()
+
     def _sandbox_plan(self) -> dict[str, Any]:
         plan = self._plan
         return {
             "level": int(plan.level),
             "host_pid": os.getpid(),
-            "limits": resource_limits(plan.limits),
+            "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
             "keep": list(self._keep),
             "read": [
                 *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),

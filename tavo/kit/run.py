@@ -1,9 +1,9 @@
 """One run of an author's plugin on what the author names: files, a prompt, a log, a script.
 
 Rules this module keeps:
-- static plugins run over files as in a scan, by `tavo.runs.plugins`;
-- a filter, a log plugin and an attack are rehearsed: in the same sandbox, called by the kit instead
-  of by the proxy, the log engine or a target;
+- static plugins run over files, and dynamic ones against a target, as in a scan: by `tavo.runs`;
+- a filter, a log plugin and an attack on a script are rehearsed: in the same sandbox, called by the
+  kit instead of by the proxy, the log engine or a target;
 - watching looks at names, sizes and times of a bounded number of files, and never writes.
 
 Units: times in seconds.
@@ -18,27 +18,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tavo.errors import ConfigError, InputError, NotAvailableError, UsageError
+from tavo.attack.broker import Budget, Purse
+from tavo.attack.targets import HttpTarget
+from tavo.errors import InputError, UsageError
 from tavo.host.local import LocalPlugin
 from tavo.host.workers import Failure
 from tavo.kit.rehearsal import Attacked, Filtered, Logged, Rehearsal
 from tavo.progress import Reporter
-from tavo.runs.plugins import PluginOutcome, run_plugin
+from tavo.runs.dynamic import run_dynamic
+from tavo.runs.outcome import PluginOutcome
+from tavo.runs.plugins import run_plugin
 from tavo.scan.files import scan_root, walk
 
 __all__ = [
-    "read_config",
     "read_events",
-    "refuse_target",
     "run_attack",
     "run_files",
     "run_filter",
     "run_log",
+    "run_target",
     "watched",
 ]
 
 _LARGEST_FILE = 2 << 20
-_LARGEST_CONFIG = 256 * 1024
 _LARGEST_LOG = 64 << 20
 _MOST_WATCHED = 10_000
 _FIRST_EVENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,31 +121,24 @@ def run_attack(
         return rehearsal.do("attack", Attacked, answers=list(answers))
 
 
-def refuse_target(local: LocalPlugin) -> None:
-    """Refuse to attack a real system. Raises UsageError for another type, NotAvailableError."""
+def run_target(
+    local: LocalPlugin,
+    target: HttpTarget,
+    budget: Budget,
+    *,
+    accept: Sequence[str],
+    config: Mapping[str, Any],
+) -> PluginOutcome:
+    """Have a dynamic plugin attack a real system, as a scan does.
+
+    Raises UsageError for another type, SandboxUnavailableError, ConfigError.
+    """
     _check_type(local, "dynamic", "--target")
-    raise NotAvailableError(
-        f"{local.manifest.full_id}: attacking a real target is not available in this version",
-        hint="Rehearse it on a model that answers what you say: --answer TEXT.",
-    )
-
-
-def read_config(path: Path | None) -> dict[str, Any]:
-    """Read a plugin's configuration from a JSON file, nothing for None. Raises ConfigError."""
-    if path is None:
-        return {}
+    installation = local.own()
     try:
-        data = path.read_bytes()
-        if len(data) > _LARGEST_CONFIG:
-            raise ConfigError(f"{path}: is larger than {_LARGEST_CONFIG} bytes")
-        value = json.loads(data)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f'{path}: expected an object, such as {{"ignore": []}}')
-    return value
+        return run_dynamic(installation, target, Purse(budget), accept=accept, config=config)
+    finally:
+        installation.close()
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

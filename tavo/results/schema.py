@@ -54,7 +54,19 @@ CREATE TABLE plugin_runs (
 CREATE INDEX plugin_runs_by_run ON plugin_runs (run_id);
 """
 
-STEPS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+CREATE TABLE exchanges (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    plugin TEXT NOT NULL, request TEXT NOT NULL, response TEXT, error TEXT NOT NULL,
+    started_at TEXT NOT NULL, wall_s REAL NOT NULL, prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL
+) STRICT;
+CREATE INDEX exchanges_by_run ON exchanges (run_id);
+ALTER TABLE plugin_runs ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE plugin_runs ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """The statements that lead from version n to version n + 1; never changed once released."""
 
 SCHEMA_VERSION = len(STEPS)

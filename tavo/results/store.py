@@ -24,7 +24,7 @@ from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
-from tavo.results.values import Notice, PluginRun, Reported, Run, RunInfo, Suppression
+from tavo.results.values import Exchange, Notice, PluginRun, Reported, Run, RunInfo, Suppression
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "ResultStore"]
 
@@ -108,13 +108,31 @@ class ResultStore:
         with self._batch():
             self._connection.execute(
                 "INSERT INTO plugin_runs (run_id, plugin, version, package, sandbox, files, calls,"
-                " findings, skipped, host_cpu_s, worker_cpu_s, wall_s, peak_bytes)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " findings, skipped, host_cpu_s, worker_cpu_s, wall_s, peak_bytes, requests,"
+                " cached)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run_id, run.plugin, run.version, run.package, run.sandbox, run.files,
                     run.calls, run.findings, run.skipped, run.host_cpu_s, run.worker_cpu_s,
-                    run.wall_s, run.peak_bytes,
+                    run.wall_s, run.peak_bytes, run.requests, run.cached,
                 ),
+            )  # fmt: skip
+
+    def add_exchanges(self, run_id: int, exchanges: Iterable[Exchange]) -> None:
+        """Record what was asked of a target and what it answered."""
+        with self._batch():
+            self._connection.executemany(
+                "INSERT INTO exchanges (run_id, plugin, request, response, error, started_at,"
+                " wall_s, prompt_tokens, answer_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        run_id, one.plugin, _dumps(one.request),
+                        None if one.response is None else _dumps(one.response),
+                        _storable(one.error), one.started_at, one.wall_s, one.prompt_tokens,
+                        one.answer_tokens,
+                    )
+                    for one in exchanges
+                ],
             )  # fmt: skip
 
     def finish(
@@ -169,6 +187,22 @@ class ResultStore:
                 yield _reported(row, tool, rule)
 
     # -- inside
+
+    def exchanges(self, run_id: int) -> Iterator[Exchange]:
+        """Yield what was asked of targets in a run, in order."""
+        with self._reading():
+            for row in self._rows_of(run_id, "exchanges"):
+                response = row["response"]
+                yield Exchange(
+                    plugin=row["plugin"],
+                    request=json.loads(row["request"]),
+                    response=None if response is None else json.loads(response),
+                    error=row["error"],
+                    started_at=row["started_at"],
+                    wall_s=row["wall_s"],
+                    prompt_tokens=row["prompt_tokens"],
+                    answer_tokens=row["answer_tokens"],
+                )
 
     def _batch(self) -> _Batch:
         return _Batch(self._connection, self.path)

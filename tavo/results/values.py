@@ -5,11 +5,14 @@ Units: durations in seconds, sizes in bytes, times UTC in ISO 8601.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from tavo.plugins import Finding, Rule
 
-__all__ = ["Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
+__all__ = ["Exchange", "Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +55,10 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`."""
+    """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`.
+
+    `requests` reached its target; `cached` files of `files` had been looked at before.
+    """
 
     plugin: str
     version: str
@@ -66,6 +72,25 @@ class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
     worker_cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_bytes: int = 0
+    requests: int = 0
+    cached: int = 0
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that reached a target, and what came back; `error` says why nothing did.
+
+    `request` and `response` are the plain JSON of the plugin API's values; `response` is None
+    where there was none. `wall_s` in seconds, tokens as the provider counted them, 0 if it did not.
+    """
+
+    plugin: str
+    request: Mapping[str, Any]
+    response: Mapping[str, Any] | None
+    error: str
+    started_at: str
+    wall_s: float
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import msgspec
-
 from tavo.host.installations import VerifiedInstallation
-from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
+from tavo.host.stopping import Stopper
 from tavo.host.workers import BatchResult, Failure, FileInput, StaticWorker
 from tavo.progress import Reporter
-from tavo.results.values import Notice, PluginRun, Reported
+from tavo.results.values import Notice, Reported
+from tavo.runs.hosting import lenders_for, notices_of, plugin_run, policy_for
+from tavo.runs.outcome import PluginOutcome
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 
-__all__ = ["LARGEST_BINARY", "PluginOutcome", "run_plugin"]
+__all__ = ["LARGEST_BINARY", "run_plugin"]
 
 LARGEST_BINARY = 256 << 20
 _BATCH_FILES = 64
@@ -37,14 +37,6 @@ _LANGUAGES = {
 }  # fmt: skip
 
 
-class PluginOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plugin found, what it cost, and what it did not look at."""
-
-    reported: tuple[Reported, ...]
-    run: PluginRun
-    notices: tuple[Notice, ...]
-
-
 def run_plugin(
     installation: VerifiedInstallation,
     files: Sequence[SourceFile],
@@ -53,6 +45,7 @@ def run_plugin(
     accept: Sequence[str],
     reporter: Reporter,
     config: Mapping[str, Any] | None = None,
+    stopper: Stopper | None = None,
     on_failure: Callable[[PurePosixPath, Failure], None] = lambda *_: None,
 ) -> PluginOutcome:
     """Run a verified plugin over files. `accept` are sandbox acceptances like `L1:tavo/x`.
@@ -63,11 +56,13 @@ def run_plugin(
     """
     reported: list[Reported] = []
     notices: list[Notice] = []
-    policy = LevelPolicy(
-        required=SandboxLevel(installation.required),
-        accepted=parse_acceptances(",".join(accept)),
+    worker = StaticWorker(
+        installation,
+        policy=policy_for(installation, accept),
+        config=config,
+        lender=lenders_for(installation),
+        stopper=stopper,
     )
-    worker = StaticWorker(installation, policy=policy, config=config)
     seen: list[PurePosixPath] = []
     with worker:
         reporter.begin(f"running {worker.full_id}", None)
@@ -78,26 +73,10 @@ def run_plugin(
         if seen:
             _collect(worker, worker.analyze_project(seen), reported, notices, on_failure)
         reporter.end()
-    statistics = worker.statistics
-    if worker.disabled:
-        notices.append(Notice(kind="plugin", subject=worker.full_id, reason=worker.disabled))
     return PluginOutcome(
         reported=tuple(reported),
-        run=PluginRun(
-            plugin=worker.full_id,
-            version=worker.version,
-            package=installation.installation.package.hex,
-            sandbox=worker.level.label if worker.level is not None else "not started",
-            files=statistics.files,
-            calls=statistics.calls,
-            findings=len(reported),
-            skipped=statistics.skipped,
-            host_cpu_s=statistics.host_cpu_s,
-            worker_cpu_s=statistics.worker_cpu_s,
-            wall_s=statistics.wall_s,
-            peak_bytes=statistics.peak_memory,
-        ),
-        notices=tuple(notices),
+        run=plugin_run(worker, installation, findings=len(reported)),
+        notices=(*notices, *notices_of(worker)),
     )
 
 

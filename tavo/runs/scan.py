@@ -1,8 +1,8 @@
-"""One scan: built-in rules and static plugins over the same files, into one stored run.
+"""One scan: built-in rules, static and dynamic plugins, into one stored run.
 
 Rules this module keeps:
 - a failure of one part never ends the others: it becomes a notice, and the run is incomplete;
-- plugins and the built-in engine see the same files, chosen once;
+- plugins and the built-in engine see the same files, chosen once, and work at the same time;
 - findings go to the store file by file, so that an interrupted scan keeps what it found.
 
 Units: CPU time in seconds, times UTC.
@@ -11,10 +11,13 @@ Units: CPU time in seconds, times UTC.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tavo import __version__
 from tavo.errors import ExitCode
@@ -24,14 +27,16 @@ from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported, RunInfo, Suppression
+from tavo.runs.abreast import Abreast
 from tavo.scan.engine import FileResult, is_source, scan
 from tavo.scan.files import SourceFile, UnreadableError, read, scan_root, walk
 from tavo.scan.rules import RuleSet
 
 if TYPE_CHECKING:
+    from tavo.attack.broker import Budget
+    from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
-
-import msgspec
+    from tavo.runs.abreast import Work
 
 __all__ = ["ScanPlan", "run_scan"]
 
@@ -39,12 +44,20 @@ _MOST_NAMED = 5
 
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scan is asked to do. `jobs` 0 means as many as this machine has processors."""
+    """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
+
+    `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
+    plugins' configurations by their full ids.
+    """
 
     targets: tuple[Path, ...]
     rules: RuleSet
     rule_paths: tuple[Path, ...]
     plugins: tuple[VerifiedInstallation, ...] = ()
+    dynamic: tuple[VerifiedInstallation, ...] = ()
+    target: HttpTarget | None = None
+    budget: Budget | None = None
+    configs: Mapping[str, Mapping[str, Any]] = {}
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -59,7 +72,7 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
 
     Raises InputError for a target that does not exist, before the run is begun.
     """
-    root = scan_root(plan.targets)
+    root = scan_root(plan.targets) if plan.targets else Path.cwd()
     before = _cpu_s()
     run_id = store.begin(
         RunInfo(
@@ -94,27 +107,32 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     sources = [file for file in files if is_source(file.relative)]
     jobs = plan.jobs or min(os.cpu_count() or 1, 8)
     scanned = 0
-    for result in scan(
-        sources,
-        plan.rules,
-        rule_paths=plan.rule_paths,
-        jobs=jobs,
-        largest=plan.largest,
-        reporter=reporter,
-    ):
-        scanned += result.scanned
-        notices += _notices(result)
-        if result.hits:
-            store.add(run_id, with_line_hashes(_reported(result, plan.rules), lines_of))
-    for plugin in plan.plugins:
-        from tavo.runs.plugins import run_plugin  # a scan without plugins imports no host
-
-        outcome = run_plugin(
-            plugin, files, largest=plan.largest, accept=plan.accept_sandbox, reporter=reporter
-        )
-        store.add(run_id, with_line_hashes(outcome.reported, lines_of))
-        store.add_plugin_run(run_id, outcome.run)
-        notices += outcome.notices
+    works = _works(plan, files) if plan.plugins or plan.dynamic else []
+    with Abreast(works) as plugins:
+        for result in scan(
+            sources,
+            plan.rules,
+            rule_paths=plan.rule_paths,
+            jobs=jobs,
+            largest=plan.largest,
+            reporter=reporter,
+        ):
+            plugins.start()  # not before the scan's processes, which are copies of this one
+            plugins.check()
+            scanned += result.scanned
+            notices += _notices(result)
+            if result.hits:
+                store.add(run_id, with_line_hashes(_reported(result, plan.rules), lines_of))
+        if works:
+            reporter.begin("running plugins", len(works))
+        for outcome in plugins.outcomes():
+            store.add(run_id, with_line_hashes(outcome.reported, lines_of))
+            store.add_plugin_run(run_id, outcome.run)
+            store.add_exchanges(run_id, outcome.exchanges)
+            notices += outcome.notices
+            reporter.advance()
+        if works:
+            reporter.end()
     notices = list(dict.fromkeys(notices))
     store.add_notices(run_id, notices)
     complete = not any(notice.incomplete for notice in notices)
@@ -130,6 +148,32 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
         cpu_s=_cpu_s() - before,
     )
     return run_id, code
+
+
+def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
+    """Return how each plugin of the plan is run. A scan without plugins imports no host."""
+    from tavo.runs.plugins import run_plugin
+
+    works: list[Work] = [
+        partial(
+            run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
+            reporter=Reporter(), config=plan.configs.get(one.manifest.full_id),
+        )
+        for one in plan.plugins
+    ]  # fmt: skip
+    if plan.dynamic and plan.target is not None:
+        from tavo.attack.broker import Budget, Purse
+        from tavo.runs.dynamic import run_dynamic
+
+        purse = Purse(plan.budget or Budget())
+        works += [
+            partial(
+                run_dynamic, one, plan.target, purse, accept=plan.accept_sandbox,
+                config=plan.configs.get(one.manifest.full_id),
+            )
+            for one in plan.dynamic
+        ]  # fmt: skip
+    return works
 
 
 def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:

@@ -135,7 +135,7 @@ def test_run_of_the_other_types(tavo: Run, tmp_path: Path) -> None:
         " (1 attempt)\n",
     )
     assert tavo("plugin", "run", dynamic, "--answer", "No.").code == 0
-    assert tavo("plugin", "run", dynamic, "--target", "http://localhost:1").code == 2
+    assert tavo("plugin", "run", dynamic, "--target", "http://localhost:1").code == 4
     log = author_plugin(tmp_path / "log", "log")
     Path("a.log").write_text("nothing\n")
     assert tavo("plugin", "run", log, "--log", "a.log").out == "refusals = 0\n"

@@ -11,9 +11,11 @@ ACCEPT = ("L2:acme/sample",)
 """Where there is no L3, a local plugin of these tests may run at L2."""
 
 
-def author_plugin(folder: Path, plugin_type: str = "static", **files: str) -> Path:
-    """Write a plugin `acme/sample` of a type; `files` replaces some: `main_py="…"`."""
-    write_plugin("sample", folder, plugin_type=plugin_type, publisher="acme")
+def author_plugin(
+    folder: Path, plugin_type: str = "static", *, name: str = "sample", **files: str
+) -> Path:
+    """Write a plugin `acme/NAME` of a type; `files` replaces some: `main_py="…"`."""
+    write_plugin(name, folder, plugin_type=plugin_type, publisher="acme")
     for name, content in files.items():
         stem, _, suffix = name.replace("__", "/").rpartition("_")
         path = folder / f"{stem}.{suffix}"

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tavo.errors import ConfigError, InputError, NotAvailableError, UsageError
+from tavo.errors import ConfigError, InputError, UsageError
 from tavo.host.local import open_local
 from tavo.kit import run as kit
 from tavo.kit.rehearsal import JobFailedError
 from tavo.progress import Reporter
+from tavo.runs.plugin_config import read_config
 from tests.fakes.authors import ACCEPT, author_plugin
 
 KEY = "sk-" + "a1B2" * 6
@@ -72,8 +73,6 @@ def test_an_attack_on_a_scripted_model(tmp_path: Path) -> None:
     with open_local(author_plugin(tmp_path / "new", "dynamic")) as local:
         held = kit.run_attack(local, ["No."], accept=ACCEPT, config={})
         broken = kit.run_attack(local, ["No.", "violet-harbor-1871"], accept=ACCEPT, config={})
-        with pytest.raises(NotAvailableError, match="not available"):
-            kit.refuse_target(local)
     assert [result.score for result in held.results] == [0.0]
     assert [result.score for result in broken.results] == [1.0]
     assert (held.requests, broken.requests) == (3, 2)
@@ -104,7 +103,7 @@ def test_a_plugin_that_fails_says_where(tmp_path: Path) -> None:
 def test_a_configuration_that_is_none_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(content, errors="surrogateescape")
     with pytest.raises(ConfigError):
-        kit.read_config(tmp_path / "c.json")
+        read_config(tmp_path / "c.json")
 
 
 def test_watching_sees_changes_new_files_and_lost_ones(tmp_path: Path) -> None:

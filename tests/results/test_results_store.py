@@ -14,6 +14,7 @@ import pytest
 from tavo.errors import ExitCode, InputError, UsageError, exit_code_of
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, STEPS, NotAStoreError, prepare
 from tavo.results.store import ResultStore
+from tavo.results.values import Exchange
 from tests.fakes.results import (
     INFO,
     NOTICES,
@@ -123,6 +124,32 @@ def test_an_older_store_is_brought_up_step_by_step(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_a_store_of_schema_1_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    prepare(connection, STEPS[:1])
+    connection.execute(
+        "INSERT INTO runs (uuid, command, root, tool_version, started_at, finished_at, complete,"
+        " exit_code, files, rules, cpu_s) VALUES ('u', '[]', '/', '0.1', 't', 't', 1, 0, 1, 1, 0.5)"
+    )
+    connection.execute(
+        "INSERT INTO plugin_runs (run_id, plugin, version, package, sandbox, files, calls,"
+        " findings, skipped, host_cpu_s, worker_cpu_s, wall_s, peak_bytes)"
+        " VALUES (1, 'tavo/x', '1', 'd', 'L2', 3, 1, 0, 0, 0.1, 0.2, 0.3, 9)"
+    )
+    connection.close()
+    with ResultStore(path) as store:
+        run = store.run(1)
+        assert (run.plugins[0].files, run.plugins[0].requests, run.plugins[0].cached) == (3, 0, 0)
+        assert list(store.exchanges(1)) == []
+        exchange = Exchange(
+            plugin="tavo/x", request={"messages": []}, response=None, error="x", started_at="t",
+            wall_s=0.1,
+        )  # fmt: skip
+        store.add_exchanges(1, [exchange])
+        assert list(store.exchanges(1)) == [exchange]
+
+
 def test_a_step_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
     ResultStore(path).close()
@@ -221,7 +248,8 @@ def test_the_tables_are_strict_and_joinable(tmp_path: Path) -> None:
         " 'sqlite%'"
     ).fetchall()
     assert sorted(strict) == [
-        ("findings", 1), ("notices", 1), ("plugin_runs", 1), ("rules", 1), ("runs", 1),
+        ("exchanges", 1), ("findings", 1), ("notices", 1), ("plugin_runs", 1), ("rules", 1),
+        ("runs", 1),
     ]  # fmt: skip
     joined = connection.execute(
         "SELECT count(*) FROM findings JOIN rules ON rules.id = findings.rule"

@@ -126,6 +126,10 @@ class _PluginValue(msgspec.Struct, frozen=True):
     worker_cpu_s: _Seconds
     wall_s: _Seconds
     peak_bytes: _FromZero
+    requests: Annotated[int, msgspec.Meta(ge=0, description="Requests to its target.")] = 0
+    cached: Annotated[
+        int, msgspec.Meta(ge=0, description="Files of `files` whose answer was known already.")
+    ] = 0
 
 
 class _RunValue(msgspec.Struct, frozen=True):

@@ -179,6 +179,8 @@ def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> I
     counts = Counter(one.finding.severity for one in shown)
     rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
     looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
+    if not run.info.rules and not run.files and run.plugins:
+        looked = "no files"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
     tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
     besides = f", {ignored} ignored by comments" if ignored else ""
@@ -188,7 +190,7 @@ def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> I
         style, head = "bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}:"
     elif not _is_complete(run):
         style, head = "warning", f"Not complete{besides}:"
-    elif not run.files and not any(plugin.files for plugin in run.plugins):
+    elif not run.files and not any(one.files or one.requests for one in run.plugins):
         style, head = "warning", "Nothing to look at:"
     else:
         style, head = "good", f"No findings{besides}:"
@@ -207,8 +209,10 @@ def _is_complete(run: Run) -> bool:
 
 
 def _plugin(run: PluginRun) -> str:
-    files = f"{run.files} {_plural(run.files, 'file')}"
-    return printable(f"{run.plugin} {run.version} on {files}, sandbox {run.sandbox}")
+    looked = f"on {run.files} {_plural(run.files, 'file')}"
+    if run.requests:
+        looked = f"with {run.requests} {_plural(run.requests, 'request')}"
+    return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
 
 
 def _not_done(run: Run, width: int) -> Iterator[Line]:

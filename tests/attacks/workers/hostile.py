@@ -40,7 +40,7 @@ class Hostile(StaticAnalysisPlugin):
         """The descriptor of the connection to the host: the socket among the open files."""
         import stat
 
-        for number in range(3, 64):
+        for number in range(3, 4096):
             try:
                 if stat.S_ISSOCK(os.fstat(number).st_mode):
                     return number

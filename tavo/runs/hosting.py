@@ -1,0 +1,67 @@
+"""What every plugin of a run is given, whatever its type: its level, its lenders, its row.
+
+Rules this module keeps:
+- the level comes from where the plugin is from, and from what the user accepted for it;
+- the hosts of `permissions.network` are lent to a plugin, and nothing else of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tavo.host.brokered_http import HttpLender
+from tavo.host.hosted import HostedPlugin
+from tavo.host.installations import VerifiedInstallation
+from tavo.host.lending import Lender, Lenders
+from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
+from tavo.results.values import Notice, PluginRun
+
+__all__ = ["lenders_for", "notices_of", "plugin_run", "policy_for"]
+
+
+def policy_for(installation: VerifiedInstallation, accept: Sequence[str]) -> LevelPolicy:
+    """Return what a plugin needs; `accept` are acceptances like `L1:tavo/x`."""
+    return LevelPolicy(
+        required=SandboxLevel(installation.required),
+        accepted=parse_acceptances(",".join(accept)),
+    )
+
+
+def lenders_for(
+    installation: VerifiedInstallation, more: Mapping[str, Lender] | None = None
+) -> Lenders:
+    """Return what is lent to a plugin: `more`, and the hosts that it declares."""
+    hosts = installation.manifest.permissions.network
+    lenders: dict[str, Lender] = dict(more or {})
+    if hosts:
+        lenders["http"] = HttpLender(hosts)
+    return Lenders(lenders)
+
+
+def plugin_run(
+    worker: HostedPlugin, installation: VerifiedInstallation, *, findings: int, requests: int = 0
+) -> PluginRun:
+    """Return the row of a plugin that has been closed."""
+    statistics = worker.statistics
+    return PluginRun(
+        plugin=worker.full_id,
+        version=worker.version,
+        package=installation.installation.package.hex,
+        sandbox=worker.level.label if worker.level is not None else "not started",
+        files=statistics.files,
+        calls=statistics.calls,
+        findings=findings,
+        skipped=statistics.skipped,
+        host_cpu_s=statistics.host_cpu_s,
+        worker_cpu_s=statistics.worker_cpu_s,
+        wall_s=statistics.wall_s,
+        peak_bytes=statistics.peak_memory,
+        requests=requests,
+    )
+
+
+def notices_of(worker: HostedPlugin) -> list[Notice]:
+    """Say why a plugin was stopped for the run, if it was."""
+    if not worker.disabled:
+        return []
+    return [Notice(kind="plugin", subject=worker.full_id, reason=worker.disabled)]
