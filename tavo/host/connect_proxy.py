@@ -70,7 +70,7 @@ class ConnectProxy:
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-        self.close()
+        self._listener.close()
 
     def _serve(self, client: socket.socket) -> None:
         upstream: socket.socket | None = None

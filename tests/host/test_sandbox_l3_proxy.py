@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import ipaddress
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -127,7 +125,7 @@ def answers(
     with StaticWorker(installed, policy=policy) as worker:
         result = worker.analyze([text_file(name, text) for name, text in questions.items()])
     installed.close()
-    found = {str(path): found[0].message[1:] for path, found in result.findings.items()}
+    found = {str(path): one.message[1:] for path, all_ in result.findings.items() for one in all_}
     return {**found, **{str(p): f.reason for p, f in result.failures.items()}}, worker
 
 
@@ -170,20 +168,33 @@ URLLIB = (
     ".open('https://{name}:{port}/path', timeout=10).read())"
     "(__import__('urllib.request').request, __import__('ssl')._create_unverified_context())"
 )
-ASYNCIO = (
-    "__import__('asyncio').run((lambda asyncio: (lambda f: f(f))(0))(0)) if 0 else "
-    "__import__('asyncio').run(talk({port}))"
-)
+ASYNCIO = """
+import asyncio, ssl
+async def ask():
+    reader, writer = await asyncio.open_connection("127.0.0.1", 3128)
+    writer.write(b"CONNECT {name}:{port} HTTP/1.1\\r\\n\\r\\n")
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    await writer.start_tls(ssl._create_unverified_context())
+    writer.write(b"GET /asyncio HTTP/1.1\\r\\n\\r\\n")
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    answer = await reader.readexactly(4)
+    writer.close()
+    return answer
+"""
 
 
 def test_an_unmodified_library_speaks_tls_through_it_in_the_sandbox(
     tmp_path: Path, public: None
 ) -> None:
     server = Server(tmp_path, secure=True)
-    question = URLLIB.format(name=NAME, port=server.port)
+    code = ASYNCIO.format(name=NAME, port=server.port)
+    questions = {
+        "urllib": URLLIB.format(name=NAME, port=server.port),
+        "asyncio": f"(exec({code!r}, globals()), asyncio.run(ask()))[1]",
+    }
     hosts = f'"{NAME}:{server.port}"'
-    got, worker = answers(tmp_path, {"a": question}, hosts=hosts)
-    assert got == {"a": "b'pong'"}
+    got, worker = answers(tmp_path, questions, hosts=hosts)
+    assert got == {"urllib": "b'pong'", "asyncio": "b'pong'"}
     assert b"GET /path HTTP/1.1" in server.seen[0]
     assert worker.level is SandboxLevel.STRONG
     server.close()
@@ -222,6 +233,7 @@ def test_there_is_no_other_way_out_in_the_sandbox(tmp_path: Path, server: Server
         "filter": "socket.socket().setsockopt(socket.SOL_SOCKET, 26, bytes(16))",
         "names": "socket.getaddrinfo('example.com', 443)",
         "options": "socket.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)",
+        "certificates": "len(__import__('ssl').create_default_context().get_ca_certs())",
         "environment": "sorted(k for k in os.environ if 'proxy' in k.lower())",
     }
     got, _ = answers(tmp_path, questions, hosts=f'"{NAME}:{server.port}"')
@@ -229,6 +241,8 @@ def test_there_is_no_other_way_out_in_the_sandbox(tmp_path: Path, server: Server
     assert got.pop("environment") == str(
         sorted(["HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy"])
     )
+    known = len(ssl.create_default_context().get_ca_certs())
+    assert got.pop("certificates") == str(known)
     assert "example.com" not in got.pop("names")
     expected = {"'EPERM'", "'EACCES'", "'ENETUNREACH'", "'ECONNREFUSED'"}
     assert set(got.values()) <= expected, got
@@ -288,12 +302,8 @@ def tunnel(port: int, to: int) -> socket.socket:
     return client
 
 
-def test_large_bodies_pass_both_ways_at_once(proxy: tuple[ConnectProxy, int]) -> None:
+def test_large_bodies_pass_both_ways_at_once() -> None:
     """Neither end waits for the other while both have much to say."""
-    _, port = proxy
-    echo = socket.create_server(("127.0.0.1", 0))
-    made = ConnectProxy.__new__(ConnectProxy)
-    assert made is not None
     one, other = socket.socketpair()
     left, right = socket.socketpair()
     thread = threading.Thread(target=connect_proxy._relay, args=(other, left, b"early"))
@@ -318,7 +328,7 @@ def test_large_bodies_pass_both_ways_at_once(proxy: tuple[ConnectProxy, int]) ->
     for speaker in [*speakers, thread]:
         speaker.join(20)
     assert got == {"one": 8 << 20, "right": (8 << 20) + len("early")}
-    for end in (one, other, left, right, echo):
+    for end in (one, other, left, right):
         end.close()
 
 
@@ -329,15 +339,11 @@ def test_closing_ends_what_is_open(proxy: tuple[ConnectProxy, int], server: Serv
     assert client.recv(100).endswith(b"pong")
     made.close()
     assert client.recv(100) == b""
-    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as again:  # noqa: PT011
-        again.sendall(b"x")
-        if not again.recv(1):
-            raise ConnectionResetError
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-def test_tunnels_are_bounded_in_number(
-    proxy: tuple[ConnectProxy, int], server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tunnels_are_bounded_in_number(proxy: tuple[ConnectProxy, int], server: Server) -> None:
     _, port = proxy
     clients = [tunnel(port, server.port) for _ in range(connect_proxy._MOST_AT_ONCE)]
     late = socket.create_connection(("127.0.0.1", port), timeout=0.3)
@@ -363,4 +369,3 @@ def test_a_silent_tunnel_ends(
     assert silent.recv(100)[:12] in {b"HTTP/1.1 502", b""}
     for one in (client, silent):
         one.close()
-    assert ipaddress.ip_address("127.0.0.1").is_loopback
