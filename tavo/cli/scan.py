@@ -60,6 +60,9 @@ def scan(
             "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
         ),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask static plugins about every file again.")
+    ] = False,
     accept_local: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,6 +124,7 @@ def scan(
             target=None if target is None else closing.enter_context(_target(target)),
             budget=_budget(max_requests, max_tokens) if dynamic else None,
             configs=_configs(plugin_config, verified),
+            cache=None if no_cache or not static else session.answers(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),
             largest=settings.scan.max_file_bytes,

@@ -47,7 +47,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
-    plugins' configurations by their full ids.
+    plugins' configurations by their full ids. `cache` is the folder of what
+    static plugins said before, None to ask about every file.
     """
 
     targets: tuple[Path, ...]
@@ -58,6 +59,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     target: HttpTarget | None = None
     budget: Budget | None = None
     configs: Mapping[str, Mapping[str, Any]] = {}
+    cache: Path | None = None
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -157,7 +159,7 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
     works: list[Work] = [
         partial(
             run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
-            reporter=Reporter(), config=plan.configs.get(one.manifest.full_id),
+            reporter=Reporter(), config=plan.configs.get(one.manifest.full_id), cache=plan.cache,
         )
         for one in plan.plugins
     ]  # fmt: skip

@@ -61,12 +61,12 @@ def test_the_worker_starts_with_the_first_file_and_serves_all_batches(
     with StaticWorker(machine.verified()) as worker:
         assert worker.statistics.starts == 0
         for number in range(3):
-            batch = [text_file(f"{number}/{n}.py", "a secret\n") for n in range(150)]
+            batch = [text_file(f"{number}/{n}.py", "a secret\n") for n in range(600)]
             result = worker.analyze(batch)
-            assert sum(map(len, result.findings.values())) == 150
+            assert sum(map(len, result.findings.values())) == 600
             assert not result.failures
     statistics = worker.statistics
-    assert (statistics.starts, statistics.calls, statistics.files) == (1, 9, 450)
+    assert (statistics.starts, statistics.calls, statistics.files) == (1, 9, 1800)
     assert (statistics.findings, statistics.skipped, statistics.crashes) == (450, 0, 0)
     assert statistics.host_cpu_s > 0
     assert statistics.worker_cpu_s > 0
@@ -227,7 +227,7 @@ class Plugin(Base):
     def analyze_file(self, file_path, content):
         def late():
             time.sleep(0.2)
-            for number in range(3, 64):
+            for number in range(3, 4096):
                 try:
                     if stat.S_ISSOCK(os.fstat(number).st_mode):
                         os.write(number, b'\\0\\0\\0\\x23{"type":"result","id":1,"items":[]}')
