@@ -67,12 +67,12 @@ def test_the_worker_starts_with_the_first_file_and_serves_all_batches(
             assert not result.failures
     statistics = worker.statistics
     assert (statistics.starts, statistics.calls, statistics.files) == (1, 9, 1800)
-    assert (statistics.findings, statistics.skipped, statistics.crashes) == (450, 0, 0)
+    assert (statistics.findings, statistics.skipped, statistics.crashes) == (1800, 0, 0)
     assert statistics.host_cpu_s > 0
     assert statistics.worker_cpu_s > 0
     assert statistics.wall_s > 0
     assert 5 << 20 < statistics.peak_memory < 200 << 20
-    assert statistics.bytes_in == 450 * len("a secret\n")
+    assert statistics.bytes_in == 1800 * len("a secret\n")
 
 
 def test_peak_memory_is_the_workers_own_not_ours(machine: PluginMachine) -> None:
