@@ -2,8 +2,8 @@
 
 Rules this module keeps:
 - only an installation that was verified just now is run, and only a granted one;
-- the strongest level that this system gives is used; below the lowest that the plugin's trust
-  needs nothing is started;
+- it runs at the level that its trust needs, and lower only where the user accepted that by name and
+  the system does not give more;
 - three deaths disable the plugin for the run; so does the end of its total time;
 - an environment variable reaches a plugin only if its manifest names it and the user granted it.
 
@@ -170,12 +170,12 @@ class HostedPlugin:
                 f"{self.full_id}: plugins do not run on Windows in this version"
             )
         refused: LayerRefusedError | None = None
-        for level in range(strongest, lowest - 1, -1):
+        for level in range(min(strongest, self._policy.required), lowest - 1, -1):
             try:
                 self._start_at(SandboxLevel(level))
                 return
             except LayerRefusedError as error:
-                refused = refused or error
+                refused = error
             except CrashError as error:
                 self.statistics.crashes += 1
                 self.disabled = error.reason

@@ -128,6 +128,7 @@ class Held(_Wire, frozen=True):
 
     level: Literal[0, 1, 2, 3]
     limits: bool = False
+    namespaces: bool = False
     landlock: Count = 0
     seccomp: bool = False
 

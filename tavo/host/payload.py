@@ -41,6 +41,7 @@ MODULES = (
     "tavo.host.sandbox.syscalls",
     "tavo.host.sandbox.seccomp",
     "tavo.host.sandbox.landlock",
+    "tavo.host.sandbox.namespaces",
     "tavo.host.sandbox.apply",
     "tavo.host.worker_boot",
 )

@@ -15,7 +15,7 @@ from marketplace_db.manifest import Limits
 from tavo.host.sandbox.levels import SandboxLevel, strongest_here
 from tavo.host.session import CrashError, LayerRefusedError, Session, WorkerPlan
 
-__all__ = ["Probe", "probe"]
+__all__ = ["Probe", "empty_plan", "probe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Probe:
 
     level: SandboxLevel
     missing: tuple[tuple[SandboxLevel, str], ...]
+    namespaces: bool = False
     landlock: int = 0
     seccomp: bool = False
 
@@ -39,7 +40,7 @@ def probe(python: Path | None = None) -> Probe:
         try:
             for number in range(strongest_here(), 0, -1):
                 level = SandboxLevel(number)
-                session = Session(_plan(level, python or Path(sys.executable)), reader)
+                session = Session(empty_plan(level, python or Path(sys.executable)), reader)
                 try:
                     held = session.lock_up()
                 except (LayerRefusedError, CrashError) as error:
@@ -48,6 +49,7 @@ def probe(python: Path | None = None) -> Probe:
                     return Probe(
                         level=level,
                         missing=tuple(missing),
+                        namespaces=held.namespaces,
                         landlock=held.landlock,
                         seccomp=held.seccomp,
                     )
@@ -58,7 +60,8 @@ def probe(python: Path | None = None) -> Probe:
     return Probe(level=SandboxLevel.NONE, missing=tuple(missing))
 
 
-def _plan(level: SandboxLevel, python: Path) -> WorkerPlan:
+def empty_plan(level: SandboxLevel, python: Path) -> WorkerPlan:
+    """Return the plan of a worker that is locked up and has no plugin."""
     return WorkerPlan(
         full_id="tavo/probe",
         plugin_type="static",

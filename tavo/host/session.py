@@ -351,6 +351,11 @@ class Session:
             "write": [str(self._scratch)] if plan.limits.scratch_mb else [],
             "devices": list(_DEVICES),
             "canary": str(self._folder / "canary"),
+            "scratch": {
+                "folder": str(self._scratch),
+                "bytes": plan.limits.scratch_mb << 20,
+                "entries": MOST_SCRATCH_FILES,
+            },
         }
 
     def _expect(self, kind: type[_Kind], deadline: float, *, what: str) -> _Kind:

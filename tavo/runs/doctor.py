@@ -70,7 +70,10 @@ def examine_sandbox() -> list[Check]:
     from tavo.host.probe import probe
 
     found = probe()
-    facts = {"level": found.level.label, "landlock": found.landlock, "seccomp": found.seccomp}
+    facts = {
+        "level": found.level.label, "namespaces": found.namespaces,
+        "landlock": found.landlock, "seccomp": found.seccomp,
+    }  # fmt: skip
     missing = [
         Check(name=level.label, state="note", found=f"does not hold here: {reason}")
         for level, reason in found.missing
@@ -80,6 +83,7 @@ def examine_sandbox() -> list[Check]:
         name="sandbox",
         state="good" if enough else "bad",
         found=f"{found.level.label}"
+        + (", namespaces" if found.namespaces else "")
         + (f", Landlock interface {found.landlock}" if found.landlock else "")
         + (", seccomp" if found.seccomp else "")
         + ("" if enough else f": {'; '.join(check.found for check in missing) or 'none is built'}"),

@@ -72,8 +72,11 @@ machine = PluginMachine(Path(asked["folder"]))
 installed = machine.verified(asked["plugin"])
 fault = asked["fault"]
 refuse(fault[0], fault[1], argument=tuple(fault[2]) if len(fault) > 2 else None)
-lowest = SandboxLevel(asked["lowest"])
-worker = workers.StaticWorker(installed, policy=LevelPolicy(accepted={"acme/sample": lowest}))
+policy = LevelPolicy(
+    required=SandboxLevel(asked["required"]),
+    accepted={"acme/sample": SandboxLevel(asked["lowest"])},
+)
+worker = workers.StaticWorker(installed, policy=policy)
 try:
     with worker:
         worker.analyze([text_file("a.py", "one")])
@@ -85,7 +88,10 @@ print(json.dumps({**answer, "starts": worker.statistics.starts}))
 
 
 def run(
-    tmp_path: Path, fault: tuple[object, ...], lowest: SandboxLevel
+    tmp_path: Path,
+    fault: tuple[object, ...],
+    lowest: SandboxLevel,
+    required: SandboxLevel = SandboxLevel.STANDARD,
 ) -> tuple[dict[str, object], bool]:
     """Return what the host says, and whether plugin code has left a trace."""
     marker = tmp_path / "marker"
@@ -95,7 +101,7 @@ def run(
         plugin = PLUGIN.format(marker=str(marker), port=listener.getsockname()[1])
         asked = {
             "folder": str(tmp_path / "machine"), "plugin": plugin, "fault": fault,
-            "lowest": int(lowest),
+            "lowest": int(lowest), "required": int(required),
         }  # fmt: skip
         done = python(RUN, json.dumps(asked))
         assert done.returncode == 0, done.stderr

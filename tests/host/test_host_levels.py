@@ -41,7 +41,7 @@ def test_an_acceptance_is_for_one_plugin_and_never_raises_the_need() -> None:
 
 
 def test_systems_are_named_for_what_they_give() -> None:
-    assert strongest_here("linux") is SandboxLevel.STANDARD
+    assert strongest_here("linux") is SandboxLevel.STRONG
     assert strongest_here("darwin") is SandboxLevel.LIMITS
     assert strongest_here("win32") is SandboxLevel.NONE
 
@@ -53,3 +53,14 @@ def test_the_refusal_says_what_is_missing_and_names_the_ways_out() -> None:
     )
     assert "TAVO_ACCEPT_SANDBOX=L1:acme/x" in error.hint
     assert exit_code_of(error) is ExitCode.REFUSED
+
+
+@pytest.mark.parametrize("layer", ["namespaces", "view"])
+def test_what_only_the_strongest_level_has_leaves_l2_as_a_way_out(layer: str) -> None:
+    error = SandboxUnavailableError("acme/x", SandboxLevel.STRONG, layer, "unshare: EPERM")
+    assert str(error) == (
+        f"acme/x: needs sandbox level L3, but the layer {layer} cannot be had here: unshare: EPERM"
+    )
+    assert "kernel.apparmor_restrict_unprivileged_userns=0" in error.hint
+    assert "leave this plugin out" in error.hint
+    assert error.hint.endswith("TAVO_ACCEPT_SANDBOX=L2:acme/x.")

@@ -33,6 +33,7 @@ OPERATIONS = {
     "copy": "import shutil\n(folder / 'x').write_text('x')\n"
     "shutil.copy(folder / 'x', folder / 'y')\n"
     "shutil.copy2(folder / 'x', folder / 'z')\nassert (folder / 'z').read_text() == 'x'",
+    "touch": "(folder / 't').touch()\nassert (folder / 't').exists()\n(folder / 't').touch()",
     "folders": "import shutil\n(folder / 'd' / 'e').mkdir(parents=True)\n"
     "(folder / 'd' / 'e' / 'f').write_text('x')\n(folder / 'd').rename(folder / 'g')\n"
     "assert [p.name for p in folder.rglob('f')] == ['f']\nshutil.rmtree(folder / 'g')",

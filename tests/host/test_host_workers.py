@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
+from tavo.host import hosted
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, SandboxUnavailableError
 from tavo.host.workers import FileInput, StaticWorker
 from tests.fakes.operator_market import wheel_bytes
@@ -461,7 +462,10 @@ def test_without_accepted_permissions_nothing_runs(machine: PluginMachine) -> No
         StaticWorker(machine.installations.verify(installed))
 
 
-def test_a_need_above_what_is_built_is_refused(machine: PluginMachine) -> None:
+def test_a_need_above_what_is_built_is_refused(
+    machine: PluginMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosted, "strongest_here", lambda: SandboxLevel.STANDARD)
     installed = machine.verified()
     policy = LevelPolicy(required=SandboxLevel.STRONG)
     with (

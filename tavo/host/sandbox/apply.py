@@ -2,13 +2,14 @@
 
 Rules this module keeps:
 - every layer that the plan asks for is applied and then tried out, or `LayerError` ends the worker;
-- the order is: die with the host, limits, foreign descriptors, capabilities, no_new_privs,
-  Landlock, seccomp, trying out;
+- the order is: die with the host, limits, foreign descriptors, (L3: namespaces, view),
+  capabilities, no_new_privs, Landlock, seccomp, trying out;
 - nothing is guessed from versions: a layer works if the forbidden act fails.
 
 The plan is plain JSON, made by the host:
-`level` (2, 1 or 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
-`read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable).
+`level` (3 to 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
+`read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable),
+`scratch` (`folder`, the `bytes` and `entries` that it may hold: at L3 it is memory of that size).
 Standard library only: this runs in the worker.
 """
 
@@ -23,7 +24,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from tavo.host.sandbox import landlock, seccomp
+from tavo.host.sandbox import landlock, namespaces, seccomp
 
 __all__ = ["REFUSED_EXIT", "LayerError", "apply"]
 
@@ -59,6 +60,11 @@ def apply(plan: dict[str, Any]) -> dict[str, Any]:
         if level > 1:
             raise LayerError("landlock", f"there is no Landlock on {sys.platform}")
         return held
+    if level == 3:
+        _step("namespaces", namespaces.enter)
+        _step("view", lambda: _enter_view(plan))
+        _step("parent", lambda: _die_with(plan["host_pid"]))
+        held["namespaces"] = True
     _step("capabilities", _drop_capabilities)
     _step("no_new_privs", _give_up_new_privileges)
     machine = os.uname().machine
@@ -81,7 +87,7 @@ def apply(plan: dict[str, Any]) -> dict[str, Any]:
         "seccomp",
         lambda: seccomp.install(seccomp.assemble(machine, pid=os.getpid(), truncate=abi >= 3)),
     )
-    _try_out(plan["canary"])
+    _try_out(plan["canary"], errno.ENOENT if level == 3 else errno.EACCES)
     held.update(landlock=abi, seccomp=True)
     return held
 
@@ -161,10 +167,18 @@ def _prctl(option: int, value: int) -> int:
     return result
 
 
-def _try_out(canary: str) -> None:
+def _enter_view(plan: dict[str, Any]) -> None:
+    scratch = plan["scratch"]
+    namespaces.enter_view(
+        read=plan["read"], devices=plan["devices"], scratch=scratch["folder"],
+        size=scratch["bytes"], entries=scratch["entries"], outside=plan["canary"],
+    )  # fmt: skip
+
+
+def _try_out(canary: str, answer: int) -> None:
     """Do what must fail: read a file, open the root, make a socket, start a process."""
     libc = ctypes.CDLL(None, use_errno=True)
-    _must_fail("landlock", lambda: os.close(os.open(canary, os.O_RDONLY)), errno.EACCES)
+    _must_fail("landlock", lambda: os.close(os.open(canary, os.O_RDONLY)), answer)
     _must_fail("landlock", lambda: os.close(os.open("/", os.O_RDONLY)), errno.EACCES)
     for family in (1, 2, 10, 16):  # unix, internet, internet 6, netlink
         ctypes.set_errno(0)

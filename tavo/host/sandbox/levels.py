@@ -1,8 +1,9 @@
 """How strongly a plugin is locked up, how strongly it must be, and who may accept less.
 
 Rules this module keeps:
-- official and reviewed plugins need L2; everything else needs L3, which this version has not got;
-- nothing runs below what it needs unless the user named that plugin and that level;
+- official and reviewed plugins need L2; everything else needs L3;
+- a plugin runs at the level that it needs, so that it does the same on every machine; nothing runs
+  below that unless the user named that plugin and that level;
 - an acceptance is data (a setting, a variable), never something a scanned project can say.
 """
 
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 ACCEPT_VARIABLE = "TAVO_ACCEPT_SANDBOX"
+_ONLY_STRONG = frozenset({"namespaces", "view"})
 _ENTRY = re.compile(r"(L[0-3]):((?:[a-z0-9-]{1,63}/)?[a-z0-9-]{1,63})\Z")
 
 
@@ -47,20 +49,32 @@ class SandboxUnavailableError(RefusedError):
     """This system cannot lock a plugin up as strongly as it needs."""
 
     def __init__(self, full_id: str, needed: SandboxLevel, layer: str, reason: str) -> None:
-        accept = f"{ACCEPT_VARIABLE}=L1:{full_id}"
         super().__init__(
             f"{full_id}: needs sandbox level {needed.label}, but the layer {layer} cannot be had"
             f" here: {reason}",
-            hint=(
-                "Run tavo on Linux 5.13 or newer with Landlock and seccomp (a container's profile"
-                " must allow landlock_create_ruleset, landlock_add_rule and"
-                " landlock_restrict_self); or leave this plugin out; or, if you trust it with your"
-                f" files and network, accept less for it: {accept}."
-            ),
+            hint=_ways_out(full_id, layer),
         )
         self.full_id = full_id
         self.needed = needed
         self.layer = layer
+
+
+def _ways_out(full_id: str, layer: str) -> str:
+    if layer in _ONLY_STRONG:
+        return (
+            "Let this system's users have namespaces of their own (Ubuntu: sysctl"
+            " kernel.apparmor_restrict_unprivileged_userns=0; Debian: sysctl"
+            " kernel.unprivileged_userns_clone=1; in a container: --security-opt with a profile"
+            " that allows unshare, mount and pivot_root); or leave this plugin out; or, if L2 is"
+            " enough for it (it can then learn which files exist), accept that:"
+            f" {ACCEPT_VARIABLE}=L2:{full_id}."
+        )
+    return (
+        "Run tavo on Linux 5.13 or newer with Landlock and seccomp (a container's profile"
+        " must allow landlock_create_ruleset, landlock_add_rule and"
+        " landlock_restrict_self); or leave this plugin out; or, if you trust it with your"
+        f" files and network, accept less for it: {ACCEPT_VARIABLE}=L1:{full_id}."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +111,7 @@ def parse_acceptances(text: str | Iterable[str]) -> dict[str, SandboxLevel]:
 def strongest_here(platform: str = sys.platform) -> SandboxLevel:
     """Return the strongest level that this version builds for a system; trying it is separate."""
     if platform.startswith("linux"):
-        return SandboxLevel.STANDARD
+        return SandboxLevel.STRONG
     if platform == "win32":
         return SandboxLevel.NONE
     return SandboxLevel.LIMITS

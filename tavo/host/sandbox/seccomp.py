@@ -2,8 +2,8 @@
 
 Rules this module keeps:
 - an allow list; a call with arguments that matter is allowed only with the listed arguments;
-- no sockets to anywhere, no new process, no other program, no signal to another process, no call
-  that changes the rights or times of a file;
+- no sockets to anywhere, no new process, no other program, no signal to another process and no
+  question about one, no call that changes the rights or times of a file;
 - a foreign architecture (i386 calls, x32) kills the process;
 - calls newer than the table answer ENOSYS, so that libraries fall back; others answer EPERM.
 
@@ -34,18 +34,19 @@ _PLAIN_NAMES = """
     fdatasync fadvise64 flock mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 getcwd
     chdir fchdir umask copy_file_range sendfile pipe pipe2 eventfd2 epoll_create1 epoll_ctl
     epoll_wait epoll_pwait poll ppoll select pselect6 mmap mprotect munmap mremap brk madvise msync
-    mincore futex set_robust_list set_tid_address rseq membarrier sched_yield sched_getaffinity
-    sched_get_priority_max sched_get_priority_min getcpu getrandom clock_gettime clock_getres
-    clock_nanosleep nanosleep gettimeofday time times getrusage getrlimit sysinfo uname getpid
-    gettid getppid getpgid getpgrp getuid geteuid getgid getegid getgroups rt_sigaction
-    rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending sigaltstack setitimer
-    getitimer alarm pause restart_syscall exit exit_group wait4 waitid arch_prctl recvfrom
+    mincore futex set_robust_list set_tid_address rseq membarrier sched_yield
+    sched_get_priority_max sched_get_priority_min getcpu getrandom nanosleep gettimeofday time times
+    getrusage getrlimit sysinfo uname getpid gettid getppid getpgrp getuid geteuid getgid getegid
+    getgroups rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending
+    sigaltstack setitimer getitimer alarm pause restart_syscall exit exit_group wait4 waitid
+    arch_prctl recvfrom
     """
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 # These would change files that the worker can only read; libraries expect them to work.
-_PRETENDED = (
-    "chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "utime", "utimes", "futimesat",
-)  # fmt: skip
+_PRETENDED = ("chmod", "fchmod", "fchmodat", "fchmodat2")
+# The same, with the number of the argument that holds the times. Without times they are a way to
+# ask whether a file is there to be touched, and to pretend that would be a lie.
+_TIMES = {"utimensat": 2, "futimesat": 2, "utime": 1, "utimes": 1}
 # Libraries go on without extended attributes when they hear that there are none.
 _NO_XATTR = (
     "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
@@ -85,7 +86,8 @@ def assemble(machine: str, *, pid: int, truncate: bool) -> bytes:
             if name in numbers:
                 program += _when(numbers[name], [(_RETURN, 0, 0, _ERRNO | answer)])
     for name, block in _with_arguments(pid).items():
-        program += _when(numbers[name], block)
+        if name in numbers:
+            program += _when(numbers[name], block)
     program += [
         (_JUMP_ABOVE, 0, 1, _X32_BIT - 1),
         (_RETURN, 0, 0, _KILL_PROCESS),
@@ -118,6 +120,7 @@ def install(program: bytes) -> None:
 def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
     refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
     allow = (_RETURN, 0, 0, _ALLOW)
+    pretend = (_RETURN, 0, 0, _ERRNO)
 
     def one_of(argument: int, values: tuple[int, ...]) -> list[_Instruction]:
         block: list[_Instruction] = [(_LOAD, 0, 0, _low(argument))]
@@ -125,13 +128,28 @@ def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
             block += _when(value, [allow])
         return [*block, refuse]
 
-    def null(argument: int) -> list[_Instruction]:
+    def null(argument: int, otherwise: _Instruction = refuse) -> list[_Instruction]:
+        """Go on when an argument is null."""
         block: list[_Instruction] = []
         for offset in (_low(argument), _low(argument) + 4):
-            block += [(_LOAD, 0, 0, offset), (_JUMP_EQUAL, 1, 0, 0), refuse]
+            block += [(_LOAD, 0, 0, offset), (_JUMP_EQUAL, 1, 0, 0), otherwise]
         return block
 
+    # a number below zero names the clock of a process, of any process
+    clock = [
+        (_LOAD, 0, 0, _low(0)),
+        (_JUMP_ABOVE, 0, 1, 0x7FFFFFFF),
+        (_RETURN, 0, 0, _ERRNO | errno.EINVAL),
+        allow,
+    ]
     return {
+        **{name: [*null(argument, pretend), refuse] for name, argument in _TIMES.items()},
+        "clock_gettime": clock,
+        "clock_getres": clock,
+        "clock_nanosleep": clock,
+        # about this process only; libraries take "not built in" for an answer about their threads
+        "getpgid": one_of(0, (0, pid)),
+        "sched_getaffinity": [*one_of(0, (0, pid))[:-1], (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],
         "ioctl": one_of(1, _IOCTLS),
         "fcntl": one_of(1, _FCNTLS),
         "prctl": one_of(0, _PRCTLS),

@@ -1,4 +1,4 @@
-"""System call numbers of x86_64 and aarch64, for those calls that the filter names.
+"""System call numbers of x86_64 and aarch64, for those calls that the layers name.
 
 Source: the Linux kernel's arch/x86/entry/syscalls/syscall_64.tbl and
 include/uapi/asm-generic/unistd.h. The x86_64 column is run by our tests; the aarch64 column is
@@ -172,6 +172,13 @@ fremovexattr 199 16
 landlock_create_ruleset 444 444
 landlock_add_rule 445 445
 landlock_restrict_self 446 446
+unshare 272 97
+sethostname 170 161
+setdomainname 171 162
+mount 165 40
+umount2 166 39
+pivot_root 155 41
+mount_setattr 442 442
 """
 
 
