@@ -19,6 +19,7 @@ COMMANDS = {
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
     "results": ("tavo.cli.results", "Stored results of scans."),
+    "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
     "key": ("tavo.cli.key", "Keys with which publishers sign."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
@@ -28,7 +29,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "lsp", "market", "pipeline", "proxy", "trust",
+    "attack", "demo", "logs", "lsp", "market", "proxy", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

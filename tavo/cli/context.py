@@ -62,6 +62,12 @@ class Session:
 
         return Installations(self.state(), user_paths().data / "plugins")
 
+    def answers(self) -> Path:
+        """Return the folder of what static plugins said before."""
+        from tavo.config import user_paths
+
+        return user_paths().state / "answers"
+
     def catalog(self, mirror: str | None) -> OpenCatalog:
         """Open the verified catalog of a mirror, else the newest accepted one."""
         from tavo.registry.trust import source_of

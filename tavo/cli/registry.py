@@ -10,6 +10,7 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
+from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
 from tavo.printable import printable
 
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_installed)
     group.command("verify")(verify)
     group.command("uninstall")(uninstall)
+    group.command("stats")(stats)
     group.command("update")(update)
     app.add_typer(group, name="registry")
 

@@ -12,7 +12,7 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.cli.results import Format, write_report
-from tavo.errors import RefusedError, UsageError
+from tavo.errors import UsageError
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
@@ -60,6 +60,9 @@ def scan(
             "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
         ),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask static plugins about every file again.")
+    ] = False,
     accept_local: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,6 +124,7 @@ def scan(
             target=None if target is None else closing.enter_context(_target(target)),
             budget=_budget(max_requests, max_tokens) if dynamic else None,
             configs=_configs(plugin_config, verified),
+            cache=None if no_cache or not static else session.answers(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),
             largest=settings.scan.max_file_bytes,
@@ -203,26 +207,9 @@ def _verified(
     session: Session, names: list[str], accept_local: Sequence[str], *, wanted: str
 ) -> tuple[VerifiedInstallation, ...]:
     """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
-    if not names:
-        return ()
-    from marketplace_db.catalog import full_id_of
-    from tavo.host.local import is_local_name
+    from tavo.cli.chosen import verified_plugin
 
-    store = session.installations()
-    recalls = session.recalls()
-    verified: list[VerifiedInstallation] = []
-    for name in names:
-        if is_local_name(name):
-            verified.append(_local(session, name, accept_local))
-            continue
-        installed = store.get(full_id_of(name))
-        reason = recalls.packages.get(installed.package)
-        if reason is not None:
-            raise RefusedError(
-                f"{installed.full_id} {installed.version}: was recalled: {reason}",
-                hint=f"Remove it: tavo registry uninstall {installed.full_id}",
-            )
-        verified.append(store.verify(installed))
+    verified = tuple(verified_plugin(session, name, accept_local) for name in names)
     for one in verified:
         kind = one.manifest.plugin_type
         if kind != wanted:
@@ -231,22 +218,4 @@ def _verified(
                 f"scan: {one.manifest.full_id} is a {kind} plugin, not a {wanted} one",
                 hint=f"Name it with {ways[kind]}." if kind in ways else "A scan does not run it.",
             )
-    return tuple(verified)
-
-
-def _local(session: Session, name: str, accept_local: Sequence[str]) -> VerifiedInstallation:
-    """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
-    import atexit
-
-    from tavo.cli.plugin import confirm_local
-    from tavo.host.local import open_local
-
-    local = open_local(Path(name).expanduser())
-    atexit.register(local.close)
-    recalled = session.recalls().packages.get(local.digest)
-    if recalled is not None:
-        raise RefusedError(f"{name}: was recalled: {recalled}", hint="Do not run it.")
-    with session.state() as state:
-        if local.digest.hex not in accept_local:
-            confirm_local(session, state, local)
-        return local.confirmed(state, accept=accept_local)
+    return verified

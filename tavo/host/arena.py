@@ -12,6 +12,9 @@ from pathlib import Path
 
 __all__ = ["Arena"]
 
+_KEPT = 32 << 20
+_AT_ONCE = 512  # fewer than any system takes in one call
+
 
 class Arena:
     """Memory that we write and the worker reads, through a descriptor that cannot write."""
@@ -28,16 +31,24 @@ class Arena:
 
     def fill(self, contents: Sequence[bytes | memoryview]) -> list[int]:
         """Replace the content; return where each piece starts."""
-        os.ftruncate(self._writer, 0)
+        if self.size > _KEPT:
+            os.ftruncate(self._writer, 0)  # else the same pages are written again
         offsets = []
-        self.size = 0
+        end = 0
         for content in contents:
-            offsets.append(self.size)
-            view = memoryview(content)
-            while view:
-                written = os.pwrite(self._writer, view, self.size)
+            offsets.append(end)
+            end += len(content)
+        self.size = 0
+        os.lseek(self._writer, 0, os.SEEK_SET)
+        for first in range(0, len(contents), _AT_ONCE):
+            pieces = [memoryview(content) for content in contents[first : first + _AT_ONCE]]
+            while pieces:
+                written = os.writev(self._writer, pieces)
                 self.size += written
-                view = view[written:]
+                while pieces and written >= len(pieces[0]):
+                    written -= len(pieces.pop(0))
+                if pieces:
+                    pieces[0] = pieces[0][written:]
         return offsets
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+import msgspec
+
 from tavo.plugins.types import Finding, Location
 
 __all__ = [
@@ -32,12 +34,11 @@ __all__ = [
 
 FileKind = Literal["text", "binary"]
 
-_MOST_FILES_PER_BATCH = 64
+_MOST_FILES_PER_BATCH = 256
 _MOST_BYTES_PER_BATCH = 16 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileInput:
+class FileInput(msgspec.Struct, frozen=True, kw_only=True):
     """One file for a plugin: its path in the scan, and its content.
 
     `data` is UTF-8 for `text`, which the caller has decoded, and the file's own bytes for
@@ -49,7 +50,9 @@ class FileInput:
     kind: FileKind = "text"
 
     def __post_init__(self) -> None:
-        Location(path=self.path)
+        text = str(self.path)
+        if text[0] == "/" or text == "." or ".." in text or "\0" in text:
+            Location(path=self.path)  # says what is wrong, if it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +141,11 @@ def split_lines(data: bytes | memoryview) -> Sequence[str]:
 
 def is_utf8(data: bytes | memoryview) -> bool:
     """Tell whether the bytes are UTF-8."""
+    data = bytes(data)
+    if data.isascii():
+        return True
     try:
-        bytes(data).decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

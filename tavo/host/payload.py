@@ -49,7 +49,8 @@ MODULES = (
 
 # What `python -c` runs in the worker. It reads the payload and makes its modules importable.
 BOOT = """
-import os, sys, marshal
+import gc, os, sys, marshal
+gc.disable()
 from importlib.machinery import ModuleSpec
 channel, arena = int(sys.argv[1]), int(sys.argv[2])
 def take(count):

@@ -40,7 +40,7 @@ class Sample:
 
 
 class WorkerProcess:
-    """A started worker process. `stderr` is the reading end of its output."""
+    """A started worker process. `last` is what the kernel said when it was asked last."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class WorkerProcess:
         self.pid = self._process.pid
         self.exit_status: int | None = None
         self.cpu_s = 0.0
-        self._last = Sample()
+        self.last = Sample()
         self._reaping = threading.Lock()
 
     @property
@@ -79,8 +79,8 @@ class WorkerProcess:
     def sample(self) -> Sample:
         """Ask the kernel for the figures so far."""
         if self.exit_status is None:
-            self._last = _sample(self.pid, self._last)
-        return self._last
+            self.last = _sample(self.pid, self.last)
+        return self.last
 
     def interrupt(self) -> None:
         """Send the signal that ends a call (POSIX)."""

@@ -261,7 +261,8 @@ class Session:
         if self._state is not _State.READY:
             raise CrashError("crashed", "the worker is not running")
         self._check_quiet()
-        watch = Watch(self._plan.limits, left_s, self._process.sample().cpu_s)
+        # it was looked at after its last answer, and had nothing to do since
+        watch = Watch(self._plan.limits, left_s, self._process.last.cpu_s)
         self._request += 1
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY

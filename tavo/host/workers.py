@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -58,15 +59,26 @@ class StaticWorker(HostedPlugin):
         """Prepare to run the plugin; nothing is started yet. Raises as `HostedPlugin` does."""
         super().__init__(installation, **options)
         self._languages = frozenset(self._manifest.languages)
+        patterns = [fnmatch.translate(p.lower()) for p in self._manifest.file_patterns]
+        self._patterns = re.compile("|".join(patterns)) if patterns else None
         self._analyzes: frozenset[str] | None = None
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """Return what it looks at, of `text`, `binary`, `project`; empty before it started."""
+        return self._analyzes or frozenset()
+
+    @property
+    def has_languages(self) -> bool:
+        """Tell whether the language of a file matters to `wants`."""
+        return bool(self._languages)
 
     def wants(self, path: PurePosixPath, language: str = "") -> FileKind | None:
         """Say how the plugin wants a file: as text, as its bytes, or not at all.
 
         `language` is the language of a text file, empty where it is not known.
         """
-        name = path.name.lower()
-        if any(fnmatch.fnmatchcase(name, p.lower()) for p in self._manifest.file_patterns):
+        if self._patterns and self._patterns.match(path.name.lower()):
             return "binary"
         if self._analyzes is not None and "text" not in self._analyzes:
             return None

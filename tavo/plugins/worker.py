@@ -13,6 +13,7 @@ Units: sizes in bytes, times in seconds.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import select
@@ -178,6 +179,7 @@ class Worker:
             os.environ.update(message["environment"])  # the variables that the user granted
             # a filter's calls are sent ahead, so a cancel must name the call that it means
             self._calls = Calls(self._arena if plugin_type == "proxy" else -1)
+            gc.enable()  # it was off while our own modules were made
             if hasattr(signal, "SIGUSR1"):
                 signal.signal(signal.SIGUSR1, self._calls.interrupt)
             self._plugin = _load(
@@ -189,6 +191,7 @@ class Worker:
             self._lending = True
             self._plugin.start(context)
             self._lending = False
+            gc.freeze()  # what is here stays; it need not be looked at again
             served = self._serve(plugin_type, self._plugin, config)
             ready = {
                 "type": "ready",

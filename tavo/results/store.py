@@ -24,7 +24,16 @@ from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
-from tavo.results.values import Exchange, Notice, PluginRun, Reported, Run, RunInfo, Suppression
+from tavo.results.values import (
+    Exchange,
+    Notice,
+    PluginRun,
+    PluginTotals,
+    Reported,
+    Run,
+    RunInfo,
+    Suppression,
+)
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "ResultStore"]
 
@@ -187,6 +196,29 @@ class ResultStore:
                 yield _reported(row, tool, rule)
 
     # -- inside
+
+    def plugin_totals(self) -> list[PluginTotals]:
+        """Return what each plugin did and cost in all runs, the most expensive first."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT plugin, count(*) AS runs, sum(p.files) AS files, sum(cached) AS cached,"
+                " sum(requests) AS requests, sum(findings) AS findings, sum(skipped) AS skipped,"
+                " sum(host_cpu_s + worker_cpu_s) AS cpu_s, sum(wall_s) AS wall_s,"
+                " max(peak_bytes) AS peak_bytes, group_concat(DISTINCT sandbox) AS sandboxes,"
+                " max(started_at) AS last_run FROM plugin_runs p JOIN runs ON runs.id = p.run_id"
+                " GROUP BY plugin ORDER BY cpu_s DESC, plugin"
+            ).fetchall()
+            return [
+                PluginTotals(
+                    sandboxes=tuple(sorted(row["sandboxes"].split(","))),
+                    **{
+                        name: row[name]
+                        for name in PluginTotals.__struct_fields__
+                        if name != "sandboxes"
+                    },
+                )
+                for row in rows
+            ]
 
     def exchanges(self, run_id: int) -> Iterator[Exchange]:
         """Yield what was asked of targets in a run, in order."""

@@ -12,7 +12,16 @@ import msgspec
 
 from tavo.plugins import Finding, Rule
 
-__all__ = ["Exchange", "Notice", "PluginRun", "Reported", "Run", "RunInfo", "Suppression"]
+__all__ = [
+    "Exchange",
+    "Notice",
+    "PluginRun",
+    "PluginTotals",
+    "Reported",
+    "Run",
+    "RunInfo",
+    "Suppression",
+]
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +83,23 @@ class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int = 0
     requests: int = 0
     cached: int = 0
+
+
+class PluginTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What one plugin did and cost in all runs of a store. `sandboxes` are the levels it had."""
+
+    plugin: str
+    runs: int
+    files: int
+    cached: int
+    requests: int
+    findings: int
+    skipped: int
+    cpu_s: float
+    wall_s: float
+    peak_bytes: int
+    sandboxes: tuple[str, ...]
+    last_run: str
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

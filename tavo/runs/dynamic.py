@@ -11,6 +11,7 @@ Units: sizes in characters.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -44,6 +45,7 @@ def run_dynamic(
     Raises SandboxUnavailableError, NotAvailableError, RefusedError, ConfigError: then it did not
     run at all.
     """
+    began = time.thread_time()
     exchanges: list[Exchange] = []
     full_id = installation.manifest.full_id
     lender = TargetLender(target, plugin=full_id, purse=purse, record=exchanges.append)
@@ -84,7 +86,13 @@ def run_dynamic(
     )
     return PluginOutcome(
         reported=reported,
-        run=plugin_run(worker, installation, findings=len(reported), requests=len(exchanges)),
+        run=plugin_run(
+            worker,
+            installation,
+            findings=len(reported),
+            host_cpu_s=time.thread_time() - began,
+            requests=len(exchanges),
+        ),
         notices=(*notices, *notices_of(worker)),
         exchanges=tuple(exchanges),
     )

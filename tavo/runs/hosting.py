@@ -39,25 +39,41 @@ def lenders_for(
 
 
 def plugin_run(
-    worker: HostedPlugin, installation: VerifiedInstallation, *, findings: int, requests: int = 0
+    worker: HostedPlugin,
+    installation: VerifiedInstallation,
+    *,
+    findings: int,
+    host_cpu_s: float,
+    requests: int = 0,
+    cached: int = 0,
+    level: SandboxLevel | None = None,
 ) -> PluginRun:
-    """Return the row of a plugin that has been closed."""
+    """Return the row of a plugin that has been closed; `level` is that of answers kept before.
+
+    `host_cpu_s` is the processor time of all that this process did for it, reading files included.
+    """
     statistics = worker.statistics
     return PluginRun(
         plugin=worker.full_id,
         version=worker.version,
         package=installation.installation.package.hex,
-        sandbox=worker.level.label if worker.level is not None else "not started",
-        files=statistics.files,
+        sandbox=ran.label if (ran := _weaker(worker.level, level)) is not None else "not started",
+        files=statistics.files + cached,
         calls=statistics.calls,
         findings=findings,
         skipped=statistics.skipped,
-        host_cpu_s=statistics.host_cpu_s,
+        host_cpu_s=host_cpu_s,
         worker_cpu_s=statistics.worker_cpu_s,
         wall_s=statistics.wall_s,
         peak_bytes=statistics.peak_memory,
         requests=requests,
+        cached=cached,
     )
+
+
+def _weaker(one: SandboxLevel | None, other: SandboxLevel | None) -> SandboxLevel | None:
+    known = [level for level in (one, other) if level is not None]
+    return min(known) if known else None
 
 
 def notices_of(worker: HostedPlugin) -> list[Notice]:

@@ -10,23 +10,26 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
 from tavo.host.workers import BatchResult, Failure, FileInput, StaticWorker
+from tavo.plugins import Finding, Rule
 from tavo.progress import Reporter
 from tavo.results.values import Notice, Reported
 from tavo.runs.hosting import lenders_for, notices_of, plugin_run, policy_for
+from tavo.runs.kept_answers import KeptAnswers, open_answers
 from tavo.runs.outcome import PluginOutcome
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 
 __all__ = ["LARGEST_BINARY", "run_plugin"]
 
 LARGEST_BINARY = 256 << 20
-_BATCH_FILES = 64
+_BATCH_FILES = 256
 _BATCH_BYTES = 16 << 20
 _LANGUAGES = {
     ".py": "python", ".pyi": "python", ".pyw": "python", ".js": "javascript", ".mjs": "javascript",
@@ -45,59 +48,131 @@ def run_plugin(
     accept: Sequence[str],
     reporter: Reporter,
     config: Mapping[str, Any] | None = None,
+    cache: Path | None = None,
     stopper: Stopper | None = None,
     on_failure: Callable[[PurePosixPath, Failure], None] = lambda *_: None,
 ) -> PluginOutcome:
     """Run a verified plugin over files. `accept` are sandbox acceptances like `L1:tavo/x`.
 
-    `on_failure` hears of each file that was not looked at, with the end of the traceback.
+    `cache` is the folder of kept answers, None to look at every file. `on_failure` hears of each
+    file that was not looked at, with the end of the traceback.
 
     Raises SandboxUnavailableError, NotAvailableError, ConfigError: then it did not run at all.
     """
-    reported: list[Reported] = []
-    notices: list[Notice] = []
+    began = time.thread_time()
+    policy = policy_for(installation, accept)
     worker = StaticWorker(
         installation,
-        policy=policy_for(installation, accept),
+        policy=policy,
         config=config,
         lender=lenders_for(installation),
         stopper=stopper,
     )
-    seen: list[PurePosixPath] = []
+    lowest = policy.lowest(worker.full_id)
+    answers = (
+        None if cache is None else open_answers(cache, installation, config or {}, lowest, files)
+    )
+    run = _Run(worker, answers, largest, on_failure)
     with worker:
         reporter.begin(f"running {worker.full_id}", None)
-        for batch in _batches(_inputs(worker, files, largest, notices)):
-            seen += [item.path for item in batch]
-            _collect(worker, worker.analyze(batch), reported, notices, on_failure)
+        for batch in _batches(run.inputs(files)):
+            run.analyze(batch)
             reporter.advance(len(batch))
-        if seen:
-            _collect(worker, worker.analyze_project(seen), reported, notices, on_failure)
+        if run.seen:
+            run.collect(worker.analyze_project(run.seen))
         reporter.end()
+    cached = 0
+    if answers is not None:
+        cached = answers.close(worker)
     return PluginOutcome(
-        reported=tuple(reported),
-        run=plugin_run(worker, installation, findings=len(reported)),
-        notices=(*notices, *notices_of(worker)),
+        reported=tuple(run.reported),
+        run=plugin_run(
+            worker,
+            installation,
+            findings=len(run.reported),
+            host_cpu_s=time.thread_time() - began,
+            cached=cached,
+            level=answers.level if cached and answers is not None else None,
+        ),
+        notices=(*run.notices, *notices_of(worker)),
     )
 
 
-def _inputs(
-    worker: StaticWorker, files: Iterable[SourceFile], largest: int, notices: list[Notice]
-) -> Iterator[FileInput]:
-    for file in files:
-        wanted = worker.wants(file.relative, _LANGUAGES.get(file.relative.suffix.lower(), ""))
-        if wanted is None:
-            continue
-        try:
-            if wanted == "binary":
-                data = read(file, largest=LARGEST_BINARY)
-                yield FileInput(path=file.relative, data=data, kind="binary")
+class _Run:
+    """One plugin over one list of files: what is handed in, and what came of it."""
+
+    def __init__(
+        self,
+        worker: StaticWorker,
+        answers: KeptAnswers | None,
+        largest: int,
+        on_failure: Callable[[PurePosixPath, Failure], None],
+    ) -> None:
+        self._worker = worker
+        self._answers = answers
+        self._largest = largest
+        self._on_failure = on_failure
+        self.reported: list[Reported] = []
+        self.notices: list[Notice] = []
+        self.seen: list[PurePosixPath] = []
+
+    def inputs(self, files: Iterable[SourceFile]) -> Iterator[FileInput]:
+        """Yield the files that the plugin must look at; report the others from what is kept."""
+        worker, answers = self._worker, self._answers
+        for file in files:
+            language = ""
+            if worker.has_languages:
+                language = _LANGUAGES.get(file.relative.suffix.lower(), "")
+            wanted = worker.wants(file.relative, language)
+            if wanted is None:
                 continue
-            content = decode(read(file, largest=largest))
-        except UnreadableError as error:
-            notices.append(_notice(worker, file.relative, str(error)))
-            continue
-        if content.is_text:
-            yield FileInput(path=file.relative, data=content.data)
+            if answers is not None and (known := answers.unchanged(file)) is not None:
+                self._report(known, answers.rules)
+                continue
+            try:
+                if wanted == "binary":
+                    data = read(file, largest=LARGEST_BINARY)
+                else:
+                    content = decode(read(file, largest=self._largest))
+                    if not content.is_text:
+                        continue
+                    data = content.data
+            except UnreadableError as error:
+                self._note(file.relative, str(error))
+                continue
+            if answers is not None and (known := answers.same(file, wanted, data)) is not None:
+                self._report(known, answers.rules)
+                continue
+            yield FileInput(path=file.relative, data=data, kind=wanted)
+
+    def analyze(self, batch: Sequence[FileInput]) -> None:
+        """Have a batch analysed."""
+        self._worker.start()
+        began = time.monotonic()
+        result = self._worker.analyze(batch)
+        spent = time.monotonic() - began
+        self.seen += [item.path for item in batch]
+        self.collect(result)
+        if self._answers is not None:
+            self._answers.keep(self._worker, batch, result, spent)
+
+    def collect(self, result: BatchResult) -> None:
+        """Take over findings and failures."""
+        for findings in result.findings.values():
+            self._report(findings, self._worker.rules)
+        for path, failure in result.failures.items():
+            self._note(path, failure.reason)
+            self._on_failure(path, failure)
+
+    def _report(self, findings: Iterable[Finding], rules: Mapping[str, Rule]) -> None:
+        self.reported.extend(
+            Reported(finding=finding, rule=rules[finding.rule_id], tool=self._worker.full_id)
+            for finding in findings
+        )
+
+    def _note(self, path: PurePosixPath, reason: str) -> None:
+        notice = Notice(kind="plugin", subject=self._worker.full_id, reason=f"{path}: {reason}")
+        self.notices.append(notice)
 
 
 def _batches(inputs: Iterable[FileInput]) -> Iterator[list[FileInput]]:
@@ -111,24 +186,3 @@ def _batches(inputs: Iterable[FileInput]) -> Iterator[list[FileInput]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _collect(
-    worker: StaticWorker,
-    result: BatchResult,
-    reported: list[Reported],
-    notices: list[Notice],
-    on_failure: Callable[[PurePosixPath, Failure], None],
-) -> None:
-    reported.extend(
-        Reported(finding=finding, rule=worker.rules[finding.rule_id], tool=worker.full_id)
-        for findings in result.findings.values()
-        for finding in findings
-    )
-    for path, failure in result.failures.items():
-        notices.append(_notice(worker, path, failure.reason))
-        on_failure(path, failure)
-
-
-def _notice(worker: StaticWorker, path: PurePosixPath, reason: str) -> Notice:
-    return Notice(kind="plugin", subject=worker.full_id, reason=f"{path}: {reason}")

@@ -44,7 +44,14 @@ _SILENT = frozenset({
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _FIRST_LINES = re.compile(rb"\r\n?|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
+_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MARKS = tuple(mark for mark, _ in _ENCODINGS)
 _DEEPEST = 200
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class UnreadableError(Exception):
@@ -126,19 +133,32 @@ def walk(
 def read(file: SourceFile, *, largest: int) -> bytes:
     """Return a regular file's bytes. Raises UnreadableError with the reason."""
     try:
-        descriptor = os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as stream:
+        descriptor = os.open(file.path, _READING)
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableError("not a regular file")
             if status.st_size > largest:
                 raise UnreadableError(f"too large: {status.st_size} bytes, at most {largest}")
-            data = stream.read(largest + 1)
+            data = os.read(descriptor, status.st_size + 1)
+            if len(data) == status.st_size:
+                return data
+            return data + _rest(descriptor, largest - len(data))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from error
-    if len(data) > largest:
-        raise UnreadableError(f"too large: more than {largest} bytes")
-    return data
+
+
+def _rest(descriptor: int, room: int) -> bytes:
+    """Return what is left of a file that is not as long as it was said to be."""
+    pieces: list[bytes] = []
+    while piece := os.read(descriptor, min(max(room, 0) + 1, 1 << 20)):
+        pieces.append(piece)
+        room -= len(piece)
+        if room < 0:
+            raise UnreadableError("too large: it is growing while it is read")
+    return b"".join(pieces)
 
 
 def decode(data: bytes) -> Content:
@@ -146,23 +166,21 @@ def decode(data: bytes) -> Content:
 
     Byte order marks and Python's encoding declaration (PEP 263) are understood.
     """
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-    ):
-        if data.startswith(mark):
-            return Content(_lines(_recode(data[len(mark) :], encoding)), is_text=True)
-    if b"\0" in data[:8192]:
+    if data.startswith(_MARKS):
+        for mark, encoding in _ENCODINGS:
+            if data.startswith(mark):
+                return Content(_lines(_recode(data[len(mark) :], encoding)), is_text=True)
+    if data.find(b"\0", 0, 8192) >= 0:
         return Content(data, is_text=False)
     # Also where all bytes are ASCII: in UTF-7 a comment can hold a line break and code.
     declared = _declared(data)
     if declared and _normal(declared) != "utf-8":
         return Content(_lines(_recode(data, declared)), is_text=True)
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
     return Content(_lines(data), is_text=True)
 
 
@@ -179,6 +197,8 @@ def _lines(data: bytes) -> bytes:
 
 
 def _declared(data: bytes) -> str:
+    if data.find(b"coding", 0, 4096) < 0:
+        return ""
     for line in _FIRST_LINES.split(data[:4096], 2)[:2]:
         found = _COOKIE.match(line)
         if found:

@@ -62,18 +62,18 @@ def test_the_worker_starts_with_the_first_file_and_serves_all_batches(
     with StaticWorker(machine.verified()) as worker:
         assert worker.statistics.starts == 0
         for number in range(3):
-            batch = [text_file(f"{number}/{n}.py", "a secret\n") for n in range(150)]
+            batch = [text_file(f"{number}/{n}.py", "a secret\n") for n in range(600)]
             result = worker.analyze(batch)
-            assert sum(map(len, result.findings.values())) == 150
+            assert sum(map(len, result.findings.values())) == 600
             assert not result.failures
     statistics = worker.statistics
-    assert (statistics.starts, statistics.calls, statistics.files) == (1, 9, 450)
-    assert (statistics.findings, statistics.skipped, statistics.crashes) == (450, 0, 0)
+    assert (statistics.starts, statistics.calls, statistics.files) == (1, 9, 1800)
+    assert (statistics.findings, statistics.skipped, statistics.crashes) == (1800, 0, 0)
     assert statistics.host_cpu_s > 0
     assert statistics.worker_cpu_s > 0
     assert statistics.wall_s > 0
     assert 5 << 20 < statistics.peak_memory < 200 << 20
-    assert statistics.bytes_in == 450 * len("a secret\n")
+    assert statistics.bytes_in == 1800 * len("a secret\n")
 
 
 def test_peak_memory_is_the_workers_own_not_ours(machine: PluginMachine) -> None:
@@ -228,7 +228,7 @@ class Plugin(Base):
     def analyze_file(self, file_path, content):
         def late():
             time.sleep(0.2)
-            for number in range(3, 64):
+            for number in range(3, 4096):
                 try:
                     if stat.S_ISSOCK(os.fstat(number).st_mode):
                         os.write(number, b'\\0\\0\\0\\x23{"type":"result","id":1,"items":[]}')

@@ -17,7 +17,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -63,8 +63,7 @@ class ServedStatic:
         answer = _Answer(message["id"], self._write)
         if message["type"] == "project":
             paths = [PurePosixPath(path) for path in message["paths"]]
-            numbers = {path: number for number, path in enumerate(paths)}
-            self._call(answer, 0, lambda: self._plugin.analyze_project(paths), numbers)
+            self._call(answer, 0, lambda: self._plugin.analyze_project(paths), paths)
         else:
             self._files(answer, message)
         answer.finish()
@@ -94,22 +93,28 @@ class ServedStatic:
                 return self._plugin.analyze_binary(path, cast(BinaryIO, io.BufferedReader(stream)))
             return self._plugin.analyze_file(path, _read(self._arena, offset, length).decode())
 
-        return self._call(answer, number, call, {path: number})
+        return self._call(answer, number, call, (path,))
 
     def _call(
         self,
         answer: _Answer,
         number: int,
         call: Callable[[], Iterable[Finding]],
-        numbers: Mapping[PurePosixPath, int],
+        paths: Sequence[PurePosixPath],
     ) -> bool:
-        """Add what one call gives to the answer; tell whether the host cancelled it."""
+        """Add what one call gives to the answer; tell whether the host cancelled it.
+
+        `paths` are the files that it is about, numbered from `number`.
+        """
         findings: list[dict[str, Any]] = []
+        numbers: dict[PurePosixPath, int] = {}
         capped = False
 
         def collect() -> None:
             nonlocal capped
             for finding in call():
+                if not numbers:  # most files have no findings
+                    numbers.update((path, number + n) for n, path in enumerate(paths))
                 if len(findings) >= MOST_FINDINGS_PER_FILE:
                     capped = True
                     break

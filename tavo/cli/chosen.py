@@ -1,0 +1,56 @@
+"""The plugins that a command names: installed ones verified, local ones agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tavo.cli.context import Session
+from tavo.errors import RefusedError
+
+if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
+
+__all__ = ["verified_plugin"]
+
+
+def verified_plugin(
+    session: Session, name: str, accept_local: Sequence[str], *, folder: Path | None = None
+) -> VerifiedInstallation:
+    """Verify a plugin by its name or path; `folder` is where a relative path starts.
+
+    Raises RefusedError, TamperedError, NotConfirmedError: then nothing may be started.
+    """
+    from marketplace_db.catalog import full_id_of
+    from tavo.host.local import is_local_name
+
+    if is_local_name(name):
+        return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
+    store = session.installations()
+    installed = store.get(full_id_of(name))
+    reason = session.recalls().packages.get(installed.package)
+    if reason is not None:
+        raise RefusedError(
+            f"{installed.full_id} {installed.version}: was recalled: {reason}",
+            hint=f"Remove it: tavo registry uninstall {installed.full_id}",
+        )
+    return store.verify(installed)
+
+
+def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
+    """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
+    import atexit
+
+    from tavo.cli.plugin import confirm_local
+    from tavo.host.local import open_local
+
+    local = open_local(path)
+    atexit.register(local.close)
+    recalled = session.recalls().packages.get(local.digest)
+    if recalled is not None:
+        raise RefusedError(f"{path}: was recalled: {recalled}", hint="Do not run it.")
+    with session.state() as state:
+        if local.digest.hex not in accept_local:
+            confirm_local(session, state, local)
+        return local.confirmed(state, accept=accept_local)

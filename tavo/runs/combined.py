@@ -1,0 +1,172 @@
+"""One stored run, whatever its parts are: findings, plugin rows, notices, and the verdict.
+
+Rules this module keeps:
+- findings go to the store as they come, so that an interrupted run keeps what it found;
+- whatever was asked for and not done makes the run incomplete;
+- only the thread that made it uses it.
+
+Units: CPU time in seconds, times UTC.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from tavo import __version__
+from tavo.errors import ExitCode, worst
+from tavo.plugins import Severity
+from tavo.results.fingerprint import with_line_hashes
+from tavo.results.gate import verdict
+from tavo.results.store import ResultStore
+from tavo.results.values import Notice, Reported, RunInfo, Suppression
+from tavo.runs.outcome import PluginOutcome
+from tavo.scan.engine import FileResult
+from tavo.scan.files import SourceFile, UnreadableError, read, walk
+from tavo.scan.rules import RuleSet
+
+__all__ = ["CombinedRun", "notices_of_rules"]
+
+_MOST_NAMED = 5
+
+
+class CombinedRun:
+    """A run that is being made. `finish` it; one that is not finished stays incomplete."""
+
+    def __init__(
+        self, store: ResultStore, *, command: Sequence[str], root: Path, rules: int, largest: int
+    ) -> None:
+        """Begin a run. `largest` is the size of the largest source file that is read, in bytes."""
+        self._before = _cpu_s()
+        self._store = store
+        self._root = root
+        self._largest = largest
+        self._files: dict[PurePosixPath, SourceFile] = {}
+        self._notices: list[Notice] = []
+        self._scanned: set[PurePosixPath] = set()
+        self.id = store.begin(
+            RunInfo(
+                command=tuple(command),
+                root=str(root),
+                tool_version=__version__,
+                started_at=_now(),
+                rules=rules,
+            )
+        )
+
+    def choose(self, targets: Sequence[Path], exclude: Sequence[str]) -> list[SourceFile]:
+        """Return the files below the targets; what cannot be looked at becomes a notice."""
+        files: list[SourceFile] = []
+        left_out: list[Path] = []
+        for file in walk(targets, self._root, exclude=exclude, left_out=left_out):
+            if file.problem:
+                self.note([Notice(kind="file", subject=str(file.relative), reason=file.problem)])
+            else:
+                files.append(file)
+        if left_out:
+            self.note([_left_out(left_out, self._root)])
+        self._files.update((file.relative, file) for file in files)
+        return files
+
+    def note(self, notices: Iterable[Notice]) -> None:
+        """Take over notices; each stands once in the run."""
+        self._notices += notices
+
+    def add_result(self, result: FileResult, rules: RuleSet) -> list[Reported]:
+        """Store what the built-in rules said about a file; return the findings that count."""
+        if result.scanned:
+            self._scanned.add(result.path)
+        self.note(_notices(result))
+        reported = list(_reported(result, rules)) if result.hits else []
+        if reported:
+            self._store.add(self.id, with_line_hashes(reported, self._lines_of))
+        return [one for one in reported if one.suppression is None]
+
+    def add_outcome(self, outcome: PluginOutcome) -> None:
+        """Store what a plugin did."""
+        self._store.add(self.id, with_line_hashes(outcome.reported, self._lines_of))
+        self._store.add_plugin_run(self.id, outcome.run)
+        self._store.add_exchanges(self.id, outcome.exchanges)
+        self.note(outcome.notices)
+
+    def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
+        """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
+        notices = list(dict.fromkeys(self._notices))
+        self._store.add_notices(self.id, notices)
+        complete = not any(notice.incomplete for notice in notices)
+        code = verdict(
+            self._store.findings(self.id), complete=complete, fail_on=fail_on, exit_zero=exit_zero
+        )
+        if failed and not exit_zero:
+            code = worst([code, ExitCode.FINDINGS])
+        self._store.finish(
+            self.id,
+            finished_at=_now(),
+            complete=complete,
+            exit_code=int(code),
+            files=len(self._scanned),
+            cpu_s=_cpu_s() - self._before,
+        )
+        return code
+
+    def _lines_of(self, path: PurePosixPath) -> bytes | None:
+        try:
+            return read(self._files[path], largest=self._largest)
+        except (UnreadableError, KeyError):
+            return None
+
+
+def notices_of_rules(rules: RuleSet) -> list[Notice]:
+    """Return what is wrong with rules that cannot be used."""
+    return [
+        Notice(kind="rule", subject=problem.rule_id or str(problem.file), reason=problem.reason)
+        for problem in rules.problems
+    ]
+
+
+def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
+    for hit in result.hits:
+        ignore = hit.ignore
+        yield Reported(
+            finding=hit.finding,
+            rule=rules.rules[hit.finding.rule_id].rule,
+            suppression=None
+            if ignore is None
+            else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),
+        )
+
+
+def _left_out(paths: Sequence[Path], root: Path) -> Notice:
+    """Say what was left out on purpose: a project can hide code with its ignore files."""
+    names = [path.relative_to(root).as_posix() for path in paths[:_MOST_NAMED]]
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return Notice(
+        kind="file",
+        subject="left out",
+        reason=f"by ignore files, exclude or name: {', '.join(names)}{more}",
+        incomplete=False,
+    )
+
+
+def _notices(result: FileResult) -> list[Notice]:
+    return [
+        Notice(
+            kind="comment" if "tavo: ignore" in problem else "file",
+            subject=str(result.path),
+            reason=problem,
+            incomplete="tavo: ignore" not in problem,
+        )
+        for problem in result.problems
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
