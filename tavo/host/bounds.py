@@ -113,8 +113,13 @@ class Watch:
         return self._progress_at + self._limits.wall_s_per_call + FLUSH_EVERY_S
 
 
-def environment(scratch: Path, limits: Limits) -> dict[str, str]:
-    """Return the whole environment of a worker: nothing of ours, its scratch folder as home."""
+def environment(scratch: Path, limits: Limits, *, proxy: int = 0) -> dict[str, str]:
+    """Return the whole environment of a worker: nothing of ours, its scratch folder as home.
+
+    `proxy` is the port of a proxy on its own loopback address, 0 for none.
+    """
+    address = f"http://127.0.0.1:{proxy}"
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy") if proxy else ()
     folder = str(scratch)
     threads = str(min(limits.threads, os.cpu_count() or 1))
     return {
@@ -127,6 +132,7 @@ def environment(scratch: Path, limits: Limits) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "MALLOC_ARENA_MAX": "2",
+        **dict.fromkeys(names, address),
     }
 
 

@@ -2,8 +2,8 @@
 
 Rules this module keeps:
 - only an installation that was verified just now is run, and only a granted one;
-- it runs at the level that its trust needs, and lower only where the user accepted that by name and
-  the system does not give more;
+- it runs at the level that its trust needs, higher only if it declares hosts, and lower only where
+  the user accepted that by name and the system does not give more;
 - three deaths disable the plugin for the run; so does the end of its total time;
 - an environment variable reaches a plugin only if its manifest names it and the user granted it.
 
@@ -170,7 +170,10 @@ class HostedPlugin:
                 f"{self.full_id}: plugins do not run on Windows in this version"
             )
         refused: LayerRefusedError | None = None
-        for level in range(min(strongest, self._policy.required), lowest - 1, -1):
+        wanted = self._policy.required
+        if self._manifest.permissions.network:
+            wanted = SandboxLevel.STRONG  # only there its libraries reach the hosts it declares
+        for level in range(min(strongest, wanted), lowest - 1, -1):
             try:
                 self._start_at(SandboxLevel(level))
                 return
@@ -201,6 +204,7 @@ class HostedPlugin:
             level=level,
             python=self._python,
             variables=self._variables(),
+            hosts=self._manifest.permissions.network,
         )
         began = time.monotonic()
         self._session = Session(plan, self._arena.reader, self._lender)

@@ -30,6 +30,7 @@ __all__ = [
     "Hello",
     "Item",
     "ItemError",
+    "Listening",
     "Message",
     "Partial",
     "Ready",
@@ -140,6 +141,10 @@ class Hello(_Wire, frozen=True, tag_field="type", tag="hello"):
     nonce: str
     python: str
     held: Held
+
+
+class Listening(_Wire, frozen=True, tag_field="type", tag="listening"):
+    """The worker listens in its own network; the descriptor to accept on came with it."""
 
 
 class Refused(_Wire, frozen=True, tag_field="type", tag="refused"):
@@ -272,7 +277,7 @@ class Analyzed(_Wire, frozen=True, tag_field="type", tag="analyzed"):
 
 
 Message = (
-    Hello | Refused | Ready | Failed | Partial | Result | Bye
+    Hello | Listening | Refused | Ready | Failed | Partial | Result | Bye
     | Ask | Attacked | AttackEnd | Filtered | Analyzed
 )  # fmt: skip
 _DECODER: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

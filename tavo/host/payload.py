@@ -42,6 +42,7 @@ MODULES = (
     "tavo.host.sandbox.seccomp",
     "tavo.host.sandbox.landlock",
     "tavo.host.sandbox.namespaces",
+    "tavo.host.sandbox.loopback",
     "tavo.host.sandbox.apply",
     "tavo.host.worker_boot",
 )

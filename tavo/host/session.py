@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from marketplace_db.manifest import Limits
 from tavo.errors import ConfigError
@@ -50,6 +50,7 @@ from tavo.host.messages import (
     Failed,
     Held,
     Hello,
+    Listening,
     Message,
     Ready,
     Refused,
@@ -62,6 +63,9 @@ from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.wire import GoneError, LateError, Wire
 from tavo.plugins.frames import MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
+if TYPE_CHECKING:
+    from tavo.host.connect_proxy import ConnectProxy
+
 __all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 
 _START_S = 30.0
@@ -73,6 +77,12 @@ _SYSTEM_FOLDERS = (
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
 )  # fmt: skip
 _ENDLESS = frozenset({"proxy", "log"})  # they work as long as there is work
+_CERTIFICATES = (
+    "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem", "/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+)  # fmt: skip
+_PROXY_PORT = 3128
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
 
 _Kind = TypeVar("_Kind")
@@ -99,7 +109,10 @@ class LayerRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPlan:
-    """What to run, where it lies, and what it may use."""
+    """What to run, where it lies, and what it may use.
+
+    `hosts` are those that its libraries may connect to through us, which needs the strongest level.
+    """
 
     full_id: str
     plugin_type: str
@@ -111,6 +124,7 @@ class WorkerPlan:
     level: SandboxLevel
     python: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
 
 
 class _State(enum.Enum):
@@ -135,6 +149,8 @@ class Session:
         self._request = 0
         self._open: deque[int] = deque()
         sweep_folders(Path(tempfile.gettempdir()))
+        self._proxy: ConnectProxy | None = None
+        self._port = _PROXY_PORT if plan.hosts and plan.level is SandboxLevel.STRONG else 0
         self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         self._hold = hold(self._folder, exclusive=False)
         ours: socket.socket | None = None
@@ -149,7 +165,7 @@ class Session:
                         str(plan.python), "-I", "-S", "-B", "-u", "-X", "utf8", "-c", BOOT,
                         str(theirs.fileno()), str(arena),
                     ],
-                    environment=environment(self._scratch, plan.limits),
+                    environment=environment(self._scratch, plan.limits, proxy=self._port),
                     folder=self._scratch,
                     keep=(theirs.fileno(), arena),
                 )  # fmt: skip
@@ -194,6 +210,8 @@ class Session:
             },
             deadline,
         )
+        if self._port:
+            self._proxy = self._take_proxy(deadline)
         hello = self._expect(Hello, deadline, what="its greeting")
         if hello.nonce != nonce or hello.protocol != PROTOCOL:
             self._violation("it greets another host")
@@ -337,6 +355,17 @@ class Session:
         """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
         self._process.abort()
 
+    def _take_proxy(self, deadline: float) -> ConnectProxy:
+        """Take the socket on which the worker's connections arrive, and serve them."""
+        from tavo.host.connect_proxy import ConnectProxy
+
+        self._wire.expects_descriptors = True
+        self._expect(Listening, deadline, what="its listening socket")
+        self._wire.expects_descriptors = False
+        if len(self._wire.descriptors) != 1:
+            self._violation("it sent no socket, or more than one")
+        return ConnectProxy(self._wire.descriptors.pop(), self._plan.hosts)
+
     def _sandbox_plan(self) -> dict[str, Any]:
         plan = self._plan
         return {
@@ -347,9 +376,11 @@ class Session:
             "read": [
                 *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
                 *_SYSTEM_FOLDERS,
+                *(_CERTIFICATES if self._port else ()),
             ],
             "write": [str(self._scratch)] if plan.limits.scratch_mb else [],
             "devices": list(_DEVICES),
+            "proxy": self._port,
             "canary": str(self._folder / "canary"),
             "scratch": {
                 "folder": str(self._scratch),
@@ -517,6 +548,8 @@ class Session:
         self._process.kill()
         self._process.close()
         self._wire.close()
+        if self._proxy is not None:
+            self._proxy.close()
         let_go(self._hold)
         delete_folder(self._folder)
 

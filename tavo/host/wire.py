@@ -3,6 +3,7 @@
 Rules this module keeps:
 - nothing here waits without a deadline;
 - a frame's length is judged before its bytes are kept;
+- a descriptor is taken only while one is expected, before plugin code was read;
 - what the worker prints is drained while we wait, its end is kept, the rest is counted.
 
 Units: sizes in bytes, times in seconds of the monotonic clock.
@@ -10,6 +11,7 @@ Units: sizes in bytes, times in seconds of the monotonic clock.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -43,6 +45,8 @@ class Wire:
         self._poll.register(channel, select.POLLIN)
         self._poll.register(output, select.POLLIN)
         self._tail = bytearray()
+        self.expects_descriptors = False
+        self.descriptors: list[int] = []
         self.printed = 0
         self.received = 0
 
@@ -94,12 +98,20 @@ class Wire:
             self._take_output()
 
     def close(self) -> None:
-        """Close our end."""
+        """Close our end, and what came over it and was not taken."""
         self._channel.close()
+        while self.descriptors:
+            os.close(self.descriptors.pop())
 
     def _read(self) -> None:
         try:
-            data = self._channel.recv(_PIECE)
+            if self.expects_descriptors:
+                data, came, _, _ = socket.recv_fds(
+                    self._channel, _PIECE, 1, socket.MSG_CMSG_CLOEXEC
+                )
+                self.descriptors += came
+            else:
+                data = self._channel.recv(_PIECE)
         except BlockingIOError:
             return
         except ConnectionError as error:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from tavo.host.sandbox.apply import REFUSED_EXIT, LayerError, apply
-from tavo.plugins.frames import PROTOCOL
+from tavo.plugins.frames import MOST_FROM_WORKER, PROTOCOL, encode
 from tavo.plugins.worker import PROTOCOL_EXIT, Worker
 
 __all__ = ["main"]
@@ -35,7 +35,7 @@ def main(channel: int, arena: int) -> None:
     plan = hello["sandbox"]
     plan["read"] += _interpreter_folders()
     try:
-        held = apply(plan)
+        held = apply(plan, lambda listener: _hand_over(channel, listener))
     except LayerError as error:
         worker.send({"type": "refused", "layer": error.layer, "reason": error.reason})
         os._exit(REFUSED_EXIT)
@@ -49,6 +49,13 @@ def main(channel: int, arena: int) -> None:
         }
     )
     worker.run()
+
+
+def _hand_over(channel: int, listener: int) -> None:
+    from tavo.host.sandbox import loopback
+
+    message = encode({"type": "listening"}, limit=MOST_FROM_WORKER)
+    loopback.hand_over(channel, message, listener)
 
 
 def _interpreter_folders() -> list[str]:

@@ -11,6 +11,7 @@ The conversation is one request at a time; every request is answered exactly onc
 
     host                                     worker                      state of the worker
     hello {protocol, nonce, sandbox}                                     NEW
+                                             listening {}, a descriptor  (only with declared hosts)
                                              hello {protocol, nonce, …}  (sandbox is on) LOCKED
                                              refused {layer, reason}     ends
     configure {entry_point, folders, …}

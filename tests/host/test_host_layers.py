@@ -69,7 +69,7 @@ from tests.fakes.plugins import PluginMachine, text_file
 
 asked = json.loads(sys.argv[1])
 machine = PluginMachine(Path(asked["folder"]))
-installed = machine.verified(asked["plugin"])
+installed = machine.verified(asked["plugin"], more=asked["more"])
 fault = asked["fault"]
 refuse(fault[0], fault[1], argument=tuple(fault[2]) if len(fault) > 2 else None)
 policy = LevelPolicy(
@@ -92,6 +92,7 @@ def run(
     fault: tuple[object, ...],
     lowest: SandboxLevel,
     required: SandboxLevel = SandboxLevel.STANDARD,
+    more: str = "",
 ) -> tuple[dict[str, object], bool]:
     """Return what the host says, and whether plugin code has left a trace."""
     marker = tmp_path / "marker"
@@ -101,7 +102,7 @@ def run(
         plugin = PLUGIN.format(marker=str(marker), port=listener.getsockname()[1])
         asked = {
             "folder": str(tmp_path / "machine"), "plugin": plugin, "fault": fault,
-            "lowest": int(lowest), "required": int(required),
+            "lowest": int(lowest), "required": int(required), "more": more,
         }  # fmt: skip
         done = python(RUN, json.dumps(asked))
         assert done.returncode == 0, done.stderr

@@ -130,8 +130,8 @@ if abi > real:
 landlock.detect = lambda: abi
 held = apply.apply({
     "level": 2, "host_pid": os.getppid(), "limits": {}, "keep": [], "read": [],
-    "write": [scratch], "devices": [], "canary": canary,
-})
+    "write": [scratch], "devices": [], "canary": canary, "proxy": 0,
+}, print)
 def outcome(act):
     try:
         act()

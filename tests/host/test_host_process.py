@@ -193,6 +193,7 @@ def test_the_list_of_modules_is_what_the_worker_needs_and_no_more() -> None:
         "import sys\nimport tavo.host.worker_boot\n"
         "import tavo.plugins.serve.static, tavo.plugins.serve.dynamic\n"
         "import tavo.plugins.serve.proxy, tavo.plugins.serve.log\n"
+        "import tavo.host.sandbox.loopback\n"
         "print(*sorted(m for m in sys.modules if m.partition('.')[0] in"
         " {'tavo', 'signing', 'marketplace_db'}))"
     )

@@ -411,7 +411,7 @@ class Plugin(Base):
     with StaticWorker(installed) as worker:
         result = worker.analyze([text_file("a.py")])
     assert result.findings[path("a.py")][0].message == "none"
-    monkeypatch.setattr(session, "environment", lambda *_: dict(os.environ))  # the control
+    monkeypatch.setattr(session, "environment", lambda *_, **__: dict(os.environ))  # the control
     with StaticWorker(installed) as worker:
         result = worker.analyze([text_file("a.py")])
     assert result.findings[path("a.py")][0].message == "sk-123"

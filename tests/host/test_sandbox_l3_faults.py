@@ -76,6 +76,25 @@ def test_the_same_plugin_runs_at_l2_where_the_user_accepted_that(step: str, tmp_
     assert not was_read
 
 
+PROXY = {
+    "the interface stays down": ("ioctl", EPERM, (1, 0x8914)),
+    "nothing can listen": ("listen", EPERM),
+    "the listener cannot be handed over": ("sendmsg", EPERM),
+}
+
+
+@pytest.mark.parametrize("step", PROXY)
+def test_without_the_way_to_declared_hosts_no_plugin_code_is_read(
+    step: str, tmp_path: Path
+) -> None:
+    strong = SandboxLevel.STRONG
+    more = 'permissions: {network: ["api.example.com"]}\n'
+    answer, was_read = run(tmp_path, PROXY[step], strong, strong, more)
+    assert answer.get("refused") == "proxy", answer
+    assert "TAVO_ACCEPT_SANDBOX=L2:acme/sample" in str(answer["hint"])
+    assert not was_read
+
+
 def test_an_acceptance_does_not_lower_what_the_machine_gives(tmp_path: Path) -> None:
     fault = ("kill", EPERM, (0, 999_999_999))
     answer, was_read = run(tmp_path, fault, SandboxLevel.NONE, SandboxLevel.STRONG)

@@ -250,6 +250,23 @@ def test_an_interpreter_in_another_folder_works(linked: bool, tmp_path: Path) ->
     assert answers(tmp_path, questions, python=python) == {"secret": False, "json": "1"}
 
 
+def test_folders_behind_links_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a /tmp or a home that is a link: scratch and the plugin lie behind the same one."""
+    (tmp_path / "real one" / "tmp").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real one")
+    (tmp_path / "again").symlink_to(tmp_path / "link" / ".." / "link")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "again" / "tmp"))
+    folder = plugin_folder(tmp_path / "mine", files={"main.py": ANSWERS})
+    with open_local(folder) as local:
+        installation = local.own()
+        with StaticWorker(installation, policy=STRONG) as worker:
+            asked = "(folder / 'x').write_text('x'), os.listdir(folder), os.path.exists(__file__)"
+            result = worker.analyze([text_file("a", asked)])
+        installation.close()
+    (found,) = next(iter(result.findings.values()))
+    assert found.message == "=(1, ['x'], True)"
+
+
 RELOCATED = """
 import shutil, sys, sysconfig
 from pathlib import Path

@@ -2,14 +2,15 @@
 
 Rules this module keeps:
 - every layer that the plan asks for is applied and then tried out, or `LayerError` ends the worker;
-- the order is: die with the host, limits, foreign descriptors, (L3: namespaces, view),
-  capabilities, no_new_privs, Landlock, seccomp, trying out;
+- the order is: die with the host, limits, foreign descriptors, (L3: namespaces, the way to the
+  proxy, view), capabilities, no_new_privs, Landlock, seccomp, trying out;
 - nothing is guessed from versions: a layer works if the forbidden act fails.
 
 The plan is plain JSON, made by the host:
 `level` (3 to 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
 `read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable),
-`scratch` (`folder`, the `bytes` and `entries` that it may hold: at L3 it is memory of that size).
+`scratch` (`folder`, the `bytes` and `entries` that it may hold: at L3 it is memory of that size),
+`proxy` (a port on which the host accepts inside the worker's own network, 0 for none; only at L3).
 Standard library only: this runs in the worker.
 """
 
@@ -21,7 +22,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tavo.host.sandbox import landlock, namespaces, seccomp
@@ -44,8 +45,11 @@ class LayerError(Exception):
         self.reason = reason
 
 
-def apply(plan: dict[str, Any]) -> dict[str, Any]:
-    """Apply the plan's layers to this process; return what holds now. Raises LayerError."""
+def apply(plan: dict[str, Any], hand_over: Callable[[int], None]) -> dict[str, Any]:
+    """Apply the plan's layers to this process; return what holds now. Raises LayerError.
+
+    `hand_over` gives the host a listening socket, where the plan asks for one.
+    """
     linux = sys.platform.startswith("linux")
     level: int = plan["level"]
     held: dict[str, Any] = {"level": level}
@@ -62,6 +66,8 @@ def apply(plan: dict[str, Any]) -> dict[str, Any]:
         return held
     if level == 3:
         _step("namespaces", namespaces.enter)
+        if plan["proxy"]:
+            _step("proxy", lambda: _listen(plan["proxy"], hand_over))
         _step("view", lambda: _enter_view(plan))
         _step("parent", lambda: _die_with(plan["host_pid"]))
         held["namespaces"] = True
@@ -80,12 +86,16 @@ def apply(plan: dict[str, Any]) -> dict[str, Any]:
     _step(
         "landlock",
         lambda: landlock.restrict(
-            read=plan["read"], write=plan["write"], devices=plan["devices"], abi=abi
+            read=plan["read"], write=plan["write"], devices=plan["devices"], abi=abi,
+            port=plan["proxy"] if level == 3 else 0,
         ),
-    )
+    )  # fmt: skip
+    streams = level == 3 and plan["proxy"] > 0
     _step(
         "seccomp",
-        lambda: seccomp.install(seccomp.assemble(machine, pid=os.getpid(), truncate=abi >= 3)),
+        lambda: seccomp.install(
+            seccomp.assemble(machine, pid=os.getpid(), truncate=abi >= 3, streams=streams)
+        ),
     )
     _try_out(plan["canary"], errno.ENOENT if level == 3 else errno.EACCES)
     held.update(landlock=abi, seccomp=True)
@@ -165,6 +175,12 @@ def _prctl(option: int, value: int) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
     return result
+
+
+def _listen(port: int, hand_over: Callable[[int], None]) -> None:
+    from tavo.host.sandbox import loopback
+
+    loopback.listen(port, hand_over)
 
 
 def _enter_view(plan: dict[str, Any]) -> None:

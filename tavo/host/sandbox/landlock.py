@@ -21,7 +21,8 @@ __all__ = ["detect", "handled_rights", "restrict"]
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION_FLAG = 1
-_PATH_BENEATH = 1
+_PATH_BENEATH, _PORT = 1, 2
+_CONNECT = 1 << 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE = 1 << 4, 1 << 5
@@ -57,12 +58,13 @@ def handled_rights(abi: int) -> tuple[int, int, int]:
 
 
 def restrict(
-    *, read: Iterable[str], write: Iterable[str], devices: Iterable[str], abi: int
+    *, read: Iterable[str], write: Iterable[str], devices: Iterable[str], abi: int, port: int = 0
 ) -> None:
     """Restrict this process for good. Needs no_new_privs.
 
     A path of `read` or `devices` that does not exist is left out; all of `write` must exist. `abi`
-    is the version to use, at most the detected one. Raises OSError.
+    is the version to use, at most the detected one. `port` is the only one to connect to, 0 for
+    none. Raises OSError.
     """
     files, network, scope = handled_rights(abi)
     attributes = struct.pack("=QQQ", files, network, scope)
@@ -76,6 +78,9 @@ def restrict(
             _allow(ruleset, path, _DEVICE & files, must_exist=False)
         for path in write:
             _allow(ruleset, path, _SCRATCH & files, must_exist=True)
+        if port and network:
+            rule = ctypes.create_string_buffer(struct.pack("=QQ", _CONNECT, port), 16)
+            _syscall("landlock_add_rule", _ADD, ruleset, _PORT, rule, 0)
         _syscall("landlock_restrict_self", _RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)

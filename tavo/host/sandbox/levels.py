@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 ACCEPT_VARIABLE = "TAVO_ACCEPT_SANDBOX"
-_ONLY_STRONG = frozenset({"namespaces", "view"})
+_ONLY_STRONG = frozenset({"namespaces", "proxy", "view"})
 _ENTRY = re.compile(r"(L[0-3]):((?:[a-z0-9-]{1,63}/)?[a-z0-9-]{1,63})\Z")
 
 

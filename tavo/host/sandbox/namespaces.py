@@ -102,6 +102,7 @@ def enter_view(
     links: dict[str, str] = {}
     binds = _topmost(_resolved(read, links))
     nodes = _topmost(_resolved(devices, links))
+    asked, scratch = scratch, _resolve(scratch, links)
     shown = {path: _identity(path) for path in (*binds, *nodes)}
     machine = os.stat("/").st_dev
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
@@ -126,7 +127,9 @@ def enter_view(
         flags = _NO_SUID | _NO_DEVICES | _NO_PROGRAMS
         _mount("tavo", scratch + scratch, "tmpfs", flags, options)
     _pivot(scratch)
-    os.chdir(scratch)
+    os.chdir(asked)
+    if _identity(".") != _identity(scratch):
+        raise NotHeldError("the scratch folder is somewhere else")
     _look_around({path.split("/")[1] for path in (*shown, scratch, *links)}, outside)
     for path, identity in shown.items():
         if _identity(path) != identity:

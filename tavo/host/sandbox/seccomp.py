@@ -59,16 +59,22 @@ _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1034)
 _PRCTLS = (15, 16)  # set and get the name of the thread
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
-_AF_UNIX, _SOCK_STREAM = 1, 1
+_AF_UNIX, _AF_INET, _SOCK_STREAM, _TCP = 1, 2, 1, 6
+# What a client needs of a stream, once it has one; there is nobody to accept.
+_CLIENT = frozenset({"connect", "getpeername", "getsockname", "shutdown", "sendmsg", "recvmsg"})
+# Level -> options of sockets: type, error, sizes, keepalive, linger, times, domain and protocol;
+# without delay, keepalive, user timeout. No filters.
+_OPTIONS = {1: (2, 3, 4, 7, 8, 9, 13, 20, 21, 38, 39, 66, 67), _TCP: (1, 4, 5, 6, 18)}
 
 _Instruction = tuple[int, int, int, int]
 
 
-def assemble(machine: str, *, pid: int, truncate: bool) -> bytes:
+def assemble(machine: str, *, pid: int, truncate: bool, streams: bool = False) -> bytes:
     """Return the filter as BPF instructions for a machine and the worker's process id.
 
-    `truncate` says that Landlock restricts truncate(2), so that it may be allowed. Raises KeyError
-    for a machine without a table.
+    `truncate` says that Landlock restricts truncate(2), so that it may be allowed. `streams` allows
+    TCP as a client, for a process whose network leads nowhere but to us. Raises KeyError for a
+    machine without a table.
     """
     numbers = numbers_for(machine)
     program: list[_Instruction] = [
@@ -77,7 +83,8 @@ def assemble(machine: str, *, pid: int, truncate: bool) -> bytes:
         (_RETURN, 0, 0, _KILL_PROCESS),
         (_LOAD, 0, 0, _OFFSET_NR),
     ]
-    for name in sorted(_PLAIN & numbers.keys(), key=numbers.__getitem__):
+    plain = _PLAIN | _CLIENT if streams else _PLAIN
+    for name in sorted(plain & numbers.keys(), key=numbers.__getitem__):
         program += _when(numbers[name], [(_RETURN, 0, 0, _ALLOW)])
     if truncate:
         program += _when(numbers["truncate"], [(_RETURN, 0, 0, _ALLOW)])
@@ -85,7 +92,7 @@ def assemble(machine: str, *, pid: int, truncate: bool) -> bytes:
         for name in names:
             if name in numbers:
                 program += _when(numbers[name], [(_RETURN, 0, 0, _ERRNO | answer)])
-    for name, block in _with_arguments(pid).items():
+    for name, block in _with_arguments(pid, streams=streams).items():
         if name in numbers:
             program += _when(numbers[name], block)
     program += [
@@ -117,7 +124,7 @@ def install(program: bytes) -> None:
         raise OSError(code_number, f"prctl(PR_SET_SECCOMP): {errno.errorcode.get(code_number)}")
 
 
-def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
+def _with_arguments(pid: int, *, streams: bool) -> dict[str, list[_Instruction]]:
     refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
     allow = (_RETURN, 0, 0, _ALLOW)
     pretend = (_RETURN, 0, 0, _ERRNO)
@@ -135,6 +142,28 @@ def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
             block += [(_LOAD, 0, 0, offset), (_JUMP_EQUAL, 1, 0, 0), otherwise]
         return block
 
+    def options(by_level: dict[int, tuple[int, ...]]) -> list[_Instruction]:
+        block: list[_Instruction] = [(_LOAD, 0, 0, _low(1))]
+        for level, names in by_level.items():
+            block += _when(level, one_of(2, names))
+        return [*block, refuse]
+
+    client: dict[str, list[_Instruction]] = {}
+    if streams:
+        client = {
+            "socket": [
+                (_LOAD, 0, 0, _low(0)),
+                (_JUMP_EQUAL, 1, 0, _AF_INET),
+                refuse,
+                (_LOAD, 0, 0, _low(1)),
+                (_AND, 0, 0, 0xF),
+                (_JUMP_EQUAL, 1, 0, _SOCK_STREAM),
+                refuse,
+                *one_of(2, (0, _TCP)),
+            ],
+            "setsockopt": options(_OPTIONS),
+            "getsockopt": options(_OPTIONS),
+        }
     # a number below zero names the clock of a process, of any process
     clock = [
         (_LOAD, 0, 0, _low(0)),
@@ -143,6 +172,7 @@ def _with_arguments(pid: int) -> dict[str, list[_Instruction]]:
         allow,
     ]
     return {
+        **client,
         **{name: [*null(argument, pretend), refuse] for name, argument in _TIMES.items()},
         "clock_gettime": clock,
         "clock_getres": clock,

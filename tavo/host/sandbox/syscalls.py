@@ -148,6 +148,15 @@ kill 62 129
 tgkill 234 131
 prlimit64 302 261
 socketpair 53 199
+socket 41 198
+connect 42 203
+getpeername 52 205
+getsockname 51 204
+shutdown 48 210
+sendmsg 46 211
+recvmsg 47 212
+setsockopt 54 208
+getsockopt 55 209
 sendto 44 206
 chmod 90 -
 fchmod 91 52
