@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from tavo.cli.context import session_of
@@ -30,6 +29,8 @@ def stats(
     with ResultStore(store, must_exist=True) as opened:
         totals = opened.plugin_totals()
     if session.json:
+        import msgspec  # `registry list` needs none of it
+
         session.print_json([msgspec.to_builtins(one) for one in totals])
         return
     if not totals:

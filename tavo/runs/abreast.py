@@ -15,10 +15,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from tavo.host.stopping import Stopper
-from tavo.runs.outcome import PluginOutcome
+
+if TYPE_CHECKING:
+    from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["Abreast", "Work"]
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from tavo import __version__
 from tavo.errors import ExitCode, worst
@@ -22,10 +23,12 @@ from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported, RunInfo, Suppression
-from tavo.runs.outcome import PluginOutcome
 from tavo.scan.engine import FileResult
 from tavo.scan.files import SourceFile, UnreadableError, read, walk
 from tavo.scan.rules import RuleSet
+
+if TYPE_CHECKING:
+    from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["CombinedRun", "notices_of_rules"]
 
