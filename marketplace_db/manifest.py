@@ -13,13 +13,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
 
 from marketplace_db.errors import ManifestError
 from signing.digests import Digest
+
+if TYPE_CHECKING:
+    from marketplace_db.requirement import PluginRequirement
 
 __all__ = [
     "API_VERSION",
@@ -73,6 +76,7 @@ Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 Program = Annotated[str, Meta(pattern=_PROGRAM)]
 Pattern = Annotated[str, Meta(pattern=_GLOB)]
 Requirement = Annotated[str, Meta(max_length=200)]
+PluginNeed = Annotated[str, Meta(max_length=200)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=32)]
 
 
@@ -119,7 +123,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     author: Annotated[str, Meta(min_length=1, max_length=120)]
     license: Annotated[str, Meta(min_length=1, max_length=120)]
     compatible_scanner_version: Annotated[str, Meta(max_length=120)] = ""
+    python: Annotated[str, Meta(max_length=120)] = ""
     dependencies: Annotated[tuple[Requirement, ...], Meta(max_length=64)] = ()
+    requires_plugins: Annotated[tuple[PluginNeed, ...], Meta(max_length=32)] = ()
     pricing_tier: Literal["free", "paid", "enterprise"] = "free"
     categories: Words = ()
     tags: Words = ()
@@ -133,6 +139,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def full_id(self) -> str:
         """Return `publisher/id`, the plugin's name everywhere."""
         return f"{self.publisher}/{self.id}"
+
+    @property
+    def requirements(self) -> tuple[PluginRequirement, ...]:
+        """Return the plugins whose code it uses. Raises ManifestError."""
+        from marketplace_db.requirement import parse_requirement
+
+        try:
+            return tuple(parse_requirement(entry) for entry in self.requires_plugins)
+        except ValueError as error:
+            _fail("requires_plugins", str(error))
 
     @property
     def entry_module(self) -> str:
@@ -183,9 +199,12 @@ def manifest_from_json(text: str) -> Manifest:
 
 
 def permission_digest(manifest: Manifest) -> Digest:
-    """Hash the permission set in canonical form: sorted, without repetition, limits left out."""
+    """Hash the permission set in canonical form: sorted, without repetition, limits left out.
+
+    The plugins whose code gets these permissions too are part of it, where there are some.
+    """
     asked = manifest.permissions
-    canonical = {
+    canonical: dict[str, Any] = {
         "env": sorted(set(asked.env)),
         "files": asked.files,
         "native_code": asked.native_code,
@@ -193,6 +212,8 @@ def permission_digest(manifest: Manifest) -> Digest:
         "subprocess": sorted(set(asked.subprocess)),
         "target": asked.target,
     }
+    if manifest.requires_plugins:
+        canonical["plugins"] = sorted(need.full_id for need in manifest.requirements)
     return Digest.of(b"tavo-permissions/1\n" + msgspec.json.encode(canonical, order="sorted"))
 
 
@@ -241,6 +262,9 @@ def permission_sentences(manifest: Manifest) -> tuple[list[str], list[str]]:
         if asked.files == "project"
         else "open files of the project or of this machine by itself",
     )
+    if manifest.requires_plugins:
+        others = ", ".join(sorted(need.full_id for need in manifest.requirements))
+        can.append(f"run the code of {others} in its own process, with the same permissions")
     can.append(_handed(manifest))
     cannot.append("change files outside of its own empty scratch folder")
     return can, cannot
@@ -327,6 +351,16 @@ def _check_texts(manifest: Manifest) -> None:
                 _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
 
 
+def _check_plugins(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for need in manifest.requirements:
+        if need.full_id == manifest.full_id:
+            _fail("requires_plugins", f"{need.full_id!r} is this plugin itself")
+        if need.full_id in seen:
+            _fail("requires_plugins", f"{need.full_id!r} is named twice; write one range")
+        seen.add(need.full_id)
+
+
 def _check_meaning(manifest: Manifest) -> None:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     from packaging.requirements import InvalidRequirement
@@ -340,13 +374,14 @@ def _check_meaning(manifest: Manifest) -> None:
         _fail("version", f"{manifest.version!r} is not a version like 1.2.3")
     if str(version) != manifest.version or version.local is not None:
         _fail("version", f"{manifest.version!r} is not in normal form; write {version.public!r}")
-    try:
-        SpecifierSet(manifest.compatible_scanner_version)
-    except InvalidSpecifier:
-        _fail(
-            "compatible_scanner_version",
-            f"{manifest.compatible_scanner_version!r} is not a version range like '>=0.1,<2'",
-        )
+    for field, example in (("compatible_scanner_version", ">=0.1,<2"), ("python", ">=3.11,<3.13")):
+        try:
+            SpecifierSet(getattr(manifest, field))
+        except InvalidSpecifier:
+            _fail(
+                field, f"{getattr(manifest, field)!r} is not a version range like {example!r}"
+            )
+    _check_plugins(manifest)
     try:
         license_id = canonicalize_license_expression(manifest.license)
     except InvalidLicenseExpression:
