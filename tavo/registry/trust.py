@@ -12,7 +12,7 @@ Units: times UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,9 @@ class TrustStore(Protocol):
     """Where the accepted state of each repository is kept, such as `tavo.host.state.State`."""
 
     def load_trust(self, repository: str) -> Mapping[str, Any] | None: ...
-    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None: ...
+    def save_trust(
+        self, repository: str, value: Mapping[str, Any], *, take_back: Collection[str] = ()
+    ) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
