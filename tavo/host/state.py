@@ -125,25 +125,33 @@ class State:
         return value if isinstance(value, dict) else None
 
     def save_trust(
-        self, repository: str, value: Mapping[str, Any], *, take_back: Collection[str] = ()
+        self,
+        repository: str,
+        value: Mapping[str, Any],
+        *,
+        in_same_hands: Collection[str] | None = None,
     ) -> tuple[str, ...]:
-        """Remember what was accepted from a repository, and forget the grants of namespaces.
+        """Remember what was accepted from a repository.
 
-        Both reach the disk together. Return those namespaces that had grants.
+        With `in_same_hands`, the grants of all its other namespaces are forgotten in the same
+        transaction. Return those that had some.
         """
-        dropped = []
+        lost: set[str] = set()
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO trust VALUES (?, ?, ?)",
                 (repository, json.dumps(value, allow_nan=False), now_text()),
             )
-            for namespace in sorted(take_back):
+            if in_same_hands is not None:
                 rows = connection.execute(
-                    "DELETE FROM grants WHERE repository = ? AND namespace = ?",
-                    (repository, namespace),
-                ).rowcount
-                dropped += [namespace] if rows else []
-        return tuple(dropped)
+                    "SELECT DISTINCT namespace FROM grants WHERE repository = ?", (repository,)
+                ).fetchall()
+                lost = {name for (name,) in rows}.difference(in_same_hands)
+            connection.executemany(
+                "DELETE FROM grants WHERE repository = ? AND namespace = ?",
+                [(repository, namespace) for namespace in lost],
+            )
+        return tuple(sorted(lost))
 
     def grant(self, manifest: Manifest, granted: Collection[str], *, repository: str) -> None:
         """Remember what the user granted when asked about a plugin of a repository."""

@@ -64,7 +64,7 @@ class MemoryStore(dict[str, Mapping[str, Any]]):
         return self.get(repository)
 
     def save_trust(
-        self, repository: str, value: Mapping[str, Any], *, take_back: Collection[str] = ()
+        self, repository: str, value: Mapping[str, Any], *, in_same_hands: Collection[str] | None
     ) -> tuple[str, ...]:
         self[repository] = value
         return ()

@@ -192,7 +192,7 @@ def test_permissions_are_granted_per_set(machine: PluginMachine) -> None:
     assert not machine.installations.verify(installed).granted
     machine.grant(wider)
     assert machine.installations.verify(installed).granted
-    assert machine.state.save_trust("", {}, take_back=["acme", "other"]) == ("acme",)
+    assert machine.state.save_trust("", {}, in_same_hands=["other"]) == ("acme",)
     assert not machine.installations.verify(installed).granted
 
 
