@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tavo.cli.consent import Grant, Yes, ask_consent, print_permissions, record_consent
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
 from tavo.cli.stats import stats
@@ -81,6 +81,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     """Show a plugin: what it does, what it may and may not do, its versions."""
     from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import permission_sentences
+    from marketplace_db.permissions import permission_words, red_combinations
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -88,16 +89,19 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     with Catalog.open(opened.file) as catalog:
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
         newest = catalog.release(plugin) if row.latest else None
-    can, cannot = permission_sentences(newest.parsed_manifest()) if newest else ([], [])
+    manifest = newest.parsed_manifest() if newest else None
+    can, cannot = permission_sentences(manifest) if manifest else ([], [])
+    red = red_combinations(permission_words(manifest)) if manifest else ()
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
-                            "can": can, "cannot": cannot})  # fmt: skip
+                            "can": can, "cannot": cannot,
+                            "danger": [one.sentence for one in red]})  # fmt: skip
         return
     print(printable(f"{row.full_id} {row.latest or '(withdrawn)'}: {row.name}"))
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
-    _print_permissions(can, cannot)
+    print_permissions(can, cannot, red)
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
@@ -111,16 +115,19 @@ def install(
     context: typer.Context,
     plugin: PluginName,
     version: Annotated[str | None, typer.Option(help="This version, not the newest.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the permissions.")] = False,
+    yes: Yes = False,
+    grant: Grant = None,
     mirror: Mirror = None,
 ) -> None:
     """Verify a plugin, show what it may do, ask, and install it."""
     import tempfile
 
     from marketplace_db.catalog import Catalog
+    from tavo.registry.consent import read_grants
     from tavo.registry.install import prepare
 
     session = session_of(context)
+    grants = read_grants(grant or (), yes=yes)
     name, _, wanted = plugin.partition("@")
     opened = session.catalog(mirror)
     session.tell(opened.notes)
@@ -135,13 +142,14 @@ def install(
             f"{release.full_id} {release.version}: verified"
             f" ({release.package.short}, signed by its publisher, {reviews} reviews)"
         ))  # fmt: skip
-        _print_permissions(prepared.can, prepared.cannot)
-        _ask(release, yes=yes)
+        consent = ask_consent(session, prepared, grants)
         installed = session.installations().install(
             prepared.accepted, prepared.wheels, dict(prepared.provenance)
         )
-        session.state().grant(prepared.accepted)
     print(printable(f"Installed {installed.full_id} {installed.version}."))
+    record_consent(session, consent, installed)
+    if not consent.complete:
+        raise typer.Exit(ExitCode.REFUSED)
     print(
         printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
     )
@@ -225,29 +233,6 @@ def update(context: typer.Context, mirror: Mirror = None) -> None:
         f"Catalog version {opened.file.version}, issued {opened.file.issued:%Y-%m-%d %H:%M} UTC,"
         f" valid until {opened.record.expires:%Y-%m-%d}."
     ))  # fmt: skip
-
-
-def _ask(release: ReleaseRow, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(
-            f"{release.full_id}: nobody is here to accept its permissions",
-            hint="Read them above and add --yes.",
-        )
-    if not typer.confirm("Install it with these permissions?", default=False, err=True):
-        raise RefusedError(f"{release.full_id}: not installed, its permissions were not accepted")
-
-
-def _print_permissions(
-    can: list[str] | tuple[str, ...], cannot: list[str] | tuple[str, ...]
-) -> None:
-    print("It can:")
-    for sentence in can:
-        print(printable(f"  + {sentence}"))
-    print("It can NOT:")
-    for sentence in cannot:
-        print(printable(f"  - {sentence}"))
 
 
 def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:

@@ -71,8 +71,9 @@ class HostedPlugin:
         )
         if not installation.granted:
             raise RefusedError(
-                f"{manifest.full_id}: its permissions were not accepted",
-                hint=f"`tavo registry install {manifest.full_id}` shows them and asks.",
+                f"{manifest.full_id} {manifest.version}: waits for your acceptance of what it may"
+                " do, so it was not run",
+                hint=f"Read it and answer: `tavo registry grant {manifest.full_id}`.",
             )
         self.full_id = manifest.full_id
         self.version = manifest.version

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,11 @@ class MemoryStore(dict[str, Mapping[str, Any]]):
     def load_trust(self, repository: str) -> Mapping[str, Any] | None:
         return self.get(repository)
 
-    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None:
+    def save_trust(
+        self, repository: str, value: Mapping[str, Any], *, in_same_hands: Collection[str] | None
+    ) -> tuple[str, ...]:
         self[repository] = value
+        return ()
 
 
 class Marketplace:

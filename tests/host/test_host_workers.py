@@ -437,7 +437,7 @@ def test_a_plugin_of_another_type_is_not_run_as_a_static_one(
 ) -> None:
     accepted = machine.accepted(files={"plugin.yaml": MANIFEST.format(kind)})
     installed = machine.installations.install(accepted, {}, {})
-    machine.state.grant(accepted)
+    machine.grant(accepted)
     with pytest.raises(NotAvailableError, match=f"is a {kind} plugin, not a static one"):
         StaticWorker(machine.installations.verify(installed))
 
