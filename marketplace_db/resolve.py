@@ -23,7 +23,7 @@ from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 from marketplace_db.errors import ConflictError
 from marketplace_db.requirement import PluginRequirement, version_of
 
-__all__ = ["Candidate", "CandidateSource", "Need", "in_order", "resolve", "unmet"]
+__all__ = ["Candidate", "CandidateSource", "Need", "in_order", "resolve"]
 
 _MOST_CHECKS = 1_000_000
 _MOST_ROUNDS = 1_000
@@ -129,19 +129,6 @@ def in_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
             else:
                 current = following
     return tuple(done.values())
-
-
-def unmet(candidates: Iterable[Candidate]) -> str:
-    """Return the sentence about the first need that this set does not meet, or nothing."""
-    by_id = {one.full_id: one for one in candidates}
-    for one in sorted(by_id.values(), key=lambda one: one.full_id):
-        for need in one.requires:
-            there = by_id.get(need.full_id)
-            if there is None:
-                return f"{one.full_id} {one.version} needs {need}, which is not there"
-            if not need.accepts(there.version, prereleases=True):
-                return f"{one.full_id} {one.version} needs {need}, but {there.version} is there"
-    return ""
 
 
 # -- inside

@@ -75,6 +75,12 @@ class HostedPlugin:
                 " do, so it was not run",
                 hint=f"Read it and answer: `tavo registry grant {manifest.full_id}`.",
             )
+        if missing := {need.full_id for need in manifest.requirements} - {
+            one.installation.full_id for one in installation.needs
+        }:
+            raise RefusedError(
+                f"{manifest.full_id}: {', '.join(sorted(missing))}, which it needs, was not verified"
+            )
         self.full_id = manifest.full_id
         self.version = manifest.version
         self.statistics = Statistics()
@@ -83,7 +89,7 @@ class HostedPlugin:
         self.rules: Mapping[str, Rule] = {}
         self._installation = installation
         self._manifest = manifest
-        self._python = python or Path(sys.executable)
+        self._python = python or installation.python
         self._limits = limits or manifest.limits
         self._policy = policy or LevelPolicy()
         self._config = _plain_config(manifest.full_id, config or {})
@@ -200,6 +206,7 @@ class HostedPlugin:
             entry_point=self._manifest.entry_point,
             plugin_folder=folders.plugin_folder,
             dependency_folders=folders.dependency_folders,
+            needs={one.installation.full_id: one.plugin_folder for one in folders.needs},
             config=self._config,
             limits=self._limits,
             level=level,

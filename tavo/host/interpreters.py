@@ -19,8 +19,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tavo.errors import RefusedError
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 __all__ = [
     "MINORS", "Interpreter", "NoInterpreterError", "choose", "interpreters", "running", "tags_of",
@@ -105,8 +109,8 @@ def why_none(ranges: Iterable[tuple[str, str]]) -> str:
     return f"{_sentence(wanted, '')}, and this machine has {_here()}"
 
 
-def tags_of(one: Interpreter) -> Sequence[object]:
-    """Return the tags of wheels (`packaging.tags.Tag`) that an interpreter takes, best first."""
+def tags_of(one: Interpreter) -> Sequence[Tag]:
+    """Return the tags of wheels that an interpreter takes, the best first."""
     from packaging import tags
 
     if one == running():

@@ -111,7 +111,7 @@ class LayerRefusedError(Exception):
 class WorkerPlan:
     """What to run, where it lies, and what it may use.
 
-    `hosts` are those that its libraries may connect to through us, which needs the strongest level.
+    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that its libraries may connect to through us, which needs the strongest level.
     """
 
     full_id: str
@@ -125,6 +125,7 @@ class WorkerPlan:
     python: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    needs: Mapping[str, Path] = field(default_factory=dict)
 
 
 class _State(enum.Enum):
@@ -233,6 +234,7 @@ class Session:
                 "entry_point": self._plan.entry_point,
                 "plugin_folder": str(self._plan.plugin_folder),
                 "dependency_folders": [str(path) for path in self._plan.dependency_folders],
+                "needs": {name: str(path) for name, path in self._plan.needs.items()},
                 "config": dict(self._plan.config),
                 "environment": dict(self._plan.variables),
             },
@@ -374,7 +376,7 @@ class Session:
             "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
             "keep": list(self._keep),
             "read": [
-                *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
+                *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
                 *_SYSTEM_FOLDERS,
                 *(_CERTIFICATES if self._port else ()),
             ],

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -184,7 +186,7 @@ class Worker:
                 signal.signal(signal.SIGUSR1, self._calls.interrupt)
             self._plugin = _load(
                 message["entry_point"], message["plugin_folder"], message["dependency_folders"],
-                _BASES[plugin_type],
+                _BASES[plugin_type], message["needs"],
             )  # fmt: skip
             config = message["config"]
             context = Context(config=config, work_directory=self._work_directory, lend=self.lend)
@@ -235,11 +237,18 @@ class Worker:
         self.send({"type": "bye"})
 
 
-def _load(entry_point: str, folder: str, dependencies: Sequence[str], base: str) -> BasePlugin:
+def _load(
+    entry_point: str,
+    folder: str,
+    dependencies: Sequence[str],
+    base: str,
+    needs: Mapping[str, str],
+) -> BasePlugin:
     from tavo.plugins import interfaces
 
     sys.path[:0] = [folder]
     sys.path += dependencies
+    _offer(needs)
     module_name, _, class_name = entry_point.partition(":")
     value = getattr(importlib.import_module(module_name), class_name, None)
     wanted: type[BasePlugin] = getattr(interfaces, base)
@@ -250,6 +259,27 @@ def _load(entry_point: str, folder: str, dependencies: Sequence[str], base: str)
             raise TypeError(f"{class_name}.rules holds {rule!r}, expected tavo.plugins.Rule")
     plugin: BasePlugin = value()
     return plugin
+
+
+def _offer(needs: Mapping[str, str]) -> None:
+    """Make the folders of other plugins importable, as `tavo_plugins.<publisher>.<id>`."""
+    for full_id, folder in needs.items():
+        publisher, _, plugin = full_id.replace("-", "_").partition("/")
+        _package("tavo_plugins", [])
+        _package(f"tavo_plugins.{publisher}", [])
+        _package(f"tavo_plugins.{publisher}.{plugin}", [folder])
+
+
+def _package(name: str, folders: list[str]) -> None:
+    if name in sys.modules:
+        return
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = folders
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    parent, _, last = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, module)
 
 
 def _violation(problem: str) -> NoReturn:
