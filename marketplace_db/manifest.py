@@ -378,9 +378,7 @@ def _check_meaning(manifest: Manifest) -> None:
         try:
             SpecifierSet(getattr(manifest, field))
         except InvalidSpecifier:
-            _fail(
-                field, f"{getattr(manifest, field)!r} is not a version range like {example!r}"
-            )
+            _fail(field, f"{getattr(manifest, field)!r} is not a version range like {example!r}")
     _check_plugins(manifest)
     try:
         license_id = canonicalize_license_expression(manifest.license)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 from resolvelib import AbstractProvider, BaseReporter, Resolver
@@ -119,8 +120,7 @@ def in_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
             elif following in way:
                 names = [*list(way)[list(way).index(following) :], following]
                 steps = "; ".join(
-                    f"{one} {by_id[one].version} needs {other}"
-                    for one, other in zip(names, names[1:], strict=False)
+                    f"{one} {by_id[one].version} needs {other}" for one, other in pairwise(names)
                 )
                 raise ConflictError(
                     f"{steps}: plugins cannot need each other",
@@ -276,9 +276,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
             raise _TooHardError
 
 
-def _explain(
-    provider: _Provider, causes: Sequence[tuple[Need, Candidate | None]]
-) -> str:
+def _explain(provider: _Provider, causes: Sequence[tuple[Need, Candidate | None]]) -> str:
     """Say which needs cannot be met together, and through which plugins they came."""
     groups: dict[str, dict[Need, str]] = {}
     for need, parent in causes:

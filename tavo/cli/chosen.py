@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from tavo.cli.context import Session
 from tavo.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tavo.host.installations import VerifiedInstallation
+    from tavo.host.installed import VerifiedInstallation
+    from tavo.host.together import Member
 
-__all__ = ["verified_plugin"]
+__all__ = ["needed_plugins", "verified_plugin"]
 
 
 def verified_plugin(
@@ -28,14 +29,39 @@ def verified_plugin(
     if is_local_name(name):
         return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
     store = session.installations()
-    installed = store.get(full_id_of(name))
-    reason = session.recalls().packages.get(installed.package)
-    if reason is not None:
-        raise RefusedError(
-            f"{installed.full_id} {installed.version}: was recalled: {reason}",
-            hint=f"Remove it: tavo registry uninstall {installed.full_id}",
-        )
-    return store.verify(installed)
+    verified = store.verify(store.get(full_id_of(name)))
+    try:
+        _check_recalls(session, (verified, *verified.needs))
+    except BaseException:
+        verified.close()
+        raise
+    return verified
+
+
+def needed_plugins(session: Session) -> Callable[[Member], tuple[VerifiedInstallation, ...]]:
+    """Return what verifies the installed plugins whose code a local plugin uses."""
+
+    def needed_by(one: Member) -> tuple[VerifiedInstallation, ...]:
+        needs = session.installations().needed_by(one)
+        try:
+            _check_recalls(session, needs)
+        except BaseException:
+            for other in needs:
+                other.close()
+            raise
+        return needs
+
+    return needed_by
+
+
+def _check_recalls(session: Session, plugins: Iterable[VerifiedInstallation]) -> None:
+    recalls = session.recalls().packages
+    for one in (plugin.installation for plugin in plugins):
+        if one.package in recalls:
+            raise RefusedError(
+                f"{one.full_id} {one.version}: was recalled: {recalls[one.package]}",
+                hint=f"Remove it: tavo registry uninstall {one.full_id}",
+            )
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
@@ -45,7 +71,7 @@ def _local(session: Session, path: Path, accept_local: Sequence[str]) -> Verifie
     from tavo.cli.plugin import confirm_local
     from tavo.host.local import open_local
 
-    local = open_local(path)
+    local = open_local(path, needed_by=needed_plugins(session))
     atexit.register(local.close)
     recalled = session.recalls().packages.get(local.digest)
     if recalled is not None:

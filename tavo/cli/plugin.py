@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from tavo.cli.chosen import needed_plugins
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import styled, wants_color
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -166,7 +167,7 @@ def try_out(
 
     session = session_of(context)
     config = read_config(plugin_config)
-    with open_local(path) as local:
+    with open_local(path, needed_by=needed_plugins(session)) as local:
         report = run_suite(
             local,
             accept=session.settings().sandbox.accept,
@@ -323,7 +324,7 @@ def _run_once(
     given = [inputs, prompt, log, target]
     if sum(bool(entry) if isinstance(entry, list) else entry is not None for entry in given) > 1:
         raise UsageError("plugin run: name files, --prompt, --log or --target, not several")
-    with open_local(path) as local:
+    with open_local(path, needed_by=needed_plugins(session)) as local:
         if target is not None:
             return _run_target(session, local, target, accept=accept, config=config)
         if prompt is not None:

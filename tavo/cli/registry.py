@@ -1,14 +1,15 @@
-"""`tavo registry`: browse, search, show, install, list, verify, uninstall, update."""
+"""`tavo registry`: browse, search, show, list, verify, uninstall, update; what changes what is
+installed stands in `registry_install`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.consent import Grant, Yes, ask_consent, print_permissions, record_consent
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Mirror = Annotated[
-    str | None,
-    typer.Option("--mirror", metavar="SOURCE", help="A mirror's folder or https address."),
-]
 PluginName = Annotated[str, typer.Argument(metavar="PLUGIN", help="publisher/name; name alone"
                                            " means tavo/name.")]  # fmt: skip
 
@@ -36,6 +33,10 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("install")(install)
     group.command("list")(list_installed)
+    group.command("upgrade")(upgrade)
+    group.command("rollback")(rollback)
+    group.command("lock")(lock)
+    group.command("prune")(prune)
     group.command("verify")(verify)
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
@@ -109,50 +110,6 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
     print(printable(f"Install it: tavo registry install {row.full_id.removeprefix('tavo/')}"))
-
-
-def install(
-    context: typer.Context,
-    plugin: PluginName,
-    version: Annotated[str | None, typer.Option(help="This version, not the newest.")] = None,
-    yes: Yes = False,
-    grant: Grant = None,
-    mirror: Mirror = None,
-) -> None:
-    """Verify a plugin, show what it may do, ask, and install it."""
-    import tempfile
-
-    from marketplace_db.catalog import Catalog
-    from tavo.registry.consent import read_grants
-    from tavo.registry.install import prepare
-
-    session = session_of(context)
-    grants = read_grants(grant or (), yes=yes)
-    name, _, wanted = plugin.partition("@")
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with (
-        tempfile.TemporaryDirectory(prefix="tavo-install-") as folder,
-        Catalog.open(opened.file) as catalog,
-    ):
-        prepared = prepare(opened, catalog, name, version or wanted or None, Path(folder))
-        release = prepared.accepted.release
-        reviews = len(prepared.accepted.reviewer_keys)
-        print(printable(
-            f"{release.full_id} {release.version}: verified"
-            f" ({release.package.short}, signed by its publisher, {reviews} reviews)"
-        ))  # fmt: skip
-        consent = ask_consent(session, prepared, grants)
-        installed = session.installations().install(
-            prepared.accepted, prepared.wheels, dict(prepared.provenance)
-        )
-    print(printable(f"Installed {installed.full_id} {installed.version}."))
-    record_consent(session, consent, installed)
-    if not consent.complete:
-        raise typer.Exit(ExitCode.REFUSED)
-    print(
-        printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
-    )
 
 
 def list_installed(context: typer.Context) -> None:

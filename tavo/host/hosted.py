@@ -79,7 +79,7 @@ class HostedPlugin:
             one.installation.full_id for one in installation.needs
         }:
             raise RefusedError(
-                f"{manifest.full_id}: {', '.join(sorted(missing))}, which it needs, was not verified"
+                f"{manifest.full_id}: needs {', '.join(sorted(missing))}, which was not verified"
             )
         self.full_id = manifest.full_id
         self.version = manifest.version

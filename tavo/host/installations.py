@@ -207,7 +207,7 @@ class Installations:
 
     def roll_back(
         self, full_ids: Sequence[str], check: Callable[[Installation], object]
-    ) -> list[tuple[Installation, Installation]]:
+    ) -> tuple[tuple[Installation, Installation], ...]:
         """Put the installations before in the place of these, all or none; return both of each.
 
         `check` raises what forbids to go back to one. What is replaced is kept in turn. Raises
@@ -227,16 +227,16 @@ class Installations:
                 pairs.append((now, before))
             self._check_needs({before.full_id: before for _, before in pairs})
             self._record([before for _, before in pairs])
-        return pairs
+        return tuple(pairs)
 
-    def prune(self) -> list[Installation]:
+    def prune(self) -> tuple[Installation, ...]:
         """Forget what is kept for rollbacks, and delete it."""
         with self._locked():
             rows = self._state.query("SELECT * FROM previous_installations ORDER BY full_id")
             with self._state.transaction() as connection:
                 connection.execute("DELETE FROM previous_installations")
             self._sweep()
-        return [self._from_row(dict(row)) for row in rows]
+        return tuple(self._from_row(dict(row)) for row in rows)
 
     def _make(self, one: Staged, steps: Reporter) -> Installation:
         """Put a release into the store; no record names it yet."""

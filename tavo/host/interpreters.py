@@ -16,7 +16,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 __all__ = [
-    "MINORS", "Interpreter", "NoInterpreterError", "choose", "interpreters", "running", "tags_of",
-    "why_none",
+    "MINORS", "Interpreter", "NoInterpreterError", "choose", "fitting", "interpreters", "running",
+    "tags_of", "why_none",
 ]  # fmt: skip
 
 MINORS = ("3.14", "3.13", "3.12", "3.11")
@@ -89,24 +89,27 @@ def choose(full_id: str, ranges: Iterable[tuple[str, str]], *, tag: str = "") ->
     NoInterpreterError.
     """
     wanted = [(name, text) for name, text in ranges if text]
-    if _fits(running(), wanted, tag):
-        return running()
-    for one in interpreters()[1:]:
-        if _fits(one, wanted, tag):
-            return one
+    for one in fitting(wanted, tag=tag):
+        return one
     raise NoInterpreterError(
-        f"{full_id}: {_sentence(wanted, tag)}, and this machine has {_here()}",
+        f"{full_id}: {why_none(wanted, tag=tag)}",
         hint=f"Install one, for example with pyenv or your system's packages, so that python3.N is"
         f" on PATH; {full_id} runs with it, and tavo stays where it is.",
     )
 
 
-def why_none(ranges: Iterable[tuple[str, str]]) -> str:
-    """Return why no interpreter fits, as the end of a sentence; nothing if one does."""
+def fitting(ranges: Iterable[tuple[str, str]], *, tag: str = "") -> Iterator[Interpreter]:
+    """Yield the interpreters that fit, the running one first; others are looked for when asked."""
     wanted = [(name, text) for name, text in ranges if text]
-    if any(_fits(one, wanted, "") for one in ([running()] if not wanted else interpreters())):
-        return ""
-    return f"{_sentence(wanted, '')}, and this machine has {_here()}"
+    if _fits(running(), wanted, tag):
+        yield running()
+    yield from (one for one in interpreters()[1:] if _fits(one, wanted, tag))
+
+
+def why_none(ranges: Iterable[tuple[str, str]], *, tag: str = "") -> str:
+    """Return what was looked for in vain, as the end of a sentence."""
+    wanted = [(name, text) for name, text in ranges if text]
+    return f"{_sentence(wanted, tag)}, and this machine has {_here()}"
 
 
 def tags_of(one: Interpreter) -> Sequence[Tag]:
@@ -148,7 +151,7 @@ def _here() -> str:
 
 
 def _candidates() -> list[tuple[tuple[int, int], Path]]:
-    folders = [Path(name) for name in os.get_exec_path() if os.path.isabs(name)]
+    folders = [path for path in map(Path, os.get_exec_path()) if path.is_absolute()]
     pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
     found: list[tuple[tuple[int, int], Path]] = []
     for minor in MINORS:
@@ -182,6 +185,6 @@ def _probed(path: Path) -> Interpreter | None:
     minor = ".".join(version.split(".")[:2])
     if minor not in MINORS or tag != f"cpython-{minor.replace('.', '')}":
         return None
-    if not os.path.isabs(real):
+    if not Path(real).is_absolute():
         return None
     return Interpreter(path=Path(real), version=version, tag=f"{tag} on {platform}")

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError, RefusedError, UsageError
-from tavo.host.bounds import FOLDER_PREFIX, delete_folder
 from tavo.host import interpreters
+from tavo.host.bounds import FOLDER_PREFIX, delete_folder
 from tavo.host.installed import (
     Installation,
     VerifiedInstallation,

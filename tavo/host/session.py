@@ -111,7 +111,8 @@ class LayerRefusedError(Exception):
 class WorkerPlan:
     """What to run, where it lies, and what it may use.
 
-    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that its libraries may connect to through us, which needs the strongest level.
+    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
+    its libraries may connect to through us, which needs the strongest level.
     """
 
     full_id: str

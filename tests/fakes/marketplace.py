@@ -73,21 +73,24 @@ class MemoryStore(dict[str, Mapping[str, Any]]):
 class Marketplace:
     """A market, its repository and the folder that a build would embed."""
 
-    def __init__(self, folder: Path, *, now: datetime = BUILT) -> None:
+    def __init__(self, folder: Path, *, now: datetime = BUILT, more: str = "") -> None:
         self.folder = folder
         self.plugins = folder / "plugins"
-        self.write_plugin("small", "1.0.0")
+        self.write_plugin("small", "1.0.0", more=more)
         self.release(now)
 
     @property
     def repository(self) -> Path:
         return self.folder / "repository"
 
-    def write_plugin(self, name: str, version: str, *, main: str = MAIN) -> Path:
-        """Write the sources of a plugin; `release` packs and signs them."""
+    def write_plugin(self, name: str, version: str, *, main: str = MAIN, more: str = "") -> Path:
+        """Write the sources of a plugin; `release` packs and signs them.
+
+        `more` is added to its plugin.yaml.
+        """
         plugin = self.plugins / name
         plugin.mkdir(parents=True, exist_ok=True)
-        (plugin / "plugin.yaml").write_text(PLUGIN_YAML.format(name=name, version=version))
+        (plugin / "plugin.yaml").write_text(PLUGIN_YAML.format(name=name, version=version) + more)
         (plugin / "main.py").write_text(main)
         (plugin / "README.md").write_text("# Small\n")
         (plugin / "LICENSE").write_text("Apache-2.0\n")
