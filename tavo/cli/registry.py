@@ -1,4 +1,4 @@
-"""`tavo registry`: browse, search, show, install, list, verify, uninstall, update."""
+"""`tavo registry`: the commands around the catalog and what is installed from it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.consent import Grant, Yes, ask_consent, print_permissions, record_consent
+from tavo.cli.consent import (
+    Grant,
+    Yes,
+    ask_consent,
+    print_permissions,
+    record_consent,
+    tell_unasked,
+    waiting,
+)
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_diff import diff
+from tavo.cli.registry_grant import grant, standing
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -34,7 +44,9 @@ def register(app: typer.Typer) -> None:
     group.command("browse")(browse)
     group.command("search")(search)
     group.command("show")(show)
+    group.command("diff")(diff)
     group.command("install")(install)
+    group.command("grant")(grant)
     group.command("list")(list_installed)
     group.command("verify")(verify)
     group.command("uninstall")(uninstall)
@@ -92,10 +104,15 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     red = red_combinations(permission_words(manifest)) if manifest else ()
+    store = session.installations()
+    here = store.find(row.full_id)
+    words = store.granted(here) if here else None
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
-                            "danger": [one.sentence for one in red]})  # fmt: skip
+                            "danger": [one.sentence for one in red],
+                            "installed": {"version": here.version, **_granted(words)}
+                            if here else None})  # fmt: skip
         return
     print(printable(f"{row.full_id} {row.latest or '(withdrawn)'}: {row.name}"))
     print(printable(f"  {row.description}"))
@@ -108,7 +125,13 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         print(printable(
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
-    print(printable(f"Install it: tavo registry install {row.full_id.removeprefix('tavo/')}"))
+    name = row.full_id.removeprefix("tavo/")
+    if here is None:
+        print(printable(f"Install it: tavo registry install {name}"))
+        return
+    print(printable(f"Installed: {here.version}, {standing(words)}"))
+    if words is None:
+        print(printable(f"Accept it: tavo registry grant {name}"))
 
 
 def install(
@@ -116,7 +139,7 @@ def install(
     plugin: PluginName,
     version: Annotated[str | None, typer.Option(help="This version, not the newest.")] = None,
     yes: Yes = False,
-    grant: Grant = None,
+    words: Grant = None,
     mirror: Mirror = None,
 ) -> None:
     """Verify a plugin, show what it may do, ask, and install it."""
@@ -127,7 +150,7 @@ def install(
     from tavo.registry.install import prepare
 
     session = session_of(context)
-    grants = read_grants(grant or (), yes=yes)
+    grants = read_grants(words or (), yes=yes)
     name, _, wanted = plugin.partition("@")
     opened = session.catalog(mirror)
     session.tell(opened.notes)
@@ -148,8 +171,9 @@ def install(
         )
     print(printable(f"Installed {installed.full_id} {installed.version}."))
     record_consent(session, consent, installed)
+    tell_unasked(session, grants, consent.demand)
     if not consent.complete:
-        raise typer.Exit(ExitCode.REFUSED)
+        raise waiting(consent)
     print(
         printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
     )
@@ -158,13 +182,15 @@ def install(
 def list_installed(context: typer.Context) -> None:
     """List the plugins that are installed on this machine."""
     session = session_of(context)
-    installed = session.installations().list()
+    store = session.installations()
+    installed = store.list()
+    granted = [store.granted(one) for one in installed]
     if session.json:
         session.print_json(
             [
                 {"id": one.full_id, "version": one.version, "package": one.package.hex,
-                 "installed_at": one.installed_at}
-                for one in installed
+                 "installed_at": one.installed_at, **_granted(words)}
+                for one, words in zip(installed, granted, strict=True)
             ]
         )  # fmt: skip
         return
@@ -172,8 +198,11 @@ def list_installed(context: typer.Context) -> None:
         session.say("No plugins are installed. `tavo registry browse` lists what there is.")
         return
     table(
-        ("plugin", "version", "package", "installed"),
-        [(one.full_id, one.version, one.package.short, one.installed_at[:10]) for one in installed],
+        ("plugin", "version", "package", "installed", "permissions"),
+        [
+            (one.full_id, one.version, one.package.short, one.installed_at[:10], standing(words))
+            for one, words in zip(installed, granted, strict=True)
+        ],
         color=session.color,
     )
 
@@ -250,6 +279,10 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _granted(words: frozenset[str] | None) -> dict[str, Any]:
+    return {"accepted": words is not None, "granted": sorted(words or ())}
 
 
 def _plugin(row: PluginRow) -> dict[str, Any]:
