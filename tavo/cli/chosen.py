@@ -68,7 +68,7 @@ def _local(session: Session, path: Path, accept_local: Sequence[str]) -> Verifie
     """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
     import atexit
 
-    from tavo.cli.plugin import confirm_local
+    from tavo.cli.plugin_trust import confirm_local
     from tavo.host.local import open_local
 
     local = open_local(path, needed_by=needed_plugins(session))

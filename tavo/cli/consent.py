@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from tavo.registry.consent import Consent, Demand, Grants
     from tavo.registry.install import Prepared
 
-__all__ = ["Grant", "Yes", "ask_consent", "consent_to", "print_permissions", "record_consent"]
+__all__ = [
+    "Grant",
+    "Yes",
+    "ask_consent",
+    "consent_to",
+    "may_read",
+    "print_permissions",
+    "record_consent",
+    "tell_unasked",
+    "waiting",
+]
 
 Grant = Annotated[
     list[str] | None,
@@ -51,8 +61,8 @@ def ask_consent(
 
     Nothing is stored: `record_consent` does that once the release is installed. An update without
     a terminal whose permissions are not all granted is returned with `missing` ones: it may be
-    installed, and waits. `is_named` is false for a plugin that only another one needs: the words
-    of `--grant` without a PLUGIN= do not count for it.
+    installed, waits, and `waiting` is to be raised when all is done. `is_named` is false for a
+    plugin that only another one needs: words of `--grant` without a PLUGIN= do not count for it.
 
     Raises RefusedError when the user said no, or a first installation lacks a grant.
     """
@@ -67,9 +77,18 @@ def ask_consent(
 
 
 def consent_to(
-    demand: Demand, grants: Grants, *, is_named: bool = True, update: bool = False
+    demand: Demand,
+    grants: Grants,
+    *,
+    is_named: bool = True,
+    update: bool = False,
+    again: bool = False,
 ) -> Consent:
-    """Show a demand and settle it by words, `--yes` and answers. Raises RefusedError."""
+    """Show a demand and settle it by words, `--yes` and answers.
+
+    With `update`, missing permissions are returned, not refused, where nobody can be asked. With
+    `again`, variables that were declined before are asked about, too. Raises RefusedError.
+    """
     from tavo.registry.consent import settle
 
     _print_demand(demand)
@@ -91,23 +110,24 @@ def consent_to(
             )
         answered |= set(consent.missing)
     for word in consent.declined if here else ():
-        if word in demand.is_new:
-            name = word.removeprefix("env:")
-            if typer.confirm(f"May it read the variable {name}?", default=False, err=True):
-                answered.add(word)
+        if again or word in demand.is_new:
+            answered |= {word} if may_read(word.removeprefix("env:")) else set()
     return settle(demand, grants=grants, is_named=is_named, answered=answered)
 
 
+def may_read(variable: str) -> bool:
+    """Ask whether a plugin may read one environment variable."""
+    return typer.confirm(f"May it read the variable {variable}?", default=False, err=True)
+
+
 def record_consent(session: Session, consent: Consent, installed: Installation) -> None:
-    """Remember what was granted to an installation, or say that it waits and how to accept it."""
-    name = installed.full_id.removeprefix("tavo/")
+    """Remember what was granted to an installation. One that waits keeps what was granted before.
+
+    Say which variables were left out.
+    """
     if consent.missing:
-        session.say(
-            f"{installed.full_id} {installed.version} asks for more than you accepted. It is"
-            f" installed and does not run until you accept that: tavo registry grant {name}"
-            f"{_words(consent.missing)}"
-        )
         return
+    name = installed.full_id.removeprefix("tavo/")
     with session.state() as state:
         state.grant(installed.manifest, consent.granted, repository=installed.repository)
     if consent.declined:
@@ -118,15 +138,37 @@ def record_consent(session: Session, consent: Consent, installed: Installation) 
         )
 
 
-def print_permissions(can: Sequence[str], cannot: Sequence[str], red: Sequence[Red] = ()) -> None:
+def tell_unasked(session: Session, grants: Grants, *demands: Demand) -> None:
+    """Say which words of `--grant` none of the plugins asks for: nothing was granted by them."""
+    for word in grants.unasked(demands):
+        session.say(f"--grant {word}: no plugin here asks for that, so nothing was granted by it")
+
+
+def waiting(consent: Consent) -> RefusedError:
+    """Return what says that an update was installed, does not run, and how to accept it."""
+    demand = consent.demand
+    return RefusedError(
+        f"{demand.full_id} {demand.version}: asks for more than you accepted. It is installed, and"
+        " does not run until you accept that",
+        hint=f"Read it above, then: tavo registry grant {demand.full_id.removeprefix('tavo/')}"
+        + _words(consent.missing),
+    )
+
+
+def print_permissions(
+    can: Sequence[str],
+    cannot: Sequence[str],
+    red: Sequence[Red] = (),
+    *,
+    to: TextIO | None = None,
+) -> None:
     """Print what a plugin can and can NOT do, and what is dangerous about it."""
-    print("It can:")
-    for sentence in can:
-        print(printable(f"  + {sentence}"))
-    _print_red(red)
-    print("It can NOT:")
-    for sentence in cannot:
-        print(printable(f"  - {sentence}"))
+    lines = ["It can:", *(f"  + {sentence}" for sentence in can)]
+    if red:
+        lines += ["DANGER:", *(f"  ! {one.sentence}" for one in red)]
+    lines += ["It can NOT:", *(f"  - {sentence}" for sentence in cannot)]
+    for line in lines:
+        print(printable(line), file=to)
 
 
 def _print_demand(demand: Demand) -> None:
@@ -139,13 +181,6 @@ def _print_demand(demand: Demand) -> None:
     elif demand.accepted:
         print("It asks for nothing that you have not accepted before.")
     print_permissions(demand.can, demand.cannot, demand.red)
-
-
-def _print_red(red: Sequence[Red]) -> None:
-    if red:
-        print("DANGER:")
-    for one in red:
-        print(printable(f"  ! {one.sentence}"))
 
 
 def _nobody(consent: Consent, *, agreed: bool) -> RefusedError:

@@ -1,5 +1,4 @@
-"""`tavo registry`: browse, search, show, list, verify, uninstall, update; what changes what is
-installed stands in `registry_install`."""
+"""`tavo registry`: the commands around the catalog and what is installed from it."""
 
 from __future__ import annotations
 
@@ -9,6 +8,8 @@ import typer
 
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_diff import diff
+from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.render import table
 from tavo.cli.stats import stats
@@ -31,7 +32,9 @@ def register(app: typer.Typer) -> None:
     group.command("browse")(browse)
     group.command("search")(search)
     group.command("show")(show)
+    group.command("diff")(diff)
     group.command("install")(install)
+    group.command("grant")(grant)
     group.command("list")(list_installed)
     group.command("upgrade")(upgrade)
     group.command("rollback")(rollback)
@@ -93,10 +96,15 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     red = red_combinations(permission_words(manifest)) if manifest else ()
+    store = session.installations()
+    here = store.find(row.full_id)
+    words = store.granted(here) if here else None
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
-                            "danger": [one.sentence for one in red]})  # fmt: skip
+                            "danger": [one.sentence for one in red],
+                            "installed": {"version": here.version, **_granted(words)}
+                            if here else None})  # fmt: skip
         return
     print(printable(f"{row.full_id} {row.latest or '(withdrawn)'}: {row.name}"))
     print(printable(f"  {row.description}"))
@@ -109,19 +117,27 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         print(printable(
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
-    print(printable(f"Install it: tavo registry install {row.full_id.removeprefix('tavo/')}"))
+    name = row.full_id.removeprefix("tavo/")
+    if here is None:
+        print(printable(f"Install it: tavo registry install {name}"))
+        return
+    print(printable(f"Installed: {here.version}, {standing(words)}"))
+    if words is None:
+        print(printable(f"Accept it: tavo registry grant {name}"))
 
 
 def list_installed(context: typer.Context) -> None:
     """List the plugins that are installed on this machine."""
     session = session_of(context)
-    installed = session.installations().list()
+    store = session.installations()
+    installed = store.list()
+    granted = [store.granted(one) for one in installed]
     if session.json:
         session.print_json(
             [
                 {"id": one.full_id, "version": one.version, "package": one.package.hex,
-                 "installed_at": one.installed_at}
-                for one in installed
+                 "installed_at": one.installed_at, **_granted(words)}
+                for one, words in zip(installed, granted, strict=True)
             ]
         )  # fmt: skip
         return
@@ -129,8 +145,11 @@ def list_installed(context: typer.Context) -> None:
         session.say("No plugins are installed. `tavo registry browse` lists what there is.")
         return
     table(
-        ("plugin", "version", "package", "installed"),
-        [(one.full_id, one.version, one.package.short, one.installed_at[:10]) for one in installed],
+        ("plugin", "version", "package", "installed", "permissions"),
+        [
+            (one.full_id, one.version, one.package.short, one.installed_at[:10], standing(words))
+            for one, words in zip(installed, granted, strict=True)
+        ],
         color=session.color,
     )
 
@@ -207,6 +226,10 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _granted(words: frozenset[str] | None) -> dict[str, Any]:
+    return {"accepted": words is not None, "granted": sorted(words or ())}
 
 
 def _plugin(row: PluginRow) -> dict[str, Any]:

@@ -7,22 +7,23 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tavo.cli.consent import Grant, Yes, ask_consent, record_consent
+from tavo.cli.consent import Grant, Yes, ask_consent, record_consent, tell_unasked, waiting
 from tavo.cli.context import Session, session_of
-from tavo.errors import ExitCode, RefusedError, UsageError
+from tavo.errors import RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.catalog import Catalog
     from marketplace_db.requirement import PluginRequirement
     from tavo.host.installed import Installation
-    from tavo.registry.consent import Consent
+    from tavo.registry.consent import Consent, Grants
     from tavo.registry.plan import Step
     from tavo.registry.trust import OpenCatalog
 
@@ -54,11 +55,12 @@ def install(
         Path | None, typer.Option("--lock", metavar="FILE", help="Write a lock file of it, too.")
     ] = None,
     yes: Yes = False,
-    grant: Grant = None,
+    words: Grant = None,
     mirror: Mirror = None,
 ) -> None:
     """Verify plugins and what they need, show what they may do, ask, and install them all."""
     from marketplace_db.catalog import Catalog
+    from tavo.registry.consent import read_grants
     from tavo.registry.lockfile import read_lock
     from tavo.registry.plan import locked_steps, plan
 
@@ -75,12 +77,11 @@ def install(
             steps = locked_steps(opened, catalog, locked, installed)
         else:
             steps = plan(opened, catalog, wanted, installed)
-        done = _install(session, opened, catalog, steps, yes=yes, grant=grant)
+        done = _install(session, opened, catalog, steps, read_grants(words or (), yes=yes))
         if write is not None:
             names = {step.release.full_id for step in steps}
             _write_lock(session, opened, catalog, write, names)
-    if any(not consent.complete for consent in done):
-        raise typer.Exit(ExitCode.REFUSED)
+    _refuse_incomplete(done)
     for step in steps if locked is None else ():
         if step.wanted is not None and len(wanted) == 1:
             manifest = step.release.parsed_manifest()
@@ -93,11 +94,12 @@ def upgrade(
     context: typer.Context,
     plugins: Names = None,
     yes: Yes = False,
-    grant: Grant = None,
+    words: Grant = None,
     mirror: Mirror = None,
 ) -> None:
     """Install the newest releases of these installed plugins, or of all; all of them or none."""
     from marketplace_db.catalog import Catalog
+    from tavo.registry.consent import read_grants
     from tavo.registry.plan import plan_upgrade
 
     session = session_of(context)
@@ -109,9 +111,8 @@ def upgrade(
         steps = plan_upgrade(opened, catalog, wanted, installed)
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
-        done = _install(session, opened, catalog, steps, yes=yes, grant=grant)
-    if any(not consent.complete for consent in done):
-        raise typer.Exit(ExitCode.REFUSED)
+        done = _install(session, opened, catalog, steps, read_grants(words or (), yes=yes))
+    _refuse_incomplete(done)
 
 
 def rollback(
@@ -211,17 +212,13 @@ def _install(
     opened: OpenCatalog,
     catalog: Catalog,
     steps: Sequence[Step],
-    *,
-    yes: bool,
-    grant: list[str] | None,
+    grants: Grants,
 ) -> list[Consent]:
     """Fetch and accept everything, have everything agreed to, then install all of it."""
     import tempfile
 
-    from tavo.registry.consent import read_grants
     from tavo.registry.plan import prepare_step
 
-    grants = read_grants(grant or (), yes=yes)
     if not steps:
         return []
     if len(steps) > 1:
@@ -245,7 +242,17 @@ def _install(
     for one, consent in zip(installed, consents, strict=True):
         print(printable(f"Installed {one.full_id} {one.version}."))
         record_consent(session, consent, one)
+    tell_unasked(session, grants, *(consent.demand for consent in consents))
     return consents
+
+
+def _refuse_incomplete(consents: Sequence[Consent]) -> None:
+    """End with the refusal of an update that waits, after all others were said."""
+    errors = [waiting(consent) for consent in consents if not consent.complete]
+    for error in errors[:-1]:
+        print(printable(f"tavo: {error}\n  {error.hint}"), file=sys.stderr)
+    if errors:
+        raise errors[-1]
 
 
 def _line(step: Step) -> str:

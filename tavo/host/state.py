@@ -297,11 +297,15 @@ def _carry_grants_over(connection: sqlite3.Connection) -> None:
         " FROM old_grants g JOIN installations i ON i.full_id = g.namespace || '/' || g.plugin"
     ).fetchall()
     for namespace, plugin, permissions, granted_at, text, provenance in rows:
+        from marketplace_db.errors import ManifestError
         from marketplace_db.manifest import manifest_from_json, permission_digest
         from marketplace_db.permissions import permission_words
         from tavo.host.permissions import needed
 
-        manifest = manifest_from_json(text)
+        try:
+            manifest = manifest_from_json(text)
+        except ManifestError:
+            continue
         if permission_digest(manifest).hex != permissions:
             continue
         words = permission_words(manifest)

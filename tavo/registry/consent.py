@@ -87,6 +87,13 @@ class Grants:
         own = {word for plugin, word in self.scoped if plugin == full_id}
         return self.named | own if is_named else frozenset(own)
 
+    def unasked(self, demands: Sequence[Demand]) -> tuple[str, ...]:
+        """Return the words that none of the demands asks for, as they are written."""
+        asked = {one.full_id: set(one.asked) for one in demands}
+        every = set().union(*asked.values())
+        scoped = (f"{p}={word}" for p, word in self.scoped if word not in asked.get(p, ()))
+        return (*sorted(self.named - every), *sorted(scoped))
+
 
 def read_grants(words: Sequence[str], *, yes: bool = False) -> Grants:
     """Read the words of `--grant`. Raises UsageError for one that is no permission."""

@@ -28,7 +28,7 @@ from tavo.host.installations import Staged
 from tavo.host.interpreters import Interpreter
 from tavo.registry.trust import OpenCatalog
 
-__all__ = ["Prepared", "fitting_wheels", "prepare", "scanner_problem"]
+__all__ = ["Prepared", "fetch_accepted", "fitting_wheels", "prepare", "scanner_problem"]
 
 _LONGEST_STATEMENT = 1 << 20
 
@@ -84,11 +84,7 @@ def prepare(
             f" {python.version} on this system",
             hint=f"`tavo registry show {release.full_id}` lists other versions.",
         )
-    package = folder / "package.zip"
-    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
-    publisher = _statement(opened, release.publisher_envelope, folder, release)
-    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
-    accepted = accept(release, opened.publishers, package, publisher, reviews)
+    accepted = fetch_accepted(opened, release, folder)
     wheels: dict[str, Path] = {}
     for wheel in fitting:
         path = folder / wheel.filename
@@ -114,6 +110,18 @@ def prepare(
             "reviewer_keys": list(accepted.reviewer_keys),
         },
     )
+
+
+def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> AcceptedPackage:
+    """Fetch the package of a release and the statements about it into `folder`, and accept it.
+
+    Raises NotAcceptedError, PackageError, VerificationError, SourceError.
+    """
+    package = folder / "package.zip"
+    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
+    publisher = _statement(opened, release.publisher_envelope, folder, release)
+    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
+    return accept(release, opened.publishers, package, publisher, reviews)
 
 
 def _statement(opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow) -> bytes:

@@ -83,12 +83,14 @@ class Marketplace:
     def repository(self) -> Path:
         return self.folder / "repository"
 
-    def write_plugin(self, name: str, version: str, *, main: str = MAIN, more: str = "") -> Path:
+    def write_plugin(
+        self, name: str, version: str, *, main: str = MAIN, more: str = "", folder: str = ""
+    ) -> Path:
         """Write the sources of a plugin; `release` packs and signs them.
 
-        `more` is added to its plugin.yaml.
+        `more` are further lines of its manifest. Another `folder` keeps an earlier version.
         """
-        plugin = self.plugins / name
+        plugin = self.plugins / (folder or name)
         plugin.mkdir(parents=True, exist_ok=True)
         (plugin / "plugin.yaml").write_text(PLUGIN_YAML.format(name=name, version=version) + more)
         (plugin / "main.py").write_text(main)
