@@ -22,6 +22,7 @@ _NAME = r"[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}"
 _FULL = re.compile(rf"(?P<id>{_NAME}/{_NAME})\s*(?P<range>[^a-z0-9/\s-].*)?", re.DOTALL)
 _BARE = re.compile(rf"(?P<id>(?:{_NAME}/)?{_NAME})\s*(?P<range>[^a-z0-9/\s-].*)?", re.DOTALL)
 _LONGEST = 200
+_ORDER = (">=", ">", "~=", "==", "===", "!=", "<=", "<")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,12 +62,14 @@ def parse_requirement(text: str, *, typed: bool = False) -> PluginRequirement:
     if typed and given.startswith("@"):
         given = f"=={given[1:].strip()}"
     try:
-        ranges = str(SpecifierSet(given))
+        ranges = SpecifierSet(given)
     except InvalidSpecifier:
         raise ValueError(f"{text!r}: {given!r} is not a version range like >=1,<2") from None
-    if "===" in ranges:
+    parts = {(_ORDER.index(one.operator), one.operator, one.version) for one in ranges}
+    if any(operator == "===" for _, operator, _ in parts):
         raise ValueError(f"{text!r}: '===' compares texts, not versions; write '=='")
-    return PluginRequirement(full_id if "/" in full_id else f"tavo/{full_id}", ranges)
+    specifier = ",".join(operator + version for _, operator, version in sorted(parts))
+    return PluginRequirement(full_id if "/" in full_id else f"tavo/{full_id}", specifier)
 
 
 @functools.lru_cache(maxsize=65536)

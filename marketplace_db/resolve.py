@@ -29,6 +29,7 @@ __all__ = ["Candidate", "CandidateSource", "Need", "in_order", "resolve"]
 _MOST_CHECKS = 1_000_000
 _MOST_ROUNDS = 1_000
 _MOST_NAMED = 6
+_INSTALLED = ", which is installed,"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,11 @@ class Need:
     requirement: PluginRequirement
     origin: str = ""
 
+    @classmethod
+    def of_installed(cls, one: Candidate, requirement: PluginRequirement) -> Need:
+        """Return a need of a plugin that is installed and stays."""
+        return cls(requirement, f"{one.full_id} {one.version}{_INSTALLED}")
+
     def __str__(self) -> str:
         wanted = self.requirement
         if not self.origin:
@@ -86,7 +92,13 @@ def resolve(
         result = resolver.resolve(wanted, max_rounds=_MOST_ROUNDS)
     except ResolutionImpossible as error:
         causes = [(one.requirement, one.parent) for one in error.causes]
-        raise ConflictError(_explain(provider, causes)) from None
+        installed = any(_INSTALLED in need.origin for need, _ in causes)
+        raise ConflictError(
+            _explain(provider, causes),
+            hint="Name the installed ones as well, to let them change too."
+            if installed
+            else "`tavo registry show PLUGIN` lists versions; ask for others.",
+        ) from None
     except (ResolutionTooDeep, RecursionError, _TooHardError):
         names = ", ".join(sorted(need.requirement.full_id for need in wanted)[:_MOST_NAMED])
         raise ConflictError(
@@ -162,7 +174,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         self.why: dict[str, dict[Need, Candidate]] = {}
         self._source = source
         self._preferred = preferred
-        self._fixed = fixed
+        self.fixed = fixed
         self._plugins: dict[str, _Plugin] = {}
         self._examined: dict[tuple[str, str], Candidate] = {}
         self._checks = 0
@@ -212,7 +224,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         return candidate.version in self.fitting(requirement.requirement)
 
     def get_dependencies(self, candidate: Candidate) -> list[Need]:
-        if candidate.full_id in self._fixed:
+        if candidate.full_id in self.fixed:
             return []  # its needs are among those at the start
         origin = f"{candidate.full_id} {candidate.version}"
         needs = [Need(one, origin) for one in candidate.requires]
@@ -225,8 +237,8 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         known = self._plugins.get(full_id)
         if known is not None:
             return known
-        if full_id in self._fixed:
-            known = _Plugin((self._fixed[full_id].version,), lets_prereleases_in=True)
+        if full_id in self.fixed:
+            known = _Plugin((self.fixed[full_id].version,), lets_prereleases_in=True)
         else:
             newest = sorted(self._source.versions(full_id), key=version_of, reverse=True)
             self._count(len(newest))
@@ -262,8 +274,8 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
 
     def examine(self, full_id: str, version: str) -> Candidate:
         """Return a version with what it needs; it is read once."""
-        if full_id in self._fixed:
-            return self._fixed[full_id]
+        if full_id in self.fixed:
+            return self.fixed[full_id]
         key = (full_id, version)
         if key not in self._examined:
             self._count(10)
@@ -319,7 +331,7 @@ def _chain(provider: _Provider, need: Need) -> list[str]:
     seen = {need.requirement.full_id}
     asked = {one.requirement.full_id for one in provider.wanted}
     holder = need.origin.partition(" ")[0]
-    while holder and holder not in asked and holder not in seen and " which is " not in steps[0]:
+    while holder and holder not in asked and holder not in seen and _INSTALLED not in steps[0]:
         seen.add(holder)
         versions = [  # the version that the last step speaks of was let in by its own need
             (one, parent) for one, parent in provider.why.get(holder, {}).items()
@@ -333,6 +345,9 @@ def _chain(provider: _Provider, need: Need) -> list[str]:
 
 
 def _end(provider: _Provider, full_id: str, group: Mapping[Need, str]) -> str:
+    if full_id in provider.fixed and not provider.fixed[full_id].unusable:
+        stays = provider.fixed[full_id].version
+        return f"{full_id} {stays} is installed, and stays while you do not name it"
     known = provider.plugin(full_id).versions
     if not known:
         return f"{full_id} is not in the catalog"

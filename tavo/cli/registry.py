@@ -103,6 +103,9 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
                             "danger": [one.sentence for one in red],
+                            "needs": [str(need) for need in manifest.requirements]
+                            if manifest else [],
+                            "python": manifest.python if manifest else "",
                             "installed": {"version": here.version, **_granted(words)}
                             if here else None})  # fmt: skip
         return
@@ -110,6 +113,10 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
+    if manifest and (manifest.requires_plugins or manifest.python):
+        needs = [str(need) for need in manifest.requirements]
+        needs += [f"CPython {manifest.python}"] if manifest.python else []
+        print(printable(f"  needs {', '.join(needs)}"))
     print_permissions(can, cannot, red)
     print("Versions:")
     for version in versions:
@@ -190,8 +197,17 @@ def uninstall(context: typer.Context, plugin: PluginName) -> None:
     from marketplace_db.catalog import full_id_of
 
     session = session_of(context)
-    removed = session.installations().remove(full_id_of(plugin))
+    store = session.installations()
+    removed = store.remove(full_id_of(plugin))
     print(printable(f"Removed {removed.full_id} {removed.version}."))
+    left = store.list()
+    needed = {need.full_id for one in left for need in one.manifest.requirements}
+    for one in left:
+        if one.provenance.get("only_needed") and one.full_id not in needed:
+            session.say(
+                f"Nothing needs {one.full_id} any more:"
+                f" tavo registry uninstall {one.full_id.removeprefix('tavo/')}"
+            )
 
 
 def update(context: typer.Context, mirror: Mirror = None) -> None:

@@ -228,8 +228,7 @@ def _steps(
         foreign = one.repository != repository
         fixed[name] = _candidate(one, "is installed from another repository" if foreign else "")
         if not foreign:
-            origin = f"{one.full_id} {one.version}, which is installed,"
-            needs += [Need(need, origin) for need in fixed[name].requires]
+            needs += [Need.of_installed(fixed[name], need) for need in fixed[name].requires]
     chosen = resolve(needs, source, preferred=source.stay, fixed=fixed)
     members: dict[str, Member] = {}
     steps = []
