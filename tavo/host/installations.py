@@ -412,7 +412,9 @@ def installation_of_snapshot(
     )
 
 
-def vouch_for_snapshot(one: Installation, variables: frozenset[str]) -> VerifiedInstallation:
+def vouch_for_snapshot(
+    one: Installation, variables: frozenset[str] = frozenset()
+) -> VerifiedInstallation:
     """Hash a local plugin's snapshot again; say that the user agreed to run it with `variables`.
 
     `tavo.host.local` alone calls this, after it asked. Raises TamperedError.
