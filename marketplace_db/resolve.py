@@ -27,7 +27,7 @@ from marketplace_db.requirement import PluginRequirement, version_of
 __all__ = ["Candidate", "CandidateSource", "Need", "in_order", "resolve"]
 
 _MOST_CHECKS = 1_000_000
-_MOST_ROUNDS = 1_000
+_MOST_ROUNDS = 500
 _MOST_NAMED = 6
 _INSTALLED = ", which is installed,"
 
@@ -294,6 +294,9 @@ def _explain(provider: _Provider, causes: Sequence[tuple[Need, Candidate | None]
     for need, parent in causes:
         holder = "" if parent is None else parent.full_id
         groups.setdefault(need.requirement.full_id, {})[need] = holder
+    for full_id, group in groups.items():
+        narrow = {need: holder for need, holder in group.items() if need.requirement.specifier}
+        groups[full_id] = narrow or group  # "any version" is part of no conflict
     sentences: dict[str, None] = {}
     ends: list[str] = []
     for full_id in sorted(groups, key=lambda name: (bool(_left(provider, groups[name])), name)):

@@ -259,7 +259,7 @@ def installation_of_snapshot(
 
 def vouch_for_snapshot(
     one: Installation,
-    variables: frozenset[str],
+    variables: frozenset[str] = frozenset(),
     needed_by: Callable[[Member], tuple[VerifiedInstallation, ...]] | None = None,
 ) -> VerifiedInstallation:
     """Hash a local plugin's snapshot again; say that the user agreed to run it with `variables`.

@@ -15,7 +15,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from marketplace_db.manifest import Manifest, permission_sentences
-from marketplace_db.permissions import Red, in_order, permission_words, red_combinations
+from marketplace_db.permissions import (
+    Red,
+    in_order,
+    is_optional,
+    permission_words,
+    red_combinations,
+)
 from tavo.errors import UsageError
 from tavo.host.permissions import AcceptedSet, granted_words, needed
 
@@ -32,9 +38,10 @@ _WORD = re.compile(
 class Demand:
     """What one release asks for.
 
-    `asked` are all words, the worst first; `before` is what counts from earlier answers, `is_new`
-    those words that the user has never been asked about; `first` says that nothing of this
-    plugin was ever accepted; `accepted` that it may run with what was accepted before.
+    `asked` are all words, the worst first; `before` is what counts from earlier answers: the set
+    that covers it, else the newest. `is_new` is what is needed beyond that, and variables that the
+    user was never asked about. `first` says that nothing of this plugin was ever accepted,
+    `accepted` that it may run with what was accepted before.
     """
 
     full_id: str
@@ -122,17 +129,16 @@ def demand_of(manifest: Manifest, accepted: Sequence[AcceptedSet]) -> Demand:
     asked = permission_words(manifest)
     can, cannot = permission_sentences(manifest)
     known = granted_words(asked, accepted)
-    seen = _nearest(frozenset(asked), accepted)
-    before = known if known is not None else seen.granted & frozenset(asked)
-    new = [word for word in asked if word not in before and word not in seen.asked]
-    if known is None:
-        new += [word for word in needed(asked) if word not in before]
+    newest: frozenset[str] = accepted[-1].granted if accepted else frozenset()
+    before = newest & frozenset(asked) if known is None else known
+    seen = frozenset[str]().union(*(one.asked for one in accepted))
+    new = [w for w in asked if w not in before and not (is_optional(w) and w in seen)]
     return Demand(
         full_id=manifest.full_id,
         version=manifest.version,
         asked=asked,
         before=before,
-        is_new=in_order(new),
+        is_new=tuple(new),
         first=not accepted,
         accepted=known is not None,
         can=tuple(can),
@@ -158,12 +164,3 @@ def settle(
         missing=in_order(needed(asked) - granted),
         declined=in_order(asked - needed(asked) - granted),
     )
-
-
-def _nearest(asked: frozenset[str], accepted: Sequence[AcceptedSet]) -> AcceptedSet:
-    """Return the earlier answer that a demand is compared with: a covering one, else the newest."""
-    for one in reversed(accepted):
-        if needed(asked) <= one.granted:
-            return one
-    nothing: frozenset[str] = frozenset()
-    return accepted[-1] if accepted else AcceptedSet(asked=nothing, granted=nothing)

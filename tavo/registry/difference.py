@@ -13,7 +13,6 @@ Units: lengths in bytes, lines from 1.
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,9 +169,7 @@ def escaped(text: str) -> str:
 def _shown(character: str) -> str:
     if character == "\t":
         return "    "
-    if character.isprintable() or unicodedata.category(character) == "Zs":
-        return character if character.isprintable() or character == " " else " "
-    return f"<U+{ord(character):04X}>"
+    return character if character.isprintable() else f"<U+{ord(character):04X}>"
 
 
 def _evidence(accepted: AcceptedPackage) -> tuple[Evidence, ...]:
@@ -243,7 +240,7 @@ def _files(old: Side, new: Side) -> Iterator[FileChange]:
             note = "not text, or larger than 512 KiB: compared by digest only"
         else:
             lines = [_cut(escaped(line)) for line in _unified(was, now)]
-            if not lines:
+            if not lines and before is not None and after is not None:
                 note = "only the ends of its lines differ"
         yield FileChange(
             path=path,

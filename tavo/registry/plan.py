@@ -59,12 +59,14 @@ def plan(
 ) -> list[Step]:
     """Choose what to install so that all `wanted` plugins and what they need are there together.
 
-    Raises ConflictError with the chain of needs, RefusedError.
+    Raises NotInCatalogError, ConflictError with the chain of needs, RefusedError.
     """
     here = {one.full_id: one for one in installed}
     if not wanted:
         raise UsageError("registry install: name a plugin, or a lock file with -r")
     named = _named(wanted)
+    for full_id in named:
+        catalog.plugin(full_id)  # a wrong name is told with the nearest right one
     source = _Source(CatalogCandidates(catalog, opened.publishers), here, named)
     return _steps(opened, source, named, here, renew=True)
 

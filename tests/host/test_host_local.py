@@ -199,4 +199,29 @@ def test_a_snapshot_that_is_gone_is_refused(folder: Path) -> None:
     local = open_local(folder)
     local.close()
     with pytest.raises(TamperedError, match="folder is missing"):
-        vouch_for_snapshot(local.installation, frozenset())
+        vouch_for_snapshot(local.installation)
+
+
+def test_variables_of_a_local_plugin_are_granted_one_by_one(tmp_path: Path) -> None:
+    folder = plugin_folder(
+        tmp_path / "keyed", files={"main.py": WORD}, more="permissions: {env: [A_KEY, B_KEY]}\n"
+    )
+    state = State(tmp_path / "state.db")
+    with open_local(folder) as local:
+        mine = local.own()  # running your own folder is consent to all that it asks for
+        assert mine.granted_env == {"A_KEY", "B_KEY"}
+        this_time = local.confirmed(state, accept=[local.digest.hex])
+        assert this_time.granted
+        assert this_time.granted_env == frozenset()
+        state.confirm_local(
+            local.digest, path="/x", full_id="acme/sample", variables=["B_KEY", "C_KEY"]
+        )
+        agreed = local.confirmed(state)
+        assert agreed.granted_env == {"B_KEY"}
+        for one in (mine, this_time, agreed):
+            one.close()
+    (folder / "main.py").write_text(WORD + "# changed\n")
+    with open_local(folder) as changed:
+        again = changed.confirmed(state, accept=[changed.digest.hex])
+        assert again.granted_env == frozenset()
+        again.close()
