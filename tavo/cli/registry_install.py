@@ -65,6 +65,7 @@ def install(
     from tavo.registry.plan import locked_steps, plan
 
     session = session_of(context)
+    grants = read_grants(words or (), yes=yes)
     if requirement is not None and (plugins or version):
         raise UsageError("registry install: name plugins or a lock file with -r, not both")
     wanted = _requirements(plugins or [], version)
@@ -77,7 +78,7 @@ def install(
             steps = locked_steps(opened, catalog, locked, installed)
         else:
             steps = plan(opened, catalog, wanted, installed)
-        done = _install(session, opened, catalog, steps, read_grants(words or (), yes=yes))
+        done = _install(session, opened, catalog, steps, grants)
         if write is not None:
             names = {step.release.full_id for step in steps}
             _write_lock(session, opened, catalog, write, names)
@@ -103,6 +104,7 @@ def upgrade(
     from tavo.registry.plan import plan_upgrade
 
     session = session_of(context)
+    grants = read_grants(words or (), yes=yes)
     wanted = _requirements(plugins or [], None)
     opened = session.catalog(mirror)
     session.tell(opened.notes)
@@ -111,7 +113,7 @@ def upgrade(
         steps = plan_upgrade(opened, catalog, wanted, installed)
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
-        done = _install(session, opened, catalog, steps, read_grants(words or (), yes=yes))
+        done = _install(session, opened, catalog, steps, grants)
     _refuse_incomplete(done)
 
 
