@@ -35,7 +35,9 @@ def verified_plugin(
             f"{installed.full_id} {installed.version}: was recalled: {reason}",
             hint=f"Remove it: tavo registry uninstall {installed.full_id}",
         )
-    return store.verify(installed)
+    verified = store.verify(installed)
+    verified.check_granted()
+    return verified
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:

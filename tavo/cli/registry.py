@@ -93,7 +93,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     """Show a plugin: what it does, what it may and may not do, its versions."""
     from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import permission_sentences
-    from marketplace_db.permissions import permission_words, red_combinations
+    from marketplace_db.permissions import danger_sentences
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -103,14 +103,14 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         newest = catalog.release(plugin) if row.latest else None
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
-    red = red_combinations(permission_words(manifest)) if manifest else ()
+    danger = danger_sentences(manifest) if manifest else ()
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
-                            "danger": [one.sentence for one in red],
+                            "danger": danger,
                             "installed": {"version": here.version, **_granted(words)}
                             if here else None})  # fmt: skip
         return
@@ -118,7 +118,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
-    print_permissions(can, cannot, red)
+    print_permissions(can, cannot, danger)
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""

@@ -140,6 +140,18 @@ class VerifiedInstallation:
         folder = self.installation.folder / "deps"
         return (folder,) if self.installation.wheels else ()
 
+    def check_granted(self) -> None:
+        """Raise RefusedError, which says how to accept it, unless the user did."""
+        if self.granted:
+            return
+        one = self.installation
+        raise RefusedError(
+            f"{one.full_id} {one.version}: waits for your acceptance of what it may do, so it was"
+            " not run",
+            hint="Read it and answer: `tavo registry grant"
+            f" {one.full_id.removeprefix('tavo/')}`.",
+        )
+
     def close(self) -> None:
         """Let the folder go."""
         let_go(self._lock)
