@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Red",
+    "danger_sentences",
     "in_order",
     "is_optional",
     "permission_words",
@@ -110,7 +111,7 @@ def red_combinations(words: Collection[str]) -> tuple[Red, ...]:
         variables = ", ".join(_what(word) for word in of["env"])
         found.append(Red(
             words=of["network"] + of["env"],
-            sentence=f"it can send the value of {variables} to {hosts}",
+            sentence=f"if you let it read {variables}, it can send that to {hosts}",
         ))  # fmt: skip
     if of["files"]:
         found.append(Red(
@@ -118,6 +119,11 @@ def red_combinations(words: Collection[str]) -> tuple[Red, ...]:
             sentence=f"it can send every file of your project to {hosts}",
         ))  # fmt: skip
     return tuple(found)
+
+
+def danger_sentences(manifest: Manifest) -> tuple[str, ...]:
+    """Return what is dangerous about all that a manifest asks for, the worst first."""
+    return tuple(one.sentence for one in red_combinations(permission_words(manifest)))
 
 
 def _words(asked: Mapping[str, Any]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ def verified_plugin(
     verified = store.verify(store.get(full_id_of(name)))
     try:
         _check_recalls(session, (verified, *verified.needs))
+        verified.check_granted()
     except BaseException:
         verified.close()
         raise

@@ -18,7 +18,6 @@ from tavo.errors import RefusedError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.permissions import Red
     from tavo.cli.context import Session
     from tavo.host.installations import Installation
     from tavo.registry.consent import Consent, Demand, Grants
@@ -72,7 +71,8 @@ def ask_consent(
     repository = str(prepared.provenance.get("repository", ""))
     with session.state() as state:
         accepted = state.accepted_sets(manifest.full_id, repository=repository)
-    update = session.installations().find(manifest.full_id) is not None
+    here = session.installations().find(manifest.full_id)
+    update = here is not None and here.repository == repository
     return consent_to(demand_of(manifest, accepted), grants, is_named=is_named, update=update)
 
 
@@ -158,14 +158,14 @@ def waiting(consent: Consent) -> RefusedError:
 def print_permissions(
     can: Sequence[str],
     cannot: Sequence[str],
-    red: Sequence[Red] = (),
+    danger: Sequence[str],
     *,
     to: TextIO | None = None,
 ) -> None:
     """Print what a plugin can and can NOT do, and what is dangerous about it."""
     lines = ["It can:", *(f"  + {sentence}" for sentence in can)]
-    if red:
-        lines += ["DANGER:", *(f"  ! {one.sentence}" for one in red)]
+    if danger:
+        lines += ["DANGER:", *(f"  ! {sentence}" for sentence in danger)]
     lines += ["It can NOT:", *(f"  - {sentence}" for sentence in cannot)]
     for line in lines:
         print(printable(line), file=to)
@@ -180,7 +180,7 @@ def _print_demand(demand: Demand) -> None:
             print(printable(f"  + {word_sentence(word)}"))
     elif demand.accepted:
         print("It asks for nothing that you have not accepted before.")
-    print_permissions(demand.can, demand.cannot, demand.red)
+    print_permissions(demand.can, demand.cannot, demand.danger)
 
 
 def _nobody(consent: Consent, *, agreed: bool) -> RefusedError:

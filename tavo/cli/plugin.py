@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from tavo.cli.chosen import needed_plugins
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
 from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
@@ -403,12 +404,7 @@ def _print_validation(session: Session, found: Validation) -> None:
             print("         " + printable(problem.hint))
     if found.plugin:
         print(printable(f"{found.plugin} {found.version}, a {found.plugin_type} plugin"))
-        print("It can:")
-        for sentence in found.can:
-            print(printable(f"  + {sentence}"))
-        print("It can NOT:")
-        for sentence in found.cannot:
-            print(printable(f"  - {sentence}"))
+        print_permissions(found.can, found.cannot, found.danger)
     if found.package:
         print(f"sha256 {found.package}")
     count = sum(problem.kind == "problem" for problem in found.problems)

@@ -78,7 +78,7 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
     Raises RefusedError when the answer is no, NotConfirmedError when nobody is there to answer.
     """
     from marketplace_db.manifest import permission_sentences
-    from marketplace_db.permissions import permission_words, red_combinations
+    from marketplace_db.permissions import danger_sentences
     from tavo.host.sandbox.levels import parse_acceptances
 
     if state.is_confirmed_local(local.digest):
@@ -89,7 +89,7 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
     print(printable(f"{local.source}: {manifest.full_id} {manifest.version}"), file=sys.stderr)
     print(WARNING, file=sys.stderr)
     can, cannot = permission_sentences(manifest)
-    print_permissions(can, cannot, red_combinations(permission_words(manifest)), to=sys.stderr)
+    print_permissions(can, cannot, danger_sentences(manifest), to=sys.stderr)
     accepted = parse_acceptances(session.settings().sandbox.accept)
     if (level := accepted.get(manifest.full_id)) is not None:
         print(printable(

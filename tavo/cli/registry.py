@@ -85,7 +85,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     """Show a plugin: what it does, what it may and may not do, its versions."""
     from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import permission_sentences
-    from marketplace_db.permissions import permission_words, red_combinations
+    from marketplace_db.permissions import danger_sentences
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -95,14 +95,14 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         newest = catalog.release(plugin) if row.latest else None
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
-    red = red_combinations(permission_words(manifest)) if manifest else ()
+    danger = danger_sentences(manifest) if manifest else ()
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
-                            "danger": [one.sentence for one in red],
+                            "danger": danger,
                             "needs": [str(need) for need in manifest.requirements]
                             if manifest else [],
                             "python": manifest.python if manifest else "",
@@ -117,7 +117,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         needs = [str(need) for need in manifest.requirements]
         needs += [f"CPython {manifest.python}"] if manifest.python else []
         print(printable(f"  needs {', '.join(needs)}"))
-    print_permissions(can, cannot, red)
+    print_permissions(can, cannot, danger)
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""

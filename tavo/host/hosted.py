@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from marketplace_db.manifest import Limits, Permissions
-from tavo.errors import ConfigError, NotAvailableError, RefusedError
+from tavo.errors import ConfigError, NotAvailableError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
@@ -69,12 +69,7 @@ class HostedPlugin:
         _check_available(
             manifest.full_id, manifest.plugin_type, self.plugin_type, manifest.permissions
         )
-        if not installation.granted:
-            raise RefusedError(
-                f"{manifest.full_id} {manifest.version}: waits for your acceptance of what it may"
-                " do, so it was not run",
-                hint=f"Read it and answer: `tavo registry grant {manifest.full_id}`.",
-            )
+        installation.check_granted()
         if missing := {need.full_id for need in manifest.requirements} - {
             one.installation.full_id for one in installation.needs
         }:

@@ -145,6 +145,17 @@ class VerifiedInstallation:
         own = (folder,) if self.installation.wheels else ()
         return (*own, *(path for other in self.needs for path in other.dependency_folders))
 
+    def check_granted(self) -> None:
+        """Raise RefusedError, which says how to accept it, unless the user did."""
+        if self.granted:
+            return
+        one = self.installation
+        raise RefusedError(
+            f"{one.full_id} {one.version}: waits for your acceptance of what it may do, so it was"
+            " not run",
+            hint=f"Read it and answer: `tavo registry grant {one.full_id.removeprefix('tavo/')}`.",
+        )
+
     @property
     def code(self) -> str:
         """Return the digest of all code that runs in its process, interpreter included."""

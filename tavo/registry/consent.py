@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from marketplace_db.manifest import Manifest, permission_sentences
 from marketplace_db.permissions import (
-    Red,
+    danger_sentences,
     in_order,
     is_optional,
     permission_words,
@@ -53,7 +53,7 @@ class Demand:
     accepted: bool
     can: tuple[str, ...]
     cannot: tuple[str, ...]
-    red: tuple[Red, ...]
+    danger: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def demand_of(manifest: Manifest, accepted: Sequence[AcceptedSet]) -> Demand:
         accepted=known is not None,
         can=tuple(can),
         cannot=tuple(cannot),
-        red=red_combinations(asked),
+        danger=danger_sentences(manifest),
     )
 
 

@@ -98,9 +98,7 @@ def read_lock(path: Path) -> LockFile:
         text = data.decode().replace("\r\n", "\n")  # a checkout on Windows
         told = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RefusedError(
-            f"{path}: cannot be read as a lock file: {error}", hint=_AGAIN
-        ) from error
+        raise RefusedError(f"{path}: is not a lock file of tavo: {error}", hint=_AGAIN) from error
     version = told.get("lock")
     if isinstance(version, int) and version > _FORMAT:
         raise InputError(

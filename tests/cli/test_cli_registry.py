@@ -30,6 +30,14 @@ NET = "permissions: {network: [api.example.com]}\n"
 KEYED = "permissions: {network: [api.example.com], env: [API_KEY, OTHER_KEY]}\n"
 NATIVE = "permissions: {network: [api.example.com], native_code: true}\n"
 
+CHAIN = """\
+pipeline: 1
+name: chain
+steps:
+  - {id: sources, use: files, paths: ["."]}
+  - {id: first, use: plugin, plugin: tavo/tool, files: sources}
+"""
+
 SAYS_VARIABLES = """\
 import os
 
@@ -207,7 +215,14 @@ def test_a_wider_update_without_a_terminal_waits(shop: Shop, answers: Answers) -
     Path("a.py").write_text("x = 1\n")
     refused = shop.local("scan", ".", "--static-plugins", "tool", code=5)
     assert "waits for your acceptance of what it may do, so it was not run" in refused.err
-    assert "`tavo registry grant tavo/tool`" in refused.err
+    assert "Read it and answer: `tavo registry grant tool`" in refused.err
+    shop("registry", "install", "small", "--yes")
+    refused = shop.local("scan", ".", "--static-plugins", "small,tool", code=5)
+    assert refused.out == ""  # nothing was started
+    Path("chain.yaml").write_text(CHAIN)
+    refused = shop.local("pipeline", "run", "chain.yaml", code=5)
+    assert "tavo/tool 2.0.0: waits for your acceptance" in refused.err
+    shop.local("registry", "uninstall", "small")
     done = shop.local("registry", "grant", "tool", code=5)
     assert "still missing: --grant native_code\n" in done.err
     answers("y\n")
@@ -327,9 +342,11 @@ def test_a_local_plugin_is_asked_about_each_variable(
 def test_show_says_red_combinations_plainly(shop: Shop) -> None:
     shop.release(("1.0.0", "permissions: {network: [api.example.com], env: [API_KEY]}\n"))
     done = shop("registry", "show", "tool")
-    assert "DANGER:\n  ! it can send the value of API_KEY to api.example.com\n" in done.out
+    assert (
+        "DANGER:\n  ! if you let it read API_KEY, it can send that to api.example.com\n" in done.out
+    )
     shown = json.loads(shop("registry", "show", "tool", "--json").out)
-    assert shown["danger"] == ["it can send the value of API_KEY to api.example.com"]
+    assert shown["danger"] == ["if you let it read API_KEY, it can send that to api.example.com"]
     assert shown["installed"] is None
     shop("registry", "install", "tool", "--yes")
     shown = json.loads(shop("registry", "show", "tool", "--json").out)

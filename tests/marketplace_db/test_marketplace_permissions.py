@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from marketplace_db.errors import ManifestError
 from marketplace_db.manifest import Manifest, manifest_to_json, parse_manifest, permission_digest
 from marketplace_db.permissions import (
+    danger_sentences,
     in_order,
     is_optional,
     permission_words,
@@ -81,14 +82,14 @@ def test_which_combinations_are_red(
 
 
 def test_all_red_ones_are_said_the_worst_first() -> None:
-    sentences = [one.sentence for one in red_combinations(permission_words(parse(EVERYTHING)))]
+    sentences = list(danger_sentences(parse(EVERYTHING)))
     hosts = "a.example, a.example:8443, b.example"
     assert sentences == [
         f"git runs outside of the sandbox: it can read and change whatever you can, and {hosts} is"
         " a way to send it away",
         "compiled code, which a review cannot read line by line, can send whatever the plugin sees"
         f" to {hosts}",
-        f"it can send the value of A, B to {hosts}",
+        f"if you let it read A, B, it can send that to {hosts}",
         f"it can send every file of your project to {hosts}",
     ]
 

@@ -118,7 +118,7 @@ def test_the_control_without_the_comparison_an_edit_would_pass(
 
 def test_a_lock_file_of_a_newer_tavo_or_none_at_all(lock: Path, tmp_path: Path) -> None:
     lock.write_text(lock.read_text().replace("lock = 1\n", "lock = 2\nnew = 'x'\n"))
-    with pytest.raises(InputError, match="of a newer tavo .format 2, this one reads 1"):
+    with pytest.raises(InputError, match=r"of a newer tavo .format 2, this one reads 1"):
         read_lock(lock)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_lock(tmp_path / "missing.lock")
@@ -129,11 +129,11 @@ def test_a_lock_file_of_a_newer_tavo_or_none_at_all(lock: Path, tmp_path: Path) 
     with pytest.raises(InputError, match="larger than"):
         read_lock(tmp_path / "huge")
     with pytest.raises(InputError, match="cannot be written"):
-        write_lock_file(tmp_path / "no" / "folder", "r", PLUGINS)
+        write_lock_file(tmp_path / "huge" / "x", "r", PLUGINS)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.data())
+@given(data=st.data())
 def test_no_damage_passes_or_ends_in_a_defect(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
