@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from marketplace_db.manifest import Limits, Permissions
-from tavo.errors import ConfigError, NotAvailableError
+from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
