@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from signing.digests import Digest
 from tavo.errors import InputError, RefusedError, UsageError
-from tavo.host import interpreters
 from tavo.host.installed import (
     Installation,
     VerifiedInstallation,
@@ -44,12 +43,12 @@ from tavo.host.store_files import (
     is_same,
     make_lasting,
 )
-from tavo.host.together import Member, check_process, closure, unmet
 from tavo.progress import Reporter
 
 if TYPE_CHECKING:
     from marketplace_db.acceptance import AcceptedPackage
     from tavo.host.interpreters import Interpreter
+    from tavo.host.together import Member
 
 __all__ = [
     "Installation",
@@ -164,6 +163,8 @@ class Installations:
 
     def needed_by(self, one: Member) -> tuple[VerifiedInstallation, ...]:
         """Verify all plugins whose code a plugin uses. Raises RefusedError, TamperedError."""
+        from tavo.host.together import closure
+
         installed: dict[str, Installation] = {}
 
         def find(full_id: str) -> Member | None:
@@ -241,6 +242,7 @@ class Installations:
     def _make(self, one: Staged, steps: Reporter) -> Installation:
         """Put a release into the store; no record names it yet."""
         from marketplace_db.manifest import manifest_to_json
+        from tavo.host import interpreters
 
         inspected = one.accepted.inspected
         digests = {wheel.filename: wheel.digest for wheel in inspected.locked}
@@ -271,6 +273,8 @@ class Installations:
 
     def _check_needs(self, changed: Mapping[str, Installation], *, gone: str = "") -> None:
         """Refuse a change that leaves a plugin without what it needs."""
+        from tavo.host.together import check_process, closure, unmet
+
         after = {one.full_id: one for one in self.list()} | dict(changed)
         after.pop(gone, None)
         members = {name: one.member for name, one in after.items()}

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from signing.digests import Digest
 from tavo.errors import RefusedError
-from tavo.host import interpreters
 from tavo.host.locks import hold, let_go
 from tavo.host.state import now_text
 from tavo.host.store_files import TamperedError, compare, inventory, make_lasting
-from tavo.host.together import Member, check_process, fits_every_python
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
     from marketplace_db.package import InspectedPackage
+    from tavo.host.together import Member
 
 __all__ = [
     "Installation",
@@ -70,11 +69,15 @@ class Installation:
     @property
     def tag(self) -> str:
         """Return the interpreter that its wheels were chosen for; empty where they fit all."""
+        from tavo.host.together import fits_every_python
+
         return "" if all(map(fits_every_python, self.wheels)) else self.interpreter
 
     @property
     def member(self) -> Member:
         """Return it as the plugins see it that need it. Raises ManifestError."""
+        from tavo.host.together import Member
+
         manifest = self.manifest
         return Member(
             full_id=self.full_id,
@@ -159,6 +162,8 @@ class VerifiedInstallation:
     @property
     def code(self) -> str:
         """Return the digest of all code that runs in its process, interpreter included."""
+        from tavo.host import interpreters
+
         packages = [one.installation.package.hex for one in (self, *self.needs)]
         if len(packages) == 1 and self.python == interpreters.running().path:
             return packages[0]
@@ -193,6 +198,9 @@ def verify_files(
     `needs` are the plugins that it needs, which are let go when this fails. Raises TamperedError
     for any difference, RefusedError, NoInterpreterError.
     """
+    from tavo.host import interpreters
+    from tavo.host.together import check_process
+
     try:
         member = one.member
         others = [other.installation.member for other in needs]
@@ -247,6 +255,7 @@ def installation_of_snapshot(
     TamperedError when the files are not those of the package, OSError.
     """
     from marketplace_db.manifest import manifest_to_json
+    from tavo.host import interpreters
 
     files = inventory(folder)
     expected = {f"plugin/{one.path}": (one.length, one.digest.hex) for one in package.files}

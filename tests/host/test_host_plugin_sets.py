@@ -241,9 +241,8 @@ def test_compiled_code_of_others_needs_the_permission(
         put(machine, app())
     put(machine, app(more=more))
     assert found(machine, "secret\n") == ["The word secret."]
-    monkeypatch.setattr(store, "check_process", lambda *_: "")  # the control
+    monkeypatch.setattr(together, "check_process", lambda *_: "")  # the control
     put(machine, app("1.1.0"))
-    monkeypatch.setattr(installed, "check_process", lambda *_: "")
     assert found(machine, "secret\n") == ["The word secret."]
     assert together.fits_every_python("a-1-py2.py3-none-any.whl")
     assert not together.fits_every_python("a-1-py312-none-any.whl")
