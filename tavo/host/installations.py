@@ -148,8 +148,7 @@ class VerifiedInstallation:
         raise RefusedError(
             f"{one.full_id} {one.version}: waits for your acceptance of what it may do, so it was"
             " not run",
-            hint="Read it and answer: `tavo registry grant"
-            f" {one.full_id.removeprefix('tavo/')}`.",
+            hint=f"Read it and answer: `tavo registry grant {one.full_id.removeprefix('tavo/')}`.",
         )
 
     def close(self) -> None:
