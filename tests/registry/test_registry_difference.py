@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketplace_db.catalog import Catalog
@@ -120,6 +120,7 @@ def test_hostile_text_is_shown_by_its_name(hostile: str, shown: str) -> None:
     assert all(line.isprintable() for line in file.lines)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=50))
 def test_whatever_is_escaped_can_be_printed(text: str) -> None:
     assert escaped(text).isprintable()
@@ -180,6 +181,7 @@ def patched(old: list[str], lines: list[str]) -> list[str]:
 LINES = st.lists(st.sampled_from(["a", "b", "", "-", "@@", "+x", "long " * 9]), max_size=40)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, LINES, st.integers(0, 3), st.sampled_from([1500, 3]))
 def test_a_diff_applied_to_the_old_text_gives_the_new_one(
     old: list[str], new: list[str], same: int, most: int
