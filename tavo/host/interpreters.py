@@ -93,7 +93,8 @@ def choose(full_id: str, ranges: Iterable[tuple[str, str]], *, tag: str = "") ->
         return one
     raise NoInterpreterError(
         f"{full_id}: {why_none(wanted, tag=tag)}",
-        hint=f"Install one, for example with pyenv or your system's packages, so that python3.N is"
+        hint=("Install the plugin again, for one that is here; or install" if tag else "Install")
+        + f" one, for example with pyenv or your system's packages, so that python3.N is"
         f" on PATH; {full_id} runs with it, and tavo stays where it is.",
     )
 

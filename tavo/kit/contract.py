@@ -12,7 +12,6 @@ Telemetry is no boundary: a plugin that lies about itself can pass this suite. R
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -22,6 +21,7 @@ import msgspec
 from marketplace_db.manifest import Manifest
 from tavo import __version__
 from tavo.errors import TavoError
+from tavo.host.interpreters import choose
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
@@ -139,7 +139,7 @@ def run_suite(
     suite.reporter.end()
     return SuiteReport(
         tavo=__version__,
-        python=".".join(map(str, sys.version_info[:3])),
+        python=choose(manifest.full_id, [("", manifest.python)]).version,
         plugin=manifest.full_id,
         version=manifest.version,
         plugin_type=manifest.plugin_type,

@@ -322,8 +322,23 @@ class _Seen:
 
     def __init__(self, folder: Path, work: Path) -> None:
         self.names: dict[str, set[str]] = {}
-        inside = [str(folder.parent), str(work), os.getcwd(), "/dev/", "/usr/share/zoneinfo",
-                  "/etc/localtime", f"{sys.base_prefix}/lib", *filter(None, sys.path)]  # fmt: skip
+        needed = [
+            place
+            for name, module in list(sys.modules.items())
+            if name.startswith("tavo_plugins.")
+            for place in module.__path__
+        ]
+        inside = [
+            str(folder.parent),
+            str(work),
+            os.getcwd(),
+            "/dev/",
+            "/usr/share/zoneinfo",
+            "/etc/localtime",
+            f"{sys.base_prefix}/lib",
+            *filter(None, sys.path),
+            *needed,
+        ]
         self._inside = tuple(dict.fromkeys(os.path.realpath(path) for path in inside))
         self._own = os.path.realpath(folder.parent)  # its files, and its dependencies beside them
         sys.addaudithook(self._hook)

@@ -68,6 +68,8 @@ _SOUND: Mapping[str, Any] = {
 _LARGEST_MANIFEST = 64 * 1024
 _LARGEST_SOURCE = 1 << 20
 _OLDEST_PYTHON = (3, 11)
+_MINORS = (11, 12, 13, 14)
+_PATCHES = 40
 _MOST_FILES = 10_000
 
 
@@ -129,6 +131,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
     problems += _files(folder)
     if manifest is not None:
         problems += _license(folder, manifest)
+        problems += _python(manifest)
         problems += _entry_point(folder, manifest)
     problems += _sources(folder)
     package = ""
@@ -252,6 +255,26 @@ def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             where="LICENSE", kind="note",
             what=f"does not read like {manifest.license}, which plugin.yaml names",
             hint="Let the two agree.",
+        )  # fmt: skip
+
+
+def _python(manifest: Manifest) -> Iterator[Problem]:
+    """Look for ranges of versions that say something else than their author meant."""
+    if not manifest.python:
+        return
+    from packaging.specifiers import SpecifierSet
+
+    known = [f"3.{minor}.{patch}" for minor in _MINORS for patch in range(_PATCHES)]
+    fitting = list(SpecifierSet(manifest.python).filter(known))
+    if not fitting:
+        yield Problem(
+            where=MANIFEST_NAME, what=f"python: {manifest.python!r} takes none of CPython 3.11 to"
+            " 3.14, on which tavo runs plugins", hint="Widen it, or leave it out.",
+        )  # fmt: skip
+    elif all(version.endswith(".0") for version in fitting):
+        yield Problem(
+            where=MANIFEST_NAME, what=f"python: {manifest.python!r} takes only {fitting[-1]}, not"
+            " its later fixes", kind="note", hint="Write '==3.12.*', or '>=3.11,<3.13'.",
         )  # fmt: skip
 
 

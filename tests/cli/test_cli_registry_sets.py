@@ -20,6 +20,7 @@ from tavo.registry import plan
 from tavo.registry.lockfile import read_lock, write_lock_file
 from tests.cli.conftest import Done, Run
 from tests.fakes.kernel import ROOT
+from tests.fakes.operator_market import plugin_folder
 from tests.fakes.plugin_sets import TERMS, USES_TERMS, PluginShop
 
 
@@ -139,6 +140,54 @@ def test_wrong_words_start_nothing(registry: Registry) -> None:
     assert "is not installed" in registry("rollback", "acme/app", code=2).err
     assert "no plugins are installed" in registry("lock", code=2).err
     assert "cannot be read: No such file" in registry("install", "-r", "no.lock", code=3).err
+
+
+def test_a_folder_of_your_own_uses_what_is_installed(
+    registry: Registry, shop: PluginShop, tavo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAVO_ACCEPT_SANDBOX", "L2:acme/mine")
+    plugin_folder(
+        Path("mine"), id="mine", more="requires_plugins: ['acme/words<2']\n",
+        files={"main.py": USES_TERMS, "tests/test_it.py": "def test_it():\n    import main\n"},
+    )  # fmt: skip
+    Path("a.py").write_text("hidden\n")
+    done = tavo("plugin", "run", "./mine", "a.py")
+    assert done.code == 5
+    assert "acme/mine 1.0.0 needs acme/words <2, which is not installed" in done.err
+    assert "tavo registry install acme/words" in done.err
+    registry("install", "acme/words<2", "--yes")
+    done = tavo("plugin", "run", "./mine", "a.py")
+    assert "The word hidden." in done.out, done
+    done = tavo("plugin", "test", "./mine", "--json")
+    report = json.loads(done.out)
+    assert {one["name"]: one["state"] for one in report["checks"]}["own tests"] == "passed"
+    assert [c for c in report["checks"] if c["state"] == "failed"] == [], done.out
+    digest = json.loads(tavo("plugin", "validate", "./mine", "--json").out)["package"]
+    done = tavo("scan", "a.py", "--static-plugins", "./mine", "--accept-local", digest)
+    assert "The word hidden." in done.out, done
+    shop.recall(_package(shop, "acme/words", "1.0.0"))
+    shop.publish()
+    registry("update")
+    for words in (
+        ["plugin", "run", "./mine", "a.py"],
+        ["scan", "a.py", "--static-plugins", "./mine", "--accept-local", digest],
+    ):
+        done = tavo(*words)
+        assert done.code == 5
+        assert "acme/words 1.0.0: was recalled: it steals" in done.err
+
+
+def test_what_a_plugin_needs_is_recalled_and_so_is_the_run(
+    registry: Registry, shop: PluginShop, tavo: Run
+) -> None:
+    registry("install", "acme/app", "--yes")
+    shop.recall(_package(shop, "acme/words", "1.0.0"))
+    shop.publish()
+    registry("update")
+    Path("a.py").write_text("secret\n")
+    done = tavo("scan", "a.py", "--static-plugins", "acme/app")
+    assert done.code == 5
+    assert "acme/words 1.0.0: was recalled: it steals" in done.err
 
 
 # -- upgrade and rollback

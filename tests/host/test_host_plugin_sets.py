@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -407,6 +409,28 @@ def test_what_is_kept_is_pruned_on_demand_and_with_the_plugin(machine: PluginMac
     machine.installations.remove("acme/words")
     assert machine.installations.prune() == ()
     assert not list((machine.folder / "plugins" / "store").iterdir())
+
+
+def test_a_state_of_schema_3_keeps_its_installations(machine: PluginMachine) -> None:
+    put(machine, words())
+    path = machine.state.path
+    machine.state.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE previous_installations")
+        connection.execute("PRAGMA user_version = 3")
+        # as it was recorded then: without what a manifest can say only now
+        (text,) = connection.execute("SELECT manifest FROM installations").fetchone()
+        told = json.loads(text)
+        del told["requires_plugins"], told["python"]
+        connection.execute("UPDATE installations SET manifest = ?", (json.dumps(told),))
+    connection.close()
+    after = PluginMachine(machine.folder)
+    assert versions(after) == {"acme/words": "1.0.0"}
+    (one,) = after.installations.list()
+    assert after.installations.verify(one).granted
+    after._count = 10
+    put(after, words("1.1.0"))
+    assert after.installations.previous("acme/words") == one
 
 
 # -- while it runs, and two at once
