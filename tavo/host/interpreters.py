@@ -134,9 +134,12 @@ def _fits(one: Interpreter, wanted: Sequence[tuple[str, str]], tag: str) -> bool
         return False
     if not wanted:
         return True
-    from packaging.specifiers import SpecifierSet
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    return all(SpecifierSet(text).contains(one.version, prereleases=True) for _, text in wanted)
+    try:
+        return all(SpecifierSet(text).contains(one.version, prereleases=True) for _, text in wanted)
+    except InvalidSpecifier:
+        return False  # a catalog's copy of a manifest may say anything
 
 
 def _sentence(wanted: Sequence[tuple[str, str]], tag: str) -> str:

@@ -17,6 +17,7 @@ from marketplace_db.errors import ManifestError, NotAcceptedError
 from marketplace_db.manifest import API_VERSION, Manifest
 from marketplace_db.resolve import Candidate
 from signing.publishers import Publishers
+from tavo.errors import RefusedError
 from tavo.host import interpreters
 from tavo.host.interpreters import Interpreter
 from tavo.registry.install import fitting_wheels, scanner_problem
@@ -74,7 +75,10 @@ class CatalogCandidates:
             return f"needs plugin API {release.api}, this version of tavo has {API_VERSION}"
         if problem := scanner_problem(manifest.compatible_scanner_version):
             return problem
-        choice = choose_for(release, [("", manifest.python)])
+        try:
+            choice = choose_for(release, [("", manifest.python)])
+        except RefusedError as error:
+            return f"is damaged: {error}"
         return choice if isinstance(choice, str) else ""
 
 

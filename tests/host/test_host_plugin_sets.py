@@ -278,7 +278,9 @@ def test_a_plugin_runs_with_the_interpreter_and_the_wheels_that_were_chosen(
     )
     machine.grant(accepted)
     assert one.interpreter == python.tag
-    assert found(machine, "secret\n") == [f"Python {minor}, dep 1."]
+    for level in {SandboxLevel.STANDARD, min(SandboxLevel.STRONG, probe(python.path).level)}:
+        said = found(machine, "secret\n", policy=LevelPolicy(required=level))
+        assert said == [f"Python {minor}, dep 1."]
 
 
 # -- all or nothing, and back
