@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tavo.errors import RefusedError, UsageError
-from tavo.host import installations as store
 from tavo.host import installed, together
 from tavo.host.installations import Installation, Installations, Staged, TamperedError
 from tavo.host.interpreters import interpreters, running
@@ -286,26 +285,13 @@ def test_a_plugin_runs_with_the_interpreter_and_the_wheels_that_were_chosen(
 # -- all or nothing, and back
 
 
-class Killed(store.Reporter):  # type: ignore[name-defined]
-    """Kills the process at one step, as the power would."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def advance(self, steps: int = 1) -> None:
-        import os
-
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 UPGRADE = """
 import sys
 from pathlib import Path
 from tavo.host.installations import Staged
 from tests.fakes.plugins import PluginMachine
-from tests.host.test_host_plugin_sets import Killed, app, words
+from tests.host.test_host_installations import Killed
+from tests.host.test_host_plugin_sets import app, words
 machine = PluginMachine(Path(sys.argv[1]))
 machine._count = 10
 packages = [machine.accepted(**words("2.0.0", "other")),
