@@ -40,7 +40,8 @@ Grant = Annotated[
     typer.Option(
         "--grant", metavar="WORD",
         help="Grant one permission: network:HOST, env:NAME, subprocess:PROGRAM, plugin:ID,"
-        " native_code, target or files; may be repeated. PLUGIN=WORD grants it to that plugin alone.",
+        " native_code, target or files; may be repeated. PLUGIN=WORD grants it to that plugin"
+        " alone.",
     ),
 ]  # fmt: skip
 Yes = Annotated[
