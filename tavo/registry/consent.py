@@ -73,10 +73,6 @@ class Consent:
         """Tell whether the plugin may run."""
         return not self.missing
 
-    def accepted_set(self) -> AcceptedSet:
-        """Return what is to be stored."""
-        return AcceptedSet(asked=frozenset(self.demand.asked), granted=self.granted)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grants:

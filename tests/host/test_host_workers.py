@@ -458,7 +458,7 @@ license: Apache-2.0
 
 def test_without_accepted_permissions_nothing_runs(machine: PluginMachine) -> None:
     installed = machine.installations.install(machine.accepted(), {}, {})
-    with pytest.raises(RefusedError, match="permissions were not accepted"):
+    with pytest.raises(RefusedError, match="waits for your acceptance"):
         StaticWorker(machine.installations.verify(installed))
 
 
