@@ -236,8 +236,7 @@ def _install(
                 f"{release.full_id} {release.version}: verified ({release.package.short}, signed by"
                 f" its publisher, {len(prepared.accepted.reviewer_keys)} reviews)"
             ))  # fmt: skip
-            named = step.wanted is not None
-            consents.append(ask_consent(session, prepared, grants, is_named=named))
+            consents.append(ask_consent(session, prepared, grants, is_named=step.named))
         installed = session.installations().install_all(
             [prepared.staged(**step.provenance) for step, prepared in ready]
         )

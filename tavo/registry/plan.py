@@ -10,7 +10,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marketplace_db.catalog import Catalog, ReleaseRow
@@ -32,13 +32,14 @@ __all__ = ["Step", "is_only_needed", "locked_steps", "plan", "plan_upgrade", "pr
 class Step:
     """One release to install. `wanted` is the range that the user named, None if it is only needed.
 
-    `replaces` is the installed version, empty for none.
+    `replaces` is the installed version, empty for none; `named` says that this command named it.
     """
 
     release: ReleaseRow
     interpreter: Interpreter
     wanted: str | None
     replaces: str
+    named: bool
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -103,7 +104,14 @@ def plan_upgrade(
     source = _Source(CatalogCandidates(catalog, opened.publishers), here, named, upgrade=True)
     if not wanted:
         source.stay.clear()  # what is only needed goes along
-    return _steps(opened, source, named, here, renew=False) if named else []
+    if not named:
+        return []
+    return [
+        replace(step, wanted=None)  # what is only needed stays so, also where it is named here
+        if step.replaces and is_only_needed(here[step.release.full_id])
+        else step
+        for step in _steps(opened, source, named, here, renew=False)
+    ]
 
 
 def locked_steps(
@@ -301,6 +309,7 @@ def _step(
         interpreter=choice.interpreter,
         wanted=wanted,
         replaces="" if now is None else now.version,
+        named=wanted is not None,
     )
 
 

@@ -228,6 +228,17 @@ def test_an_upgrade_and_the_way_back(
     assert "no earlier installation is kept" in registry("rollback", "acme/app", code=2).err
 
 
+def test_what_is_only_needed_stays_so_when_it_is_upgraded(
+    registry: Registry, shop: PluginShop, versions: Versions
+) -> None:
+    registry("install", "acme/app", "--yes")
+    shop.add("words", "1.5.0", files={"terms.py": TERMS})
+    shop.publish()
+    registry("upgrade", "acme/words", "--yes")
+    assert versions() == {"acme/app": "1.0.0", "acme/words": "1.5.0"}
+    assert "Nothing needs acme/words any more" in registry("uninstall", "acme/app").err
+
+
 @pytest.mark.parametrize("how", ["withdrawn", "recalled"])
 def test_no_rollback_to_what_was_taken_back(
     how: str, upgraded: PluginShop, registry: Registry, versions: Versions,
