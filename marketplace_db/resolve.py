@@ -348,9 +348,6 @@ def _chain(provider: _Provider, need: Need) -> list[str]:
 
 
 def _end(provider: _Provider, full_id: str, group: Mapping[Need, str]) -> str:
-    if full_id in provider.fixed and not provider.fixed[full_id].unusable:
-        stays = provider.fixed[full_id].version
-        return f"{full_id} {stays} is installed, and stays while you do not name it"
     known = provider.plugin(full_id).versions
     if not known:
         return f"{full_id} is not in the catalog"
@@ -362,6 +359,8 @@ def _end(provider: _Provider, full_id: str, group: Mapping[Need, str]) -> str:
             more = len(left) - len(reasons)
             return "; ".join([*texts, *([f"and {more} more versions cannot be used"] * (more > 0))])
         return ""
+    if full_id in provider.fixed:
+        return f"{full_id} {known[0]} is installed, and stays while you do not name it"
     many = {1: "that", 2: "both"}.get(len({need.requirement for need in group}), "all of them")
     there = ", ".join(known[:_MOST_NAMED]) + (", …" if len(known) > _MOST_NAMED else "")
     tried = sorted({h for h in group.values() if h and len(provider.plugin(h).versions) > 1})
