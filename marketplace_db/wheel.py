@@ -79,9 +79,7 @@ def check_wheel_bytes(data: bytes, label: str, *, is_tool: bool = False) -> Arch
     return archive
 
 
-def _info_folder(
-    archive: Archive, entries: dict[str, Entry], label: str, *, is_tool: bool
-) -> str:
+def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_tool: bool) -> str:
     """Return the name of the .dist-info folder, after the checks that need only names."""
     from packaging.utils import (
         InvalidWheelFilename,

@@ -16,6 +16,7 @@ import base64
 import email.parser
 import email.policy
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ _NATIVE_STARTS = (
     b"\x7fELF", b"MZ", b"!<arch>\n", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf",
     b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\0asm",
 )  # fmt: skip
+_FILENAME = re.compile(r"[A-Za-z0-9_.!+-]{1,200}\.whl")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 
@@ -182,6 +184,8 @@ def canonical_wheel(data: bytes, label: str, *, name: str, version: str) -> byte
     """
     from packaging.utils import canonicalize_version, parse_wheel_filename
 
+    if not _FILENAME.fullmatch(label):
+        raise PackageError(f"{label[:200]!r} is not the name of a wheel")
     archive = check_wheel_bytes(data, label)
     found, said, _, tags = parse_wheel_filename(label)
     if found != name or canonicalize_version(said) != canonicalize_version(version):

@@ -283,7 +283,9 @@ def _reviewer_predicate(claim: ReviewerClaim) -> dict[str, Any]:
 
 
 def _statement(
-    claim: PublisherClaim | ReviewerClaim | BuildClaim, predicate_type: str, predicate: dict[str, Any]
+    claim: PublisherClaim | ReviewerClaim | BuildClaim,
+    predicate_type: str,
+    predicate: dict[str, Any],
 ) -> dict[str, Any]:
     if claim.issued is None:
         raise ValueError("a claim to be signed needs its time of issue")

@@ -43,6 +43,7 @@ EPOCH = 315_532_800  # 1980-01-01, the earliest time that a zip can hold
 
 _LARGEST_WHEEL = 12 << 20
 _MOST_ROUNDS = 4
+_MOST_CALLS = 8
 _FULL_ID = "tavo/wheel-builder"
 _FIRST: dict[str, Any] = {
     "folder": "source", "reversed": False, "ahead_s": 0, "umask": 0o022, "TZ": "UTC",
@@ -52,7 +53,7 @@ _SECOND: dict[str, Any] = {
     "folder": "another/place", "reversed": True, "ahead_s": 400 * 86_400 + 3_661, "umask": 0o077,
     "TZ": "XYZ-13:30", "LANG": "C",
 }  # fmt: skip
-_MANIFEST = f"""\
+_MANIFEST = """\
 api: 1
 id: wheel-builder
 publisher: tavo
@@ -63,15 +64,15 @@ entry_point: main:Builder
 description: Calls a build backend in the sandbox.
 author: tavo
 license: Apache-2.0
-file_patterns: ["sources.zip"]
+file_patterns: [sources.zip]
 limits:
-  memory_mb: 1024
-  cpu_s_per_file: 300
-  wall_s_per_call: 300
-  wall_s_total: 600
+  memory_mb: {memory_mb}
+  cpu_s_per_file: {longest_s}
+  wall_s_per_call: {longest_s}
+  wall_s_total: {longest_s}
   scratch_mb: 512
   threads: 4
-  output_mb: {2 * _LARGEST_WHEEL >> 20}
+  output_mb: {output_mb}
 """
 
 
@@ -98,24 +99,35 @@ class BuiltWheel:
     identical: bool
 
 
-def build_wheel(sdist: Path, tools: Path | None) -> BuiltWheel:
+def build_wheel(
+    sdist: Path, tools: Path | None, *, longest_s: int = 300, memory_mb: int = 1024
+) -> BuiltWheel:
     """Build a pure Python wheel of a source distribution with the tools in a folder.
+
+    One build may take `longest_s` and `memory_mb`.
 
     Raises UsageError, InputError, PackageError for what is refused, RefusedError when the builds
     differ or no sandbox can be had, BuildFailedError.
     """
     try:
         source = read_sdist(sdist)
+        if tools is not None and not tools.is_dir():
+            raise UsageError(f"{tools}: there is no such folder of build tools")
         found = wheels_in(tools, are_tools=True) if tools is not None else []
     except FileNotFoundError as error:
         raise UsageError(f"{error.filename}: there is no such file") from error
     except OSError as error:
         raise InputError(f"{error.filename or sdist}: cannot be read: {error.strerror}") from error
+    limits = {
+        "longest_s": longest_s,
+        "memory_mb": memory_mb,
+        "output_mb": 2 * _LARGEST_WHEEL >> 20,
+    }
     needed = list(source.build_system.requires)
     used: list[FolderWheel] = []
     for _ in range(_MOST_ROUNDS):
         used = _tools(source, needed, found, tools)
-        first, level = _run(source, used, needed, _FIRST)
+        first, level = _run(source, used, needed, _FIRST, limits)
         if not first.missing:
             break
         needed = [*needed, *first.missing]
@@ -123,7 +135,7 @@ def build_wheel(sdist: Path, tools: Path | None) -> BuiltWheel:
         raise BuildFailedError(
             f"{source.filename}: its backend goes on asking for tools: {needed[-1][:80]!r}"
         )
-    second, level_again = _run(source, used, needed, _SECOND)
+    second, level_again = _run(source, used, needed, _SECOND, limits)
     made = [_wheel(source, answer) for answer in (first, second)]
     (data, label), (again, other) = made
     if label != other or _contents(data, label) != _contents(again, other):
@@ -165,9 +177,13 @@ def _tools(
     try:
         chosen = choose(needed, fitting, asker=source.filename, environments=[here])
     except UnmetError as error:
-        where = str(folder) if folder is not None else "any folder: --build-with names none"
+        where = (
+            f"there is no wheel of it in {folder}"
+            if folder is not None
+            else "--build-with names no folder with its wheel"
+        )
         raise InputError(
-            f"{error}, and there is no wheel of it in {where}",
+            f"{error}, and {where}",
             hint="Fetch the wheels of the build tools into a folder, python3 -m pip download"
             f" --only-binary :all: --dest DIR {' '.join(sorted(error.missing))},"
             " and name it: --build-with DIR",
@@ -180,6 +196,7 @@ def _run(
     tools: Sequence[FolderWheel],
     settled: Sequence[str],
     conditions: dict[str, Any],
+    limits: dict[str, int],
 ) -> tuple[_Answer, SandboxLevel]:
     """Build once, in a worker that is made for it and ends afterwards."""
     system = source.build_system
@@ -196,11 +213,10 @@ def _run(
         "backend": system.backend,
         "largest": _LARGEST_WHEEL,
     }  # fmt: skip
-    job = PurePosixPath("sources.zip")
     data = _job(source, tools)
     with tempfile.TemporaryDirectory(prefix="tavo-build-") as name:
         folder = Path(name)
-        (folder / "plugin.yaml").write_text(_MANIFEST)
+        (folder / "plugin.yaml").write_text(_MANIFEST.format(**limits))
         (folder / "README.md").write_text("The builder of wheels.\n")
         (folder / "LICENSE").write_text("Apache-2.0\n")
         (folder / "main.py").write_bytes(_source_of("tavo.kit.builder"))
@@ -212,7 +228,7 @@ def _run(
                 open_local(folder) as local,
                 StaticWorker(local.own(), policy=policy, config=config) as worker,
             ):
-                result = worker.analyze([FileInput(path=job, data=data, kind="binary")])
+                text = _ask(source, worker, data)
                 level = worker.level
         except SandboxUnavailableError as error:
             raise RefusedError(
@@ -221,24 +237,44 @@ def _run(
                 hint="A build runs a stranger's code: build it on Linux with Landlock and seccomp"
                 " (`tavo doctor sandbox`), or use a wheel.",
             ) from error
-    failure = result.failures.get(job)
-    if failure is not None:
-        raise BuildFailedError(f"{source.filename}: its build failed: {_told(failure)}")
-    pieces = sorted(finding.message for finding in result.findings[job])
-    text = "".join(piece[12:] for piece in pieces)
     try:
-        answer = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Answer)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BuildFailedError(
-            f"{source.filename}: its build answered with something else than a wheel"
-        ) from error
+        answer = msgspec.json.decode(text, type=_Answer)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _nonsense(source) from error
     if answer.error:
         raise BuildFailedError(
             f"{source.filename}: its build failed: {' '.join(answer.error.split())[-600:]}",
             hint=_advice(answer.error),
         )
-    assert level is not None  # noqa: S101
+    assert level is not None
     return answer, level
+
+
+def _ask(source: Sdist, worker: StaticWorker, data: bytes) -> str:
+    """Have the sources built, and fetch the whole answer. Raises BuildFailedError."""
+    job = PurePosixPath("sources.zip")
+    text, total = "", 1
+    for _ in range(_MOST_CALLS):
+        result = worker.analyze([FileInput(path=job, data=data, kind="binary")])
+        failure = result.failures.get(job)
+        if failure is not None:
+            raise BuildFailedError(f"{source.filename}: its build failed: {_told(failure)}")
+        pieces = sorted(finding.message for finding in result.findings[job])
+        text += "".join(piece[24:] for piece in pieces)
+        try:
+            total = int(pieces[0][:12])
+        except (IndexError, ValueError) as error:
+            raise _nonsense(source) from error
+        if len(text) >= total:
+            break
+        data = b"."
+    return text
+
+
+def _nonsense(source: Sdist) -> BuildFailedError:
+    return BuildFailedError(
+        f"{source.filename}: its build answered with something else than a wheel"
+    )
 
 
 def _told(failure: Failure) -> str:
@@ -254,7 +290,9 @@ def _advice(error: str) -> str:
             " other program, no file of yours. A build that needs more cannot be done here."
         )
     if "ModuleNotFoundError" in error:
-        return "A tool is missing that the project does not name: add its wheel and the need for it."
+        return (
+            "A tool is missing that the project does not name: add its wheel and the need for it."
+        )
     return ""
 
 
@@ -282,9 +320,7 @@ def _wheel(source: Sdist, answer: _Answer) -> tuple[bytes, str]:
     try:
         data = base64.b64decode(answer.data, validate=True)
     except ValueError as error:
-        raise BuildFailedError(
-            f"{source.filename}: its build answered with something else than a wheel"
-        ) from error
+        raise _nonsense(source) from error
     # judged before anything of it is looked at
     canonical_wheel(data, answer.wheel, name=source.name, version=source.version)
     return data, answer.wheel

@@ -40,6 +40,7 @@ __all__ = ["Builder"]
 
 _ANSWER = "tavo-kit-built"
 _CHUNK = 3_000
+_MOST_PER_CALL = 1_300 * _CHUNK  # with what is around it, less than a frame
 _LONGEST_TEXT = 4_000
 
 
@@ -52,11 +53,31 @@ class Builder(StaticAnalysisPlugin):
         """Note where to work and under which conditions."""
         self._conditions: Mapping[str, Any] = context.config
         self._work = str(context.work_directory)
+        self._answer = ""
+        self._sent = 0
 
     def analyze_binary(self, file_path: PurePosixPath, content: BinaryIO) -> Iterable[Finding]:
-        """Unpack the file, build, and answer in pieces that are numbered."""
+        """Unpack the first file and build; answer that, and what comes after, in pieces.
+
+        A piece starts with the length of the whole answer and its own place. What one call may
+        answer is bounded, so the host calls again until it has everything.
+        """
+        if self._sent == 0:
+            self._answer = json.dumps(self._attempt(content))
+        end = min(self._sent + _MOST_PER_CALL, len(self._answer))
+        for start in range(self._sent, end, _CHUNK):
+            piece = self._answer[start : min(start + _CHUNK, end)]
+            yield Finding(
+                rule_id=_ANSWER,
+                message=f"{len(self._answer):012d}{start:012d}{piece}",
+                severity=Severity.INFO,
+                location=Location(path=file_path),
+            )
+        self._sent = end
+
+    def _attempt(self, content: BinaryIO) -> dict[str, Any]:
         said = _Said()
-        sys.stdout = sys.stderr = said  # type: ignore[assignment]
+        sys.stdout = sys.stderr = said
         try:
             answer = self._build(content)
         except CancelledCall:
@@ -65,14 +86,7 @@ class Builder(StaticAnalysisPlugin):
             last = "".join(traceback.format_exception_only(error)).strip()
             answer = {"error": last[-_LONGEST_TEXT:] or type(error).__name__}
         answer["said"] = said.text[-_LONGEST_TEXT:]
-        text = base64.b64encode(json.dumps(answer).encode()).decode()
-        for start in range(0, len(text), _CHUNK):
-            yield Finding(
-                rule_id=_ANSWER,
-                message=f"{start:012d}{text[start : start + _CHUNK]}",
-                severity=Severity.INFO,
-                location=Location(path=file_path),
-            )
+        return answer
 
     def _build(self, content: BinaryIO) -> dict[str, Any]:
         conditions = self._conditions
@@ -92,7 +106,7 @@ class Builder(StaticAnalysisPlugin):
         sys.argv[:] = ["build"]
         importlib.invalidate_caches()
         backend = _backend(conditions["backend"])
-        asked = getattr(backend, "get_requires_for_build_wheel", lambda _: [])(None)
+        asked: Any = getattr(backend, "get_requires_for_build_wheel", lambda _: [])(None)
         missing = [str(one) for one in asked if str(one) not in conditions["settled"]]
         if missing:
             return {"missing": missing}
@@ -127,7 +141,6 @@ class _Said(io.TextIOBase):
     def __init__(self) -> None:
         self.text = ""
         self.buffer = _SaidBytes(self)
-        self.encoding_name = "utf-8"
 
     def write(self, text: str) -> int:
         self.text = (self.text + str(text)[-_LONGEST_TEXT:])[-_LONGEST_TEXT:]
@@ -169,10 +182,10 @@ def _set_clock_ahead(seconds: int) -> None:
     time.time = lambda: real() + seconds
     time.time_ns = lambda: real_ns() + seconds * 10**9
 
-    def gmtime(when: float | None = None) -> time.struct_time:
+    def gmtime(when: Any = None) -> time.struct_time:
         return real_gm(time.time() if when is None else when)
 
-    def localtime(when: float | None = None) -> time.struct_time:
+    def localtime(when: Any = None) -> time.struct_time:
         return real_local(time.time() if when is None else when)
 
     time.gmtime, time.localtime = gmtime, localtime
