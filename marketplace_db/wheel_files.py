@@ -121,7 +121,8 @@ def choose(
             pending.append((asker, Requirement(text)))
         except InvalidRequirement as error:
             raise PackageError(f"{asker}: {text[:80]!r} is not a requirement: {error}") from None
-    return _close(pending, wheels, environments or _ENVIRONMENTS)
+    places = environments or _ENVIRONMENTS
+    return _close([one for one in pending if _applies(one[1], places, ())], wheels, places)
 
 
 def _close(
@@ -137,8 +138,6 @@ def _close(
     expanded: set[tuple[str, frozenset[str]]] = set()
     while pending:
         asker, requirement = pending.pop(0)
-        if not _applies(requirement, environments, ()):
-            continue
         name = str(canonicalize_name(requirement.name))
         asked.setdefault(name, []).append((asker, requirement))
         if name not in chosen:

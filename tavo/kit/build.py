@@ -242,8 +242,11 @@ def _run(
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _nonsense(source) from error
     if answer.error:
+        told = " ".join(answer.error.split())[-600:]
+        last = answer.said.strip().splitlines()[-1:] if told.startswith("SystemExit") else []
+        told += f" ({last[0][:300]})" if last and last[0] not in told else ""
         raise BuildFailedError(
-            f"{source.filename}: its build failed: {' '.join(answer.error.split())[-600:]}",
+            f"{source.filename}: its build failed: {told}",
             hint=_advice(answer.error),
         )
     assert level is not None
