@@ -5,7 +5,6 @@ Every attack is first built with the user's rights, where it succeeds: that is t
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
