@@ -52,7 +52,7 @@ def build_wheels(
     """Build, sign and lock the wheels of source distributions; return what to say about each."""
     from tavo.cli.key import load_key
     from tavo.kit.build import build_wheel
-    from tavo.kit.wheels import add_to_lock, keep_wheel
+    from tavo.kit.wheels import add_to_lock, keep_wheel, manifest_with_needs
     from tavo.registry.trust import utc_now
 
     if key is None:
@@ -60,6 +60,7 @@ def build_wheels(
             "plugin pack: --build-wheel needs --key FILE: you sign how the wheel was built",
             hint="`tavo key new FILE` makes a key.",
         )
+    manifest_with_needs(folder)
     private = load_key(key)
     claims: list[BuildClaim] = []
     told = []

@@ -35,6 +35,7 @@ __all__ = [
     "check_wheels",
     "keep_wheel",
     "make_lock",
+    "manifest_with_needs",
     "statement_of",
 ]
 
@@ -43,17 +44,29 @@ _LARGEST_ENVELOPE = 64 * 1024
 _LARGEST_LOCK = 256 * 1024
 
 
-def make_lock(folder: Path, wheels: Path) -> tuple[LockedWheel, ...]:
-    """Lock a plugin's dependencies and theirs to the wheels in a folder; write the file.
+def manifest_with_needs(folder: Path) -> Manifest:
+    """Return the manifest of a plugin that names dependencies.
 
-    Raises ManifestError, PackageError, UsageError, and InputError that names all that is missing.
+    Raises UsageError, ManifestError, PackageError.
     """
-    manifest = _manifest(folder)
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no {MANIFEST_NAME}", hint="Name a plugin's folder.")
+    manifest = parse_manifest(read_bounded(path, 64 * 1024 + 1))
     if not manifest.dependencies:
         raise UsageError(
             f"{folder}: plugin.yaml names no dependencies, so there is nothing to lock",
             hint='Name them first: dependencies: ["name>=1.0"]',
         )
+    return manifest
+
+
+def make_lock(folder: Path, wheels: Path) -> tuple[LockedWheel, ...]:
+    """Lock a plugin's dependencies and theirs to the wheels in a folder; write the file.
+
+    Raises ManifestError, PackageError, UsageError, and InputError that names all that is missing.
+    """
+    manifest = manifest_with_needs(folder)
     if not wheels.is_dir():
         raise InputError(f"{wheels}: there is no such folder", hint=_fetch(manifest, wheels))
     try:
@@ -165,13 +178,6 @@ def check_wheels(locked: Sequence[LockedWheel], wheels: Path) -> Iterator[tuple[
                 unverified_build(statement, one.filename, one.digest)
         except (AttestationError, PackageError) as error:
             yield one.filename, str(error), False
-
-
-def _manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no {MANIFEST_NAME}", hint="Name a plugin's folder.")
-    return parse_manifest(read_bounded(path, 64 * 1024 + 1))
 
 
 def _missing(folder: Path, wheels: Path, manifest: Manifest, error: UnmetError) -> InputError:

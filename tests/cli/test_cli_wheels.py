@@ -84,6 +84,15 @@ def test_wrong_use_is_one_sentence(tavo: Run, plugin: Path, tmp_path: Path) -> N
     assert done.code == 2
     assert "tavo: gone-1.0.tar.gz: there is no such file" in done.err
     assert tavo("plugin", "lock", "nothing").code == 2
+    assert tavo("plugin", "pack", "nothing").code == 2
+    text = (plugin / "plugin.yaml").read_text()
+    (plugin / "plugin.yaml").write_text(text.replace("dependencies:", "x-dependencies:"))
+    done = tavo("plugin", "pack", "sample", "--build-wheel", sdist, "--key", "my.key")
+    assert (done.code, done.err) == (
+        2,
+        "tavo: sample: plugin.yaml names no dependencies, so there is nothing to lock\n"
+        '  Name them first: dependencies: ["name>=1.0"]\n',
+    )
 
 
 def test_the_exit_codes_of_builds(tavo: Run, plugin: Path, tmp_path: Path) -> None:
