@@ -14,7 +14,7 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import base64
-import importlib.util
+import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ from tavo.host.batches import Failure, FileInput
 from tavo.host.local import open_local
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, SandboxUnavailableError
 from tavo.host.workers import StaticWorker
+from tavo.kit.rehearsal import source_of
 
 __all__ = ["EPOCH", "BuildFailedError", "BuiltWheel", "build_wheel"]
 
@@ -83,7 +84,6 @@ class BuildFailedError(IncompleteError):
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     wheel: Annotated[str, Meta(max_length=200)] = ""
     data: str = ""
-    python: Annotated[str, Meta(max_length=40)] = ""
     error: Annotated[str, Meta(max_length=8000)] = ""
     said: Annotated[str, Meta(max_length=8000)] = ""
     missing: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
@@ -138,9 +138,11 @@ def build_wheel(
     second, level_again = _run(source, used, needed, _SECOND, limits)
     made = [_wheel(source, answer) for answer in (first, second)]
     (data, label), (again, other) = made
-    if label != other or _contents(data, label) != _contents(again, other):
+    contents, contents_again = _contents(data, label), _contents(again, other)
+    if label != other or contents != contents_again:
+        difference = _difference(contents, contents_again)
         raise RefusedError(
-            f"{source.filename}: two builds gave different wheels: {_difference(data, again)}",
+            f"{source.filename}: two builds gave different wheels: {difference}",
             hint="A build must depend on the sources alone (no clock, random number, order of"
             " files or machine); use a wheel from the index, or another release.",
         )
@@ -155,7 +157,7 @@ def build_wheel(
             source_digest=source.digest,
             backend=source.build_system.backend,
             tools=tuple((wheel.path.name, wheel.digest) for wheel in used),
-            python=f"CPython {first.python}",
+            python=f"CPython {platform.python_version()}",
             sandbox=min(level, level_again).label,
             tavo=_version(),
             epoch=EPOCH,
@@ -219,7 +221,7 @@ def _run(
         (folder / "plugin.yaml").write_text(_MANIFEST.format(**limits))
         (folder / "README.md").write_text("The builder of wheels.\n")
         (folder / "LICENSE").write_text("Apache-2.0\n")
-        (folder / "main.py").write_bytes(_source_of("tavo.kit.builder"))
+        (folder / "main.py").write_bytes(source_of("tavo.kit.builder"))
         policy = LevelPolicy(
             required=SandboxLevel.STRONG, accepted={_FULL_ID: SandboxLevel.STANDARD}
         )
@@ -339,29 +341,10 @@ def _contents(data: bytes, label: str) -> dict[str, bytes]:
     }
 
 
-def _difference(data: bytes, again: bytes) -> str:
-    label = "two-1-py3-none-any.whl"
-    from marketplace_db.archive import read_archive
-    from marketplace_db.wheel import WHEEL_LIMITS
-
-    contents = []
-    for one in (data, again):
-        archive = read_archive(one, label=label, limits=WHEEL_LIMITS)
-        contents.append({entry.name: archive.read(entry) for entry in archive.entries})
-    first, second = contents
+def _difference(first: dict[str, bytes], second: dict[str, bytes]) -> str:
     names = sorted(n for n in first.keys() | second.keys() if first.get(n) != second.get(n))
-    names = [name for name in names if not name.endswith("/RECORD")] or names
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]!r}{more}" if names else "their names"
-
-
-def _source_of(name: str) -> bytes:
-    spec = importlib.util.find_spec(name)
-    loader: Any = getattr(spec, "loader", None)
-    source = None if loader is None else loader.get_source(name)
-    if not isinstance(source, str):
-        raise ImportError(f"the source of {name} cannot be found")
-    return source.encode()
 
 
 def _version() -> str:

@@ -118,7 +118,6 @@ class Builder(StaticAnalysisPlugin):
         return {
             "wheel": name,
             "data": base64.b64encode(data).decode(),
-            "python": sys.version.split()[0],
         }
 
     def _unpack(self, content: BinaryIO) -> None:
