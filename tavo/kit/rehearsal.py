@@ -232,7 +232,7 @@ def source_of(name: str) -> bytes:
     """Return the source of a module of ours, from a folder and from the single file alike."""
     spec = importlib.util.find_spec(name)
     loader: Any = getattr(spec, "loader", None)
-    source = None if loader is None else loader.getsource_of(name)
+    source = None if loader is None else loader.get_source(name)
     if not isinstance(source, str):
         raise ImportError(f"the source of {name} cannot be found")
     return source.encode()
