@@ -2,7 +2,10 @@
 
 Rules this module keeps:
 - what cannot be run on the machine that builds is at least what its name says: format, processor
-  and interpreter of every binary are read, and a wrong one fails the build.
+  and interpreter of every binary are read, and a wrong one fails the build;
+- of an ELF file only what its segments hold is kept: that is all a system loads, and symbol tables
+  and debugging information are half of it. The wheel's hash was checked before. Mach-O and PE files
+  stay as they are, because their signatures cover everything.
 
 Sources: ELF-64 object file format; PE/COFF specification; Apple's mach-o/loader.h.
 """
@@ -14,7 +17,7 @@ import struct
 
 from tavo.operator.pack.targets import PackError, Target
 
-__all__ = ["check_native", "machine_of"]
+__all__ = ["check_native", "machine_of", "without_symbols"]
 
 _EXPECTED = {
     "linux-x86_64": "ELF x86_64",
@@ -22,6 +25,7 @@ _EXPECTED = {
     "macos-arm64": "Mach-O arm64",
     "windows-x86_64": "PE x86_64",
 }
+_ELF_HEADER = 64
 _ELF = {62: "x86_64", 183: "aarch64"}
 _PE = {0x8664: "x86_64", 0xAA64: "arm64"}
 _MACH_O = {0x01000007: "x86_64", 0x0100000C: "arm64"}
@@ -60,3 +64,27 @@ def machine_of(content: bytes) -> list[str]:
     except struct.error:
         pass
     return []
+
+
+def without_symbols(content: bytes) -> bytes:
+    """Return an ELF file without the sections that lie behind its segments; others as they are.
+
+    Raises PackError if its table of segments makes no sense.
+    """
+    if content[:5] != b"\x7fELF\x02":
+        return content
+    try:
+        table = struct.unpack_from("<Q", content, 32)[0]
+        size, count = struct.unpack_from("<HH", content, 54)
+        end = max(_ELF_HEADER, table + size * count)
+        for number in range(count):
+            offset, _, _, length = struct.unpack_from("<QQQQ", content, table + number * size + 8)
+            end = max(end, offset + length)
+    except struct.error as error:
+        raise PackError(f"no table of segments: {error}") from error
+    if end > len(content):
+        raise PackError(f"has segments up to byte {end} in {len(content)} bytes")
+    kept = bytearray(content[:end])
+    kept[40:48] = bytes(8)  # where the table of sections is
+    kept[60:64] = bytes(4)  # how many there are, and which holds their names
+    return bytes(kept)
