@@ -461,6 +461,8 @@ class Finder:
                     else:
                         start, data = start + len(data), piece
                 found[cold] = data[offset - start : offset - start + length]
+            for _ in pieces:
+                pass  # the checksum of the block is at its end
             self._cold[block] = found  # whole, for other threads
         return self._cold[block][name]
 
@@ -468,7 +470,17 @@ class Finder:
         import lzma
 
         decompressor = lzma.LZMADecompressor()
-        return filter(None, map(decompressor.decompress, self.member(member)))
+        try:
+            for piece in self.member(member):
+                if data := decompressor.decompress(piece):
+                    yield data
+            whole = decompressor.eof
+        except (lzma.LZMAError, EOFError):
+            whole = False
+        if not whole:
+            from tavo.onefile.unpack import damaged
+
+            raise damaged(self, member)
 
 
 def platform() -> str:

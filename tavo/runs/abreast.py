@@ -13,14 +13,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tavo.host.stopping import Stopper
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["Abreast", "Work"]
@@ -66,10 +65,8 @@ class Abreast:
 
     def start(self) -> None:
         """Start all plugins, once."""
-        if self._threads or not self._works:
+        if self._threads:
             return
-        from concurrent.futures import Future  # a scan without plugins needs none of it
-
         for work in self._works:
             future: Future[PluginOutcome] = Future()
             self._futures.append(future)
@@ -89,8 +86,6 @@ class Abreast:
         self.start()
         for future in self._futures:
             while not future.done():
-                from concurrent.futures import FIRST_COMPLETED, wait
-
                 wait([one for one in self._futures if not one.done()], return_when=FIRST_COMPLETED)
                 self.check()
             yield future.result()

@@ -17,7 +17,7 @@ import pytest
 
 from tavo.operator.pack.contents import collect, form_of, module_name, native_name, owner_of
 from tavo.operator.pack.layout import Facts, write
-from tavo.operator.pack.natives import check_native, machine_of, without_symbols
+from tavo.operator.pack.natives import check_native, machine_of, needed_part
 from tavo.operator.pack.targets import (
     MINORS,
     PLATFORMS,
@@ -249,20 +249,32 @@ def elf(*segments: tuple[int, int], sections: int = 7) -> bytes:
 
 
 def test_of_an_elf_file_only_its_segments_are_kept() -> None:
-    kept = without_symbols(elf((0, 200), (200, 800)))
+    kept = needed_part(LINUX, "a.so", elf((0, 200), (200, 800)))
     assert len(kept) == 1000
     assert kept[:40] == elf((0, 200), (200, 800))[:40]
     assert struct.unpack_from("<Q", kept, 40) == (0,)
     assert struct.unpack_from("<HHHHH", kept, 54) == (56, 2, 64, 0, 0)
-    assert without_symbols(kept) == kept
+    assert needed_part(LINUX, "a.so", kept) == kept
     for other in BINARIES["macos-arm64"], BINARIES["windows-x86_64"], b"", b"\x7fELF":
-        assert without_symbols(other) == other
+        assert needed_part(LINUX, "a.so", other) == other
 
 
 @pytest.mark.parametrize("broken", [elf((0, 9000)), elf((1 << 63, 1 << 63)), elf()[:60]])
 def test_an_elf_file_whose_segments_make_no_sense_fails_the_build(broken: bytes) -> None:
-    with pytest.raises(PackError, match="segments"):
-        without_symbols(broken)
+    with pytest.raises(PackError, match=r"a\.so of linux-x86_64-cp311: .*segments"):
+        needed_part(LINUX, "a.so", broken)
+
+
+def test_of_a_universal_file_only_the_part_for_the_processor_is_kept() -> None:
+    part = BINARIES["macos-arm64"] + b"code and its signature"
+    both = b"\xca\xfe\xba\xbe" + struct.pack(">I", 2)
+    both += struct.pack(">IIIII", 0x01000007, 0, 100, 8, 0)
+    both += struct.pack(">IIIII", 0x0100000C, 0, 200, len(part), 0)
+    whole = both.ljust(200, b"x") + part
+    mac = Target("macos-arm64", "311")
+    assert needed_part(mac, "a.so", whole) == part
+    with pytest.raises(PackError, match=r"no whole part for Mach-O arm64"):
+        needed_part(mac, "a.so", whole[:-1])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="loads an ELF file")
@@ -271,7 +283,7 @@ def test_a_native_module_works_without_its_symbols(tmp_path: Path, less: int, co
     import tree_sitter._binding as binding
 
     original = Path(binding.__file__).read_bytes()
-    kept = without_symbols(original)
+    kept = needed_part(LINUX, "a.so", original)
     assert len(kept) < len(original) // 2
     copy = tmp_path / Path(binding.__file__).name
     copy.write_bytes(kept[: len(kept) - less])

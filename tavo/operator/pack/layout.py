@@ -23,7 +23,7 @@ from typing import IO, Any
 from tavo.operator.pack.archive import OuterFile, solid, tar
 from tavo.operator.pack.code import Interpreter, compile_all
 from tavo.operator.pack.contents import OWN, Contents, form_of, module_name, native_name, owner_of
-from tavo.operator.pack.natives import check_native, without_symbols
+from tavo.operator.pack.natives import check_native, needed_part
 from tavo.operator.pack.targets import PackError
 
 __all__ = ["Facts", "write"]
@@ -187,10 +187,7 @@ def _write_natives(
             for relative, path in paths.items():
                 content = path.read_bytes()
                 check_native(target, relative, content)
-                try:
-                    content = without_symbols(content)
-                except PackError as error:
-                    raise PackError(f"{relative} of {target}: {error}") from error
+                content = needed_part(target, relative, content)
                 if members.setdefault(relative, content) != content:
                     # a library of the same name for each interpreter
                     stored[relative] = f"cp{target.minor}/{relative}"

@@ -4,8 +4,9 @@ Rules this module keeps:
 - what cannot be run on the machine that builds is at least what its name says: format, processor
   and interpreter of every binary are read, and a wrong one fails the build;
 - of an ELF file only what its segments hold is kept: that is all a system loads, and symbol tables
-  and debugging information are half of it. The wheel's hash was checked before. Mach-O and PE files
-  stay as they are, because their signatures cover everything.
+  and debugging information are half of it. The wheel's hash was checked before;
+- of a universal Mach-O file only the part for the processor is kept, which has a signature of its
+  own. Otherwise Mach-O and PE files stay as they are, because their signatures cover everything.
 
 Sources: ELF-64 object file format; PE/COFF specification; Apple's mach-o/loader.h.
 """
@@ -17,7 +18,7 @@ import struct
 
 from tavo.operator.pack.targets import PackError, Target
 
-__all__ = ["check_native", "machine_of", "without_symbols"]
+__all__ = ["check_native", "machine_of", "needed_part"]
 
 _EXPECTED = {
     "linux-x86_64": "ELF x86_64",
@@ -66,13 +67,29 @@ def machine_of(content: bytes) -> list[str]:
     return []
 
 
-def without_symbols(content: bytes) -> bytes:
-    """Return an ELF file without the sections that lie behind its segments; others as they are.
+def needed_part(target: Target, relative: str, content: bytes) -> bytes:
+    """Return what the target loads of a binary. Raises PackError if its tables make no sense."""
+    try:
+        if content[:5] == b"\x7fELF\x02":
+            return _segments(content)
+        if content[:4] == b"\xca\xfe\xba\xbe":
+            return _part_for(_EXPECTED[target.platform], content)
+    except PackError as error:
+        raise PackError(f"{relative} of {target}: {error}") from error
+    return content
 
-    Raises PackError if its table of segments makes no sense.
-    """
-    if content[:5] != b"\x7fELF\x02":
-        return content
+
+def _part_for(expected: str, content: bytes) -> bytes:
+    for number in range(len(machine_of(content))):
+        _, _, offset, size, _ = struct.unpack_from(">5I", content, 8 + 20 * number)
+        part = content[offset : offset + size]
+        if len(part) == size and machine_of(part) == [expected]:
+            return part
+    raise PackError(f"no whole part for {expected} in a universal file")
+
+
+def _segments(content: bytes) -> bytes:
+    """Return an ELF file without the sections that lie behind its segments."""
     try:
         table = struct.unpack_from("<Q", content, 32)[0]
         size, count = struct.unpack_from("<HH", content, 54)
