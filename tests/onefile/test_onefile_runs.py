@@ -16,7 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.single_file import PYZ, SHOP, Machine, attached, interpreters, manifest, target
+from tests.fakes.single_file import (
+    PYZ,
+    SHOP,
+    Machine,
+    attached,
+    for_other_users,
+    interpreters,
+    manifest,
+    target,
+)
 
 pytestmark = pytest.mark.skipif(
     not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
@@ -166,9 +175,8 @@ def test_help_and_version_need_no_cache(tmp_path: Path, python: str) -> None:
 
 @pytest.mark.skipif(not ROOT_USER, reason="only root can become another user")
 def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
-    try:
-        subprocess.run([python, "-V"], user=65534, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
+    theirs = for_other_users(python)
+    if theirs is None:
         pytest.skip(f"{python} cannot be started by other users")
     shared = Path(f"/tmp/tavo-test-{os.getpid()}")
     home = shared / "home"
@@ -178,13 +186,13 @@ def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
         shutil.copy(PYZ, shared / "tavo.pyz")
         shutil.copytree(SHOP, shared / "shop")
         os.chown(home, 65534, 65534)
-        machine = Machine(home, python=python, pyz=shared / "tavo.pyz")
+        machine = Machine(home, python=theirs, pyz=shared / "tavo.pyz")
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
         assert "17 findings" in done.stdout
         assert {path.stat().st_uid for path in machine.place.rglob("*")} == {65534}
         closed = shared / "closed"
         closed.mkdir()
-        machine = Machine(closed, python=python, pyz=shared / "tavo.pyz", TMPDIR=str(home))
+        machine = Machine(closed, python=theirs, pyz=shared / "tavo.pyz", TMPDIR=str(home))
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
         assert "17 findings" in done.stdout
         assert list(closed.iterdir()) == []
@@ -220,10 +228,9 @@ def test_no_home_at_all_and_a_temporary_folder_of_somebody_else(tmp_path: Path) 
 @pytest.mark.skipif(not ROOT_USER, reason="only root can become another user")
 def test_a_user_without_an_entry_and_without_home(tmp_path: Path) -> None:
     """As in a container that is started with a number for a user."""
-    try:
-        subprocess.run([sys.executable, "-V"], user=54321, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"{sys.executable} cannot be started by other users")
+    theirs = for_other_users(interpreters()[0])
+    if theirs is None:
+        pytest.skip("no interpreter here can be started by other users")
     shared = Path(f"/tmp/tavo-test-{os.getpid()}")
     (shared / "tmp").mkdir(parents=True)
     try:
@@ -231,7 +238,9 @@ def test_a_user_without_an_entry_and_without_home(tmp_path: Path) -> None:
         shutil.copy(PYZ, shared / "tavo.pyz")
         shutil.copytree(SHOP, shared / "shop")
         os.chown(shared / "tmp", 54321, 54321)
-        machine = Machine(shared, pyz=shared / "tavo.pyz", TMPDIR=str(shared / "tmp"))
+        machine = Machine(
+            shared, python=theirs, pyz=shared / "tavo.pyz", TMPDIR=str(shared / "tmp")
+        )
         del machine.environment["HOME"]
         for _ in range(2):
             done = machine.run("scan", shared / "shop", "--exit-zero", user=54321, group=54321)
