@@ -312,11 +312,13 @@ def _answered(message: Message, waiting: set[int]) -> _Answered:
     """Return what a message answers, and take it out of `waiting`. Raises ViolationError."""
     if not isinstance(message, Partial | Result):
         raise ViolationError(f"{type(message).__name__.lower()!r} as an answer about files")
+    if len(message.items) + len(message.clean) > len(waiting):
+        raise ViolationError(f"an answer with more items than the {len(waiting)} that were asked")
     if isinstance(message, Partial) and not message.items and not message.clean:
         raise ViolationError("a partial answer without items")
     clean_numbers: list[int] = []
     for first, last in message.clean:
-        if last - first > len(waiting):
+        if last < first or len(clean_numbers) + last - first >= len(waiting):
             raise ViolationError(f"an answer for items {first} to {last}, which were not asked")
         clean_numbers += range(first, last + 1)
     for number in (*clean_numbers, *(item.n for item in message.items)):
