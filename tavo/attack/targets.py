@@ -40,7 +40,7 @@ from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target"]
+__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read_target"]
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
@@ -201,8 +201,13 @@ def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
 
     Raises ConfigError, InputError.
     """
+    return HttpTarget(read_target(named), environment)
+
+
+def read_target(named: str) -> TargetFile:
+    """Return the description of a target, without any credential. Raises as `open_target`."""
     if "://" in named:
-        return HttpTarget(TargetFile(url=named), environment)
+        return TargetFile(url=named)
     path = Path(named)
     try:
         data = path.read_bytes()
@@ -215,12 +220,11 @@ def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
     from marketplace_db.strict_yaml import load_yaml
 
     try:
-        described = msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
+        return msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
     except (ManifestError, msgspec.ValidationError) as error:
         raise ConfigError(
             f"target: {named}: {error}", hint="The user guide shows a complete target file."
         ) from error
-    return HttpTarget(described, environment)
 
 
 def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:
