@@ -178,6 +178,7 @@ class StaticWorker(HostedPlugin):
         self._arena.fill([item.data for item in sent])
         self.statistics.bytes_in += self._arena.size
         cancelled: list[FileInput] = []
+        not_run: list[FileInput] = []
         waiting = set(range(len(sent)))
 
         def take(item: Item) -> None:
@@ -190,6 +191,7 @@ class StaticWorker(HostedPlugin):
             )
             error = item.error
             if error is not None and error.kind == _NOT_RUN:
+                not_run.append(asked_file)
                 return
             if error is not None and error.kind == "cancelled":
                 cancelled.append(asked_file)
@@ -227,10 +229,14 @@ class StaticWorker(HostedPlugin):
             self._end_session()
         for item in cancelled:
             state.failures[item.path] = (
-                Failure(kind="raised", reason="it raised CancelledCall by itself")
+                failure_of("cancelled", "", "")
                 if stop is None
                 else Failure(kind=stop.kind, reason=stop.reason)
             )
+        if stop is None:  # asked again it would say the same again
+            for item in not_run:
+                state.failures[item.path] = failure_of(_NOT_RUN, "", "")
+                done.add(item.path)
         return done, crash
 
     def _analyze_project(
@@ -270,7 +276,8 @@ class StaticWorker(HostedPlugin):
             for finding in checked.findings:
                 path = finding.location.path
                 state.findings[path] = (*state.findings.get(path, ()), finding)
-            if item.error is not None and item.error.kind != "cancelled":
+            if item.error is not None:
+                # where it was cancelled, the reason for that takes its place below
                 state.failures[whole] = failure_of(
                     item.error.kind, item.error.message, item.error.traceback
                 )
