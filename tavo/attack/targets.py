@@ -184,7 +184,7 @@ class HttpTarget:
         return text.replace(self._secret, "…") if self._secret else text
 
     def _without_secret(self, value: Any) -> Any:
-        """Return an answer without the credential, which a target may repeat to whoever reads it."""
+        """Return an answer without the credential, which a target may repeat."""
         if not self._secret:
             return value
         if isinstance(value, str):

@@ -40,7 +40,7 @@ def verified_plugin(
 
 
 def recall_of(recalls: Recalls, one: Installation) -> str | None:
-    """Say why an installed plugin may not run any more: it, or all keys behind it, were recalled."""
+    """Say why an installed plugin may not run any more: it, or the keys behind it, went."""
     signed = one.provenance
     return recalls.reason(
         one.package, signed.get("publisher_keys", ()), signed.get("reviewer_keys", ())

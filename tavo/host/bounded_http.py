@@ -31,7 +31,7 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _DEFLATE}
 
 
 class UnusableAnswerError(Exception):
-    """The answer is too large, or is packed in a way that is not undone. The message is a clause."""
+    """The answer is too large, or packed in a way that is not undone. The message is a clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class BoundedClient:
         if transport is None:
             over_tcp = httpx.HTTPTransport(verify=verify, trust_env=False)
             # httpx has no parameter for it; a test fails if this has no effect any more
-            over_tcp._pool._network_backend = _Network(self._clock)  # noqa: SLF001
+            over_tcp._pool._network_backend = _Network(self._clock)
             transport = over_tcp
         self._client = httpx.Client(
             headers=headers, transport=transport, trust_env=False, follow_redirects=False
@@ -146,7 +146,7 @@ class _Network(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
@@ -160,10 +160,10 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
         self._clock = clock
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._clock.left(httpcore.ReadTimeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             left = self._clock.left(httpcore.WriteTimeout)
             self._inner.write(buffer[start : start + _PIECE], left)
@@ -175,7 +175,7 @@ class _Stream(httpcore.NetworkStream):
         self,
         ssl_context: Any,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = self._clock.left(httpcore.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._clock)

@@ -30,12 +30,13 @@ _LONGEST_TIMEOUT_S = 60.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
 
-# addresses of version 6 that a router or the system turns into one of version 4, and where it stands
-# in them: compatible, mapped, translated (RFC 2765, 6052), 6to4 (RFC 3056)
+# addresses of version 6 that a router or the system turns into one of version 4, and where that
+# stands in them: compatible, mapped, translated (RFC 2765, 6052), 6to4 (RFC 3056)
 _TRANSLATED = tuple(
     (ipaddress.IPv6Network(network), shift)
     for network, shift in (
-        ("::/96", 0), ("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80),
+        ("::/96", 0), ("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0),
+        ("64:ff9b::/96", 0), ("2002::/16", 80),
     )
 )  # fmt: skip
 _LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215

@@ -1,7 +1,8 @@
 """The state of this user's machine: installations, grants, which catalogs were accepted.
 
 Rules this module keeps:
-- one SQLite file in a folder that nobody else may write to, readable by its owner only, written in transactions that reach the disk;
+- one SQLite file, readable by its owner only, in a folder that nobody else may write to, written in
+  transactions that reach the disk;
 - the schema has a version; a newer one than this tavo knows is refused, an older one is upgraded in
   the same transaction that records the new version;
 - it holds what happened on this machine, never what a catalog or a project claims.

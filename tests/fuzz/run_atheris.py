@@ -1,4 +1,6 @@
-"""Fuzz the parsers, guided by coverage: `python tests/fuzz/run_atheris.py [--seconds N] [TARGET …]`.
+"""Fuzz the parsers, guided by coverage.
+
+    python tests/fuzz/run_atheris.py [--seconds N] [TARGET ...]
 
 Needs atheris, which is no dependency of this project, in an environment that also has ours; says
 "not measured" where it is missing. Each target runs alone for the given processor time, starting

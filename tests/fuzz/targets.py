@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import tempfile
 import threading
@@ -122,8 +123,7 @@ def messages(data: bytes) -> bool:
                 assert finding.location.path == FILES[item.n]
             for problem in checked.problems:
                 _is_clean(problem)
-    except ViolationError as error:
-        assert len(str(error)) < 10_000
+    except ViolationError:
         return False
     return True
 
@@ -153,7 +153,7 @@ def judgements(data: bytes) -> bool:
                 _check_finding(finding)
             for name, value in analysis.metrics.items():
                 _is_clean(name)
-                assert value == value and abs(value) < float("inf")  # noqa: PLR0124
+                assert math.isfinite(value)
         else:
             return False
     except (ViolationError, ValueError):

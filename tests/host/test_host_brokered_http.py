@@ -70,7 +70,8 @@ def lend(**changed: Any) -> None:
         {"method": "GET / HTTP/1.1\r\nX: y\r\n\r\nGET"},
         {"headers": []}, {"headers": {"a": 1}}, {"headers": {"a\r\nb": "c"}},
         {"headers": {"a": "b\r\nc: d"}}, {"headers": {"Host": "other.example"}},
-        {"headers": {"Transfer-Encoding": "chunked"}}, {"headers": {"é": "x"}}, {"headers": {"": ""}},
+        {"headers": {"Transfer-Encoding": "chunked"}}, {"headers": {"é": "x"}},
+        {"headers": {"": ""}},
         {"timeout_s": -1}, {"timeout_s": True}, {"timeout_s": None},
         {"body": []}, {"body": None}, {"body": "%"}, {"body": 5},
         {"url": []}, {"url": "http://api.example/"}, {"url": "https://api.example:444/"},
@@ -88,7 +89,7 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(changed: dict[str, Any]
 
 @pytest.mark.parametrize("timeout", [10**400, 2.0**1000, 1])
 def test_any_number_may_be_a_time(timeout: float) -> None:
-    with pytest.raises(LendError, match="leads to 127.0.0.1, which is not public"):
+    with pytest.raises(LendError, match=r"leads to 127\.0\.0\.1, which is not public"):
         lend(timeout_s=timeout)
 
 
@@ -134,9 +135,8 @@ def test_a_compressed_answer_is_undone_no_further_than_the_bound() -> None:
             fetch(url)
         _, ours = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        with pytest.raises(MemoryError), httpx.stream("GET", url) as answer:  # the control
-            if len(max(answer.iter_bytes(), key=len)) > 4 << 20:
-                raise MemoryError
+        with httpx.stream("GET", url) as answer:  # the control
+            assert len(max(answer.iter_bytes(), key=len)) > 4 << 20
         _, theirs = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert ours < 16 << 20 < theirs
@@ -175,9 +175,9 @@ def test_an_answer_that_drips_ends_with_the_time_of_the_exchange(pieces: list[by
 
 
 def test_an_answer_without_end_is_cut_at_the_bound() -> None:
-    with answering([HEAD, b"\r\n", *[bytes(1 << 20)] * 6]) as url:
-        with pytest.raises(UnusableAnswerError, match="larger than 4 MB"):
-            fetch(url)
+    pieces = [HEAD, b"\r\n", *[bytes(1 << 20)] * 6]
+    with answering(pieces) as url, pytest.raises(UnusableAnswerError, match="larger than 4 MB"):
+        fetch(url)
 
 
 def test_a_cut_off_or_damaged_packing_is_named() -> None:

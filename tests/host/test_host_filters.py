@@ -212,8 +212,8 @@ def test_a_system_that_gives_no_new_worker_is_a_failure_and_not_silence(
             worker.submit(asked("die")).result(timeout=60)
         with pytest.raises(FilterFailedError, match="No such file or directory"):
             worker.submit(asked("hello")).result(timeout=60)
+    worker._thread = threading.current_thread()  # as `submit` sees it before `close` is done
     with pytest.raises(FilterFailedError, match="is being stopped"):
-        worker._thread = threading.current_thread()  # as `submit` sees it before `close` is done
         worker.submit(asked("hello")).result(timeout=60)
 
 

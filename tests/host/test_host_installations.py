@@ -22,10 +22,10 @@ from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host import installations as store
 from tavo.host.installations import Installation, TamperedError, VerifiedInstallation
 from tavo.host.state import State
+from tavo.host.workers import StaticWorker
 from tavo.progress import Reporter
 from tests.fakes.kernel import ROOT
 from tests.fakes.operator_market import wheel_bytes
-from tavo.host.workers import StaticWorker
 from tests.fakes.plugins import WORD, PluginMachine, text_file
 
 
@@ -371,7 +371,7 @@ def test_what_python_runs_by_itself_is_inert_in_a_plugin(
     machine: PluginMachine, tmp_path: Path
 ) -> None:
     stop = b"import os\nos._exit(9)\n"
-    shadows = {"tavo/__init__.py": stop, "tavo/plugins/__init__.py": stop, 
+    shadows = {"tavo/__init__.py": stop, "tavo/plugins/__init__.py": stop,
                "json/__init__.py": stop, "sitecustomize.py": stop, "usercustomize.py": stop,
                "site.py": stop}  # fmt: skip
     path = wheel(tmp_path / "wheels")
