@@ -4,7 +4,7 @@ Rules this module keeps:
 - https only, exact host names and ports, no redirects, no cookies, none of our credentials;
 - a name that leads to this machine or a private network is refused, so that a plugin cannot reach
   through us what it cannot reach itself; the address that was judged is the one that is used;
-- requests are bounded in number, size and time, and each is recorded.
+- requests are bounded in number, size and time; `record` hears of each.
 
 Units: sizes in bytes, times in seconds.
 """

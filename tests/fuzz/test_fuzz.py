@@ -15,7 +15,8 @@ from tests.fuzz.targets import SEEDS, TARGETS
 # what has broken parsers before: ours, and those that the facts of this project name
 PIECES = [
     b"\\ud800", b"\\u0000", b"\\u001b]0;x\\u0007", b"\xe2\x80\xae", b"\xed\xa0\x80",
-    b"\xff", b"NaN", b"Infinity", b"1e999", b"-1", b"1" + b"0" * 400, b"9" * 5000, b"[" * 3000, b'{"a":' * 1500,
+    b"\xff", b"NaN", b"Infinity", b"1e999", b"-1", b"1" + b"0" * 400, b"9" * 5000,
+    b"[" * 3000, b'{"a":' * 1500,
     b"null", b"true", b'""', b"[]", b"{}", b"../", b"/etc/passwd", b"\0", b"\r\n", b"%YAML 9.9\n",
     b'"\\UFFFFFFFF"', b"&a *a", b"!!python/name:os.system", b"\xff\xff\xff\xff", b"\0\0\0\0",
     b"PK\x05\x06", b"PK\x01\x02", b"2147483648", b"0.1", b"\xef\xbb\xbf",
