@@ -119,10 +119,11 @@ def holds_compiled_code(name: str, content: bytes) -> bool:
     file never to compare the two.
     """
     lower = name.lower()
+    _, versioned, version = lower.rpartition(".so.")
     return (
         "__pycache__" in lower.split("/")
         or lower.endswith(_COMPILED)
-        or ".so." in lower.rpartition("/")[2]
+        or (bool(versioned) and version.replace(".", "").isdigit())
         or content.startswith(_BINARIES)
     )
 

@@ -6,7 +6,7 @@ Rules this module keeps:
 - the bytes that come and the bytes that they unpack to are bounded alike. One gzip or deflate is
   undone here, no further than the bound; anything else, and several on top of each other, are
   refused: each multiplies by a thousand what the one below gave;
-- no redirects, no cookies that are kept, nothing from the environment.
+- no redirects, and nothing from the environment.
 
 Units: sizes in bytes, times in seconds.
 """
@@ -113,13 +113,15 @@ def _unpacked(pieces: Iterable[bytes], packing: str, most: int) -> Iterator[byte
     if window is None:
         raise UnusableAnswerError(f"the answer is packed as {packing[:40]!r}")
     inflater = zlib.decompressobj(window)
+    empty = True  # as the answer to HEAD is, whatever its head says
     try:
         for piece in pieces:
+            empty = False
             # the bound is kept by who takes this: one byte more than it allows ends it
             yield inflater.decompress(piece, most + 1)
     except zlib.error as error:
         raise UnusableAnswerError(f"the answer is damaged: {error}") from None
-    if not inflater.eof:
+    if not (empty or inflater.eof):
         raise UnusableAnswerError("the answer is cut off")
 
 

@@ -39,8 +39,9 @@ def check_private(folder: Path) -> None:
         raise RefusedError(
             f"{folder}: it, or a folder above it, belongs to somebody else, or others may write"
             " there, so they could decide which plugins run",
-            hint=f"Make it yours alone: `chown -R $(id -u) {folder}; chmod -R go-w {folder}`, and"
-            " likewise the folders above; with sudo, use a HOME of root's own.",
+            hint=f"Make it yours alone, `chown -R $(id -u) {folder}; chmod -R go-w {folder}`, and"
+            " the folders above likewise; or name a folder of your own: HOME, or XDG_STATE_HOME and"
+            " XDG_DATA_HOME, as with sudo or in a container.",
         )
 
 

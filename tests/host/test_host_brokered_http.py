@@ -144,6 +144,8 @@ def test_a_compressed_answer_is_undone_no_further_than_the_bound() -> None:
     head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(small)
     with answering([head, small]) as url:
         assert fetch(url) == b"hello"
+    with answering([HEAD + b"Content-Encoding: gzip\r\n\r\n"]) as url:
+        assert fetch(url) == b""
 
 
 @pytest.mark.parametrize("packing", ["gzip, gzip", "br", "zstd", "gzip, identity", "x" * 5000])

@@ -286,3 +286,5 @@ def test_a_wheel_for_one_system_may_hold_compiled_code(tmp_path: Path) -> None:
     data = wheel_bytes(files={"dep/fast.so": b"\x7fELF\x02\x01"})
     path = _wheel(tmp_path, data, "dep-1.0-cp311-cp311-linux_x86_64.whl")
     assert check_wheel(path, Digest.of(data))
+    data = wheel_bytes(files={"dep/x.so.py": b"", "dep/a.so.1.txt": b"", "dep/setup.exe": b"MZ"})
+    assert check_wheel(_wheel(tmp_path, data), Digest.of(data))
