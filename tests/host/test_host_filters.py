@@ -194,12 +194,12 @@ def test_a_cancel_reaches_the_call_that_it_was_meant_for(machine: PluginMachine)
 
 
 def test_a_filter_that_asks_without_end_fails_at_its_deadline(machine: PluginMachine) -> None:
-    with running(machine) as worker:
+    with running(machine, deadline_ms=4000) as worker:
         began = time.monotonic()
         with pytest.raises(FilterFailedError) as caught:
             worker.submit(asked("questions")).result(timeout=60)
         assert caught.value.failure.kind == "deadline"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert worker.submit(asked("hello")).result(timeout=60).decision is Decision.ALLOW
 
 
