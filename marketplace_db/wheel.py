@@ -4,7 +4,8 @@ Rules this module keeps:
 - the file's digest is checked before a byte of it is interpreted;
 - RECORD and the archive name exactly the same files, each with a strong hash that holds;
 - a wheel that wants more than files beside each other is refused: `.data` folders (scripts,
-  headers, data) and `.pth` files, which would run code when Python starts.
+  headers, data) and `.pth` files, which would run code when Python starts;
+- a wheel whose name promises that it fits every system holds sources, and no compiled code.
 
 Source: the binary distribution format of the Python packaging specifications.
 """
@@ -19,7 +20,12 @@ from pathlib import Path, PurePosixPath
 
 from marketplace_db.archive import Archive, ArchiveLimits, Entry, read_archive
 from marketplace_db.errors import PackageError
-from marketplace_db.package import PackagedFile, read_bounded, write_new_file
+from marketplace_db.package import (
+    PackagedFile,
+    holds_compiled_code,
+    read_bounded,
+    write_new_file,
+)
 from signing.digests import Digest
 
 __all__ = ["WHEEL_LIMITS", "check_wheel", "check_wheel_bytes", "unpack_wheel"]
@@ -74,8 +80,15 @@ def check_wheel_bytes(data: bytes, label: str, *, is_tool: bool = False) -> Arch
         raise PackageError(f"{label}: {missing[0]!r} is not in RECORD")
     if extra := sorted(record.keys() - entries.keys()):
         raise PackageError(f"{label}: RECORD names {extra[0]!r}, which is not in the wheel")
+    pure = label.endswith("-none-any.whl")
     for name in sorted(listed):
-        _check_file(archive, entries[name], record[name])
+        content = _check_file(archive, entries[name], record[name])
+        if pure and holds_compiled_code(name, content):
+            raise PackageError(
+                f"{label}: {name!r} is compiled code, but the wheel's name promises there is none",
+                hint="Its maker names it for the systems that it fits; a plugin that uses it asks"
+                " for the permission native_code.",
+            )
     return archive
 
 
@@ -137,7 +150,8 @@ def _read_record(archive: Archive, entry: Entry) -> dict[str, tuple[str, str]]:
     return record
 
 
-def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> None:
+def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> bytes:
+    """Compare a file with its row of RECORD; return what it holds."""
     algorithm, _, expected = told[0].partition("=")
     if algorithm not in _STRONG:
         raise PackageError(f"{archive.label}: RECORD has no strong hash for {entry.name!r}")
@@ -147,3 +161,4 @@ def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> None:
         raise PackageError(f"{archive.label}: {entry.name!r} does not match its hash in RECORD")
     if told[1] and told[1] != str(len(content)):
         raise PackageError(f"{archive.label}: {entry.name!r} does not have its length in RECORD")
+    return content

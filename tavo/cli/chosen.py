@@ -10,9 +10,10 @@ from tavo.cli.context import Session
 from tavo.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tavo.host.installations import VerifiedInstallation
+    from signing.publishers import Recalls
+    from tavo.host.installations import Installation, VerifiedInstallation
 
-__all__ = ["verified_plugin"]
+__all__ = ["recall_of", "verified_plugin"]
 
 
 def verified_plugin(
@@ -29,7 +30,7 @@ def verified_plugin(
         return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
     store = session.installations()
     installed = store.get(full_id_of(name))
-    reason = session.recalls().packages.get(installed.package)
+    reason = recall_of(session.recalls(), installed)
     if reason is not None:
         raise RefusedError(
             f"{installed.full_id} {installed.version}: was recalled: {reason}",
@@ -38,6 +39,14 @@ def verified_plugin(
     verified = store.verify(installed)
     verified.check_granted()
     return verified
+
+
+def recall_of(recalls: Recalls, one: Installation) -> str | None:
+    """Say why an installed plugin may not run any more: it, or the keys behind it, went."""
+    signed = one.provenance
+    return recalls.reason(
+        one.package, signed.get("publisher_keys", ()), signed.get("reviewer_keys", ())
+    )
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:

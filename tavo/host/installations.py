@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.locks import hold, let_go, try_lock
+from tavo.host.private import check_private, make_private
 from tavo.host.state import State, now_text
 from tavo.progress import Reporter
 
@@ -266,6 +267,7 @@ class Installations:
                 f"{one.full_id} {one.version}: its folder is missing ({one.folder})", hint=hint
             ) from error
         try:
+            check_private(one.folder)  # else what is hashed need not be what is run
             _compare(one, hint)
             if one.has_native_code and one.interpreter != _interpreter():
                 raise RefusedError(
@@ -314,7 +316,7 @@ class Installations:
         from marketplace_db.wheel import unpack_wheel
 
         staged = self._staging / os.urandom(8).hex()
-        staged.mkdir(parents=True)
+        make_private(staged)
         unpack_package(accepted.inspected, staged / "plugin")
         for name in sorted(wheels):
             unpack_wheel(wheels[name], digests[name], staged / "deps", filename=name)
@@ -323,7 +325,7 @@ class Installations:
     def _put(self, staged: Path, key: str, files: Mapping[str, tuple[int, str]]) -> Path:
         """Move what was staged into the store; keep what is there already if it is the same."""
         folder = self._store / key
-        self._store.mkdir(parents=True, exist_ok=True)
+        make_private(self._store)
         if folder.exists():
             if _same(folder, files):
                 _delete(staged)
@@ -371,7 +373,7 @@ class Installations:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep every other install out. Raises InputError when it takes too long."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._root)
         handle = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + _LOCK_WAIT_S
