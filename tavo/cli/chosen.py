@@ -10,10 +10,11 @@ from tavo.cli.context import Session
 from tavo.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tavo.host.installed import VerifiedInstallation
+    from signing.publishers import Recalls
+    from tavo.host.installed import Installation, VerifiedInstallation
     from tavo.host.together import Member
 
-__all__ = ["needed_plugins", "verified_plugin"]
+__all__ = ["needed_plugins", "recall_of", "verified_plugin"]
 
 
 def verified_plugin(
@@ -56,13 +57,22 @@ def needed_plugins(session: Session) -> Callable[[Member], tuple[VerifiedInstall
 
 
 def _check_recalls(session: Session, plugins: Iterable[VerifiedInstallation]) -> None:
-    recalls = session.recalls().packages
+    recalls = session.recalls()
     for one in (plugin.installation for plugin in plugins):
-        if one.package in recalls:
+        reason = recall_of(recalls, one)
+        if reason is not None:
             raise RefusedError(
-                f"{one.full_id} {one.version}: was recalled: {recalls[one.package]}",
+                f"{one.full_id} {one.version}: was recalled: {reason}",
                 hint=f"Remove it: tavo registry uninstall {one.full_id}",
             )
+
+
+def recall_of(recalls: Recalls, one: Installation) -> str | None:
+    """Say why an installed plugin may not run any more: it, or the keys behind it, went."""
+    signed = one.provenance
+    return recalls.reason(
+        one.package, signed.get("publisher_keys", ()), signed.get("reviewer_keys", ())
+    )
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:

@@ -16,6 +16,7 @@ from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
 from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
+from tavo.cli.wheels import build_wheels, lock
 from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
 
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
     group.command("validate")(validate)
     group.command("run")(run)
     group.command("test")(try_out)
+    group.command("lock")(lock)
     group.command("pack")(pack)
     group.command("sign")(sign)
     group.command("trust")(trust)
@@ -194,18 +196,39 @@ def pack(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Where to write it.")
     ] = None,
-) -> None:
+    build_wheel: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--build-wheel", metavar="SDIST",
+            help="First build its wheel of these sources, in the sandbox; may be repeated.",
+        ),
+    ] = None,
+    build_with: Annotated[
+        Path | None,
+        typer.Option("--build-with", metavar="DIR", help="Where wheels of the build tools lie."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Your key, which signs how wheels were built."),
+    ] = None,
+) -> None:  # fmt: skip
     """Pack a plugin: the same files give the same bytes. Prints the package's digest."""
     from tavo.kit.publish import pack as make
 
     session = session_of(context)
+    if not build_wheel and (build_with or key):
+        raise UsageError("plugin pack: --build-with and --key are for --build-wheel")
+    built = build_wheels(session, path, build_wheel, build_with, key) if build_wheel else []
     package = make(path, output)
     if session.json:
         session.print_json({
             "file": str(package.path), "package": package.digest.hex, "length": package.length,
             "plugin": package.manifest.full_id, "version": package.manifest.version,
+            **({"built": built} if built else {}),
         })  # fmt: skip
         return
+    for one in built:
+        print(printable(f"{one['sha256']}  {one['wheel']}"))
     print(printable(f"{package.digest.hex}  {package.path}"))
     session.say(f"Next: tavo plugin sign {package.path} --key FILE")
 

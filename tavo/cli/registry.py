@@ -169,6 +169,7 @@ def verify(
 ) -> None:
     """Hash every file of the installed plugins again, and look for recalls."""
     from marketplace_db.catalog import full_id_of
+    from tavo.cli.chosen import recall_of
 
     session = session_of(context)
     store = session.installations()
@@ -178,7 +179,7 @@ def verify(
     for one in chosen:
         try:
             store.verify(one)
-            if (reason := recalls.packages.get(one.package)) is not None:
+            if (reason := recall_of(recalls, one)) is not None:
                 raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
             print(printable(f"{one.full_id} {one.version}: good"))
         except RefusedError as error:

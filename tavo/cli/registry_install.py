@@ -125,11 +125,12 @@ def rollback(
     """Go back to the installation before, of one plugin or of several together."""
     from marketplace_db.acceptance import check_not_recalled
     from marketplace_db.catalog import Catalog, full_id_of
+    from tavo.cli.chosen import recall_of
 
     session = session_of(context)
     opened = session.catalog(mirror)
     session.tell(opened.notes)
-    store = session.installations()
+    store, recalls = session.installations(), session.recalls()
     with Catalog.open(opened.file) as catalog:
 
         def check(before: Installation) -> None:
@@ -145,6 +146,8 @@ def rollback(
                     f"{before.full_id} {before.version}: is not the package of the catalog"
                 )
             check_not_recalled(release, opened.publishers)
+            if (reason := recall_of(recalls, before)) is not None:
+                raise RefusedError(f"{before.full_id} {before.version}: was recalled: {reason}")
 
         pairs = store.roll_back([full_id_of(name) for name in plugins], check)
     for now, before in pairs:

@@ -252,9 +252,14 @@ class HostedPlugin:
 
 
 def failure_of(kind: str, message: str, traceback: str) -> Failure:
-    """Return the failure of a call that ended by itself: `raised` or `output`."""
+    """Return the failure of a call that ended by itself, whatever it says about that.
+
+    Nobody had cancelled it: a call that claims so is one that was not done.
+    """
+    if kind in {"cancelled", "not_run"}:
+        return Failure(kind="raised", reason="it raised CancelledCall by itself")
     text = clean(message, 1000)
-    reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
+    reason = f"it raised {text}" if kind == "raised" else f"it answered with {text}"
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 

@@ -33,6 +33,7 @@ from tavo.host.installed import (
     verify_needed,
 )
 from tavo.host.locks import try_lock
+from tavo.host.private import make_private
 from tavo.host.state import State, now_text
 from tavo.host.store_files import (
     TamperedError,
@@ -294,7 +295,7 @@ class Installations:
         from marketplace_db.wheel import unpack_wheel
 
         staged = self._staging / os.urandom(8).hex()
-        staged.mkdir(parents=True)
+        make_private(staged)
         unpack_package(accepted.inspected, staged / "plugin")
         for name in sorted(wheels):
             unpack_wheel(wheels[name], digests[name], staged / "deps", filename=name)
@@ -303,7 +304,7 @@ class Installations:
     def _put(self, staged: Path, key: str, files: Mapping[str, tuple[int, str]]) -> Path:
         """Move what was staged into the store; keep what is there already if it is the same."""
         folder = self._store / key
-        self._store.mkdir(parents=True, exist_ok=True)
+        make_private(self._store)
         if folder.exists():
             if is_same(folder, files):
                 delete(staged)
@@ -361,7 +362,7 @@ class Installations:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep every other install out. Raises InputError when it takes too long."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._root)
         handle = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + _LOCK_WAIT_S

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from signing.digests import Digest
 from tavo.errors import RefusedError
 from tavo.host.locks import hold, let_go
+from tavo.host.private import check_private
 from tavo.host.state import now_text
 from tavo.host.store_files import TamperedError, compare, inventory, make_lasting
 
@@ -207,7 +208,7 @@ def verify_files(
         tag = check_process(member, others)
         ranges = [("", member.python), *((other.label, other.python) for other in others)]
         python = interpreters.choose(member.label, ranges, tag=tag).path
-        lock = _held(one, hint)
+        lock = _held(one, hint, private=origin == "catalog")
     except BaseException:
         for other in needs:
             other.close()
@@ -300,7 +301,7 @@ def vouch_for_snapshot(
     )
 
 
-def _held(one: Installation, hint: str = "") -> int:
+def _held(one: Installation, hint: str = "", *, private: bool = True) -> int:
     """Hash every file of an installation; return the lock that keeps its folder."""
     label = f"{one.full_id} {one.version}"
     hint = hint or f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
@@ -309,6 +310,8 @@ def _held(one: Installation, hint: str = "") -> int:
     except OSError as error:
         raise TamperedError(f"{label}: its folder is missing ({one.folder})", hint=hint) from error
     try:
+        if private:
+            check_private(one.folder)  # else what is hashed need not be what is run
         compare(one.folder, one.files, label=label, hint=hint)
     except BaseException:
         let_go(lock)

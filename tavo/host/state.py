@@ -1,7 +1,8 @@
 """The state of this user's machine: installations, grants, which catalogs were accepted.
 
 Rules this module keeps:
-- one SQLite file, readable by its owner only, written in transactions that reach the disk;
+- one SQLite file, readable by its owner only, in a folder that nobody else may write to, written in
+  transactions that reach the disk;
 - the schema has a version; a newer one than this tavo knows is refused, an older one is upgraded in
   the same transaction that records the new version;
 - it holds what happened on this machine, never what a catalog or a project claims.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError
+from tavo.host.private import make_private
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
@@ -101,10 +103,10 @@ class State:
     """An open state database. It is made, with its folder, when it is not there yet."""
 
     def __init__(self, path: Path) -> None:
-        """Open the database. Raises InputError."""
+        """Open the database. Raises InputError, RefusedError."""
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = FULL")

@@ -499,3 +499,32 @@ def test_awkward_names_and_contents_pass_through(machine: PluginMachine) -> None
         result = worker.analyze([*batch, text_file("empty.py", "")])
     assert not result.failures
     assert [str(p) for p, found in result.findings.items() if found] == names
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "not_run", "output", "raised"])
+def test_a_project_that_was_not_looked_at_never_looks_clean(
+    machine: PluginMachine, kind: str
+) -> None:
+    main = (
+        HEAD
+        + f"""
+import json, os, stat
+class Plugin(Base):
+    def analyze_project(self, paths):
+        channel = next(n for n in range(3, 64) if self.is_socket(n))
+        error = {{"kind": "{kind}", "message": "m"}}
+        item = {{"n": 0, "findings": [], "error": error, "capped": False}}
+        body = json.dumps({{"type": "result", "id": 1, "items": [item]}}).encode()
+        os.write(channel, len(body).to_bytes(4, "big") + body)
+        os.read(channel, 1 << 16)
+    def is_socket(self, n):
+        try:
+            return stat.S_ISSOCK(os.fstat(n).st_mode)
+        except OSError:
+            return False
+"""
+    )
+    with StaticWorker(machine.verified(main)) as worker:
+        result = worker.analyze_project([path("a.py")])
+    (failure,) = result.failures.values()
+    assert failure.kind in {"raised", "output"}
