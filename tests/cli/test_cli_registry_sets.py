@@ -15,6 +15,7 @@ import pytest
 
 from marketplace_db import acceptance
 from signing.digests import Digest
+from tavo.cli import chosen
 from tavo.host import interpreters as pythons
 from tavo.registry import plan
 from tavo.registry.lockfile import read_lock, write_lock_file
@@ -253,6 +254,7 @@ def test_no_rollback_to_what_was_taken_back(
     assert f"acme/words 1.0.0: was {how}: it" in done.err
     assert versions() == NEW
     monkeypatch.setattr(acceptance, "check_not_recalled", lambda *_, **__: None)  # the control
+    monkeypatch.setattr(chosen, "recall_of", lambda *_: None)
     registry("rollback", "acme/app", "acme/words")
     assert versions() == OLD
 
