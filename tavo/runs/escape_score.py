@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,7 +18,10 @@ from tavo.errors import ExitCode, RefusedError
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.progress import Reporter
 
-__all__ = ["AttackOutcome", "EscapeScore", "describe", "score_escapes"]
+if TYPE_CHECKING:
+    from tavo.host.escapes.score import Outcome
+
+__all__ = ["AttackOutcome", "EscapeScore", "describe", "of_outcome", "score_escapes"]
 
 
 class AttackOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +97,7 @@ def score_escapes(
     reporter.begin("attacks tried", len(chosen))
     try:
         outcomes = run_list(
-            chosen, None if control else level,
+            chosen, [] if control or level is None else [level],
             python=python, has_filter=has_filter, advance=reporter.advance,
         )  # fmt: skip
     except (LayerRefusedError, CrashError) as error:
@@ -104,14 +107,16 @@ def score_escapes(
         reporter.end()
     return EscapeScore(
         level="none" if control or level is None else level.label,
-        attacks=[
-            AttackOutcome(
-                name=one.attack.name, title=one.attack.title, state=one.state,
-                stopped_by=one.attack.stopped_by, must_stop=one.must_stop,
-                means=one.attack.means, reason=one.reason,
-            )
-            for one in outcomes
-        ],
+        attacks=[of_outcome(one) for one in outcomes],
+    )
+
+
+def of_outcome(one: Outcome) -> AttackOutcome:
+    """Return an outcome as it is shown and printed."""
+    return AttackOutcome(
+        name=one.attack.name, title=one.attack.title, state=one.state,
+        stopped_by=one.attack.stopped_by, must_stop=one.must_stop, means=one.attack.means,
+        reason=one.reason,
     )  # fmt: skip
 
 

@@ -58,18 +58,22 @@ class Trial:
     lasted_s: float = 0.0
     arena: bytes = b""
     arena_before: bytes = b""
-    allowed_namespaces: int = 0
     collected: str = ""
 
 
 class Lookout:
-    """Looks at a worker from outside, again and again, until it is closed."""
+    """Looks at a worker from outside, again and again, until it is closed.
 
-    def __init__(self, room: Room, pid: int, scratch: Path, marker: str) -> None:
+    `like` is the process whose namespace and root folder the worker has until it attacks: a locked
+    worker itself, and us for the control.
+    """
+
+    def __init__(self, room: Room, pid: int, *, like: int, scratch: Path, marker: str) -> None:
         self._look = _LOOKS.get(room.attack.evidence)
         if room.attack.needs and "activity" in room.attack.needs:
             self._look = _make_activity
-        self._room, self._pid, self._scratch, self._marker = room, pid, scratch, marker
+        self._room = room
+        self._worker = _Worker(pid, scratch, marker, _user_namespace_of(like), _root_of(like))
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tavo-lookout", daemon=True)
         if self._look is not None:
@@ -85,7 +89,7 @@ class Lookout:
         assert self._look is not None  # noqa: S101
         while not self._over.is_set():
             with contextlib.suppress(OSError, ValueError):
-                if self._look(self._room, _Worker(self._pid, self._scratch, self._marker)):
+                if self._look(self._room, self._worker):
                     self._room.seen.add(self._room.attack.evidence)
             self._over.wait(_LOOK_EVERY_S)
 
@@ -95,6 +99,8 @@ class _Worker:
     pid: int
     scratch: Path
     marker: str
+    user_namespace: str
+    root: tuple[int, int]
 
     def text(self, name: str) -> str:
         return Path(f"/proc/{self.pid}/{name}").read_text("utf-8", "replace")
@@ -112,9 +118,7 @@ def has_worked(room: Room, trial: Trial) -> bool:
     """Tell whether the attack has left its evidence."""
     kind = room.attack.evidence
     if kind in _LOOKS:
-        return kind in room.seen and not (
-            kind in _NAMESPACES and len(_identities(room, kind)) <= trial.allowed_namespaces
-        )
+        return kind in room.seen
     return _AFTERWARDS[kind](room, trial)
 
 
@@ -128,26 +132,17 @@ def _sustained(room: Room, name: str, over: bool) -> bool:
     return time.monotonic() - room.since.setdefault(name, time.monotonic()) > _SUSTAINED_S
 
 
-def _identities(room: Room, kind: str) -> set[str]:
-    return {entry for entry in room.seen if entry.startswith(f"{kind}:")}
+def _user_namespace_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/user")
+    return ""
 
 
-def _note_identity(room: Room, kind: str, ours: str, theirs: str) -> bool:
-    if ours != theirs:
-        room.seen.add(f"{kind}:{theirs}")
-    return ours != theirs
-
-
-def _user_namespace(room: Room, worker: _Worker) -> bool:
-    theirs = os.readlink(f"/proc/{worker.pid}/ns/user")
-    return _note_identity(room, "user_namespace", os.readlink("/proc/self/ns/user"), theirs)
-
-
-def _rooted(room: Room, worker: _Worker) -> bool:
-    ours, theirs = os.stat("/"), os.stat(f"/proc/{worker.pid}/root")
-    return _note_identity(
-        room, "rooted", f"{ours.st_dev} {ours.st_ino}", f"{theirs.st_dev} {theirs.st_ino}"
-    )
+def _root_of(pid: int) -> tuple[int, int]:
+    with contextlib.suppress(OSError):
+        status = os.stat(f"/proc/{pid}/root")
+        return status.st_dev, status.st_ino
+    return 0, 0
 
 
 def _threads(room: Room, worker: _Worker) -> bool:
@@ -199,10 +194,11 @@ def _holds(text: str) -> Callable[[Room, _Worker], bool]:
     return lambda _, worker: any(text in link for link in worker.links())
 
 
-_NAMESPACES = frozenset({"user_namespace", "rooted"})
 _LOOKS: Mapping[str, Callable[[Room, _Worker], bool]] = {
-    "user_namespace": _user_namespace,
-    "rooted": _rooted,
+    "user_namespace": lambda _, worker: (
+        _user_namespace_of(worker.pid) not in {"", worker.user_namespace}
+    ),
+    "rooted": lambda _, worker: _root_of(worker.pid) not in {(0, 0), worker.root},
     "traced": lambda room, _: "TracerPid:\t0" not in _victim_text(room, "status"),
     "mounted": lambda room, worker: room.name in worker.text("mountinfo"),
     "processes": lambda _, worker: len(processes_of(worker.marker)) > _MANY_PROCESSES,

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,16 +55,16 @@ class Outcome:
 
 def run_list(
     chosen: Iterable[Attack],
-    level: SandboxLevel | None,
+    levels: Sequence[SandboxLevel],
     *,
     python: Path,
     has_filter: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Try the attacks at a level, or without any sandbox for None; return outcomes in order.
+    """Try the attacks without a sandbox, then at each level; return outcomes in order.
 
-    `has_filter` says whether this system's L1 has the filter of system calls. Raises
-    LayerRefusedError where the level cannot be had.
+    Without levels the outcomes are those of the control. `has_filter` says whether this system's
+    L1 has the filter of system calls. Raises LayerRefusedError where a level cannot be had.
     """
     chosen = list(chosen)
     root = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
@@ -74,55 +74,75 @@ def run_list(
         # those that wait for a watch first: the others fill the time
         by_name = {
             attack.name: pool.submit(
-                run_attack, attack, level, root, python=python, has_filter=has_filter
+                run_attack, attack, levels, root, python=python, has_filter=has_filter
             )
             for attack in sorted(chosen, key=lambda attack: attack.stopped_by != "watch")
         }
-        waiting: set[Future[Outcome]] = set(by_name.values())
+        waiting = set(by_name.values())
         while waiting:
             done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for one in done:
                 one.result()
                 advance()
-        return [by_name[attack.name].result() for attack in chosen]
+        return [outcome for attack in chosen for outcome in by_name[attack.name].result()]
     finally:
-        # what is running ends by itself within seconds, and cleans up what it made
-        pool.shutdown(wait=True, cancel_futures=True)
-        let_go(lock)
-        delete_folder(root)
+        try:
+            # what is running ends by itself within seconds, and cleans up what it made
+            pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            let_go(lock)
+            delete_folder(root)
 
 
 def run_attack(
     attack: Attack,
-    level: SandboxLevel | None,
+    levels: Sequence[SandboxLevel],
     root: Path,
     *,
     python: Path,
     has_filter: bool = True,
-) -> Outcome:
-    """Try one attack without the sandbox, then at the level. Raises LayerRefusedError."""
-    must_stop = level is not None and level >= attack.stopped_from
-    if attack.stopped_by == "filter" and level == SandboxLevel.LIMITS and not has_filter:
-        must_stop = False
+) -> list[Outcome]:
+    """Try one attack without the sandbox, then at the levels. Raises LayerRefusedError."""
+    missing = _why_it_does_not_work(attack, root)
+    if not levels:
+        state: State = "not_tried" if missing else "worked"
+        return [Outcome(attack=attack, level=None, state=state, must_stop=False, reason=missing)]
+    outcomes = []
+    for level in levels:
+        state, reason = ("not_tried", missing) if missing else ("stopped", "")
+        if not missing:
+            with _Furnished(root / f"{attack.name}-{level.label}", attack) as room:
+                if room.missing:
+                    state, reason = "not_tried", room.missing
+                else:
+                    worked, trial = in_sandbox(room.room, level, python)
+                    reason = trial.failure or "it was answered without any effect"
+                    state, reason = ("worked", "") if worked else ("stopped", reason)
+        filtered = attack.stopped_by != "filter" or has_filter or level > SandboxLevel.LIMITS
+        outcomes.append(
+            Outcome(
+                attack=attack,
+                level=level,
+                state=state,
+                must_stop=level >= attack.stopped_from and filtered,
+                reason=reason,
+            )
+        )
+    return outcomes
 
-    def outcome(state: State, reason: str) -> Outcome:
-        return Outcome(attack=attack, level=level, state=state, must_stop=must_stop, reason=reason)
 
-    with _Furnished(root / f"{attack.name}-control", attack) as room:
-        if room.missing:
-            return outcome("not_tried", room.missing)
-        worked, trial = without_sandbox(room.room)
-        if not worked:
-            why = trial.failure or "nothing of it is seen from outside"
-            return outcome("not_tried", f"without the sandbox it does not work here either: {why}")
-    if level is None:
-        return outcome("worked", "")
-    with _Furnished(root / attack.name, attack) as room:
-        if room.missing:
-            return outcome("not_tried", room.missing)
-        worked, trial = in_sandbox(room.room, level, python)
-    reason = trial.failure or "it was answered without any effect"
-    return outcome("worked" if worked else "stopped", "" if worked else reason)
+def _why_it_does_not_work(attack: Attack, root: Path) -> str:
+    """Try an attack without any sandbox; return why it does not work, empty if it does."""
+    why = ""
+    for attempt in ("control", "control-again"):  # the second for a machine that was busy
+        with _Furnished(root / f"{attack.name}-{attempt}", attack) as room:
+            if room.missing:
+                return room.missing
+            worked, trial = without_sandbox(room.room)
+            if worked:
+                return ""
+            why = trial.failure.partition(": '/")[0] or "nothing of it is seen from outside"
+    return f"it does not work here without a sandbox either: {why}"
 
 
 class _Furnished:

@@ -323,6 +323,9 @@ _FURNISH: Mapping[str, Callable[[Room], None]] = {
 }  # fmt: skip
 
 
+NEEDS = frozenset(_FURNISH)
+
+
 def project_state(path: Path) -> tuple[object, ...] | None:
     """Return all that can be changed of a file, None if it is gone."""
     try:

@@ -59,14 +59,12 @@ def in_sandbox(room: Room, level: SandboxLevel, python: Path) -> tuple[bool, Tri
     )
     with contextlib.closing(arena):
         session = Session(plan, arena.reader)
-        trial = Trial(
-            marker=str(session.scratch),
-            arena_before=_CONTENT,
-            allowed_namespaces=1 if level is SandboxLevel.STRONG else 0,
-        )
-        lookout = Lookout(room, session.pid, session.scratch, trial.marker)
+        trial = Trial(marker=str(session.scratch), arena_before=_CONTENT)
         try:
             session.lock_up()
+            lookout = Lookout(
+                room, session.pid, like=session.pid, scratch=session.scratch, marker=trial.marker
+            )
             try:
                 _ask(session, trial)
             finally:
@@ -74,10 +72,10 @@ def in_sandbox(room: Room, level: SandboxLevel, python: Path) -> tuple[bool, Tri
                 trial.peak_memory = session.peak_memory
                 session.close()
                 trial.cpu_s = session.cpu_s
+                lookout.close()
             trial.arena = os.pread(arena.reader, 100, 0)
             return has_worked(room, trial), trial
         finally:
-            lookout.close()
             session.kill()
             remove_processes(trial.marker)
 
@@ -131,7 +129,9 @@ def without_sandbox(room: Room) -> tuple[bool, Trial]:
             start_new_session=True, bufsize=0,
         )  # fmt: skip
         theirs.close()
-        lookout = Lookout(room, process.pid, room.scratch, trial.marker)
+        lookout = Lookout(
+            room, process.pid, like=os.getpid(), scratch=room.scratch, marker=trial.marker
+        )
         began = time.monotonic()
         try:
             _listen_naively(process, ours, trial)
