@@ -20,8 +20,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ["Room", "UnavailableError", "processes_of", "remove_processes"]
 
 _MEMORY_NEEDED = 1 << 30
 _PART_OF_PROCESS = 64
+_EXPOSING = threading.Lock()
 # Programs that belong to root and whose help can be shown without any effect
 _PROGRAMS = ("/usr/bin/su", "/bin/su", "/usr/bin/mount", "/bin/mount")
 _USER_RING, _SET_RIGHTS, _SEARCH, _INVALIDATE = -4, 5, 10, 21
@@ -111,6 +113,19 @@ class Room:
                 _FURNISH[need](self)
             except (OSError, AttributeError, IndexError) as error:
                 raise UnavailableError(f"{need.replace('_', ' ')}: {error}") from error
+
+    @contextlib.contextmanager
+    def exposed(self, *more: int) -> Iterator[None]:
+        """Let descriptors of ours be inherited meanwhile, by this attack's process and no other."""
+        handles = (*self.inherited, *more)
+        with _EXPOSING:
+            try:
+                for handle in handles:
+                    os.set_inheritable(handle, True)
+                yield
+            finally:
+                for handle in handles:
+                    os.set_inheritable(handle, False)
 
     @property
     def was_tampered_with(self) -> bool:
@@ -236,7 +251,6 @@ class Room:
         path.write_text(self.token)
         handle = os.open(path, os.O_RDONLY)
         path.unlink()
-        os.set_inheritable(handle, True)
         self.inherited.append(handle)
         self._closing.append(lambda: os.close(handle))
 
@@ -301,7 +315,6 @@ class Room:
         self._closing += [lambda: os.close(ours), lambda: os.close(theirs)]
         os.set_blocking(ours, False)
         self.config["terminal"] = os.ttyname(theirs)
-        self.inherited = []
         self.terminal = ours
 
     def _activity(self) -> None:

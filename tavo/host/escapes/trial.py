@@ -58,7 +58,8 @@ def in_sandbox(room: Room, level: SandboxLevel, python: Path) -> tuple[bool, Tri
         python=python,
     )
     with contextlib.closing(arena):
-        session = Session(plan, arena.reader)
+        with room.exposed():
+            session = Session(plan, arena.reader)
         trial = Trial(marker=str(session.scratch), arena_before=_CONTENT)
         try:
             session.lock_up()
@@ -112,23 +113,20 @@ def without_sandbox(room: Room) -> tuple[bool, Trial]:
     """Have a naive process attack; return whether it worked."""
     arena = Arena()
     arena.fill([_CONTENT])
-    reader = os.dup(arena.reader)
-    os.set_inheritable(reader, True)
     ours, theirs = socket.socketpair()
-    theirs.set_inheritable(True)
     trial = Trial(marker=room.name, arena_before=_CONTENT)
     try:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-I", "-S", "-B", str(room.plugin / "naive.py"),
-                str(room.plugin), str(theirs.fileno()), json.dumps(room.config),
-                str(room.scratch),
-            ],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, "TAVO_TARGET": room.name}, cwd=room.scratch, close_fds=False,
-            start_new_session=True, bufsize=0,
-        )  # fmt: skip
-        theirs.close()
+        with theirs, room.exposed(theirs.fileno(), arena.reader):
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-I", "-S", "-B", str(room.plugin / "naive.py"),
+                    str(room.plugin), str(theirs.fileno()), json.dumps(room.config),
+                    str(room.scratch),
+                ],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env={**os.environ, "TAVO_TARGET": room.name}, cwd=room.scratch,
+                close_fds=False, start_new_session=True, bufsize=0,
+            )  # fmt: skip
         lookout = Lookout(
             room, process.pid, like=os.getpid(), scratch=room.scratch, marker=trial.marker
         )
@@ -147,7 +145,6 @@ def without_sandbox(room: Room) -> tuple[bool, Trial]:
     finally:
         remove_processes(trial.marker)
         ours.close()
-        os.close(reader)
         arena.close()
 
 
