@@ -179,10 +179,9 @@ def _victim_text(room: Room, name: str) -> str:
 
 
 def _typed(room: Room, _: _Worker) -> bool:
-    try:
-        return b"id" in os.read(room.terminal, 100)  # a terminal echoes what is typed
-    except BlockingIOError:
-        return False
+    with contextlib.suppress(BlockingIOError):
+        room.echoed += os.read(room.terminal, 100)  # a terminal echoes what is typed
+    return b"id" in room.echoed
 
 
 def _make_activity(room: Room, _: _Worker) -> bool:

@@ -78,6 +78,8 @@ class Room:
         self.inherited: list[int] = []
         self.variables: dict[str, str] = {}
         self.program_help = ""
+        self.terminal = -1
+        self.echoed = b""
         self._closing: list[Callable[[], object]] = []
         self.home = folder / "home"
         (self.home / ".ssh").mkdir(parents=True)
