@@ -36,6 +36,7 @@ _MEMORY = 300 << 20
 _MEMORY_FILE = 100 << 20
 _SPUN_S = 1.2
 _LASTED_S = 2.5
+_DYING_S = 0.5
 _KEPT = 16 << 20
 
 
@@ -261,7 +262,12 @@ def _followed(room: Room, trial: Trial) -> bool:
 
 
 def _left_over(_: Room, trial: Trial) -> bool:
-    return bool(processes_of(trial.marker))
+    end = time.monotonic() + _DYING_S
+    while processes_of(trial.marker):  # what was just killed may not be dead yet
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _key_added(room: Room, _: Trial) -> bool:

@@ -113,7 +113,7 @@ class Room:
         for need in self.attack.needs:
             try:
                 _FURNISH[need](self)
-            except (OSError, AttributeError, IndexError) as error:
+            except (OSError, AttributeError, ValueError) as error:
                 raise UnavailableError(f"{need.replace('_', ' ')}: {error}") from error
 
     @contextlib.contextmanager
