@@ -22,7 +22,7 @@ from marketplace_db.errors import PackageError
 from marketplace_db.package import PackagedFile, read_bounded, write_new_file
 from signing.digests import Digest
 
-__all__ = ["WHEEL_LIMITS", "check_wheel", "unpack_wheel"]
+__all__ = ["WHEEL_LIMITS", "check_wheel", "check_wheel_bytes", "unpack_wheel"]
 
 WHEEL_LIMITS = ArchiveLimits(
     archive_bytes=256 << 20, entries=20_000, total_bytes=1 << 30, ratio=1000
@@ -57,9 +57,17 @@ def check_wheel(path: Path, digest: Digest, *, filename: str | None = None) -> A
     data = read_bounded(path, WHEEL_LIMITS.archive_bytes)
     if (found := Digest.of(data)) != digest:
         raise PackageError(f"{label}: expected {digest}, found {found}")
+    return check_wheel_bytes(data, label)
+
+
+def check_wheel_bytes(data: bytes, label: str, *, is_tool: bool = False) -> Archive:
+    """Check a wheel called `label`, whose digest is the caller's matter. Raises PackageError.
+
+    A tool is for building other wheels: it may bring `.pth` files, which its user leaves out.
+    """
     archive = read_archive(data, label=label, limits=WHEEL_LIMITS)
     entries = {entry.name: entry for entry in archive.entries}
-    info = _info_folder(archive, entries, label)
+    info = _info_folder(archive, entries, label, is_tool=is_tool)
     record = _read_record(archive, entries[f"{info}/RECORD"])
     listed = {name for name in entries if name not in {f"{info}/{n}" for n in _UNLISTED}}
     if missing := sorted(listed - record.keys()):
@@ -71,7 +79,7 @@ def check_wheel(path: Path, digest: Digest, *, filename: str | None = None) -> A
     return archive
 
 
-def _info_folder(archive: Archive, entries: dict[str, Entry], label: str) -> str:
+def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_tool: bool) -> str:
     """Return the name of the .dist-info folder, after the checks that need only names."""
     from packaging.utils import (
         InvalidWheelFilename,
@@ -87,7 +95,7 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str) -> str
                 f"{label}: {name!r} would be installed outside of its folder",
                 hint="Wheels with scripts, headers or data files cannot be dependencies.",
             )
-        if name.lower().endswith(".pth"):
+        if name.lower().endswith(".pth") and not is_tool:
             raise PackageError(f"{label}: {name!r} would run code when Python starts")
     folders = {name.partition("/")[0] for name in entries if ".dist-info/" in name}
     folders = {name for name in folders if name.endswith(".dist-info")}

@@ -35,14 +35,16 @@ def verified_plugin(
             f"{installed.full_id} {installed.version}: was recalled: {reason}",
             hint=f"Remove it: tavo registry uninstall {installed.full_id}",
         )
-    return store.verify(installed)
+    verified = store.verify(installed)
+    verified.check_granted()
+    return verified
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
     """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
     import atexit
 
-    from tavo.cli.plugin import confirm_local
+    from tavo.cli.plugin_trust import confirm_local
     from tavo.host.local import open_local
 
     local = open_local(path)

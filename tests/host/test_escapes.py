@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,11 +23,11 @@ from tavo.host.escapes.score import Outcome, run_attack, run_list
 from tavo.host.escapes.targets import NEEDS
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import SandboxLevel
-from tests.fakes.kernel import ROOT, python
+from tests.fakes.kernel import python
+from tests.fakes.unprivileged import needs_root, run_tests
 
 STRONGEST = probe().level
 LEVELS = [level for level in SandboxLevel if SandboxLevel.NONE < level <= STRONGEST]
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 pytestmark = pytest.mark.skipif(
     STRONGEST < SandboxLevel.STANDARD, reason="the sandbox of this system is not L2"
@@ -260,30 +259,8 @@ def test_a_host_that_follows_them_is_led_away(planted: tuple[Path, Path]) -> Non
 
 # -- the same for somebody else
 
-UNPRIVILEGED = """
-import sys
-sys.path[:0] = sys.argv[1:3]
-import pytest
-sys.exit(pytest.main(["-q", "--no-summary", "-p", "no:cacheprovider", "--basetemp", *sys.argv[3:]]))
-"""
-
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    os.getuid() != 0 or not SYSTEM_PYTHON.exists(), reason="needs root, who can be somebody else"
-)
+@needs_root
 def test_all_of_it_holds_for_an_unprivileged_user_too() -> None:
-    packages = [entry for entry in sys.path if entry.endswith("site-packages")]
-    base = Path("/tmp") / f"tavo-unprivileged-escapes-{os.getpid()}"
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(SYSTEM_PYTHON), "-c",
-         UNPRIVILEGED, str(ROOT), packages[0], str(base), __file__],
-        capture_output=True, text=True, check=False, cwd="/tmp",
-        env={
-            "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent",
-            "PYTHONPATH": f"{ROOT}:{packages[0]}",
-        },
-    )  # fmt: skip
-    subprocess.run(["rm", "-rf", str(base)], check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.count(".") > 150
+    assert run_tests([Path(__file__)]).count(".") > 150
