@@ -1,4 +1,4 @@
-"""The tests of chosen files once more, as a user without any rights: for root, who can be somebody."""
+"""The tests of chosen files once more, as a user without any rights; for root, who can be one."""
 
 from __future__ import annotations
 
