@@ -213,11 +213,13 @@ class Room:
     def _victim_clock(self) -> None:
         assert self.victim is not None  # noqa: S101
         clock = (~self.victim.pid << 3) | 2
-        end = time.monotonic() + 2
-        while time.monotonic() < end:  # until it sleeps
+        end = time.monotonic() + 5
+        while time.monotonic() < end:  # until it waits for signals, and uses no more
+            text = Path(f"/proc/{self.victim.pid}/stat").read_bytes()
             before = time.clock_gettime_ns(clock)
             time.sleep(0.02)
-            if time.clock_gettime_ns(clock) == before:
+            asleep = text.rpartition(b")")[2].split()[0] == b"S"
+            if asleep and time.clock_gettime_ns(clock) == before:
                 self.secrets.append(str(before))
                 return
         raise UnavailableError("the processor time of a sleeping process does not stand still")
