@@ -179,6 +179,22 @@ class Session:
         self._wire = Wire(ours, self._process.stderr)
 
     @property
+    def pid(self) -> int:
+        """Return the number of the worker's process."""
+        return self._process.pid
+
+    @property
+    def scratch(self) -> Path:
+        """Return the worker's scratch folder, as it lies on this machine."""
+        return self._scratch
+
+    @property
+    def printed_tail(self) -> str:
+        """Return the end of what the worker printed so far."""
+        self._wire.drain()
+        return self._wire.tail
+
+    @property
     def cpu_s(self) -> float:
         """Return the processor time of the worker so far, or of its whole life."""
         return self._process.cpu_s or self._process.sample().cpu_s

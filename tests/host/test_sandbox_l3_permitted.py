@@ -64,10 +64,10 @@ def test_the_worker_is_still_metered_and_killed(tmp_path: Path) -> None:
         "while True:\n    pass",
         "threads": "import threading, time\n"
         "[threading.Thread(target=time.sleep, args=(9,), daemon=True).start() for _ in range(9)]\n"
-        "time.sleep(2)",
+        "time.sleep(4)",
     }
     installed = PluginMachine(tmp_path).verified(
-        PLUGIN.format(operations=code), more="limits: {wall_s_per_call: 1, threads: 8}\n"
+        PLUGIN.format(operations=code), more="limits: {wall_s_per_call: 2, threads: 8}\n"
     )
     with StaticWorker(installed, policy=STRONG) as worker:
         result = worker.analyze([text_file(name, name) for name in ("memory", "time")])
