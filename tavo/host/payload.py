@@ -44,6 +44,7 @@ MODULES = (
     "tavo.host.sandbox.namespaces",
     "tavo.host.sandbox.loopback",
     "tavo.host.sandbox.apply",
+    "tavo.host.zygote_boot",
     "tavo.host.worker_boot",
 )
 

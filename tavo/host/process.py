@@ -1,8 +1,9 @@
 """One operating system process of a worker: started, measured, killed, reaped.
 
 Rules this module keeps:
-- every worker is started by one thread that lives as long as this process, because on Linux a
-  worker dies with the thread that started it (PR_SET_PDEATHSIG);
+- every worker, and every zygote that workers are forked from, is started by one thread that lives
+  as long as this process, because on Linux a worker dies with the thread that started it
+  (PR_SET_PDEATHSIG);
 - a worker leads its own session and group, so that a kill reaches everything it started;
 - environment and descriptors are listed, never inherited;
 - figures come from the kernel, never from the worker. Peak memory is VmHWM: what wait4 reports as
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 __all__ = ["Sample", "WorkerProcess"]
 
@@ -40,18 +41,34 @@ class Sample:
 
 
 class WorkerProcess:
-    """A started worker process. `last` is what the kernel said when it was asked last."""
+    """A worker process. `last` is what the kernel said when it was asked last.
+
+    `output` is the reading end of its standard output and error.
+    """
 
     def __init__(
-        self,
+        self, pid: int, output: IO[bytes], process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """Take over a child of ours that leads its group; `output` is what it prints."""
+        self.pid = pid
+        self.output = output
+        self._process = process
+        self.exit_status: int | None = None
+        self.cpu_s = 0.0
+        self.last = Sample()
+        self._reaping = threading.Lock()
+
+    @classmethod
+    def start(
+        cls,
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
         folder: Path,
         keep: Sequence[int],
-    ) -> None:
+    ) -> Self:
         """Start the command in `folder` with the descriptors `keep` open. Raises OSError."""
-        self._process = _STARTER.run(
+        process = _STARTER.run(
             lambda: subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -64,17 +81,8 @@ class WorkerProcess:
                 bufsize=0,
             )
         )
-        self.pid = self._process.pid
-        self.exit_status: int | None = None
-        self.cpu_s = 0.0
-        self.last = Sample()
-        self._reaping = threading.Lock()
-
-    @property
-    def stderr(self) -> IO[bytes]:
-        """Return the reading end of the worker's standard output and error."""
-        assert self._process.stdout is not None  # noqa: S101
-        return self._process.stdout
+        assert process.stdout is not None  # noqa: S101
+        return cls(process.pid, process.stdout, process)
 
     def sample(self) -> Sample:
         """Ask the kernel for the figures so far."""
@@ -131,11 +139,12 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Close the reading end of the worker's output."""
-        self.stderr.close()
+        self.output.close()
 
     def _keep(self, status: int, cpu_s: float) -> None:
         self.exit_status = os.waitstatus_to_exitcode(status)
-        self._process.returncode = self.exit_status
+        if self._process is not None:
+            self._process.returncode = self.exit_status
         self.cpu_s = cpu_s
 
 
