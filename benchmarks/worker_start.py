@@ -63,7 +63,9 @@ def main() -> int:
             f"| {name} | {figures[0]:.1f} | {figures[0] / cpu:.2f} | {figures[1]:.1f}"
             f" | {figures[2]:.1f} | {figures[2] / wall:.2f} |"
         )
-    print("\n| workers | each by itself: CPU ms | forked: CPU ms | less | wall ms | forked: wall ms |")
+    print(
+        "\n| workers | each by itself: CPU ms | forked: CPU ms | less | wall ms | forked: wall ms |"
+    )
     print("|---|---|---|---|---|---|")
     for level, count in counts:
         own, shared = _median(alone[level, count]), _median(forked[level, count])

@@ -12,9 +12,8 @@ Linux only: elsewhere nobody gives a process to another as its child. Units: tim
 from __future__ import annotations
 
 import atexit
-import contextlib
+import io
 import os
-import select
 import socket
 import sys
 import threading
@@ -27,7 +26,7 @@ from tavo.host.bounds import environment
 from tavo.host.payload import BOOT, payload
 from tavo.host.process import WorkerProcess
 
-__all__ = ["Forked", "Zygotes", "ZYGOTES"]
+__all__ = ["ZYGOTES", "Forked", "Zygotes"]
 
 _PATIENCE_S = 10.0
 _END_S = 1.0
@@ -137,7 +136,7 @@ class _Zygote:
         except BaseException:
             os.close(reader)
             raise
-        process = WorkerProcess(number, open(reader, "rb", buffering=0))
+        process = WorkerProcess(number, io.FileIO(reader))
         return Forked(process, self._spent())
 
     def has_ended(self) -> bool:

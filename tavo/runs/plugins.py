@@ -3,7 +3,8 @@
 Rules this module keeps:
 - the plugin gets bytes that were read here, under the same limits as the built-in engine;
 - a file that the plugin wanted and did not look at is a notice with the reason;
-- the worker starts with the first file that the plugin wants, so no such file costs nothing.
+- the worker starts with the first file that the plugin wants, by its name and by the literals of
+  the manifest, so that a project without such a file costs nothing more.
 
 Units: sizes in bytes.
 """
@@ -139,6 +140,8 @@ class _Run:
                     data = content.data
             except UnreadableError as error:
                 self._note(file.relative, str(error))
+                continue
+            if not worker.may_find_in(data):
                 continue
             if answers is not None and (known := answers.same(file, wanted, data)) is not None:
                 self._report(known, answers.rules)

@@ -101,6 +101,7 @@ def usual_jobs() -> int:
 
 def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
     """Return how each plugin of the plan is run. A scan without plugins imports no host."""
+    from tavo.host.zygotes import ZYGOTES
     from tavo.runs.plugins import run_plugin
 
     works: list[Work] = [
@@ -122,4 +123,5 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
             )
             for one in plan.dynamic
         ]  # fmt: skip
+    ZYGOTES.expect(len(works))
     return works
