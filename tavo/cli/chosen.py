@@ -22,11 +22,22 @@ def verified_plugin(
 
     Raises RefusedError, TamperedError, NotConfirmedError: then nothing may be started.
     """
+    import time
+
+    began = time.thread_time()
+    verified = _verified(session, name, accept_local, folder or Path())
+    verified.cpu_s += time.thread_time() - began
+    return verified
+
+
+def _verified(
+    session: Session, name: str, accept_local: Sequence[str], folder: Path
+) -> VerifiedInstallation:
     from marketplace_db.catalog import full_id_of
     from tavo.host.local import is_local_name
 
     if is_local_name(name):
-        return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
+        return _local(session, folder / Path(name).expanduser(), accept_local)
     store = session.installations()
     installed = store.get(full_id_of(name))
     reason = session.recalls().packages.get(installed.package)

@@ -210,6 +210,7 @@ class HostedPlugin:
         self._session = Session(plan, self._arena.reader, self._lender)
         self._stopper.attach(self._session.abort)
         self.statistics.starts += 1
+        self.statistics.starter_cpu_s += self._session.starter_cpu_s
         try:
             self._session.lock_up()
             ready = self._session.start_plugin()

@@ -89,10 +89,11 @@ class VerifiedInstallation:
 
     `granted` says whether the user accepted its permissions. `origin` is `catalog` for what a
     publisher and reviewers signed, `local` for a folder or zip of the user's own. While the value
-    lives (until `close`) no other tavo sweeps its folder away.
+    lives (until `close`) no other tavo sweeps its folder away. `cpu_s` is the processor time that
+    this process has spent on it by now: verifying it, loading what runs it.
     """
 
-    __slots__ = ("_lock", "granted", "installation", "origin")
+    __slots__ = ("_lock", "cpu_s", "granted", "installation", "origin")
 
     def __init__(
         self,
@@ -109,6 +110,7 @@ class VerifiedInstallation:
         self.installation = installation
         self.granted = granted
         self.origin = origin
+        self.cpu_s = 0.0
         self._lock = lock
 
     @property

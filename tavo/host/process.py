@@ -20,6 +20,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Sample:
 class WorkerProcess:
     """A worker process. `last` is what the kernel said when it was asked last.
 
-    `output` is the reading end of its standard output and error.
+    `output` is the reading end of its standard output and error, `starter_cpu_s` the processor
+    time of the thread that started it.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class WorkerProcess:
         self.output = output
         self._process = process
         self.exit_status: int | None = None
-        self.cpu_s = 0.0
+        self.cpu_s = self.starter_cpu_s = 0.0
         self.last = Sample()
         self._reaping = threading.Lock()
 
@@ -68,8 +70,12 @@ class WorkerProcess:
         keep: Sequence[int],
     ) -> Self:
         """Start the command in `folder` with the descriptors `keep` open. Raises OSError."""
-        process = _STARTER.run(
-            lambda: subprocess.Popen(
+        spent = 0.0
+
+        def start() -> subprocess.Popen[bytes]:
+            nonlocal spent
+            began = time.thread_time()
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -80,9 +86,14 @@ class WorkerProcess:
                 start_new_session=True,
                 bufsize=0,
             )
-        )
+            spent = time.thread_time() - began
+            return process
+
+        process = _STARTER.run(start)
         assert process.stdout is not None  # noqa: S101
-        return cls(process.pid, process.stdout, process)
+        started = cls(process.pid, process.stdout, process)
+        started.starter_cpu_s = spent
+        return started
 
     def sample(self) -> Sample:
         """Ask the kernel for the figures so far."""

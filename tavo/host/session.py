@@ -361,11 +361,13 @@ class Session:
         self._start_cpu_s = 0.0
         if forked is not None:
             self._process, self._start_cpu_s = forked.process, forked.zygote_cpu_s
+            self.starter_cpu_s = forked.starter_cpu_s
             return
         self._process = WorkerProcess.start(
             [*interpreter(python), BOOT, str(channel), str(arena)],
             environment=self._environment(), folder=self._scratch, keep=(channel, arena),
         )  # fmt: skip
+        self.starter_cpu_s = self._process.starter_cpu_s
 
     def _environment(self) -> dict[str, str]:
         return environment(self._scratch, self._plan.limits, proxy=self._port)

@@ -35,10 +35,14 @@ _NOBODY = Path("/nonexistent")
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """A worker that was forked, and the processor time of the zygote since the fork before."""
+    """A worker that was forked, and the processor time since the fork before that it took.
+
+    `zygote_cpu_s` is that of the zygote, `starter_cpu_s` that of our thread that starts zygotes.
+    """
 
     process: WorkerProcess
     zygote_cpu_s: float
+    starter_cpu_s: float
 
 
 class Zygotes:
@@ -137,7 +141,8 @@ class _Zygote:
             os.close(reader)
             raise
         process = WorkerProcess(number, io.FileIO(reader))
-        return Forked(process, self._spent())
+        starter_cpu_s, self._process.starter_cpu_s = self._process.starter_cpu_s, 0.0
+        return Forked(process, self._spent(), starter_cpu_s)
 
     def has_ended(self) -> bool:
         return self._process.has_ended()

@@ -204,6 +204,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path, around: Surroundings) -> None:
     result, outcome = run(attack, PluginMachine(tmp_path / "m"), around, sandbox=True)
@@ -220,6 +221,7 @@ def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path, around: Su
     assert evidence == "none" or not around.saw(evidence, result, outcome)
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("attack", WITH_EVIDENCE)
 def test_without_the_sandbox_the_attack_works(
     attack: str, tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch

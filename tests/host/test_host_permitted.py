@@ -87,6 +87,7 @@ class Plugin(StaticAnalysisPlugin):
 
 
 @linux
+@pytest.mark.usefixtures("start")
 def test_ordinary_operations_work_in_the_sandbox(tmp_path: Path) -> None:
     plugin = PLUGIN.format(operations=OPERATIONS)
     installed = PluginMachine(tmp_path).verified(plugin, more="limits: {cpu_s_per_file: 20}\n")

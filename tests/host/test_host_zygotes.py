@@ -169,7 +169,8 @@ def test_nothing_of_a_worker_is_in_the_zygote_or_the_next_worker(tmp_path: Path)
 
 def memory_of(pid: int) -> bytes:
     pieces = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+    process = Path(f"/proc/{pid}")
+    with (process / "maps").open() as maps, (process / "mem").open("rb") as memory:
         for line in maps:
             span, rights = line.split()[:2]
             if rights.startswith("rw") and "[v" not in line:
@@ -337,7 +338,7 @@ def test_what_a_forked_worker_uses_is_counted_with_its_share_of_the_zygote(tmp_p
 def test_no_zygote_stays_when_they_are_closed() -> None:
     ZYGOTES.expect(2)
     arena = os.open(os.devnull, os.O_RDONLY)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     session = Session(empty_plan(SandboxLevel.NONE, Path(sys.executable)), arena)
     session.lock_up()
     assert session.is_forked
@@ -346,4 +347,4 @@ def test_no_zygote_stays_when_they_are_closed() -> None:
     ZYGOTES.close()
     os.close(arena)
     assert not is_alive(zygote)
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
