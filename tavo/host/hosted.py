@@ -112,6 +112,10 @@ class HostedPlugin:
         with self._metered():
             self._ensure_started()
 
+    def cpu_now(self) -> float:
+        """Return our thread's processor time and that of the worker that runs: for differences."""
+        return time.thread_time() + (self._session.cpu_now() if self._session is not None else 0.0)
+
     def close(self) -> None:
         """Stop the worker. The statistics are final afterwards."""
         with self._metered():

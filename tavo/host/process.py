@@ -101,6 +101,14 @@ class WorkerProcess:
             self.last = _sample(self.pid, self.last)
         return self.last
 
+    def cpu_now(self) -> float:
+        """Return the processor time so far in the kernel's own resolution, 0 if it does not say."""
+        try:
+            # the clock of another process, as clock_getcpuclockid(3) makes its number
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except (OSError, AttributeError):
+            return 0.0
+
     def interrupt(self) -> None:
         """Send the signal that ends a call (POSIX)."""
         if self.exit_status is None:

@@ -178,6 +178,10 @@ class Session:
         """
         return self._start_cpu_s + (self._process.cpu_s or self._process.sample().cpu_s)
 
+    def cpu_now(self) -> float:
+        """Return the processor time of its process so far, 0 if the system does not say."""
+        return self._process.cpu_now()
+
     @property
     def peak_memory(self) -> int:
         """Return the largest memory that the worker was seen with."""

@@ -151,9 +151,9 @@ class _Run:
     def analyze(self, batch: Sequence[FileInput]) -> None:
         """Have a batch analysed."""
         self._worker.start()
-        began = time.monotonic()
+        began = self._worker.cpu_now()
         result = self._worker.analyze(batch)
-        spent = time.monotonic() - began
+        spent = self._worker.cpu_now() - began
         self.seen += [item.path for item in batch]
         self.collect(result)
         if self._answers is not None:
