@@ -194,6 +194,7 @@ def five_thousand(home: Path, code: Path, repeat: int, chosen: Collection[int]) 
 def check_counters(home: Path, repeat: int) -> str:
     """Compare what was counted with two whole processes, on few files: nearly all is the start."""
     target = [ROOT / "examples" / "shop-agent"]
+    install(home, NOTHING, "", len(PLUGINS) + 1)
     shutil.rmtree(home / ".local" / "state" / "tavo" / "answers", ignore_errors=True)
     pairs = []
     for _ in range(repeat):
