@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,6 @@ def verified_plugin(
 
     Raises RefusedError, TamperedError, NotConfirmedError: then nothing may be started.
     """
-    import time
-
     began = time.thread_time()
     verified = _verified(session, name, accept_local, folder or Path())
     verified.cpu_s += time.thread_time() - began
@@ -46,14 +45,16 @@ def _verified(
             f"{installed.full_id} {installed.version}: was recalled: {reason}",
             hint=f"Remove it: tavo registry uninstall {installed.full_id}",
         )
-    return store.verify(installed)
+    verified = store.verify(installed)
+    verified.check_granted()
+    return verified
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
     """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
     import atexit
 
-    from tavo.cli.plugin import confirm_local
+    from tavo.cli.plugin_trust import confirm_local
     from tavo.host.local import open_local
 
     local = open_local(path)

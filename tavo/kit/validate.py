@@ -32,6 +32,7 @@ from marketplace_db.manifest import (
 )
 from marketplace_db.package import build_package, inspect_package, unpack_package
 from marketplace_db.paths import name_problem
+from marketplace_db.permissions import danger_sentences
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
 
@@ -82,7 +83,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `manifest` is None where it cannot be read, `package` where none was made.
 
-    `can` and `cannot` complete the sentences "It can …" and "It can NOT …".
+    `can` and `cannot` complete the sentences "It can …" and "It can NOT …"; `danger` are whole.
     """
 
     path: str
@@ -93,6 +94,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     package: str = ""
     can: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    danger: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -147,6 +149,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
         package=package,
         can=tuple(can),
         cannot=tuple(cannot),
+        danger=danger_sentences(manifest) if manifest is not None else (),
     )
 
 

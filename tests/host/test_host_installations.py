@@ -190,9 +190,9 @@ def test_permissions_are_granted_per_set(machine: PluginMachine) -> None:
     wider = machine.accepted(version="2.0.0", more="permissions: {native_code: true}\n")
     installed = machine.installations.install(wider, {}, {})
     assert not machine.installations.verify(installed).granted
-    machine.state.grant(wider)
+    machine.grant(wider)
     assert machine.installations.verify(installed).granted
-    assert machine.state.drop_grants("acme") == 2
+    assert machine.state.save_trust("", {}, in_same_hands=["other"]) == ("acme",)
     assert not machine.installations.verify(installed).granted
 
 
@@ -229,7 +229,7 @@ machine = PluginMachine(Path(sys.argv[1]))
 machine._count = 10
 accepted = machine.accepted(WORD + "# new\\n", version="2.0.0")
 machine.installations.install(accepted, {}, {}, reporter=Killed(int(sys.argv[2])))
-machine.state.grant(accepted)
+machine.grant(accepted)
 """
 
 

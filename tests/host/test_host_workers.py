@@ -437,7 +437,7 @@ def test_a_plugin_of_another_type_is_not_run_as_a_static_one(
 ) -> None:
     accepted = machine.accepted(files={"plugin.yaml": MANIFEST.format(kind)})
     installed = machine.installations.install(accepted, {}, {})
-    machine.state.grant(accepted)
+    machine.grant(accepted)
     with pytest.raises(NotAvailableError, match=f"is a {kind} plugin, not a static one"):
         StaticWorker(machine.installations.verify(installed))
 
@@ -458,7 +458,7 @@ license: Apache-2.0
 
 def test_without_accepted_permissions_nothing_runs(machine: PluginMachine) -> None:
     installed = machine.installations.install(machine.accepted(), {}, {})
-    with pytest.raises(RefusedError, match="permissions were not accepted"):
+    with pytest.raises(RefusedError, match="waits for your acceptance"):
         StaticWorker(machine.installations.verify(installed))
 
 
