@@ -94,8 +94,9 @@ class VerifiedInstallation:
 
     `granted` says whether the user accepted its permissions, `granted_env` which environment
     variables among them. `origin` is `catalog` for what a publisher and reviewers signed, `local`
-    for a folder or zip of the user's own. While the value lives (until `close`) no other tavo sweeps its folder away. `cpu_s` is the processor time that
-    this process has spent on it by now: verifying it, loading what runs it.
+    for a folder or zip of the user's own. While the value lives (until `close`) no other tavo
+    sweeps its folder away. `cpu_s` is the processor time that this process has spent on it by now:
+    verifying it, loading what runs it.
     """
 
     __slots__ = ("_lock", "cpu_s", "granted", "granted_env", "installation", "origin")
