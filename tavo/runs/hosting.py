@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tavo.host.brokered_http import HttpLender
 from tavo.host.hosted import HostedPlugin
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender, Lenders
@@ -34,6 +33,8 @@ def lenders_for(
     hosts = installation.manifest.permissions.network
     lenders: dict[str, Lender] = dict(more or {})
     if hosts:
+        from tavo.host.brokered_http import HttpLender
+
         lenders["http"] = HttpLender(hosts)
     return Lenders(lenders)
 
