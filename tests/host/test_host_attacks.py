@@ -74,6 +74,7 @@ def run(attack: str, machine: PluginMachine, *, sandbox: bool) -> tuple[BatchRes
     return result, outcome
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path) -> None:
     result, outcome = run(attack, PluginMachine(tmp_path / "m"), sandbox=True)
@@ -90,6 +91,7 @@ def test_in_the_sandbox_the_attack_fails(attack: str, tmp_path: Path) -> None:
     assert evidence == "none" or not outcome.saw(evidence, result)
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("attack", WITH_EVIDENCE)
 def test_without_the_sandbox_the_attack_works(
     attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -124,6 +124,7 @@ class Plugin(StaticAnalysisPlugin):
 
 
 @linux
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("level", [SandboxLevel.LIMITS, SandboxLevel.STANDARD])
 def test_ordinary_operations_work_in_the_sandbox(level: SandboxLevel, tmp_path: Path) -> None:
     plugin = PLUGIN.format(operations=OPERATIONS)

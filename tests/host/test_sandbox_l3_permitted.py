@@ -42,6 +42,7 @@ MORE = {
 needs_zones = not Path("/usr/share/zoneinfo/Europe/Berlin").exists()
 
 
+@pytest.mark.usefixtures("start")
 def test_ordinary_operations_work_in_the_sandbox(tmp_path: Path) -> None:
     operations = {**OPERATIONS, **MORE}
     if needs_zones:
