@@ -99,10 +99,20 @@ class VerifiedInstallation:
     variables among them. `origin` is `catalog` for what a publisher and reviewers signed, `local`
     for a folder or zip of the user's own. `python` runs it; `needs` are the plugins whose code it
     uses, verified the same way. While the value lives (until `close`) no other tavo sweeps its
-    folder, or theirs, away.
+    folder, or theirs, away. `cpu_s` is the processor time that this process has spent on it by
+    now: verifying it, loading what runs it.
     """
 
-    __slots__ = ("_lock", "granted", "granted_env", "installation", "needs", "origin", "python")
+    __slots__ = (
+        "_lock",
+        "cpu_s",
+        "granted",
+        "granted_env",
+        "installation",
+        "needs",
+        "origin",
+        "python",
+    )
 
     def __init__(
         self,
@@ -124,6 +134,7 @@ class VerifiedInstallation:
         self.granted = granted
         self.granted_env = variables if granted else frozenset()
         self.origin = origin
+        self.cpu_s = 0.0
         self.python = python
         self._lock = lock
 
