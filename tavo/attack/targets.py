@@ -49,7 +49,15 @@ Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
 
 class TargetFailedError(Exception):
-    """The target gave no answer that could be used. The message is one sentence without secrets."""
+    """The target gave no answer that could be used. The message is one sentence without secrets.
+
+    `unreachable` tells that no connection could be made; `hint` is the next step, or empty.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool = False, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.unreachable = unreachable
+        self.hint = hint
 
 
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,6 +163,12 @@ class HttpTarget:
                         raise TargetFailedError(
                             f"{self.name}: answered with more than {_LONGEST_ANSWER >> 20} MB"
                         )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise TargetFailedError(
+                self._safe(f"{self.name}: cannot be reached: {error or 'no connection in time'}"),
+                unreachable=True,
+                hint=f"Check the address {self._url} and that something listens there",
+            ) from None
         except httpx.TimeoutException:
             seconds = self._described.timeout_s
             raise TargetFailedError(f"{self.name}: gave no answer within {seconds:g} s") from None
@@ -163,7 +177,10 @@ class HttpTarget:
         text = data.decode("utf-8", "replace")
         if not 200 <= response.status_code < 300:
             shown = self._safe(" ".join(text.split())[:_SHOWN_OF_ANSWER])
-            raise TargetFailedError(f"{self.name}: answered {response.status_code}: {shown}")
+            raise TargetFailedError(
+                f"{self.name}: answered {response.status_code}: {shown}",
+                hint=self._hint(response.status_code),
+            )
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -171,6 +188,18 @@ class HttpTarget:
             raise TargetFailedError(
                 f"{self.name}: the answer is no JSON, it starts with {shown!r}"
             ) from None
+
+    def _hint(self, status: int) -> str:
+        if status in {401, 403}:
+            return (
+                "It did not take the key: check the value of the environment variable"
+                f" {self._described.key}"
+                if self._described.key
+                else "It wants a key: name its environment variable with `key:` in a target file"
+            )
+        if status in {404, 405}:
+            return f"Check the address: {self._url} was asked"
+        return ""
 
     def _safe(self, text: str) -> str:
         return text.replace(self._secret, "…") if self._secret else text

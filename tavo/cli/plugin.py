@@ -119,8 +119,11 @@ def run(
         Path | None, typer.Option("--log", metavar="FILE", help="For a log plugin.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", metavar="URL", help="For a dynamic plugin.")
+        str | None, typer.Option("--target", metavar="URL|FILE", help="For a dynamic plugin.")
     ] = None,
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", metavar="N", min=1, help="To the target.")
+    ] = 500,
     plugin_config: PluginConfig = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Run again when a file of either has changed.")
@@ -136,7 +139,7 @@ def run(
     def once() -> ExitCode:
         return _run_once(
             session, path, inputs or [], prompt=prompt, answers=answer, log=log, target=target,
-            config=read_config(plugin_config),
+            max_requests=max_requests, config=read_config(plugin_config),
         )  # fmt: skip
 
     if not watch:
@@ -314,6 +317,7 @@ def _run_once(
     answers: list[str] | None,
     log: Path | None,
     target: str | None,
+    max_requests: int,
     config: dict[str, Any],
 ) -> ExitCode:
     from tavo.host.local import open_local
@@ -325,7 +329,9 @@ def _run_once(
         raise UsageError("plugin run: name files, --prompt, --log or --target, not several")
     with open_local(path) as local:
         if target is not None:
-            return _run_target(session, local, target, accept=accept, config=config)
+            return _run_target(
+                session, local, target, max_requests=max_requests, accept=accept, config=config
+            )
         if prompt is not None:
             answer = answers[0] if answers else None
             judged = kit.run_filter(local, prompt, answer, accept=accept, config=config)
@@ -356,6 +362,7 @@ def _run_target(
     local: LocalPlugin,
     named: str,
     *,
+    max_requests: int,
     accept: Sequence[str],
     config: dict[str, Any],
 ) -> ExitCode:
@@ -367,7 +374,9 @@ def _run_target(
 
     target = open_target(named, os.environ)
     try:
-        outcome = run_target(local, target, Budget(), accept=accept, config=config)
+        outcome = run_target(
+            local, target, Budget(requests=max_requests), accept=accept, config=config
+        )
     finally:
         target.close()
     return _show_files(session, outcome, [])
