@@ -15,6 +15,7 @@ import stat
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +31,14 @@ from marketplace_db.manifest import (
     parse_manifest,
     permission_sentences,
 )
-from marketplace_db.package import build_package, inspect_package, unpack_package
+from marketplace_db.package import (
+    REQUIRED_FILES,
+    build_package,
+    inspect_package,
+    unpack_package,
+)
 from marketplace_db.paths import name_problem
+from marketplace_db.sources import key_problem, listed
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
 
@@ -66,6 +73,7 @@ _SOUND: Mapping[str, Any] = {
 }  # fmt: skip
 _LARGEST_MANIFEST = 64 * 1024
 _LARGEST_SOURCE = 1 << 20
+_LARGEST_KEY = 64 << 20
 _OLDEST_PYTHON = (3, 11)
 _MOST_FILES = 10_000
 
@@ -209,8 +217,8 @@ def _judge(document: Mapping[str, Any], found: dict[str, str]) -> None:
 
 def _files(folder: Path) -> Iterator[Problem]:
     for name, hint in (
-        ("README.md", "Say what the plugin finds and what it needs; the catalog shows it."),
-        ("LICENSE", "Add the text of the licence that plugin.yaml names."),
+        ("README.md", REQUIRED_FILES["README.md"]),
+        ("LICENSE", REQUIRED_FILES["LICENSE"]),
     ):
         if not (folder / name).is_file():
             yield Problem(where=name, what="is missing", hint=hint)
@@ -223,6 +231,11 @@ def _files(folder: Path) -> Iterator[Problem]:
             yield Problem(
                 where=name, what="is a link or a device; a package holds only files",
                 hint="Put the file itself there.",
+            )  # fmt: skip
+        elif problem := key_problem(_beginning(path, _LARGEST_KEY)):
+            yield Problem(
+                where=name, what=problem,
+                hint="Move it out of the folder; a test makes a sample of a key by itself.",
             )  # fmt: skip
         elif name.lower().endswith(_COMPILED):
             yield Problem(
@@ -339,17 +352,7 @@ def _sources(folder: Path) -> Iterator[Problem]:
 
 def _packed(folder: Path) -> Iterator[Path]:
     """Yield what a package would hold, links too, in order, up to a bound."""
-    pending = [folder]
-    found: list[Path] = []
-    while pending and len(found) < _MOST_FILES:
-        for path in pending.pop().iterdir():
-            if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
-                continue
-            if path.is_dir() and not path.is_symlink():
-                pending.append(path)
-            else:
-                found.append(path)
-    yield from sorted(found[:_MOST_FILES])
+    yield from sorted(islice(listed(folder), _MOST_FILES))
 
 
 def _parse(path: Path) -> ast.Module | None:
