@@ -42,10 +42,14 @@ from tavo.plugins.types import Rule
 __all__ = ["HostedPlugin", "failure_of"]
 
 _MOST_CRASHES = 3
+_KEPT_OUTPUT = 64 << 10
 
 
 class HostedPlugin:
-    """One plugin of one run. Use it as a context manager, from one thread at a time."""
+    """One plugin of one run. Use it as a context manager, from one thread at a time.
+
+    `output` is the end of what it logged and printed, complete when it is closed.
+    """
 
     plugin_type: ClassVar[str]
 
@@ -80,6 +84,7 @@ class HostedPlugin:
         self.disabled = ""
         self.level: SandboxLevel | None = None
         self.rules: Mapping[str, Rule] = {}
+        self.output = ""
         self._installation = installation
         self._manifest = manifest
         self._python = python or Path(sys.executable)
@@ -182,8 +187,9 @@ class HostedPlugin:
             except CrashError as error:
                 self.statistics.crashes += 1
                 self.disabled = error.reason
-                if error.output:
-                    self.disabled += f" ({error.output.strip().splitlines()[-1][:300]})"
+                last = error.output.strip().rpartition("\n")[2][:300]
+                if last and error.kind != "start":  # a start that failed says all of it itself
+                    self.disabled += f" ({last})"
                 self._end_session()
                 return
         assert refused is not None  # noqa: S101
@@ -212,6 +218,7 @@ class HostedPlugin:
         self.statistics.starts += 1
         try:
             self._session.lock_up()
+            self.level = level
             ready = self._session.start_plugin()
             try:
                 rules = check_rules(ready.rules)
@@ -223,7 +230,6 @@ class HostedPlugin:
             raise
         finally:
             self.statistics.wall_s += time.monotonic() - began
-        self.level = level
         self.rules = rules
         self._take(ready)
 
@@ -240,6 +246,7 @@ class HostedPlugin:
         if session is None:
             return
         session.close()
+        self.output = (self.output + session.printed)[-_KEPT_OUTPUT:]
         self._stopper.detach(session.abort)
         self.statistics.worker_cpu_s += session.cpu_s
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)

@@ -14,7 +14,6 @@ process. Standard library only. Units: times in milliseconds of processor time.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import inspect
 import io
@@ -22,7 +21,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -44,6 +42,8 @@ from tavo.plugins import (
     Severity,
     StaticAnalysisPlugin,
 )
+from tavo.plugins.raised import describe
+from tavo.plugins.worker import class_of
 
 __all__ = ["Harness"]
 
@@ -74,15 +74,8 @@ class Harness(StaticAnalysisPlugin):
         self._seen = _Seen(self._folder, context.work_directory)
         self._printed = _Printed()
         self._real, sys.stdout = sys.stdout, cast(TextIO, self._printed)
-        module_name, _, class_name = context.config["entry_point"].partition(":")
         wanted = _BASES[context.config["plugin_type"]]
-        found = getattr(importlib.import_module(module_name), class_name, None)
-        if not (isinstance(found, type) and issubclass(found, wanted)):
-            raise TypeError(
-                f"{context.config['entry_point']} is not a subclass of"
-                f" tavo.plugins.{wanted.__name__}"
-            )
-        self._class: type[BasePlugin] = found
+        self._class = class_of(context.config["entry_point"], wanted)
 
     def analyze_file(self, file_path: PurePosixPath, content: str) -> Iterable[Finding]:
         """Do the job in the file; answer in pieces, numbered so that none looks like another."""
@@ -106,7 +99,7 @@ class Harness(StaticAnalysisPlugin):
             try:
                 self._started().stop()
             except Exception as error:  # noqa: BLE001
-                return {"error": f"its {step} start and stop: {_describe(error)}"}
+                return {"error": f"its {step} start and stop: {_said(error)}"}
         return {"error": ""}
 
     def _do_tests(self, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -433,10 +426,10 @@ def _run_module(path: Path, name: str, outcomes: list[dict[str, str]]) -> None:
         hint = ""
         if (error.name or "").partition(".")[0] == "pytest":
             hint = ": pytest is not in the sandbox; write plain functions and assert, or unittest"
-        note("import", "failed", f"{_describe(error)}{hint}")
+        note("import", "failed", f"{_said(error)}{hint}")
         return
     except BaseException as error:  # noqa: BLE001
-        note("import", "failed", _describe(error))
+        note("import", "failed", _said(error))
         return
     for test, value in list(vars(module).items()):
         if isinstance(value, type) and value.__module__ != module.__name__:
@@ -483,7 +476,7 @@ def _run_one(make: Callable[[], Callable[[], Any]], test: str, note: Callable[..
     except CancelledCall:
         raise
     except BaseException as error:  # noqa: BLE001
-        note(test, "failed", _describe(error))
+        note(test, "failed", _said(error))
     else:
         note(test, "passed")
 
@@ -495,7 +488,7 @@ def _attempt(act: Callable[[], str]) -> tuple[str, str]:
     except CancelledCall:
         raise
     except BaseException as error:  # noqa: BLE001
-        return "", _describe(error)
+        return "", _said(error)
 
 
 def _filtered(result: object) -> str:
@@ -530,10 +523,6 @@ def _finding_to_plain(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _describe(error: BaseException) -> str:
-    """Say what was raised, and where in the plugin."""
-    here = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if os.path.basename(frame.filename) != "tavo_kit_harness.py":
-            here = f" ({os.path.basename(frame.filename)} line {frame.lineno})"
-    return f"{type(error).__name__}: {error}"[:800] + here
+def _said(error: BaseException) -> str:
+    """Say in one line what was raised, and where in the plugin."""
+    return str(describe(error, str(Path(__file__).parent))["message"])

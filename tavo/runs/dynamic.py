@@ -88,6 +88,7 @@ def run_dynamic(
         ),
         notices=(*notices, *notices_of(worker)),
         exchanges=tuple(exchanges),
+        output=worker.output,
     )
 
 

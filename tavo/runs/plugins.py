@@ -95,6 +95,7 @@ def run_plugin(
             level=answers.level if cached and answers is not None else None,
         ),
         notices=(*run.notices, *notices_of(worker)),
+        output=worker.output,
     )
 
 
