@@ -115,9 +115,9 @@ class TargetLender:
         self._check_reached()
         try:
             self._purse.take()
-        except LendError as error:
+        except LendError as refusal:
             self.refused += 1
-            self.refusal = self.refusal or str(error)
+            self.refusal = self.refusal or str(refusal)
             raise
         started, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
         response, error, usage = None, "", (0, 0)

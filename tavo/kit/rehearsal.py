@@ -38,7 +38,11 @@ __all__ = [
 ]
 
 _HARNESS = "tavo_kit_harness.py"
-_TESTING = "tavo_kit/testing.py"
+_BESIDE = {
+    "tavo_kit/plugins/testing.py": "tavo.plugins.testing",
+    "tavo_kit/kit/own_tests.py": "tavo.kit.own_tests",
+    "tavo_kit/kit/columns.py": "tavo.kit.columns",
+}
 _LONGEST_JOB_S = 300.0
 
 Text = Annotated[str, Meta(max_length=4000)]
@@ -68,10 +72,14 @@ class OwnTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tested(_Answer, frozen=True, kw_only=True):
-    """The author's tests were run; `shown` are the rules of all values that they made."""
+    """The author's tests were run; `shown` are the rules of all values that they made.
+
+    `columns` says where columns are not counted in characters.
+    """
 
     tests: Annotated[tuple[OwnTest, ...], Meta(max_length=100_000)]
     shown: Texts
+    columns: Texts = ()
 
 
 class Rehearsed(_Answer, frozen=True, kw_only=True):
@@ -147,16 +155,21 @@ class Rehearsal:
     """
 
     def __init__(
-        self, local: LocalPlugin, *, accept: Sequence[str], config: Mapping[str, Any]
+        self,
+        local: LocalPlugin,
+        *,
+        accept: Sequence[str],
+        config: Mapping[str, Any],
+        longest_s: float = _LONGEST_JOB_S,
     ) -> None:
-        """Prepare the copy. Raises RefusedError, TamperedError."""
+        """Prepare the copy; a job takes at most `longest_s`. Raises RefusedError, TamperedError."""
         manifest = local.manifest
         own = manifest.limits
         limits = Limits(
             memory_mb=own.memory_mb + 128,
-            cpu_s_per_file=_LONGEST_JOB_S,
-            wall_s_per_call=_LONGEST_JOB_S,
-            wall_s_total=2 * _LONGEST_JOB_S,
+            cpu_s_per_file=longest_s,
+            wall_s_per_call=longest_s,
+            wall_s_total=2 * longest_s,
             scratch_mb=max(own.scratch_mb, 16),
             threads=own.threads,
             output_mb=64,
@@ -172,7 +185,7 @@ class Rehearsal:
         )
         files = {
             _HARNESS: _source("tavo.kit.harness"),
-            _TESTING: _source("tavo.plugins.testing"),
+            **{path: _source(name) for path, name in _BESIDE.items()},
         }
         self._installation = local.rehearsal(files, stand_in)
         self._worker = StaticWorker(
@@ -214,8 +227,8 @@ class Rehearsal:
         result = self._worker.analyze([FileInput(path=path, data=data)])
         failure = result.failures.get(path)
         if failure is not None:
-            last = failure.output.strip().splitlines()[-1:] if failure.output else []
-            detail = f" ({last[0][:300]})" if last and last[0] not in failure.reason else ""
+            last = "" if failure.kind == "raised" else failure.output.strip().rpartition("\n")[2]
+            detail = f" ({last[:300]})" if last and last not in failure.reason else ""
             raise JobFailedError(f"{self._worker.full_id}: {failure.reason}{detail}")
         pieces = sorted(finding.message for finding in result.findings[path])
         text = "".join(piece[12:] for piece in pieces)

@@ -87,11 +87,9 @@ def one_of(found: object, what: str, wanted: str) -> Iterable[Any]:
     return found
 
 
-def _frames(
-    trace: TracebackType | None, folder: str
-) -> Iterator[tuple[str, TracebackType]]:
+def _frames(trace: TracebackType | None, folder: str) -> Iterator[tuple[str, TracebackType]]:
     """Yield the frames of the plugin's own files with their paths in its folder."""
-    inside = os.path.join(folder, "")
+    inside = folder + os.sep
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
         if name.startswith(inside) and not name.startswith(inside + _OURS):
@@ -133,7 +131,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _came_through(error: BaseException, library: str) -> bool:
     trace = error.__traceback__
     while trace is not None:
-        if os.path.basename(trace.tb_frame.f_code.co_filename) == library:
+        if trace.tb_frame.f_code.co_filename.endswith(os.sep + library):
             return True
         trace = trace.tb_next
     return False

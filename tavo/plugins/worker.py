@@ -268,7 +268,9 @@ def class_of(entry_point: str, wanted: type[_Plugin]) -> type[_Plugin]:
         raise TypeError(f"{entry_point} is not a subclass of tavo.plugins.{wanted.__name__}")
     rules: object = value.rules
     if not isinstance(rules, tuple | list | set | frozenset):
-        raise TypeError(f"{class_name}.rules is {clip(repr(rules), 100)}, expected a tuple of Rules")
+        raise TypeError(
+            f"{class_name}.rules is {clip(repr(rules), 100)}, expected a tuple of Rules"
+        )
     for rule in rules:
         if not isinstance(rule, Rule):
             raise TypeError(

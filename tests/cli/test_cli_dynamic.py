@@ -304,9 +304,7 @@ def test_the_template_keeps_its_attempts_when_the_budget_ends(tavo: Run, leak: P
     ]
 
 
-def test_a_target_that_is_not_there_is_said_once_with_the_next_step(
-    tavo: Run, leak: Path
-) -> None:
+def test_a_target_that_is_not_there_is_said_once_with_the_next_step(tavo: Run, leak: Path) -> None:
     main = leak / "main.py"
     main.write_text(main.read_text().replace("in PROMPTS:", "in PROMPTS * 20:"))
     done = attack(tavo, leak, "http://127.0.0.1:1/v1")
