@@ -14,17 +14,21 @@ import typer
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import styled, wants_color
 from tavo.errors import ExitCode, RefusedError, UsageError
-from tavo.printable import printable
+from tavo.printable import one_line, printable
 
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
     from tavo.host.state import State
     from tavo.kit.validate import Validation
+    from tavo.results.values import Notice
 
 __all__ = ["confirm_local", "register"]
 
 _STYLES = {"passed": "good", "note": "warning", "skipped": "dim", "failed": "bad",
            "problem": "bad"}  # fmt: skip
+_MOST_OUTPUT = 200
+_MOST_CAUSES = 20
+_MOST_TRACEBACKS = 3
 WARNING = (
     "Nobody signed or reviewed this plugin. It runs in a sandbox, with the permissions below;"
     " what it reports may be wrong on purpose."
@@ -165,7 +169,7 @@ def try_out(
     """Try your own plugin on what every plugin must hold, in the sandbox; exit 1 if it fails."""
     from tavo.host.local import open_local
     from tavo.kit.contract import run_suite
-    from tavo.runs.plugin_config import read_config
+    from tavo.runs.plugin_config import for_one, read_config
 
     session = session_of(context)
     config = read_config(plugin_config)
@@ -173,7 +177,7 @@ def try_out(
         report = run_suite(
             local,
             accept=session.settings().sandbox.accept,
-            config=config,
+            config=for_one(config, local.manifest.full_id),
             reporter=session.reporter(),
         )
     if session.json:
@@ -187,7 +191,7 @@ def try_out(
                 print(" " * (9 + width) + printable(check.hint))
         for one in report.tests:
             if one.outcome == "failed":
-                print(printable(f"\n{one.name}"))
+                print(f"\n{printable(one.name)}")
                 print("\n".join(printable(line) for line in one.message.strip().splitlines()))
         said = "passed" if report.passed else "FAILED"
         session.say(
@@ -322,12 +326,14 @@ def _run_once(
 ) -> ExitCode:
     from tavo.host.local import open_local
     from tavo.kit import run as kit
+    from tavo.runs.plugin_config import for_one
 
     accept = session.settings().sandbox.accept
     given = [inputs, prompt, log, target]
     if sum(bool(entry) if isinstance(entry, list) else entry is not None for entry in given) > 1:
         raise UsageError("plugin run: name files, --prompt, --log or --target, not several")
     with open_local(path) as local:
+        config = for_one(config, local.manifest.full_id)
         if target is not None:
             return _run_target(
                 session, local, target, max_requests=max_requests, accept=accept, config=config
@@ -390,15 +396,14 @@ def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCo
         session.print_json({
             "findings": [_finding(finding) for finding in findings],
             "failures": [notice.reason for notice in outcome.notices],
+            "output": outcome.output,
             "statistics": msgspec.to_builtins(outcome.run),
         })  # fmt: skip
     else:
         for finding in findings:
             print(printable(_finding_line(_finding(finding))))
-        for notice in outcome.notices:
-            session.say(f"tavo: {notice.reason}")
-        for text in dict.fromkeys(filter(None, tracebacks)):
-            session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
+        _say_output(session, outcome.output)
+        _say_failures(session, outcome.notices, tracebacks)
         cost = outcome.run
         looked = (
             f"with {_count(len(outcome.exchanges), 'request')}"
@@ -411,6 +416,32 @@ def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCo
         )
     codes = [ExitCode.FINDINGS] if findings else []
     return worst([*codes, ExitCode.INCOMPLETE] if outcome.notices else codes)
+
+
+def _say_output(session: Session, output: str) -> None:
+    """Show its author what the plugin logged and printed."""
+    for line in output.rstrip().splitlines()[-_MOST_OUTPUT:]:
+        session.say(f"  | {line}")
+
+
+def _say_failures(session: Session, notices: Sequence[Notice], tracebacks: Sequence[str]) -> None:
+    """Say each cause once, with the files that it hit, then where in the plugin it was."""
+    from tavo.results.export.text import first_of, place_and_clause
+
+    causes: dict[str, list[str]] = {}
+    for notice in notices:
+        place, clause = place_and_clause(notice.reason)
+        places = causes.setdefault(clause, [])
+        places += [place] if place else []
+    for cause, places in list(causes.items())[:_MOST_CAUSES]:
+        session.say(f"tavo: {first_of(places)}{': ' if places else ''}{one_line(cause)}")
+    if len(causes) > _MOST_CAUSES:
+        session.say(f"tavo: and {len(causes) - _MOST_CAUSES} causes more; --json lists all")
+    if any("cannot be started" in cause for cause in causes):
+        session.say("  `tavo plugin validate` names what is wrong with a plugin's folder.")
+    unique = list(dict.fromkeys(text for text in tracebacks if text))
+    for text in unique[:_MOST_TRACEBACKS]:
+        session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
 
 
 def _show_judged(session: Session, judged: Any) -> ExitCode:
@@ -498,7 +529,7 @@ def _print_validation(session: Session, found: Validation) -> None:
 
 
 def _print_line(kind: str, name: str, text: str, *, color: bool) -> None:
-    spans = [(_STYLES[kind], kind.ljust(9)), ("", printable(name)), ("", printable(text))]
+    spans = [(_STYLES[kind], kind.ljust(9)), ("", printable(name)), ("", one_line(text))]
     print(styled(spans, color=color))
 
 

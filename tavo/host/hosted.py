@@ -21,11 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from marketplace_db.manifest import Limits, Permissions
+from marketplace_db.manifest import Limits, Manifest, Permissions
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
+from tavo.host.config_schema import config_problems
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender
 from tavo.host.messages import Message, Ready
@@ -39,7 +40,7 @@ from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, Wo
 from tavo.host.stopping import Stopper
 from tavo.plugins.types import Rule
 
-__all__ = ["HostedPlugin", "failure_of"]
+__all__ = ["HostedPlugin", "checked_config", "failure_of", "unavailable"]
 
 _MOST_CRASHES = 3
 _KEPT_OUTPUT = 64 << 10
@@ -90,7 +91,7 @@ class HostedPlugin:
         self._python = python or Path(sys.executable)
         self._limits = limits or manifest.limits
         self._policy = policy or LevelPolicy()
-        self._config = _plain_config(manifest.full_id, config or {})
+        self._config = checked_config(manifest, config or {})
         self._lender = lender
         self._stopper = stopper or Stopper()
         self._session: Session | None = None
@@ -265,18 +266,25 @@ def failure_of(kind: str, message: str, traceback: str) -> Failure:
 def _check_available(full_id: str, plugin_type: str, wanted: str, permissions: Permissions) -> None:
     if plugin_type != wanted:
         raise NotAvailableError(f"{full_id}: is a {plugin_type} plugin, not a {wanted} one")
+    if missing := unavailable(permissions):
+        raise NotAvailableError(
+            f"{full_id}: the permission {missing} is not available in this version"
+        )
+
+
+def unavailable(permissions: Permissions) -> str:
+    """Name a permission that this version cannot give; empty if there is none."""
     if permissions.subprocess:
-        raise NotAvailableError(
-            f"{full_id}: the permission subprocess is not available in this version"
-        )
-    if permissions.files != "none":
-        raise NotAvailableError(
-            f"{full_id}: the permission files: {permissions.files} is not available in this version"
-        )
+        return "subprocess"
+    return f"files: {permissions.files}" if permissions.files != "none" else ""
 
 
-def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the configuration that can be sent. Raises ConfigError."""
+def checked_config(manifest: Manifest, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the configuration that can be sent and fits the plugin's config_schema.
+
+    Raises ConfigError that names all that does not fit.
+    """
+    full_id = manifest.full_id
     try:
         copied = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -285,4 +293,9 @@ def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
             hint="Use texts, numbers, true, false, lists and tables; write times as texts.",
         ) from error
     assert isinstance(copied, dict)  # noqa: S101
+    if manifest.config_schema and (problems := config_problems(manifest.config_schema, copied)):
+        raise ConfigError(
+            f"{full_id}: its configuration does not fit: {'; '.join(problems)}",
+            hint="The plugin's config_schema in plugin.yaml says what it takes.",
+        )
     return copied

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from marketplace_db.manifest import Limits, Permissions
 from tavo.errors import IncompleteError
+from tavo.host.hosted import checked_config
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import FileInput, StaticWorker
@@ -197,7 +198,7 @@ class Rehearsal:
             config={
                 "entry_point": manifest.entry_point,
                 "plugin_type": manifest.plugin_type,
-                "config": dict(config),
+                "config": checked_config(manifest, config),
             },
         )
         self._jobs = 0

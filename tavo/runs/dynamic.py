@@ -155,7 +155,8 @@ def _finding(result: AttackResult, target: str, threshold: float, said: frozense
         evidence["answer"] = "\n".join(best.outputs)[:_SHOWN]
     return Finding(
         rule_id=result.rule_id,
-        message=f"The target gave in: {result.goal}",
+        message=f"The target gave in: {result.goal}"
+        + ("" if quoted else " (so says the plugin; tavo saw no such answer)"),
         severity=result.severity,
         confidence=Confidence.HIGH if quoted else Confidence.LOW,
         location=Location(path=PurePosixPath("targets", target), snippet=result.goal),
