@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavo.cli.context import Session
-from tavo.errors import RefusedError
+from tavo.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
@@ -28,7 +28,13 @@ def verified_plugin(
     if is_local_name(name):
         return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
     store = session.installations()
-    installed = store.get(full_id_of(name))
+    try:
+        installed = store.get(full_id_of(name))
+    except UsageError as error:
+        if ((folder or Path()) / name / "plugin.yaml").is_file():
+            # said, never done: a scanned project may hold a folder of any name
+            raise UsageError(str(error), hint=f"Did you mean the folder ./{name}?") from None
+        raise
     reason = session.recalls().packages.get(installed.package)
     if reason is not None:
         raise RefusedError(

@@ -19,6 +19,7 @@ from tavo.printable import one_line, printable
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
     from tavo.host.state import State
+    from tavo.kit.statement import Statement
     from tavo.kit.validate import Validation
     from tavo.results.values import Notice
 
@@ -72,8 +73,8 @@ def init(
         PluginType, typer.Option("--type", help="What it looks at.")
     ] = PluginType.STATIC,
     publisher: Annotated[
-        str, typer.Option("--publisher", metavar="NAME", help="Your namespace.")
-    ] = "me",
+        str, typer.Option("--publisher", metavar="NAME", help="Your namespace; default: me.")
+    ] = "",
     folder: Annotated[
         Path | None, typer.Option("--folder", metavar="DIR", help="Where to; default: ./NAME.")
     ] = None,
@@ -83,6 +84,7 @@ def init(
 
     session = session_of(context)
     target = folder or Path(name)
+    named, publisher = publisher, publisher or "me"
     written = write_plugin(name, target, plugin_type=type.value, publisher=publisher)
     if session.json:
         session.print_json({"folder": str(target), "files": written})
@@ -90,15 +92,23 @@ def init(
     print(printable(f"{publisher}/{name}, a {type.value} plugin, is in {target}:"))
     for path in written:
         print(printable(f"  {path}"))
+    if not named:
+        session.say("It is published as `me` until you write your namespace into plugin.yaml.")
     session.say(f"Next: tavo plugin test {target}")
 
 
-def validate(context: typer.Context, path: PluginPath) -> None:
+def validate(
+    context: typer.Context,
+    path: PluginPath,
+    public_key: Annotated[
+        str, typer.Option("--public-key", metavar="HEX", help="Who must have signed the zip.")
+    ] = "",
+) -> None:
     """Name everything that is wrong with a plugin, without running it; exit 1 if there is."""
     from tavo.kit.validate import validate as look
 
     session = session_of(context)
-    found = look(path)
+    found = look(path, public_key=public_key)
     if session.json:
         session.print_json({**msgspec.to_builtins(found), "passed": found.passed})
     else:
@@ -220,6 +230,7 @@ def pack(
         })  # fmt: skip
         return
     print(printable(f"{package.digest.hex}  {package.path}"))
+    _warn(session, package.path)
     session.say(f"Next: tavo plugin sign {package.path} --key FILE")
 
 
@@ -243,6 +254,7 @@ def sign(
         session.print_json({"file": str(written), "key_id": private.public.key_id})
         return
     print(printable(str(written)))
+    _warn(session, package)
     session.say(f"Signed with key {private.public.key_id}.")
 
 
@@ -441,7 +453,7 @@ def _say_failures(session: Session, notices: Sequence[Notice], tracebacks: Seque
         session.say("  `tavo plugin validate` names what is wrong with a plugin's folder.")
     unique = list(dict.fromkeys(text for text in tracebacks if text))
     for text in unique[:_MOST_TRACEBACKS]:
-        session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
+        session.say(text.rstrip())
 
 
 def _show_judged(session: Session, judged: Any) -> ExitCode:
@@ -524,8 +536,31 @@ def _print_validation(session: Session, found: Validation) -> None:
             print(printable(f"  - {sentence}"))
     if found.package:
         print(f"sha256 {found.package}")
+    if found.statement is not None and not found.statement.problem:
+        _print_statement(found.statement)
     count = sum(problem.kind == "problem" for problem in found.problems)
     session.say(f"{_count(count, 'problem')}.")
+
+
+def _warn(session: Session, package: Path) -> None:
+    """Say what is wrong with a package that could be made, and would not work."""
+    from tavo.kit.validate import validate as look
+
+    problems = [problem for problem in look(package).problems if problem.kind == "problem"]
+    for problem in problems:
+        session.say(f"tavo: {problem.where}: {problem.what}")
+    if problems:
+        session.say("  A marketplace will not take it like this.")
+
+
+def _print_statement(statement: Statement) -> None:
+    keys = ", ".join(statement.key_ids)
+    print(printable(f"{statement.file}: every field agrees with the package"))
+    print(printable(f"  signed {statement.issued} by key {keys}"))
+    if statement.signature == "verified":
+        print("  its signature is verified")
+    else:
+        print("  its signature was not checked: name your key with --public-key HEX")
 
 
 def _print_line(kind: str, name: str, text: str, *, color: bool) -> None:

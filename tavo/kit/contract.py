@@ -477,7 +477,7 @@ def _printed(suite: _Suite) -> None:
         "prints nothing",
         [f"it printed {begins}"] if suite.printed else [],
         "to its output",
-        "Use context.log, which is shown with a crash.",
+        "Use context.log, which `plugin run` shows.",
     )
 
 
@@ -502,9 +502,13 @@ def _permissions(suite: _Suite, manifest: Manifest) -> None:
             extra = [] if allowed else sorted(tried)
             unused += [kind] if allowed and not tried else []
         undeclared += [f"{kind}: it tried {name}" for name in extra]
-    suite.note("permissions declared", undeclared, "it tried nothing that plugin.yaml does not ask"
-               " for", "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
-               )  # fmt: skip
+    hint = "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
+    if any(problem.startswith("files: ") for problem in undeclared):
+        hint = (
+            "The sandbox: a plugin opens no files; what it looks at is handed to it. Leave it out."
+        )
+    good = "it tried nothing that plugin.yaml does not ask for"
+    suite.note("permissions declared", undeclared, good, hint)
     if unused:
         suite.checks.append(
             Check(

@@ -10,6 +10,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import ast
+import difflib
 import json
 import stat
 import tempfile
@@ -41,6 +42,11 @@ from marketplace_db.paths import name_problem
 from marketplace_db.sources import key_problem, listed
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
+from tavo.host.config_schema import unchecked
+from tavo.host.hosted import unavailable
+from tavo.kit.publish import STATEMENT_SUFFIX
+from tavo.kit.statement import Statement, look_at_statement
+from tavo.runs.plugins import LANGUAGES
 
 __all__ = ["INTERFACES", "Problem", "Validation", "validate"]
 
@@ -56,6 +62,7 @@ _METHODS = {
     "proxy": (("filter_request",), ("filter_response",)),
     "log": (("analyze_logs",),),
 }
+_NEEDS_RULES = frozenset({"static", "dynamic"})
 _COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
 _LICENSE_WORDS = {
     "MIT": "permission is hereby granted, free of charge",
@@ -76,6 +83,7 @@ _LARGEST_SOURCE = 1 << 20
 _LARGEST_KEY = 64 << 20
 _OLDEST_PYTHON = (3, 11)
 _MOST_FILES = 10_000
+_MOST_NOTES = 10
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +98,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `manifest` is None where it cannot be read, `package` where none was made.
 
-    `can` and `cannot` complete the sentences "It can …" and "It can NOT …".
+    `can` and `cannot` complete the sentences "It can …" and "It can NOT …". `statement` is the
+    publisher's beside a zip, None where there is none.
     """
 
     path: str
@@ -101,6 +110,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     package: str = ""
     can: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    statement: Statement | None = None
 
     @property
     def passed(self) -> bool:
@@ -108,23 +118,37 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return all(problem.kind == "note" for problem in self.problems)
 
 
-def validate(path: Path) -> Validation:
-    """Look at a plugin's folder or zip. Raises UsageError where there is none, InputError."""
+def validate(path: Path, *, public_key: str = "") -> Validation:
+    """Look at a plugin's folder or zip, and at the statement beside a zip.
+
+    `public_key` is the key that must have signed that. Raises UsageError where there is nothing to
+    look at, InputError.
+    """
     if not path.exists():
         raise UsageError(f"{path}: there is no such folder or zip")
     try:
         if path.is_dir():
+            if public_key:
+                raise UsageError(f"{path}: is a folder; a statement is about a packed zip")
             return _validate_folder(path, path, ())
         with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
             folder = Path(name) / "plugin"
             try:
-                unpack_package(inspect_package(path), folder)
+                inspected = inspect_package(path)
+                unpack_package(inspected, folder)
             except (PackageError, ManifestError) as error:
                 hint = error.hint or "Unpack it, validate the folder, and pack it with"
                 hint += "" if error.hint else " `tavo plugin pack`."
                 problem = Problem(where=path.name, what=str(error), hint=hint)
                 return Validation(path=str(path), problems=(problem,))
-            return _validate_folder(folder, path, ())
+            statement = look_at_statement(inspected, public_key)
+            before: tuple[Problem, ...] = ()
+            if statement is not None and statement.problem:
+                hint = "Sign the package again with `tavo plugin sign`, or delete the statement."
+                name = f"{path.name}{STATEMENT_SUFFIX}"
+                before = (Problem(where=name, what=statement.problem, hint=hint),)
+            found = _validate_folder(folder, path, before)
+            return msgspec.structs.replace(found, statement=statement)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
 
@@ -135,6 +159,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
     problems += _files(folder)
     if manifest is not None:
         problems += _license(folder, manifest)
+        problems += _not_here(manifest)
         problems += _entry_point(folder, manifest)
     problems += _sources(folder)
     package = ""
@@ -265,6 +290,31 @@ def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         )  # fmt: skip
 
 
+def _not_here(manifest: Manifest) -> Iterator[Problem]:
+    """Note what plugin.yaml asks for and this version does not do."""
+    if missing := unavailable(manifest.permissions):
+        yield Problem(
+            where=MANIFEST_NAME, kind="note",
+            what=f"permissions: {missing} is not available in this version, which runs no plugin"
+            " that asks for it",
+            hint="A static plugin is handed the content of every file that it wants.",
+        )  # fmt: skip
+    for language in manifest.languages:
+        if language not in LANGUAGES:
+            near = difflib.get_close_matches(language, sorted(LANGUAGES), n=1)
+            yield Problem(
+                where=MANIFEST_NAME, kind="note",
+                what=f"languages: no file is known to be {language!r}, so none is handed in"
+                + (f"; did you mean {near[0]!r}?" if near else ""),
+                hint=f"Known: {', '.join(sorted(LANGUAGES))}.",
+            )  # fmt: skip
+    for word in islice(unchecked(manifest.config_schema), _MOST_NOTES):
+        yield Problem(
+            where=MANIFEST_NAME, kind="note", what=f"{word} is not checked by tavo",
+            hint="Check it in start(), and raise ConfigError.",
+        )  # fmt: skip
+
+
 def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     module, _, name = manifest.entry_point.partition(":")
     inner = module.replace(".", "/")
@@ -314,11 +364,32 @@ def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         }  # fmt: skip
         for choice in _METHODS[manifest.plugin_type]:
             if len(bases) == 1 and not defined & set(choice):
+                similar = [
+                    f"{there} looks like it. "
+                    for there in sorted(defined)
+                    if difflib.get_close_matches(there, choice, n=1, cutoff=0.8)
+                ]
                 yield Problem(
                     where=f"{where} line {found.lineno}",
                     what=f"{name} defines no {' or '.join(choice)}",
-                    hint="The developer guide shows its parameters.",
+                    hint=f"{''.join(similar)}The developer guide shows its parameters.",
                 )
+        if len(bases) == 1 and manifest.plugin_type in _NEEDS_RULES and not _has_rules(found):
+            yield Problem(
+                where=f"{where} line {found.lineno}",
+                what=f"{name} has no rules, so nothing that it finds is valid",
+                hint="Write `rules = (MY_RULE,)` in the class, with every Rule that it may name.",
+            )
+
+
+def _has_rules(node: ast.ClassDef) -> bool:
+    targets: list[ast.expr] = []
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            targets += statement.targets
+        elif isinstance(statement, ast.AnnAssign):
+            targets.append(statement.target)
+    return any(isinstance(target, ast.Name) and target.id == "rules" for target in targets)
 
 
 def _sources(folder: Path) -> Iterator[Problem]:
@@ -346,7 +417,7 @@ def _sources(folder: Path) -> Iterator[Problem]:
             if isinstance(node, ast.Call) and _last_name(node.func) == "print":
                 yield Problem(
                     where=f"{name} line {node.lineno}", what="prints", kind="note",
-                    hint="Nobody sees it; use context.log, which is shown with a crash.",
+                    hint="Use context.log: what is printed is shown to you alone, by `plugin run`.",
                 )  # fmt: skip
 
 
