@@ -19,6 +19,7 @@ from tavo.printable import one_line, printable
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
     from tavo.host.state import State
+    from tavo.kit.rehearsal import OwnTest
     from tavo.kit.statement import Statement
     from tavo.kit.validate import Validation
     from tavo.results.values import Notice
@@ -199,10 +200,13 @@ def try_out(
             _print_line(check.state, check.name.ljust(width), check.found, color=color)
             if check.state in {"failed", "note"} and check.hint:
                 print(" " * (9 + width) + printable(check.hint))
+        failed: dict[str, list[OwnTest]] = {}
         for one in report.tests:
             if one.outcome == "failed":
-                print(f"\n{printable(one.name)}")
-                print("\n".join(printable(line) for line in one.message.strip().splitlines()))
+                failed.setdefault(one.message.strip().partition("\n")[0], []).append(one)
+        for same in failed.values():
+            print("\n" + "\n".join(printable(one.name) for one in same))
+            print("\n".join(printable(line) for line in same[0].message.strip().splitlines()))
         said = "passed" if report.passed else "FAILED"
         session.say(
             f"{said}: {report.plugin} {report.version}, sandbox {report.sandbox}, package"

@@ -175,8 +175,10 @@ def run_suite(
 def _life(suite: _Suite) -> bool:
     try:
         with suite.rehearsal(longest_s=_LONGEST_LIFE_S) as rehearsal:
-            life = rehearsal.do("life", Life)
-            suite.level = rehearsal.level
+            try:
+                life = rehearsal.do("life", Life)
+            finally:
+                suite.level = rehearsal.level
     except JobFailedError as error:
         hint = "Mend this first: nothing else was tried."
         suite.note("starts and stops", [str(error)], "", hint)

@@ -230,7 +230,11 @@ class Rehearsal:
         if failure is not None:
             last = "" if failure.kind == "raised" else failure.output.strip().rpartition("\n")[2]
             detail = f" ({last[:300]})" if last and last not in failure.reason else ""
-            raise JobFailedError(f"{self._worker.full_id}: {failure.reason}{detail}")
+            hint = "`tavo plugin validate` names what is wrong with a plugin's folder."
+            raise JobFailedError(
+                f"{self._worker.full_id}: {failure.reason}{detail}",
+                hint=hint if "cannot be started" in failure.reason else "",
+            )
         pieces = sorted(finding.message for finding in result.findings[path])
         text = "".join(piece[12:] for piece in pieces)
         try:

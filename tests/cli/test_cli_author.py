@@ -327,3 +327,34 @@ def test_small_things_are_said_well(
     assert done.code == 5
     assert "shorter than 12 characters" in done.err
     assert not Path("short.key").exists()
+
+
+def test_a_plugin_that_does_not_start_is_said_once_by_test(tavo: Run, tmp_path: Path) -> None:
+    folder = plugin(
+        tmp_path / "p", "pass", before="import urllib.request as r\nr.urlopen('http://x.y')"
+    )
+    done = tavo("plugin", "test", folder)
+    assert done.code == 1
+    (failed,) = [line for line in done.out.splitlines() if line.startswith("failed")]
+    assert "(main.py line 4); the sandbox: a plugin reaches only the hosts" in failed
+    assert len(done.out.splitlines()) == 2
+    assert "not started" not in done.err
+    shown = tavo("plugin", "run", author_plugin(tmp_path / "q", "dynamic", main_py="1 / 0\n"),
+                 "--answer", "x")  # fmt: skip
+    assert shown.code == 4
+    assert shown.err.splitlines() == [
+        "tavo: acme/sample: it cannot be started: ZeroDivisionError: division by zero"
+        " (main.py line 1)",
+        "  `tavo plugin validate` names what is wrong with a plugin's folder.",
+    ]
+
+
+def test_tests_that_fail_alike_are_told_once(tavo: Run, tmp_path: Path) -> None:
+    folder = plugin(tmp_path / "p", "raise KeyError('x')", tests__test_main_py=(
+        "from main import Sample\nfrom tavo.plugins.testing import find_in\n"
+        "def test_one(): find_in(Sample, {'a': 'x'})\n"
+        "def test_two(): find_in(Sample, {'a': 'x'})\n"
+    ))  # fmt: skip
+    out = tavo("plugin", "test", folder).out
+    assert out.count("\nKeyError: 'x' (main.py line 11)\n") == 1
+    assert "tests/test_main.py::test_one\ntests/test_main.py::test_two\nKeyError" in out
