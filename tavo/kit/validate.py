@@ -374,7 +374,7 @@ def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
                     what=f"{name} defines no {' or '.join(choice)}",
                     hint=f"{''.join(similar)}The developer guide shows its parameters.",
                 )
-        if len(bases) == 1 and manifest.plugin_type in _NEEDS_RULES and not _has_rules(found):
+        if len(bases) == 1 and manifest.plugin_type in _NEEDS_RULES and not _has_rules(tree):
             yield Problem(
                 where=f"{where} line {found.lineno}",
                 what=f"{name} has no rules, so nothing that it finds is valid",
@@ -382,14 +382,14 @@ def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             )
 
 
-def _has_rules(node: ast.ClassDef) -> bool:
-    targets: list[ast.expr] = []
-    for statement in node.body:
-        if isinstance(statement, ast.Assign):
-            targets += statement.targets
-        elif isinstance(statement, ast.AnnAssign):
-            targets.append(statement.target)
-    return any(isinstance(target, ast.Name) and target.id == "rules" for target in targets)
+def _has_rules(tree: ast.Module) -> bool:
+    """Tell whether anything of that name is written anywhere, in the class or behind it."""
+    return any(
+        isinstance(node, ast.Name | ast.Attribute)
+        and _last_name(node) == "rules"
+        and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(tree)
+    )
 
 
 def _sources(folder: Path) -> Iterator[Problem]:
