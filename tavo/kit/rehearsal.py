@@ -36,6 +36,7 @@ __all__ = [
     "Rehearsal",
     "Rehearsed",
     "Tested",
+    "source_of",
 ]
 
 _HARNESS = "tavo_kit_harness.py"
@@ -185,8 +186,8 @@ class Rehearsal:
             limits=limits,
         )
         files = {
-            _HARNESS: _source("tavo.kit.harness"),
-            **{path: _source(name) for path, name in _BESIDE.items()},
+            _HARNESS: source_of("tavo.kit.harness"),
+            **{path: source_of(name) for path, name in _BESIDE.items()},
         }
         self._installation = local.rehearsal(files, stand_in)
         self._worker = StaticWorker(
@@ -245,7 +246,7 @@ class Rehearsal:
             ) from error
 
 
-def _source(name: str) -> bytes:
+def source_of(name: str) -> bytes:
     """Return the source of a module of ours, from a folder and from the single file alike."""
     spec = importlib.util.find_spec(name)
     loader: Any = getattr(spec, "loader", None)

@@ -12,7 +12,7 @@ import msgspec
 
 from marketplace_db.acceptance import publisher_claim
 from marketplace_db.package import InspectedPackage
-from signing.attest import read_unverified_publisher, verify_publisher
+from signing.attest import unverified_publisher, verify_publisher
 from signing.errors import AttestationError
 from signing.keys import PublicKey
 from tavo.errors import InputError, UsageError
@@ -63,7 +63,7 @@ def look_at_statement(package: InspectedPackage, public: str = "") -> Statement 
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     claim = publisher_claim(package)
     try:
-        read = read_unverified_publisher(envelope, claim)
+        read = unverified_publisher(envelope, claim)
         if key is not None:
             read = verify_publisher(envelope, {key.key_id: key}, claim)
     except AttestationError as error:
