@@ -355,6 +355,7 @@ def test_three(): find_in(Sample, {"a.py": "x"})
     assert [test.outcome for test in report.tests] == ["failed", "failed", "skipped"]
     assert report.tests[0].message == "it took longer than 10 s"
     assert check_of(report, "deterministic").state == "skipped"
+    assert " texts, no other failure" in check_of(report, "hostile input").found
     assert not report.passed
 
 
