@@ -64,6 +64,11 @@ _EXPLAINED = {
     _PROGRAM: "expected the name of one program, without its folder",
     _GLOB: "expected a pattern of file names like *.pkl, without folders",
 }
+_CHOICES = {
+    "plugin_type": PLUGIN_TYPES,
+    "pricing_tier": ("free", "paid", "enterprise"),
+    "permissions.files": ("none", "project"),
+}
 _TYPE_WORDS = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "object": "keys and values", "array": "a list", "null": "nothing",
@@ -337,6 +342,7 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
         import ast
 
         message = _EXPLAINED.get(ast.literal_eval(pattern), "has characters that are not allowed")
+    message = _with_choices(where, message)
     message = message.replace("Object missing required field", "missing key").replace("`", "'")
     message = re.sub(r"Expected 'str', got '(?:int|float)'", "expected text in quotes", message)
     message = re.sub(
@@ -344,6 +350,19 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
     ).replace(", got ", ", found ")
     message = message[:1].lower() + message[1:]
     return ManifestError(f"{MANIFEST_NAME}: {where + ': ' if where else ''}{message}")
+
+
+def _with_choices(where: str, message: str) -> str:
+    """Name what a value may be, and the nearest of it, where only some are allowed."""
+    found, told, value = message.partition("Invalid enum value ")
+    choices = _CHOICES.get(where)
+    if not told or choices is None:
+        return message
+    import difflib
+
+    near = difflib.get_close_matches(value.strip("'"), choices, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{found}expected {', '.join(choices)}, found {value}{guess}"
 
 
 def _check_texts(manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavo.cli.context import Session
-from tavo.errors import RefusedError
+from tavo.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from signing.publishers import Recalls
@@ -40,7 +40,14 @@ def _verified(
     if is_local_name(name):
         return _local(session, folder / Path(name).expanduser(), accept_local)
     store = session.installations()
-    verified = store.verify(store.get(full_id_of(name)))
+    try:
+        installed = store.get(full_id_of(name))
+    except UsageError as error:
+        if (folder / name / "plugin.yaml").is_file():
+            # said, never done: a scanned project may hold a folder of any name
+            raise UsageError(str(error), hint=f"Did you mean the folder ./{name}?") from None
+        raise
+    verified = store.verify(installed)
     try:
         _check_recalls(session, (verified, *verified.needs))
         verified.check_granted()

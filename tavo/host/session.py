@@ -72,6 +72,7 @@ __all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 _START_S = 30.0
 _STOP_S = 2.0
 _MOST_PRINTED = 64 << 20
+_LONGEST_OUTPUT = 64 << 10
 _MEMORY_OF_INTERPRETER = 64 << 20
 _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
@@ -204,6 +205,11 @@ class Session:
     def peak_memory(self) -> int:
         """Return the largest memory that the worker was seen with."""
         return self._process.sample().peak_memory
+
+    @property
+    def printed(self) -> str:
+        """Return the end of what the worker logged and printed, made safe for people."""
+        return clean(self._wire.tail, _LONGEST_OUTPUT)
 
     @property
     def is_alive(self) -> bool:
@@ -372,6 +378,7 @@ class Session:
                 self._process.sample()
                 self._send({"type": "shutdown"}, deadline)
                 self._expect(Bye, deadline, what="its end")
+                self._wire.drain()
         self._end()
 
     def kill(self) -> None:

@@ -54,7 +54,8 @@ x-mine: 1
 def test_nothing_is_executed(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     body = f"open({str(marker)!r}, 'w')\nfrom tavo.plugins import StaticAnalysisPlugin\n"
-    body += "class Sample(StaticAnalysisPlugin):\n    def analyze_file(self, p, c): return ()\n"
+    body += "class Sample(StaticAnalysisPlugin):\n    rules = ()\n"
+    body += "    def analyze_file(self, p, c): return ()\n"
     folder = author_plugin(tmp_path / "new", main_py=body)
     assert validate(folder).passed
     assert not marker.exists()
