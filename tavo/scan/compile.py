@@ -30,15 +30,15 @@ from tavo.scan.formula import (
     leaf,
     regex_of,
 )
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.languages import LANGUAGES
 from tavo.scan.literals import content_of
 from tavo.scan.match import Env, Match
+from tavo.scan.parsed import ParsedFile
 
 __all__ = ["compile_formula"]
 
 _CONTEXT_KEYS = ("pattern-inside", "pattern-not-inside", "pattern-not")
 _DEEPEST = 40
-_LANGUAGES_OF_CONDITIONS = frozenset({"python", "py", "regex", "generic"})
 
 
 def compile_formula(
@@ -159,8 +159,8 @@ def _pattern_condition(
     for key in entry:
         if key not in {"metavariable", "language", *FORMULA_KEYS}:
             raise FormulaError(f"{where}: {key!r} is not supported")
-    language = entry.get("language", "python")
-    if language not in _LANGUAGES_OF_CONDITIONS:
+    language = entry.get("language", options.language)
+    if language not in {"regex", "generic"} and LANGUAGES.get(language) != options.language:
         raise FormulaError(f"{where}: language {language!r} is not supported")
     if language in {"regex", "generic"} and not _only_regexes(entry):
         raise FormulaError(f"{where}: language {language!r} is only supported with pattern-regex")

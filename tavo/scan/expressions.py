@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.literals import LiteralCompiler
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import TYPED, PatternError
 from tavo.scan.sequences import (
     MOST_ALTERNATIVES,
@@ -126,11 +126,11 @@ class ExpressionCompiler(LiteralCompiler):
         if callee.kind == "identifier" and callee.label == TYPED:
             return self._typed(arguments)
         callee_test, arguments_test = self._callee(callee), self.arguments(arguments)
-        takes_all = self.takes_all(arguments)
+        takes_all, op = self.takes_all(arguments), node.op
 
         def call(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != "call":
-                if takes_all and n.parent is not None and n.parent.kind == "decorator":
+            if n.kind != "call" or n.op != op:
+                if takes_all and n.parent is not None and n.parent.kind == "decorator" and not op:
                     return callee_test(n, env, run)  # `@a` is a call of `a`
                 return NONE
             return each(callee_test(n.children[0], env, run), arguments_test, n.children[1], run)
@@ -242,9 +242,10 @@ class ExpressionCompiler(LiteralCompiler):
     def _braces(self, node: Node) -> Test:
         """Compile a dictionary or set: items in any order, all of them unless there is `...`."""
         wanted = [n for n in node.children if not self.is_ellipsis(n)]
-        is_open = len(wanted) < len(node.children)
+        is_ecma = self.parsed.language == "javascript"  # there an object may always have more
+        is_open = is_ecma or len(wanted) < len(node.children)
         tests = [self.test(n) for n in wanted]
-        splats = any(n.kind == "dictionary_splat" for n in wanted)
+        splats = is_ecma or any(n.kind == "dictionary_splat" for n in wanted)
         kinds = {"dictionary", "set"}
         if not wanted and is_open:
             kinds |= {"dictionary_comprehension", "set_comprehension"}
@@ -275,11 +276,11 @@ class ExpressionCompiler(LiteralCompiler):
         parameters, body = node.role("parameters"), node.role("body")
         if body is None:
             raise PatternError("a lambda without a body")
-        body_test = self.test(body)
+        body_test, is_async = self.test(body), node.op == "async"
         parameters_test = self.parameters(parameters.children if parameters is not None else [])
 
         def function(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != "lambda":
+            if n.kind != "lambda" or (is_async and n.op != "async"):
                 return NONE
             given, code = n.role("parameters"), n.role("body")
             if code is None:
@@ -312,6 +313,8 @@ class ExpressionCompiler(LiteralCompiler):
     def _parameter(self, node: Node) -> Test:
         if node.kind in _SPLATS:
             return self.generic(node)
+        if node.kind in _PATTERNS:
+            return self.test(node)
         wanted = [(n.field, self.test(n)) for n in node.children if n.field in {"type", "value"}]
         if node.kind == "typed_parameter" and node.children[0].kind in _SPLATS:
             name_test = self.generic(node.children[0])
@@ -327,19 +330,20 @@ class ExpressionCompiler(LiteralCompiler):
                 if value is None:
                     return NONE
                 envs = each(envs, test, value, run)
-            return envs if _parameter_name(n).kind == "identifier" else NONE
+            return envs if _parameter_name(n).kind in _NAMED else NONE
 
         return parameter
 
 
 _SEPARATORS = frozenset({"keyword_separator", "positional_separator"})
 _SPLATS = frozenset({"list_splat_pattern", "dictionary_splat_pattern"})
-_PARAMETERS = frozenset(
-    {"identifier", "typed_parameter", "default_parameter", "typed_default_parameter"}
-)
+_PATTERNS = frozenset({"dictionary", "list"})
+_NAMED = _PATTERNS | {"identifier"}
+_PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
+                         "typed_default_parameter", "dictionary", "list"})  # fmt: skip
 
 
 def _parameter_name(node: Node) -> Node:
-    if node.kind == "identifier" or not node.children:
+    if node.kind in _NAMED or not node.children:
         return node
     return node.role("name") or node.children[0]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
+from tavo.scan.languages.ecma_imports import ecma_imported, module_name
 from tavo.scan.names import Imported, imported
 from tavo.scan.pattern import PatternError, variable_of
 from tavo.scan.tree import Node
@@ -29,7 +30,10 @@ class _Part(msgspec.Struct, frozen=True):
 
 def compile_import(node: Node) -> Test:
     """Compile an import statement. Raises PatternError if it names more or less than one."""
-    wanted = list(imported(node))
+    read = ecma_imported if node.op == "es" else imported
+    wanted = list(read(node))
+    if not wanted and node.op == "es":
+        return _module_only(node)
     if len(wanted) != 1:
         raise PatternError("an import pattern takes one name")
     entry = wanted[0]
@@ -52,7 +56,7 @@ def compile_import(node: Node) -> Test:
         if n.kind not in {"import_statement", "import_from_statement"}:
             return NONE
         out: list[Env] = []
-        for found in imported(n):
+        for found in read(n):
             envs = matches(found, env, run)
             if alias is not None:
                 envs = [e for before in envs for e in _one(alias, found.alias, found, before, run)]
@@ -60,6 +64,20 @@ def compile_import(node: Node) -> Test:
         return out
 
     return imports
+
+
+def _module_only(node: Node) -> Test:
+    """Compile `import "m"`, which takes every import of the module."""
+    wanted = node.role("source")
+    if wanted is None or wanted.value is None:
+        raise PatternError("an import without a module")
+    module = module_name(wanted.value)
+
+    def module_only(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        source = n.role("source") if n.kind == "import_statement" else None
+        return (env,) if source is not None and module_name(source.value) == module else NONE
+
+    return module_only
 
 
 def _star(module: Sequence[_Part]) -> Test:

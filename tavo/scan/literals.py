@@ -14,7 +14,7 @@ from typing import Final
 from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.constants import Constant, number
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, ELLIPSIS, PatternError, variable_of
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node

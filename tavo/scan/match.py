@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from tavo.scan.bindings import Binding, BudgetError, Env, Run, Test, env_key, same_code
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import Pattern, PatternError
 from tavo.scan.places import Places, places_of, span_of
 from tavo.scan.rows import Row, statements_of

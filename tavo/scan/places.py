@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.literals import LiteralCompiler
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, TYPED
 from tavo.scan.tree import Node
 
@@ -25,7 +25,8 @@ _EXPRESSIONS = (
     "dictionary_comprehension", "generator_expression", "binary_operator", "boolean_operator",
     "comparison_operator", "unary_operator", "not_operator", "conditional_expression", "lambda",
     "await", "yield", "named_expression", "assignment", "augmented_assignment", "expression_list",
-    "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis",
+    "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis", "regex",
+    "update_expression", "jsx_element",
 )  # fmt: skip
 _COMPUTED = ("identifier", "binary_operator", "unary_operator", "not_operator",
              "conditional_expression", "fstring")  # fmt: skip
@@ -79,6 +80,7 @@ _OTHERS = {
     "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
     "list": ("list", "list_pattern", "list_comprehension"),
     "generator_expression": ("generator_expression", "list_comprehension"),
+    "for_statement": ("for_statement", "c_for_statement"),
 }
 
 
@@ -132,7 +134,7 @@ def _is_value(node: Node) -> bool:
         return node is parent.children[0]
     if node.field == "name":
         return parent.kind == "named_expression"
-    return True
+    return node.field != "label"
 
 
 def _chains(file: ParsedFile) -> Iterable[Node]:
@@ -236,7 +238,7 @@ def _returns(file: ParsedFile) -> Iterable[Node]:
     """Return the return statements, and the bodies of lambdas, which are returned as well."""
     bodies = [node.role("body") for node in file.by_kind.get("lambda", ())]
     returns = file.by_kind.get("return_statement", [])
-    return [*returns, *(body for body in bodies if body is not None)]
+    return [*returns, *(body for body in bodies if body is not None and body.kind != "block")]
 
 
 def _literals(kind: str, *, computed: bool) -> Places:
@@ -259,11 +261,17 @@ def _assignments(file: ParsedFile) -> Iterable[Node]:
     if not isinstance(known, list):
         known = [
             node
-            for node in _both(file, ("assignment", "named_expression"))
+            for node in _both(file, _assigning(file))
             if node.parent is None or node.parent.kind != "assignment" or node.field != "right"
         ]
         file.memory[_assignments] = known
     return known
+
+
+def _assigning(file: ParsedFile) -> Sequence[str]:
+    """Return the kinds that an assignment matches; in JavaScript also `+=`, as in Semgrep."""
+    last = "augmented_assignment" if file.language == "javascript" else "named_expression"
+    return ("assignment", last)
 
 
 def _both(file: ParsedFile, kinds: Sequence[str]) -> list[Node]:
@@ -277,7 +285,7 @@ def _assigned(calls: Places) -> Places:
         out: dict[Node, None] = {}
         for call in calls(file):
             node = call.parent
-            if node is None or node.kind not in {"assignment", "named_expression"}:
+            if node is None or node.kind not in _assigning(file):
                 continue
             while node.parent is not None and node.parent.kind == "assignment":
                 node = node.parent

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Env, Run, Test, env_key
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.places import Places
 from tavo.scan.sequences import parts_of
 from tavo.scan.tree import Node
@@ -32,6 +32,7 @@ COMPOUND = frozenset({
     "import_statement", "import_from_statement", "assert_statement", "raise_statement",
     "delete_statement", "global_statement", "nonlocal_statement", "pass_statement",
     "break_statement", "continue_statement", "exec_statement", "type_alias_statement", "ERROR",
+    "c_for_statement", "do_statement", "export_statement", "interface_declaration",
 })  # fmt: skip
 _CLOSED = frozenset({"lambda", "list_comprehension", "set_comprehension",
                      "dictionary_comprehension", "generator_expression"})  # fmt: skip

@@ -18,6 +18,7 @@ FUNCTIONS = frozenset({"function_definition", "lambda"})
 _IMPORTS = frozenset({"import_statement", "import_from_statement"})
 _DEFINITIONS = frozenset({"function_definition", "class_definition"})
 _DECLARATIONS = frozenset({"global_statement", "nonlocal_statement"})
+_DESTRUCTURED = frozenset({"dictionary", "list"})
 _DELETIONS = frozenset({"delete_statement", *_DECLARATIONS, *_IMPORTS})
 BINDERS = (
     "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
@@ -62,6 +63,8 @@ def own_names(function: Node) -> set[str]:
         if kind in {"parameters", "lambda_parameters"}:
             for part in node.children:
                 named = part.role("name") or (part.children[0] if part.children else part)
+                if part.kind in _DESTRUCTURED or named.kind in _DESTRUCTURED:
+                    names.update(n.label or "" for n in part.walk() if n.kind == "identifier")
                 while named.kind != "identifier" and named.children:
                     named = named.children[0]
                 names.add(named.label or "")

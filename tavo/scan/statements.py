@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.expressions import ExpressionCompiler
 from tavo.scan.imports import compile_import
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import PatternError
 from tavo.scan.places import Places, places_of
 from tavo.scan.rows import BODIES, COMPOUND, Row, Step
@@ -24,6 +24,7 @@ from tavo.scan.tree import Node
 
 __all__ = ["Compiler"]
 
+_DECLARED = frozenset({"const", "let", "var"})
 _SIMPLE = frozenset({"assignment", "augmented_assignment", "return_statement"})
 
 
@@ -42,6 +43,8 @@ class Compiler(ExpressionCompiler):
             "if_statement": self._if,
             "for_statement": self._loop,
             "while_statement": self._loop,
+            "c_for_statement": self._loop,
+            "do_statement": self._loop,
             "with_statement": self._with,
             "try_statement": self._try,
             "return_statement": self._return,
@@ -62,12 +65,17 @@ class Compiler(ExpressionCompiler):
         left_first = right is not None and (
             self.is_ellipsis(right) or self.variable(right) is not None
         )
+        op, is_ecma = node.op, self.parsed.language == "javascript"
 
         def assignment(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "named_expression":
                 target, value, annotation = n.role("name"), n.role("value"), None
             elif n.kind == "assignment":
                 target, value, annotation = n.role("left"), n.role("right"), n.role("type")
+                if op and n.op != op and (op != "var" or n.op not in _DECLARED):
+                    return NONE
+            elif n.kind == "augmented_assignment" and is_ecma and not op:
+                target, value, annotation = n.role("left"), n.role("right"), None
             else:
                 return NONE
             if target is None or (value is None) != (right_test is None):
@@ -274,6 +282,9 @@ class Compiler(ExpressionCompiler):
     def _loop(self, node: Node) -> Test:
         parts = [(n.field, self.test(n)) for n in node.children if n.field != "alternative"]
         kind, is_async = node.kind, node.op == "async"
+        left = node.role("left")
+        if left is not None and self.is_ellipsis(left) and self.parsed.language == "javascript":
+            return self._any_loop(node)
 
         def loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind != kind or (is_async and n.op != "async"):
@@ -287,6 +298,19 @@ class Compiler(ExpressionCompiler):
             return envs
 
         return loop
+
+    def _any_loop(self, node: Node) -> Test:
+        """Compile `for (...) { }`, which takes loops of every kind."""
+        body = node.role("body")
+        body_test = self.test(body) if body is not None else None
+
+        def any_loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            code = n.role("body")
+            if n.kind not in {"for_statement", "c_for_statement"} or code is None:
+                return NONE
+            return body_test(code, env, run) if body_test is not None else (env,)
+
+        return any_loop
 
     def _with(self, node: Node) -> Test:
         body = node.role("body")

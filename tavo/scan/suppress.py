@@ -13,12 +13,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 
 __all__ = ["Ignore", "Ignores", "find_ignores"]
 
-_SEMGREP = re.compile(r"#\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
-_OURS = re.compile(r"#\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE)
+_SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
+_OURS = re.compile(
+    r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
+)
 _LONGEST_REASON = 500
 
 
@@ -65,7 +67,7 @@ def _read(text: str, line: int, problems: list[str]) -> Ignore | None:
     ours = _OURS.search(text)
     if ours is not None:
         rules = frozenset(ours["ids"].replace(",", " ").split())
-        reason = ours["reason"].strip()[:_LONGEST_REASON]
+        reason = ours["reason"].removesuffix("*/").strip()[:_LONGEST_REASON]
         if not rules:
             problems.append(f"line {line}: `tavo: ignore[]` names no rule and does not hold")
             return None

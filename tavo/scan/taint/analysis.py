@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import BudgetError, Env
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.marks import Marks, Spot, find_marks

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import Env, Match
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.tree import Node
 

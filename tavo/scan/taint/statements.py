@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Exhausted, Expressions
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import State, Trace, join_all
@@ -126,6 +126,18 @@ class Statements(Expressions):
             self._values.append(trace)
         return trace
 
+    def body_of_lambda(self, body: Node, state: State) -> None:
+        """Run the body of a lambda: an expression, or a block as functions have them."""
+        if body.kind != "block":
+            self.value(body, state)
+            return
+        kept = self._loops, self._attempts, self._returned
+        self._loops, self._attempts, self._returned = [], [], None
+        try:
+            self.block(body.children, state)
+        finally:
+            self._loops, self._attempts, self._returned = kept
+
     # -- statements
 
     def _parts(self, node: Node, state: State) -> State | None:
@@ -204,6 +216,20 @@ class Statements(Expressions):
             self._top(node.role("condition"), inside)
 
         return self._loop(node, state, enter)
+
+    def _c_for(self, node: Node, state: State) -> State | None:
+        first = node.role("initializer")
+        if first is not None:
+            self._statement(first, state)
+
+        def enter(inside: State) -> None:
+            self._top(node.role("condition"), inside)
+            self._top(node.role("increment"), inside)
+
+        return self._loop(node, state, enter)
+
+    def _do(self, node: Node, state: State) -> State | None:
+        return self._while(node, self._arm(node.role("body"), state) or state)
 
     def _loop(self, node: Node, state: State, enter: Callable[[State], None]) -> State | None:
         loop = _Loop()
@@ -344,6 +370,9 @@ _KINDS: dict[str, _Run] = {
     "if_statement": Statements._if,
     "for_statement": Statements._for,
     "while_statement": Statements._while,
+    "c_for_statement": Statements._c_for,
+    "do_statement": Statements._do,
+    "export_statement": Statements._parts,
     "try_statement": Statements._try,
     "with_statement": Statements._with,
     "match_statement": Statements._match,
