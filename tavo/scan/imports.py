@@ -8,7 +8,8 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -19,6 +20,9 @@ from tavo.scan.pattern import PatternError, variable_of
 from tavo.scan.tree import Node
 
 __all__ = ["compile_import"]
+
+
+_METAVARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*\Z")
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -34,9 +38,26 @@ def compile_import(node: Node) -> Test:
     wanted = list(read(node))
     if not wanted and node.op == "es":
         return _module_only(node)
+    if len(wanted) > 1 and node.op == "es":
+        return _all_of([_compile_entry(entry, read) for entry in wanted])
     if len(wanted) != 1:
         raise PatternError("an import pattern takes one name")
-    entry = wanted[0]
+    return _compile_entry(wanted[0], read)
+
+
+def _all_of(tests: Sequence[Test]) -> Test:
+    """Compile an import of several names: all of them stand in the statement."""
+
+    def all_of(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        envs: Sequence[Env] = (env,)
+        for test in tests:
+            envs = [after for before in envs for after in test(n, before, run)]
+        return envs
+
+    return all_of
+
+
+def _compile_entry(entry: Imported, read: Callable[[Node], Iterator[Imported]]) -> Test:
     alias = _part(entry.alias) if entry.alias else None
     if entry.name == "*":
         return _star(_parts(entry.module))
@@ -147,6 +168,8 @@ def _one(part: _Part, text: str, found: Imported, env: Env, run: Run) -> Sequenc
 
 
 def _part(text: str) -> _Part:
+    if _METAVARIABLE.match(text):  # in a string, such as the module of an import in JavaScript
+        return _Part(text, text)
     found = variable_of(text)
     return _Part(text, found[0] if found is not None else None)
 

@@ -62,6 +62,10 @@ def places_of(compiler: LiteralCompiler, node: Node) -> Places:
             wanted = left.kind
             return lambda file: [n for n in _assignments(file) if n.children[0].kind == wanted]
         return _assignments
+    if kind == "function_definition":
+        name = node.role("name")
+        if name is not None and compiler.is_ellipsis(name):
+            return _kinds("function_definition", "lambda")
     if kind == "return_statement":
         return _returns
     if kind in _OTHERS:

@@ -121,7 +121,10 @@ class Compiler(ExpressionCompiler):
 
     def _definition(self, node: Node, decorators: Sequence[Node]) -> Test:
         inner = self._class_test(node) if node.kind == "class_definition" else self._def_test(node)
-        kind = node.kind
+        name = node.role("name")
+        kinds = {node.kind}
+        if name is not None and self.is_ellipsis(name) and node.kind == "function_definition":
+            kinds.add("lambda")
         decorator_tests = [self._decorator(n) for n in decorators]
 
         def definition(n: Node, env: Env, run: Run) -> Sequence[Env]:
@@ -131,7 +134,7 @@ class Compiler(ExpressionCompiler):
                 if found is None:
                     return NONE
                 n = found
-            if n.kind != kind:
+            if n.kind not in kinds:
                 return NONE
             if outer is None and n.parent is not None and n.parent.kind == "decorated_definition":
                 outer = n.parent
@@ -172,12 +175,13 @@ class Compiler(ExpressionCompiler):
         returns = node.role("return_type")
         returns_test = self.test(returns) if returns is not None else None
         is_async = node.op == "async"
+        any_name = self.is_ellipsis(name)  # `function ... (a) { }` takes those without a name
 
         def function(n: Node, env: Env, run: Run) -> Sequence[Env]:
             own, given, code = n.role("name"), n.role("parameters"), n.role("body")
-            if own is None or given is None or code is None or (is_async and n.op != "async"):
+            if given is None or code is None or (is_async and n.op != "async"):
                 return NONE
-            envs = name_test(own, env, run)
+            envs = name_test(own, env, run) if own is not None else (env,) if any_name else NONE
             if envs:
                 envs = [e for before in envs for e in parameters_test(given.children, before, run)]
             if returns_test is not None and envs:

@@ -31,6 +31,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BEFORE_SPREAD = frozenset("([,{")
 _VALUE = re.compile(r"[\w$(\[{\"'`]")
 _TYPE = re.compile(r"\s*:\s*([A-Za-z_][\w.]*(?:<[\w., <>]*>)?)\s*\)(?!\s*(?:=>|\{|:))")
 _PARAMETERS = re.compile(r"(?:[\w$]|\))\s*\(\s*\Z")
@@ -94,7 +95,7 @@ def _placeholders(source: str) -> str:
             out.append(f".{ELLIPSIS}.")
         elif kind == "dots":
             after = source[token.end() :]
-            if _is_spread(after):
+            if _is_spread(source[: token.start()], after):
                 out.append(text)
             else:
                 out.append(ELLIPSIS + _end_of_statement(source[: token.start()], after))
@@ -109,8 +110,8 @@ def _in_template(text: str) -> str:
     return re.sub(r"\$\{([^{}]*)\}", lambda found: f"${{{_placeholders(found[1])}}}", text)
 
 
-def _is_spread(after: str) -> bool:
-    return bool(_VALUE.match(after))
+def _is_spread(before: str, after: str) -> bool:
+    return bool(_VALUE.match(after)) and before.rstrip()[-1:] in _BEFORE_SPREAD
 
 
 def _opens_value(before: str) -> bool:

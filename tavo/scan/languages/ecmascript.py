@@ -29,7 +29,7 @@ _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "typ
 _DROPPED = frozenset({
     "empty_statement", "hash_bang_line", "type_arguments", "type_parameters", "implements_clause",
     "accessibility_modifier", "override_modifier", "asserts_annotation", "escape_sequence",
-    "debugger_statement", "jsx_closing_element", "type_predicate_annotation", "meta_property",
+    "jsx_closing_element", "type_predicate_annotation", "meta_property",
     "extends_type_clause", "index_signature", "method_signature", "abstract_method_signature",
     "function_signature", "import_attribute",
 })  # fmt: skip
