@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     | (?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
     | (?P<comment>//[^\n]*|/\*.*?\*/)
     | (?P<anyregex>/\.\.\./)
-    | (?P<deep><\.\.\.(?=\s)) | (?P<deepend>\.\.\.>)
+    | (?P<deep><\.\.\.) | (?P<deepend>\.\.\.>)
     | (?P<many>\$\.\.\.[A-Z_][A-Z0-9_]*)
     | (?P<one>\$(?:[A-Z_][A-Z0-9_]*|[0-9]+)(?![a-z]))
     | (?P<loop>\bfor\s*\(\s*\.\.\.\s*\))
@@ -124,5 +124,5 @@ def _end_of_statement(before: str, after: str) -> str:
     """Return the `;` that `...` needs where another statement or member follows on its line."""
     last, following = before.rstrip()[-1:], after.lstrip()[:1]
     starts = last in {"", "{", "}", ";"} or "\n" in before[len(before.rstrip()) :]
-    continues = following in {"", ",", ")", "]", "}", ".", ":", "=", "/", ">", "?", "+", "|", "&"}
+    continues = following in {"", ",", ";", ")", "]", "}", ".", ":", "=", "/", ">", "?", "+", "|", "&"}
     return ";" if starts and not continues else ""
