@@ -56,6 +56,7 @@ class LiteralCompiler:
             "true": self._literal,
             "false": self._literal,
             "none": self._literal,
+            "regex": self._regex,
         }
 
     # -- what a pattern node is
@@ -196,6 +197,21 @@ class LiteralCompiler:
             return items(n.children, env, run) if n.kind == "fstring" else NONE
 
         return fstring
+
+    def _regex(self, node: Node) -> Test:
+        """Compile a regular expression: flags that the pattern leaves out may be there."""
+        wanted = node.label or ""
+        if ELLIPSIS in wanted:
+            return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+
+        def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            label = n.label or ""
+            same = n.kind == "regex" and (
+                label == wanted or label[: label.rfind("/") + 1] == wanted
+            )
+            return (env,) if same else NONE
+
+        return regex
 
     def _literal(self, node: Node) -> Test:
         kind = node.kind

@@ -124,5 +124,21 @@ def _end_of_statement(before: str, after: str) -> str:
     """Return the `;` that `...` needs where another statement or member follows on its line."""
     last, following = before.rstrip()[-1:], after.lstrip()[:1]
     starts = last in {"", "{", "}", ";"} or "\n" in before[len(before.rstrip()) :]
-    continues = following in {"", ",", ";", ")", "]", "}", ".", ":", "=", "/", ">", "?", "+", "|", "&"}
+    continues = following in {
+        "",
+        ",",
+        ";",
+        ")",
+        "]",
+        "}",
+        ".",
+        ":",
+        "=",
+        "/",
+        ">",
+        "?",
+        "+",
+        "|",
+        "&",
+    }
     return ";" if starts and not continues else ""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tavo.scan.placeholders import ELLIPSIS, VARIABLE
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["lower"]
@@ -214,7 +215,7 @@ def _property_name(node: Node) -> Node:
     if node.kind == "string" and node.value is not None:
         variable = _METAVARIABLE.match(node.value)
         if _NAME.match(node.value):
-            node.label = f"TAVO__MV_{variable[1]}" if variable else node.value
+            node.label = f"{VARIABLE}{variable[1]}" if variable else node.value
             node.kind, node.value = "identifier", None
     if node.kind == "identifier":
         node.field = "label"
@@ -230,7 +231,7 @@ def _pair(node: Node) -> None:
 
 def _shorthand(node: Node) -> None:
     """`{a}` is `{a: a}`."""
-    if (node.label or "").startswith("TAVO__ELLIPSIS"):
+    if node.label == ELLIPSIS:
         node.kind = "identifier"
         return
     key, value = (Node("identifier", node.start, node.end, node) for _ in range(2))
@@ -370,6 +371,9 @@ def _field(node: Node) -> None:
     left, right = parts.get("name") or parts.get("property"), parts.get("value")
     if left is None:
         node.kind = "ERROR"
+        return
+    if (left.label or "") == ELLIPSIS:
+        _become(node, left)  # of a pattern: any members
         return
     left.field = "left"
     found = [left]
