@@ -69,9 +69,10 @@ class Constants:
                 if isinstance(value, Constant) and value.kind != "unknown"
             }
             while pending:
-                function = pending.pop()
+                function, seen = pending.pop()
                 local = own_names(function)
-                known = {n: v for n, v in self._globals.items() if n not in local}
+                outside = {**self._globals, **seen}
+                known = {n: v for n, v in outside.items() if n not in local}
                 body = function.role("body")
                 if body is not None:
                     run = Pass(self._evaluate, self._at, known)

@@ -3,7 +3,8 @@
 Rules this module keeps:
 - branches are joined, a loop's body counts as run any number of times, and what an assignment may
   miss is not known afterwards;
-- functions are walked on their own, knowing only the constants of the module.
+- functions are walked on their own, knowing the constants of the module, and of the functions
+  around them what is declared `const`; a function written as an expression knows what holds there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _DEEPEST_BLOCK = 60
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
+_LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "c_for_statement"})
 _INNER = FUNCTIONS | {"class_definition"}
+_CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
 _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
                       "continue_statement"})  # fmt: skip
 
@@ -35,12 +38,15 @@ class Pass:
         self.evaluate = evaluate
         self.at = at
         self.known = known
-        self.functions: list[Node] = []
+        self.functions: list[tuple[Node, State]] = []
         self.once: State | None = None
         self.jumps: list[list[State]] = []
+        self.fixed: set[str] = set()
 
-    def block(self, nodes: Iterable[Node], state: State, once: State | None) -> list[Node]:
-        """Walk a body; return the functions found in it, which are walked on their own."""
+    def block(
+        self, nodes: Iterable[Node], state: State, once: State | None
+    ) -> list[tuple[Node, State]]:
+        """Walk a body; return the functions found in it, each with what it knows from outside."""
         self.once = once
         self._statements(nodes, {**self.known, **state}, 0)
         return self.functions
@@ -60,7 +66,7 @@ class Pass:
             self._assignment(node, state)
         elif kind == "if_statement":
             return self._if(node, state, depth)
-        elif kind in {"for_statement", "while_statement"}:
+        elif kind in _LOOPS:
             return self._loop(node, state, depth)
         elif kind == "try_statement":
             return self._try(node, state, depth)
@@ -106,7 +112,8 @@ class Pass:
                     self._statements(child.children, dict(self.known), depth + 1)
                     self.once = once
                 else:
-                    self.functions.append(node)
+                    seen = {n: v for n, v in state.items() if n in self.fixed}
+                    self.functions.append((node, seen))
             else:
                 self._expression(child, state)
         name = node.role("name")
@@ -137,6 +144,8 @@ class Pass:
             state.pop(name, None)
         else:
             state[name] = value
+            if node.op == "const":
+                self.fixed.add(name)
             if self.once is not None and name in self.once and node.role("type") is None:
                 self.once[name] = value
 
@@ -180,9 +189,14 @@ class Pass:
     def _loop(self, node: Node, state: State, depth: int) -> State | None:
         before = {n: v for n, v in state.items() if n not in names_bound(node)}
         target, source = node.role("left"), node.role("right")
+        starts = [child for child in node.children if child.field == "initializer"]
+        for start in starts:
+            self._statement(start, state, depth)
+        if starts:
+            before = {n: v for n, v in state.items() if n not in names_bound(node)}
         if source is not None:
             self._expression(source, state)
-        body = node.role("body")
+        body, step = node.role("body"), node.role("increment")
         # Twice: first to learn what the body leaves, then with what it may have left already.
         inside = dict(state)
         if target is not None:
@@ -193,6 +207,9 @@ class Pass:
         joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
+        if step is not None:
+            joined = {n: v for n, v in joined.items() if n not in names_bound(step)}
+            self._expression(step, joined)
         condition = node.role("condition")
         if condition is not None:
             self._expression(condition, joined)
@@ -269,9 +286,17 @@ class Pass:
                         names[name.label or ""] = known
                     else:
                         names.pop(name.label or "", None)
+            elif kind in _CHANGES:
+                target = part.role("left") or part.children[0]
+                self._unbind(target, names)
+                stack.extend((child, names) for child in reversed(part.children))
             elif kind == "lambda" or kind in _COMPREHENSIONS:
                 bound = names_bound(part) if kind != "lambda" else own_names(part)
                 inner_names = {n: v for n, v in names.items() if n not in bound}
+                body = part.role("body")
+                if body is not None and body.kind == "block":
+                    self.functions.append((part, inner_names))
+                    continue
                 stack.extend((child, inner_names) for child in part.children)
             else:
                 stack.extend((child, names) for child in reversed(part.children))

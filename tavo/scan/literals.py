@@ -35,7 +35,10 @@ _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_o
                        "conditional_expression", "fstring"})  # fmt: skip
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
-_BUILTIN_TYPES = {"int": "int", "str": "str", "float": "float", "bool": "bool"}
+_BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
+_NUMBER = frozenset({"number", "float"})
+_ECMA_TYPES = {"int": _NUMBER, "float": _NUMBER, "str": frozenset({"string"}),
+               "bool": frozenset({"boolean"})}  # fmt: skip
 
 
 class LiteralCompiler:
@@ -129,7 +132,7 @@ class LiteralCompiler:
         name = "".join(self.parsed.text(wanted).split())
 
         def typed(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return test(n, env, run) if _type_of(n, run.file) == name else NONE
+            return test(n, env, run) if name in _types_of(n, run.file) else NONE
 
         return typed
 
@@ -137,6 +140,8 @@ class LiteralCompiler:
 
     def _string(self, node: Node) -> Test:
         value, prefix = node.value or "", node.op
+        if prefix == "`" and value != "...":
+            prefix = ""  # the same text in quotes is the same string
         if node.children and all(part.value == "..." for part in node.children):
             # Several literals beside each other, whatever they are.
             return lambda n, env, run: (
@@ -147,6 +152,8 @@ class LiteralCompiler:
             def any_string(n: Node, env: Env, run: Run) -> Sequence[Env]:
                 if n.kind == "string" or (n.kind == "fstring" and prefix == "f"):
                     return (env,) if not prefix or n.op == prefix else NONE
+                if n.kind == "fstring" and prefix == "`":
+                    return (env,)
                 return (env,) if not prefix and _constant(n, run, "str") is not None else NONE
 
             return any_string
@@ -295,11 +302,18 @@ def _whole_variable(value: str) -> str | None:
     return found.group() if found else None
 
 
-def _type_of(node: Node, file: ParsedFile) -> str | None:
-    """Return the type of an expression where it is plain to see: a literal or an annotation."""
+def _types_of(node: Node, file: ParsedFile) -> frozenset[str]:
+    """Return the names of an expression's type where it is plain to see."""
     known = file.constant(node)
     if known is not None:
-        return _BUILTIN_TYPES.get(known.kind)
+        types = _ECMA_TYPES if file.language == "javascript" else _BUILTIN_TYPES
+        return types.get(known.kind, frozenset())
+    found = _declared_type(node, file)
+    return frozenset({found}) if found is not None else frozenset()
+
+
+def _declared_type(node: Node, file: ParsedFile) -> str | None:
+    """Return the type that an annotation or a constructor says an expression has."""
     if node.kind == "call":
         return file.dotted(node.children[0])
     if node.kind != "identifier":

@@ -50,7 +50,7 @@ def places_of(compiler: LiteralCompiler, node: Node) -> Places:
         last = node.children[-1]
         return _chains if compiler.variable(last) else _dotted(last)
     if kind in {"string", "integer", "float", "true", "false", "none"}:
-        return _literals(kind, computed=not node.op)
+        return _literals(kind, computed=node.op in {"", "`"})
     if kind == "assignment":
         right = node.role("right")
         if right is not None and right.kind == "call" and not compiler.symbolic:

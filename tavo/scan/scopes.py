@@ -22,7 +22,7 @@ _DESTRUCTURED = frozenset({"dictionary", "list"})
 _DELETIONS = frozenset({"delete_statement", *_DECLARATIONS, *_IMPORTS})
 BINDERS = (
     "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
-    "function_definition", "class_definition", "as_pattern",
+    "function_definition", "class_definition", "as_pattern", "update_expression",
 )  # fmt: skip
 _BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
 
@@ -36,6 +36,8 @@ def targets(node: Node) -> Iterable[Node]:
         target = node.role("name")
     elif kind == "as_pattern":
         target = node.children[-1] if node.children else None
+    elif kind == "update_expression":
+        target = node.children[0] if node.children else None
     elif kind in _DELETIONS:
         return [part for part in node.walk() if part.kind == "identifier"]
     else:

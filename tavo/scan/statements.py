@@ -66,6 +66,7 @@ class Compiler(ExpressionCompiler):
             self.is_ellipsis(right) or self.variable(right) is not None
         )
         op, is_ecma = node.op, self.parsed.language == "javascript"
+        deep = right is not None and self.is_deep(right)
 
         def assignment(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "named_expression":
@@ -98,7 +99,10 @@ class Compiler(ExpressionCompiler):
             if single and left_first:
                 envs = each(envs, left_test, target, run)
             if right_test is not None and value is not None:
-                envs = each(envs, right_test, value, run)
+                found = each(envs, right_test, value, run)
+                if not found and deep and n.kind == "augmented_assignment":
+                    found = each(envs, right_test, target, run)  # a += b is a = a + b
+                envs = found
             if single and not left_first:
                 envs = each(envs, left_test, target, run)
             return envs
@@ -226,7 +230,15 @@ class Compiler(ExpressionCompiler):
             name = self.variable(children[0])
             if name is not None:
                 variable = name
-                return lambda n, env, run: bind_node(env, variable, n, run)
+
+                def everything(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                    if run.file.language != "javascript" or n.kind != "block" or not n.children:
+                        return bind_node(env, variable, n, run)
+                    first, last = n.children[0], n.children[-1]  # without the braces
+                    whole = Binding(first.start, last.end, file=run.file, node=n)
+                    return bind(env, variable, whole, run)
+
+                return everything
         row = self.row(children)
 
         def body(n: Node, env: Env, run: Run) -> Sequence[Env]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["LANGUAGES", "SUFFIXES", "language_of", "parse_file", "parse_pattern_of"]
+__all__ = ["LANGUAGES", "SUFFIXES", "language_of", "parse_file", "parse_pattern_of", "parse_text"]
 
 LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
@@ -47,6 +47,11 @@ def parse_file(data: bytes, suffix: str) -> ParsedFile:
     from tavo.scan.languages.python import parse
 
     return parse(data)
+
+
+def parse_text(data: bytes, language: str) -> ParsedFile:
+    """Parse UTF-8 source of a language that has no file of its own, such as that in a string."""
+    return parse_file(data, ".js" if language == "javascript" else ".py")
 
 
 def parse_pattern_of(language: str, source: str) -> ParsedFile:

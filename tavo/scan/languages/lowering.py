@@ -196,6 +196,7 @@ def _template(node: Node) -> None:
     node.kind = "string"
     node.value = "".join(child.label or "" for child in node.children)
     node.children = []
+    node.op = "`"
 
 
 def _interpolation(node: Node) -> None:

@@ -151,7 +151,10 @@ class Expressions:
         while base.kind in {"attribute", "subscript"} and base.children:
             if base.kind == "subscript":
                 for index in base.children[1:]:
-                    self.value(index, state)
+                    touched = self.value(index, state)
+                    mark = self.marks.at.get((base.start, base.end))
+                    if touched is not None and mark is not None and not self.safe_indexes:
+                        self.report(mark.sinks, touched)
             base = base.children[0]
             path = self.path(base)
             if path is not None:

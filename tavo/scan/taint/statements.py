@@ -26,11 +26,15 @@ _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
 class NestedFunction(msgspec.Struct):
-    """A function found on the way, and what its body can see from outside."""
+    """A function found on the way, and what its body can see from outside.
+
+    `is_clean`: it stands inside a sanitizer.
+    """
 
     node: Node
     state: State
     ambient: Trace | None
+    is_clean: bool = False
 
 
 class _Loop(msgspec.Struct):
@@ -56,6 +60,7 @@ class Statements(Expressions):
         """Run the body of a function, and return what may be tainted when it ends."""
         state = function.state.copy()
         self._ambient = function.ambient
+        self._cleansing = int(function.is_clean)
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
@@ -218,9 +223,9 @@ class Statements(Expressions):
         return self._loop(node, state, enter)
 
     def _c_for(self, node: Node, state: State) -> State | None:
-        first = node.role("initializer")
-        if first is not None:
-            self._statement(first, state)
+        for child in node.children:
+            if child.field == "initializer":
+                self._statement(child, state)
 
         def enter(inside: State) -> None:
             self._top(node.role("condition"), inside)
@@ -339,7 +344,7 @@ class Statements(Expressions):
     def _function(self, node: Node, state: State) -> State | None:
         known = self.nested.get(id(node))
         seen = state.copy() if known is None else known.state.join(state)[0]
-        self.nested[id(node)] = NestedFunction(node, seen, self._ambient)
+        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
         name = node.role("name")
         if name is not None:
             state.clean((self.file.text(name),))
