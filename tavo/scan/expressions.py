@@ -46,6 +46,7 @@ class ExpressionCompiler(LiteralCompiler):
             "set": self._braces,
             "lambda": self._lambda,
             "generator_expression": self._generator,
+            "jsx_element": self._element,
         }
 
     def _identifier(self, node: Node) -> Test:
@@ -54,6 +55,10 @@ class ExpressionCompiler(LiteralCompiler):
         name = self.variable(node) or self.several(node)
         if name is not None:
             variable = name
+            if node.op == "text":
+                return lambda n, env, run: (
+                    bind_node(env, variable, n, run) if n.kind == "jsx_text" else NONE
+                )
             return lambda n, env, run: bind_node(env, variable, n, run)
         label = node.label or ""
 
@@ -85,6 +90,7 @@ class ExpressionCompiler(LiteralCompiler):
             return self._chain(owner.children[0], last)
         owner_test, last_test = self.test(owner), self.test(last)
         label = last.label if self.variable(last) is None else None
+        op = node.op
 
         def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "identifier":
@@ -92,7 +98,7 @@ class ExpressionCompiler(LiteralCompiler):
                 if full is None or full.kind != "attribute":
                     return NONE
                 n = full
-            elif n.kind != "attribute" or len(n.children) != 2:
+            elif n.kind != "attribute" or len(n.children) != 2 or n.op != op:
                 return NONE
             if label is not None:
                 return owner_test(n.children[0], env, run) if n.children[1].label == label else NONE
@@ -218,6 +224,7 @@ class ExpressionCompiler(LiteralCompiler):
         if len(inner) != 1 or inner[0].kind == "keyword_argument":
             raise PatternError("'<... ...>' takes one expression")
         test = self.test(inner[0])
+        is_ecma = self.parsed.language == "javascript"
 
         def deep(n: Node, env: Env, run: Run) -> Sequence[Env]:
             out: list[Env] = []
@@ -234,7 +241,8 @@ class ExpressionCompiler(LiteralCompiler):
                     known = run.file.constants.bound_to(node)
                     if known is not None:
                         out += deep(known, env, run)
-                stack.extend(reversed(parts_of(node)))
+                if node.kind != "lambda" or not is_ecma:  # as Semgrep: not into functions
+                    stack.extend(reversed(parts_of(node)))
             return out
 
         return deep
@@ -277,18 +285,71 @@ class ExpressionCompiler(LiteralCompiler):
         if body is None:
             raise PatternError("a lambda without a body")
         body_test, is_async = self.test(body), node.op == "async"
+        takes_block = body.kind == "block" or self.is_ellipsis(body)
         parameters_test = self.parameters(parameters.children if parameters is not None else [])
 
         def function(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind != "lambda" or (is_async and n.op != "async"):
                 return NONE
             given, code = n.role("parameters"), n.role("body")
+            if code is not None and code.kind == "block" and not takes_block:
+                code = _only_value(code)
             if code is None:
                 return NONE
             envs = parameters_test(given.children if given is not None else [], env, run)
             return each(envs, body_test, code, run)
 
         return function
+
+    # -- JSX
+
+    def _element(self, node: Node) -> Test:
+        """Compile an element: further attributes may be there, in any order.
+
+        One that closes itself takes any children.
+        """
+        name, attributes, children = node.children
+        name_test = self.test(name)
+        wanted = [
+            self._jsx_attribute(n)
+            for n in attributes.children
+            if not (n.children and self.is_ellipsis(n.children[0]))
+        ]
+        children_test = self.items(children.children)
+        any_children = node.op == "/"
+
+        def element(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind != "jsx_element" or len(n.children) != 3:
+                return NONE
+            envs = name_test(n.children[0], env, run)
+            if wanted and envs:
+                given = n.children[1].children
+                envs = [e for before in envs for e in in_any_order(wanted, given, before, run)]
+            if any_children:
+                return envs
+            return [e for before in envs for e in children_test(n.children[2].children, before, run)]
+
+        return element
+
+    def _jsx_attribute(self, node: Node) -> Test:
+        if node.kind != "jsx_attribute":
+            return self.generic(node) if node.kind != "identifier" else self.test(node)
+        label = node.children[0].label
+        label_test = self.test(node.children[0])
+        is_fixed = self.variable(node.children[0]) is None
+        value_test = self.test(node.children[1]) if len(node.children) > 1 else None
+
+        def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind != "jsx_attribute" or not n.children:
+                return NONE
+            if is_fixed and n.children[0].label != label:
+                return NONE
+            envs = (env,) if is_fixed else label_test(n.children[0], env, run)
+            if value_test is None:
+                return envs if len(n.children) == 1 else NONE
+            return each(envs, value_test, n.children[1], run) if len(n.children) > 1 else NONE
+
+        return attribute
 
     # -- parameters
 
@@ -341,6 +402,14 @@ _PATTERNS = frozenset({"dictionary", "list"})
 _NAMED = _PATTERNS | {"identifier"}
 _PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
                          "typed_default_parameter", "dictionary", "list"})  # fmt: skip
+
+
+def _only_value(block: Node) -> Node | None:
+    """Return what a body returns that does nothing else."""
+    only = block.children[0] if len(block.children) == 1 else None
+    if only is None or only.kind != "return_statement" or len(only.children) != 1:
+        return None
+    return only.children[0]
 
 
 def _parameter_name(node: Node) -> Node:

@@ -140,8 +140,6 @@ class LiteralCompiler:
 
     def _string(self, node: Node) -> Test:
         value, prefix = node.value or "", node.op
-        if prefix == "`" and value != "...":
-            prefix = ""  # the same text in quotes is the same string
         if node.children and all(part.value == "..." for part in node.children):
             # Several literals beside each other, whatever they are.
             return lambda n, env, run: (

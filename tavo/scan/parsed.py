@@ -19,9 +19,12 @@ from tavo.scan.names import Imports
 from tavo.scan.scopes import Scopes
 from tavo.scan.tree import Node, SourceText
 
-__all__ = ["Comment", "ParsedFile", "identifiers", "scope_of"]
+__all__ = ["DECLARED", "Comment", "ParsedFile", "identifiers", "scope_of"]
 
 _SCOPES = frozenset({"function_definition", "lambda", "class_definition", "module"})
+_DECLARING = re.compile(rb"\b(?:const|let|var)\s+\Z")
+_MOST_DECLARED = 50
+DECLARED = frozenset({"const", "let", "var"})
 _NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -93,6 +96,21 @@ class ParsedFile:
     def constants(self) -> Constants:
         """What names stand for at each place where that is known."""
         return Constants(self.root, self.by_kind)
+
+    def declared_from(self, node: Node) -> int:
+        """Return where the `const`, `let` or `var` stands that an assignment belongs to."""
+        first = node
+        if node.op not in DECLARED or node.parent is None:
+            return node.start
+        siblings = node.parent.children
+        at = siblings.index(node)
+        for before in reversed(siblings[max(0, at - _MOST_DECLARED) : at]):
+            between = self.source.data[before.end : first.start]
+            if before.kind != "assignment" or between.strip() != b",":
+                break
+            first = before
+        word = _DECLARING.search(self.source.data, max(0, first.start - 40), first.start)
+        return word.start() if word is not None else node.start
 
     def release(self) -> None:
         """Let go of the tree, whose nodes know each other; the file cannot be used any more."""

@@ -91,6 +91,10 @@ def statements_of(file: ParsedFile) -> Statements:
     if isinstance(known, Statements):
         return known
     nodes = [n for n in file.root.walk() if n.parent is not None and n.parent.kind in BODIES]
+    if file.language == "javascript":  # what an arrow function returns is a statement as well
+        bodies = (lambda_.role("body") for lambda_ in file.by_kind.get("lambda", ()))
+        nodes += [body for body in bodies if body is not None and body.kind != "block"]
+        nodes.sort(key=lambda node: (node.start, -node.end))
     listed = Statements(nodes, [n.start for n in nodes], {n: i for i, n in enumerate(nodes)})
     file.memory[statements_of] = listed
     return listed

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.expressions import ExpressionCompiler
 from tavo.scan.imports import compile_import
-from tavo.scan.parsed import ParsedFile
+from tavo.scan.parsed import DECLARED, ParsedFile
 from tavo.scan.pattern import PatternError
 from tavo.scan.places import Places, places_of
 from tavo.scan.rows import BODIES, COMPOUND, Row, Step
@@ -24,7 +24,6 @@ from tavo.scan.tree import Node
 
 __all__ = ["Compiler"]
 
-_DECLARED = frozenset({"const", "let", "var"})
 _SIMPLE = frozenset({"assignment", "augmented_assignment", "return_statement"})
 
 
@@ -73,7 +72,7 @@ class Compiler(ExpressionCompiler):
                 target, value, annotation = n.role("name"), n.role("value"), None
             elif n.kind == "assignment":
                 target, value, annotation = n.role("left"), n.role("right"), n.role("type")
-                if op and n.op != op and (op != "var" or n.op not in _DECLARED):
+                if op and n.op != op and (op != "var" or n.op not in DECLARED):
                     return NONE
             elif n.kind == "augmented_assignment" and is_ecma and not op:
                 target, value, annotation = n.role("left"), n.role("right"), None
@@ -298,12 +297,13 @@ class Compiler(ExpressionCompiler):
     def _loop(self, node: Node) -> Test:
         parts = [(n.field, self.test(n)) for n in node.children if n.field != "alternative"]
         kind, is_async = node.kind, node.op == "async"
+        over = node.op if node.op in {"of", "in"} else ""
         left = node.role("left")
         if left is not None and self.is_ellipsis(left) and self.parsed.language == "javascript":
             return self._any_loop(node)
 
         def loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != kind or (is_async and n.op != "async"):
+            if n.kind != kind or (is_async and n.op != "async") or (over and n.op != over):
                 return NONE
             envs: Sequence[Env] = (env,)
             for role, test in parts:
@@ -390,7 +390,7 @@ class Compiler(ExpressionCompiler):
             if n.kind != "except_clause" or not n.children:
                 return NONE
             *given, block = n.children
-            if anything:
+            if anything or (not given and run.file.language == "javascript"):
                 return body_test(block, env, run)
             if [c.kind == "as_pattern" for c in given] != [c.kind == "as_pattern" for c in caught]:
                 return NONE

@@ -35,7 +35,7 @@ _BEFORE_SPREAD = frozenset("([,{")
 _VALUE = re.compile(r"[\w$(\[{\"'`]")
 _TYPE = re.compile(r"\s*:\s*([A-Za-z_][\w.]*(?:<[\w., <>]*>)?)\s*\)(?!\s*(?:=>|\{|:))")
 _PARAMETERS = re.compile(r"(?:[\w$]|\))\s*\(\s*\Z")
-_PROPERTY = re.compile(r"\s*[\w$\"']+\s*:(?!:)")
+_ATTRIBUTE = re.compile(r"<[\w$.]+(?:\s[^<>]*)?\s[\w-]+=\Z")
 
 
 def parse_ecma_pattern(source: str) -> ParsedFile:
@@ -65,7 +65,7 @@ def _candidates(text: str) -> list[tuple[str, bool]]:
 
 def _placeholders(source: str) -> str:
     out: list[str] = []
-    position = 0
+    position = depth = 0
     for token in _TOKEN.finditer(source):
         if token.start() < position:
             continue
@@ -77,9 +77,13 @@ def _placeholders(source: str) -> str:
         elif kind == "anyregex":
             out.append(f"/{ELLIPSIS}/")
         elif kind == "deep":
+            depth += 1
             out.append(f"{DEEP}(")
-        elif kind == "deepend":
+        elif kind == "deepend" and depth:
+            depth -= 1
             out.append(")")
+        elif kind == "deepend":  # the last attribute of an element
+            out.append(f"{ELLIPSIS}>")
         elif kind == "many":
             out.append(VARIABLES + text[4:])
         elif kind == "one":
@@ -97,6 +101,8 @@ def _placeholders(source: str) -> str:
             after = source[token.end() :]
             if _is_spread(source[: token.start()], after):
                 out.append(text)
+            elif _ATTRIBUTE.search(source[: token.start()]):
+                out.append(f"{{{ELLIPSIS}}}")
             else:
                 out.append(ELLIPSIS + _end_of_statement(source[: token.start()], after))
         else:

@@ -22,7 +22,7 @@ from tavo.scan.tree import Node, SourceText
 __all__ = ["lower"]
 
 _RENAMED = {
-    "program": "module", "statement_block": "block", "class_body": "block", "null": "none",
+    "program": "module", "statement_block": "block", "null": "none",
     "formal_parameters": "parameters", "arguments": "argument_list", "string_fragment":
     "string_content", "await_expression": "await", "yield_expression": "yield",
     "throw_statement": "raise_statement", "array": "list", "array_pattern": "list",
@@ -133,7 +133,7 @@ def _roles(node: Node) -> dict[str, Node]:
 def _attribute(node: Node) -> None:
     node.kind = "attribute"
     parts = [c for c in node.children if c.kind != "optional_chain"]
-    node.op = ""
+    node.op = "?." if len(parts) < len(node.children) else ""
     _adopt(node, parts[:1] + parts[-1:] if len(parts) > 2 else parts)
     if len(parts) >= 2:
         node.children[-1].field = "attribute"
@@ -343,6 +343,15 @@ def _parameters(node: Node) -> None:
 
 
 def _class(node: Node) -> None:
+    decorators = [c for c in node.children if c.kind == "decorator"]
+    if decorators:
+        inner = Node(node.kind, node.start, node.end, node)
+        inner.op, inner.field = node.op, "definition"
+        _adopt(inner, [c for c in node.children if c.kind != "decorator"])
+        _class(inner)
+        node.kind, node.op = "decorated_definition", ""
+        _adopt(node, [*decorators, inner])
+        return
     node.kind = "class_definition"
     node.op = ""
     name, body = node.role("name"), node.role("body")
@@ -364,6 +373,24 @@ def _class(node: Node) -> None:
     if body is not None:
         parts.append(body)
     _adopt(node, parts)
+
+
+def _class_body(node: Node) -> None:
+    """Put the decorators of a member, which stand before it, around it."""
+    node.kind = "block"
+    members: list[Node] = []
+    waiting: list[Node] = []
+    for child in node.children:
+        if child.kind == "decorator":
+            waiting.append(child)
+        elif waiting and child.kind == "function_definition":
+            child.field = "definition"
+            members.append(_made("decorated_definition", [*waiting, child], node))
+            waiting = []
+        else:
+            members += [*waiting, child]
+            waiting = []
+    _adopt(node, [*members, *waiting])
 
 
 def _field(node: Node) -> None:
@@ -411,6 +438,11 @@ def _declarator(node: Node) -> None:
 def _export(node: Node) -> None:
     parts = _roles(node)
     declared = parts.get("declaration")
+    decorators = [c for c in node.children if c.kind == "decorator"]
+    if declared is not None and decorators and declared.kind == "class_definition":
+        node.kind, node.op, declared.field = "decorated_definition", "", "definition"
+        _adopt(node, [*decorators, declared])
+        return
     if declared is not None and declared.kind != _SPLICED:
         _become(node, declared)
         declared.field = ""
@@ -506,6 +538,7 @@ def _labelled(node: Node) -> None:
 def _element(node: Node) -> None:
     opening = node.role("open_tag")
     inner = [c for c in node.children if c is not opening]
+    is_closed = opening is None
     if opening is None:
         opening, inner = node, []
     name = opening.role("name")
@@ -516,7 +549,7 @@ def _element(node: Node) -> None:
         name = name or Node("identifier", node.start, node.start, node)
         name.label = name.label or ""
     name.field = "name"
-    node.kind = "jsx_element"
+    node.kind, node.op = "jsx_element", "/" if is_closed else ""
     texts = [c for c in inner if c.kind != "jsx_text" or (c.label or "").strip()]
     _adopt(node, [
         name, _made("jsx_attributes", attributes, node, "attributes"),
@@ -527,7 +560,7 @@ def _element(node: Node) -> None:
 def _jsx_text(node: Node) -> None:
     text = (node.label or "").strip()
     if text.startswith("TAVO__") and text.isidentifier():
-        node.kind, node.label = "identifier", text
+        node.kind, node.label, node.op = "identifier", text, "text"
 
 
 def _jsx_expression(node: Node) -> None:
@@ -578,6 +611,7 @@ _REWRITES: dict[str, Callable[[Node], None]] = {
     "required_parameter": _parameter,
     "optional_parameter": _parameter,
     "formal_parameters": _parameters,
+    "class_body": _class_body,
     "class_declaration": _class,
     "abstract_class_declaration": _class,
     "class": _class,
