@@ -22,6 +22,7 @@ __all__ = ["NestedFunction", "Statements"]
 
 _LOOP_ROUNDS = 8
 _DEEPEST = 100
+_FUNCTION = "function_definition"
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
@@ -85,7 +86,10 @@ class Statements(Expressions):
             current: State | None = state
             for statement in statements:
                 if current is None:
-                    break
+                    # Never run, but a function that is declared here can still be called.
+                    if self.file.language == "javascript" and statement.kind == _FUNCTION:
+                        self._statement(statement, State())
+                    continue
                 current = self._statement(statement, current)
                 if current is not None and self._attempts:
                     self.spend(1 + len(current))
