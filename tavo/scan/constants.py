@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tavo.scan.flow import Pass, bound_once
+from tavo.scan.flow import Pass, bound_anywhere_once, bound_once
 from tavo.scan.scopes import own_names
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, joined, number
@@ -62,7 +62,9 @@ class Constants:
             self._at = {}
             once = bound_once(self._by_kind)
             state: State = {}
-            pending = Pass(self._evaluate, self._at, {}).block(self._root.children, state, once)
+            single = bound_anywhere_once(self._by_kind)
+            whole = Pass(self._evaluate, self._at, {}, single)
+            pending = whole.block(self._root.children, state, once)
             self._globals = {
                 name: value
                 for name, value in once.items()
@@ -75,7 +77,7 @@ class Constants:
                 known = {n: v for n, v in outside.items() if n not in local}
                 body = function.role("body")
                 if body is not None:
-                    run = Pass(self._evaluate, self._at, known)
+                    run = Pass(self._evaluate, self._at, known, single)
                     pending += run.block(body.children, {}, None)
         return self._at
 

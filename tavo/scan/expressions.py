@@ -111,6 +111,8 @@ class ExpressionCompiler(LiteralCompiler):
         first_test, last_test = self.test(first), self.test(last)
 
         def chain(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind == "identifier":
+                n = run.imports.expanded(n) or n
             if n.kind != "attribute" or len(n.children) != 2:
                 return NONE
             out: list[Env] = []
@@ -284,7 +286,8 @@ class ExpressionCompiler(LiteralCompiler):
         parameters, body = node.role("parameters"), node.role("body")
         if body is None:
             raise PatternError("a lambda without a body")
-        body_test, is_async = self.test(body), node.op == "async"
+        body_test = self.test(body)
+        is_async = node.op == "async" and self.parsed.language != "javascript"
         takes_block = body.kind == "block" or self.is_ellipsis(body)
         parameters_test = self.parameters(parameters.children if parameters is not None else [])
 

@@ -4,7 +4,7 @@ Rules this module keeps:
 - branches are joined, a loop's body counts as run any number of times, and what an assignment may
   miss is not known afterwards;
 - functions are walked on their own, knowing the constants of the module, and of the functions
-  around them what is declared `const`; a function written as an expression knows what holds there.
+  around them what is declared and never changed; a function written as an expression knows what holds there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_once"]
+__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -34,7 +34,15 @@ _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
 class Pass:
     """One walk over the statements of a function or of the module."""
 
-    def __init__(self, evaluate: Evaluate, at: dict[Node, Value], known: State) -> None:
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        at: dict[Node, Value],
+        known: State,
+        single: frozenset[str] = frozenset(),
+    ) -> None:
+        """Walk with what is known before; `single` are the names that a file binds only once."""
+        self.single = single
         self.evaluate = evaluate
         self.at = at
         self.known = known
@@ -144,7 +152,7 @@ class Pass:
             state.pop(name, None)
         else:
             state[name] = value
-            if node.op == "const":
+            if node.op == "const" or (node.op and name in self.single):
                 self.fixed.add(name)
             if self.once is not None and name in self.once and node.role("type") is None:
                 self.once[name] = value
@@ -309,6 +317,16 @@ class Pass:
                 state.pop(node.label or "", None)
             elif node.kind not in {"attribute", "subscript"}:
                 stack.extend(node.children)
+
+
+def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that the whole file binds exactly once, at whatever level."""
+    counts: dict[str, int] = {}
+    for kind in BINDERS:
+        for node in by_kind.get(kind, ()):
+            for target in targets(node):
+                counts[target.label or ""] = counts.get(target.label or "", 0) + 1
+    return frozenset(name for name, count in counts.items() if count == 1)
 
 
 def bound_once(by_kind: Mapping[str, list[Node]]) -> State:

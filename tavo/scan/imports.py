@@ -3,6 +3,7 @@
 Rules this module keeps:
 - `import a` matches every import that brings `a` or something below it, under any name;
 - `from a import b` matches every import that brings `b` of `a` or of a module below it;
+- in JavaScript the parts of a module's name are those between its slashes;
 - an alias in the pattern must be there in the source, one that is left out may be.
 """
 
@@ -22,6 +23,7 @@ from tavo.scan.tree import Node
 __all__ = ["compile_import"]
 
 
+_BETWEEN = re.compile(r"[./]")
 _METAVARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*\Z")
 
 
@@ -96,7 +98,8 @@ def _module_only(node: Node) -> Test:
 
     def module_only(n: Node, env: Env, run: Run) -> Sequence[Env]:
         source = n.role("source") if n.kind == "import_statement" else None
-        return (env,) if source is not None and module_name(source.value) == module else NONE
+        own = module_name(source.value) if source is not None else ""
+        return (env,) if own == module or own.startswith(module + "/") else NONE
 
     return module_only
 
@@ -143,7 +146,7 @@ def _prefix(
     wanted: Sequence[_Part], dotted: str, found: Imported, env: Env, run: Run
 ) -> Sequence[Env]:
     """Match the first parts of a dotted name."""
-    own = dotted.split(".")
+    own = _BETWEEN.split(dotted)
     if len(own) < len(wanted):
         return NONE
     envs: Sequence[Env] = (env,)
@@ -175,4 +178,4 @@ def _part(text: str) -> _Part:
 
 
 def _parts(dotted: str) -> list[_Part]:
-    return [_part(text) for text in dotted.split(".")] if dotted else []
+    return [_part(text) for text in _BETWEEN.split(dotted)] if dotted else []

@@ -241,7 +241,8 @@ class Compiler(ExpressionCompiler):
         row = self.row(children)
 
         def body(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return row.whole(n, env, run) if n.kind in BODIES else NONE
+            is_value = n.parent is not None and n.parent.kind == "lambda"
+            return row.whole(n, env, run) if n.kind in BODIES or is_value else NONE
 
         return body
 
