@@ -4,7 +4,7 @@ Rules this module keeps:
 - branches are joined, a loop's body counts as run any number of times, and what an assignment may
   miss is not known afterwards;
 - functions are walked on their own, knowing the constants of the module, and of the functions
-  around them what is declared and never changed; a function written as an expression knows what holds there.
+  around them what is declared and never changed; one that is an expression knows what holds there.
 """
 
 from __future__ import annotations
