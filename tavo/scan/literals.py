@@ -208,6 +208,18 @@ class LiteralCompiler:
         wanted = node.label or ""
         if ELLIPSIS in wanted:
             return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+        found = variable_of(wanted.strip("/"))
+        if found is not None:
+            name = found[0]
+
+            def any_regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                if n.kind != "regex":
+                    return NONE
+                end = (n.label or "").rfind("/")
+                content = Binding(n.start + 1, n.start + end, text=(n.label or "")[1:end])
+                return bind(env, name, content, run)
+
+            return any_regex
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
             label = n.label or ""

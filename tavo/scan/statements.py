@@ -299,7 +299,8 @@ class Compiler(ExpressionCompiler):
         parts = [(n.field, self.test(n)) for n in node.children if n.field != "alternative"]
         kind, is_async = node.kind, node.op == "async"
         over = node.op if node.op in {"of", "in"} else ""
-        left = node.role("left")
+        left, body = node.role("left"), node.role("body")
+        braces = body.op if body is not None else ""  # a body in braces is no single statement
         if left is not None and self.is_ellipsis(left) and self.parsed.language == "javascript":
             return self._any_loop(node)
 
@@ -309,7 +310,7 @@ class Compiler(ExpressionCompiler):
             envs: Sequence[Env] = (env,)
             for role, test in parts:
                 child = n.role(role)
-                if child is None:
+                if child is None or (role == "body" and child.op != braces):
                     return NONE
                 envs = each(envs, test, child, run)
             return envs
@@ -320,10 +321,13 @@ class Compiler(ExpressionCompiler):
         """Compile `for (...) { }`, which takes loops of every kind."""
         body = node.role("body")
         body_test = self.test(body) if body is not None else None
+        braces = body.op if body is not None else ""
 
         def any_loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
             code = n.role("body")
             if n.kind not in {"for_statement", "c_for_statement"} or code is None:
+                return NONE
+            if code.op != braces:
                 return NONE
             return body_test(code, env, run) if body_test is not None else (env,)
 
