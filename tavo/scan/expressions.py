@@ -100,7 +100,7 @@ class ExpressionCompiler(LiteralCompiler):
                 n = full
             elif n.kind != "attribute" or len(n.children) != 2:
                 return NONE
-            elif n.op != op and (op or not any_owner):  # a?.b is b of something else than a
+            if n.op != op and (op or not any_owner):  # a?.b is b of something else than a
                 return NONE
             if label is not None:
                 return owner_test(n.children[0], env, run) if n.children[1].label == label else NONE
