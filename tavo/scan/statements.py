@@ -81,7 +81,8 @@ class Compiler(ExpressionCompiler):
             if target is None or (value is None) != (right_test is None):
                 return NONE
             targets_end = target.end
-            while value is not None and value.kind == "assignment":  # a = b = value
+            # a = b = value; in JavaScript b = value is an assignment of its own.
+            while value is not None and value.kind == "assignment" and not is_ecma:
                 last = value.role("left")
                 targets_end = last.end if last is not None else targets_end
                 value = value.role("right")
@@ -454,6 +455,8 @@ class Compiler(ExpressionCompiler):
                     steps.append(None)
             else:
                 loose = node.kind not in COMPOUND and node.kind not in _SIMPLE
+                if self.parsed.language == "javascript" and node.kind == "assignment":
+                    loose = not node.op  # there it is an expression
                 places: Places | None = None
                 if self.variable(node) is not None or self.is_deep(node):
                     loose = False
