@@ -76,8 +76,8 @@ def theirs(tool: Path, rules: Path, target: Path) -> tuple[Cost, set[Key]]:
     out = WORK / "agreement.json"
     cost = run(
         [str(tool), "scan", "--config", str(rules), "--metrics", "off", "--disable-version-check",
-         "--no-git-ignore", "--x-ignore-semgrepignore-files", "--disable-nosem", "-j", "1",
-         "--max-target-bytes", str(2 << 20), "--json", "-o", str(out), "--quiet",
+         "--no-git-ignore", "--x-ignore-semgrepignore-files", "--disable-nosem", "--timeout", "60",
+         "-j", "1", "--max-target-bytes", str(2 << 20), "--json", "-o", str(out), "--quiet",
          str(target)],
         env={"PATH": f"{tool.parent}:/usr/bin:/bin"},
     )  # fmt: skip

@@ -256,6 +256,7 @@ def _default_in_object(node: Node) -> None:
     if left is None:
         node.kind = "ERROR"
     elif left.kind == "pair":
+        left.children[-1].op = "="
         _become(node, left)
     else:
         _become(node, left)
