@@ -149,10 +149,12 @@ class Expressions:
             return
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
+            mark = self.marks.at.get((base.start, base.end))
+            if base.kind == "subscript" and mark is not None and mark.sinks and trace is not None:
+                self.report(mark.sinks, trace)
             if base.kind == "subscript":
                 for index in base.children[1:]:
                     touched = self.value(index, state)
-                    mark = self.marks.at.get((base.start, base.end))
                     if touched is not None and mark is not None and not self.safe_indexes:
                         self.report(mark.sinks, touched)
             base = base.children[0]
