@@ -108,8 +108,9 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     grammar = _grammar(dialect)
     source = SourceText(data)
     tree = grammar.parser.parse(data)
-    root, comments, too_deep = _build(tree.walk(), data, grammar)
-    by_kind = lower(root, source)
+    order, comments, too_deep = _build(tree.walk(), data, grammar)
+    root = order[0]
+    by_kind = lower(root, order)
     parsed = ParsedFile(
         language="javascript", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=ecma_imports,
@@ -126,11 +127,14 @@ def parse_typescript(data: bytes) -> ParsedFile:
     return parse(data, dialect="typescript")
 
 
-def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, list[Comment], bool]:
-    """Walk the raw tree once and make nodes of ours with the grammar's kinds."""
+def _build(
+    cursor: TreeCursor, data: bytes, grammar: _Grammar
+) -> tuple[list[Node], list[Comment], bool]:
+    """Walk the raw tree once and make nodes of ours with the grammar's kinds, parents first."""
     top = cast(RawNode, cursor.node)
     comments: list[Comment] = []
     root = parent = Node(top.type, top.start_byte, top.end_byte, None)
+    order = [root]
     levels: list[tuple[Node, str]] = []
     outer_role = ""
     too_deep = False
@@ -149,6 +153,7 @@ def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, li
             node = Node(kinds[number] if known else "ERROR", start, end, parent)
             node.field = cursor.field_name or outer_role
             parent.children.append(node)
+            order.append(node)
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
             elif treatment == _STRING:
@@ -181,7 +186,7 @@ def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, li
                 break
             cursor.goto_parent()
             parent, outer_role = levels.pop()
-    return root, comments, too_deep
+    return order, comments, too_deep
 
 
 def _first_error(cursor: TreeCursor, source: SourceText) -> str:

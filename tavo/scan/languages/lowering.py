@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 
 from tavo.scan.placeholders import ELLIPSIS, VARIABLE
-from tavo.scan.tree import Node, SourceText
+from tavo.scan.tree import Node
 
 __all__ = ["BARE", "lower"]
 
@@ -45,17 +45,23 @@ BARE = "bare"
 """The `op` of a block that has no braces in the source."""
 
 
-def lower(root: Node, source: SourceText) -> dict[str, list[Node]]:
-    """Rewrite the tree in place; return its nodes by kind, in the order of the source."""
-    order = list(root.walk())
+def lower(root: Node, order: list[Node]) -> dict[str, list[Node]]:
+    """Rewrite the tree in place; return its nodes by kind, in the order of the source.
+
+    `order` lists all nodes, parents first.
+    """
+    find, renamed = _REWRITES.get, _RENAMED
     for node in reversed(order):
-        rewrite = _REWRITES.get(node.kind)
+        kind = node.kind
+        rewrite = find(kind)
         if rewrite is not None:
             rewrite(node)
-        else:
-            node.kind = _RENAMED.get(node.kind, node.kind)
-        if any(child.kind == _SPLICED for child in node.children):
-            _splice(node)
+        elif kind in renamed:
+            node.kind = renamed[kind]
+        for child in node.children:
+            if child.kind == _SPLICED:
+                _splice(node)
+                break
     by_kind: dict[str, list[Node]] = {}
     for node in root.walk():
         known = by_kind.get(node.kind)
