@@ -23,7 +23,7 @@ from tavo.scan.tree import Node, SourceText
 __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
-_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING = range(7)
+_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(8)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
                         "computed_property_name", "class_static_block"})  # fmt: skip
 _DROPPED = frozenset({
@@ -82,6 +82,7 @@ def _treatment_of(kind: str, *, named: bool) -> int:
         (_UNWRAPPED, _UNWRAP),
         (_LABELLED | _TYPES, _LEAF),
         ({"string"}, _STRING),
+        ({"template_string"}, _TEMPLATE),
     ):
         if kind in kinds:
             return treatment
@@ -158,13 +159,18 @@ def _build(
                 node.label = data[start:end].decode("utf-8", "replace")
             elif treatment == _STRING:
                 node.value = data[start + 1 : max(end - 1, start + 1)].decode("utf-8", "replace")
-            elif len(levels) >= _DEEPEST and raw.child_count:
-                too_deep = True
-                node.kind = "ERROR"  # it has not the children that its kind promises
-            elif first_child():
-                levels.append((parent, outer_role))
-                parent, outer_role = node, ""
-                continue
+            else:
+                if treatment == _TEMPLATE:
+                    node.value = data[start + 1 : max(end - 1, start + 1)].decode(
+                        "utf-8", "replace"
+                    )
+                if len(levels) >= _DEEPEST and raw.child_count:
+                    too_deep = True
+                    node.kind = "ERROR"  # it has not the children that its kind promises
+                elif first_child():
+                    levels.append((parent, outer_role))
+                    parent, outer_role = node, ""
+                    continue
         elif treatment == _UNWRAP:
             role = cursor.field_name or outer_role
             if len(levels) >= _DEEPEST:

@@ -141,11 +141,9 @@ def _number(node: Node) -> None:
 
 def _template(node: Node) -> None:
     if any(child.kind == "interpolation" for child in node.children):
-        node.kind = "fstring"
+        node.kind, node.value = "fstring", None
         return
-    node.kind = "string"
-    node.value = "".join(child.label or "" for child in node.children)
-    node.children = []
+    node.kind = "string"  # whose parts between escapes stay its children, as Semgrep has them
     node.op = "`"
 
 
