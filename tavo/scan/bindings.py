@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tavo.scan.constants import number
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.tree import Node
 
 __all__ = [

@@ -30,15 +30,16 @@ from tavo.scan.formula import (
     leaf,
     regex_of,
 )
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.languages import LANGUAGES, parse_text
 from tavo.scan.literals import content_of
-from tavo.scan.match import Env, Match
+from tavo.scan.match import Binding, Env, Match
+from tavo.scan.parsed import ParsedFile
 
 __all__ = ["compile_formula"]
 
 _CONTEXT_KEYS = ("pattern-inside", "pattern-not-inside", "pattern-not")
 _DEEPEST = 40
-_LANGUAGES_OF_CONDITIONS = frozenset({"python", "py", "regex", "generic"})
+_LONGEST_CODE = 20_000
 
 
 def compile_formula(
@@ -159,12 +160,13 @@ def _pattern_condition(
     for key in entry:
         if key not in {"metavariable", "language", *FORMULA_KEYS}:
             raise FormulaError(f"{where}: {key!r} is not supported")
-    language = entry.get("language", "python")
-    if language not in _LANGUAGES_OF_CONDITIONS:
+    language = entry.get("language", options.language)
+    if language not in {"regex", "generic"} and LANGUAGES.get(language) != options.language:
         raise FormulaError(f"{where}: language {language!r} is not supported")
     if language in {"regex", "generic"} and not _only_regexes(entry):
         raise FormulaError(f"{where}: language {language!r} is only supported with pattern-regex")
     as_text = language in {"regex", "generic"}
+    as_code = "language" in entry and not as_text
     name = as_variable(entry.get("metavariable"), where)
     formula = compile_formula(
         {key: value for key, value in entry.items() if key in FORMULA_KEYS},
@@ -183,6 +185,8 @@ def _pattern_condition(
                 binding = content_of(binding.node, file)
             elif language == "regex":
                 return ()
+        if as_code and (code := _code_in(binding, file, options.language)) is not None:
+            return [match.env] if _holds_in(code, formula, match.env) else []
         within = Within(binding.start, binding.end, binding.node)
         seen: dict[tuple[str, ...], Env] = {}
         for found in formula.evaluate(file, within):
@@ -193,3 +197,30 @@ def _pattern_condition(
         return list(seen.values())
 
     return holds
+
+
+def _code_in(binding: Binding, file: ParsedFile, language: str) -> ParsedFile | None:
+    """Return what a string holds as a parsed file of its own, None for what is no string."""
+    node = binding.node
+    if node is not None and node.kind == "string":
+        binding = content_of(node, file)
+    elif node is not None:
+        return None
+    text = binding.text
+    key = (_code_in, language, text)
+    known = file.memory.get(key)
+    if not isinstance(known, ParsedFile):
+        known = file.memory[key] = parse_text(text[:_LONGEST_CODE].encode(), language)
+    return known
+
+
+def _holds_in(code: ParsedFile, formula: Formula, env: Env) -> bool:
+    """Tell whether a formula holds in a string's code with what is bound outside of it."""
+    return any(
+        all(
+            "".join(env[name].text.split()) == "".join(value.text.split())
+            for name, value in found.env.items()
+            if name in env
+        )
+        for found in formula.evaluate(code, Within(0, len(code.source.data), code.root))
+    )

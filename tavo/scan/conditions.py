@@ -18,8 +18,8 @@ from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import Binding, Env
 from tavo.scan.constants import Constant
 from tavo.scan.formula import Condition, FormulaError, as_variable, regex_of
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import Match
+from tavo.scan.parsed import ParsedFile
 
 __all__ = ["comparison_condition", "regex_condition"]
 

@@ -20,15 +20,15 @@ import msgspec
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.languages.python import ParsedFile, identifiers, parse
+from tavo.scan.languages import holds_no_code, language_of, parse_file
 from tavo.scan.match import BudgetError, Env, Match
+from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignore, Ignores, find_ignores
 
 __all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
-_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 _SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
@@ -55,7 +55,7 @@ class FileResult(msgspec.Struct, frozen=True):
 
 def is_source(path: PurePosixPath) -> bool:
     """Tell whether the engine has a parser for the file."""
-    return path.suffix.lower() in _SUFFIXES
+    return language_of(path.suffix) is not None
 
 
 def scan(
@@ -97,11 +97,14 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
     text = str(path)
     names = identifiers(data)
-    candidates = [rule for rule in rules.candidates(names) if rule.applies_to(text)]
+    language = language_of(path.suffix) or "python"
+    candidates = [rule for rule in rules.candidates(names, language) if rule.applies_to(text)]
     if not candidates:
         return FileResult(path)
-    file = parse(data)
+    file = parse_file(data, path.suffix)
     file.names = names
+    if holds_no_code(path.name):
+        file.problems.clear()  # what did not parse is a type
     try:
         return _scan_parsed(file, path, candidates)
     finally:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.literals import LiteralCompiler
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import TYPED, PatternError
 from tavo.scan.sequences import (
     MOST_ALTERNATIVES,
@@ -46,6 +46,7 @@ class ExpressionCompiler(LiteralCompiler):
             "set": self._braces,
             "lambda": self._lambda,
             "generator_expression": self._generator,
+            "jsx_element": self._element,
         }
 
     def _identifier(self, node: Node) -> Test:
@@ -54,6 +55,10 @@ class ExpressionCompiler(LiteralCompiler):
         name = self.variable(node) or self.several(node)
         if name is not None:
             variable = name
+            if node.op == "text":
+                return lambda n, env, run: (
+                    bind_node(env, variable, n, run) if n.kind == "jsx_text" else NONE
+                )
             return lambda n, env, run: bind_node(env, variable, n, run)
         label = node.label or ""
 
@@ -85,6 +90,7 @@ class ExpressionCompiler(LiteralCompiler):
             return self._chain(owner.children[0], last)
         owner_test, last_test = self.test(owner), self.test(last)
         label = last.label if self.variable(last) is None else None
+        op, any_owner = node.op, self.variable(owner) is not None
 
         def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "identifier":
@@ -93,6 +99,8 @@ class ExpressionCompiler(LiteralCompiler):
                     return NONE
                 n = full
             elif n.kind != "attribute" or len(n.children) != 2:
+                return NONE
+            if n.op != op and (op or not any_owner):  # a?.b is b of something else than a
                 return NONE
             if label is not None:
                 return owner_test(n.children[0], env, run) if n.children[1].label == label else NONE
@@ -105,6 +113,8 @@ class ExpressionCompiler(LiteralCompiler):
         first_test, last_test = self.test(first), self.test(last)
 
         def chain(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind == "identifier":
+                n = run.imports.expanded(n) or n
             if n.kind != "attribute" or len(n.children) != 2:
                 return NONE
             out: list[Env] = []
@@ -126,11 +136,11 @@ class ExpressionCompiler(LiteralCompiler):
         if callee.kind == "identifier" and callee.label == TYPED:
             return self._typed(arguments)
         callee_test, arguments_test = self._callee(callee), self.arguments(arguments)
-        takes_all = self.takes_all(arguments)
+        takes_all, op = self.takes_all(arguments), node.op
 
         def call(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != "call":
-                if takes_all and n.parent is not None and n.parent.kind == "decorator":
+            if n.kind != "call" or n.op != op:
+                if takes_all and n.parent is not None and n.parent.kind == "decorator" and not op:
                     return callee_test(n, env, run)  # `@a` is a call of `a`
                 return NONE
             return each(callee_test(n.children[0], env, run), arguments_test, n.children[1], run)
@@ -218,6 +228,7 @@ class ExpressionCompiler(LiteralCompiler):
         if len(inner) != 1 or inner[0].kind == "keyword_argument":
             raise PatternError("'<... ...>' takes one expression")
         test = self.test(inner[0])
+        is_ecma = self.parsed.language == "javascript"
 
         def deep(n: Node, env: Env, run: Run) -> Sequence[Env]:
             out: list[Env] = []
@@ -234,7 +245,8 @@ class ExpressionCompiler(LiteralCompiler):
                     known = run.file.constants.bound_to(node)
                     if known is not None:
                         out += deep(known, env, run)
-                stack.extend(reversed(parts_of(node)))
+                if node.kind != "lambda" or not is_ecma:  # as Semgrep: not into functions
+                    stack.extend(reversed(parts_of(node)))
             return out
 
         return deep
@@ -242,9 +254,10 @@ class ExpressionCompiler(LiteralCompiler):
     def _braces(self, node: Node) -> Test:
         """Compile a dictionary or set: items in any order, all of them unless there is `...`."""
         wanted = [n for n in node.children if not self.is_ellipsis(n)]
-        is_open = len(wanted) < len(node.children)
+        is_ecma = self.parsed.language == "javascript"  # there an object may always have more
+        is_open = is_ecma or len(wanted) < len(node.children)
         tests = [self.test(n) for n in wanted]
-        splats = any(n.kind == "dictionary_splat" for n in wanted)
+        splats = is_ecma or any(n.kind == "dictionary_splat" for n in wanted)
         kinds = {"dictionary", "set"}
         if not wanted and is_open:
             kinds |= {"dictionary_comprehension", "set_comprehension"}
@@ -276,18 +289,74 @@ class ExpressionCompiler(LiteralCompiler):
         if body is None:
             raise PatternError("a lambda without a body")
         body_test = self.test(body)
+        is_async = node.op == "async" and self.parsed.language != "javascript"
+        takes_block = body.kind == "block" or self.is_ellipsis(body)
         parameters_test = self.parameters(parameters.children if parameters is not None else [])
 
         def function(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != "lambda":
+            if n.kind != "lambda" or (is_async and n.op != "async"):
                 return NONE
             given, code = n.role("parameters"), n.role("body")
+            if code is not None and code.kind == "block" and not takes_block:
+                code = _only_value(code)
             if code is None:
                 return NONE
             envs = parameters_test(given.children if given is not None else [], env, run)
             return each(envs, body_test, code, run)
 
         return function
+
+    # -- JSX
+
+    def _element(self, node: Node) -> Test:
+        """Compile an element: further attributes may be there, in any order.
+
+        One that closes itself takes any children.
+        """
+        name, attributes, children = node.children
+        name_test = self.test(name)
+        wanted = [
+            self._jsx_attribute(n)
+            for n in attributes.children
+            if not (n.children and self.is_ellipsis(n.children[0]))
+        ]
+        children_test = self.items(children.children)
+        any_children = node.op == "/"
+
+        def element(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind != "jsx_element" or len(n.children) != 3:
+                return NONE
+            envs = name_test(n.children[0], env, run)
+            if wanted and envs:
+                given = n.children[1].children
+                envs = [e for before in envs for e in in_any_order(wanted, given, before, run)]
+            if any_children:
+                return envs
+            return [
+                e for before in envs for e in children_test(n.children[2].children, before, run)
+            ]
+
+        return element
+
+    def _jsx_attribute(self, node: Node) -> Test:
+        if node.kind != "jsx_attribute":
+            return self.generic(node) if node.kind != "identifier" else self.test(node)
+        label = node.children[0].label
+        label_test = self.test(node.children[0])
+        is_fixed = self.variable(node.children[0]) is None
+        value_test = self.test(node.children[1]) if len(node.children) > 1 else None
+
+        def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind != "jsx_attribute" or not n.children:
+                return NONE
+            if is_fixed and n.children[0].label != label:
+                return NONE
+            envs = (env,) if is_fixed else label_test(n.children[0], env, run)
+            if value_test is None:
+                return envs if len(n.children) == 1 else NONE
+            return each(envs, value_test, n.children[1], run) if len(n.children) > 1 else NONE
+
+        return attribute
 
     # -- parameters
 
@@ -312,6 +381,9 @@ class ExpressionCompiler(LiteralCompiler):
     def _parameter(self, node: Node) -> Test:
         if node.kind in _SPLATS:
             return self.generic(node)
+        if node.kind in _PATTERNS:
+            test = self.test(node)
+            return lambda n, env, run: test(_parameter_name(n), env, run)
         wanted = [(n.field, self.test(n)) for n in node.children if n.field in {"type", "value"}]
         if node.kind == "typed_parameter" and node.children[0].kind in _SPLATS:
             name_test = self.generic(node.children[0])
@@ -327,19 +399,28 @@ class ExpressionCompiler(LiteralCompiler):
                 if value is None:
                     return NONE
                 envs = each(envs, test, value, run)
-            return envs if _parameter_name(n).kind == "identifier" else NONE
+            return envs if _parameter_name(n).kind in _NAMED else NONE
 
         return parameter
 
 
 _SEPARATORS = frozenset({"keyword_separator", "positional_separator"})
 _SPLATS = frozenset({"list_splat_pattern", "dictionary_splat_pattern"})
-_PARAMETERS = frozenset(
-    {"identifier", "typed_parameter", "default_parameter", "typed_default_parameter"}
-)
+_PATTERNS = frozenset({"dictionary", "list"})
+_NAMED = _PATTERNS | {"identifier"}
+_PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
+                         "typed_default_parameter", "dictionary", "list"})  # fmt: skip
+
+
+def _only_value(block: Node) -> Node | None:
+    """Return what a body returns that does nothing else."""
+    only = block.children[0] if len(block.children) == 1 else None
+    if only is None or only.kind != "return_statement" or len(only.children) != 1:
+        return None
+    return only.children[0]
 
 
 def _parameter_name(node: Node) -> Node:
-    if node.kind == "identifier" or not node.children:
+    if node.kind in _NAMED or not node.children:
         return node
     return node.role("name") or node.children[0]

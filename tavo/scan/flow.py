@@ -3,18 +3,19 @@
 Rules this module keeps:
 - branches are joined, a loop's body counts as run any number of times, and what an assignment may
   miss is not known afterwards;
-- functions are walked on their own, knowing only the constants of the module.
+- functions are walked on their own, knowing the constants of the module, and of the functions
+  around them what is declared and never changed; one that is an expression knows what holds there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
+from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, own_names, targets
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_once"]
+__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -23,7 +24,9 @@ _DEEPEST_BLOCK = 60
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
+_LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "c_for_statement"})
 _INNER = FUNCTIONS | {"class_definition"}
+_CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
 _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
                       "continue_statement"})  # fmt: skip
 
@@ -31,16 +34,27 @@ _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
 class Pass:
     """One walk over the statements of a function or of the module."""
 
-    def __init__(self, evaluate: Evaluate, at: dict[Node, Value], known: State) -> None:
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        at: dict[Node, Value],
+        known: State,
+        single: frozenset[str] = frozenset(),
+    ) -> None:
+        """Walk with what is known before; `single` are the names that a file binds only once."""
+        self.single = single
         self.evaluate = evaluate
         self.at = at
         self.known = known
-        self.functions: list[Node] = []
+        self.functions: list[tuple[Node, State]] = []
         self.once: State | None = None
         self.jumps: list[list[State]] = []
+        self.fixed: set[str] = set()
 
-    def block(self, nodes: Iterable[Node], state: State, once: State | None) -> list[Node]:
-        """Walk a body; return the functions found in it, which are walked on their own."""
+    def block(
+        self, nodes: Iterable[Node], state: State, once: State | None
+    ) -> list[tuple[Node, State]]:
+        """Walk a body; return the functions found in it, each with what it knows from outside."""
         self.once = once
         self._statements(nodes, {**self.known, **state}, 0)
         return self.functions
@@ -60,7 +74,7 @@ class Pass:
             self._assignment(node, state)
         elif kind == "if_statement":
             return self._if(node, state, depth)
-        elif kind in {"for_statement", "while_statement"}:
+        elif kind in _LOOPS:
             return self._loop(node, state, depth)
         elif kind == "try_statement":
             return self._try(node, state, depth)
@@ -106,7 +120,8 @@ class Pass:
                     self._statements(child.children, dict(self.known), depth + 1)
                     self.once = once
                 else:
-                    self.functions.append(node)
+                    seen = {n: v for n, v in state.items() if n in self.fixed}
+                    self.functions.append((node, seen))
             else:
                 self._expression(child, state)
         name = node.role("name")
@@ -137,6 +152,8 @@ class Pass:
             state.pop(name, None)
         else:
             state[name] = value
+            if node.op == "const" or (node.op and name in self.single):
+                self.fixed.add(name)
             if self.once is not None and name in self.once and node.role("type") is None:
                 self.once[name] = value
 
@@ -180,9 +197,14 @@ class Pass:
     def _loop(self, node: Node, state: State, depth: int) -> State | None:
         before = {n: v for n, v in state.items() if n not in names_bound(node)}
         target, source = node.role("left"), node.role("right")
+        starts = [child for child in node.children if child.field == "initializer"]
+        for start in starts:
+            self._statement(start, state, depth)
+        if starts:
+            before = {n: v for n, v in state.items() if n not in names_bound(node)}
         if source is not None:
             self._expression(source, state)
-        body = node.role("body")
+        body, step = node.role("body"), node.role("increment")
         # Twice: first to learn what the body leaves, then with what it may have left already.
         inside = dict(state)
         if target is not None:
@@ -193,6 +215,9 @@ class Pass:
         joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
+        if step is not None:
+            joined = {n: v for n, v in joined.items() if n not in names_bound(step)}
+            self._expression(step, joined)
         condition = node.role("condition")
         if condition is not None:
             self._expression(condition, joined)
@@ -269,9 +294,17 @@ class Pass:
                         names[name.label or ""] = known
                     else:
                         names.pop(name.label or "", None)
+            elif kind in _CHANGES:
+                target = part.role("left") or part.children[0]
+                self._unbind(target, names)
+                stack.extend((child, names) for child in reversed(part.children))
             elif kind == "lambda" or kind in _COMPREHENSIONS:
                 bound = names_bound(part) if kind != "lambda" else own_names(part)
                 inner_names = {n: v for n, v in names.items() if n not in bound}
+                body = part.role("body")
+                if body is not None and body.kind == "block":
+                    self.functions.append((part, inner_names))
+                    continue
                 stack.extend((child, inner_names) for child in part.children)
             else:
                 stack.extend((child, names) for child in reversed(part.children))
@@ -284,6 +317,42 @@ class Pass:
                 state.pop(node.label or "", None)
             elif node.kind not in {"attribute", "subscript"}:
                 stack.extend(node.children)
+
+
+def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that the whole file binds exactly once, at whatever level."""
+    counts: dict[str, int] = {}
+    for kind in BINDERS:
+        for node in by_kind.get(kind, ()):
+            for target in targets(node):
+                counts[target.label or ""] = counts.get(target.label or "", 0) + 1
+    return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def changed_inside(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that a function changes and a scope around it declares, as JavaScript's may.
+
+    A name that nobody declares is taken for one of the function.
+    """
+    found: set[str] = set()
+    declared: set[str] = set()
+    for node in by_kind.get("assignment", ()):
+        if node.op:
+            declared.update(target.label or "" for target in targets(node))
+    for node in by_kind.get("parameters", ()):
+        declared.update(part.label or "" for part in node.walk() if part.kind == "identifier")
+    own: dict[Node, set[str]] = {}
+    for kind in ("assignment", "augmented_assignment", "update_expression"):
+        for node in by_kind.get(kind, ()):
+            if not changes_outside(node):
+                continue
+            around = next((n for n in node.ancestors() if n.kind in FUNCTIONS), None)
+            if around is None:
+                continue
+            if around not in own:
+                own[around] = own_names(around, declared=True)
+            found.update({t.label or "" for t in targets(node)} - own[around])
+    return frozenset(found & declared)
 
 
 def bound_once(by_kind: Mapping[str, list[Node]]) -> State:

@@ -22,8 +22,8 @@ from msgspec.structs import replace
 
 from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import BudgetError, Env, env_key, same_code
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import DeferredMatcher, Match, Matcher, compile_pattern
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import PatternError, parse_pattern
 from tavo.scan.tree import Node
 
@@ -56,6 +56,7 @@ class Options(msgspec.Struct, frozen=True):
     """
 
     symbolic: bool = False
+    language: str = "python"
     names: Mapping[str, frozenset[bytes]] = {}
 
 
@@ -319,26 +320,29 @@ def _focused(match: Match, name: str) -> list[Match]:
 
 
 @lru_cache(maxsize=8192)
-def _matcher(text: str, *, symbolic: bool, context: bool) -> Matcher:
-    return compile_pattern(parse_pattern(text), symbolic=symbolic, context=context)
+def _matcher(text: str, language: str, *, symbolic: bool, context: bool) -> Matcher:
+    pattern = parse_pattern(text, language)
+    return compile_pattern(pattern, symbolic=symbolic, context=context)
 
 
 @lru_cache(maxsize=8192)
 def _deferred(
-    text: str, names: frozenset[bytes], *, symbolic: bool, context: bool
+    text: str, language: str, names: frozenset[bytes], *, symbolic: bool, context: bool
 ) -> DeferredMatcher:
-    return DeferredMatcher(names, lambda: _matcher(text, symbolic=symbolic, context=context))
+    return DeferredMatcher(
+        names, lambda: _matcher(text, language, symbolic=symbolic, context=context)
+    )
 
 
 def leaf(content: Any, where: str, options: Options, *, context: bool = False) -> Leaf:
     """Compile one pattern. Raises FormulaError."""
     if not isinstance(content, str):
         raise FormulaError(f"{where}: a pattern is a text, found {type(content).__name__}")
-    names = options.names.get(content)
+    names, language, symbolic = options.names.get(content), options.language, options.symbolic
     if names is not None:
-        return Leaf(_deferred(content, names, symbolic=options.symbolic, context=context))
+        return Leaf(_deferred(content, language, names, symbolic=symbolic, context=context))
     try:
-        return Leaf(_matcher(content, symbolic=options.symbolic, context=context))
+        return Leaf(_matcher(content, language, symbolic=symbolic, context=context))
     except PatternError as error:
         raise FormulaError(f"{where}: {error}") from None
     except RecursionError:

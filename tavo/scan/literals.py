@@ -14,7 +14,7 @@ from typing import Final
 from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.constants import Constant, number
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, ELLIPSIS, PatternError, variable_of
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node
@@ -35,7 +35,11 @@ _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_o
                        "conditional_expression", "fstring"})  # fmt: skip
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
-_BUILTIN_TYPES = {"int": "int", "str": "str", "float": "float", "bool": "bool"}
+_BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
+_HOLDERS = frozenset({"function_definition", "lambda", "module"})
+_NUMBER = frozenset({"number", "float"})
+_ECMA_TYPES = {"int": _NUMBER, "float": _NUMBER, "str": frozenset({"string"}),
+               "bool": frozenset({"boolean"})}  # fmt: skip
 
 
 class LiteralCompiler:
@@ -56,6 +60,7 @@ class LiteralCompiler:
             "true": self._literal,
             "false": self._literal,
             "none": self._literal,
+            "regex": self._regex,
         }
 
     # -- what a pattern node is
@@ -128,7 +133,7 @@ class LiteralCompiler:
         name = "".join(self.parsed.text(wanted).split())
 
         def typed(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return test(n, env, run) if _type_of(n, run.file) == name else NONE
+            return test(n, env, run) if name in _types_of(n, run.file) else NONE
 
         return typed
 
@@ -146,6 +151,10 @@ class LiteralCompiler:
             def any_string(n: Node, env: Env, run: Run) -> Sequence[Env]:
                 if n.kind == "string" or (n.kind == "fstring" and prefix == "f"):
                     return (env,) if not prefix or n.op == prefix else NONE
+                if n.kind == "fstring" and prefix == "`":
+                    return (env,)
+                if n.kind == "string_content" and run.file.language == "javascript":
+                    return NONE if prefix else (env,)
                 return (env,) if not prefix and _constant(n, run, "str") is not None else NONE
 
             return any_string
@@ -196,6 +205,33 @@ class LiteralCompiler:
             return items(n.children, env, run) if n.kind == "fstring" else NONE
 
         return fstring
+
+    def _regex(self, node: Node) -> Test:
+        """Compile a regular expression: flags that the pattern leaves out may be there."""
+        wanted = node.label or ""
+        if ELLIPSIS in wanted:
+            return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+        found = variable_of(wanted.strip("/"))
+        if found is not None:
+            name = found[0]
+
+            def any_regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                if n.kind != "regex":
+                    return NONE
+                end = (n.label or "").rfind("/")
+                content = Binding(n.start + 1, n.start + end, text=(n.label or "")[1:end])
+                return bind(env, name, content, run)
+
+            return any_regex
+
+        def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            label = n.label or ""
+            same = n.kind == "regex" and (
+                label == wanted or label[: label.rfind("/") + 1] == wanted
+            )
+            return (env,) if same else NONE
+
+        return regex
 
     def _literal(self, node: Node) -> Test:
         kind = node.kind
@@ -279,23 +315,47 @@ def _whole_variable(value: str) -> str | None:
     return found.group() if found else None
 
 
-def _type_of(node: Node, file: ParsedFile) -> str | None:
-    """Return the type of an expression where it is plain to see: a literal or an annotation."""
+def _types_of(node: Node, file: ParsedFile) -> frozenset[str]:
+    """Return the names of an expression's type where it is plain to see."""
     known = file.constant(node)
     if known is not None:
-        return _BUILTIN_TYPES.get(known.kind)
+        types = _ECMA_TYPES if file.language == "javascript" else _BUILTIN_TYPES
+        return types.get(known.kind, frozenset())
+    found = _declared_type(node, file)
+    return frozenset({found}) if found is not None else frozenset()
+
+
+def _declared_type(node: Node, file: ParsedFile) -> str | None:
+    """Return the type that an annotation or a constructor says an expression has."""
     if node.kind == "call":
         return file.dotted(node.children[0])
     if node.kind != "identifier":
         return None
+    declared = _declarations(file).get(node.label or "", ())
+    if not declared:
+        return None
     for around in node.ancestors():
-        if around.kind not in {"function_definition", "module"}:
-            continue
-        for part in around.walk():
-            name = part.role("name") or part.role("left")
-            if part.kind == "typed_parameter" and part.children:
-                name = part.children[0]
-            kind = part.role("type")
-            if kind is not None and name is not None and name.label == node.label:
-                return "".join(file.text(kind).split())
+        if around.kind in _HOLDERS:
+            for start, kind in declared:
+                if around.start <= start < around.end:
+                    return kind
     return None
+
+
+def _declarations(file: ParsedFile) -> dict[str, list[tuple[int, str]]]:
+    """Return by name where in a file it is declared with a type, and which; made once."""
+    known = file.memory.get(_declarations)
+    if isinstance(known, dict):
+        return known
+    found: dict[str, list[tuple[int, str]]] = {}
+    for kind in ("typed_parameter", "typed_default_parameter", "assignment"):
+        for part in file.by_kind.get(kind, ()):
+            annotation = part.role("type")
+            name = part.role("name") or part.role("left") or part.children[0]
+            if annotation is not None and name.kind == "identifier":
+                text = "".join(file.text(annotation).split())
+                found.setdefault(name.label or "", []).append((part.start, text))
+    for places in found.values():
+        places.sort()
+    file.memory[_declarations] = found
+    return found

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from tavo.scan.bindings import Binding, BudgetError, Env, Run, Test, env_key, same_code
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import DECLARED, ParsedFile
 from tavo.scan.pattern import Pattern, PatternError
 from tavo.scan.places import Places, places_of, span_of
 from tavo.scan.rows import Row, statements_of
@@ -60,6 +60,8 @@ class Matcher:
     ) -> None:
         self.pattern = pattern
         self.names = pattern.names()
+        single = pattern.expression
+        self._declares = single is not None and single.op in DECLARED
         self._places = places
         self._test = test
         self._row = row
@@ -102,6 +104,8 @@ class Matcher:
             envs = test(node, empty, run)
             if envs:
                 start, end = span_of(node)
+                if node.kind == "assignment" and (self._declares or _takes_apart(node)):
+                    start = file.declared_from(node)
                 for env in envs:
                     yield Match(start, end, env, node)
 
@@ -115,7 +119,16 @@ class Matcher:
             at = sorted(index for index in indexes if index is not None)
         for index in at:
             for start, end, env in self._row.from_statement(index, run):
-                yield Match(max(start, span_of(listed.nodes[index])[0]), end, env)
+                first = listed.nodes[index]
+                start = max(start, span_of(first)[0])
+                if first.kind == "assignment":
+                    start = file.declared_from(first)
+                yield Match(start, end, env)
+
+
+def _takes_apart(assignment: Node) -> bool:
+    """Tell whether an assignment takes an object or array apart."""
+    return assignment.children[0].kind in {"dictionary", "list"}
 
 
 class DeferredMatcher:

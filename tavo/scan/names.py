@@ -7,7 +7,8 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -15,6 +16,8 @@ from tavo.scan.scopes import FUNCTIONS, Scopes
 from tavo.scan.tree import Node
 
 __all__ = ["Imported", "Imports", "imported"]
+
+_DOTTED = re.compile(r"[\w$]+(?:\.[\w$]+)*\Z")
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -68,14 +71,21 @@ class Imports:
     imports of a name the last one before its use counts.
     """
 
-    def __init__(self, statements: Iterable[Node], scopes: Scopes) -> None:
+    def __init__(
+        self,
+        statements: Iterable[Node],
+        scopes: Scopes,
+        *,
+        read: Callable[[Node], Iterator[Imported]] = imported,
+    ) -> None:
+        """Read the statements; `read` yields the names that one of them brings."""
         self._scopes = scopes
         self._entries: dict[str, list[tuple[Node | None, int, str]]] = {}
         self._known: dict[Node, str | None] = {}
         self._expanded: dict[Node, Node | None] = {}
         for statement in statements:
             scope = _function_around(statement)
-            for entry in imported(statement):
+            for entry in read(statement):
                 name = entry.alias or (entry.name if entry.is_from else "")
                 if name and entry.name != "*":
                     found = self._entries.setdefault(name, [])
@@ -129,10 +139,16 @@ class Imports:
 
     def _expand(self, node: Node) -> Node | None:
         dotted = self.of(node)
-        if dotted is None or dotted.startswith("."):
+        if dotted is None:
             return None
+        parts = dotted.split(".")
+        if not _DOTTED.match(dotted):
+            head, _, last = dotted.rpartition(".")
+            if "/" not in head or not _DOTTED.match(last):
+                return None  # a relative import
+            parts = [head, last]  # a module whose name is a path
         built: Node | None = None
-        for part in dotted.split("."):
+        for part in parts:
             name = Node("identifier", node.start, node.end, node.parent)
             name.label = part
             if built is None:

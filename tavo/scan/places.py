@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.literals import LiteralCompiler
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, TYPED
 from tavo.scan.tree import Node
 
@@ -25,7 +25,8 @@ _EXPRESSIONS = (
     "dictionary_comprehension", "generator_expression", "binary_operator", "boolean_operator",
     "comparison_operator", "unary_operator", "not_operator", "conditional_expression", "lambda",
     "await", "yield", "named_expression", "assignment", "augmented_assignment", "expression_list",
-    "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis",
+    "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis", "regex",
+    "update_expression", "jsx_element",
 )  # fmt: skip
 _COMPUTED = ("identifier", "binary_operator", "unary_operator", "not_operator",
              "conditional_expression", "fstring")  # fmt: skip
@@ -49,7 +50,7 @@ def places_of(compiler: LiteralCompiler, node: Node) -> Places:
         last = node.children[-1]
         return _chains if compiler.variable(last) else _dotted(last)
     if kind in {"string", "integer", "float", "true", "false", "none"}:
-        return _literals(kind, computed=not node.op)
+        return _literals(kind, computed=node.op in {"", "`"})
     if kind == "assignment":
         right = node.role("right")
         if right is not None and right.kind == "call" and not compiler.symbolic:
@@ -61,6 +62,10 @@ def places_of(compiler: LiteralCompiler, node: Node) -> Places:
             wanted = left.kind
             return lambda file: [n for n in _assignments(file) if n.children[0].kind == wanted]
         return _assignments
+    if kind == "function_definition":
+        name = node.role("name")
+        if name is not None and compiler.is_ellipsis(name):
+            return _kinds("function_definition", "lambda")
     if kind == "return_statement":
         return _returns
     if kind in _OTHERS:
@@ -79,6 +84,7 @@ _OTHERS = {
     "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
     "list": ("list", "list_pattern", "list_comprehension"),
     "generator_expression": ("generator_expression", "list_comprehension"),
+    "for_statement": ("for_statement", "c_for_statement"),
 }
 
 
@@ -132,7 +138,7 @@ def _is_value(node: Node) -> bool:
         return node is parent.children[0]
     if node.field == "name":
         return parent.kind == "named_expression"
-    return True
+    return node.field != "label"
 
 
 def _chains(file: ParsedFile) -> Iterable[Node]:
@@ -151,6 +157,9 @@ def _expressions(file: ParsedFile) -> Iterable[Node]:
             for node in file.by_kind.get(kind, ())
             if kind != "identifier" or _is_value(node)
         ]
+        if file.language == "javascript":  # there the text of a template is a string of its own
+            known = [node for node in known if node.kind != "interpolation"]
+            known += file.by_kind.get("string_content", ())
         file.memory[_expressions] = known
     return known
 
@@ -236,18 +245,21 @@ def _returns(file: ParsedFile) -> Iterable[Node]:
     """Return the return statements, and the bodies of lambdas, which are returned as well."""
     bodies = [node.role("body") for node in file.by_kind.get("lambda", ())]
     returns = file.by_kind.get("return_statement", [])
-    return [*returns, *(body for body in bodies if body is not None)]
+    return [*returns, *(body for body in bodies if body is not None and body.kind != "block")]
 
 
 def _literals(kind: str, *, computed: bool) -> Places:
     kinds = (kind, *_COMPUTED) if computed else (kind, "fstring")
+    if kind == "string":
+        kinds = (*kinds, "string_content")
 
     def literals(file: ParsedFile) -> Iterable[Node]:
         return [
             node
             for k in dict.fromkeys(kinds)
             for node in file.by_kind.get(k, ())
-            if k != "identifier" or _is_value(node)
+            if (k != "identifier" or _is_value(node))
+            and (k != "string_content" or file.language == "javascript")
         ]
 
     return literals
@@ -259,11 +271,20 @@ def _assignments(file: ParsedFile) -> Iterable[Node]:
     if not isinstance(known, list):
         known = [
             node
-            for node in _both(file, ("assignment", "named_expression"))
-            if node.parent is None or node.parent.kind != "assignment" or node.field != "right"
+            for node in _both(file, _assigning(file))
+            if node.parent is None
+            or node.parent.kind != "assignment"
+            or node.field != "right"
+            or file.language == "javascript"  # where it is an expression of its own
         ]
         file.memory[_assignments] = known
     return known
+
+
+def _assigning(file: ParsedFile) -> Sequence[str]:
+    """Return the kinds that an assignment matches; in JavaScript also `+=`, as in Semgrep."""
+    last = "augmented_assignment" if file.language == "javascript" else "named_expression"
+    return ("assignment", last)
 
 
 def _both(file: ParsedFile, kinds: Sequence[str]) -> list[Node]:
@@ -277,10 +298,11 @@ def _assigned(calls: Places) -> Places:
         out: dict[Node, None] = {}
         for call in calls(file):
             node = call.parent
-            if node is None or node.kind not in {"assignment", "named_expression"}:
+            if node is None or node.kind not in _assigning(file):
                 continue
-            while node.parent is not None and node.parent.kind == "assignment":
-                node = node.parent
+            outer = node.parent if file.language != "javascript" else None
+            while outer is not None and outer.kind == "assignment":
+                node, outer = outer, outer.parent
             out[node] = None
         return out
 

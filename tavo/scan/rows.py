@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Env, Run, Test, env_key
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.places import Places
 from tavo.scan.sequences import parts_of
 from tavo.scan.tree import Node
@@ -32,8 +32,9 @@ COMPOUND = frozenset({
     "import_statement", "import_from_statement", "assert_statement", "raise_statement",
     "delete_statement", "global_statement", "nonlocal_statement", "pass_statement",
     "break_statement", "continue_statement", "exec_statement", "type_alias_statement", "ERROR",
+    "c_for_statement", "do_statement", "export_statement", "interface_declaration",
 })  # fmt: skip
-_CLOSED = frozenset({"lambda", "list_comprehension", "set_comprehension",
+_CLOSED = frozenset({"lambda", "class_definition", "list_comprehension", "set_comprehension",
                      "dictionary_comprehension", "generator_expression"})  # fmt: skip
 
 
@@ -90,6 +91,10 @@ def statements_of(file: ParsedFile) -> Statements:
     if isinstance(known, Statements):
         return known
     nodes = [n for n in file.root.walk() if n.parent is not None and n.parent.kind in BODIES]
+    if file.language == "javascript":  # what an arrow function returns is a statement as well
+        bodies = (lambda_.role("body") for lambda_ in file.by_kind.get("lambda", ()))
+        nodes += [body for body in bodies if body is not None and body.kind != "block"]
+        nodes.sort(key=lambda node: (node.start, -node.end))
     listed = Statements(nodes, [n.start for n in nodes], {n: i for i, n in enumerate(nodes)})
     file.memory[statements_of] = listed
     return listed
@@ -109,15 +114,18 @@ class Row:
         return self.steps[0] if self.steps else None
 
     def whole(self, block: Node, env: Env, run: Run) -> Sequence[Env]:
-        """Match a body from its first statement on."""
-        if not block.children:
+        """Match a body from its first statement on; what an arrow function returns is one."""
+        own = block.children if block.kind in BODIES else [block]
+        if not own:
             return (env,) if all(step is None for step in self.steps) else NONE
         listed = statements_of(run.file)
-        first = listed.index[block.children[0]]
+        if own[0] not in listed.index:
+            return NONE
+        first = listed.index[own[0]]
         end = listed.body_end(block)
         found: dict[tuple[object, ...], Env] = {}
         for after, last in self._match(0, first, first, end, env, run, listed, longest=True):
-            if self.is_open or listed.nodes[last] is block.children[-1]:
+            if self.is_open or listed.nodes[last] is own[-1]:
                 found.setdefault(env_key(after), after)
                 if len(found) >= _MOST_ROWS:
                     break
@@ -232,7 +240,8 @@ def _inside(root: Node, test: Test, env: Env, run: Run) -> Sequence[Env]:
         found = test(node, env, run)
         if found:
             out += found
-            continue
+            if node.kind != "assignment" or run.file.language != "javascript":
+                continue
         if node.kind in _CLOSED:
             continue
         stack.extend(reversed(parts_of(node)))

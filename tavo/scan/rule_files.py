@@ -19,7 +19,7 @@ import yaml
 
 from tavo.scan.formula import FormulaError
 from tavo.scan.pattern import parse_pattern
-from tavo.scan.rules import PROBLEM, load_rules
+from tavo.scan.rules import PROBLEM, languages_of, load_rules
 
 __all__ = ["compiled_pack", "expand", "read_folder", "read_rule_file"]
 
@@ -54,13 +54,17 @@ def compiled_pack(folder: Path) -> bytes:
     Raises FormulaError if anything in the pack cannot be used.
     """
     files: dict[str, Entries] = {}
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, list[str]]] = {}
     for file, entries in read_folder(folder):
         if isinstance(entries, FormulaError):
             raise entries
         files[file.relative_to(folder).as_posix()] = entries
-        for text in _patterns_of(entries):
-            names[text] = sorted(name.decode() for name in parse_pattern(text).names())
+        for entry in entries:
+            for language in languages_of(entry):
+                known = names.setdefault(language, {})
+                for text in _patterns_of(entry):
+                    needed = parse_pattern(text, language).names()
+                    known[text] = sorted(name.decode() for name in needed)
     if problems := load_rules([folder]).problems:
         raise FormulaError(str(problems[0]))
     return json.dumps({"files": files, "names": names}, sort_keys=True, ensure_ascii=False).encode()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
@@ -28,6 +29,7 @@ from tavo.scan.formula import (
     Options,
     regex_of,
 )
+from tavo.scan.languages import LANGUAGES
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ __all__ = [
     "TaintSink",
     "TaintSource",
     "TaintSpec",
+    "languages_of",
     "load_rules",
 ]
 
@@ -56,7 +59,7 @@ COMPILED = "pack.json"
 PROBLEM = "tavo problem"
 """Key of an entry that could not be read in full; its value says why."""
 _Files = Iterable[tuple[Path, "list[Mapping[str, Any]] | FormulaError"]]
-_Names = Mapping[str, frozenset[bytes]]
+_Names = Mapping[str, Mapping[str, frozenset[bytes]]]
 _SEVERITIES = {
     "CRITICAL": Severity.CRITICAL, "ERROR": Severity.HIGH, "HIGH": Severity.HIGH,
     "WARNING": Severity.MEDIUM, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW,
@@ -145,7 +148,7 @@ class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule of a rule file, compiled."""
+    """One rule of a rule file, compiled for a language; `others` are the same for other ones."""
 
     rule: Rule
     message: str
@@ -156,6 +159,8 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     fix_regex: FixRegex | None = None
     include: PathSpec[Any] | None = None
     exclude: PathSpec[Any] | None = None
+    language: str = "python"
+    others: tuple[ScanRule, ...] = ()
 
     def applies_to(self, path: str) -> bool:
         """Tell whether the rule's `paths` let it look at a file."""
@@ -193,13 +198,17 @@ class RuleSet(msgspec.Struct):
 
     rules: dict[str, ScanRule] = msgspec.field(default_factory=dict)
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
-    _selector: tuple[int, Selector[ScanRule]] | None = msgspec.field(default=None)
+    _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
 
-    def candidates(self, names: frozenset[bytes]) -> list[ScanRule]:
-        """Return the rules that can hold in a file with exactly these names."""
-        if self._selector is None or self._selector[0] != len(self.rules):
-            self._selector = len(self.rules), Selector(list(self.rules.values()))
-        return self._selector[1].candidates(names)
+    def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
+        """Return the rules of a language that can hold in a file with exactly these names."""
+        key = len(self.rules), language
+        selector = self._selectors.get(key)
+        if selector is None:
+            every = (one for rule in self.rules.values() for one in (rule, *rule.others))
+            selector = Selector([one for one in every if one.language == language])
+            self._selectors[key] = selector
+        return selector.candidates(names)
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:
@@ -235,8 +244,10 @@ def _entries_of(path: Path) -> tuple[_Files, _Names]:
 
         known = json.loads(compiled.read_bytes())
         names = {
-            text: frozenset(name.encode() for name in needed)
-            for text, needed in known["names"].items()
+            language: {
+                text: frozenset(name.encode() for name in needed) for text, needed in texts.items()
+            }
+            for language, texts in known["names"].items()
         }
         return [(PACK / name, entries) for name, entries in known["files"].items()], names
     from tavo.scan.rule_files import read_folder  # brings the YAML reader
@@ -263,24 +274,19 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     for key in entry:
         if key not in _KEYS:
             raise FormulaError(f"{key!r} is not supported")
-    languages = entry.get("languages")
-    if not isinstance(languages, list) or not languages:
-        raise FormulaError("languages: expected a list")
-    if not {"python", "py"} & {str(name).lower() for name in languages}:
-        raise FormulaError(f"language {languages[0]!r} is not supported yet, only python is")
+    languages = languages_of(entry)
     mode = entry.get("mode", "search")
-    options = _options(entry.get("options") or {}, mode)
-    search: Formula | None = None
-    taint: TaintSpec | None = None
-    if mode == "search":
-        formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
-        search = compile_formula(
-            formula, where="rule", options=Options("symbolic_propagation" in options, names)
-        )
-    elif mode == "taint":
-        taint = _taint(entry, options, names)
-    else:
+    if mode not in {"search", "taint"}:
         raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
+    options = _options(entry.get("options") or {}, mode)
+    bodies: dict[str, tuple[Formula | None, TaintSpec | None]] = {}
+    for language in languages:
+        known = Options("symbolic_propagation" in options, language, names.get(language, {}))
+        if mode == "taint":
+            bodies[language] = None, _taint(entry, options, known)
+        else:
+            formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
+            bodies[language] = compile_formula(formula, where="rule", options=known), None
     message = entry.get("message")
     if not isinstance(message, str) or not message.strip():
         raise FormulaError("message: expected a text")
@@ -288,17 +294,32 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     if fix is not None and not isinstance(fix, str):
         raise FormulaError("fix: expected a text")
     include, exclude = _paths(entry.get("paths") or {})
-    return ScanRule(
-        rule=_describe(entry, rule_id, message),
-        message=" ".join(message.split()),
-        search=search,
-        taint=taint,
-        file=file,
-        fix=fix,
-        fix_regex=_fix_regex(entry.get("fix-regex")),
-        include=include,
-        exclude=exclude,
-    )
+    described, fix_regex = _describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
+    first, *others = (
+        ScanRule(
+            rule=described, message=" ".join(message.split()), search=search, taint=taint,
+            file=file, fix=fix, fix_regex=fix_regex, include=include, exclude=exclude,
+            language=language,
+        )
+        for language, (search, taint) in bodies.items()
+    )  # fmt: skip
+    return replace(first, others=tuple(others)) if others else first
+
+
+def languages_of(entry: Mapping[str, Any]) -> list[str]:
+    """Return the languages of a rule that are supported, as they are called here.
+
+    Raises FormulaError when there is none.
+    """
+    languages = entry.get("languages")
+    if not isinstance(languages, list) or not languages:
+        raise FormulaError("languages: expected a list")
+    known = (LANGUAGES.get(str(name).lower()) for name in languages)
+    found = list(dict.fromkeys(language for language in known if language is not None))
+    if not found:
+        supported = ", ".join(dict.fromkeys(LANGUAGES.values()))
+        raise FormulaError(f"language {languages[0]!r} is not supported yet, only {supported} are")
+    return found
 
 
 def _fix_regex(value: Any) -> FixRegex | None:
@@ -325,8 +346,8 @@ def _options(value: Any, mode: str) -> frozenset[str]:
     return frozenset(str(key) for key, setting in value.items() if setting is True)
 
 
-def _taint(entry: Mapping[str, Any], options: frozenset[str], names: _Names) -> TaintSpec:
-    known = Options(names=names)
+def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) -> TaintSpec:
+    known = replace(known, symbolic=False)
 
     def items(key: str, *, required: bool) -> list[tuple[Mapping[str, Any], Formula, str]]:
         value = entry.get(key)

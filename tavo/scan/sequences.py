@@ -30,7 +30,7 @@ def parts_of(node: Node) -> list[Node]:
     kind = node.kind
     if kind == "attribute":
         return node.children[:1]
-    if kind == "keyword_argument":
+    if kind == "keyword_argument" or (kind == "pair" and node.children[0].field == "label"):
         return node.children[-1:]
     if kind in _HOLD_NAMES:
         return [

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.expressions import ExpressionCompiler
 from tavo.scan.imports import compile_import
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import DECLARED, ParsedFile
 from tavo.scan.pattern import PatternError
 from tavo.scan.places import Places, places_of
 from tavo.scan.rows import BODIES, COMPOUND, Row, Step
@@ -42,6 +42,8 @@ class Compiler(ExpressionCompiler):
             "if_statement": self._if,
             "for_statement": self._loop,
             "while_statement": self._loop,
+            "c_for_statement": self._loop,
+            "do_statement": self._loop,
             "with_statement": self._with,
             "try_statement": self._try,
             "return_statement": self._return,
@@ -62,18 +64,25 @@ class Compiler(ExpressionCompiler):
         left_first = right is not None and (
             self.is_ellipsis(right) or self.variable(right) is not None
         )
+        op, is_ecma = node.op, self.parsed.language == "javascript"
+        deep = right is not None and self.is_deep(right)
 
         def assignment(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "named_expression":
                 target, value, annotation = n.role("name"), n.role("value"), None
             elif n.kind == "assignment":
                 target, value, annotation = n.role("left"), n.role("right"), n.role("type")
+                if op and n.op != op and (op != "var" or n.op not in DECLARED):
+                    return NONE
+            elif n.kind == "augmented_assignment" and is_ecma and not op:
+                target, value, annotation = n.role("left"), n.role("right"), None
             else:
                 return NONE
             if target is None or (value is None) != (right_test is None):
                 return NONE
             targets_end = target.end
-            while value is not None and value.kind == "assignment":  # a = b = value
+            # a = b = value; in JavaScript b = value is an assignment of its own.
+            while value is not None and value.kind == "assignment" and not is_ecma:
                 last = value.role("left")
                 targets_end = last.end if last is not None else targets_end
                 value = value.role("right")
@@ -90,7 +99,10 @@ class Compiler(ExpressionCompiler):
             if single and left_first:
                 envs = each(envs, left_test, target, run)
             if right_test is not None and value is not None:
-                envs = each(envs, right_test, value, run)
+                found = each(envs, right_test, value, run)
+                if not found and deep and n.kind == "augmented_assignment":
+                    found = each(envs, right_test, target, run)  # a += b is a = a + b
+                envs = found
             if single and not left_first:
                 envs = each(envs, left_test, target, run)
             return envs
@@ -113,7 +125,10 @@ class Compiler(ExpressionCompiler):
 
     def _definition(self, node: Node, decorators: Sequence[Node]) -> Test:
         inner = self._class_test(node) if node.kind == "class_definition" else self._def_test(node)
-        kind = node.kind
+        name = node.role("name")
+        kinds = {node.kind}
+        if name is not None and self.is_ellipsis(name) and node.kind == "function_definition":
+            kinds.add("lambda")
         decorator_tests = [self._decorator(n) for n in decorators]
 
         def definition(n: Node, env: Env, run: Run) -> Sequence[Env]:
@@ -123,7 +138,7 @@ class Compiler(ExpressionCompiler):
                 if found is None:
                     return NONE
                 n = found
-            if n.kind != kind:
+            if n.kind not in kinds:
                 return NONE
             if outer is None and n.parent is not None and n.parent.kind == "decorated_definition":
                 outer = n.parent
@@ -164,12 +179,13 @@ class Compiler(ExpressionCompiler):
         returns = node.role("return_type")
         returns_test = self.test(returns) if returns is not None else None
         is_async = node.op == "async"
+        any_name = self.is_ellipsis(name)  # `function ... (a) { }` takes those without a name
 
         def function(n: Node, env: Env, run: Run) -> Sequence[Env]:
             own, given, code = n.role("name"), n.role("parameters"), n.role("body")
-            if own is None or given is None or code is None or (is_async and n.op != "async"):
+            if given is None or code is None or (is_async and n.op != "async"):
                 return NONE
-            envs = name_test(own, env, run)
+            envs = name_test(own, env, run) if own is not None else (env,) if any_name else NONE
             if envs:
                 envs = [e for before in envs for e in parameters_test(given.children, before, run)]
             if returns_test is not None and envs:
@@ -214,11 +230,20 @@ class Compiler(ExpressionCompiler):
             name = self.variable(children[0])
             if name is not None:
                 variable = name
-                return lambda n, env, run: bind_node(env, variable, n, run)
+
+                def everything(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                    if run.file.language != "javascript" or n.kind != "block" or not n.children:
+                        return bind_node(env, variable, n, run)
+                    first, last = n.children[0], n.children[-1]  # without the braces
+                    whole = Binding(first.start, last.end, file=run.file, node=n)
+                    return bind(env, variable, whole, run)
+
+                return everything
         row = self.row(children)
 
         def body(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return row.whole(n, env, run) if n.kind in BODIES else NONE
+            is_value = n.parent is not None and n.parent.kind == "lambda"
+            return row.whole(n, env, run) if n.kind in BODIES or is_value else NONE
 
         return body
 
@@ -274,19 +299,40 @@ class Compiler(ExpressionCompiler):
     def _loop(self, node: Node) -> Test:
         parts = [(n.field, self.test(n)) for n in node.children if n.field != "alternative"]
         kind, is_async = node.kind, node.op == "async"
+        over = node.op if node.op in {"of", "in"} else ""
+        left, body = node.role("left"), node.role("body")
+        braces = body.op if body is not None else ""  # a body in braces is no single statement
+        if left is not None and self.is_ellipsis(left) and self.parsed.language == "javascript":
+            return self._any_loop(node)
 
         def loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            if n.kind != kind or (is_async and n.op != "async"):
+            if n.kind != kind or (is_async and n.op != "async") or (over and n.op != over):
                 return NONE
             envs: Sequence[Env] = (env,)
             for role, test in parts:
                 child = n.role(role)
-                if child is None:
+                if child is None or (role == "body" and child.op != braces):
                     return NONE
                 envs = each(envs, test, child, run)
             return envs
 
         return loop
+
+    def _any_loop(self, node: Node) -> Test:
+        """Compile `for (...) { }`, which takes loops of every kind."""
+        body = node.role("body")
+        body_test = self.test(body) if body is not None else None
+        braces = body.op if body is not None else ""
+
+        def any_loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            code = n.role("body")
+            if n.kind not in {"for_statement", "c_for_statement"} or code is None:
+                return NONE
+            if code.op != braces:
+                return NONE
+            return body_test(code, env, run) if body_test is not None else (env,)
+
+        return any_loop
 
     def _with(self, node: Node) -> Test:
         body = node.role("body")
@@ -350,7 +396,7 @@ class Compiler(ExpressionCompiler):
             if n.kind != "except_clause" or not n.children:
                 return NONE
             *given, block = n.children
-            if anything:
+            if anything or (not given and run.file.language == "javascript"):
                 return body_test(block, env, run)
             if [c.kind == "as_pattern" for c in given] != [c.kind == "as_pattern" for c in caught]:
                 return NONE
@@ -409,6 +455,8 @@ class Compiler(ExpressionCompiler):
                     steps.append(None)
             else:
                 loose = node.kind not in COMPOUND and node.kind not in _SIMPLE
+                if self.parsed.language == "javascript" and node.kind == "assignment":
+                    loose = not node.op  # there it is an expression
                 places: Places | None = None
                 if self.variable(node) is not None or self.is_deep(node):
                     loose = False

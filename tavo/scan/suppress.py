@@ -15,12 +15,14 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 
 __all__ = ["Ignore", "Ignores", "find_ignores", "ignores_in"]
 
-_SEMGREP = re.compile(r"#\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
-_OURS = re.compile(r"#\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE)
+_SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
+_OURS = re.compile(
+    r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
+)
 _IN_TEXT = re.compile(
     r"(?:#|//|/\*|<!--|--|;|%)\s*tavo:\s*ignore\[(?P<ids>[^\]\n]*)\][ \t]*(?P<reason>[^\n]*)",
     re.IGNORECASE,

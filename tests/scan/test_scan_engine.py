@@ -87,8 +87,10 @@ def test_a_file_without_the_names_of_a_rule_is_not_parsed(
     rules: RuleSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[bytes] = []
-    real = engine.parse
-    monkeypatch.setattr(engine, "parse", lambda data: parsed.append(data) or real(data))
+    real = engine.parse_file
+    monkeypatch.setattr(
+        engine, "parse_file", lambda data, suffix: parsed.append(data) or real(data, suffix)
+    )
     scanned("nothing = 'of interest'", rules)
     assert parsed == []
     scanned("run", rules)

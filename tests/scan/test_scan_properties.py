@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tavo.scan.bindings import Run
-from tavo.scan.languages.python import identifiers, parse
+from tavo.scan.languages.python import parse
 from tavo.scan.match import compile_pattern
+from tavo.scan.parsed import identifiers
 from tavo.scan.pattern import PatternError, parse_pattern
 from tavo.scan.places import places_of, span_of
 from tavo.scan.statements import Compiler

@@ -9,21 +9,17 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import cast
 
-import msgspec
 import tree_sitter_python
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
-from tavo.scan.constants import Constant, Constants
 from tavo.scan.names import Imports
-from tavo.scan.scopes import Scopes
+from tavo.scan.parsed import Comment, ParsedFile
 from tavo.scan.tree import Node, SourceText
 
-__all__ = ["Comment", "ParsedFile", "identifiers", "parse", "scope_of"]
+__all__ = ["parse"]
 
 _LANGUAGE = Language(tree_sitter_python.language())
 _PARSER = Parser(_LANGUAGE)
@@ -43,116 +39,9 @@ _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "typ
 _DROPPED = frozenset({"comment", "line_continuation", "string_start", "string_end",
                       "escape_sequence", "escape_interpolation"})  # fmt: skip
 _LABELLED = frozenset({"identifier", "integer", "float", "import_prefix", "string_content"})
-_SCOPES = frozenset({"function_definition", "lambda", "class_definition", "module"})
 _MEANT = frozenset({("comparison_operator", "in"), ("yield", "from")})
 _PREFIX = re.compile(r"[A-Za-z]{1,2}(?=[\"'])")
-_NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _DEEPEST = 900
-
-
-class Comment(msgspec.Struct, frozen=True):
-    """One comment: the byte offset at which it starts, and its text with the `#`."""
-
-    start: int
-    text: str
-
-
-def identifiers(data: bytes) -> frozenset[bytes]:
-    """Return every run of ASCII letters, digits and `_` in a file that could be a name."""
-    return frozenset(_NAMES.findall(data))
-
-
-@dataclass
-class ParsedFile:
-    """A parsed file with everything that matching asks for, made once.
-
-    `by_kind` and `calls` are in the order of the source; `calls` lists calls by the last part of
-    the called name, and by its name before an alias.
-    """
-
-    source: SourceText
-    root: Node
-    comments: list[Comment]
-    problems: list[str]
-    by_kind: dict[str, list[Node]] = field(default_factory=dict)
-    memory: dict[object, object] = field(default_factory=dict)
-
-    def text(self, node: Node) -> str:
-        """Return the node's source."""
-        return node.label if node.label is not None else self.source.text(node.start, node.end)
-
-    @cached_property
-    def names(self) -> frozenset[bytes]:
-        """Every name in the file, as `identifiers` returns them."""
-        return identifiers(self.source.data)
-
-    @cached_property
-    def scopes(self) -> Scopes:
-        """In which function a name lives."""
-        return Scopes(self.by_kind)
-
-    @cached_property
-    def imports(self) -> Imports:
-        """What the imports of the file bring."""
-        kinds = ("import_statement", "import_from_statement")
-        statements = [node for kind in kinds for node in self.by_kind.get(kind, ())]
-        statements.sort(key=lambda node: node.start)
-        return Imports(statements, self.scopes)
-
-    @cached_property
-    def calls(self) -> dict[str, list[Node]]:
-        """The calls by the last part of the called name, and by its name before an alias."""
-        calls: dict[str, list[Node]] = {}
-        for node in self.by_kind.get("call", ()):
-            callee = node.children[0]
-            if callee.kind == "attribute":
-                callee = callee.children[-1]
-            name = callee.label if callee.kind == "identifier" else ""
-            calls.setdefault(name or "", []).append(node)
-            if name and callee is node.children[0]:
-                before = (self.imports.of(callee) or name).rpartition(".")[2]
-                if before != name:
-                    calls.setdefault(before, []).append(node)
-        return calls
-
-    @cached_property
-    def constants(self) -> Constants:
-        """What names stand for at each place where that is known."""
-        return Constants(self.root, self.by_kind)
-
-    def release(self) -> None:
-        """Let go of the tree, whose nodes know each other; the file cannot be used any more."""
-        for nodes in self.by_kind.values():
-            for node in nodes:
-                node.parent = None
-        self.memory.clear()
-        self.by_kind.clear()
-
-    def constant(self, node: Node) -> Constant | None:
-        """Return the constant that an expression always has at this place, or None."""
-        return self.constants.of(node)
-
-    def dotted(self, node: Node) -> str | None:
-        """Return the full dotted name that an expression stands for, imports resolved.
-
-        `b.c` after `import a as b` is `a.c`; None if the expression is not a chain of names.
-        """
-        parts: list[str] = []
-        while node.kind == "attribute" and len(node.children) == 2:
-            parts.append(node.children[1].label or "")
-            node = node.children[0]
-        if node.kind != "identifier":
-            return None
-        parts.append(self.imports.of(node) or node.label or "")
-        return ".".join(reversed(parts))
-
-
-def scope_of(node: Node) -> Node | None:
-    """Return the function, lambda, class or module around a node; None for the module itself."""
-    for parent in node.ancestors():
-        if parent.kind in _SCOPES:
-            return parent
-    return None
 
 
 def parse(data: bytes) -> ParsedFile:
@@ -161,12 +50,22 @@ def parse(data: bytes) -> ParsedFile:
     tree = _PARSER.parse(data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
-    parsed = ParsedFile(source=source, root=root, comments=comments, problems=[], by_kind=by_kind)
+    parsed = ParsedFile(
+        language="python", source=source, root=root, comments=comments, problems=[],
+        by_kind=by_kind, read_imports=_imports,
+    )  # fmt: skip
     if tree.root_node.has_error:
         parsed.problems.append(f"parsed in part: {_first_error(tree.walk(), source)}")
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
+
+
+def _imports(file: ParsedFile) -> Imports:
+    kinds = ("import_statement", "import_from_statement")
+    statements = [node for kind in kinds for node in file.by_kind.get(kind, ())]
+    statements.sort(key=lambda node: node.start)
+    return Imports(statements, file.scopes)
 
 
 def _build(

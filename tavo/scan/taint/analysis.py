@@ -15,9 +15,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import BudgetError, Env
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
+from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.marks import Marks, Spot, find_marks
 from tavo.scan.taint.state import State, Trace, join_all
@@ -90,7 +91,9 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
     waiting: deque[NestedFunction] = deque()
     if _module_matters(marks, outermost):
         waiting.append(NestedFunction(file.root, State(), None))
-    left = deque(NestedFunction(node, State(), None) for node in outermost)
+    left = deque(
+        NestedFunction(node, State(), None, marks.is_clean_around(node)) for node in outermost
+    )
     while waiting or left:
         # What the module's code did not come past, such as code after a return, is left over.
         function = waiting.popleft() if waiting else left.popleft()
@@ -108,7 +111,7 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
             given_up.append(function.node)
         for found in run.nested.values():
             seen = join_all(found.state, end) or found.state
-            waiting.append(NestedFunction(found.node, seen, found.ambient))
+            waiting.append(NestedFunction(found.node, seen, found.ambient, found.is_clean))
     return given_up
 
 
@@ -117,7 +120,7 @@ def _outermost(file: ParsedFile) -> list[Node]:
     return [
         node
         for node in file.by_kind.get("function_definition", ())
-        if all(parent.kind != "function_definition" for parent in node.ancestors())
+        if all(parent.kind not in FUNCTIONS for parent in node.ancestors())
     ]
 
 
@@ -128,10 +131,13 @@ def _has_sink(marks: Marks, node: Node) -> bool:
 def _module_matters(marks: Marks, functions: list[Node]) -> bool:
     """Tell whether code outside of functions can taint something or be a sink."""
     starts = [function.start for function in functions]
+    ranges = {(function.start, function.end) for function in functions}
 
     def outside(spot: Spot) -> bool:
         index = bisect_right(starts, spot.start) - 1
-        return index < 0 or spot.end > functions[index].end
+        if index < 0 or spot.end > functions[index].end:
+            return True
+        return (spot.start, spot.end) in ranges
 
     return any(outside(spot) for spot in (*marks.sources, *marks.sinks))
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import Path, State, Trace
 from tavo.scan.tree import Node
@@ -30,6 +30,7 @@ _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
 _CHAINS = frozenset({"identifier", "attribute", "subscript"})
+_DESTRUCTURED = frozenset({"dictionary", "list"})
 # Methods by which a container takes its argument in.
 _TAKES_IN = frozenset({
     "append", "appendleft", "extend", "extendleft", "insert", "add", "update", "setdefault",
@@ -134,7 +135,8 @@ class Expressions:
         self.spend()
         kind = target.kind
         if kind not in _CHAINS:
-            for child in target.children:
+            is_named = kind == "pair" and target.children[0].field == "label"
+            for child in target.children[-1:] if is_named else target.children:
                 self.bind(child, trace, state)
             return
         path = self.path(target)
@@ -147,9 +149,14 @@ class Expressions:
             return
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
+            mark = self.marks.at.get((base.start, base.end))
+            if base.kind == "subscript" and mark is not None and mark.sinks and trace is not None:
+                self.report(mark.sinks, trace)
             if base.kind == "subscript":
                 for index in base.children[1:]:
-                    self.value(index, state)
+                    touched = self.value(index, state)
+                    if touched is not None and mark is not None and not self.safe_indexes:
+                        self.report(mark.sinks, touched)
             base = base.children[0]
             path = self.path(base)
             if path is not None:
@@ -244,6 +251,8 @@ class Expressions:
         if kind == "lambda":
             self._lambda(node, state)
             return None, None
+        if kind == "pair" and node.children[0].field == "label":
+            return self.value(node.children[-1], state), None
         if kind == "interpolation":
             inner = node.role("expression")
             return (self.value(inner, state) if inner is not None else None), None
@@ -373,7 +382,11 @@ class Expressions:
         if parameters is not None:
             self.parameters(parameters, inner)
         if body is not None:
-            self.value(body, inner)
+            self.body_of_lambda(body, inner)
+
+    def body_of_lambda(self, body: Node, state: State) -> None:
+        """Run the body of a lambda for what it does: an expression."""
+        self.value(body, state)
 
     def parameters(self, node: Node, state: State) -> None:
         """Bind parameters: clean, tainted by their default value, or a source."""
@@ -383,6 +396,15 @@ class Expressions:
             default = parameter.role("value")
             trace = self.value(default, state) if default is not None else None
             name = parameter.role("name") or parameter
+            if name.kind in _DESTRUCTURED:
+                self.bind(name, trace or self._ambient, state)
+                begun = self._origin_at(parameter, name)
+                annotation = parameter.role("type")
+                is_plain = annotation is None or annotation.kind != "object_type"
+                if begun is not None and is_plain and default is None:
+                    self._taint_properties(name, begun, state)
+                self._bind_marked(name, state)
+                continue
             while name.kind != "identifier" and name.children:
                 name = name.children[0]
             if name.kind != "identifier":
@@ -397,6 +419,29 @@ class Expressions:
                 state.taint(path, trace)
             else:
                 state.clean(path)
+
+    def _origin_at(self, *nodes: Node) -> Trace | None:
+        """Return a new trace if one of the nodes is a source."""
+        for node in nodes:
+            mark = self.marks.at.get((node.start, node.end))
+            if mark is not None and (begun := self.origin(mark)) is not None:
+                return begun
+        return None
+
+    def _taint_properties(self, pattern: Node, trace: Trace, state: State) -> None:
+        """Taint what `{a, b}` brings; as in Semgrep nothing nested or with a default."""
+        for pair in pattern.children if pattern.kind == "dictionary" else ():
+            value = pair.children[-1] if pair.children else pair
+            if pair.kind == "pair" and value.kind == "identifier" and not value.op:
+                state.taint((self.file.text(value),), trace)
+
+    def _bind_marked(self, pattern: Node, state: State) -> None:
+        """Taint the names inside a destructured parameter that are sources themselves."""
+        for part in pattern.walk():
+            if part.kind == "identifier" and part.field != "label":
+                begun = self._origin_at(part)
+                if begun is not None:
+                    state.taint((self.file.text(part),), begun)
 
     def _as_a_whole(self, node: Node, state: State) -> Trace | None:
         """Judge what is nested too deep by what occurs in it: any tainted name taints all."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
 from tavo.scan.match import Env, Match
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.tree import Node
 
@@ -65,6 +65,11 @@ class Marks(msgspec.Struct):
         if mark is None:
             mark = self.at[where] = Mark()
         return mark
+
+    def is_clean_around(self, node: Node) -> bool:
+        """Tell whether a node is a sanitizer that cleans everything inside it."""
+        mark = self.at.get((node.start, node.end))
+        return mark is not None and mark.clean_around
 
 
 def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from tavo.scan.languages.python import ParsedFile
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Exhausted, Expressions
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import State, Trace, join_all
@@ -22,15 +22,21 @@ __all__ = ["NestedFunction", "Statements"]
 
 _LOOP_ROUNDS = 8
 _DEEPEST = 100
+_TAKEN_APART = frozenset({"dictionary", "list"})
+_FUNCTION = "function_definition"
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
 class NestedFunction(msgspec.Struct):
-    """A function found on the way, and what its body can see from outside."""
+    """A function found on the way, and what its body can see from outside.
+
+    `is_clean`: it stands inside a sanitizer.
+    """
 
     node: Node
     state: State
     ambient: Trace | None
+    is_clean: bool = False
 
 
 class _Loop(msgspec.Struct):
@@ -56,6 +62,7 @@ class Statements(Expressions):
         """Run the body of a function, and return what may be tainted when it ends."""
         state = function.state.copy()
         self._ambient = function.ambient
+        self._cleansing = int(function.is_clean)
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
@@ -80,7 +87,10 @@ class Statements(Expressions):
             current: State | None = state
             for statement in statements:
                 if current is None:
-                    break
+                    # Never run, but a function that is declared here can still be called.
+                    if self.file.language == "javascript" and statement.kind == _FUNCTION:
+                        self._statement(statement, State())
+                    continue
                 current = self._statement(statement, current)
                 if current is not None and self._attempts:
                     self.spend(1 + len(current))
@@ -125,6 +135,18 @@ class Statements(Expressions):
         if trace is not None:
             self._values.append(trace)
         return trace
+
+    def body_of_lambda(self, body: Node, state: State) -> None:
+        """Run the body of a lambda: an expression, or a block as functions have them."""
+        if body.kind != "block":
+            self.value(body, state)
+            return
+        kept = self._loops, self._attempts, self._returned
+        self._loops, self._attempts, self._returned = [], [], None
+        try:
+            self.block(body.children, state)
+        finally:
+            self._loops, self._attempts, self._returned = kept
 
     # -- statements
 
@@ -193,9 +215,11 @@ class Statements(Expressions):
         right, left = node.role("right"), node.role("left")
         trace = self._top(right, state)
 
+        is_apart = left is not None and left.kind in _TAKEN_APART  # lost, as in Semgrep
+
         def enter(inside: State) -> None:
             if left is not None:
-                self.bind(left, trace, inside)
+                self.bind(left, None if is_apart else trace, inside)
 
         return self._loop(node, state, enter)
 
@@ -204,6 +228,20 @@ class Statements(Expressions):
             self._top(node.role("condition"), inside)
 
         return self._loop(node, state, enter)
+
+    def _c_for(self, node: Node, state: State) -> State | None:
+        for child in node.children:
+            if child.field == "initializer":
+                self._statement(child, state)
+
+        def enter(inside: State) -> None:
+            self._top(node.role("condition"), inside)
+            self._top(node.role("increment"), inside)
+
+        return self._loop(node, state, enter)
+
+    def _do(self, node: Node, state: State) -> State | None:
+        return self._while(node, self._arm(node.role("body"), state) or state)
 
     def _loop(self, node: Node, state: State, enter: Callable[[State], None]) -> State | None:
         loop = _Loop()
@@ -313,7 +351,7 @@ class Statements(Expressions):
     def _function(self, node: Node, state: State) -> State | None:
         known = self.nested.get(id(node))
         seen = state.copy() if known is None else known.state.join(state)[0]
-        self.nested[id(node)] = NestedFunction(node, seen, self._ambient)
+        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
         name = node.role("name")
         if name is not None:
             state.clean((self.file.text(name),))
@@ -344,6 +382,9 @@ _KINDS: dict[str, _Run] = {
     "if_statement": Statements._if,
     "for_statement": Statements._for,
     "while_statement": Statements._while,
+    "c_for_statement": Statements._c_for,
+    "do_statement": Statements._do,
+    "export_statement": Statements._parts,
     "try_statement": Statements._try,
     "with_statement": Statements._with,
     "match_statement": Statements._match,
