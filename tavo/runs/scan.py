@@ -21,7 +21,7 @@ from tavo.progress import Reporter
 from tavo.results.store import ResultStore
 from tavo.runs.abreast import Abreast
 from tavo.runs.combined import CombinedRun, notices_of_rules
-from tavo.scan.engine import is_source, scan
+from tavo.scan.engine import is_wanted, scan
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.rules import RuleSet
 
@@ -74,7 +74,7 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     works = _works(plan, files) if plan.plugins or plan.dynamic else []
     with Abreast(works) as plugins:
         for result in scan(
-            [file for file in files if is_source(file.relative)],
+            [file for file in files if is_wanted(file.relative, plan.rules)],
             plan.rules,
             rule_paths=plan.rule_paths,
             jobs=plan.jobs or usual_jobs(),

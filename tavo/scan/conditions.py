@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import Binding, Env
 from tavo.scan.constants import Constant
 from tavo.scan.formula import Condition, FormulaError, as_variable, regex_of
 from tavo.scan.match import Match
 from tavo.scan.parsed import ParsedFile
+from tavo.scan.regexes import Regex, RegexError, scan_regex
 
 __all__ = ["comparison_condition", "regex_condition"]
 
@@ -132,7 +132,7 @@ class _Comparison:
                 parts = [one]
             case ast.Call(args=[ast.Constant(value=str(pattern)), text]) if _is_match(node):
                 try:
-                    self.regexes[node] = Regex(pattern)
+                    self.regexes[node] = scan_regex(pattern)
                 except RegexError as error:
                     raise FormulaError(f"{self.where}: {error}") from None
                 parts = [text]

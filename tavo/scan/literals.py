@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.constants import Constant, number
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, ELLIPSIS, PatternError, variable_of
+from tavo.scan.regexes import RegexError, scan_regex
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node
 
@@ -279,7 +279,7 @@ def _regex_string(found: re.Match[str]) -> Test:
     if set(found["flags"]) - set("ims"):
         raise PatternError(f'flags {found["flags"]!r} of "=~/…/" are not supported')
     try:
-        regex = Regex(f"(?{flags}){found['regex']}" if flags else found["regex"])
+        regex = scan_regex(f"(?{flags}){found['regex']}" if flags else found["regex"])
     except RegexError as error:
         raise PatternError(f'"=~/…/": {error}') from None
 

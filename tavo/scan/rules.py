@@ -10,13 +10,12 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.scan import packs
@@ -29,7 +28,8 @@ from tavo.scan.formula import (
     Options,
     regex_of,
 )
-from tavo.scan.languages import LANGUAGES
+from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, language_at
+from tavo.scan.regexes import Regex
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -199,16 +199,33 @@ class RuleSet(msgspec.Struct):
     rules: dict[str, ScanRule] = msgspec.field(default_factory=dict)
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
+    _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
         key = len(self.rules), language
         selector = self._selectors.get(key)
         if selector is None:
-            every = (one for rule in self.rules.values() for one in (rule, *rule.others))
-            selector = Selector([one for one in every if one.language == language])
-            self._selectors[key] = selector
+            selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
+
+    def wants(self, path: PurePosixPath) -> bool:
+        """Tell whether some rule is for a file of this name: for its language, or for any text."""
+        text = str(path)
+        for language in (language_at(path), *TEXT_LANGUAGES):
+            if language is None:
+                continue
+            key = len(self.rules), language
+            chosen = self._by_language.get(key)
+            if chosen is None:
+                chosen = self._by_language[key] = self._of(language)
+            if any(rule.applies_to(text) for rule in chosen):
+                return True
+        return False
+
+    def _of(self, language: str) -> list[ScanRule]:
+        every = (one for rule in self.rules.values() for one in (rule, *rule.others))
+        return [one for one in every if one.language == language]
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:

@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - a language's parser is imported when its first file or pattern is there;
-- several names of rule files mean one language: TypeScript's patterns are those of JavaScript.
+- several names of rule files mean one language: TypeScript's patterns are those of JavaScript;
+- a file is one of its own language, and of those that any text is one of.
 """
 
 from __future__ import annotations
@@ -10,14 +11,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["LANGUAGES", "SUFFIXES", "language_of", "parse_file", "parse_pattern_of", "parse_text"]
+__all__ = [
+    "LANGUAGES",
+    "SUFFIXES",
+    "TEXT_LANGUAGES",
+    "language_at",
+    "language_of",
+    "parse_as",
+    "parse_file",
+    "parse_pattern_of",
+    "parse_text",
+]
 
 LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
     "javascript": "javascript", "js": "javascript", "jsx": "javascript",
     "typescript": "javascript", "ts": "javascript", "tsx": "javascript",
+    "regex": "regex", "none": "regex", "generic": "generic",
 }  # fmt: skip
 """The names that rule files use, and the language that each one means here."""
 
@@ -28,12 +42,29 @@ SUFFIXES = {
 }  # fmt: skip
 """The ends of file names, in small letters, and the language of such files."""
 
+TEXT_LANGUAGES = ("regex", "generic")
+"""The languages of any text, whatever its file is called."""
+
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 
 
 def language_of(suffix: str) -> str | None:
     """Return the language of files with this end of their name, such as `.py`, or None."""
     return SUFFIXES.get(suffix.lower())
+
+
+def language_at(path: PurePosixPath) -> str | None:
+    """Return the language of a file by its name, None for one that is only text."""
+    return SUFFIXES.get(path.suffix.lower())
+
+
+def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
+    """Parse UTF-8 source of a file as one of its languages."""
+    if language in TEXT_LANGUAGES:
+        from tavo.scan.languages.text import parse
+
+        return parse(data, language)
+    return parse_file(data, path.suffix)
 
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
