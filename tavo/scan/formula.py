@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,9 @@ from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import PatternError, parse_pattern
 from tavo.scan.regexes import Regex, RegexError, scan_regex
 from tavo.scan.tree import Node
+
+if TYPE_CHECKING:
+    from tavo.scan.generic import GenericMatcher, GenericOptions
 
 __all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
 
@@ -59,6 +62,7 @@ class Options(msgspec.Struct, frozen=True):
     symbolic: bool = False
     language: str = "python"
     names: Mapping[str, frozenset[bytes]] = {}
+    generic: GenericOptions | None = None
 
 
 class Formula(Protocol):
@@ -81,7 +85,7 @@ Condition = Callable[[Match, ParsedFile], Sequence[Env]]
 class Leaf(msgspec.Struct, frozen=True):
     """One pattern."""
 
-    matcher: Matcher | DeferredMatcher
+    matcher: Matcher | DeferredMatcher | GenericMatcher
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
         found = self.matcher.find(file)
@@ -352,6 +356,8 @@ def leaf(content: Any, where: str, options: Options, *, context: bool = False) -
     names, language, symbolic = options.names.get(content), options.language, options.symbolic
     if language == "regex":
         return TextLeaf(regex_of(content, where, multiline=True))
+    if language == "generic":
+        return Leaf(_generic(content, where, options))
     if names is not None:
         return Leaf(_deferred(content, language, names, symbolic=symbolic, context=context))
     try:
@@ -360,6 +366,15 @@ def leaf(content: Any, where: str, options: Options, *, context: bool = False) -
         raise FormulaError(f"{where}: {error}") from None
     except RecursionError:
         raise FormulaError(f"{where}: the pattern is nested too deep") from None
+
+
+def _generic(content: str, where: str, options: Options) -> GenericMatcher:
+    from tavo.scan.generic import GenericMatcher, GenericOptions
+
+    try:
+        return GenericMatcher(content, options.generic or GenericOptions())
+    except PatternError as error:
+        raise FormulaError(f"{where}: {error}") from None
 
 
 def regex_of(content: Any, where: str, *, multiline: bool = False) -> Regex:

@@ -19,7 +19,7 @@ from tavo.scan.regexes import RegexError, scan_regex
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node
 
-__all__ = ["LiteralCompiler", "content_of"]
+__all__ = ["LiteralCompiler", "content_of", "types_of"]
 
 _ALIKE: Final = {
     kind: group
@@ -132,7 +132,7 @@ class LiteralCompiler:
         name = "".join(self.parsed.text(wanted).split())
 
         def typed(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return test(n, env, run) if name in _types_of(n, run.file) else NONE
+            return test(n, env, run) if name in types_of(n, run.file) else NONE
 
         return typed
 
@@ -208,6 +208,9 @@ class LiteralCompiler:
         wanted = node.label or ""
         if ELLIPSIS in wanted:
             return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+        variable = variable_of(wanted.strip("/"))
+        if variable is not None:
+            return _regex_content(variable[0])
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
             label = n.label or ""
@@ -238,6 +241,21 @@ class LiteralCompiler:
             return (env,) if _constant(n, run, constant.kind) == constant else NONE
 
         return literal
+
+
+def _regex_content(name: str) -> Test:
+    """Bind what is between the slashes of a regular expression, also one that a name holds."""
+
+    def content(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        known = run.file.constants.bound_to(n) if n.kind == "identifier" else n
+        if known is None or known.kind != "regex":
+            return NONE
+        label = known.label or ""
+        text = label[1 : label.rfind("/")]
+        start = known.start + 1
+        return bind(env, name, Binding(start, start + len(text.encode()), text=text), run)
+
+    return content
 
 
 def _followed(test: Test) -> Test:
@@ -300,7 +318,7 @@ def _whole_variable(value: str) -> str | None:
     return found.group() if found else None
 
 
-def _types_of(node: Node, file: ParsedFile) -> frozenset[str]:
+def types_of(node: Node, file: ParsedFile) -> frozenset[str]:
     """Return the names of an expression's type where it is plain to see."""
     known = file.constant(node)
     if known is not None:

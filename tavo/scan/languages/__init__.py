@@ -82,6 +82,10 @@ def parse_file(data: bytes, suffix: str) -> ParsedFile:
 
 def parse_text(data: bytes, language: str) -> ParsedFile:
     """Parse UTF-8 source of a language that has no file of its own, such as that in a string."""
+    if language in TEXT_LANGUAGES:
+        from tavo.scan.languages.text import parse
+
+        return parse(data, language)
     return parse_file(data, ".js" if language == "javascript" else ".py")
 
 
