@@ -63,6 +63,7 @@ class Options(msgspec.Struct, frozen=True):
     language: str = "python"
     names: Mapping[str, frozenset[bytes]] = {}
     generic: GenericOptions | None = None
+    constants: bool = True
 
 
 class Formula(Protocol):
@@ -335,9 +336,11 @@ def _focused(match: Match, name: str) -> list[Match]:
 
 
 @lru_cache(maxsize=8192)
-def _matcher(text: str, language: str, *, symbolic: bool, context: bool) -> Matcher:
+def _matcher(
+    text: str, language: str, *, symbolic: bool, context: bool, constants: bool = True
+) -> Matcher:
     pattern = parse_pattern(text, language)
-    return compile_pattern(pattern, symbolic=symbolic, context=context)
+    return compile_pattern(pattern, symbolic=symbolic, context=context, constants=constants)
 
 
 @lru_cache(maxsize=8192)
@@ -358,10 +361,12 @@ def leaf(content: Any, where: str, options: Options, *, context: bool = False) -
         return TextLeaf(regex_of(content, where, multiline=True))
     if language == "generic":
         return Leaf(_generic(content, where, options))
-    if names is not None:
+    if names is not None and options.constants:
         return Leaf(_deferred(content, language, names, symbolic=symbolic, context=context))
     try:
-        return Leaf(_matcher(content, language, symbolic=symbolic, context=context))
+        return Leaf(_matcher(
+            content, language, symbolic=symbolic, context=context, constants=options.constants
+        ))  # fmt: skip
     except PatternError as error:
         raise FormulaError(f"{where}: {error}") from None
     except RecursionError:

@@ -275,7 +275,7 @@ def _followed(test: Test) -> Test:
 
 def _constant(node: Node, run: Run, kind: str) -> Constant | None:
     """Return the constant of a kind that an expression is without being a literal, or None."""
-    if node.kind not in _COMPUTED:
+    if node.kind not in _COMPUTED or not run.constants:
         return None
     known = run.file.constant(node)
     return known if known is not None and known.kind == kind else None
