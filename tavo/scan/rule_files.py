@@ -104,7 +104,15 @@ def _rule_files(path: Path) -> Iterable[Path]:
     if path.is_file():
         return [path]
     found = [p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern)]
-    return sorted(p for p in found if "library" not in p.relative_to(path).parts[:-1])
+    return sorted(p for p in found if _is_rule_file(p.relative_to(path)))
+
+
+def _is_rule_file(path: Path) -> bool:
+    """Tell whether a YAML file in a folder of rules is one: no library, sample or setting of Git."""
+    folders = path.parts[:-1]
+    hidden = any(part.startswith(".") for part in path.parts)
+    sample = ".test." in path.name or ".fixed." in path.name
+    return not hidden and not sample and "library" not in folders
 
 
 def _read_yaml(file: Path) -> Any:
