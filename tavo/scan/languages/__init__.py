@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
 __all__ = [
+    "DATA_LANGUAGES",
     "LANGUAGES",
     "SUFFIXES",
     "TEXT_LANGUAGES",
@@ -31,7 +32,7 @@ LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
     "javascript": "javascript", "js": "javascript", "jsx": "javascript",
     "typescript": "javascript", "ts": "javascript", "tsx": "javascript",
-    "regex": "regex", "none": "regex", "generic": "generic",
+    "regex": "regex", "none": "regex", "generic": "generic", "yaml": "yaml", "json": "json",
 }  # fmt: skip
 """The names that rule files use, and the language that each one means here."""
 
@@ -39,12 +40,17 @@ SUFFIXES = {
     ".py": "python", ".pyi": "python", ".pyw": "python",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "javascript", ".tsx": "javascript", ".mts": "javascript", ".cts": "javascript",
+    ".yaml": "yaml", ".yml": "yaml", ".json": "json",
 }  # fmt: skip
 """The ends of file names, in small letters, and the language of such files."""
 
 TEXT_LANGUAGES = ("regex", "generic")
 """The languages of any text, whatever its file is called."""
 
+DATA_LANGUAGES = frozenset({"yaml", "json"})
+"""The languages that hold mappings, lists and scalars only."""
+
+_USUAL_SUFFIX = {"javascript": ".js", "yaml": ".yaml", "json": ".json"}
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 
 
@@ -69,7 +75,12 @@ def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
     """Parse UTF-8 source by the end of its file's name, Python where there is none."""
-    if language_of(suffix) == "javascript":
+    language = language_of(suffix)
+    if language in DATA_LANGUAGES:
+        from tavo.scan.languages import data as reading
+
+        return reading.parse_yaml(data) if language == "yaml" else reading.parse_json(data)
+    if language == "javascript":
         from tavo.scan.languages import ecmascript
 
         if suffix.lower() in _TYPESCRIPT:
@@ -86,11 +97,15 @@ def parse_text(data: bytes, language: str) -> ParsedFile:
         from tavo.scan.languages.text import parse
 
         return parse(data, language)
-    return parse_file(data, ".js" if language == "javascript" else ".py")
+    return parse_file(data, _USUAL_SUFFIX.get(language, ".py"))
 
 
 def parse_pattern_of(language: str, source: str) -> ParsedFile:
     """Parse the text of a pattern for a language. Raises PatternError."""
+    if language in DATA_LANGUAGES:
+        from tavo.scan.languages.data import parse_pattern
+
+        return parse_pattern(source, language)
     if language == "javascript":
         from tavo.scan.languages.ecma_pattern import parse_ecma_pattern
 
