@@ -12,6 +12,7 @@ Source: YAML 1.1 as libyaml reads it, RFC 8259.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import yaml
 
@@ -34,6 +35,7 @@ _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.[0-9_]+(?:[eE][-+]?[0-9]+)?\Z|[-+]
 _ONE = re.compile(r"\$([A-Z_][A-Z0-9_]*)\Z")
 _MANY = re.compile(r"\$\.\.\.([A-Z_][A-Z0-9_]*)\Z")
 _DOTS_LINE = re.compile(r"^([ \t]*)\.\.\.[ \t]*$")
+_DOTS_ITEM = re.compile(r"^([ \t]*-[ \t]+)\.\.\.[ \t]*$")
 _ELLIPSIS_KEY = "TAVO__DOTS"
 
 
@@ -94,20 +96,34 @@ def _json_pattern(text: str) -> ParsedFile:
 
 
 def _dots(text: str) -> str:
-    """Make `...` alone on its line an entry of what is around it."""
+    """Make `...` alone on its line, or before deeper lines, an entry of what is around it."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        found = _DOTS_LINE.match(line)
-        if found is None:
-            continue
-        near = [*lines[number + 1 :], *reversed(lines[:number])]
-        same = (one for one in near if one.strip() and not _DOTS_LINE.match(one))
-        item = next(
-            (one.startswith(f"{found[1]}-") for one in same if one.startswith(found[1])
-             and not one[len(found[1])].isspace()), False,
-        )  # fmt: skip
-        lines[number] = found[1] + (f"- {_ELLIPSIS_KEY}" if item else f"{_ELLIPSIS_KEY}: 0")
+        if found := _DOTS_LINE.match(line):
+            item = _is_item(lines, number, len(found[1]))
+            lines[number] = found[1] + (f"- {_ELLIPSIS_KEY}" if item else f"{_ELLIPSIS_KEY}: 0")
+        elif found := _DOTS_ITEM.match(line):
+            after = next((one for one in lines[number + 1 :] if one.strip()), "")
+            if _indent(after) == len(found[1]):
+                lines[number] = f"{found[1]}{_ELLIPSIS_KEY}: 0"
     return "\n".join(lines)
+
+
+def _is_item(lines: Sequence[str], number: int, indent: int) -> bool:
+    """Tell from its neighbours whether a line is an item of a list."""
+    for near in (lines[number + 1 :], reversed(lines[:number])):
+        for line in near:
+            if not line.strip() or _DOTS_LINE.match(line):
+                continue
+            if _indent(line) == indent:
+                return line.lstrip().startswith("-")
+            if _indent(line) < indent:
+                break
+    return False
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 class _Reader:
@@ -191,13 +207,16 @@ class _Reader:
             node.end = end
         elif node.children:
             node.end = node.children[-1].end
-        node.op = ""
+        flow, node.op = node.op == "flow", ""
         if self.in_pattern and node.kind == "dictionary":
             for place, pair in enumerate(node.children):
                 key = pair.children[0]
                 if key.label == ELLIPSIS:
                     key.parent, key.field = node, ""
                     node.children[place] = key
+            alone = len(node.children) == 1 and node.children[0].label == ELLIPSIS
+            if alone and not flow and node.parent is not self.root:
+                node.kind, node.label, node.children = "identifier", ELLIPSIS, []
         self._ended(node)
 
     def _ended(self, node: Node) -> None:
