@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The rules of a scan.", no_args_is_help=True)
     group.command("list")(list_rules)
     group.command("show")(show)
-    group.command("test")(test)
+    group.command("test")(try_rules)
     group.command("validate")(validate)
     app.add_typer(group, name="rules")
     app.command("explain")(explain)
@@ -77,13 +77,13 @@ def validate(
     for problem in loaded.problems:
         print(printable(str(problem)))
     session_of(context).say(
-        f"{len(loaded.rules)} rules can be used, {len(loaded.problems)} cannot."
+        f"{_rules(len(loaded.rules))} can be used, {len(loaded.problems)} cannot."
     )
     if loaded.problems:
-        raise ConfigError(f"{len(loaded.problems)} rules cannot be used, named above")
+        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
 
 
-def test(
+def try_rules(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Rule files or folders.")],
     samples: Annotated[
@@ -113,7 +113,7 @@ def test(
     if any(one.differences for one in tests):
         raise typer.Exit(int(ExitCode.FINDINGS))
     if loaded.problems:
-        raise ConfigError(f"{len(loaded.problems)} rules cannot be used, named above")
+        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
     if not any(one.samples for one in tests):
         raise UsageError(
             "rules test: no rule has a sample",
@@ -127,7 +127,8 @@ def _test_lines(tests: list[RuleTest]) -> Iterator[str]:
             yield f"no samples  {one.rule_id}"
         elif one.passed:
             todo = f", {one.todo} to do" if one.todo else ""
-        X
+            right = "1 line" if one.right == 1 else f"{one.right} lines"
+            yield f"ok          {one.rule_id}: {right}{todo}"
         else:
             yield f"differs     {one.rule_id}"
         for difference in one.differences:
@@ -184,6 +185,10 @@ def explain(
     for reference in rule.references:
         print(f"  {reference}")
     print(f"\nTo accept one place, with a reason:  # tavo: ignore[{rule.id}] why it is safe here")
+
+
+def _rules(count: int) -> str:
+    return "1 rule" if count == 1 else f"{count} rules"
 
 
 def _load(paths: list[Path] | None) -> dict[str, Any]:

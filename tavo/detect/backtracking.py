@@ -26,7 +26,7 @@ from typing import Any
 from tavo.detect.perl import translate
 from tavo.detect.regex import LateError, Regex, RegexError, Spans
 
-__all__ = ["DEADLINE_S", "BoundedRegex"]
+__all__ = ["DEADLINE_S", "BoundedRegex", "perl_regex"]
 
 DEADLINE_S = 2.0
 _STARTING_S = 10.0
@@ -83,9 +83,6 @@ class BoundedRegex(Regex):
 
     def __init__(self, pattern: str, *, multiline: bool = False) -> None:
         found = translate(pattern)
-        if not found.needs:
-            super().__init__(pattern, multiline=multiline, plain=True)
-            return
         self._flags = int(re.ASCII | (re.MULTILINE if multiline else 0))
         try:
             with warnings.catch_warnings():
@@ -148,6 +145,17 @@ class BoundedRegex(Regex):
                 f" on {len(text):,} characters"
             )
         return answer
+
+
+def perl_regex(pattern: str, *, multiline: bool = False) -> Regex:
+    """Compile an expression for RE2 where that only reads it differently, else a bounded one.
+
+    Raises RegexError.
+    """
+    found = translate(pattern)
+    if found.needs:
+        return BoundedRegex(pattern, multiline=multiline)
+    return Regex(found.wider, multiline=multiline, plain=True)
 
 
 _NOTHING = object()

@@ -193,7 +193,7 @@ class _Reader:
         found = _REPEAT.match(self.text, self.at)
         python = wider = found.group() if found else self.text[self.at]
         if found:
-            low, comma, high = found.groups()
+            low, _, high = found.groups()
             if max(int(low), int(high or 0)) > _MOST_REPEATS:
                 self.needs.add(f"more than {_MOST_REPEATS} repeats")
                 wider = f"{{{min(int(low), _MOST_REPEATS)},}}"

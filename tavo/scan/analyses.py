@@ -165,7 +165,9 @@ def _parts(value: Any) -> Iterable[_Parsed]:
 
 
 _ALL = frozenset(range(128))
-_WORDS = frozenset(ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_WORDS = frozenset(
+    ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+)
 _DIGITS = frozenset(range(48, 58))
 _SPACES = frozenset((9, 10, 11, 12, 13, 32))
 _CATEGORIES = {

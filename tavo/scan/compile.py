@@ -171,7 +171,8 @@ def _pattern_condition(
     formula = compile_formula(
         {key: value for key, value in entry.items() if key in FORMULA_KEYS},
         where=where,
-        options=replace(options, language=language, names={}) if language != options.language
+        options=replace(options, language=language, names={})
+        if language != options.language
         else options,
         depth=depth + 1,
         needs_positive=False,

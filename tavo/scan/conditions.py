@@ -63,7 +63,9 @@ def comparison_condition(entry: Mapping[str, Any], where: str) -> Condition:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            tree = ast.parse(_SEVERAL.sub(_SEVERAL_NAME, text).replace("$", _VARIABLE).strip(), mode="eval").body
+            tree = ast.parse(
+                _SEVERAL.sub(_SEVERAL_NAME, text).replace("$", _VARIABLE).strip(), mode="eval"
+            ).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError(f"{where}: {text!r} is not a comparison") from None
     comparison = _Comparison(tree, where, strip=entry.get("strip") is True, base=base)

@@ -20,7 +20,7 @@ import msgspec
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
-from tavo.scan.languages import TEXT_LANGUAGES, language_at, parse_as
+from tavo.scan.languages import NOTEBOOK, TEXT_LANGUAGES, language_at, parse_as
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
@@ -30,6 +30,7 @@ from tavo.scan.suppress import Ignore, Ignores, find_ignores
 __all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_wanted", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
+_NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
 _SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
@@ -101,16 +102,19 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     names = identifiers(data)
     own = language_at(path)
     scan = _FileScan(path)
-    candidates = []
     for language in (own, *TEXT_LANGUAGES):
         if language is None:
             continue
-        chosen = [rule for rule in rules.candidates(names, language) if rule.applies_to(text)]
-        if chosen:
-            candidates.append((language, chosen))
-    for language, chosen in candidates:
-        file = parse_as(data, language, path)
-        file.names = names
+        file: ParsedFile | None = None
+        if path.suffix.lower() == NOTEBOOK and language == own:
+            file = parse_as(data, language, path)  # the names of its code are not those of its JSON
+        known = names if file is None else file.names
+        chosen = [rule for rule in rules.candidates(known, language) if rule.applies_to(text)]
+        if not chosen:
+            continue
+        if file is None:
+            file = parse_as(data, language, path)
+            file.names = names
         try:
             scan.run(file, chosen, _ignores(file, own, path))
         finally:
@@ -190,6 +194,8 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
         is_source = language_at(file.relative) in _SOURCE
         if not is_source and is_binary(file):
             return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
+        if file.relative.suffix.lower() == NOTEBOOK:
+            largest *= _NOTEBOOK_SHARE
         content = decode(read(file, largest=largest), lossy=not is_source)
     except UnreadableError as error:
         return FileResult(file.relative, problems=(str(error),), scanned=False)
@@ -226,9 +232,10 @@ def _hit(
     ignores: Ignores,
 ) -> Hit:
     location = _locate(file, path, match.start, match.end)
+    where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=_filled(rule.message, match.env),
+        message=_filled(rule.message, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,

@@ -327,7 +327,9 @@ class ExpressionCompiler(LiteralCompiler):
                 envs = [e for before in envs for e in in_any_order(wanted, given, before, run)]
             if any_children:
                 return envs
-            return [e for before in envs for e in children_test(n.children[2].children, before, run)]
+            return [
+                e for before in envs for e in children_test(n.children[2].children, before, run)
+            ]
 
         return element
 

@@ -17,9 +17,9 @@ def scan_regex(pattern: str, *, multiline: bool = False) -> Regex:
         return Regex(pattern, multiline=multiline)
     except RegexError as error:
         first = error
-    from tavo.detect.backtracking import BoundedRegex
+    from tavo.detect.backtracking import perl_regex
 
     try:
-        return BoundedRegex(pattern, multiline=multiline)
+        return perl_regex(pattern, multiline=multiline)
     except RegexError as second:
         raise (second if first.backtracking else first) from None

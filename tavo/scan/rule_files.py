@@ -108,7 +108,7 @@ def _rule_files(path: Path) -> Iterable[Path]:
 
 
 def _is_rule_file(path: Path) -> bool:
-    """Tell whether a YAML file in a folder of rules is one: no library, sample or setting of Git."""
+    """Tell whether a YAML file in a folder of rules is no library, sample or setting of Git."""
     folders = path.parts[:-1]
     hidden = any(part.startswith(".") for part in path.parts)
     sample = ".test." in path.name or ".fixed." in path.name

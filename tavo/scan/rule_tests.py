@@ -132,7 +132,12 @@ def _tried(rules: RuleSet, rule: ScanRule, path: Path) -> tuple[int, int, Differ
 def _annotations(text: str, rule_id: str) -> dict[str, set[int]]:
     """Return the lines that the comments of a sample speak of, by kind of comment."""
     lines = text.split("\n")
-    words: dict[str, set[int]] = {"ruleid": set(), "ok": set(), "todoruleid": set(), "todook": set()}
+    words: dict[str, set[int]] = {
+        "ruleid": set(),
+        "ok": set(),
+        "todoruleid": set(),
+        "todook": set(),
+    }
     waiting: list[str] = []
     for number, line in enumerate(lines, start=1):
         found = _ANNOTATION.search(line)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATA_LANGUAGES",
     "LANGUAGES",
+    "NOTEBOOK",
     "SUFFIXES",
     "TEXT_LANGUAGES",
     "language_at",
@@ -37,7 +38,7 @@ LANGUAGES = {
 """The names that rule files use, and the language that each one means here."""
 
 SUFFIXES = {
-    ".py": "python", ".pyi": "python", ".pyw": "python",
+    ".py": "python", ".pyi": "python", ".pyw": "python", ".ipynb": "python",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "javascript", ".tsx": "javascript", ".mts": "javascript", ".cts": "javascript",
     ".yaml": "yaml", ".yml": "yaml", ".json": "json",
@@ -46,6 +47,9 @@ SUFFIXES = {
 
 TEXT_LANGUAGES = ("regex", "generic")
 """The languages of any text, whatever its file is called."""
+
+NOTEBOOK = ".ipynb"
+"""The end of the name of a notebook, whose cells are Python."""
 
 DATA_LANGUAGES = frozenset({"yaml", "json"})
 """The languages that hold mappings, lists and scalars only."""
@@ -76,6 +80,10 @@ def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
     """Parse UTF-8 source by the end of its file's name, Python where there is none."""
     language = language_of(suffix)
+    if suffix.lower() == NOTEBOOK:
+        from tavo.scan.languages.notebook import parse_notebook
+
+        return parse_notebook(data)
     if language in DATA_LANGUAGES:
         from tavo.scan.languages import data as reading
 

@@ -68,10 +68,10 @@ def parse_pattern(text: str, language: str) -> ParsedFile:
     if parsed.problems:
         raise PatternError(f"the pattern is not {language.upper()}: {parsed.problems[0]}")
     children = parsed.root.children
-    if len(children) == 1 and len(children[0].children) == 1:
+    only = children[0] if len(children) == 1 else None
+    if only is not None and only.kind in {"dictionary", "list"} and len(only.children) == 1:
         # One entry of a mapping or list is that entry, wherever it stands among others.
-        if children[0].kind in {"dictionary", "list"}:
-            parsed.root.children = children[0].children
+        parsed.root.children = only.children
     return parsed
 
 
@@ -178,6 +178,8 @@ class _Reader:
             self._close(self._span(event)[1])
 
     def _span(self, event: yaml.Event) -> tuple[int, int]:
+        if event.start_mark is None or event.end_mark is None:  # never: it was read from text
+            return 0, 0
         start, end = event.start_mark.index, event.end_mark.index
         if self.offsets is None:
             return start, end
