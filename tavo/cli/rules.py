@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.context import session_of
+from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
 from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 def list_rules(context: typer.Context, rules: Rules = None) -> None:
     """List the rules by id, with severity and title."""
     session = session_of(context)
-    found = [rule.rule for rule in _load(rules).values()]
+    found = [rule.rule for rule in _load(session, rules).values()]
     if session.json:
         session.print_json([_value(rule) for rule in found])
         return
@@ -57,11 +57,12 @@ def show(
     rules: Rules = None,
 ) -> None:
     """Show a rule's text as it stands in its file."""
-    known = _load(rules)
+    session = session_of(context)
+    known = _load(session, rules)
     rule = known.get(rule_id)
     if rule is None:
         raise _unknown(rule_id, list(known))
-    session_of(context).say(f"{rule.file}")
+    session.say(f"{rule.file}")
     print(rule.file.read_text("utf-8"), end="")
 
 
@@ -169,7 +170,7 @@ def explain(
 ) -> None:
     """Say why a rule matters, how to mend what it finds, and how to ignore it with a reason."""
     session = session_of(context)
-    known = _load(rules)
+    known = _load(session, rules)
     if rule_id not in known:
         raise _unknown(rule_id, list(known))
     rule = known[rule_id].rule
@@ -191,10 +192,14 @@ def _rules(count: int) -> str:
     return "1 rule" if count == 1 else f"{count} rules"
 
 
-def _load(paths: list[Path] | None) -> dict[str, Any]:
+def _load(session: Session, paths: list[Path] | None) -> dict[str, Any]:
+    """Return the rules by id; say how many cannot be used."""
     from tavo.scan.rules import PACK, load_rules
 
-    return load_rules([PACK, *(paths or [])]).rules
+    loaded = load_rules([PACK, *(paths or [])])
+    if loaded.problems:
+        session.say(f"{_rules(len(loaded.problems))} cannot be used: see `tavo rules validate`.")
+    return loaded.rules
 
 
 def _unknown(rule_id: str, known: list[str]) -> UsageError:

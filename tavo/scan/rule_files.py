@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from tavo.scan.formula import FormulaError
+from tavo.scan.languages import TEXT_LANGUAGES
 from tavo.scan.pattern import parse_pattern
 from tavo.scan.rules import PROBLEM, languages_of, load_rules
 
@@ -61,6 +62,8 @@ def compiled_pack(folder: Path) -> bytes:
         files[file.relative_to(folder).as_posix()] = entries
         for entry in entries:
             for language in languages_of(entry):
+                if language in TEXT_LANGUAGES:
+                    continue  # their patterns are no code
                 known = names.setdefault(language, {})
                 for text in _patterns_of(entry):
                     needed = parse_pattern(text, language).names()
@@ -72,6 +75,8 @@ def compiled_pack(folder: Path) -> bytes:
 
 def _patterns_of(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        if "metavariable" in value and "language" in value:
+            return  # patterns of another language
         for key, item in value.items():
             if key in _PATTERN_KEYS and isinstance(item, str):
                 yield item
