@@ -20,7 +20,7 @@ import msgspec
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
-from tavo.scan.languages import NOTEBOOK, TEXT_LANGUAGES, language_at, parse_as
+from tavo.scan.languages import NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
@@ -115,6 +115,8 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
         if file is None:
             file = parse_as(data, language, path)
             file.names = names
+        if holds_no_code(path.name):
+            file.problems.clear()  # what did not parse is a type
         try:
             scan.run(file, chosen, _ignores(file, own, path))
         finally:

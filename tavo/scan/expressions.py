@@ -90,7 +90,7 @@ class ExpressionCompiler(LiteralCompiler):
             return self._chain(owner.children[0], last)
         owner_test, last_test = self.test(owner), self.test(last)
         label = last.label if self.variable(last) is None else None
-        op = node.op
+        op, any_owner = node.op, self.variable(owner) is not None
 
         def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "identifier":
@@ -98,7 +98,9 @@ class ExpressionCompiler(LiteralCompiler):
                 if full is None or full.kind != "attribute":
                     return NONE
                 n = full
-            elif n.kind != "attribute" or len(n.children) != 2 or n.op != op:
+            elif n.kind != "attribute" or len(n.children) != 2:
+                return NONE
+            if n.op != op and (op or not any_owner):  # a?.b is b of something else than a
                 return NONE
             if label is not None:
                 return owner_test(n.children[0], env, run) if n.children[1].label == label else NONE
@@ -111,6 +113,8 @@ class ExpressionCompiler(LiteralCompiler):
         first_test, last_test = self.test(first), self.test(last)
 
         def chain(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            if n.kind == "identifier":
+                n = run.imports.expanded(n) or n
             if n.kind != "attribute" or len(n.children) != 2:
                 return NONE
             out: list[Env] = []
@@ -284,7 +288,8 @@ class ExpressionCompiler(LiteralCompiler):
         parameters, body = node.role("parameters"), node.role("body")
         if body is None:
             raise PatternError("a lambda without a body")
-        body_test, is_async = self.test(body), node.op == "async"
+        body_test = self.test(body)
+        is_async = node.op == "async" and self.parsed.language != "javascript"
         takes_block = body.kind == "block" or self.is_ellipsis(body)
         parameters_test = self.parameters(parameters.children if parameters is not None else [])
 
@@ -377,7 +382,8 @@ class ExpressionCompiler(LiteralCompiler):
         if node.kind in _SPLATS:
             return self.generic(node)
         if node.kind in _PATTERNS:
-            return self.test(node)
+            test = self.test(node)
+            return lambda n, env, run: test(_parameter_name(n), env, run)
         wanted = [(n.field, self.test(n)) for n in node.children if n.field in {"type", "value"}]
         if node.kind == "typed_parameter" and node.children[0].kind in _SPLATS:
             name_test = self.generic(node.children[0])

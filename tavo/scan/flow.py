@@ -4,18 +4,18 @@ Rules this module keeps:
 - branches are joined, a loop's body counts as run any number of times, and what an assignment may
   miss is not known afterwards;
 - functions are walked on their own, knowing the constants of the module, and of the functions
-  around them what is declared `const`; a function written as an expression knows what holds there.
+  around them what is declared and never changed; one that is an expression knows what holds there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
+from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, own_names, targets
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_once"]
+__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -34,7 +34,21 @@ _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
 class Pass:
     """One walk over the statements of a function or of the module."""
 
-    def __init__(self, evaluate: Evaluate, at: dict[Node, Value], known: State) -> None:
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        at: dict[Node, Value],
+        known: State,
+        single: frozenset[str] = frozenset(),
+        shared: frozenset[str] = frozenset(),
+    ) -> None:
+        """Walk with what is known before.
+
+        `single` are the names that a file binds only once, `shared` those that functions change
+        which do not declare them: nothing is known of these.
+        """
+        self.single = single
+        self.shared = shared
         self.evaluate = evaluate
         self.at = at
         self.known = known
@@ -140,11 +154,11 @@ class Pass:
         value = self.evaluate(right, state)
         if value is None and right.kind in {"call", "attribute", "subscript", "binary_operator"}:
             value = right
-        if value is None:
+        if value is None or name in self.shared:
             state.pop(name, None)
         else:
             state[name] = value
-            if node.op == "const":
+            if node.op == "const" or (node.op and name in self.single):
                 self.fixed.add(name)
             if self.once is not None and name in self.once and node.role("type") is None:
                 self.once[name] = value
@@ -309,6 +323,42 @@ class Pass:
                 state.pop(node.label or "", None)
             elif node.kind not in {"attribute", "subscript"}:
                 stack.extend(node.children)
+
+
+def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that the whole file binds exactly once, at whatever level."""
+    counts: dict[str, int] = {}
+    for kind in BINDERS:
+        for node in by_kind.get(kind, ()):
+            for target in targets(node):
+                counts[target.label or ""] = counts.get(target.label or "", 0) + 1
+    return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def changed_inside(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that a function changes and a scope around it declares, as JavaScript's may.
+
+    A name that nobody declares is taken for one of the function.
+    """
+    found: set[str] = set()
+    declared: set[str] = set()
+    for node in by_kind.get("assignment", ()):
+        if node.op:
+            declared.update(target.label or "" for target in targets(node))
+    for node in by_kind.get("parameters", ()):
+        declared.update(part.label or "" for part in node.walk() if part.kind == "identifier")
+    own: dict[Node, set[str]] = {}
+    for kind in ("assignment", "augmented_assignment", "update_expression"):
+        for node in by_kind.get(kind, ()):
+            if not changes_outside(node):
+                continue
+            around = next((n for n in node.ancestors() if n.kind in FUNCTIONS), None)
+            if around is None:
+                continue
+            if around not in own:
+                own[around] = own_names(around, declared=True)
+            found.update({t.label or "" for t in targets(node)} - own[around])
+    return frozenset(found & declared)
 
 
 def bound_once(by_kind: Mapping[str, list[Node]]) -> State:

@@ -3,6 +3,7 @@
 Rules this module keeps:
 - `import a` matches every import that brings `a` or something below it, under any name;
 - `from a import b` matches every import that brings `b` of `a` or of a module below it;
+- in JavaScript the parts of a module's name are those between its slashes;
 - an alias in the pattern must be there in the source, one that is left out may be.
 """
 
@@ -14,14 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
-from tavo.scan.languages.ecma_imports import ecma_imported, module_name
+from tavo.scan.literals import content_of
 from tavo.scan.names import Imported, imported
-from tavo.scan.pattern import PatternError, variable_of
+from tavo.scan.pattern import ELLIPSIS, PatternError, variable_of
 from tavo.scan.tree import Node
 
 __all__ = ["compile_import"]
 
 
+_BETWEEN = re.compile(r"[./]")
 _METAVARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*\Z")
 
 
@@ -34,8 +36,10 @@ class _Part(msgspec.Struct, frozen=True):
 
 def compile_import(node: Node) -> Test:
     """Compile an import statement. Raises PatternError if it names more or less than one."""
-    read = ecma_imported if node.op == "es" else imported
-    wanted = list(read(node))
+    read = imported
+    if node.op == "es":
+        from tavo.scan.languages.ecma_imports import ecma_imported as read
+    wanted = [entry for entry in read(node) if entry.name != ELLIPSIS]
     if not wanted and node.op == "es":
         return _module_only(node)
     if len(wanted) > 1 and node.op == "es":
@@ -88,15 +92,20 @@ def _compile_entry(entry: Imported, read: Callable[[Node], Iterator[Imported]]) 
 
 
 def _module_only(node: Node) -> Test:
-    """Compile `import "m"`, which takes every import of the module."""
+    """Compile `import "m"` or `import {...} from "m"`, which take every import of the module."""
     wanted = node.role("source")
     if wanted is None or wanted.value is None:
         raise PatternError("an import without a module")
-    module = module_name(wanted.value)
+    module, part = wanted.value, _part(wanted.value)
 
     def module_only(n: Node, env: Env, run: Run) -> Sequence[Env]:
         source = n.role("source") if n.kind == "import_statement" else None
-        return (env,) if source is not None and module_name(source.value) == module else NONE
+        if source is None:
+            return NONE
+        own = source.value or ""
+        if part.variable is not None:
+            return bind(env, part.variable, content_of(source, run.file), run)
+        return (env,) if own == module or own.startswith(module + "/") else NONE
 
     return module_only
 
@@ -143,7 +152,7 @@ def _prefix(
     wanted: Sequence[_Part], dotted: str, found: Imported, env: Env, run: Run
 ) -> Sequence[Env]:
     """Match the first parts of a dotted name."""
-    own = dotted.split(".")
+    own = _BETWEEN.split(dotted)
     if len(own) < len(wanted):
         return NONE
     envs: Sequence[Env] = (env,)
@@ -175,4 +184,4 @@ def _part(text: str) -> _Part:
 
 
 def _parts(dotted: str) -> list[_Part]:
-    return [_part(text) for text in dotted.split(".")] if dotted else []
+    return [_part(text) for text in _BETWEEN.split(dotted)] if dotted else []

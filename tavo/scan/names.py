@@ -139,10 +139,16 @@ class Imports:
 
     def _expand(self, node: Node) -> Node | None:
         dotted = self.of(node)
-        if dotted is None or not _DOTTED.match(dotted):
-            return None  # a relative import, or a module whose name is a path
+        if dotted is None:
+            return None
+        parts = dotted.split(".")
+        if not _DOTTED.match(dotted):
+            head, _, last = dotted.rpartition(".")
+            if "/" not in head or not _DOTTED.match(last):
+                return None  # a relative import
+            parts = [head, last]  # a module whose name is a path
         built: Node | None = None
-        for part in dotted.split("."):
+        for part in parts:
             name = Node("identifier", node.start, node.end, node.parent)
             name.label = part
             if built is None:

@@ -114,15 +114,18 @@ class Row:
         return self.steps[0] if self.steps else None
 
     def whole(self, block: Node, env: Env, run: Run) -> Sequence[Env]:
-        """Match a body from its first statement on."""
-        if not block.children:
+        """Match a body from its first statement on; what an arrow function returns is one."""
+        own = block.children if block.kind in BODIES else [block]
+        if not own:
             return (env,) if all(step is None for step in self.steps) else NONE
         listed = statements_of(run.file)
-        first = listed.index[block.children[0]]
+        if own[0] not in listed.index:
+            return NONE
+        first = listed.index[own[0]]
         end = listed.body_end(block)
         found: dict[tuple[object, ...], Env] = {}
         for after, last in self._match(0, first, first, end, env, run, listed, longest=True):
-            if self.is_open or listed.nodes[last] is block.children[-1]:
+            if self.is_open or listed.nodes[last] is own[-1]:
                 found.setdefault(env_key(after), after)
                 if len(found) >= _MOST_ROWS:
                     break
@@ -237,7 +240,8 @@ def _inside(root: Node, test: Test, env: Env, run: Run) -> Sequence[Env]:
         found = test(node, env, run)
         if found:
             out += found
-            continue
+            if node.kind != "assignment" or run.file.language != "javascript":
+                continue
         if node.kind in _CLOSED:
             continue
         stack.extend(reversed(parts_of(node)))

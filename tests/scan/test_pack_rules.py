@@ -10,6 +10,7 @@ import yaml
 
 from tavo.plugins import Severity
 from tavo.scan.engine import scan_source
+from tavo.scan.languages import parse_file
 from tavo.scan.rule_files import expand, read_rule_file
 from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
 
@@ -21,13 +22,19 @@ IDS = sorted(LOADED.rules)
 
 def marked(source: str, word: str, rule_id: str) -> set[int]:
     """Return the lines after a `# ruleid: x` or `# ok: x`."""
-    note = re.compile(rf"\s*# {word}: {re.escape(rule_id)}\s*")
+    note = re.compile(rf"\s*(?:#|//) {word}: {re.escape(rule_id)}\s*")
     return {n + 1 for n, line in enumerate(source.splitlines(), 1) if note.fullmatch(line)}
 
 
-def found(rule_id: str, source: str) -> set[int]:
+def sample(rule_id: str, kind: str) -> Path:
+    """Return the file of a rule's sample; its end says in which language it is."""
+    (file,) = (SAMPLES / rule_id).glob(f"{kind}.*")
+    return file
+
+
+def found(rule_id: str, source: str, suffix: str = ".py") -> set[int]:
     rules = RuleSet(rules={rule_id: LOADED.rules[rule_id]})
-    result = scan_source(source.encode(), PurePosixPath("sample.py"), rules)
+    result = scan_source(source.encode(), PurePosixPath("sample" + suffix), rules)
     assert result.problems == ()
     return {
         hit.finding.location.region.start_line
@@ -44,17 +51,17 @@ def test_pack_loads_whole() -> None:
 
 @pytest.mark.parametrize("rule_id", IDS)
 def test_positive_sample(rule_id: str) -> None:
-    source = (SAMPLES / rule_id / "positive.py").read_text()
-    wanted = marked(source, "ruleid", rule_id)
+    file = sample(rule_id, "positive")
+    wanted = marked(file.read_text(), "ruleid", rule_id)
     assert wanted
-    assert found(rule_id, source) == wanted
+    assert found(rule_id, file.read_text(), file.suffix) == wanted
 
 
 @pytest.mark.parametrize("rule_id", IDS)
 def test_negative_sample(rule_id: str) -> None:
-    source = (SAMPLES / rule_id / "negative.py").read_text()
-    assert marked(source, "ok", rule_id)
-    assert found(rule_id, source) == set()
+    file = sample(rule_id, "negative")
+    assert marked(file.read_text(), "ok", rule_id)
+    assert found(rule_id, file.read_text(), file.suffix) == set()
 
 
 @pytest.mark.parametrize("rule_id", IDS)
@@ -69,8 +76,11 @@ def test_rule_is_complete(rule_id: str) -> None:
     assert rule.cwe
     assert rule.owasp
     assert rule.references
-    assert "Before:\n```python\n" in rule.help
-    assert "After:\n```python\n" in rule.help
+    name = "python" if entry.language == "python" else "javascript"
+    assert f"Before:\n```{name}\n" in rule.help
+    assert f"After:\n```{name}\n" in rule.help
+    for block in re.findall(r"```javascript\n(.*?)```", rule.help, re.DOTALL):
+        assert parse_file(block.encode(), ".js").problems == []
     for block in re.findall(r"```python\n(.*?)```", rule.help, re.DOTALL):
         ast.parse(block, rule_id)
 
@@ -78,11 +88,20 @@ def test_rule_is_complete(rule_id: str) -> None:
 @pytest.mark.parametrize("rule_id", IDS)
 def test_repair_that_the_help_shows_is_not_found_again(rule_id: str) -> None:
     help_text = LOADED.rules[rule_id].rule.help
-    before, after = re.findall(r"```python\n(.*?)```", help_text, re.DOTALL)
-    imports = (SAMPLES / rule_id / "positive.py").read_text()
+    before, after = re.findall(r"```(?:python|javascript)\n(.*?)```", help_text, re.DOTALL)
+    file = sample(rule_id, "positive")
+    imports = file.read_text()
     names = "".join(
         line + "\n" for line in imports.splitlines() if line.startswith(("import ", "from "))
     )
+    if file.suffix != ".py":
+        names += (
+            'import {execSync, execFileSync} from "child_process";'
+            'import {generateText} from "ai"; import path from "path";\n'
+        )
+        assert found(rule_id, names + before, file.suffix)
+        assert found(rule_id, names + after, file.suffix) == set()
+        return
     names += (
         "import ast, html, pickle, requests, skops, subprocess, torch, urllib.parse, lxml.etree\n"
     )

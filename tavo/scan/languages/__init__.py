@@ -21,6 +21,7 @@ __all__ = [
     "NOTEBOOK",
     "SUFFIXES",
     "TEXT_LANGUAGES",
+    "holds_no_code",
     "language_at",
     "language_of",
     "parse_as",
@@ -66,6 +67,11 @@ def language_of(suffix: str) -> str | None:
 def language_at(path: PurePosixPath) -> str | None:
     """Return the language of a file by its name, None for one that is only text."""
     return SUFFIXES.get(path.suffix.lower())
+
+
+def holds_no_code(name: str) -> bool:
+    """Tell whether files with this name hold types alone, such as `a.d.ts`."""
+    return name.lower().endswith((".d.ts", ".d.mts", ".d.cts"))
 
 
 def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:

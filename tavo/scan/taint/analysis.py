@@ -91,7 +91,9 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
     waiting: deque[NestedFunction] = deque()
     if _module_matters(marks, outermost):
         waiting.append(NestedFunction(file.root, State(), None))
-    left = deque(NestedFunction(node, State(), None) for node in outermost)
+    left = deque(
+        NestedFunction(node, State(), None, marks.is_clean_around(node)) for node in outermost
+    )
     while waiting or left:
         # What the module's code did not come past, such as code after a return, is left over.
         function = waiting.popleft() if waiting else left.popleft()

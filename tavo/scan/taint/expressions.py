@@ -149,10 +149,12 @@ class Expressions:
             return
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
+            mark = self.marks.at.get((base.start, base.end))
+            if base.kind == "subscript" and mark is not None and mark.sinks and trace is not None:
+                self.report(mark.sinks, trace)
             if base.kind == "subscript":
                 for index in base.children[1:]:
                     touched = self.value(index, state)
-                    mark = self.marks.at.get((base.start, base.end))
                     if touched is not None and mark is not None and not self.safe_indexes:
                         self.report(mark.sinks, touched)
             base = base.children[0]
@@ -395,7 +397,12 @@ class Expressions:
             trace = self.value(default, state) if default is not None else None
             name = parameter.role("name") or parameter
             if name.kind in _DESTRUCTURED:
-                self.bind(name, self._origin_at(parameter, name) or trace or self._ambient, state)
+                self.bind(name, trace or self._ambient, state)
+                begun = self._origin_at(parameter, name)
+                annotation = parameter.role("type")
+                is_plain = annotation is None or annotation.kind != "object_type"
+                if begun is not None and is_plain and default is None:
+                    self._taint_properties(name, begun, state)
                 self._bind_marked(name, state)
                 continue
             while name.kind != "identifier" and name.children:
@@ -420,6 +427,13 @@ class Expressions:
             if mark is not None and (begun := self.origin(mark)) is not None:
                 return begun
         return None
+
+    def _taint_properties(self, pattern: Node, trace: Trace, state: State) -> None:
+        """Taint what `{a, b}` brings; as in Semgrep nothing nested or with a default."""
+        for pair in pattern.children if pattern.kind == "dictionary" else ():
+            value = pair.children[-1] if pair.children else pair
+            if pair.kind == "pair" and value.kind == "identifier" and not value.op:
+                state.taint((self.file.text(value),), trace)
 
     def _bind_marked(self, pattern: Node, state: State) -> None:
         """Taint the names inside a destructured parameter that are sources themselves."""

@@ -66,6 +66,11 @@ class Marks(msgspec.Struct):
             mark = self.at[where] = Mark()
         return mark
 
+    def is_clean_around(self, node: Node) -> bool:
+        """Tell whether a node is a sanitizer that cleans everything inside it."""
+        mark = self.at.get((node.start, node.end))
+        return mark is not None and mark.clean_around
+
 
 def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
     """Return where a rule's parts match, None when it has no sink or no source in this file."""

@@ -22,6 +22,8 @@ __all__ = ["NestedFunction", "Statements"]
 
 _LOOP_ROUNDS = 8
 _DEEPEST = 100
+_TAKEN_APART = frozenset({"dictionary", "list"})
+_FUNCTION = "function_definition"
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
 
@@ -85,7 +87,10 @@ class Statements(Expressions):
             current: State | None = state
             for statement in statements:
                 if current is None:
-                    break
+                    # Never run, but a function that is declared here can still be called.
+                    if self.file.language == "javascript" and statement.kind == _FUNCTION:
+                        self._statement(statement, State())
+                    continue
                 current = self._statement(statement, current)
                 if current is not None and self._attempts:
                     self.spend(1 + len(current))
@@ -210,9 +215,11 @@ class Statements(Expressions):
         right, left = node.role("right"), node.role("left")
         trace = self._top(right, state)
 
+        is_apart = left is not None and left.kind in _TAKEN_APART  # lost, as in Semgrep
+
         def enter(inside: State) -> None:
             if left is not None:
-                self.bind(left, trace, inside)
+                self.bind(left, None if is_apart else trace, inside)
 
         return self._loop(node, state, enter)
 
