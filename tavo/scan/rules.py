@@ -302,6 +302,10 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: _Names) -
 
 
 def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) -> ScanRule:
+    if "match" in entry:
+        from tavo.scan.match_syntax import usual_syntax
+
+        entry = usual_syntax(entry)
     for key in entry:
         if key not in _KEYS:
             raise FormulaError(f"{key!r} is not supported")
