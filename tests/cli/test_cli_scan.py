@@ -123,7 +123,8 @@ def test_a_rule_with_an_unsupported_construct_is_named(tavo) -> None:
     Path("agent.py").write_text(CLEAN)
     Path("rules.yaml").write_text(
         "rules:\n- id: one\n  languages: [python]\n  severity: ERROR\n  message: m\n"
-        "  patterns:\n  - pattern: f($X)\n  - metavariable-analysis: {metavariable: $X, analyzer: luck}\n"
+        "  patterns:\n  - pattern: f($X)\n"
+        "  - metavariable-analysis: {metavariable: $X, analyzer: luck}\n"
         "- id: two\n  languages: [python]\n  severity: ERROR\n  message: m\n  pattern: a + b\n"
     )
     done = tavo("scan", "agent.py", "--rules", "rules.yaml")
