@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.context import session_of
+from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
-from tavo.errors import UsageError
+from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tavo.plugins import Rule
+    from tavo.scan.rule_tests import RuleTest
 
 __all__ = ["register"]
 
@@ -28,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The rules of a scan.", no_args_is_help=True)
     group.command("list")(list_rules)
     group.command("show")(show)
+    group.command("test")(try_rules)
     group.command("validate")(validate)
     app.add_typer(group, name="rules")
     app.command("explain")(explain)
@@ -36,7 +40,7 @@ def register(app: typer.Typer) -> None:
 def list_rules(context: typer.Context, rules: Rules = None) -> None:
     """List the rules by id, with severity and title."""
     session = session_of(context)
-    found = [rule.rule for rule in _load(rules).values()]
+    found = [rule.rule for rule in _load(session, rules).values()]
     if session.json:
         session.print_json([_value(rule) for rule in found])
         return
@@ -53,11 +57,12 @@ def show(
     rules: Rules = None,
 ) -> None:
     """Show a rule's text as it stands in its file."""
-    known = _load(rules)
+    session = session_of(context)
+    known = _load(session, rules)
     rule = known.get(rule_id)
     if rule is None:
         raise _unknown(rule_id, list(known))
-    session_of(context).say(f"{rule.file}")
+    session.say(f"{rule.file}")
     print(rule.file.read_text("utf-8"), end="")
 
 
@@ -73,10 +78,89 @@ def validate(
     for problem in loaded.problems:
         print(printable(str(problem)))
     session_of(context).say(
-        f"{len(loaded.rules)} rules can be used, {len(loaded.problems)} cannot."
+        f"{_rules(len(loaded.rules))} can be used, {len(loaded.problems)} cannot."
     )
     if loaded.problems:
-        raise ConfigError(f"{len(loaded.problems)} rules cannot be used, named above")
+        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
+
+
+def try_rules(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Rule files or folders.")],
+    samples: Annotated[
+        Path | None,
+        typer.Option("--samples", metavar="DIR", help="Where the samples are, if not beside."),
+    ] = None,
+) -> None:
+    """Try rules on samples that say where they find something; exit 1 when that differs."""
+    from tavo.errors import ConfigError
+    from tavo.scan.rule_tests import run_tests
+    from tavo.scan.rules import load_rules
+
+    session = session_of(context)
+    loaded = load_rules(paths)
+    tests = list(run_tests(loaded, samples))
+    if session.json:
+        session.print_json({
+            "rules": [_test_value(one) for one in tests],
+            "problems": [str(problem) for problem in loaded.problems],
+        })  # fmt: skip
+    else:
+        for line in _test_lines(tests):
+            print(printable(line))
+        for problem in loaded.problems:
+            print(printable(f"cannot be used: {problem}"))
+        session.say(_test_summary(tests, len(loaded.problems)))
+    if any(one.differences for one in tests):
+        raise typer.Exit(int(ExitCode.FINDINGS))
+    if loaded.problems:
+        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
+    if not any(one.samples for one in tests):
+        raise UsageError(
+            "rules test: no rule has a sample",
+            hint="Put a.py with `# ruleid: NAME` beside a.yaml, or name a folder with --samples.",
+        )
+
+
+def _test_lines(tests: list[RuleTest]) -> Iterator[str]:
+    for one in tests:
+        if not one.samples:
+            yield f"no samples  {one.rule_id}"
+        elif one.passed:
+            todo = f", {one.todo} to do" if one.todo else ""
+            right = "1 line" if one.right == 1 else f"{one.right} lines"
+            yield f"ok          {one.rule_id}: {right}{todo}"
+        else:
+            yield f"differs     {one.rule_id}"
+        for difference in one.differences:
+            for word, lines in (
+                ("missing", difference.missing), ("unexpected", difference.unexpected),
+            ):  # fmt: skip
+                for line in lines:
+                    yield f"            {difference.sample}:{line}: {word}"
+            for problem in difference.problems:
+                yield f"            {difference.sample}: {problem}"
+
+
+def _test_summary(tests: list[RuleTest], refused: int) -> str:
+    passed = sum(one.passed for one in tests)
+    differing = sum(bool(one.differences) for one in tests)
+    parts = [f"{passed} as expected", f"{differing} different",
+             f"{sum(not one.samples for one in tests)} without samples",
+             f"{refused} that cannot be used"]  # fmt: skip
+    return f"Rules: {', '.join(parts)}."
+
+
+def _test_value(one: RuleTest) -> dict[str, Any]:
+    return {
+        "id": one.rule_id, "file": str(one.file), "samples": one.samples, "right": one.right,
+        "todo": one.todo, "passed": one.passed,
+        "differences": [
+            {"sample": str(d.sample), "missing": list(d.missing),
+             "unexpected": list(d.unexpected), "problems": list(d.problems)}
+            for d in one.differences
+        ],
+    }  # fmt: skip
 
 
 def explain(
@@ -86,7 +170,7 @@ def explain(
 ) -> None:
     """Say why a rule matters, how to mend what it finds, and how to ignore it with a reason."""
     session = session_of(context)
-    known = _load(rules)
+    known = _load(session, rules)
     if rule_id not in known:
         raise _unknown(rule_id, list(known))
     rule = known[rule_id].rule
@@ -104,10 +188,18 @@ def explain(
     print(f"\nTo accept one place, with a reason:  # tavo: ignore[{rule.id}] why it is safe here")
 
 
-def _load(paths: list[Path] | None) -> dict[str, Any]:
+def _rules(count: int) -> str:
+    return "1 rule" if count == 1 else f"{count} rules"
+
+
+def _load(session: Session, paths: list[Path] | None) -> dict[str, Any]:
+    """Return the rules by id; say how many cannot be used."""
     from tavo.scan.rules import PACK, load_rules
 
-    return load_rules([PACK, *(paths or [])]).rules
+    loaded = load_rules([PACK, *(paths or [])])
+    if loaded.problems:
+        session.say(f"{_rules(len(loaded.problems))} cannot be used: see `tavo rules validate`.")
+    return loaded.rules
 
 
 def _unknown(rule_id: str, known: list[str]) -> UsageError:

@@ -5,7 +5,7 @@ Rules this module keeps:
 - look-around and back-references, which RE2 does not have, are refused by name;
 - an expression has a memory limit, so that a hostile one fails when it is compiled.
 
-Units: spans in code points.
+Units: spans in bytes of UTF-8.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections.abc import Iterator
 
 import re2
 
-__all__ = ["Regex", "RegexError"]
+__all__ = ["LateError", "Regex", "RegexError", "Spans"]
+
+Spans = tuple[tuple[int, int], ...]
+"""The spans of a match and of its groups; (-1, -1) for a group that took no part."""
 
 _MEMORY = 32 << 20
 _LONGEST = 50_000
@@ -25,21 +28,32 @@ _BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]|\(\?P=")
 
 
 class RegexError(ValueError):
-    """The expression cannot be used; the message says why."""
+    """The expression cannot be used; the message says why.
+
+    `backtracking`: an engine that backtracks might run it.
+    """
+
+    def __init__(self, message: str, *, backtracking: bool = False) -> None:
+        super().__init__(message)
+        self.backtracking = backtracking
+
+
+class LateError(RuntimeError):
+    """An expression took too long on a text, or had done so before; the message says which."""
 
 
 class Regex:
-    """One compiled expression. Raises RegexError for what RE2 cannot do."""
+    """One compiled expression. Raises RegexError for what RE2 cannot do.
 
-    def __init__(self, pattern: str, *, multiline: bool = False) -> None:
+    `groups` are the names of its groups in their order, the number of one that has no name.
+    `plain`: the expression is known to be one of RE2's.
+    """
+
+    def __init__(self, pattern: str, *, multiline: bool = False, plain: bool = False) -> None:
         if len(pattern) > _LONGEST:
             raise RegexError(f"the expression is longer than {_LONGEST} characters")
-        if _LOOK_AROUND.search(pattern):
-            raise RegexError("look-around, such as (?=…) or (?!…), is not supported")
-        if _BACK_REFERENCE.search(pattern):
-            raise RegexError("back-references, such as \\1, are not supported")
-        if _POSSESSIVE.search(pattern):
-            raise RegexError("possessive and atomic groups are not supported")
+        if not plain:
+            _check(pattern)
         options = re2.Options()
         options.max_mem = _MEMORY
         options.log_errors = False
@@ -51,6 +65,10 @@ class Regex:
             shown = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             raise RegexError(f"not a regular expression: {shown}") from None
         self.pattern = pattern
+        names = {number: name for name, number in self._compiled.groupindex.items()}
+        self.groups = tuple(
+            names.get(number, str(number)) for number in range(1, self._compiled.groups + 1)
+        )
 
     def starts(self, text: str) -> bool:
         """Tell whether the expression matches at the start of a text."""
@@ -67,9 +85,19 @@ class Regex:
         except (re2.error, IndexError):  # the replacement names a group that is not there
             return text
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield start and end of each match, in code points, without empty matches."""
-        for match in self._compiled.finditer(text):
-            start, end = match.span()
-            if end > start:
-                yield start, end
+    def matches(self, data: bytes) -> Iterator[Spans]:
+        """Yield the spans of each match in UTF-8 and of its groups, in bytes, also empty ones."""
+        numbers = range(len(self.groups) + 1)
+        for match in self._compiled.finditer(data):
+            yield tuple(match.span(number) for number in numbers)
+
+
+def _check(pattern: str) -> None:
+    """Raise RegexError for what RE2 does not have, by its name."""
+    for form, reason in (
+        (_LOOK_AROUND, "look-around, such as (?=…) or (?!…), is not supported"),
+        (_BACK_REFERENCE, "back-references, such as \\1, are not supported"),
+        (_POSSESSIVE, "possessive and atomic groups are not supported"),
+    ):
+        if form.search(pattern):
+            raise RegexError(reason, backtracking=True)

@@ -41,7 +41,7 @@ from tavo.runs.pipeline_file import (
 )
 from tavo.runs.plugins import run_plugin
 from tavo.runs.scan import usual_jobs
-from tavo.scan.engine import is_source, scan
+from tavo.scan.engine import is_wanted, scan
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.rules import PACK, RuleSet, load_rules
 
@@ -184,7 +184,8 @@ class _Running:
 
     def _scan(self, step: RulesStep) -> None:
         rules = self._rules[step.id]
-        sources = [file for file in self._files[step.files] if is_source(file.relative)]
+        files = self._files[step.files]
+        sources = [file for file in files if is_wanted(file.relative, rules)]
         self._complete[step.id] = not rules.problems
         for result in scan(
             sources,

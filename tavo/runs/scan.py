@@ -22,7 +22,7 @@ from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
 from tavo.runs.combined import CombinedRun, notices_of_rules
-from tavo.scan.engine import is_source, scan
+from tavo.scan.engine import is_wanted, scan
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.rules import RuleSet
 
@@ -83,7 +83,7 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
 
             plugins = stack.enter_context(Abreast(works))
         for result in scan(
-            [file for file in files if is_source(file.relative)],
+            [file for file in files if is_wanted(file.relative, plan.rules)],
             plan.rules,
             rule_paths=plan.rule_paths,
             jobs=plan.jobs or usual_jobs(),

@@ -76,12 +76,16 @@ Env = Mapping[str, Binding]
 
 
 class Run:
-    """One pattern on one file: the file, and the steps that are left."""
+    """One pattern on one file: the file, and the steps that are left.
 
-    __slots__ = ("file", "imports", "steps")
+    `constants`: an expression also stands for the constant that it always is.
+    """
 
-    def __init__(self, file: ParsedFile) -> None:
+    __slots__ = ("constants", "file", "imports", "steps")
+
+    def __init__(self, file: ParsedFile, *, constants: bool = True) -> None:
         self.file = file
+        self.constants = constants
         self.imports = file.imports
         self.steps = _STEPS
 

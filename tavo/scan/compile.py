@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tavo.scan.conditions import comparison_condition, regex_condition
+from msgspec.structs import replace
+
+from tavo.scan.conditions import (
+    analysis_condition,
+    comparison_condition,
+    regex_condition,
+    type_condition,
+)
 from tavo.scan.formula import (
     FORMULA_KEYS,
     Both,
@@ -30,7 +37,7 @@ from tavo.scan.formula import (
     leaf,
     regex_of,
 )
-from tavo.scan.languages import LANGUAGES, parse_text
+from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, parse_text
 from tavo.scan.literals import content_of
 from tavo.scan.match import Binding, Env, Match
 from tavo.scan.parsed import ParsedFile
@@ -117,6 +124,10 @@ def _fill(both: Both, items: Sequence[Any], where: str, options: Options, depth:
             both.conditions.append(regex_condition(as_mapping(content, below), below))
         elif key == "metavariable-comparison":
             both.conditions.append(comparison_condition(as_mapping(content, below), below))
+        elif key == "metavariable-analysis":
+            both.conditions.append(analysis_condition(as_mapping(content, below), below))
+        elif key == "metavariable-type":
+            both.conditions.append(type_condition(as_mapping(content, below), below))
         elif key == "metavariable-pattern":
             condition = _pattern_condition(as_mapping(content, below), below, options, depth)
             both.conditions.append(condition)
@@ -130,16 +141,6 @@ def _says_what(content: Any) -> bool:
         return True
     keys = {key for item in content if isinstance(item, Mapping) for key in item}
     return bool(keys & {*FORMULA_KEYS, "pattern-inside"})
-
-
-def _only_regexes(value: Any) -> bool:
-    """Tell whether a formula consists of regular expressions alone."""
-    if isinstance(value, list):
-        return all(isinstance(item, Mapping) and _only_regexes(item) for item in value)
-    found = {key for key in value if key.startswith("pattern")}
-    if not found <= {"patterns", "pattern-either", "pattern-regex", "pattern-not-regex"}:
-        return False
-    return all(_only_regexes(value[key]) for key in found & {"patterns", "pattern-either"})
 
 
 def _operand(
@@ -160,18 +161,19 @@ def _pattern_condition(
     for key in entry:
         if key not in {"metavariable", "language", *FORMULA_KEYS}:
             raise FormulaError(f"{where}: {key!r} is not supported")
-    language = entry.get("language", options.language)
-    if language not in {"regex", "generic"} and LANGUAGES.get(language) != options.language:
-        raise FormulaError(f"{where}: language {language!r} is not supported")
-    if language in {"regex", "generic"} and not _only_regexes(entry):
-        raise FormulaError(f"{where}: language {language!r} is only supported with pattern-regex")
-    as_text = language in {"regex", "generic"}
-    as_code = "language" in entry and not as_text
+    named = str(entry.get("language", options.language)).lower()
+    language = LANGUAGES.get(named)
+    if language is None:
+        raise FormulaError(f"{where}: language {named!r} is not supported")
+    as_text = language in TEXT_LANGUAGES and options.language not in TEXT_LANGUAGES
+    as_code = ("language" in entry and language != "regex") or language == "generic"
     name = as_variable(entry.get("metavariable"), where)
     formula = compile_formula(
         {key: value for key, value in entry.items() if key in FORMULA_KEYS},
         where=where,
-        options=options,
+        options=replace(options, language=language, names={})
+        if language != options.language
+        else options,
         depth=depth + 1,
         needs_positive=False,
     )
@@ -185,7 +187,7 @@ def _pattern_condition(
                 binding = content_of(binding.node, file)
             elif language == "regex":
                 return ()
-        if as_code and (code := _code_in(binding, file, options.language)) is not None:
+        if as_code and (code := _code_in(binding, file, language)) is not None:
             return [match.env] if _holds_in(code, formula, match.env) else []
         within = Within(binding.start, binding.end, binding.node)
         seen: dict[tuple[str, ...], Env] = {}
@@ -204,7 +206,7 @@ def _code_in(binding: Binding, file: ParsedFile, language: str) -> ParsedFile | 
     node = binding.node
     if node is not None and node.kind == "string":
         binding = content_of(node, file)
-    elif node is not None:
+    elif node is not None and language not in TEXT_LANGUAGES:
         return None
     text = binding.text
     key = (_code_in, language, text)

@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
-from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import Binding, Env
 from tavo.scan.constants import Constant
 from tavo.scan.formula import Condition, FormulaError, as_variable, regex_of
+from tavo.scan.literals import types_of
 from tavo.scan.match import Match
 from tavo.scan.parsed import ParsedFile
+from tavo.scan.regexes import Regex, RegexError, scan_regex
 
-__all__ = ["comparison_condition", "regex_condition"]
+__all__ = ["analysis_condition", "comparison_condition", "regex_condition", "type_condition"]
 
 _VARIABLE = "TAVO_"
+_SEVERAL, _SEVERAL_NAME = re.compile(r"\$\.\.\.(?=[A-Z_])"), "$SEVERAL__"
 _LONGEST = 1_000
+_TEXT_TYPES = frozenset({"str", "string"})
 _BASES = (2, 8, 10, 16)
 
 
@@ -58,7 +63,9 @@ def comparison_condition(entry: Mapping[str, Any], where: str) -> Condition:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            tree = ast.parse(text.replace("$", _VARIABLE).strip(), mode="eval").body
+            tree = ast.parse(
+                _SEVERAL.sub(_SEVERAL_NAME, text).replace("$", _VARIABLE).strip(), mode="eval"
+            ).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError(f"{where}: {text!r} is not a comparison") from None
     comparison = _Comparison(tree, where, strip=entry.get("strip") is True, base=base)
@@ -67,6 +74,60 @@ def comparison_condition(entry: Mapping[str, Any], where: str) -> Condition:
         return (match.env,) if comparison.holds(match.env, file) else ()
 
     return holds
+
+
+def analysis_condition(entry: Mapping[str, Any], where: str) -> Condition:
+    """Compile `metavariable-analysis`: what is bound looks random, or is a regex that explodes."""
+    _only(entry, where, "metavariable", "analyzer")
+    name = as_variable(entry.get("metavariable"), where)
+    analyzer = entry.get("analyzer")
+    if analyzer not in {"entropy", "redos"}:
+        raise FormulaError(f"{where}: analyzer {analyzer!r} is not supported")
+
+    def holds(match: Match, file: ParsedFile) -> Sequence[Env]:
+        from tavo.scan.analyses import can_explode, looks_random
+
+        binding = match.env.get(name)
+        if binding is None:
+            return ()
+        text = _content(binding, file)
+        found = looks_random(text) if analyzer == "entropy" else can_explode(text)
+        return (match.env,) if found else ()
+
+    return holds
+
+
+def type_condition(entry: Mapping[str, Any], where: str) -> Condition:
+    """Compile `metavariable-type`: what is bound has one of these types where that is plain."""
+    _only(entry, where, "metavariable", "type", "types")
+    name = as_variable(entry.get("metavariable"), where)
+    wanted = entry.get("types", [entry.get("type")])
+    if not isinstance(wanted, list) or not all(isinstance(one, str) and one for one in wanted):
+        raise FormulaError(f"{where}: expected a text under type, or a list of them under types")
+    names = {"".join(one.split()) for one in wanted}
+    if names & _TEXT_TYPES:
+        names |= _TEXT_TYPES
+
+    def holds(match: Match, file: ParsedFile) -> Sequence[Env]:
+        binding = match.env.get(name)
+        if binding is None or binding.node is None:
+            return ()
+        return (match.env,) if types_of(binding.node, file) & names else ()
+
+    return holds
+
+
+def _content(binding: Binding, file: ParsedFile) -> str:
+    """Return a string's content where that is what is bound, or what it is constantly, or text."""
+    node = binding.node
+    if node is None:
+        return binding.text
+    if node.value is not None:
+        return node.value
+    if node.kind == "regex":
+        return (node.label or "").strip("/")
+    known = _constant(binding, file)
+    return str(known.value) if known is not None else binding.text
 
 
 def _only(entry: Mapping[str, Any], where: str, *allowed: str) -> None:
@@ -130,16 +191,20 @@ class _Comparison:
                 parts = [left, *others]
             case ast.Call(func=ast.Name(id="int" | "str" | "float" | "len"), args=[one]):
                 parts = [one]
+            case ast.Call(func=ast.Name(id="today"), args=[], keywords=[]):
+                pass
+            case ast.Call(func=ast.Name(id="strptime"), args=[one], keywords=[]):
+                parts = [one]
             case ast.Call(args=[ast.Constant(value=str(pattern)), text]) if _is_match(node):
                 try:
-                    self.regexes[node] = Regex(pattern)
+                    self.regexes[node] = scan_regex(pattern)
                 except RegexError as error:
                     raise FormulaError(f"{self.where}: {error}") from None
                 parts = [text]
             case _:
                 known = False
         if not known:
-            shown = ast.unparse(node)[:60].replace(_VARIABLE, "$")
+            shown = _written(ast.unparse(node)[:60])
             raise FormulaError(f"{self.where}: {shown!r} in a comparison is not supported")
         for part in parts:
             self._check(part, depth + 1)
@@ -149,7 +214,7 @@ class _Comparison:
             case ast.Constant(value=value):
                 return value
             case ast.Name(id=name):
-                return self._bound(env["$" + name.removeprefix(_VARIABLE)], file)
+                return self._bound(env[_written(name)], file)
             case ast.UnaryOp(op=op, operand=operand):
                 inner = self._value(operand, env, file)
                 return (not inner) if isinstance(op, ast.Not) else -inner
@@ -169,6 +234,11 @@ class _Comparison:
                 found = [self._value(part, env, file) for part in (left, *others)]
                 pairs = zip(ops, found, found[1:], strict=False)
                 return all(_COMPARISONS[type(op)](a, b) for op, a, b in pairs)
+            case ast.Call(func=ast.Name(id="today")):
+                return datetime.now(UTC).date().toordinal()
+            case ast.Call(func=ast.Name(id="strptime"), args=[one]):
+                text = str(self._value(one, env, file)).strip("\"'")
+                return date.fromisoformat(text).toordinal()
             case ast.Call(func=ast.Name(id=name), args=[one]):
                 return self._called(name, one, env, file)
             case ast.Call(args=[_, text]):
@@ -177,7 +247,7 @@ class _Comparison:
 
     def _called(self, name: str, one: ast.expr, env: Env, file: ParsedFile) -> Any:
         if name == "str" and isinstance(one, ast.Name):
-            binding = env["$" + one.id.removeprefix(_VARIABLE)]
+            binding = env[_written(one.id)]
             known = _constant(binding, file)
             return str(known.value) if known is not None else binding.text
         value = self._value(one, env, file)
@@ -202,6 +272,11 @@ class _Comparison:
             if binding.node is None or self.strip:
                 return text
             raise
+
+
+def _written(name: str) -> str:
+    """Return a metavariable as it is written in the rule."""
+    return name.replace(_VARIABLE, "$").replace(_SEVERAL_NAME, "$...")
 
 
 def _is_match(node: ast.Call) -> bool:

@@ -19,22 +19,25 @@ import msgspec
 
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
-from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.languages import holds_no_code, language_of, parse_file
+from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
+from tavo.scan.languages import NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
+from tavo.scan.regexes import LateError
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignore, Ignores, find_ignores
 
-__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_file", "scan_source"]
+__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_wanted", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
+_NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
 _SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
 _LONGEST_LINE = 400
-_VARIABLE = re.compile(r"\$(?:\.\.\.)?[A-Z_][A-Z0-9_]*")
+_SOURCE = frozenset({"python", "javascript"})
+_VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -53,9 +56,9 @@ class FileResult(msgspec.Struct, frozen=True):
     scanned: bool = True
 
 
-def is_source(path: PurePosixPath) -> bool:
-    """Tell whether the engine has a parser for the file."""
-    return language_of(path.suffix) is not None
+def is_wanted(path: PurePosixPath, rules: RuleSet) -> bool:
+    """Tell whether the engine looks at a file: it is source, or some rule is for such files."""
+    return language_at(path) in _SOURCE or rules.wants(path)
 
 
 def scan(
@@ -97,48 +100,80 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
     text = str(path)
     names = identifiers(data)
-    language = language_of(path.suffix) or "python"
-    candidates = [rule for rule in rules.candidates(names, language) if rule.applies_to(text)]
-    if not candidates:
-        return FileResult(path)
-    file = parse_file(data, path.suffix)
-    file.names = names
-    if holds_no_code(path.name):
-        file.problems.clear()  # what did not parse is a type
-    try:
-        return _scan_parsed(file, path, candidates)
-    finally:
-        file.release()
+    own = language_at(path)
+    scan = _FileScan(path)
+    for language in (own, *TEXT_LANGUAGES):
+        if language is None:
+            continue
+        file: ParsedFile | None = None
+        if path.suffix.lower() == NOTEBOOK and language == own:
+            file = parse_as(data, language, path)  # the names of its code are not those of its JSON
+        known = names if file is None else file.names
+        chosen = [rule for rule in rules.candidates(known, language) if rule.applies_to(text)]
+        if not chosen:
+            continue
+        if file is None:
+            file = parse_as(data, language, path)
+            file.names = names
+        if holds_no_code(path.name):
+            file.problems.clear()  # what did not parse is a type
+        try:
+            scan.run(file, chosen, _ignores(file, own, path))
+        finally:
+            file.release()
+    return scan.result()
 
 
 # -- one file
 
 
-def _scan_parsed(
-    file: ParsedFile, path: PurePosixPath, candidates: Sequence[ScanRule]
-) -> FileResult:
-    started = time.process_time()
-    ignores = find_ignores(file)
-    problems = [*file.problems, *ignores.problems]
-    hits: dict[tuple[str, int, int], Hit] = {}
-    for number, rule in enumerate(candidates):
-        if time.process_time() - started > _SECONDS_PER_FILE:
-            left = ", ".join(rule.rule.id for rule in candidates[number:])
-            problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
-            break
+def _ignores(file: ParsedFile, own: str | None, path: PurePosixPath) -> Ignores:
+    """Return the ignore comments of a file; those of source are the ones its parser sees."""
+    if file.comments and own in _SOURCE and file.language in TEXT_LANGUAGES:
+        parsed = parse_as(file.source.data, own, path)
         try:
-            for match, steps in _matches(rule, file):
-                if len(hits) >= _MOST_HITS:
-                    problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
-                    break
-                key = (rule.rule.id, match.start, match.end)
-                if key not in hits:
-                    hits[key] = _hit(rule, match, steps, file, path, ignores)
-        except (BudgetError, RecursionError) as error:
-            reason = str(error) if isinstance(error, BudgetError) else "nested too deep"
-            problems.append(f"rule {rule.rule.id} was stopped: {reason}")
-    ordered = sorted(hits.values(), key=_order)
-    return FileResult(path, tuple(ordered), tuple(dict.fromkeys(problems)))
+            return find_ignores(parsed)
+        finally:
+            parsed.release()
+    return find_ignores(file)
+
+
+class _FileScan:
+    """What rules found in one file so far, and how long they took."""
+
+    def __init__(self, path: PurePosixPath) -> None:
+        self.path = path
+        self.started = time.process_time()
+        self.problems: list[str] = []
+        self.hits: dict[tuple[str, int, int], Hit] = {}
+
+    def run(self, file: ParsedFile, candidates: Sequence[ScanRule], ignores: Ignores) -> None:
+        """Try rules on the file, parsed in their language."""
+        self.problems += [*file.problems, *ignores.problems]
+        for number, rule in enumerate(candidates):
+            if time.process_time() - self.started > _SECONDS_PER_FILE:
+                left = ", ".join(rule.rule.id for rule in candidates[number:])
+                self.problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
+                break
+            try:
+                self._run(rule, file, ignores)
+            except (BudgetError, LateError, RecursionError) as error:
+                reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+                self.problems.append(f"rule {rule.rule.id} was stopped: {reason}")
+
+    def _run(self, rule: ScanRule, file: ParsedFile, ignores: Ignores) -> None:
+        for match, steps in _matches(rule, file):
+            if len(self.hits) >= _MOST_HITS:
+                self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
+                break
+            key = (rule.rule.id, match.start, match.end)
+            if key not in self.hits:
+                self.hits[key] = _hit(rule, match, steps, file, self.path, ignores)
+
+    def result(self) -> FileResult:
+        """Return all of it, in the order of the source."""
+        ordered = sorted(self.hits.values(), key=_order)
+        return FileResult(self.path, tuple(ordered), tuple(dict.fromkeys(self.problems)))
 
 
 @contextmanager
@@ -158,7 +193,12 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
     if file.problem:
         return FileResult(file.relative, problems=(file.problem,), scanned=False)
     try:
-        content = decode(read(file, largest=largest))
+        is_source = language_at(file.relative) in _SOURCE
+        if not is_source and is_binary(file):
+            return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
+        if file.relative.suffix.lower() == NOTEBOOK:
+            largest *= _NOTEBOOK_SHARE
+        content = decode(read(file, largest=largest), lossy=not is_source)
     except UnreadableError as error:
         return FileResult(file.relative, problems=(str(error),), scanned=False)
     if not content.is_text:
@@ -194,9 +234,10 @@ def _hit(
     ignores: Ignores,
 ) -> Hit:
     location = _locate(file, path, match.start, match.end)
+    where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=_filled(rule.message, match.env),
+        message=_filled(rule.message, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,

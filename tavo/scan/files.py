@@ -31,6 +31,7 @@ __all__ = [
     "SourceFile",
     "UnreadableError",
     "decode",
+    "is_binary",
     "read",
     "scan_root",
     "walk",
@@ -51,6 +52,7 @@ _ENCODINGS = (
 )
 _MARKS = tuple(mark for mark, _ in _ENCODINGS)
 _DEEPEST = 200
+_FIRST = 8192
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -161,17 +163,37 @@ def _rest(descriptor: int, room: int) -> bytes:
     return b"".join(pieces)
 
 
-def decode(data: bytes) -> Content:
+def is_binary(file: SourceFile) -> bool:
+    """Tell from the first bytes of a file that it is no text, however large it is.
+
+    A file that cannot be read is none: reading it will say why.
+    """
+    try:
+        descriptor = os.open(file.path, _READING)
+        try:
+            status = os.fstat(descriptor)
+            start = os.read(descriptor, _FIRST) if stat.S_ISREG(status.st_mode) else b""
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return b"\0" in start and not start.startswith(_MARKS)
+
+
+def decode(data: bytes, *, lossy: bool = False) -> Content:
     """Tell text from binary; text comes back as UTF-8. Raises UnreadableError for neither.
 
-    Byte order marks and Python's encoding declaration (PEP 263) are understood.
+    Byte order marks and Python's encoding declaration (PEP 263) are understood. `lossy`: bytes
+    that are no UTF-8 become U+FFFD, and no declaration counts.
     """
     if data.startswith(_MARKS):
         for mark, encoding in _ENCODINGS:
             if data.startswith(mark):
                 return Content(_lines(_recode(data[len(mark) :], encoding)), is_text=True)
-    if data.find(b"\0", 0, 8192) >= 0:
+    if data.find(b"\0", 0, _FIRST) >= 0:
         return Content(data, is_text=False)
+    if lossy:
+        return Content(_lines(data.decode("utf-8", "replace").encode()), is_text=True)
     # Also where all bytes are ASCII: in UTF-7 a comment can hold a line break and code.
     declared = _declared(data)
     if declared and _normal(declared) != "utf-8":

@@ -15,22 +15,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from tavo.detect.regex import Regex, RegexError
-from tavo.scan.bindings import BudgetError, Env, env_key, same_code
+from tavo.scan.bindings import Binding, BudgetError, Env, env_key, same_code
 from tavo.scan.match import DeferredMatcher, Match, Matcher, compile_pattern
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import PatternError, parse_pattern
+from tavo.scan.regexes import Regex, RegexError, scan_regex
 from tavo.scan.tree import Node
+
+if TYPE_CHECKING:
+    from tavo.scan.generic import GenericMatcher, GenericOptions
 
 __all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
 
 FORMULA_KEYS = ("pattern", "patterns", "pattern-either", "pattern-regex")
 _MOST_PAIRS = 3_000_000
+_MOST_TEXT_MATCHES = 20_000
 
 Range = tuple[int, int]
 Names = frozenset[bytes]
@@ -58,6 +62,8 @@ class Options(msgspec.Struct, frozen=True):
     symbolic: bool = False
     language: str = "python"
     names: Mapping[str, frozenset[bytes]] = {}
+    generic: GenericOptions | None = None
+    constants: bool = True
 
 
 class Formula(Protocol):
@@ -80,7 +86,7 @@ Condition = Callable[[Match, ParsedFile], Sequence[Env]]
 class Leaf(msgspec.Struct, frozen=True):
     """One pattern."""
 
-    matcher: Matcher | DeferredMatcher
+    matcher: Matcher | DeferredMatcher | GenericMatcher
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
         found = self.matcher.find(file)
@@ -100,21 +106,28 @@ class Leaf(msgspec.Struct, frozen=True):
 
 
 class TextLeaf(msgspec.Struct, frozen=True):
-    """A regular expression on the text of the file."""
+    """A regular expression on the text of the file; its groups are metavariables."""
 
     regex: Regex
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
         data = file.source.data
-        offset, last = (within.start, within.end) if within is not None else (0, len(data))
-        text = data[offset:last].decode("utf-8", "replace")
-        ascii_only = text.isascii()
-        out = []
-        for start, end in self.regex.spans(text):
-            if not ascii_only:
-                begin = len(text[:start].encode())
-                start, end = begin, begin + len(text[start:end].encode())
-            out.append(Match(offset + start, offset + end, {}))
+        offset = 0
+        if within is not None and (within.start, within.end) != (0, len(data)):
+            offset, data = within.start, data[within.start : within.end]
+        names = self.regex.groups
+        out: list[Match] = []
+        for (start, end), *groups in self.regex.matches(data):
+            if end <= start:
+                continue
+            if len(out) >= _MOST_TEXT_MATCHES:
+                raise BudgetError(f"more than {_MOST_TEXT_MATCHES:,} matches of one expression")
+            env = {
+                f"${name}": Binding(first + offset, last + offset, file=file)
+                for name, (first, last) in zip(names, groups, strict=True)
+                if first >= 0
+            }
+            out.append(Match(offset + start, offset + end, env))
         return out
 
     def possible(self, names: Names) -> bool:
@@ -259,7 +272,10 @@ def agree(a: Env, b: Env) -> bool:
     """Tell whether what two environments both bind is the same code."""
     if not a or not b:
         return True
-    return all(name not in b or same_code(value, b[name]) for name, value in a.items())
+    return all(
+        name not in b or name[1:].isdigit() or same_code(value, b[name])
+        for name, value in a.items()
+    )
 
 
 def _intersect(left: Sequence[Match], right: Sequence[Match]) -> list[Match]:
@@ -320,9 +336,11 @@ def _focused(match: Match, name: str) -> list[Match]:
 
 
 @lru_cache(maxsize=8192)
-def _matcher(text: str, language: str, *, symbolic: bool, context: bool) -> Matcher:
+def _matcher(
+    text: str, language: str, *, symbolic: bool, context: bool, constants: bool = True
+) -> Matcher:
     pattern = parse_pattern(text, language)
-    return compile_pattern(pattern, symbolic=symbolic, context=context)
+    return compile_pattern(pattern, symbolic=symbolic, context=context, constants=constants)
 
 
 @lru_cache(maxsize=8192)
@@ -334,19 +352,34 @@ def _deferred(
     )
 
 
-def leaf(content: Any, where: str, options: Options, *, context: bool = False) -> Leaf:
+def leaf(content: Any, where: str, options: Options, *, context: bool = False) -> Formula:
     """Compile one pattern. Raises FormulaError."""
     if not isinstance(content, str):
         raise FormulaError(f"{where}: a pattern is a text, found {type(content).__name__}")
     names, language, symbolic = options.names.get(content), options.language, options.symbolic
-    if names is not None:
+    if language == "regex":
+        return TextLeaf(regex_of(content, where, multiline=True))
+    if language == "generic":
+        return Leaf(_generic(content, where, options))
+    if names is not None and options.constants:
         return Leaf(_deferred(content, language, names, symbolic=symbolic, context=context))
     try:
-        return Leaf(_matcher(content, language, symbolic=symbolic, context=context))
+        return Leaf(_matcher(
+            content, language, symbolic=symbolic, context=context, constants=options.constants
+        ))  # fmt: skip
     except PatternError as error:
         raise FormulaError(f"{where}: {error}") from None
     except RecursionError:
         raise FormulaError(f"{where}: the pattern is nested too deep") from None
+
+
+def _generic(content: str, where: str, options: Options) -> GenericMatcher:
+    from tavo.scan.generic import GenericMatcher, GenericOptions
+
+    try:
+        return GenericMatcher(content, options.generic or GenericOptions())
+    except PatternError as error:
+        raise FormulaError(f"{where}: {error}") from None
 
 
 def regex_of(content: Any, where: str, *, multiline: bool = False) -> Regex:
@@ -354,7 +387,7 @@ def regex_of(content: Any, where: str, *, multiline: bool = False) -> Regex:
     if not isinstance(content, str):
         raise FormulaError(f"{where}: a regex is a text, found {type(content).__name__}")
     try:
-        return Regex(content, multiline=multiline)
+        return scan_regex(content, multiline=multiline)
     except RegexError as error:
         raise FormulaError(f"{where}: {error}") from None
 

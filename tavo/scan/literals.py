@@ -11,15 +11,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tavo.detect.regex import Regex, RegexError
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind, bind_node
 from tavo.scan.constants import Constant, number
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.pattern import DEEP, ELLIPSIS, PatternError, variable_of
+from tavo.scan.regexes import RegexError, scan_regex
 from tavo.scan.sequences import Items, compile_items
 from tavo.scan.tree import Node
 
-__all__ = ["LiteralCompiler", "content_of"]
+__all__ = ["LiteralCompiler", "content_of", "types_of"]
 
 _ALIKE: Final = {
     kind: group
@@ -133,7 +133,7 @@ class LiteralCompiler:
         name = "".join(self.parsed.text(wanted).split())
 
         def typed(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return test(n, env, run) if name in _types_of(n, run.file) else NONE
+            return test(n, env, run) if name in types_of(n, run.file) else NONE
 
         return typed
 
@@ -211,18 +211,9 @@ class LiteralCompiler:
         wanted = node.label or ""
         if ELLIPSIS in wanted:
             return lambda n, env, run: (env,) if n.kind == "regex" else NONE
-        found = variable_of(wanted.strip("/"))
-        if found is not None:
-            name = found[0]
-
-            def any_regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
-                if n.kind != "regex":
-                    return NONE
-                end = (n.label or "").rfind("/")
-                content = Binding(n.start + 1, n.start + end, text=(n.label or "")[1:end])
-                return bind(env, name, content, run)
-
-            return any_regex
+        variable = variable_of(wanted.strip("/"))
+        if variable is not None:
+            return _regex_content(variable[0])
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
             label = n.label or ""
@@ -255,6 +246,21 @@ class LiteralCompiler:
         return literal
 
 
+def _regex_content(name: str) -> Test:
+    """Bind what is between the slashes of a regular expression, also one that a name holds."""
+
+    def content(n: Node, env: Env, run: Run) -> Sequence[Env]:
+        known = run.file.constants.bound_to(n) if n.kind == "identifier" else n
+        if known is None or known.kind != "regex":
+            return NONE
+        label = known.label or ""
+        text = label[1 : label.rfind("/")]
+        start = known.start + 1
+        return bind(env, name, Binding(start, start + len(text.encode()), text=text), run)
+
+    return content
+
+
 def _followed(test: Test) -> Test:
     """Let a test also see what a name was last bound to."""
 
@@ -272,7 +278,7 @@ def _followed(test: Test) -> Test:
 
 def _constant(node: Node, run: Run, kind: str) -> Constant | None:
     """Return the constant of a kind that an expression is without being a literal, or None."""
-    if node.kind not in _COMPUTED:
+    if node.kind not in _COMPUTED or not run.constants:
         return None
     known = run.file.constant(node)
     return known if known is not None and known.kind == kind else None
@@ -294,7 +300,7 @@ def _regex_string(found: re.Match[str]) -> Test:
     if set(found["flags"]) - set("ims"):
         raise PatternError(f'flags {found["flags"]!r} of "=~/…/" are not supported')
     try:
-        regex = Regex(f"(?{flags}){found['regex']}" if flags else found["regex"])
+        regex = scan_regex(f"(?{flags}){found['regex']}" if flags else found["regex"])
     except RegexError as error:
         raise PatternError(f'"=~/…/": {error}') from None
 
@@ -315,7 +321,7 @@ def _whole_variable(value: str) -> str | None:
     return found.group() if found else None
 
 
-def _types_of(node: Node, file: ParsedFile) -> frozenset[str]:
+def types_of(node: Node, file: ParsedFile) -> frozenset[str]:
     """Return the names of an expression's type where it is plain to see."""
     known = file.constant(node)
     if known is not None:

@@ -57,6 +57,7 @@ class Matcher:
         places: Places | None,
         test: Test | None = None,
         row: Row | None = None,
+        constants: bool = True,
     ) -> None:
         self.pattern = pattern
         self.names = pattern.names()
@@ -65,6 +66,7 @@ class Matcher:
         self._places = places
         self._test = test
         self._row = row
+        self._constants = constants
 
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the pattern can match in a file with exactly these names."""
@@ -83,11 +85,11 @@ class Matcher:
         """Return the matches of one node, wherever it stands. Raises BudgetError."""
         if self._test is None:
             return []
-        envs = self._test(node, {}, Run(file))
+        envs = self._test(node, {}, Run(file, constants=self._constants))
         return [Match(node.start, node.end, env, node) for env in envs]
 
     def _find(self, file: ParsedFile) -> list[Match]:
-        run = Run(file)
+        run = Run(file, constants=self._constants)
         found: dict[tuple[object, ...], Match] = {}
         for match in self._row_matches(file, run) if self._row else self._node_matches(file, run):
             found.setdefault((match.start, match.end, *env_key(match.env)), match)
@@ -153,18 +155,25 @@ class DeferredMatcher:
         return self._matcher
 
 
-def compile_pattern(pattern: Pattern, *, symbolic: bool = False, context: bool = False) -> Matcher:
+def compile_pattern(
+    pattern: Pattern, *, symbolic: bool = False, context: bool = False, constants: bool = True
+) -> Matcher:
     """Compile a pattern. Raises PatternError for what is not supported.
 
     `symbolic`: a name also stands for the expression it was last bound to. `context`: only the
-    longest matches from one place are of interest.
+    longest matches from one place are of interest. `constants`: an expression also stands for the
+    constant that it always is.
     """
     compiler = Compiler(pattern.parsed, symbolic=symbolic)
     single = pattern.expression
     if single is not None:
         if compiler.is_ellipsis(single):
             raise PatternError("a pattern that is only '...' matches everything")
-        return Matcher(pattern, places=places_of(compiler, single), test=compiler.test(single))
+        return Matcher(
+            pattern, places=places_of(compiler, single), test=compiler.test(single),
+            constants=constants,
+        )  # fmt: skip
     row = compiler.row(pattern.statements, longest=context)
     first = row.first
-    return Matcher(pattern, places=first.places if first is not None else None, row=row)
+    places = first.places if first is not None else None
+    return Matcher(pattern, places=places, row=row, constants=constants)

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from tavo.scan.formula import FormulaError
+from tavo.scan.languages import TEXT_LANGUAGES
 from tavo.scan.pattern import parse_pattern
 from tavo.scan.rules import PROBLEM, languages_of, load_rules
 
@@ -61,6 +62,8 @@ def compiled_pack(folder: Path) -> bytes:
         files[file.relative_to(folder).as_posix()] = entries
         for entry in entries:
             for language in languages_of(entry):
+                if language in TEXT_LANGUAGES:
+                    continue  # their patterns are no code
                 known = names.setdefault(language, {})
                 for text in _patterns_of(entry):
                     needed = parse_pattern(text, language).names()
@@ -72,6 +75,8 @@ def compiled_pack(folder: Path) -> bytes:
 
 def _patterns_of(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        if "metavariable" in value and "language" in value:
+            return  # patterns of another language
         for key, item in value.items():
             if key in _PATTERN_KEYS and isinstance(item, str):
                 yield item
@@ -104,7 +109,15 @@ def _rule_files(path: Path) -> Iterable[Path]:
     if path.is_file():
         return [path]
     found = [p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern)]
-    return sorted(p for p in found if "library" not in p.relative_to(path).parts[:-1])
+    return sorted(p for p in found if _is_rule_file(p.relative_to(path)))
+
+
+def _is_rule_file(path: Path) -> bool:
+    """Tell whether a YAML file in a folder of rules is no library, sample or setting of Git."""
+    folders = path.parts[:-1]
+    hidden = any(part.startswith(".") for part in path.parts)
+    sample = ".test." in path.name or ".fixed." in path.name
+    return not hidden and not sample and "library" not in folders
 
 
 def _read_yaml(file: Path) -> Any:

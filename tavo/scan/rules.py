@@ -10,13 +10,12 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from tavo.detect.regex import Regex
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.scan import packs
@@ -29,7 +28,8 @@ from tavo.scan.formula import (
     Options,
     regex_of,
 )
-from tavo.scan.languages import LANGUAGES
+from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, language_at
+from tavo.scan.regexes import Regex
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -76,7 +76,21 @@ _TAINT_OPTIONS = frozenset({
     "taint_assume_safe_booleans", "taint_assume_safe_numbers", "taint_assume_safe_indexes",
     "taint_assume_safe_functions", "taint_assume_safe_comparisons",
 })  # fmt: skip
-_OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
+# Semgrep's other options, and the value at which each one changes nothing.
+_USUAL: Mapping[str, Any] = {
+    "constant_propagation": True, "ac_matching": True, "commutative_boolop": False,
+    "symmetric_eq": False, "vardef_assign": True, "flddef_assign": False, "attr_expr": True,
+    "arrow_is_function": True, "let_is_var": True, "go_deeper_expr": True, "go_deeper_stmt": True,
+    "implicit_deep_exprstmt": True, "implicit_ellipsis": True, "decorators_order_matters": False,
+    "xml_singleton_loose_matching": True, "xml_attrs_implicit_ellipsis": True,
+    "xml_children_ordered": True, "unify_ids_strictly": True, "generic_engine": "spacegrep",
+    "generic_multiline": True, "generic_caseless": False, "generic_comment_style": "",
+    "generic_ellipsis_max_span": 10, "taint_intrafile": False, "taint_unify_mvars": False,
+    "interfile": False, "symbolic_propagation": False,
+}  # fmt: skip
+_ANY_BOOLEAN = frozenset({"interfile", "symbolic_propagation", "constant_propagation"})
+_LONGEST_SPAN = 1_000
+_COMMENT_STYLES = frozenset({"", "c", "cpp", "shell"})
 
 
 class TaintSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,16 +213,33 @@ class RuleSet(msgspec.Struct):
     rules: dict[str, ScanRule] = msgspec.field(default_factory=dict)
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
+    _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
         key = len(self.rules), language
         selector = self._selectors.get(key)
         if selector is None:
-            every = (one for rule in self.rules.values() for one in (rule, *rule.others))
-            selector = Selector([one for one in every if one.language == language])
-            self._selectors[key] = selector
+            selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
+
+    def wants(self, path: PurePosixPath) -> bool:
+        """Tell whether some rule is for a file of this name: for its language, or for any text."""
+        text = str(path)
+        for language in (language_at(path), *TEXT_LANGUAGES):
+            if language is None:
+                continue
+            key = len(self.rules), language
+            chosen = self._by_language.get(key)
+            if chosen is None:
+                chosen = self._by_language[key] = self._of(language)
+            if any(rule.applies_to(text) for rule in chosen):
+                return True
+        return False
+
+    def _of(self, language: str) -> list[ScanRule]:
+        every = (one for rule in self.rules.values() for one in (rule, *rule.others))
+        return [one for one in every if one.language == language]
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:
@@ -271,6 +302,10 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: _Names) -
 
 
 def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) -> ScanRule:
+    if "match" in entry:
+        from tavo.scan.match_syntax import usual_syntax
+
+        entry = usual_syntax(entry)
     for key in entry:
         if key not in _KEYS:
             raise FormulaError(f"{key!r} is not supported")
@@ -281,9 +316,10 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     options = _options(entry.get("options") or {}, mode)
     bodies: dict[str, tuple[Formula | None, TaintSpec | None]] = {}
     for language in languages:
-        known = Options("symbolic_propagation" in options, language, names.get(language, {}))
+        known = _known_options(options, language, names)
         if mode == "taint":
-            bodies[language] = None, _taint(entry, options, known)
+            true = frozenset(key for key, setting in options.items() if setting is True)
+            bodies[language] = None, _taint(entry, true, known)
         else:
             formula = {key: entry[key] for key in FORMULA_KEYS if key in entry}
             bodies[language] = compile_formula(formula, where="rule", options=known), None
@@ -334,16 +370,50 @@ def _fix_regex(value: Any) -> FixRegex | None:
     return FixRegex(regex=regex, replacement=replacement, count=max(count, 0))
 
 
-def _options(value: Any, mode: str) -> frozenset[str]:
+def _options(value: Any, mode: str) -> Mapping[str, Any]:
+    """Return the options that are not at the value which changes nothing."""
     if not isinstance(value, Mapping):
         raise FormulaError("options: expected keys and values")
+    found: dict[str, Any] = {}
     for key, setting in value.items():
-        if not isinstance(setting, bool):
-            raise FormulaError(f"option {key!r}: expected true or false")
-        known = key in _OPTIONS or (key in _TAINT_OPTIONS and (mode == "taint" or not setting))
-        if not known or (key == "constant_propagation" and not setting):
-            raise FormulaError(f"option '{key}: {str(setting).lower()}' is not supported")
-    return frozenset(str(key) for key, setting in value.items() if setting is True)
+        usual = _USUAL.get(key, False if key in _TAINT_OPTIONS else None)
+        if usual is None:
+            raise FormulaError(f"option {key!r} is not supported")
+        kind = "true or false" if isinstance(usual, bool) else type(usual).__name__
+        if type(setting) is not type(usual):
+            raise FormulaError(f"option {key!r}: expected {kind}")
+        if setting == usual:
+            continue
+        known = (
+            key in _ANY_BOOLEAN
+            or (key in _TAINT_OPTIONS and mode == "taint")
+            or (key == "generic_ellipsis_max_span" and 0 <= setting <= _LONGEST_SPAN)
+            or (key == "generic_comment_style" and setting in _COMMENT_STYLES)
+        )
+        if not known:
+            shown = str(setting).lower() if isinstance(setting, bool) else setting
+            raise FormulaError(f"option '{key}: {shown}' is not supported")
+        found[key] = setting
+    return found
+
+
+def _known_options(options: Mapping[str, Any], language: str, names: _Names) -> Options:
+    """Return what the options of a rule mean for its patterns."""
+    generic = None
+    if {"generic_ellipsis_max_span", "generic_comment_style"} & set(options):
+        from tavo.scan.generic import GenericOptions
+
+        generic = GenericOptions(
+            span=options.get("generic_ellipsis_max_span", 10),
+            comments=options.get("generic_comment_style", ""),
+        )
+    return Options(
+        symbolic=options.get("symbolic_propagation", False),
+        language=language,
+        names=names.get(language, {}),
+        generic=generic,
+        constants=options.get("constant_propagation", True),
+    )
 
 
 def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) -> TaintSpec:

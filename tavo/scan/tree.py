@@ -123,6 +123,10 @@ class SourceText:
             end_column=last_column,
         )
 
+    def where(self, offset: int) -> str:
+        """Return what a reader needs to find an offset besides its line; empty for most files."""
+        return ""
+
     def lines(self, first: int, last: int) -> str:
         """Return whole lines, from 1 and inclusive, without the last line end."""
         starts = self.line_starts

@@ -123,12 +123,13 @@ def test_a_rule_with_an_unsupported_construct_is_named(tavo) -> None:
     Path("agent.py").write_text(CLEAN)
     Path("rules.yaml").write_text(
         "rules:\n- id: one\n  languages: [python]\n  severity: ERROR\n  message: m\n"
-        "  patterns:\n  - pattern: f($X)\n  - metavariable-analysis: {analyzer: entropy}\n"
+        "  patterns:\n  - pattern: f($X)\n"
+        "  - metavariable-analysis: {metavariable: $X, analyzer: luck}\n"
         "- id: two\n  languages: [python]\n  severity: ERROR\n  message: m\n  pattern: a + b\n"
     )
     done = tavo("scan", "agent.py", "--rules", "rules.yaml")
     assert done.code == 4
-    assert "rule one: rule.patterns[1]: 'metavariable-analysis' is not supported" in done.out
+    assert "rule.patterns[1].metavariable-analysis: analyzer 'luck' is not supported" in done.out
     assert "two" in done.out
 
 

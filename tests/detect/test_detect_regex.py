@@ -29,15 +29,19 @@ def test_what_re2_cannot_do_is_refused_by_name(pattern: str, reason: str) -> Non
         Regex(pattern)
 
 
-def test_spans_are_code_points_and_never_empty() -> None:
-    assert list(Regex("é+|x*").spans("aéébx")) == [(1, 3), (4, 5)]
+def test_matches_have_the_bytes_of_their_groups() -> None:
+    regex = Regex("(é+)|(?P<name>x)")
+    assert regex.groups == ("1", "name")
+    assert list(regex.matches("aéébx".encode())) == [
+        ((1, 5), (1, 5), (-1, -1)), ((6, 7), (-1, -1), (6, 7)),
+    ]  # fmt: skip
 
 
 def test_matching_from_the_start_and_anywhere() -> None:
     assert Regex("b").found_in("ab")
     assert not Regex("b").starts("ab")
-    assert list(Regex("^b", multiline=True).spans("a\nb")) == [(2, 3)]
-    assert list(Regex("^b").spans("a\nb")) == []
+    assert list(Regex("^b", multiline=True).matches(b"a\nb")) == [((2, 3),)]
+    assert list(Regex("^b").matches(b"a\nb")) == []
 
 
 def test_replacement_with_groups_and_a_count() -> None:
@@ -68,5 +72,6 @@ def test_any_pattern_is_refused_or_gives_spans_inside_the_text(pattern: str, tex
         regex = Regex(pattern)
     except RegexError:
         return
-    for start, end in regex.spans(text):
-        assert 0 <= start < end <= len(text)
+    data = text.encode("utf-8", "surrogatepass")
+    for (start, end), *_ in regex.matches(data):
+        assert 0 <= start <= end <= len(data)

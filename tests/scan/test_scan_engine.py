@@ -87,10 +87,13 @@ def test_a_file_without_the_names_of_a_rule_is_not_parsed(
     rules: RuleSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[bytes] = []
-    real = engine.parse_file
-    monkeypatch.setattr(
-        engine, "parse_file", lambda data, suffix: parsed.append(data) or real(data, suffix)
-    )
+    real = engine.parse_as
+
+    def parse(data: bytes, *others: object) -> object:
+        parsed.append(data)
+        return real(data, *others)
+
+    monkeypatch.setattr(engine, "parse_as", parse)
     scanned("nothing = 'of interest'", rules)
     assert parsed == []
     scanned("run", rules)

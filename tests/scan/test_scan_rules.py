@@ -1,12 +1,13 @@
 """Rule files: what is read, what is refused by name, and that one rule never takes the others."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from textwrap import dedent
 
 import pytest
 
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Severity
+from tavo.scan.engine import scan_source
 from tavo.scan.rules import RuleSet, load_rules
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "rules"
@@ -84,18 +85,20 @@ def test_severities(tmp_path: Path, name: str, wanted: Severity) -> None:
         ("message: Do", "msg: Do", "'msg' is not supported"),
         ("pattern: bad($X)", "pattern-where: x", "'pattern-where' is not supported"),
         ("pattern: bad($X)", "patterns: [{pattern: a}, {metavariable-analysis: {}}]",
-         "'metavariable-analysis' is not supported"),
+         "None is not a metavariable"),
         ("pattern: bad($X)", "{pattern: a, mode: join}", "not YAML"),
         ("pattern: bad($X)", "pattern: a\n    mode: join", "mode 'join' is not supported"),
         ("pattern: bad($X)", "pattern: 'def f('", "not Python"),
         ("pattern: bad($X)", "pattern: a\n    options: {generic_engine: aliengrep}",
-         "expected true or false"),
+         "option 'generic_engine: aliengrep' is not supported"),
+        ("pattern: bad($X)", "pattern: a\n    options: {ac_matching: 1}", "expected true or false"),
+        ("pattern: bad($X)", "pattern: a\n    options: {colour: red}", "option 'colour' is not"),
         ("pattern: bad($X)", "pattern: a\n    options: {ac_matching: false}",
          "option 'ac_matching: false' is not supported"),
-        ("pattern: bad($X)", "pattern: a\n    options: {constant_propagation: false}",
-         "option 'constant_propagation: false' is not supported"),
-        ("pattern: bad($X)", "pattern: a\n    fix-regex: {regex: '(?=a)', replacement: b}",
-         "fix-regex.regex: look-around"),
+        ("pattern: bad($X)", "pattern: a\n    options: {generic_ellipsis_max_span: -1}",
+         "option 'generic_ellipsis_max_span: -1' is not supported"),
+        ("pattern: bad($X)", "pattern: a\n    fix-regex: {regex: '(?<=a*)', replacement: b}",
+         "fix-regex.regex: not a regular expression for Python's re: look-behind"),
         ("pattern: bad($X)", "pattern: a\n    paths: {only: [x]}", "include and exclude"),
         ("pattern: bad($X)", "pattern: a\n    metadata: {cwe: 79}", "is not a CWE id"),
         ("pattern: bad($X)", "pattern: a\n    metadata: {confidence: SURE}", "'SURE' is unknown"),
@@ -108,6 +111,38 @@ def test_a_rule_is_refused_by_name_and_the_others_still_run(
     loaded = load(tmp_path, RULE.replace(before, after) + ("" if "{pattern" in after else good))
     assert any(reason in problem for problem in reasons(loaded)), reasons(loaded)
     assert set(loaded.rules) == (set() if "{pattern" in after else {"good-rule"})
+
+
+def test_the_newer_syntax_means_the_same(tmp_path: Path) -> None:
+    loaded = load(tmp_path, """
+        rules:
+          - id: newer
+            message: m
+            severity: LOW
+            languages: [python]
+            match:
+              all:
+                - any: ["bad($X)", "worse($X)"]
+                - inside: |
+                    def $F(...):
+                        ...
+                - not: bad(1)
+                - not: {inside: "with ok(): ..."}
+              where:
+                - {metavariable: $X, regex: "[0-9]"}
+                - {comparison: $X < 5}
+                - {focus: $X}
+          - {id: wrong, message: m, severity: LOW, languages: [python], match: {some: [a]}}
+          - {id: also, message: m, severity: LOW, languages: [python],
+             match: {all: [a], where: [{colour: red}]}}
+        """)  # fmt: skip
+    assert reasons(loaded) == [
+        "wrong: match: expected one of pattern, regex, any, all, found some",
+        "also: match.where[0]: colour is not supported",
+    ]
+    source = b"bad(2)\ndef f():\n    bad(1)\n    bad(2)\n    worse(3)\n    worse(7)\n    bad(x)\n"
+    result = scan_source(source, PurePosixPath("a.py"), loaded)
+    assert [hit.finding.location.region.start_line for hit in result.hits] == [4, 5]
 
 
 def test_an_id_that_is_used_twice_is_refused(tmp_path: Path) -> None:

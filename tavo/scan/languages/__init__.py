@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - a language's parser is imported when its first file or pattern is there;
-- several names of rule files mean one language: TypeScript's patterns are those of JavaScript.
+- several names of rule files mean one language: TypeScript's patterns are those of JavaScript;
+- a file is one of its own language, and of those that any text is one of.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
     from tavo.scan.parsed import ParsedFile
 
 __all__ = [
+    "DATA_LANGUAGES",
     "LANGUAGES",
+    "NOTEBOOK",
     "SUFFIXES",
+    "TEXT_LANGUAGES",
     "holds_no_code",
+    "language_at",
     "language_of",
+    "parse_as",
     "parse_file",
     "parse_pattern_of",
     "parse_text",
@@ -26,16 +34,28 @@ LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
     "javascript": "javascript", "js": "javascript", "jsx": "javascript",
     "typescript": "javascript", "ts": "javascript", "tsx": "javascript",
+    "regex": "regex", "none": "regex", "generic": "generic", "yaml": "yaml", "json": "json",
 }  # fmt: skip
 """The names that rule files use, and the language that each one means here."""
 
 SUFFIXES = {
-    ".py": "python", ".pyi": "python", ".pyw": "python",
+    ".py": "python", ".pyi": "python", ".pyw": "python", ".ipynb": "python",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "javascript", ".tsx": "javascript", ".mts": "javascript", ".cts": "javascript",
+    ".yaml": "yaml", ".yml": "yaml", ".json": "json",
 }  # fmt: skip
 """The ends of file names, in small letters, and the language of such files."""
 
+TEXT_LANGUAGES = ("regex", "generic")
+"""The languages of any text, whatever its file is called."""
+
+NOTEBOOK = ".ipynb"
+"""The end of the name of a notebook, whose cells are Python."""
+
+DATA_LANGUAGES = frozenset({"yaml", "json"})
+"""The languages that hold mappings, lists and scalars only."""
+
+_USUAL_SUFFIX = {"javascript": ".js", "yaml": ".yaml", "json": ".json"}
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 
 
@@ -44,14 +64,37 @@ def language_of(suffix: str) -> str | None:
     return SUFFIXES.get(suffix.lower())
 
 
+def language_at(path: PurePosixPath) -> str | None:
+    """Return the language of a file by its name, None for one that is only text."""
+    return SUFFIXES.get(path.suffix.lower())
+
+
 def holds_no_code(name: str) -> bool:
     """Tell whether files with this name hold types alone, such as `a.d.ts`."""
     return name.lower().endswith((".d.ts", ".d.mts", ".d.cts"))
 
 
+def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
+    """Parse UTF-8 source of a file as one of its languages."""
+    if language in TEXT_LANGUAGES:
+        from tavo.scan.languages.text import parse
+
+        return parse(data, language)
+    return parse_file(data, path.suffix)
+
+
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
     """Parse UTF-8 source by the end of its file's name, Python where there is none."""
-    if language_of(suffix) == "javascript":
+    language = language_of(suffix)
+    if suffix.lower() == NOTEBOOK:
+        from tavo.scan.languages.notebook import parse_notebook
+
+        return parse_notebook(data)
+    if language in DATA_LANGUAGES:
+        from tavo.scan.languages import data as reading
+
+        return reading.parse_yaml(data) if language == "yaml" else reading.parse_json(data)
+    if language == "javascript":
         from tavo.scan.languages import ecmascript
 
         if suffix.lower() in _TYPESCRIPT:
@@ -64,11 +107,19 @@ def parse_file(data: bytes, suffix: str) -> ParsedFile:
 
 def parse_text(data: bytes, language: str) -> ParsedFile:
     """Parse UTF-8 source of a language that has no file of its own, such as that in a string."""
-    return parse_file(data, ".js" if language == "javascript" else ".py")
+    if language in TEXT_LANGUAGES:
+        from tavo.scan.languages.text import parse
+
+        return parse(data, language)
+    return parse_file(data, _USUAL_SUFFIX.get(language, ".py"))
 
 
 def parse_pattern_of(language: str, source: str) -> ParsedFile:
     """Parse the text of a pattern for a language. Raises PatternError."""
+    if language in DATA_LANGUAGES:
+        from tavo.scan.languages.data import parse_pattern
+
+        return parse_pattern(source, language)
     if language == "javascript":
         from tavo.scan.languages.ecma_pattern import parse_ecma_pattern
 
