@@ -15,13 +15,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tavo.scan.bindings import same_code
 from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.expressions import Exhausted
-from tavo.scan.taint.marks import Marks, Spot, find_marks
-from tavo.scan.taint.state import State, Trace, join_all
+from tavo.scan.taint.marks import Marks, Spot, find_marks, labels_of
+from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.tree import Node
 
@@ -54,9 +55,15 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
         return
     run = Statements(file, marks, spec.options, budget)
     given_up = _run_all(file, marks, run, budget)
-    for number, trace in _outer_ones(marks, run.found):
+    unify = "taint_unify_mvars" in spec.options
+    arrived = {
+        number: trace
+        for number, taint in run.found.items()
+        if (trace := _chosen(taint, marks, marks.sinks[number], unify=unify)) is not None
+    }
+    for number, trace in _outer_ones(marks, arrived):
         spot = marks.sinks[number]
-        env = {**marks.sources[trace.source].env, **spot.env}
+        env = {**_source_of(trace, marks).env, **spot.env}
         yield Flow(spot.start, spot.end, env, _steps(file, trace, spot))
     if given_up:
         lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
@@ -69,14 +76,35 @@ def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Tr
     A sink inside another one that the same source reaches says nothing more, and is left out.
     """
     reached = sorted(found.items(), key=lambda item: _outer_first(marks.sinks[item[0]]))
-    around: list[tuple[int, int]] = []
+    around: list[tuple[int, Origin]] = []
     for number, trace in reached:
         spot = marks.sinks[number]
         while around and around[-1][0] <= spot.start:
             around.pop()
-        if all(source != trace.source for end, source in around if spot.end <= end):
+        if all(source != trace.origin for end, source in around if spot.end <= end):
             yield number, trace
-            around.append((spot.end, trace.source))
+            around.append((spot.end, trace.origin))
+
+
+def _chosen(taint: Taint, marks: Marks, sink: Spot, *, unify: bool) -> Trace | None:
+    """Return the trace to report at a sink, None if what the sink requires is not there.
+
+    With `unify`, what source and sink bind under the same name must be the same code.
+    """
+    known = [trace for trace in taint if isinstance(trace.origin, int)]
+    if unify:
+        known = [t for t in known if _agree(_source_of(t, marks).env, sink.env)]
+    if not known or (sink.requires is not None and not sink.requires(labels_of(tuple(known)))):
+        return None
+    return known[0]
+
+
+def _agree(one: Env, other: Env) -> bool:
+    return all(same_code(one[name], other[name]) for name in one.keys() & other.keys())
+
+
+def _source_of(trace: Trace, marks: Marks) -> Spot:
+    return marks.sources[trace.origin] if isinstance(trace.origin, int) else Spot(0, 0, {})
 
 
 def _outer_first(spot: Spot) -> tuple[int, int]:
@@ -90,9 +118,9 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
     outermost = _outermost(file)
     waiting: deque[NestedFunction] = deque()
     if _module_matters(marks, outermost):
-        waiting.append(NestedFunction(file.root, State(), None))
+        waiting.append(NestedFunction(file.root, State(), CLEAN))
     left = deque(
-        NestedFunction(node, State(), None, marks.is_clean_around(node)) for node in outermost
+        NestedFunction(node, State(), CLEAN, marks.is_clean_around(node)) for node in outermost
     )
     while waiting or left:
         # What the module's code did not come past, such as code after a return, is left over.

@@ -12,10 +12,11 @@ import msgspec
 
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import TaintSpec
+from tavo.scan.rules import Requirement, TaintSpec
+from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node
 
-__all__ = ["Mark", "Marks", "Spot", "find_marks"]
+__all__ = ["Mark", "Marks", "Spot", "find_marks", "labels_of"]
 
 Range = tuple[int, int]
 
@@ -25,24 +26,36 @@ _MOST_SPOTS = 20_000
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """One match of a source or sink, as the rule found it."""
+    """One match of a source or sink, as the rule found it.
+
+    `label` is what a source calls its taint; `requires` tells of labels whether they suffice.
+    """
 
     start: int
     end: int
     env: Env
+    label: str = ""
+    requires: Requirement | None = None
+
+
+def labels_of(taint: Taint) -> frozenset[str]:
+    """Return the labels of a value."""
+    return frozenset(trace.label for trace in taint)
 
 
 class Mark(msgspec.Struct):
     """What the rule says about one node.
 
-    `source` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
+    `sources` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
     at what goes into a call, `wide_sinks` at everything inside. `source_around` and `clean_around`
-    say that what is inside the node is tainted or clean as well.
+    say that what is inside the node is tainted or clean as well; `source_only` that the node
+    itself is not tainted, only what it names from then on.
     """
 
-    source: int | None = None
+    sources: list[int] = msgspec.field(default_factory=list)
     source_around: bool = False
     source_lasts: bool = False
+    source_only: bool = False
     sinks: list[int] = msgspec.field(default_factory=list)
     calls: list[int] = msgspec.field(default_factory=list)
     wide_sinks: list[int] = msgspec.field(default_factory=list)
@@ -84,7 +97,7 @@ def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
     nodes = _nodes_by_range(file)
     for sink, match in sinks[:_MOST_SPOTS]:
         number = len(marks.sinks)
-        marks.sinks.append(Spot(match.start, match.end, match.env))
+        marks.sinks.append(Spot(match.start, match.end, match.env, requires=sink.requires))
         for where, whole in _places(match, nodes, file):
             mark = marks.on(where)
             if not sink.exact or not whole:
@@ -94,12 +107,17 @@ def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
                 if not getattr(sink.formula, "focus", None):
                     mark.calls.append(number)
     for source, match in sources[:_MOST_SPOTS]:
-        marks.sources.append(Spot(match.start, match.end, match.env))
+        marks.sources.append(
+            Spot(match.start, match.end, match.env, source.label, source.requires)
+        )
         for where, _ in _places(match, nodes, file):
             mark = marks.on(where)
-            if mark.source is None:
-                mark.source = len(marks.sources) - 1
-            mark.source_around |= not source.exact
+            if not mark.sources or spec.several_sources:
+                mark.sources.append(len(marks.sources) - 1)
+                mark.source_only = source.only and (mark.source_only or len(mark.sources) == 1)
+            else:
+                mark.source_only &= source.only
+            mark.source_around |= not (source.exact or source.only)
             mark.source_lasts |= source.by_side_effect
     for sanitizer in spec.sanitizers:
         for match in sanitizer.formula.evaluate(file)[:_MOST_SPOTS]:

@@ -15,7 +15,7 @@ import msgspec
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Exhausted, Expressions
 from tavo.scan.taint.marks import Mark, Marks
-from tavo.scan.taint.state import State, Trace, join_all
+from tavo.scan.taint.state import CLEAN, State, Taint, join_all, union
 from tavo.scan.tree import Node
 
 __all__ = ["NestedFunction", "Statements"]
@@ -34,7 +34,7 @@ class NestedFunction(msgspec.Struct):
 
     node: Node
     state: State
-    ambient: Trace | None
+    ambient: Taint
     is_clean: bool = False
 
 
@@ -55,7 +55,7 @@ class Statements(Expressions):
         self._attempts: list[State] = []
         self._returned: State | None = None
         self._level = 0
-        self._values: list[Trace] = []
+        self._values: list[Taint] = []
 
     def run_function(self, function: NestedFunction) -> State | None:
         """Run the body of a function, and return what may be tainted when it ends."""
@@ -118,20 +118,20 @@ class Statements(Expressions):
         self._open_sinks.extend(mark.wide_sinks)
         try:
             after = run(self, node, state)
-            if self._values:
-                self.report(mark.sinks, self._values[0])
+            for trace in self._values:
+                self.report(mark.sinks, trace)
         finally:
             del self._open_sinks[len(self._open_sinks) - len(mark.wide_sinks) :]
             self._cleansing -= mark.clean_around
             self._ambient, self._values = ambient, values
         return after
 
-    def _top(self, node: Node | None, state: State) -> Trace | None:
+    def _top(self, node: Node | None, state: State) -> Taint:
         """Evaluate an expression that is a direct part of a statement."""
         if node is None:
-            return None
+            return CLEAN
         trace = self.value(node, state)
-        if trace is not None:
+        if trace:
             self._values.append(trace)
         return trace
 
@@ -156,7 +156,7 @@ class Statements(Expressions):
 
     def _assignment(self, node: Node, state: State) -> State | None:
         trace = self._assign(node.role("left"), node.role("right"), state)
-        if trace is not None:
+        if trace:
             self._values.append(trace)
         return state
 
@@ -165,7 +165,7 @@ class Statements(Expressions):
         if left is not None and right is not None:
             before = self.value(left, state)
             added = self._top(right, state)
-            self.bind(left, before or added, state)
+            self.bind(left, union(before, added), state)
         return state
 
     def _return(self, node: Node, state: State) -> State | None:
@@ -297,7 +297,7 @@ class Statements(Expressions):
             if child.kind == "as_pattern":
                 target = child.role("alias")
                 if target is not None:
-                    self.bind(target, None, state)
+                    self.bind(target, CLEAN, state)
         return self.block(_body_of(clause), state)
 
     def _with(self, node: Node, state: State) -> State | None:
@@ -330,7 +330,7 @@ class Statements(Expressions):
             ends.append(self._arm(consequence, inside))
         return self._joined(*ends)
 
-    def _capture(self, pattern: Node, trace: Trace | None, state: State) -> None:
+    def _capture(self, pattern: Node, trace: Taint, state: State) -> None:
         for part in pattern.walk():
             if part.kind == "dotted_name" and len(part.children) == 1:
                 self.bind(part.children[0], trace, state)
