@@ -85,6 +85,7 @@ _ALSO = {
     "propagators": frozenset({"from", "to"}),
 }
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ACROSS = "interfile"
 _OPTIONS = frozenset({"constant_propagation", "interfile", "symbolic_propagation"})
 
 
@@ -141,6 +142,11 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
     def has_labels(self) -> bool:
         """Whether it matters which sources a value comes from, not only that it has one."""
         return any(source.label for source in self.sources)
+
+    @property
+    def across_functions(self) -> bool:
+        """Whether calls of functions whose source is there are followed."""
+        return ACROSS in self.options and not self.has_labels
 
     @property
     def several_sources(self) -> bool:

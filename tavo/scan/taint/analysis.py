@@ -54,7 +54,12 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
     if marks is None:
         return
     run = Statements(file, marks, spec.options, budget)
-    given_up = _run_all(file, marks, run, budget)
+    if spec.across_functions:
+        from tavo.scan.taint.across import Across
+
+        given_up = Across(file, marks, run, budget, {}).run_all()
+    else:
+        given_up = _run_all(file, marks, run, budget)
     unify = "taint_unify_mvars" in spec.options
     arrived = {
         number: trace
@@ -175,6 +180,9 @@ def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[tuple[int, int, 
     for number, step in enumerate(trace.steps()):
         text = " ".join(file.source.text(step.start, step.end).split())
         short = text if len(text) <= _SNIPPET else text[: _SNIPPET - 1] + "…"
+        if step.note:
+            steps.append((step.start, step.end, step.note))
+            continue
         what = "tainted here" if number == 0 else "goes into"
         steps.append((step.start, step.end, f"{what}: {short}"))
     steps.append((sink.start, sink.end, "arrives here"))

@@ -12,7 +12,7 @@ purpose we follow what it loses: slices, comprehensions, `append` and its like, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.marks import Mark, Marks, labels_of
@@ -63,6 +63,7 @@ class Expressions:
         self.safe_numbers = "taint_assume_safe_numbers" in options
         self.steps = budget
         self.found: dict[int, Taint] = {}
+        self.taken: dict[Path, Taint] = {}
         self._depth = 0
         self._ambient: Taint = CLEAN
         self._cleansing = 0
@@ -301,14 +302,16 @@ class Expressions:
     def _is_target(self, node: Node) -> bool:
         return (node.start, node.end) in self._carried
 
-    def _call(self, node: Node, state: State) -> tuple[Taint, Taint]:
-        callee, arguments = node.role("function"), node.role("arguments")
+    def _call(self, call: Node, state: State) -> tuple[Taint, Taint]:
+        callee, arguments = call.role("function"), call.role("arguments")
         given: Taint = CLEAN
+        parts: list[tuple[Node, Taint]] = []
         if arguments is not None:
-            if arguments.kind == "argument_list":
-                given = self._union(arguments.children, state)
-            else:
-                given = self.value(arguments, state)
+            nodes = arguments.children if arguments.kind == "argument_list" else [arguments]
+            for node in nodes:
+                part = self.value(node, state)
+                parts.append((node, part))
+                given = union(given, part)
         if callee is None:
             return given, given
         mark = self.marks.at.get((callee.start, callee.end))
@@ -324,16 +327,26 @@ class Expressions:
             if mark is not None:
                 called = self.settle(callee, mark, state, CLEAN, CLEAN)
             if given and self.file.text(name) in _TAKES_IN:
-                self._take_in(owner, given, node, state)
+                self._take_in(owner, given, call, state)
         else:
             called = self.value(callee, state)
         inputs = union(union(given, receiver), called)
         result = called if self.safe_functions else inputs
+        if (known := self.through(call, parts, receiver, state)) is not None:
+            result = union(known, called)
+            if self.file.text(name) not in _TAKES_IN:
+                inputs = union(inputs, known)
         if result and name.kind == "identifier":
             text = self.file.text(name)
             if (self.safe_booleans and text in _TESTS) or (self.safe_numbers and text in _NUMBERS):
                 result = CLEAN
         return result, inputs
+
+    def through(
+        self, call: Node, parts: Sequence[tuple[Node, Taint]], receiver: Taint, state: State
+    ) -> Taint | None:
+        """Return what comes back from a call whose function is known, else None."""
+        return None
 
     def _take_in(self, owner: Node, trace: Taint, call: Node, state: State) -> None:
         while owner.kind == "subscript" and self.path(owner) is None and owner.children:
@@ -341,6 +354,7 @@ class Expressions:
         path = self.path(owner)
         if path is not None:
             before, taken = state.read(path), then(trace, call.start, call.end)
+            self.taken[path] = union(self.taken.get(path, CLEAN), taken)
             if len(union(before, taken)) > len(before):
                 state.add(path, taken)
 
@@ -369,7 +383,16 @@ class Expressions:
             return next((trace for trace in traces if trace), CLEAN)
         trace = self.value(right, state)
         self.bind(left, trace, state)
+        parts = self.built(right)
+        if parts is not None and (path := self.path(left)) is not None:
+            state.clean(path)
+            for below, taint in parts.items():
+                state.taint((*path, *below), then(taint, left.start, left.end))
         return trace
+
+    def built(self, node: Node) -> Mapping[Path, Taint] | None:
+        """Return what the attributes of a new object hold, if an expression makes one."""
+        return None
 
     def _comprehension(self, node: Node, state: State) -> Taint:
         inner = state.copy()

@@ -148,6 +148,10 @@ class State:
         """Make a place tainted besides what it is already."""
         self.taint(path, union(self.read(path), taint))
 
+    def put(self, path: Path, taint: Taint) -> None:
+        """Set one entry as it stands in another state, whatever is above and below it."""
+        self._roots.setdefault(path[0], {})[path] = taint
+
     def clean(self, path: Path) -> None:
         """Make a place clean, with all below it."""
         before = self._roots.get(path[0])

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.taint.expressions import Exhausted, Expressions
+from tavo.scan.taint.calls import Calls
+from tavo.scan.taint.expressions import Exhausted
+from tavo.scan.taint.functions import Function
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import CLEAN, State, Taint, join_all, union
 from tavo.scan.tree import Node
@@ -36,6 +38,7 @@ class NestedFunction(msgspec.Struct):
     state: State
     ambient: Taint
     is_clean: bool = False
+    known: Function | None = None
 
 
 class _Loop(msgspec.Struct):
@@ -43,7 +46,7 @@ class _Loop(msgspec.Struct):
     continues: list[State] = msgspec.field(default_factory=list)
 
 
-class Statements(Expressions):
+class Statements(Calls):
     """Runs the statements of functions against the marks of one rule."""
 
     def __init__(
@@ -62,10 +65,15 @@ class Statements(Expressions):
         state = function.state.copy()
         self._ambient = function.ambient
         self._cleansing = int(function.is_clean)
+        if self.functions is not None:
+            self.begin(function.known, state)
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
         body = function.node.role("body")
+        if body is not None and body.kind != "block":
+            self.summary.returns = self.value(body, state)
+            return state
         return self.run_body([body] if body is not None else [], state)
 
     def run_body(self, blocks: Iterable[Node], state: State) -> State | None:
@@ -140,12 +148,12 @@ class Statements(Expressions):
         if body.kind != "block":
             self.value(body, state)
             return
-        kept = self._loops, self._attempts, self._returned
+        kept = self._loops, self._attempts, self._returned, self.summary.returns
         self._loops, self._attempts, self._returned = [], [], None
         try:
             self.block(body.children, state)
         finally:
-            self._loops, self._attempts, self._returned = kept
+            self._loops, self._attempts, self._returned, self.summary.returns = kept
 
     # -- statements
 
@@ -169,7 +177,8 @@ class Statements(Expressions):
         return state
 
     def _return(self, node: Node, state: State) -> State | None:
-        self._parts(node, state)
+        for child in node.children:
+            self.summary.returns = union(self.summary.returns, self._top(child, state))
         self._returned = join_all(self._returned, state)
         return None
 
@@ -346,13 +355,27 @@ class Statements(Expressions):
         return state
 
     def _function(self, node: Node, state: State) -> State | None:
-        known = self.nested.get(id(node))
-        seen = state.copy() if known is None else known.state.join(state)[0]
-        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
+        self.hand_out(node, state)
         name = node.role("name")
         if name is not None:
             state.clean((self.file.text(name),))
         return state
+
+    def hand_out(self, node: Node, state: State) -> None:
+        """Note a function that is defined here, and what it can see."""
+        known = self.nested.get(id(node))
+        seen = state.copy() if known is None else known.state.join(state)[0]
+        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
+
+    def _lambda(self, node: Node, state: State) -> None:
+        if self.functions is not None and id(node) in self.functions.by_node:
+            self.hand_out(node, state)
+            return
+        super()._lambda(node, state)
+
+    def _yielded(self, trace: Taint) -> Taint:
+        self.summary.returns = union(self.summary.returns, trace)
+        return CLEAN
 
     def _class(self, node: Node, state: State) -> State | None:
         parents, body = node.role("superclasses"), node.role("body")
