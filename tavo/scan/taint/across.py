@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from tavo.scan.parsed import ParsedFile
+from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.calls import Known
 from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.functions import Function, Functions
@@ -221,16 +222,14 @@ class Across:
             self._settle(number, function)
 
     def _entry(self, number: int, function: Function) -> NestedFunction:
-        state = self.seen.get(number, State()).copy()
-        if function.owner is not None:
+        held: list[tuple[Path, Taint]] = []
+        if function.owner is not None and function.me:
             for owner in self._related(function.owner):
-                held = self.fields.get(id(owner))
-                if held is not None and function.me:
-                    for place, taint in held.entries("self").items():
-                        state.add((function.me, *place[1:]), taint)
+                fields = self.fields.get(id(owner), State()).entries("self")
+                held += [((function.me, *place[1:]), taint) for place, taint in fields.items()]
         clean = any(self.marks.is_clean_around(around) for around in self._around(function.node))
-        ambient = self.ambient.get(number, CLEAN)
-        return NestedFunction(function.node, state, ambient, clean, function)
+        state, ambient = self.seen.get(number, State()), self.ambient.get(number, CLEAN)
+        return NestedFunction(function.node, state, ambient, clean, function, tuple(held))
 
     def _around(self, node: Node) -> list[Node]:
         return [node, *node.ancestors()]
@@ -269,11 +268,12 @@ class Across:
                     if new and len(place) > 1:
                         summary.writes[place] = new
                 elif root not in own and root != "this":
-                    if begun := sources_of(taint):
+                    outer = ("^" + root, *place[1:])
+                    if self._is_closed_over(root, function.node):
+                        if new := _changed(taint, outer):
+                            summary.writes[outer] = new
+                    elif begun := sources_of(taint):
                         self._global(place, begun)
-                    outer = tuple(t for t in taint if isinstance(t.origin, tuple))
-                    if new := _changed(outer, ("^" + root, *place[1:])):
-                        summary.writes["^" + root, *place[1:]] = new
         for place, taint in self.run.taken.items():
             if place[0] in names:
                 summary.writes[place] = union(
@@ -283,6 +283,12 @@ class Across:
             for place, taint in summary.writes.items():
                 if place[0] == function.me and (begun := sources_of(taint)):
                     self._field(function.owner, ("self", *place[1:]), begun)
+
+    def _is_closed_over(self, name: str, node: Node) -> bool:
+        return any(
+            around.kind in FUNCTIONS and name in self.file.scopes.own(around)
+            for around in node.ancestors()
+        )
 
     def _global(self, place: Path, taint: Taint) -> None:
         before = self.module.read(place)

@@ -17,7 +17,7 @@ from tavo.scan.taint.calls import Calls
 from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.functions import Function
 from tavo.scan.taint.marks import Mark, Marks
-from tavo.scan.taint.state import CLEAN, State, Taint, join_all, union
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, join_all, union
 from tavo.scan.tree import Node
 
 __all__ = ["NestedFunction", "Statements"]
@@ -31,7 +31,7 @@ _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 class NestedFunction(msgspec.Struct):
     """A function found on the way, and what its body can see from outside.
 
-    `is_clean`: it stands inside a sanitizer.
+    `is_clean`: it stands inside a sanitizer. `held` is what the attributes of its object hold.
     """
 
     node: Node
@@ -39,6 +39,7 @@ class NestedFunction(msgspec.Struct):
     ambient: Taint
     is_clean: bool = False
     known: Function | None = None
+    held: tuple[tuple[Path, Taint], ...] = ()
 
 
 class _Loop(msgspec.Struct):
@@ -70,6 +71,8 @@ class Statements(Calls):
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
+        for place, taint in function.held:
+            state.add(place, taint)
         body = function.node.role("body")
         if body is not None and body.kind != "block":
             self.summary.returns = self.value(body, state)
