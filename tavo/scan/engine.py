@@ -20,7 +20,7 @@ import msgspec
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.languages import language_of, parse_file
+from tavo.scan.languages import holds_no_code, language_of, parse_file
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rules import RuleSet, ScanRule
@@ -103,6 +103,8 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
         return FileResult(path)
     file = parse_file(data, path.suffix)
     file.names = names
+    if holds_no_code(path.name):
+        file.problems.clear()  # what did not parse is a type
     try:
         return _scan_parsed(file, path, candidates)
     finally:

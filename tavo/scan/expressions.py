@@ -90,7 +90,7 @@ class ExpressionCompiler(LiteralCompiler):
             return self._chain(owner.children[0], last)
         owner_test, last_test = self.test(owner), self.test(last)
         label = last.label if self.variable(last) is None else None
-        op = node.op
+        op, any_owner = node.op, self.variable(owner) is not None
 
         def attribute(n: Node, env: Env, run: Run) -> Sequence[Env]:
             if n.kind == "identifier":
@@ -98,7 +98,9 @@ class ExpressionCompiler(LiteralCompiler):
                 if full is None or full.kind != "attribute":
                     return NONE
                 n = full
-            elif n.kind != "attribute" or len(n.children) != 2 or n.op != op:
+            elif n.kind != "attribute" or len(n.children) != 2:
+                return NONE
+            if n.op != op and (op or not any_owner):  # a?.b is b of something else than a
                 return NONE
             if label is not None:
                 return owner_test(n.children[0], env, run) if n.children[1].label == label else NONE

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
-from tavo.scan.languages.ecma_imports import ecma_imported, module_name
 from tavo.scan.names import Imported, imported
 from tavo.scan.pattern import PatternError, variable_of
 from tavo.scan.tree import Node
@@ -36,7 +35,9 @@ class _Part(msgspec.Struct, frozen=True):
 
 def compile_import(node: Node) -> Test:
     """Compile an import statement. Raises PatternError if it names more or less than one."""
-    read = ecma_imported if node.op == "es" else imported
+    read = imported
+    if node.op == "es":
+        from tavo.scan.languages.ecma_imports import ecma_imported as read
     wanted = list(read(node))
     if not wanted and node.op == "es":
         return _module_only(node)
@@ -94,11 +95,11 @@ def _module_only(node: Node) -> Test:
     wanted = node.role("source")
     if wanted is None or wanted.value is None:
         raise PatternError("an import without a module")
-    module = module_name(wanted.value)
+    module = wanted.value
 
     def module_only(n: Node, env: Env, run: Run) -> Sequence[Env]:
         source = n.role("source") if n.kind == "import_statement" else None
-        own = module_name(source.value) if source is not None else ""
+        own = source.value or "" if source is not None else ""
         return (env,) if own == module or own.startswith(module + "/") else NONE
 
     return module_only

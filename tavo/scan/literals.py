@@ -36,6 +36,7 @@ _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_o
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
 _BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
+_HOLDERS = frozenset({"function_definition", "lambda", "module"})
 _NUMBER = frozenset({"number", "float"})
 _ECMA_TYPES = {"int": _NUMBER, "float": _NUMBER, "str": frozenset({"string"}),
                "bool": frozenset({"boolean"})}  # fmt: skip
@@ -208,6 +209,18 @@ class LiteralCompiler:
         wanted = node.label or ""
         if ELLIPSIS in wanted:
             return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+        found = variable_of(wanted.strip("/"))
+        if found is not None:
+            name = found[0]
+
+            def any_regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                if n.kind != "regex":
+                    return NONE
+                end = (n.label or "").rfind("/")
+                content = Binding(n.start + 1, n.start + end, text=(n.label or "")[1:end])
+                return bind(env, name, content, run)
+
+            return any_regex
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
             label = n.label or ""
@@ -316,14 +329,31 @@ def _declared_type(node: Node, file: ParsedFile) -> str | None:
         return file.dotted(node.children[0])
     if node.kind != "identifier":
         return None
+    declared = _declarations(file).get(node.label or "", ())
+    if not declared:
+        return None
     for around in node.ancestors():
-        if around.kind not in {"function_definition", "module"}:
-            continue
-        for part in around.walk():
-            name = part.role("name") or part.role("left")
-            if part.kind == "typed_parameter" and part.children:
-                name = part.children[0]
-            kind = part.role("type")
-            if kind is not None and name is not None and name.label == node.label:
-                return "".join(file.text(kind).split())
+        if around.kind in _HOLDERS:
+            for start, kind in declared:
+                if around.start <= start < around.end:
+                    return kind
     return None
+
+
+def _declarations(file: ParsedFile) -> dict[str, list[tuple[int, str]]]:
+    """Return by name where in a file it is declared with a type, and which; made once."""
+    known = file.memory.get(_declarations)
+    if isinstance(known, dict):
+        return known
+    found: dict[str, list[tuple[int, str]]] = {}
+    for kind in ("typed_parameter", "typed_default_parameter", "assignment"):
+        for part in file.by_kind.get(kind, ()):
+            annotation = part.role("type")
+            name = part.role("name") or part.role("left") or part.children[0]
+            if annotation is not None and name.kind == "identifier":
+                text = "".join(file.text(annotation).split())
+                found.setdefault(name.label or "", []).append((part.start, text))
+    for places in found.values():
+        places.sort()
+    file.memory[_declarations] = found
+    return found

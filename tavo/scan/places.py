@@ -266,7 +266,10 @@ def _assignments(file: ParsedFile) -> Iterable[Node]:
         known = [
             node
             for node in _both(file, _assigning(file))
-            if node.parent is None or node.parent.kind != "assignment" or node.field != "right"
+            if node.parent is None
+            or node.parent.kind != "assignment"
+            or node.field != "right"
+            or file.language == "javascript"  # where it is an expression of its own
         ]
         file.memory[_assignments] = known
     return known
@@ -291,8 +294,9 @@ def _assigned(calls: Places) -> Places:
             node = call.parent
             if node is None or node.kind not in _assigning(file):
                 continue
-            while node.parent is not None and node.parent.kind == "assignment":
-                node = node.parent
+            outer = node.parent if file.language != "javascript" else None
+            while outer is not None and outer.kind == "assignment":
+                node, outer = outer, outer.parent
             out[node] = None
         return out
 

@@ -240,7 +240,8 @@ def _inside(root: Node, test: Test, env: Env, run: Run) -> Sequence[Env]:
         found = test(node, env, run)
         if found:
             out += found
-            continue
+            if node.kind != "assignment" or run.file.language != "javascript":
+                continue
         if node.kind in _CLOSED:
             continue
         stack.extend(reversed(parts_of(node)))

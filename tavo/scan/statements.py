@@ -81,7 +81,8 @@ class Compiler(ExpressionCompiler):
             if target is None or (value is None) != (right_test is None):
                 return NONE
             targets_end = target.end
-            while value is not None and value.kind == "assignment":  # a = b = value
+            # a = b = value; in JavaScript b = value is an assignment of its own.
+            while value is not None and value.kind == "assignment" and not is_ecma:
                 last = value.role("left")
                 targets_end = last.end if last is not None else targets_end
                 value = value.role("right")
@@ -299,7 +300,8 @@ class Compiler(ExpressionCompiler):
         parts = [(n.field, self.test(n)) for n in node.children if n.field != "alternative"]
         kind, is_async = node.kind, node.op == "async"
         over = node.op if node.op in {"of", "in"} else ""
-        left = node.role("left")
+        left, body = node.role("left"), node.role("body")
+        braces = body.op if body is not None else ""  # a body in braces is no single statement
         if left is not None and self.is_ellipsis(left) and self.parsed.language == "javascript":
             return self._any_loop(node)
 
@@ -309,7 +311,7 @@ class Compiler(ExpressionCompiler):
             envs: Sequence[Env] = (env,)
             for role, test in parts:
                 child = n.role(role)
-                if child is None:
+                if child is None or (role == "body" and child.op != braces):
                     return NONE
                 envs = each(envs, test, child, run)
             return envs
@@ -320,10 +322,13 @@ class Compiler(ExpressionCompiler):
         """Compile `for (...) { }`, which takes loops of every kind."""
         body = node.role("body")
         body_test = self.test(body) if body is not None else None
+        braces = body.op if body is not None else ""
 
         def any_loop(n: Node, env: Env, run: Run) -> Sequence[Env]:
             code = n.role("body")
             if n.kind not in {"for_statement", "c_for_statement"} or code is None:
+                return NONE
+            if code.op != braces:
                 return NONE
             return body_test(code, env, run) if body_test is not None else (env,)
 
@@ -450,6 +455,8 @@ class Compiler(ExpressionCompiler):
                     steps.append(None)
             else:
                 loose = node.kind not in COMPOUND and node.kind not in _SIMPLE
+                if self.parsed.language == "javascript" and node.kind == "assignment":
+                    loose = not node.op  # there it is an expression
                 places: Places | None = None
                 if self.variable(node) is not None or self.is_deep(node):
                     loose = False

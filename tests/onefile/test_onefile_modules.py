@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 TRUST = {"tuf", "securesystemslib", "cryptography", "urllib3"}
 PAGES = {"datasette", "jinja2", "uvicorn", "httpx", "anyio", "click", "rich", "pygments"}
+SAMPLE = Path(__file__).parents[1] / "scan/samples/llm-output-to-exec-js/positive.js"
 RUN = attached(
     "before = set(sys.modules)\n"
     "from tavo.cli import main\n"
@@ -66,8 +67,11 @@ def test_root_help_imports_a_table(tmp_path: Path) -> None:
     [
         (["registry", "list"], 175, 25, TRUST | PAGES | {"yaml", "re2", "tree_sitter", "msgspec"}),
         (["registry", "browse"], 215, 40, TRUST | PAGES | {"yaml", "re2", "tree_sitter"}),
-        (["scan", str(SHOP / "assistant.py"), "--exit-zero"], 235, 70,
-         TRUST | PAGES | {"yaml", "pathspec", "packaging", "marketplace_db.catalog"}),
+        (["scan", str(SHOP / "assistant.py"), "--exit-zero"], 238, 73,
+         TRUST | PAGES | {"yaml", "pathspec", "packaging", "marketplace_db.catalog",
+                          "tree_sitter_typescript", "tavo.scan.languages.ecmascript"}),
+        (["scan", str(SAMPLE), "--exit-zero"], 240, 75,
+         TRUST | PAGES | {"yaml", "pathspec", "packaging", "tree_sitter_python"}),
         (["rules", "list"], 200, 50, TRUST | PAGES | {"yaml"}),
     ],
     ids=lambda value: " ".join(value)[:16] if isinstance(value, list) else "",

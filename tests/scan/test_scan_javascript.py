@@ -251,6 +251,14 @@ def test_a_minified_file_is_bounded_and_named(flow_rules: RuleSet, tmp_path: Pat
     assert "too large" in problem
 
 
+def test_what_does_not_parse_is_named_except_in_files_of_types(flow_rules: RuleSet) -> None:
+    code = b"export declare const a: number; sink(src());\nlet b: = 1;\n"
+    for name, named in (("a.ts", 1), ("a.d.ts", 0)):
+        result = scan_source(code, PurePosixPath(name), flow_rules)
+        assert len(result.problems) == named
+        assert len(result.hits) == 1
+
+
 FRAGMENTS = [
     "function ", "class A ", "if (", ") ", "{", "}", "[", "]", "=> ", "for (", " of ", "let ",
     "const a = ", "`", "${", "}`", "'", '"', "/a/", "//", "/*", "*/", "<a>", "</a>", "<b ", "/>",

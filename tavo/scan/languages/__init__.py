@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["LANGUAGES", "SUFFIXES", "language_of", "parse_file", "parse_pattern_of", "parse_text"]
+__all__ = [
+    "LANGUAGES",
+    "SUFFIXES",
+    "holds_no_code",
+    "language_of",
+    "parse_file",
+    "parse_pattern_of",
+    "parse_text",
+]
 
 LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
@@ -34,6 +42,11 @@ _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 def language_of(suffix: str) -> str | None:
     """Return the language of files with this end of their name, such as `.py`, or None."""
     return SUFFIXES.get(suffix.lower())
+
+
+def holds_no_code(name: str) -> bool:
+    """Tell whether files with this name hold types alone, such as `a.d.ts`."""
+    return name.lower().endswith((".d.ts", ".d.mts", ".d.cts"))
 
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:

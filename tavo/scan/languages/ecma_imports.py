@@ -1,7 +1,8 @@
 """What the imports of a JavaScript or TypeScript file bring: `import`, and `require`.
 
 Rules this module keeps:
-- `node:fs` is `fs`; a module's name with other characters than those of a name, such as `./a` or
+- to code `node:fs` is `fs`; patterns of imports compare what is written, as Semgrep does;
+- a module's name with other characters than those of a name, such as `./a` or
   `@scope/b`, is known by its text and not by parts;
 - a default import stands for `default` of its module.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
 
 from tavo.scan.names import Imported, Imports
 from tavo.scan.parsed import ParsedFile
@@ -27,7 +30,13 @@ def ecma_imports(file: ParsedFile) -> Imports:
         statements += file.by_kind.get(kind, ())
     statements = [node for node in statements if node.kind != "assignment" or _required(node)]
     statements.sort(key=lambda node: node.start)
-    return Imports(statements, file.scopes, read=ecma_imported)
+    return Imports(statements, file.scopes, read=_resolved)
+
+
+def _resolved(statement: Node) -> Iterator[Imported]:
+    for entry in ecma_imported(statement):
+        module, name = module_name(entry.module), module_name(entry.name)
+        yield replace(entry, module=module, name=name)
 
 
 def ecma_imported(statement: Node) -> Iterator[Imported]:
@@ -36,7 +45,7 @@ def ecma_imported(statement: Node) -> Iterator[Imported]:
         yield from _from_require(statement)
         return
     source = statement.role("source") or _string_of(statement)
-    module = module_name(source.value if source is not None else None)
+    module = source.value or "" if source is not None else ""
     for clause in statement.children:
         if clause.kind == "import_clause":
             yield from _clause(clause, module)
@@ -44,9 +53,9 @@ def ecma_imported(statement: Node) -> Iterator[Imported]:
             yield from _require_clause(clause)
 
 
-def module_name(text: str | None) -> str:
+def module_name(text: str) -> str:
     """Return a module's name as it stands in dotted names: `fs` for `node:fs`."""
-    return (text or "").removeprefix("node:")
+    return text.removeprefix("node:")
 
 
 def _string_of(node: Node) -> Node | None:
@@ -72,7 +81,7 @@ def _clause(clause: Node, module: str) -> Iterator[Imported]:
 def _require_clause(clause: Node) -> Iterator[Imported]:
     name, source = clause.children[0], _string_of(clause)
     if source is not None:
-        module = module_name(source.value)
+        module = source.value or ""
         yield Imported("", module, name.label or "", clause.end, name, False)
 
 
@@ -88,7 +97,7 @@ def _required(assignment: Node) -> str | None:
         return None
     if len(arguments.children) != 1 or arguments.children[0].value is None:
         return None
-    return module_name(arguments.children[0].value)
+    return arguments.children[0].value
 
 
 def _from_require(assignment: Node) -> Iterator[Imported]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from tavo.scan.placeholders import ELLIPSIS, VARIABLE
 from tavo.scan.tree import Node, SourceText
 
-__all__ = ["lower"]
+__all__ = ["BARE", "lower"]
 
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
@@ -41,6 +41,8 @@ _LOGICAL = frozenset({"&&", "||", "??"})
 _NAME = re.compile(r"[A-Za-z_$][\w$]*\Z")
 _METAVARIABLE = re.compile(r"\$([A-Z_][A-Z0-9_]*)\Z")
 _SPLICED = "spliced"
+BARE = "bare"
+"""The `op` of a block that has no braces in the source."""
 
 
 def lower(root: Node, source: SourceText) -> dict[str, list[Node]]:
@@ -113,14 +115,20 @@ def _become(node: Node, other: Node | None) -> None:
 
 def _as_block(body: Node | None, parent: Node, role: str) -> Node:
     if body is None:
-        return _made("block", [], parent, role)
+        return _without_braces([], parent, role)
     if body.kind == "block":
         body.field = role
         return body
     statements = body.children if body.kind == _SPLICED else [body]
     for statement in statements:
         statement.field = ""
-    return _made("block", statements, parent, role)
+    return _without_braces(statements, parent, role)
+
+
+def _without_braces(statements: list[Node], parent: Node, role: str) -> Node:
+    block = _made("block", statements, parent, role)
+    block.op = BARE
+    return block
 
 
 def _roles(node: Node) -> dict[str, Node]:
