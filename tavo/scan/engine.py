@@ -171,7 +171,7 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
         return FileResult(file.relative, problems=(reason,), scanned=False)
 
 
-_Steps = tuple[tuple[int, int, str], ...]
+_Steps = tuple[tuple[int, int, str] | Step, ...]
 
 
 def _matches(rule: ScanRule, file: ParsedFile) -> Iterator[tuple[Match, _Steps]]:
@@ -193,7 +193,7 @@ def _hit(
     path: PurePosixPath,
     ignores: Ignores,
 ) -> Hit:
-    location = _locate(file, path, match.start, match.end)
+    location = locate(file, path, match.start, match.end)
     finding = Finding(
         rule_id=rule.rule.id,
         message=_filled(rule.message, match.env),
@@ -202,8 +202,7 @@ def _hit(
         confidence=rule.rule.confidence,
         evidence={name: _short(value.text) for name, value in sorted(match.env.items())},
         flow=tuple(
-            Step(location=_locate(file, path, start, end), message=text)
-            for start, end, text in steps
+            step if isinstance(step, Step) else step_at(file, path, *step) for step in steps
         ),
         fix=_fix(rule, match, file),
     )
@@ -211,7 +210,13 @@ def _hit(
     return Hit(finding, ignores.of(rule.rule.id, line))
 
 
-def _locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+def step_at(file: ParsedFile, path: PurePosixPath, start: int, end: int, text: str) -> Step:
+    """Return a step of a flow in a file."""
+    return Step(location=locate(file, path, start, end), message=text)
+
+
+def locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+    """Return the location of a byte range, with its first lines."""
     region = file.source.region(start, end)
     last = min(region.end_line, region.start_line + _MOST_LINES - 1)
     lines = file.source.lines(region.start_line, last).split("\n")

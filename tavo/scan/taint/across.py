@@ -10,6 +10,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
 from tavo.scan.parsed import ParsedFile
@@ -136,6 +137,7 @@ class Across:
         self.fields: dict[int, State] = {}
         self.module = State()
         self.runs: dict[int, int] = {}
+        self.parameters = self._sources_in_parameters()
         self._waiting: list[tuple[int, int]] = []
         self._queued: set[int] = set()
         self._ranks: dict[int, int] = {}
@@ -312,12 +314,33 @@ class Across:
                 if function.owner is other:
                     self._queue(id(function.node))
 
+    def _sources_in_parameters(self) -> frozenset[int]:
+        """Return the sources that are parameters: what they hold is up to the callers."""
+        nodes = self.file.by_kind.get("parameters", []) + self.file.by_kind.get(
+            "lambda_parameters", []
+        )
+        starts = sorted((node.start, node.end) for node in nodes)
+        out = set()
+        for number, spot in enumerate(self.marks.sources):
+            at = bisect_right(starts, (spot.start, 1 << 60)) - 1
+            if at >= 0 and spot.end <= starts[at][1]:
+                out.add(number)
+        return frozenset(out)
+
+    def _upward(self, taint: Taint) -> Taint:
+        return tuple(trace for trace in taint if trace.origin not in self.parameters)
+
     def _settle(self, number: int, function: Function) -> None:
+        summary = self.run.summary
+        summary.returns = self._upward(summary.returns)
+        summary.writes = {
+            place: kept for place, taint in summary.writes.items() if (kept := self._upward(taint))
+        }
         known = self.run.summaries.get(number)
         is_new = known is None
         if known is None:
             known = self.run.summaries[number] = Summary()
-        if known.grow(self.run.summary) or (is_new and self.runs[number] == 1):
+        if known.grow(summary) or (is_new and self.runs[number] == 1):
             for caller in self.graph.callers.get(number, ()):
                 if self.runs.get(caller):
                     self._queue(caller)

@@ -11,37 +11,53 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from tavo.plugins import Step
 from tavo.scan.bindings import same_code
 from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.expressions import Exhausted
-from tavo.scan.taint.marks import Marks, Spot, find_marks, labels_of
+from tavo.scan.taint.calls import Known
+from tavo.scan.taint.marks import FarSink, Marks, Spot, find_marks, labels_of
 from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements
+from tavo.scan.taint.summary import Summary
 from tavo.scan.tree import Node
 
-__all__ = ["Flow", "analyze"]
+__all__ = ["Flow", "FlowStep", "Result", "analyze", "flows_of"]
 
 _BUDGET = 600_000
 _SNIPPET = 60
 
 
+FlowStep = tuple[int, int, str] | Step
+
+
 class Flow(msgspec.Struct, frozen=True):
     """A sink that tainted data reaches: its byte range, the bindings of sink and source, the way.
 
-    Each step is a byte range and a sentence, the source first and the sink last.
+    Each step is a byte range and a sentence, or a step in another file; the source is first and
+    the sink last. `far` is the sink when it is in another file.
     """
 
     start: int
     end: int
     env: Env
-    steps: tuple[tuple[int, int, str], ...]
+    steps: tuple[FlowStep, ...]
+    far: FarSink | None = None
+
+
+class Result(msgspec.Struct):
+    """The flows of a rule in a file, why it is not all of them, and what its functions do."""
+
+    flows: list[Flow]
+    problem: str = ""
+    summaries: dict[int, Summary] = msgspec.field(default_factory=dict)
 
 
 def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iterator[Flow]:
@@ -53,11 +69,26 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
     marks = find_marks(spec, file)
     if marks is None:
         return
+    result = flows_of(file, spec, marks, {}, budget=budget)
+    yield from result.flows
+    if result.problem:
+        raise BudgetError(result.problem)
+
+
+def flows_of(
+    file: ParsedFile,
+    spec: TaintSpec,
+    marks: Marks,
+    elsewhere: Mapping[str, Known],
+    *,
+    budget: int = _BUDGET,
+) -> Result:
+    """Return the flows between marks; `elsewhere` are imported functions by dotted name."""
     run = Statements(file, marks, spec.options, budget)
     if spec.across_functions:
         from tavo.scan.taint.across import Across
 
-        given_up = Across(file, marks, run, budget, {}).run_all()
+        given_up = Across(file, marks, run, budget, elsewhere).run_all()
     else:
         given_up = _run_all(file, marks, run, budget)
     unify = "taint_unify_mvars" in spec.options
@@ -66,13 +97,18 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
         for number, taint in run.found.items()
         if (trace := _chosen(taint, marks, marks.sinks[number], unify=unify)) is not None
     }
-    for number, trace in _outer_ones(marks, arrived):
+    flows = []
+    far = [(number, trace) for number, trace in arrived.items() if marks.sinks[number].far]
+    near = {number: trace for number, trace in arrived.items() if not marks.sinks[number].far}
+    for number, trace in [*_outer_ones(marks, near), *far]:
         spot = marks.sinks[number]
         env = {**_source_of(trace, marks).env, **spot.env}
-        yield Flow(spot.start, spot.end, env, _steps(file, trace, spot))
+        flows.append(Flow(spot.start, spot.end, env, _steps(file, trace, spot), spot.far))
+    problem = ""
     if given_up:
         lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
-        raise BudgetError(f"the code that begins at line {lines} is too large for taint analysis")
+        problem = f"the code that begins at line {lines} is too large for taint analysis"
+    return Result(flows, problem, run.summaries)
 
 
 def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Trace]]:
@@ -175,9 +211,12 @@ def _module_matters(marks: Marks, functions: list[Node]) -> bool:
     return any(outside(spot) for spot in (*marks.sources, *marks.sinks))
 
 
-def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[tuple[int, int, str], ...]:
-    steps = []
+def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[FlowStep, ...]:
+    steps: list[FlowStep] = []
     for number, step in enumerate(trace.steps()):
+        if step.elsewhere is not None:
+            steps.append(step.elsewhere)
+            continue
         text = " ".join(file.source.text(step.start, step.end).split())
         short = text if len(text) <= _SNIPPET else text[: _SNIPPET - 1] + "…"
         if step.note:
@@ -185,5 +224,8 @@ def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[tuple[int, int, 
             continue
         what = "tainted here" if number == 0 else "goes into"
         steps.append((step.start, step.end, f"{what}: {short}"))
-    steps.append((sink.start, sink.end, "arrives here"))
+    if sink.far is not None:
+        steps.append(Step(location=sink.far.location, message="arrives here"))
+    else:
+        steps.append((sink.start, sink.end, "arrives here"))
     return tuple(steps)

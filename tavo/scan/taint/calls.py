@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tavo.plugins import Step
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Expressions
 from tavo.scan.taint.functions import Callee, Function, Functions, Input, is_super
@@ -44,6 +45,7 @@ class Known(msgspec.Struct, eq=False):
     me: str
     summary: Summary
     makes: bool = False
+    entries: Mapping[str, Step] = {}
 
 
 class _Given(msgspec.Struct):
@@ -281,6 +283,8 @@ class Calls(Expressions):
             taint = self._member(given.node, below[0], state)
         else:
             taint = given.taint
+        if (step := known.entries.get(root)) is not None:
+            return tuple(trace.then_elsewhere(step) for trace in taint)
         entry = places.get(root)
         if entry is None or not entry.end:
             return taint

@@ -10,19 +10,29 @@ from __future__ import annotations
 
 import msgspec
 
+from tavo.plugins import Location
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import Requirement, TaintSpec
+from tavo.scan.suppress import Ignore
 from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node
 
-__all__ = ["Mark", "Marks", "Spot", "find_marks", "labels_of"]
+__all__ = ["FarSink", "Mark", "Marks", "Spot", "find_marks", "labels_of"]
 
 Range = tuple[int, int]
 
 # Kinds that the analysis never looks at by themselves; a mark goes to what is inside them.
 _TRANSPARENT = frozenset({"block", "module", "argument_list", "with_clause", "with_item"})
 _MOST_SPOTS = 20_000
+
+
+class FarSink(msgspec.Struct, frozen=True):
+    """A sink in another file: where it is, what its rule bound, the ignore comment on its line."""
+
+    location: Location
+    evidence: tuple[tuple[str, str], ...]
+    ignore: Ignore | None
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -36,6 +46,7 @@ class Spot(msgspec.Struct, frozen=True):
     env: Env
     label: str = ""
     requires: Requirement | None = None
+    far: FarSink | None = None
 
 
 def labels_of(taint: Taint) -> frozenset[str]:
@@ -85,14 +96,17 @@ class Marks(msgspec.Struct):
         return mark is not None and mark.clean_around
 
 
-def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
-    """Return where a rule's parts match, None when it has no sink or no source in this file."""
+def find_marks(spec: TaintSpec, file: ParsedFile, *, both: bool = True) -> Marks | None:
+    """Return where a rule's parts match, None when it has no sink or no source in this file.
+
+    Without `both` it is enough that other files may need what is here.
+    """
     marks = Marks()
     sinks = [(entry, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
-    if not sinks:
+    if both and not sinks:
         return None
     sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
-    if not sources:
+    if both and not sources:
         return None
     nodes = _nodes_by_range(file)
     for sink, match in sinks[:_MOST_SPOTS]:

@@ -52,6 +52,12 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
             return self
         return Trace(start, end, self.origin, self, self.length + 1, self.label, note)
 
+    def then_elsewhere(self, step: Step) -> Trace:
+        """Return the trace with a step in another file more."""
+        if self.length >= _LONGEST_TRACE:
+            return self
+        return Trace(0, 0, self.origin, self, self.length + 1, self.label, "", step)
+
     def steps(self) -> list[Trace]:
         """Return the steps, the source first."""
         out = [self]
