@@ -30,8 +30,8 @@ from tavo.scan.formula import (
     Options,
     regex_of,
 )
-from tavo.scan.languages import LANGUAGES
 from tavo.scan.labels import Requirement, requirement
+from tavo.scan.languages import LANGUAGES
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -201,6 +201,11 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return self.include is None or self.include.match_file(path)
 
+    @property
+    def follows_calls(self) -> bool:
+        """Whether the rule follows data through calls, within a file and across files."""
+        return self.taint is not None and self.taint.across_functions
+
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
         if self.taint is not None:
@@ -312,6 +317,8 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     if mode not in {"search", "taint"}:
         raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
     options = _options(entry.get("options") or {}, mode)
+    if mode == "taint" and PACK in file.parents and ACROSS not in (entry.get("options") or {}):
+        options |= {ACROSS}
     bodies: dict[str, tuple[Formula | None, TaintSpec | None]] = {}
     for language in languages:
         known = Options("symbolic_propagation" in options, language, names.get(language, {}))
@@ -443,9 +450,7 @@ def _source(
     )
 
 
-def _requires(
-    item: Mapping[str, Any], where: str, labels: frozenset[str]
-) -> Requirement | None:
+def _requires(item: Mapping[str, Any], where: str, labels: frozenset[str]) -> Requirement | None:
     if "requires" not in item:
         return None
     try:

@@ -59,7 +59,9 @@ class _Graph:
             arguments = call.role("arguments")
             for node in arguments.children if arguments is not None else ():
                 value = (node.role("value") or node) if node.kind == "keyword_argument" else node
-                given = functions.resolve(value) if value.kind in {"identifier", "attribute"} else None
+                given = (
+                    functions.resolve(value) if value.kind in {"identifier", "attribute"} else None
+                )
                 if given is not None and given.function is not None:
                     self._edge(here, id(given.function.node))
 
@@ -187,6 +189,8 @@ class Across:
             while number in graph.around:
                 number = graph.around[number]
                 reach.add(number)
+        owners = {f.owner for n in reach if (f := self.functions.by_node.get(n)) and f.owner}
+        reach |= {id(f.node) for f in self.functions if f.owner in owners}
         return graph.closure(reach | {_MODULE}, graph.callees)
 
     def _holders(self, spots: Iterable[object]) -> set[int]:

@@ -21,8 +21,8 @@ from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
-from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.calls import Known
+from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.marks import FarSink, Marks, Spot, find_marks, labels_of
 from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements

@@ -8,6 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -21,7 +22,7 @@ from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, then, union
 from tavo.scan.taint.summary import Summary, inputs_of, sources_of
 from tavo.scan.tree import Node
 
-__all__ = ["Calls", "Known"]
+__all__ = ["Calls", "Known", "spoken"]
 
 # Functions that call the function they are given: with each of the other values, or with what
 # follows it.
@@ -33,6 +34,7 @@ _WITH_THE_REST = frozenset({
     "to_thread", "run_in_executor", "submit", "apply_async", "call_soon", "run_sync", "partial",
     "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task",
 })  # fmt: skip
+_PROPERTY = re.compile(rb"(?:private|public|protected|readonly|override)\s")
 _FUNCTION_KINDS = frozenset({"identifier", "attribute", "lambda"})
 _SPLATS = frozenset({"list_splat", "dictionary_splat"})
 
@@ -82,6 +84,19 @@ class Calls(Expressions):
         if function is not None and function.me == "this":
             where = function.node
             state.add(("this",), (Trace(where.start, where.start, ("this",)),))
+
+    def keep_parameters(self, state: State) -> None:
+        """Put what a constructor of TypeScript declares as `private a: string` into its object."""
+        function = self.current
+        if function is None or function.me != "this" or self._parameters is None:
+            return
+        if not function.name.endswith(".constructor"):
+            return
+        for parameter in self._parameters.children:
+            name = parameter.role("name") or parameter
+            taint = state.read((name.label,)) if name.label else CLEAN
+            if taint and _PROPERTY.match(self.file.source.data, parameter.start):
+                state.add(("this", f".{name.label}"), then(taint, name.start, name.end))
 
     def given(self, parameters: Node, parameter: Node) -> Taint:
         """Return a trace that begins at the parameter, if the function's callers matter."""
@@ -288,9 +303,8 @@ class Calls(Expressions):
         entry = places.get(root)
         if entry is None or not entry.end:
             return taint
-        name = root if not root.startswith("#") else f"number {int(root[1:]) + 1}"
         return then(
-            taint, entry.start, entry.end, f"goes into parameter {name} of {known.name}"
+            taint, entry.start, entry.end, f"goes into parameter {spoken(root)} of {known.name}"
         )
 
     def _member(self, node: Node, place: str, state: State) -> Taint:
@@ -409,3 +423,8 @@ class Calls(Expressions):
         while node.kind == "await" and node.children:
             node = node.children[0]
         return self._built.get((node.start, node.end))
+
+
+def spoken(name: str) -> str:
+    """Return how a step of a flow names a parameter: one that is destructured has a number."""
+    return f"number {int(name[1:]) + 1}" if name.startswith("#") else name

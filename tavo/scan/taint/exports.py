@@ -15,19 +15,25 @@ import msgspec
 from tavo.plugins import Location, Step
 from tavo.scan.bindings import Binding
 from tavo.scan.suppress import Ignore
-from tavo.scan.taint.calls import Known
+from tavo.scan.taint.calls import Known, spoken
 from tavo.scan.taint.functions import Function, Input
 from tavo.scan.taint.marks import FarSink, Marks, Spot
 from tavo.scan.taint.state import CLEAN, Path, Taint, Trace, union
 from tavo.scan.taint.summary import Summary
 
-__all__ = ["Export", "Way", "brought", "exported", "step_of"]
+__all__ = ["Export", "Place", "Way", "brought", "exported"]
 
 _CONSTRUCTORS = frozenset({"__init__", "constructor"})
 _MOST_WAYS = 24
 _MOST_STEPS = 12
 
-Locate = Callable[[int, int], Location]
+
+class Place(msgspec.Struct, frozen=True):
+    """What a file says of byte ranges: the location, the text, the ignore comment."""
+
+    locate: Callable[[int, int], Location]
+    text: Callable[[int, int], str]
+    ignored: Callable[[int], Ignore | None]
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -63,15 +69,14 @@ def exported(
     functions: Iterable[Function],
     summaries: Mapping[int, Summary],
     marks: Marks,
-    locate: Locate,
-    ignored: Callable[[int], Ignore | None],
+    place: Place,
 ) -> tuple[Export, ...]:
     """Return the summaries of a file that other files may need. Nested functions are not theirs."""
     out = []
     for function in functions:
         summary = summaries.get(id(function.node))
         if summary is not None:
-            out.append(_export(function, summary, marks, locate, ignored))
+            out.append(_export(function, summary, marks, place))
     classes = {one.name.rpartition(".")[0] for one in out if one.matters()} - {""}
     return tuple(
         one
@@ -84,31 +89,30 @@ def _export(
     function: Function,
     summary: Summary,
     marks: Marks,
-    locate: Locate,
-    ignored: Callable[[int], Ignore | None],
+    place: Place,
 ) -> Export:
     name, _, last = function.name.rpartition(".")
     entries = tuple(
         (
             entry.name,
             Step(
-                location=locate(entry.start, entry.end),
-                message=f"goes into parameter {entry.name} of {function.name}",
+                location=place.locate(entry.start, entry.end),
+                message=f"goes into parameter {spoken(entry.name)} of {function.name}",
             ),
         )
         for entry in function.inputs
     )
 
     def ways(taint: Taint) -> list[Way]:
-        return [_way(trace, marks, locate) for trace in taint[:_MOST_WAYS]]
+        return [_way(trace, marks, place) for trace in taint[:_MOST_WAYS]]
 
     sinks: list[tuple[FarSink, Way]] = []
     for number, taint in summary.sinks.items():
         spot = marks.sinks[number]
         far = spot.far or FarSink(
-            locate(spot.start, spot.end),
+            place.locate(spot.start, spot.end),
             tuple((key, value.text[:200]) for key, value in sorted(spot.env.items())),
-            ignored(spot.start),
+            place.ignored(spot.start),
         )
         sinks += [(far, way) for way in ways(taint)]
     return Export(
@@ -118,12 +122,12 @@ def _export(
         me=function.me,
         makes=bool(name) and last in _CONSTRUCTORS,
         returns=tuple(ways(summary.returns)),
-        writes=tuple((place, way) for place, t in summary.writes.items() for way in ways(t)),
+        writes=tuple((path, way) for path, t in summary.writes.items() for way in ways(t)),
         sinks=tuple(sinks[: _MOST_WAYS * 4]),
     )
 
 
-def _way(trace: Trace, marks: Marks, locate: Locate) -> Way:
+def _way(trace: Trace, marks: Marks, place: Place) -> Way:
     steps = trace.steps()
     origin = trace.origin
     evidence: tuple[tuple[str, str], ...] = ()
@@ -136,15 +140,15 @@ def _way(trace: Trace, marks: Marks, locate: Locate) -> Way:
         steps = [*steps[: _MOST_STEPS // 2], *steps[-_MOST_STEPS // 2 :]]
     return Way(
         None if isinstance(origin, int) else origin,
-        tuple(step.elsewhere or step_of(step, locate, number) for number, step in enumerate(steps)),
+        tuple(step.elsewhere or _step(step, place, number) for number, step in enumerate(steps)),
         evidence,
     )
 
 
-def step_of(trace: Trace, locate: Locate, number: int) -> Step:
+def _step(trace: Trace, place: Place, number: int) -> Step:
     """Return one step of a trace with its location."""
-    location = locate(trace.start, trace.end)
-    text = " ".join(location.snippet.split())[:60]
+    location = place.locate(trace.start, trace.end)
+    text = " ".join(place.text(trace.start, trace.end).split())[:60]
     what = "tainted here" if number == 0 and isinstance(trace.origin, int) else "goes into"
     return Step(location=location, message=trace.note or f"{what}: {text}")
 
@@ -167,9 +171,7 @@ def brought(export: Export, marks: Marks) -> Known:
             marks.sinks.append(Spot(0, 0, _env(far.evidence), far=far))
         known = summary.sinks.get(numbers[key], CLEAN)
         summary.sinks[numbers[key]] = union(known, _taint(way, marks))
-    return Known(
-        export.name, export.inputs, export.me, summary, export.makes, dict(export.entries)
-    )
+    return Known(export.name, export.inputs, export.me, summary, export.makes, dict(export.entries))
 
 
 def _env(evidence: Iterable[tuple[str, str]]) -> dict[str, Binding]:

@@ -1,8 +1,8 @@
 """How taint moves through one expression.
 
 Rules this module keeps:
-- the value of an expression is its taint, empty if it is clean; evaluating may change the state (a walrus, a
-  container that takes a value in, a sanitizer by side effect);
+- the value of an expression is its taint, empty if it is clean; evaluating may change the state
+  (a walrus, a container that takes a value in, a sanitizer by side effect);
 - every node costs a step of a budget, and what is nested too deep is judged as a whole instead,
   so that no source text can exhaust time or stack.
 
@@ -195,9 +195,7 @@ class Expressions:
             self._ambient = ambient
         return self.settle(node, mark, state, trace, inputs)
 
-    def settle(
-        self, node: Node, mark: Mark, state: State, trace: Taint, inputs: Taint
-    ) -> Taint:
+    def settle(self, node: Node, mark: Mark, state: State, trace: Taint, inputs: Taint) -> Taint:
         """Apply a mark to the value of its node. `inputs` is the taint of a call's arguments."""
         where = (node.start, node.end)
         trace = trace or self._ambient

@@ -18,7 +18,15 @@ from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.tree import Node
 
-__all__ = ["Callee", "Function", "Functions", "Input", "class_around", "function_around", "is_super"]
+__all__ = [
+    "Callee",
+    "Function",
+    "Functions",
+    "Input",
+    "class_around",
+    "function_around",
+    "is_super",
+]
 
 _SHELLS = frozenset({"await", "parenthesized_expression"})
 _MOST_BASES = 8
@@ -295,6 +303,8 @@ class Functions:
         if dotted is None:
             return None
         last = dotted.rpartition(".")[2]
+        if last == "default":
+            last = self.file.text(node)
         is_class = last[:1].isupper() and "." in dotted
         return dotted if is_class and node.kind in {"identifier", "attribute"} else None
 

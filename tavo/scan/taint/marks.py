@@ -121,9 +121,7 @@ def find_marks(spec: TaintSpec, file: ParsedFile, *, both: bool = True) -> Marks
                 if not getattr(sink.formula, "focus", None):
                     mark.calls.append(number)
     for source, match in sources[:_MOST_SPOTS]:
-        marks.sources.append(
-            Spot(match.start, match.end, match.env, source.label, source.requires)
-        )
+        marks.sources.append(Spot(match.start, match.end, match.env, source.label, source.requires))
         for where, _ in _places(match, nodes, file):
             mark = marks.on(where)
             if not mark.sources or spec.several_sources:

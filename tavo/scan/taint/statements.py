@@ -71,6 +71,7 @@ class Statements(Calls):
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
+        self.keep_parameters(state)
         for place, taint in function.held:
             state.add(place, taint)
         body = function.node.role("body")
