@@ -25,11 +25,11 @@ from tavo.scan.modules import Modules
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
-from tavo.scan.taint.across import functions_of
+from tavo.scan.taint.across import functions_of, parameter_sources
 from tavo.scan.taint.analysis import Flow, flows_of
 from tavo.scan.taint.exports import Export, Place, brought, exported
 from tavo.scan.taint.functions import function_around
-from tavo.scan.taint.marks import find_marks
+from tavo.scan.taint.marks import Marks, find_marks
 
 __all__ = ["Exports", "scan_across"]
 
@@ -51,6 +51,7 @@ class Looked(msgspec.Struct):
     hits: list[Hit] = msgspec.field(default_factory=list)
     problems: list[str] = msgspec.field(default_factory=list)
     default: str = ""
+    imports: tuple[str, ...] = ()
 
 
 def scan_across(
@@ -66,10 +67,14 @@ def scan_across(
     modules = Modules((file.relative for file in files), root=root.name)
     exports: Exports = {}
     defaults: dict[str, str] = {}
+    targets: dict[str, frozenset[str]] = {}
     for file in files:
         with no_collection():
             looked = _look(file, followed, largest, None)
-        if looked is not None and looked.exports:
+        if looked is None:
+            continue
+        targets[str(file.relative)] = _targets(looked, file, modules)
+        if looked.exports:
             exports[str(file.relative)] = looked.exports
             defaults[str(file.relative)] = looked.default
     changed = set(exports)
@@ -79,11 +84,14 @@ def scan_across(
         names = _names_of(exports, changed)
         again: set[str] = set()
         for file in files:
+            path = str(file.relative)
+            if path in targets and not targets[path] & changed:
+                continue
             with no_collection():
                 looked = _look(file, followed, largest, _Linked(exports, defaults, modules, names))
             if looked is None:
                 continue
-            path = str(file.relative)
+            targets[path] = _targets(looked, file, modules)
             hits = [hit for hit in looked.hits if hit.key not in known]
             known.update(hit.key for hit in hits)
             if hits or looked.problems:
@@ -94,6 +102,12 @@ def scan_across(
                 defaults[path] = looked.default
                 again.add(path)
         changed = again
+
+
+def _targets(looked: Looked, file: SourceFile, modules: Modules) -> frozenset[str]:
+    """Return the files of the scan that a file imports from."""
+    path = file.relative
+    return frozenset(str(t) for name in looked.imports for t, _ in modules.find(name, path))
 
 
 def across_rules(rules: RuleSet) -> dict[str, list[ScanRule]]:
@@ -172,7 +186,7 @@ def _can_matter(rule: ScanRule, names: frozenset[bytes]) -> bool:
 def _look_at(
     file: ParsedFile, path: PurePosixPath, rules: Sequence[ScanRule], linked: _Linked | None
 ) -> Looked:
-    looked = Looked()
+    looked = Looked(imports=tuple({dotted for _, dotted in file.imports.items()}))
     imported = _imported(file, path, linked) if linked is not None else {}
     if linked is not None and not imported:
         return looked
@@ -249,6 +263,8 @@ def _follow(
     marks = find_marks(spec, file, both=False) if spec is not None else None
     if spec is None or marks is None or not (marks.sinks or marks.sources or here):
         return
+    if not here and not marks.sinks and not _has_own_source(file, marks):
+        return
     elsewhere = {dotted: brought(export, marks) for dotted, export in here.items()}
     result = flows_of(file, spec, marks, elsewhere)
     if here:
@@ -268,6 +284,11 @@ def _follow(
     entries += tuple(_passed_on(file, here))
     if entries:
         looked.exports[identifier] = entries[:_MOST_EXPORTS]
+
+
+def _has_own_source(file: ParsedFile, marks: Marks) -> bool:
+    """Tell whether something but parameters is a source; those are up to the callers."""
+    return len(parameter_sources(file, marks)) < len(marks.sources)
 
 
 def _passed_on(file: ParsedFile, here: Mapping[str, Export]) -> Iterator[Export]:

@@ -24,7 +24,7 @@ from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary, sources_of
 from tavo.scan.tree import Node
 
-__all__ = ["Across", "functions_of"]
+__all__ = ["Across", "functions_of", "parameter_sources"]
 
 _MOST_RUNS = 6
 _WHOLE_FILE = 8
@@ -37,6 +37,18 @@ def functions_of(file: ParsedFile) -> Functions:
     if not isinstance(known, Functions):
         known = file.memory[functions_of] = Functions(file)
     return known
+
+
+def parameter_sources(file: ParsedFile, marks: Marks) -> frozenset[int]:
+    """Return the sources that are parameters: what they hold is up to the callers."""
+    nodes = [*file.by_kind.get("parameters", ()), *file.by_kind.get("lambda_parameters", ())]
+    ranges = sorted((node.start, node.end) for node in nodes)
+    out = set()
+    for number, spot in enumerate(marks.sources):
+        at = bisect_right(ranges, (spot.start, 1 << 60)) - 1
+        if at >= 0 and spot.end <= ranges[at][1]:
+            out.add(number)
+    return frozenset(out)
 
 
 class _Graph:
@@ -139,7 +151,7 @@ class Across:
         self.fields: dict[int, State] = {}
         self.module = State()
         self.runs: dict[int, int] = {}
-        self.parameters = self._sources_in_parameters()
+        self.parameters = parameter_sources(file, marks)
         self._waiting: list[tuple[int, int]] = []
         self._queued: set[int] = set()
         self._ranks: dict[int, int] = {}
@@ -317,19 +329,6 @@ class Across:
             for function in self.functions:
                 if function.owner is other:
                     self._queue(id(function.node))
-
-    def _sources_in_parameters(self) -> frozenset[int]:
-        """Return the sources that are parameters: what they hold is up to the callers."""
-        nodes = self.file.by_kind.get("parameters", []) + self.file.by_kind.get(
-            "lambda_parameters", []
-        )
-        starts = sorted((node.start, node.end) for node in nodes)
-        out = set()
-        for number, spot in enumerate(self.marks.sources):
-            at = bisect_right(starts, (spot.start, 1 << 60)) - 1
-            if at >= 0 and spot.end <= starts[at][1]:
-                out.add(number)
-        return frozenset(out)
 
     def _upward(self, taint: Taint) -> Taint:
         return tuple(trace for trace in taint if trace.origin not in self.parameters)
