@@ -186,7 +186,7 @@ def _can_matter(rule: ScanRule, names: frozenset[bytes]) -> bool:
 def _look_at(
     file: ParsedFile, path: PurePosixPath, rules: Sequence[ScanRule], linked: _Linked | None
 ) -> Looked:
-    looked = Looked(imports=tuple({dotted for _, dotted in file.imports.items()}))
+    looked = Looked(imports=tuple(_names_imported(file)))
     imported = _imported(file, path, linked) if linked is not None else {}
     if linked is not None and not imported:
         return looked
@@ -221,7 +221,7 @@ def _named(exports: Exports, target: str, rule: str, name: str) -> Export | None
 def _imported(file: ParsedFile, path: PurePosixPath, linked: _Linked) -> dict[str, tuple[str, str]]:
     """Return for each dotted name that the file can use the file and the name that it is there."""
     out: dict[str, tuple[str, str]] = {}
-    for dotted in {dotted for _, dotted in file.imports.items()}:
+    for dotted in _names_imported(file):
         for target, symbol in linked.modules.find(dotted, path):
             entries = linked.exports.get(str(target))
             if not entries or str(target) == str(path):
@@ -260,7 +260,7 @@ def _follow(
 ) -> None:
     """Run one rule on a file with what it imports."""
     spec, identifier = rule.taint, rule.rule.id
-    marks = find_marks(spec, file, both=False) if spec is not None else None
+    marks = find_marks(spec, file, both=False, alone=not here) if spec is not None else None
     if spec is None or marks is None or not (marks.sinks or marks.sources or here):
         return
     if not here and not marks.sinks and not _has_own_source(file, marks):
@@ -284,6 +284,12 @@ def _follow(
     entries += tuple(_passed_on(file, here))
     if entries:
         looked.exports[identifier] = entries[:_MOST_EXPORTS]
+
+
+def _names_imported(file: ParsedFile) -> list[str]:
+    """Return the dotted names of all that a file imports."""
+    names = {dotted for _, dotted in file.imports.items()} | functions_of(file).modules
+    return sorted(names)
 
 
 def _has_own_source(file: ParsedFile, marks: Marks) -> bool:

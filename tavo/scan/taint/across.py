@@ -26,7 +26,7 @@ from tavo.scan.tree import Node
 
 __all__ = ["Across", "functions_of", "parameter_sources"]
 
-_MOST_RUNS = 6
+_MOST_RUNS = 50
 _WHOLE_FILE = 8
 _MODULE = 0
 
@@ -170,6 +170,7 @@ class Across:
             _, number = heapq.heappop(self._waiting)
             self._queued.discard(number)
             if self.runs.get(number, 0) >= _MOST_RUNS:
+                self._give_up(number)
                 continue
             if self.left <= 0:
                 self._give_up(number)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tavo.scan.names import imported
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.tree import Node
@@ -82,6 +83,7 @@ class Functions:
         self._types: dict[tuple[int, str], str | None] = {}
         self._attributes: dict[int, dict[str, str]] = {}
         self._resolved: dict[int, Callee | None] = {}
+        self.modules = _plain_imports(file)
         for node in file.by_kind.get("class_definition", ()):
             name = node.role("name")
             if name is not None and function_around(node) is None:
@@ -186,10 +188,23 @@ class Functions:
                 method = self.method(known, label)
                 if method is not None:
                     return replaced(method, receiver=owner, by_class=True)
+        if (dotted := self._of_module(node)) is not None:
+            return Callee(dotted=dotted)
         made = self.type_of(owner)
         if made is None:
             return None
         return self._method_of(made, label, owner)
+
+    def _of_module(self, node: Node) -> str | None:
+        """Return the dotted name of what is below an imported module, as in `a.b.run`."""
+        root = node
+        while root.kind == "attribute" and root.children:
+            root = root.children[0]
+        if root.kind != "identifier" or self.file.scopes.home(root) is not None:
+            return None
+        dotted = self.file.dotted(node) or ""
+        inside = any(dotted.startswith(f"{module}.") for module in self.modules)
+        return dotted if inside else None
 
     def _by_name(self, node: Node) -> Callee | None:
         function = self._local(node)
@@ -405,6 +420,16 @@ def function_around(node: Node) -> Node | None:
         if around.kind in FUNCTIONS:
             return around
     return None
+
+
+def _plain_imports(file: ParsedFile) -> frozenset[str]:
+    """Return the modules that `import a.b` brings under their own names."""
+    if file.language != "python":
+        return frozenset()
+    statements = file.by_kind.get("import_statement", ())
+    return frozenset(
+        entry.name for node in statements for entry in imported(node) if not entry.alias
+    )
 
 
 def is_super(node: Node) -> bool:

@@ -8,12 +8,14 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tavo.plugins import Location
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import Requirement, TaintSpec
+from tavo.scan.rules import Requirement, TaintSource, TaintSpec
 from tavo.scan.suppress import Ignore
 from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node
@@ -96,17 +98,23 @@ class Marks(msgspec.Struct):
         return mark is not None and mark.clean_around
 
 
-def find_marks(spec: TaintSpec, file: ParsedFile, *, both: bool = True) -> Marks | None:
+def find_marks(
+    spec: TaintSpec, file: ParsedFile, *, both: bool = True, alone: bool = True
+) -> Marks | None:
     """Return where a rule's parts match, None when it has no sink or no source in this file.
 
-    Without `both` it is enough that other files may need what is here.
+    Without `both` it is enough that other files may need what is here: sinks, or, in a file that
+    stands `alone`, sources that need a name; any parameter is nothing that others need.
     """
     marks = Marks()
     sinks = [(entry, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
     if both and not sinks:
         return None
-    sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
-    if both and not sources:
+    begin: Sequence[TaintSource] = spec.sources
+    if not both and alone and not sinks:
+        begin = [one for one in begin if one.formula.anchor() and one.formula.possible(file.names)]
+    sources = [(entry, match) for entry in begin for match in entry.formula.evaluate(file)]
+    if not sources and (both or (alone and not sinks)):
         return None
     nodes = _nodes_by_range(file)
     for sink, match in sinks[:_MOST_SPOTS]:
