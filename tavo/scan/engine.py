@@ -46,6 +46,14 @@ class Hit(msgspec.Struct, frozen=True):
     finding: Finding
     ignore: Ignore | None
 
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """Return what tells the finding from others: rule, file, line and column."""
+        location = self.finding.location
+        region = location.region
+        line, column = (region.start_line, region.start_column) if region is not None else (0, 0)
+        return self.finding.rule_id, str(location.path), line, column
+
 
 class FileResult(msgspec.Struct, frozen=True):
     """What came of one file. `scanned` is false where no rule looked at it."""
@@ -76,24 +84,38 @@ def scan(
     stops the scan.
     """
     listener = reporter or Reporter()
+    known: set[tuple[str, str, int, int]] = set()
     listener.begin("scanning", len(files))
     try:
-        if jobs <= 1 or len(files) <= _INLINE:
-            for file in files:
-                with _no_collection():
-                    result = scan_file(file, rules, largest=largest)
-                yield result
-                listener.advance()
-        else:
-            from tavo.scan.pool import scan_parallel
+        for result in _each(files, rules, rule_paths, jobs, largest):
+            known.update(hit.key for hit in result.hits)
+            yield result
+            listener.advance()
+        if any(rule.follows_calls for rule in rules.rules.values()) and len(files) > 1:
+            from tavo.scan.project import scan_across
 
-            for result in scan_parallel(
-                files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest
-            ):
-                yield result
-                listener.advance()
+            yield from scan_across(files, rules, largest=largest, known=known)
     finally:
         listener.end()
+
+
+def _each(
+    files: Sequence[SourceFile],
+    rules: RuleSet,
+    rule_paths: Sequence[Path],
+    jobs: int,
+    largest: int,
+) -> Iterator[FileResult]:
+    """Yield what each file shows by itself."""
+    if jobs > 1 and len(files) > _INLINE:
+        from tavo.scan.pool import scan_parallel
+
+        yield from scan_parallel(files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest)
+        return
+    for file in files:
+        with no_collection():
+            result = scan_file(file, rules, largest=largest)
+        yield result
 
 
 def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
@@ -177,7 +199,7 @@ class _FileScan:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from walking a tree that is let go of as a whole."""
     was_on = gc.isenabled()
     gc.disable()
@@ -211,7 +233,7 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
         return FileResult(file.relative, problems=(reason,), scanned=False)
 
 
-_Steps = tuple[tuple[int, int, str], ...]
+_Steps = tuple[tuple[int, int, str] | Step, ...]
 
 
 def _matches(rule: ScanRule, file: ParsedFile) -> Iterator[tuple[Match, _Steps]]:
@@ -233,18 +255,17 @@ def _hit(
     path: PurePosixPath,
     ignores: Ignores,
 ) -> Hit:
-    location = _locate(file, path, match.start, match.end)
+    location = locate(file, path, match.start, match.end)
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=_filled(rule.message, match.env) + (f" ({where})" if where else ""),
+        message=filled(rule.message, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
-        evidence={name: _short(value.text) for name, value in sorted(match.env.items())},
+        evidence={name: short(value.text) for name, value in sorted(match.env.items())},
         flow=tuple(
-            Step(location=_locate(file, path, start, end), message=text)
-            for start, end, text in steps
+            step if isinstance(step, Step) else step_at(file, path, *step) for step in steps
         ),
         fix=_fix(rule, match, file),
     )
@@ -252,7 +273,13 @@ def _hit(
     return Hit(finding, ignores.of(rule.rule.id, line))
 
 
-def _locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+def step_at(file: ParsedFile, path: PurePosixPath, start: int, end: int, text: str) -> Step:
+    """Return a step of a flow in a file."""
+    return Step(location=locate(file, path, start, end), message=text)
+
+
+def locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+    """Return the location of a byte range, with its first lines."""
     region = file.source.region(start, end)
     last = min(region.end_line, region.start_line + _MOST_LINES - 1)
     lines = file.source.lines(region.start_line, last).split("\n")
@@ -262,7 +289,7 @@ def _locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Loca
 
 def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     if rule.fix is not None:
-        return _filled(rule.fix, match.env, shorten=False)
+        return filled(rule.fix, match.env, shorten=False)
     if rule.fix_regex is not None:
         before = file.source.text(match.start, match.end)
         after = rule.fix_regex.applied(before)
@@ -270,17 +297,19 @@ def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     return None
 
 
-def _filled(text: str, env: Env, *, shorten: bool = True) -> str:
+def filled(text: str, env: Env, *, shorten: bool = True) -> str:
+    """Return a text with the metavariables in it replaced by what they are bound to."""
+
     def value(found: re.Match[str]) -> str:
         binding = env.get(found.group())
         if binding is None:
             return found.group()
-        return _short(binding.text) if shorten else binding.text
+        return short(binding.text) if shorten else binding.text
 
     return _VARIABLE.sub(value, text)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 80 else line[:79] + "…"
 

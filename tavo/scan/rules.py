@@ -9,6 +9,7 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from tavo.scan.formula import (
     Options,
     regex_of,
 )
+from tavo.scan.labels import Requirement, requirement
 from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, language_at
 from tavo.scan.regexes import Regex
 from tavo.scan.select import Selector
@@ -40,6 +42,7 @@ __all__ = [
     "PACK",
     "PROBLEM",
     "FixRegex",
+    "Requirement",
     "RuleProblem",
     "RuleSet",
     "ScanRule",
@@ -74,7 +77,7 @@ _KEYS = frozenset({
 })  # fmt: skip
 _TAINT_OPTIONS = frozenset({
     "taint_assume_safe_booleans", "taint_assume_safe_numbers", "taint_assume_safe_indexes",
-    "taint_assume_safe_functions", "taint_assume_safe_comparisons",
+    "taint_assume_safe_functions", "taint_assume_safe_comparisons", "taint_unify_mvars",
 })  # fmt: skip
 # Semgrep's other options, and the value at which each one changes nothing.
 _USUAL: Mapping[str, Any] = {
@@ -91,14 +94,28 @@ _USUAL: Mapping[str, Any] = {
 _ANY_BOOLEAN = frozenset({"interfile", "symbolic_propagation", "constant_propagation"})
 _LONGEST_SPAN = 1_000
 _COMMENT_STYLES = frozenset({"", "c", "cpp", "shell"})
+_ALSO = {
+    "sources": frozenset({"label", "requires"}),
+    "sinks": frozenset({"requires"}),
+    "propagators": frozenset({"from", "to"}),
+}
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ACROSS = "interfile"
 
 
 class TaintSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where tainted data begins. `exact`: only the whole match, not what is inside it."""
+    """Where tainted data begins. `exact`: only the whole match, not what is inside it.
+
+    `only`: by side effect only. `label` is what the taint is called, `requires` what labels the
+    value has to have before.
+    """
 
     formula: Formula
     exact: bool = False
     by_side_effect: bool = False
+    only: bool = False
+    label: str = ""
+    requires: Requirement | None = None
 
 
 class TaintSink(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +123,7 @@ class TaintSink(msgspec.Struct, frozen=True, kw_only=True):
 
     formula: Formula
     exact: bool = True
+    requires: Requirement | None = None
 
 
 class TaintSanitizer(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +151,21 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
     sanitizers: tuple[TaintSanitizer, ...] = ()
     propagators: tuple[TaintPropagator, ...] = ()
     options: frozenset[str] = frozenset()
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it matters which sources a value comes from, not only that it has one."""
+        return any(source.label for source in self.sources)
+
+    @property
+    def across_functions(self) -> bool:
+        """Whether calls of functions whose source is there are followed."""
+        return ACROSS in self.options and not self.has_labels
+
+    @property
+    def several_sources(self) -> bool:
+        """Whether several sources at one place have to be told apart."""
+        return self.has_labels or "taint_unify_mvars" in self.options
 
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether a source and a sink can be in a file with these names."""
@@ -181,6 +214,11 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
         if self.exclude is not None and self.exclude.match_file(path):
             return False
         return self.include is None or self.include.match_file(path)
+
+    @property
+    def follows_calls(self) -> bool:
+        """Whether the rule follows data through calls, within a file and across files."""
+        return self.taint is not None and self.taint.across_functions
 
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
@@ -314,6 +352,8 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     if mode not in {"search", "taint"}:
         raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
     options = _options(entry.get("options") or {}, mode)
+    if mode == "taint" and PACK in file.parents and ACROSS not in (entry.get("options") or {}):
+        options = {**options, ACROSS: True}
     bodies: dict[str, tuple[Formula | None, TaintSpec | None]] = {}
     for language in languages:
         known = _known_options(options, language, names)
@@ -434,13 +474,16 @@ def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) ->
             out.append((item, compile_formula(formula, where=where, options=known), where))
         return out
 
+    sources = items("pattern-sources", required=True)
+    labels = frozenset(str(item["label"]) for item, _, _ in sources if "label" in item)
     return TaintSpec(
-        sources=tuple(
-            TaintSource(formula=f, **_flags(item, where, exact=False, by_side_effect=False))
-            for item, f, where in items("pattern-sources", required=True)
-        ),
+        sources=tuple(_source(item, f, where, labels) for item, f, where in sources),
         sinks=tuple(
-            TaintSink(formula=f, **_flags(item, where, exact=True))
+            TaintSink(
+                formula=f,
+                requires=_requires(item, where, labels),
+                **_flags(item, where, exact=True),
+            )
             for item, f, where in items("pattern-sinks", required=True)
         ),
         sanitizers=tuple(
@@ -460,11 +503,38 @@ def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) ->
     )
 
 
+def _source(
+    item: Mapping[str, Any], formula: Formula, where: str, labels: frozenset[str]
+) -> TaintSource:
+    label = item.get("label", "")
+    if not isinstance(label, str) or ("label" in item and not _LABEL.fullmatch(label)):
+        raise FormulaError(f"{where}: label: {label!r} is no name")
+    only = item.get("by-side-effect") == "only"
+    rest = {**item, "by-side-effect": True} if only else item
+    return TaintSource(
+        formula=formula,
+        only=only,
+        label=label,
+        requires=_requires(item, where, labels),
+        **_flags(rest, where, exact=False, by_side_effect=False),
+    )
+
+
+def _requires(item: Mapping[str, Any], where: str, labels: frozenset[str]) -> Requirement | None:
+    if "requires" not in item:
+        return None
+    try:
+        return requirement(item["requires"], labels)
+    except ValueError as error:
+        raise FormulaError(f"{where}: requires: {error}") from None
+
+
 def _flags(item: Mapping[str, Any], where: str, **defaults: bool) -> dict[str, Any]:
     allowed = {name.replace("_", "-"): name for name in defaults}
+    also = next((keys for part, keys in _ALSO.items() if part in where), frozenset())
     flags: dict[str, Any] = dict(defaults)
     for key, value in item.items():
-        if key in FORMULA_KEYS or (key in {"from", "to"} and "propagators" in where):
+        if key in FORMULA_KEYS or key in also:
             continue
         if key not in allowed or not isinstance(value, bool):
             raise FormulaError(f"{where}: {key}: {value!r} is not supported")

@@ -1,4 +1,4 @@
-"""Taint analysis within one function: from sources, past sanitizers, to sinks."""
+"""Taint analysis: from sources, past sanitizers, to sinks; in a function and through calls."""
 
 from tavo.scan.taint.analysis import Flow, analyze
 

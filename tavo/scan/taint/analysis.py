@@ -11,36 +11,53 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from tavo.plugins import Step
+from tavo.scan.bindings import same_code
 from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.taint.calls import Known
 from tavo.scan.taint.expressions import Exhausted
-from tavo.scan.taint.marks import Marks, Spot, find_marks
-from tavo.scan.taint.state import State, Trace, join_all
+from tavo.scan.taint.marks import FarSink, Marks, Spot, find_marks, labels_of
+from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements
+from tavo.scan.taint.summary import Summary
 from tavo.scan.tree import Node
 
-__all__ = ["Flow", "analyze"]
+__all__ = ["Flow", "FlowStep", "Result", "analyze", "flows_of"]
 
 _BUDGET = 600_000
 _SNIPPET = 60
 
 
+FlowStep = tuple[int, int, str] | Step
+
+
 class Flow(msgspec.Struct, frozen=True):
     """A sink that tainted data reaches: its byte range, the bindings of sink and source, the way.
 
-    Each step is a byte range and a sentence, the source first and the sink last.
+    Each step is a byte range and a sentence, or a step in another file; the source is first and
+    the sink last. `far` is the sink when it is in another file.
     """
 
     start: int
     end: int
     env: Env
-    steps: tuple[tuple[int, int, str], ...]
+    steps: tuple[FlowStep, ...]
+    far: FarSink | None = None
+
+
+class Result(msgspec.Struct):
+    """The flows of a rule in a file, why it is not all of them, and what its functions do."""
+
+    flows: list[Flow]
+    problem: str = ""
+    summaries: dict[int, Summary] = msgspec.field(default_factory=dict)
 
 
 def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iterator[Flow]:
@@ -52,15 +69,46 @@ def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iter
     marks = find_marks(spec, file)
     if marks is None:
         return
+    result = flows_of(file, spec, marks, {}, budget=budget)
+    yield from result.flows
+    if result.problem:
+        raise BudgetError(result.problem)
+
+
+def flows_of(
+    file: ParsedFile,
+    spec: TaintSpec,
+    marks: Marks,
+    elsewhere: Mapping[str, Known],
+    *,
+    budget: int = _BUDGET,
+) -> Result:
+    """Return the flows between marks; `elsewhere` are imported functions by dotted name."""
     run = Statements(file, marks, spec.options, budget)
-    given_up = _run_all(file, marks, run, budget)
-    for number, trace in _outer_ones(marks, run.found):
+    if spec.across_functions:
+        from tavo.scan.taint.across import Across
+
+        given_up = Across(file, marks, run, budget, elsewhere).run_all()
+    else:
+        given_up = _run_all(file, marks, run, budget)
+    unify = "taint_unify_mvars" in spec.options
+    arrived = {
+        number: trace
+        for number, taint in run.found.items()
+        if (trace := _chosen(taint, marks, marks.sinks[number], unify=unify)) is not None
+    }
+    flows = []
+    far = [(number, trace) for number, trace in arrived.items() if marks.sinks[number].far]
+    near = {number: trace for number, trace in arrived.items() if not marks.sinks[number].far}
+    for number, trace in [*_outer_ones(marks, near), *far]:
         spot = marks.sinks[number]
-        env = {**marks.sources[trace.source].env, **spot.env}
-        yield Flow(spot.start, spot.end, env, _steps(file, trace, spot))
+        env = {**_source_of(trace, marks).env, **spot.env}
+        flows.append(Flow(spot.start, spot.end, env, _steps(file, trace, spot), spot.far))
+    problem = ""
     if given_up:
         lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
-        raise BudgetError(f"the code that begins at line {lines} is too large for taint analysis")
+        problem = f"the code that begins at line {lines} is too large for taint analysis"
+    return Result(flows, problem, run.summaries)
 
 
 def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Trace]]:
@@ -69,14 +117,35 @@ def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Tr
     A sink inside another one that the same source reaches says nothing more, and is left out.
     """
     reached = sorted(found.items(), key=lambda item: _outer_first(marks.sinks[item[0]]))
-    around: list[tuple[int, int]] = []
+    around: list[tuple[int, Origin]] = []
     for number, trace in reached:
         spot = marks.sinks[number]
         while around and around[-1][0] <= spot.start:
             around.pop()
-        if all(source != trace.source for end, source in around if spot.end <= end):
+        if all(source != trace.origin for end, source in around if spot.end <= end):
             yield number, trace
-            around.append((spot.end, trace.source))
+            around.append((spot.end, trace.origin))
+
+
+def _chosen(taint: Taint, marks: Marks, sink: Spot, *, unify: bool) -> Trace | None:
+    """Return the trace to report at a sink, None if what the sink requires is not there.
+
+    With `unify`, what source and sink bind under the same name must be the same code.
+    """
+    known = [trace for trace in taint if isinstance(trace.origin, int)]
+    if unify:
+        known = [t for t in known if _agree(_source_of(t, marks).env, sink.env)]
+    if not known or (sink.requires is not None and not sink.requires(labels_of(tuple(known)))):
+        return None
+    return known[0]
+
+
+def _agree(one: Env, other: Env) -> bool:
+    return all(same_code(one[name], other[name]) for name in one.keys() & other.keys())
+
+
+def _source_of(trace: Trace, marks: Marks) -> Spot:
+    return marks.sources[trace.origin] if isinstance(trace.origin, int) else Spot(0, 0, {})
 
 
 def _outer_first(spot: Spot) -> tuple[int, int]:
@@ -90,9 +159,9 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
     outermost = _outermost(file)
     waiting: deque[NestedFunction] = deque()
     if _module_matters(marks, outermost):
-        waiting.append(NestedFunction(file.root, State(), None))
+        waiting.append(NestedFunction(file.root, State(), CLEAN))
     left = deque(
-        NestedFunction(node, State(), None, marks.is_clean_around(node)) for node in outermost
+        NestedFunction(node, State(), CLEAN, marks.is_clean_around(node)) for node in outermost
     )
     while waiting or left:
         # What the module's code did not come past, such as code after a return, is left over.
@@ -142,12 +211,21 @@ def _module_matters(marks: Marks, functions: list[Node]) -> bool:
     return any(outside(spot) for spot in (*marks.sources, *marks.sinks))
 
 
-def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[tuple[int, int, str], ...]:
-    steps = []
+def _steps(file: ParsedFile, trace: Trace, sink: Spot) -> tuple[FlowStep, ...]:
+    steps: list[FlowStep] = []
     for number, step in enumerate(trace.steps()):
+        if step.elsewhere is not None:
+            steps.append(step.elsewhere)
+            continue
         text = " ".join(file.source.text(step.start, step.end).split())
         short = text if len(text) <= _SNIPPET else text[: _SNIPPET - 1] + "…"
+        if step.note:
+            steps.append((step.start, step.end, step.note))
+            continue
         what = "tainted here" if number == 0 else "goes into"
         steps.append((step.start, step.end, f"{what}: {short}"))
-    steps.append((sink.start, sink.end, "arrives here"))
+    if sink.far is not None:
+        steps.append(Step(location=sink.far.location, message="arrives here"))
+    else:
+        steps.append((sink.start, sink.end, "arrives here"))
     return tuple(steps)

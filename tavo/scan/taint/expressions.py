@@ -1,8 +1,8 @@
 """How taint moves through one expression.
 
 Rules this module keeps:
-- the value of an expression is a trace or None; evaluating may change the state (a walrus, a
-  container that takes a value in, a sanitizer by side effect);
+- the value of an expression is its taint, empty if it is clean; evaluating may change the state
+  (a walrus, a container that takes a value in, a sanitizer by side effect);
 - every node costs a step of a budget, and what is nested too deep is judged as a whole instead,
   so that no source text can exhaust time or stack.
 
@@ -12,11 +12,11 @@ purpose we follow what it loses: slices, comprehensions, `append` and its like, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.taint.marks import Mark, Marks
-from tavo.scan.taint.state import Path, State, Trace
+from tavo.scan.taint.marks import Mark, Marks, labels_of
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, then, union
 from tavo.scan.tree import Node
 
 __all__ = ["Exhausted", "Expressions"]
@@ -62,17 +62,18 @@ class Expressions:
         self.safe_comparisons = self.safe_booleans or "taint_assume_safe_comparisons" in options
         self.safe_numbers = "taint_assume_safe_numbers" in options
         self.steps = budget
-        self.found: dict[int, Trace] = {}
+        self.found: dict[int, Taint] = {}
+        self.taken: dict[Path, Taint] = {}
         self._depth = 0
-        self._ambient: Trace | None = None
+        self._ambient: Taint = CLEAN
         self._cleansing = 0
         self._open_sinks: list[int] = []
-        self._carried: dict[tuple[int, int], Trace] = {}
+        self._carried: dict[tuple[int, int], Taint] = {}
 
     # -- the entrance
 
-    def value(self, node: Node, state: State) -> Trace | None:
-        """Return how the expression's value is tainted, None if it is clean."""
+    def value(self, node: Node, state: State) -> Taint:
+        """Return how the expression's value is tainted."""
         self.spend()
         mark = self.marks.at.get((node.start, node.end))
         if self._depth >= _DEEPEST:
@@ -80,16 +81,14 @@ class Expressions:
         self._depth += 1
         try:
             if mark is None:
-                trace = self._raw(node, state)[0]
-                if trace is None:
-                    trace = self._ambient
+                trace = self._raw(node, state)[0] or self._ambient
                 if self._cleansing:
-                    return None
+                    return CLEAN
             else:
                 trace = self._marked(node, mark, state)
         finally:
             self._depth -= 1
-        if trace is not None and self._open_sinks:
+        if trace and self._open_sinks:
             self.report(self._open_sinks, trace)
         return trace
 
@@ -99,17 +98,24 @@ class Expressions:
         if self.steps < 0:
             raise Exhausted
 
-    def report(self, sinks: Iterable[int], trace: Trace) -> None:
-        """Note that tainted data arrived at sinks; the first trace to arrive is kept."""
+    def report(self, sinks: Iterable[int], trace: Taint) -> None:
+        """Note that tainted data arrived at sinks; the first trace of an origin is kept."""
         for number in sinks:
-            self.found.setdefault(number, trace)
+            self.found[number] = union(self.found.get(number, CLEAN), trace)
 
-    def origin(self, mark: Mark) -> Trace | None:
-        """Return a new trace that begins at the source of a mark."""
-        if mark.source is None or self._cleansing:
-            return None
-        spot = self.marks.sources[mark.source]
-        return Trace(spot.start, spot.end, mark.source)
+    def origin(self, mark: Mark, before: Taint = CLEAN) -> Taint:
+        """Return new traces that begin at the sources of a mark.
+
+        A source that requires labels begins only where the value has them `before`.
+        """
+        if not mark.sources or self._cleansing:
+            return CLEAN
+        begun: Taint = CLEAN
+        for number in mark.sources:
+            spot = self.marks.sources[number]
+            if spot.requires is None or spot.requires(labels_of(before)):
+                begun = union(begun, (Trace(spot.start, spot.end, number, label=spot.label),))
+        return begun
 
     def path(self, node: Node) -> Path | None:
         """Return the place that an expression names, None if it names none."""
@@ -130,7 +136,7 @@ class Expressions:
                 return None
             node = inner
 
-    def bind(self, target: Node, trace: Trace | None, state: State) -> None:
+    def bind(self, target: Node, trace: Taint, state: State) -> None:
         """Give a value to the target of an assignment."""
         self.spend()
         kind = target.kind
@@ -141,8 +147,8 @@ class Expressions:
             return
         path = self.path(target)
         if path is not None:
-            if trace is not None:
-                state.taint(path, trace.then(target.start, target.end))
+            if trace:
+                state.taint(path, then(trace, target.start, target.end))
             else:
                 state.clean(path)
             self._mark_target(target, path, state)
@@ -150,18 +156,18 @@ class Expressions:
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
             mark = self.marks.at.get((base.start, base.end))
-            if base.kind == "subscript" and mark is not None and mark.sinks and trace is not None:
+            if base.kind == "subscript" and mark is not None and mark.sinks and trace:
                 self.report(mark.sinks, trace)
             if base.kind == "subscript":
                 for index in base.children[1:]:
                     touched = self.value(index, state)
-                    if touched is not None and mark is not None and not self.safe_indexes:
+                    if touched and mark is not None and not self.safe_indexes:
                         self.report(mark.sinks, touched)
             base = base.children[0]
             path = self.path(base)
             if path is not None:
-                if trace is not None:
-                    state.taint(path, trace.then(target.start, target.end))
+                if trace:
+                    state.add(path, then(trace, target.start, target.end))
                 return
         self.value(base, state)
 
@@ -169,16 +175,16 @@ class Expressions:
         mark = self.marks.at.get((target.start, target.end))
         if mark is None:
             return
-        if mark.source_lasts and (begun := self.origin(mark)) is not None:
-            state.taint(path, begun)
+        if mark.source_lasts and (begun := self.origin(mark, state.read(path))):
+            state.taint(path, union(begun, state.read(path)))
         if mark.clean_lasts:
             state.clean(path)
-        if mark.sinks and (trace := state.read(path)) is not None:
+        if mark.sinks and (trace := state.read(path)):
             self.report(mark.sinks, trace)
 
     # -- marks
 
-    def _marked(self, node: Node, mark: Mark, state: State) -> Trace | None:
+    def _marked(self, node: Node, mark: Mark, state: State) -> Taint:
         begun = self.origin(mark)
         ambient, self._ambient = self._ambient, (begun if mark.source_around else self._ambient)
         self._cleansing += mark.clean_around
@@ -191,34 +197,33 @@ class Expressions:
             self._ambient = ambient
         return self.settle(node, mark, state, trace, inputs)
 
-    def settle(
-        self, node: Node, mark: Mark, state: State, trace: Trace | None, inputs: Trace | None
-    ) -> Trace | None:
+    def settle(self, node: Node, mark: Mark, state: State, trace: Taint, inputs: Taint) -> Taint:
         """Apply a mark to the value of its node. `inputs` is the taint of a call's arguments."""
         where = (node.start, node.end)
         trace = trace or self._ambient
-        if (begun := self.origin(mark)) is not None:
-            trace = begun
+        if begun := self.origin(mark, union(trace, inputs)):
+            begun = union(begun, trace)
             if mark.source_lasts and (path := self.path(node)) is not None:
                 state.taint(path, begun)
+            if not mark.source_only:
+                trace = begun
         trace = self._carried.get(where, trace)
         if mark.clean:
-            trace = None
+            trace = CLEAN
             if mark.clean_lasts and (path := self.path(node)) is not None:
                 state.clean(path)
         if self._cleansing:
-            return None
-        if trace is not None:
+            return CLEAN
+        if trace:
             self._carry(mark, trace, state)
-        if trace is not None:
             self.report([*mark.sinks, *mark.wide_sinks], trace)
-        elif inputs is not None and not mark.clean:
+        elif inputs and not mark.clean:
             self.report(mark.calls, inputs)
         return trace
 
-    def _carry(self, mark: Mark, trace: Trace, state: State) -> None:
+    def _carry(self, mark: Mark, trace: Taint, state: State) -> None:
         for to, lasts in mark.carries_to:
-            step = trace.then(*to)
+            step = then(trace, *to)
             self._carried[to] = step
             node = self.marks.targets.get(to)
             if lasts and node is not None and (path := self.path(node)) is not None:
@@ -226,116 +231,134 @@ class Expressions:
 
     # -- kinds of expressions; each returns the value, and for a call the taint of its inputs
 
-    def _raw(self, node: Node, state: State) -> tuple[Trace | None, Trace | None]:
+    def _raw(self, node: Node, state: State) -> tuple[Taint, Taint]:
         kind = node.kind
         if kind in _CHAINS:
-            return self._chain(node, state), None
+            return self._chain(node, state), CLEAN
         if kind in _LEAVES:
-            return None, None
+            return CLEAN, CLEAN
         if kind == "call":
             return self._call(node, state)
         if kind == "binary_operator":
-            return self._binary(node, state), None
+            return self._binary(node, state), CLEAN
         if kind == "comparison_operator" or kind == "not_operator":
             trace = self._union(node.children, state)
-            return (None if self.safe_comparisons else trace), None
+            return (CLEAN if self.safe_comparisons else trace), CLEAN
         if kind == "conditional_expression" and len(node.children) == 3:
             self.value(node.children[1], state)
-            return self._union((node.children[0], node.children[2]), state), None
+            return self._union((node.children[0], node.children[2]), state), CLEAN
         if kind == "named_expression":
-            return self._assign(node.role("name"), node.role("value"), state), None
+            return self._assign(node.role("name"), node.role("value"), state), CLEAN
         if kind == "assignment":
-            return self._assign(node.role("left"), node.role("right"), state), None
+            return self._assign(node.role("left"), node.role("right"), state), CLEAN
         if kind in _COMPREHENSIONS:
-            return self._comprehension(node, state), None
+            return self._comprehension(node, state), CLEAN
         if kind == "lambda":
             self._lambda(node, state)
-            return None, None
+            return CLEAN, CLEAN
         if kind == "pair" and node.children[0].field == "label":
-            return self.value(node.children[-1], state), None
+            return self.value(node.children[-1], state), CLEAN
         if kind == "interpolation":
             inner = node.role("expression")
-            return (self.value(inner, state) if inner is not None else None), None
+            return (self.value(inner, state) if inner is not None else CLEAN), CLEAN
         if kind == "keyword_argument":
             inner = node.role("value")
-            return (self.value(inner, state) if inner is not None else None), None
+            return (self.value(inner, state) if inner is not None else CLEAN), CLEAN
         trace = self._union(node.children, state)
-        return (None if kind == "yield" else trace), None
+        return (self._yielded(trace) if kind == "yield" else trace), CLEAN
 
-    def _union(self, nodes: Iterable[Node], state: State) -> Trace | None:
-        trace: Trace | None = None
+    def _union(self, nodes: Iterable[Node], state: State) -> Taint:
+        trace: Taint = CLEAN
         for node in nodes:
-            part = self.value(node, state)
-            trace = trace or part
+            trace = union(trace, self.value(node, state))
         return trace
 
-    def _chain(self, node: Node, state: State) -> Trace | None:
+    def _yielded(self, trace: Taint) -> Taint:
+        """Note what a generator hands out; what is sent into it is clean."""
+        return CLEAN
+
+    def _chain(self, node: Node, state: State) -> Taint:
         """Return the taint of a name, attribute or subscript."""
         path = self.path(node)
-        trace = state.read(path) if path is not None else None
+        trace = state.read(path) if path is not None else CLEAN
         while node.kind != "identifier" and node.children:
             if node.kind == "subscript":
                 for index in node.children[1:]:
                     touched = self.value(index, state)
-                    if touched is not None and not self.safe_indexes:
-                        trace = trace or touched
+                    if not self.safe_indexes:
+                        trace = union(trace, touched)
             node = node.children[0]
             if node.kind not in _CHAINS or path is None:
-                return self.value(node, state) or trace
+                return union(self.value(node, state), trace)
             mark = self.marks.at.get((node.start, node.end))
             if mark is not None and (inner := self.path(node)) is not None:
-                held = self.settle(node, mark, state, state.read(inner), None)
+                held = self.settle(node, mark, state, state.read(inner), CLEAN)
                 if mark.clean:
-                    return None
-                if held is not None and (mark.source is not None or self._is_target(node)):
-                    trace = trace or held
+                    return CLEAN
+                if mark.sources or self._is_target(node):
+                    trace = union(trace, held)
         return trace
 
     def _is_target(self, node: Node) -> bool:
         return (node.start, node.end) in self._carried
 
-    def _call(self, node: Node, state: State) -> tuple[Trace | None, Trace | None]:
-        callee, arguments = node.role("function"), node.role("arguments")
-        given: Trace | None = None
+    def _call(self, call: Node, state: State) -> tuple[Taint, Taint]:
+        callee, arguments = call.role("function"), call.role("arguments")
+        given: Taint = CLEAN
+        parts: list[tuple[Node, Taint]] = []
         if arguments is not None:
-            if arguments.kind == "argument_list":
-                given = self._union(arguments.children, state)
-            else:
-                given = self.value(arguments, state)
+            nodes = arguments.children if arguments.kind == "argument_list" else [arguments]
+            for node in nodes:
+                part = self.value(node, state)
+                parts.append((node, part))
+                given = union(given, part)
         if callee is None:
             return given, given
         mark = self.marks.at.get((callee.start, callee.end))
         name = callee
-        receiver: Trace | None = None
-        called: Trace | None = None
+        receiver: Taint = CLEAN
+        called: Taint = CLEAN
         if callee.kind == "attribute" and len(callee.children) == 2:
             owner, name = callee.children
             receiver = self.value(owner, state)
             path = self.path(callee)
-            if path is not None and len(path) > 1 and receiver is None:
+            if path is not None and len(path) > 1 and not receiver:
                 receiver = state.read(path)
             if mark is not None:
-                called = self.settle(callee, mark, state, None, None)
-            if given is not None and self.file.text(name) in _TAKES_IN:
-                self._take_in(owner, given, node, state)
+                called = self.settle(callee, mark, state, CLEAN, CLEAN)
+            if given and self.file.text(name) in _TAKES_IN:
+                self._take_in(owner, given, call, state)
         else:
             called = self.value(callee, state)
-        inputs = given or receiver or called
+        inputs = union(union(given, receiver), called)
         result = called if self.safe_functions else inputs
-        if result is not None and name.kind == "identifier":
+        if (known := self.through(call, parts, receiver, state)) is not None:
+            result = union(known, called)
+            if self.file.text(name) not in _TAKES_IN:
+                inputs = union(inputs, known)
+        if result and name.kind == "identifier":
             text = self.file.text(name)
             if (self.safe_booleans and text in _TESTS) or (self.safe_numbers and text in _NUMBERS):
-                result = None
+                result = CLEAN
         return result, inputs
 
-    def _take_in(self, owner: Node, trace: Trace, call: Node, state: State) -> None:
+    def through(
+        self, call: Node, parts: Sequence[tuple[Node, Taint]], receiver: Taint, state: State
+    ) -> Taint | None:
+        """Return what comes back from a call whose function is known, else None."""
+        return None
+
+    def _take_in(self, owner: Node, trace: Taint, call: Node, state: State) -> None:
         while owner.kind == "subscript" and self.path(owner) is None and owner.children:
             owner = owner.children[0]
         path = self.path(owner)
-        if path is not None and state.read(path) is None:
-            state.taint(path, trace.then(call.start, call.end))
+        if path is not None:
+            before, taken = state.read(path), then(trace, call.start, call.end)
+            self.taken[path] = union(self.taken.get(path, CLEAN), taken)
+            if len(union(before, taken)) > len(before):
+                state.add(path, taken)
 
-    def _binary(self, node: Node, state: State) -> Trace | None:
+    def _binary(self, node: Node, state: State) -> Taint:
         """Return the taint of `a + b + c`, however long, without recursion on the left."""
         rights: list[Node] = []
         while len(node.children) == 2:
@@ -347,34 +370,42 @@ class Expressions:
             self.spend()
         trace = self.value(node, state)
         for right in reversed(rights):
-            part = self.value(right, state)
-            trace = trace or part
+            trace = union(trace, self.value(right, state))
         return trace
 
-    def _assign(self, left: Node | None, right: Node | None, state: State) -> Trace | None:
+    def _assign(self, left: Node | None, right: Node | None, state: State) -> Taint:
         if right is None or left is None:
-            return None
+            return CLEAN
         if _pairs_up(left, right) and (right.start, right.end) not in self.marks.at:
             traces = [self.value(part, state) for part in right.children]
             for target, trace in zip(left.children, traces, strict=True):
                 self.bind(target, trace, state)
-            return next((trace for trace in traces if trace is not None), None)
+            return next((trace for trace in traces if trace), CLEAN)
         trace = self.value(right, state)
         self.bind(left, trace, state)
+        parts = self.built(right)
+        if parts is not None and (path := self.path(left)) is not None:
+            state.clean(path)
+            for below, taint in parts.items():
+                state.taint((*path, *below), then(taint, left.start, left.end))
         return trace
 
-    def _comprehension(self, node: Node, state: State) -> Trace | None:
+    def built(self, node: Node) -> Mapping[Path, Taint] | None:
+        """Return what the attributes of a new object hold, if an expression makes one."""
+        return None
+
+    def _comprehension(self, node: Node, state: State) -> Taint:
         inner = state.copy()
         body = node.role("body")
         for clause in node.children:
             if clause.kind == "for_in_clause":
                 source, target = clause.role("right"), clause.role("left")
-                trace = self.value(source, inner) if source is not None else None
+                trace = self.value(source, inner) if source is not None else CLEAN
                 if target is not None:
                     self.bind(target, trace, inner)
             elif clause is not body:
                 self._union(clause.children, inner)
-        return self.value(body, inner) if body is not None else None
+        return self.value(body, inner) if body is not None else CLEAN
 
     def _lambda(self, node: Node, state: State) -> None:
         inner = state.copy()
@@ -394,15 +425,17 @@ class Expressions:
             self.spend()
             mark = self.marks.at.get((parameter.start, parameter.end))
             default = parameter.role("value")
-            trace = self.value(default, state) if default is not None else None
+            trace = self.value(default, state) if default is not None else CLEAN
             name = parameter.role("name") or parameter
+            given = self.given(node, parameter)
             if name.kind in _DESTRUCTURED:
                 self.bind(name, trace or self._ambient, state)
                 begun = self._origin_at(parameter, name)
                 annotation = parameter.role("type")
                 is_plain = annotation is None or annotation.kind != "object_type"
-                if begun is not None and is_plain and default is None:
+                if begun and is_plain and default is None:
                     self._taint_properties(name, begun, state)
+                self._bind_given(name, given, state)
                 self._bind_marked(name, state)
                 continue
             while name.kind != "identifier" and name.children:
@@ -411,24 +444,37 @@ class Expressions:
                 continue
             path = (self.file.text(name),)
             for marked in (mark, self.marks.at.get((name.start, name.end))):
-                if marked is not None and (begun := self.origin(marked)) is not None:
+                if marked is not None and (begun := self.origin(marked)):
                     trace = begun
-            if trace is None:
-                trace = self._ambient
-            if trace is not None:
+            trace = union(trace or self._ambient, given)
+            if trace:
                 state.taint(path, trace)
             else:
                 state.clean(path)
 
-    def _origin_at(self, *nodes: Node) -> Trace | None:
+    def given(self, parameters: Node, parameter: Node) -> Taint:
+        """Return what a parameter holds when the function around it is called."""
+        return CLEAN
+
+    def _bind_given(self, pattern: Node, given: Taint, state: State) -> None:
+        """Give each name of a destructured parameter what the caller's value has there."""
+        if not given:
+            return
+        for pair in pattern.children:
+            key, name = (pair.children[0], pair.children[-1]) if pair.children else (pair, pair)
+            if name.kind == "identifier":
+                place = ("." + self.file.text(key),) if key.kind == "identifier" else ()
+                state.add((self.file.text(name),), tuple(trace.below(place) for trace in given))
+
+    def _origin_at(self, *nodes: Node) -> Taint:
         """Return a new trace if one of the nodes is a source."""
         for node in nodes:
             mark = self.marks.at.get((node.start, node.end))
-            if mark is not None and (begun := self.origin(mark)) is not None:
+            if mark is not None and (begun := self.origin(mark)):
                 return begun
-        return None
+        return CLEAN
 
-    def _taint_properties(self, pattern: Node, trace: Trace, state: State) -> None:
+    def _taint_properties(self, pattern: Node, trace: Taint, state: State) -> None:
         """Taint what `{a, b}` brings; as in Semgrep nothing nested or with a default."""
         for pair in pattern.children if pattern.kind == "dictionary" else ():
             value = pair.children[-1] if pair.children else pair
@@ -440,12 +486,12 @@ class Expressions:
         for part in pattern.walk():
             if part.kind == "identifier" and part.field != "label":
                 begun = self._origin_at(part)
-                if begun is not None:
+                if begun:
                     state.taint((self.file.text(part),), begun)
 
-    def _as_a_whole(self, node: Node, state: State) -> Trace | None:
+    def _as_a_whole(self, node: Node, state: State) -> Taint:
         """Judge what is nested too deep by what occurs in it: any tainted name taints all."""
-        trace: Trace | None = None
+        trace: Taint = CLEAN
         sinks: list[int] = []
         for part in node.walk():
             self.spend()
@@ -453,11 +499,11 @@ class Expressions:
             if mark is not None:
                 trace = trace or self.origin(mark)
                 sinks += mark.sinks + mark.wide_sinks
-            if part.kind == "identifier" and trace is None:
+            if part.kind == "identifier" and not trace:
                 trace = state.read((self.file.text(part),))
         trace = trace or self._ambient
-        if trace is None or self._cleansing:
-            return None
+        if not trace or self._cleansing:
+            return CLEAN
         self.report(sinks, trace)
         return trace
 

@@ -8,14 +8,19 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from tavo.plugins import Location
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import TaintSpec
+from tavo.scan.rules import Requirement, TaintSource, TaintSpec
+from tavo.scan.suppress import Ignore
+from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node
 
-__all__ = ["Mark", "Marks", "Spot", "find_marks"]
+__all__ = ["FarSink", "Mark", "Marks", "Spot", "find_marks", "labels_of"]
 
 Range = tuple[int, int]
 
@@ -24,25 +29,46 @@ _TRANSPARENT = frozenset({"block", "module", "argument_list", "with_clause", "wi
 _MOST_SPOTS = 20_000
 
 
+class FarSink(msgspec.Struct, frozen=True):
+    """A sink in another file: where it is, what its rule bound, the ignore comment on its line."""
+
+    location: Location
+    evidence: tuple[tuple[str, str], ...]
+    ignore: Ignore | None
+
+
 class Spot(msgspec.Struct, frozen=True):
-    """One match of a source or sink, as the rule found it."""
+    """One match of a source or sink, as the rule found it.
+
+    `label` is what a source calls its taint; `requires` tells of labels whether they suffice.
+    """
 
     start: int
     end: int
     env: Env
+    label: str = ""
+    requires: Requirement | None = None
+    far: FarSink | None = None
+
+
+def labels_of(taint: Taint) -> frozenset[str]:
+    """Return the labels of a value."""
+    return frozenset(trace.label for trace in taint)
 
 
 class Mark(msgspec.Struct):
     """What the rule says about one node.
 
-    `source` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
+    `sources` and the three lists of sinks are numbers of spots: `sinks` look at the value, `calls`
     at what goes into a call, `wide_sinks` at everything inside. `source_around` and `clean_around`
-    say that what is inside the node is tainted or clean as well.
+    say that what is inside the node is tainted or clean as well; `source_only` that the node
+    itself is not tainted, only what it names from then on.
     """
 
-    source: int | None = None
+    sources: list[int] = msgspec.field(default_factory=list)
     source_around: bool = False
     source_lasts: bool = False
+    source_only: bool = False
     sinks: list[int] = msgspec.field(default_factory=list)
     calls: list[int] = msgspec.field(default_factory=list)
     wide_sinks: list[int] = msgspec.field(default_factory=list)
@@ -72,19 +98,28 @@ class Marks(msgspec.Struct):
         return mark is not None and mark.clean_around
 
 
-def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
-    """Return where a rule's parts match, None when it has no sink or no source in this file."""
+def find_marks(
+    spec: TaintSpec, file: ParsedFile, *, both: bool = True, alone: bool = True
+) -> Marks | None:
+    """Return where a rule's parts match, None when it has no sink or no source in this file.
+
+    Without `both` it is enough that other files may need what is here: sinks, or, in a file that
+    stands `alone`, sources that need a name; any parameter is nothing that others need.
+    """
     marks = Marks()
     sinks = [(entry, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
-    if not sinks:
+    if both and not sinks:
         return None
-    sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
-    if not sources:
+    begin: Sequence[TaintSource] = spec.sources
+    if not both and alone and not sinks:
+        begin = [one for one in begin if one.formula.anchor() and one.formula.possible(file.names)]
+    sources = [(entry, match) for entry in begin for match in entry.formula.evaluate(file)]
+    if not sources and (both or (alone and not sinks)):
         return None
     nodes = _nodes_by_range(file)
     for sink, match in sinks[:_MOST_SPOTS]:
         number = len(marks.sinks)
-        marks.sinks.append(Spot(match.start, match.end, match.env))
+        marks.sinks.append(Spot(match.start, match.end, match.env, requires=sink.requires))
         for where, whole in _places(match, nodes, file):
             mark = marks.on(where)
             if not sink.exact or not whole:
@@ -94,12 +129,15 @@ def find_marks(spec: TaintSpec, file: ParsedFile) -> Marks | None:
                 if not getattr(sink.formula, "focus", None):
                     mark.calls.append(number)
     for source, match in sources[:_MOST_SPOTS]:
-        marks.sources.append(Spot(match.start, match.end, match.env))
+        marks.sources.append(Spot(match.start, match.end, match.env, source.label, source.requires))
         for where, _ in _places(match, nodes, file):
             mark = marks.on(where)
-            if mark.source is None:
-                mark.source = len(marks.sources) - 1
-            mark.source_around |= not source.exact
+            if not mark.sources or spec.several_sources:
+                mark.sources.append(len(marks.sources) - 1)
+                mark.source_only = source.only and (mark.source_only or len(mark.sources) == 1)
+            else:
+                mark.source_only &= source.only
+            mark.source_around |= not (source.exact or source.only)
             mark.source_lasts |= source.by_side_effect
     for sanitizer in spec.sanitizers:
         for match in sanitizer.formula.evaluate(file)[:_MOST_SPOTS]:

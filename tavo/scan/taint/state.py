@@ -4,37 +4,59 @@ Rules this module keeps:
 - a place is a path: a variable, then attributes and constant subscripts: `self.rows["a"]` is
   `("self", ".rows", "['a']")`; a tainted place taints all below it unless they were cleaned;
 - the entries of one variable are never changed in place, so that copies of a state share them;
-- joining keeps the trace that was there first, so that loops come to rest.
+- a value is a tuple of traces, one for each origin, empty when it is clean; joining keeps the
+  trace of an origin that was there first, so that loops come to rest;
+- an origin is a source, by its number, or what a function is given, by its place there.
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterable
 
-__all__ = ["Path", "State", "Trace", "join_all"]
+import msgspec
+from msgspec.structs import replace
+
+from tavo.plugins import Step
+
+__all__ = ["CLEAN", "Origin", "Path", "State", "Taint", "Trace", "join_all", "then", "union"]
 
 Path = tuple[str, ...]
+Origin = int | Path
 
 _LONGEST_TRACE = 40
+_MOST_ORIGINS = 16
+_DEEPEST_INPUT = 4
 
 
 class Trace(msgspec.Struct, frozen=True, eq=False):
-    """One step on the way of tainted data, with the step before it; `source` is the first one's.
+    """One step on the way of tainted data, with the step before it.
 
-    `start` and `end` are byte offsets. `source` counts the places where sources matched.
+    `start` and `end` are byte offsets, or `elsewhere` is a step in another file. `label` is that
+    of the source, and `note` says what happens at this step if it is not an assignment.
     """
 
     start: int
     end: int
-    source: int
+    origin: Origin
     parent: Trace | None = None
     length: int = 1
+    label: str = ""
+    note: str = ""
+    elsewhere: Step | None = None
 
-    def then(self, start: int, end: int) -> Trace:
+    def then(self, start: int, end: int, note: str = "") -> Trace:
         """Return the trace with one step more, itself when it is long enough."""
-        if self.length >= _LONGEST_TRACE or (self.start, self.end) == (start, end):
+        if self.length >= _LONGEST_TRACE:
             return self
-        return Trace(start, end, self.source, self, self.length + 1)
+        if not note and (self.start, self.end) == (start, end):
+            return self
+        return Trace(start, end, self.origin, self, self.length + 1, self.label, note)
+
+    def then_elsewhere(self, step: Step) -> Trace:
+        """Return the trace with a step in another file more."""
+        if self.length >= _LONGEST_TRACE:
+            return self
+        return Trace(0, 0, self.origin, self, self.length + 1, self.label, "", step)
 
     def steps(self) -> list[Trace]:
         """Return the steps, the source first."""
@@ -44,12 +66,50 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
         out.reverse()
         return out
 
+    def below(self, places: Path) -> Trace:
+        """Return the trace of a place inside of what a function is given."""
+        if isinstance(self.origin, int) or len(self.origin) >= _DEEPEST_INPUT:
+            return self
+        return replace(self, origin=(*self.origin, *places)[:_DEEPEST_INPUT])
 
-Entries = dict[Path, "Trace | None"]
+    def after(self, before: Trace) -> Trace:
+        """Return this trace behind another one, in place of its own first step."""
+        out = before
+        for step in self.steps()[1:]:
+            if out.length >= _LONGEST_TRACE:
+                break
+            out = Trace(
+                step.start, step.end, out.origin, out, out.length + 1, out.label, step.note,
+                step.elsewhere,
+            )  # fmt: skip
+        return out
+
+
+Taint = tuple[Trace, ...]
+CLEAN: Taint = ()
+
+
+def union(one: Taint, other: Taint) -> Taint:
+    """Return the traces of both, the first one of each origin."""
+    if not other or one is other:
+        return one
+    if not one:
+        return other
+    known = {(trace.origin, trace.label) for trace in one}
+    more = tuple(trace for trace in other if (trace.origin, trace.label) not in known)
+    return (one + more)[:_MOST_ORIGINS] if more else one
+
+
+def then(taint: Taint, start: int, end: int, note: str = "") -> Taint:
+    """Return a value after one step more."""
+    return tuple(trace.then(start, end, note) for trace in taint)
+
+
+Entries = dict[Path, Taint]
 
 
 class State:
-    """The tainted places. An entry None means clean below a place that is tainted."""
+    """The tainted places. An empty entry means clean below a place that is tainted."""
 
     __slots__ = ("_roots",)
 
@@ -63,25 +123,40 @@ class State:
         """Return a state that can change without this one changing."""
         return State(dict(self._roots))
 
-    def read(self, path: Path) -> Trace | None:
+    def read(self, path: Path) -> Taint:
         """Return how the value at a place is tainted: by itself, from above, or from below."""
         entries = self._roots.get(path[0])
         if entries is None:
-            return None
-        own = _inherited(entries, path)
-        if own is not None:
-            return own
+            return CLEAN
+        taint = _inherited(entries, path)
         size = len(path)
-        for place, trace in entries.items():
-            if trace is not None and len(place) > size and place[:size] == path:
-                return trace
-        return None
+        if len(entries) > 1 or not taint:
+            for place, below in entries.items():
+                if below and len(place) > size and place[:size] == path:
+                    taint = union(taint, below)
+        return taint
 
-    def taint(self, path: Path, trace: Trace) -> None:
+    def entries(self, root: str) -> Entries:
+        """Return all that is known of the places of one variable."""
+        return self._roots.get(root, {})
+
+    def roots(self) -> Iterable[str]:
+        """Return the variables of which something is tainted."""
+        return self._roots
+
+    def taint(self, path: Path, taint: Taint) -> None:
         """Make a place tainted, with all below it."""
         entries = _without(self._roots.get(path[0], {}), path)
-        entries[path] = trace
+        entries[path] = taint
         self._roots[path[0]] = entries
+
+    def add(self, path: Path, taint: Taint) -> None:
+        """Make a place tainted besides what it is already."""
+        self.taint(path, union(self.read(path), taint))
+
+    def put(self, path: Path, taint: Taint) -> None:
+        """Set one entry as it stands in another state, whatever is above and below it."""
+        self._roots.setdefault(path[0], {})[path] = taint
 
     def clean(self, path: Path) -> None:
         """Make a place clean, with all below it."""
@@ -89,9 +164,9 @@ class State:
         if before is None:
             return
         entries = _without(before, path)
-        if _inherited(entries, path) is not None:
-            entries[path] = None
-        if any(trace is not None for trace in entries.values()):
+        if _inherited(entries, path):
+            entries[path] = CLEAN
+        if any(entries.values()):
             self._roots[path[0]] = entries
         else:
             del self._roots[path[0]]
@@ -106,12 +181,12 @@ class State:
                 continue
             merged: Entries = {}
             for place in {**(ours or {}), **theirs}:
-                mine = _inherited(ours, place) if ours is not None else None
-                merged[place] = mine if mine is not None else _inherited(theirs, place)
-                more = more or (mine is None and merged[place] is not None)
+                mine = _inherited(ours, place) if ours is not None else CLEAN
+                both = merged[place] = union(mine, _inherited(theirs, place))
+                more = more or len(both) > len(mine)
             roots[name] = merged
         for name, ours in self._roots.items():
-            if name not in other._roots and None in ours.values():
+            if name not in other._roots and CLEAN in ours.values():
                 roots[name] = {place: _inherited(ours, place) for place in ours}
         return State(roots), more
 
@@ -125,13 +200,22 @@ def join_all(*states: State | None) -> State | None:
     return out
 
 
-def _inherited(entries: Entries, path: Path) -> Trace | None:
-    """Return the entry of a place, or of the nearest place above it."""
-    for size in range(len(path), 0, -1):
-        prefix = path[:size]
-        if prefix in entries:
-            return entries[prefix]
-    return None
+def _inherited(entries: Entries, path: Path) -> Taint:
+    """Return the entry of a place, or of the nearest place above it.
+
+    What a function is given taints what is below as its own input each: `.code` of parameter
+    `self` is the input `("self", ".code")`.
+    """
+    size = len(path)
+    taint = entries.get(path)
+    while taint is None:
+        size -= 1
+        if size == 0:
+            return CLEAN
+        taint = entries.get(path[:size])
+    if size < len(path) and any(not isinstance(trace.origin, int) for trace in taint):
+        return tuple(trace.below(path[size:]) for trace in taint)
+    return taint
 
 
 def _without(entries: Entries, path: Path) -> Entries:

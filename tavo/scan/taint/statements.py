@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.taint.expressions import Exhausted, Expressions
+from tavo.scan.taint.calls import Calls
+from tavo.scan.taint.expressions import Exhausted
+from tavo.scan.taint.functions import Function
 from tavo.scan.taint.marks import Mark, Marks
-from tavo.scan.taint.state import State, Trace, join_all
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, join_all, union
 from tavo.scan.tree import Node
 
 __all__ = ["NestedFunction", "Statements"]
@@ -30,13 +32,15 @@ _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 class NestedFunction(msgspec.Struct):
     """A function found on the way, and what its body can see from outside.
 
-    `is_clean`: it stands inside a sanitizer.
+    `is_clean`: it stands inside a sanitizer. `held` is what the attributes of its object hold.
     """
 
     node: Node
     state: State
-    ambient: Trace | None
+    ambient: Taint
     is_clean: bool = False
+    known: Function | None = None
+    held: tuple[tuple[Path, Taint], ...] = ()
 
 
 class _Loop(msgspec.Struct):
@@ -44,7 +48,7 @@ class _Loop(msgspec.Struct):
     continues: list[State] = msgspec.field(default_factory=list)
 
 
-class Statements(Expressions):
+class Statements(Calls):
     """Runs the statements of functions against the marks of one rule."""
 
     def __init__(
@@ -56,17 +60,25 @@ class Statements(Expressions):
         self._attempts: list[State] = []
         self._returned: State | None = None
         self._level = 0
-        self._values: list[Trace] = []
+        self._values: list[Taint] = []
 
     def run_function(self, function: NestedFunction) -> State | None:
         """Run the body of a function, and return what may be tainted when it ends."""
         state = function.state.copy()
         self._ambient = function.ambient
         self._cleansing = int(function.is_clean)
+        if self.functions is not None:
+            self.begin(function.known, state)
         parameters = function.node.role("parameters")
         if parameters is not None:
             self.parameters(parameters, state)
+        self.keep_parameters(state)
+        for place, taint in function.held:
+            state.add(place, taint)
         body = function.node.role("body")
+        if body is not None and body.kind != "block":
+            self.summary.returns = self.value(body, state)
+            return state
         return self.run_body([body] if body is not None else [], state)
 
     def run_body(self, blocks: Iterable[Node], state: State) -> State | None:
@@ -119,20 +131,20 @@ class Statements(Expressions):
         self._open_sinks.extend(mark.wide_sinks)
         try:
             after = run(self, node, state)
-            if self._values:
-                self.report(mark.sinks, self._values[0])
+            for trace in self._values:
+                self.report(mark.sinks, trace)
         finally:
             del self._open_sinks[len(self._open_sinks) - len(mark.wide_sinks) :]
             self._cleansing -= mark.clean_around
             self._ambient, self._values = ambient, values
         return after
 
-    def _top(self, node: Node | None, state: State) -> Trace | None:
+    def _top(self, node: Node | None, state: State) -> Taint:
         """Evaluate an expression that is a direct part of a statement."""
         if node is None:
-            return None
+            return CLEAN
         trace = self.value(node, state)
-        if trace is not None:
+        if trace:
             self._values.append(trace)
         return trace
 
@@ -141,12 +153,12 @@ class Statements(Expressions):
         if body.kind != "block":
             self.value(body, state)
             return
-        kept = self._loops, self._attempts, self._returned
+        kept = self._loops, self._attempts, self._returned, self.summary.returns
         self._loops, self._attempts, self._returned = [], [], None
         try:
             self.block(body.children, state)
         finally:
-            self._loops, self._attempts, self._returned = kept
+            self._loops, self._attempts, self._returned, self.summary.returns = kept
 
     # -- statements
 
@@ -157,7 +169,7 @@ class Statements(Expressions):
 
     def _assignment(self, node: Node, state: State) -> State | None:
         trace = self._assign(node.role("left"), node.role("right"), state)
-        if trace is not None:
+        if trace:
             self._values.append(trace)
         return state
 
@@ -166,11 +178,12 @@ class Statements(Expressions):
         if left is not None and right is not None:
             before = self.value(left, state)
             added = self._top(right, state)
-            self.bind(left, before or added, state)
+            self.bind(left, union(before, added), state)
         return state
 
     def _return(self, node: Node, state: State) -> State | None:
-        self._parts(node, state)
+        for child in node.children:
+            self.summary.returns = union(self.summary.returns, self._top(child, state))
         self._returned = join_all(self._returned, state)
         return None
 
@@ -219,7 +232,7 @@ class Statements(Expressions):
 
         def enter(inside: State) -> None:
             if left is not None:
-                self.bind(left, None if is_apart else trace, inside)
+                self.bind(left, CLEAN if is_apart else trace, inside)
 
         return self._loop(node, state, enter)
 
@@ -300,7 +313,7 @@ class Statements(Expressions):
             if child.kind == "as_pattern":
                 target = child.role("alias")
                 if target is not None:
-                    self.bind(target, None, state)
+                    self.bind(target, CLEAN, state)
         return self.block(_body_of(clause), state)
 
     def _with(self, node: Node, state: State) -> State | None:
@@ -333,7 +346,7 @@ class Statements(Expressions):
             ends.append(self._arm(consequence, inside))
         return self._joined(*ends)
 
-    def _capture(self, pattern: Node, trace: Trace | None, state: State) -> None:
+    def _capture(self, pattern: Node, trace: Taint, state: State) -> None:
         for part in pattern.walk():
             if part.kind == "dotted_name" and len(part.children) == 1:
                 self.bind(part.children[0], trace, state)
@@ -349,13 +362,27 @@ class Statements(Expressions):
         return state
 
     def _function(self, node: Node, state: State) -> State | None:
-        known = self.nested.get(id(node))
-        seen = state.copy() if known is None else known.state.join(state)[0]
-        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
+        self.hand_out(node, state)
         name = node.role("name")
         if name is not None:
             state.clean((self.file.text(name),))
         return state
+
+    def hand_out(self, node: Node, state: State) -> None:
+        """Note a function that is defined here, and what it can see."""
+        known = self.nested.get(id(node))
+        seen = state.copy() if known is None else known.state.join(state)[0]
+        self.nested[id(node)] = NestedFunction(node, seen, self._ambient, self._cleansing > 0)
+
+    def _lambda(self, node: Node, state: State) -> None:
+        if self.functions is not None and id(node) in self.functions.by_node:
+            self.hand_out(node, state)
+            return
+        super()._lambda(node, state)
+
+    def _yielded(self, trace: Taint) -> Taint:
+        self.summary.returns = union(self.summary.returns, trace)
+        return CLEAN
 
     def _class(self, node: Node, state: State) -> State | None:
         parents, body = node.role("superclasses"), node.role("body")

@@ -1,0 +1,369 @@
+"""Run the functions of one file so that taint is followed through their calls.
+
+Rules this module keeps:
+- called functions come before their callers; a function is run again when a summary that it uses,
+  what it can see from outside, or the attributes of its object have become more;
+- only what can matter is run: what reaches a sink or a source, and what that calls;
+- work is bounded for each function and for the file; what was given up is named.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+
+from tavo.scan.parsed import ParsedFile
+from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.taint.calls import Known
+from tavo.scan.taint.expressions import Exhausted
+from tavo.scan.taint.functions import Function, Functions
+from tavo.scan.taint.marks import Marks
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, join_all, union
+from tavo.scan.taint.statements import NestedFunction, Statements
+from tavo.scan.taint.summary import Summary, sources_of
+from tavo.scan.tree import Node
+
+__all__ = ["Across", "functions_of", "parameter_sources"]
+
+_MOST_RUNS = 50
+_WHOLE_FILE = 8
+_MODULE = 0
+
+
+def functions_of(file: ParsedFile) -> Functions:
+    """Return the functions of a file, found once."""
+    known = file.memory.get(functions_of)
+    if not isinstance(known, Functions):
+        known = file.memory[functions_of] = Functions(file)
+    return known
+
+
+def parameter_sources(file: ParsedFile, marks: Marks) -> frozenset[int]:
+    """Return the sources that are parameters: what they hold is up to the callers."""
+    nodes = [*file.by_kind.get("parameters", ()), *file.by_kind.get("lambda_parameters", ())]
+    ranges = sorted((node.start, node.end) for node in nodes)
+    out = set()
+    for number, spot in enumerate(marks.sources):
+        at = bisect_right(ranges, (spot.start, 1 << 60)) - 1
+        if at >= 0 and spot.end <= ranges[at][1]:
+            out.add(number)
+    return frozenset(out)
+
+
+class _Graph:
+    """Who calls whom in a file; the module's own code is number 0."""
+
+    def __init__(self, file: ParsedFile, functions: Functions) -> None:
+        self.callees: dict[int, set[int]] = {}
+        self.callers: dict[int, set[int]] = {}
+        self.dotted: dict[int, set[str]] = {}
+        self.around: dict[int, int] = {}
+        for function in functions:
+            self.around[id(function.node)] = self._home(function.node, functions)
+        for call in file.by_kind.get("call", ()):
+            here = self._home(call, functions)
+            found = functions.called(call)
+            if found is not None and found.function is not None:
+                self._edge(here, id(found.function.node))
+            elif found is not None and found.dotted:
+                self.dotted.setdefault(here, set()).add(found.dotted)
+            arguments = call.role("arguments")
+            for node in arguments.children if arguments is not None else ():
+                value = (node.role("value") or node) if node.kind == "keyword_argument" else node
+                given = (
+                    functions.resolve(value) if value.kind in {"identifier", "attribute"} else None
+                )
+                if given is not None and given.function is not None:
+                    self._edge(here, id(given.function.node))
+
+    def _edge(self, caller: int, callee: int) -> None:
+        self.callees.setdefault(caller, set()).add(callee)
+        self.callers.setdefault(callee, set()).add(caller)
+
+    def _home(self, node: Node, functions: Functions) -> int:
+        for around in node.ancestors():
+            if id(around) in functions.by_node:
+                return id(around)
+        return _MODULE
+
+    def closure(self, begin: Iterable[int], edges: Mapping[int, set[int]]) -> set[int]:
+        """Return what can be reached over edges, the beginning included."""
+        seen = set(begin)
+        waiting = list(seen)
+        while waiting:
+            for after in edges.get(waiting.pop(), ()):
+                if after not in seen:
+                    seen.add(after)
+                    waiting.append(after)
+        return seen
+
+    def order(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Return a rank for each function, that of a called one below that of its caller."""
+        ranks: dict[int, int] = {}
+        entered: set[int] = set()
+        for number in numbers:
+            stack = [(number, iter(self.callees.get(number, ())))]
+            if number in entered:
+                continue
+            entered.add(number)
+            while stack:
+                current, rest = stack[-1]
+                for after in rest:
+                    if after not in entered:
+                        entered.add(after)
+                        stack.append((after, iter(self.callees.get(after, ()))))
+                        break
+                else:
+                    ranks[current] = len(ranks)
+                    stack.pop()
+        return ranks
+
+
+def _graph_of(file: ParsedFile, functions: Functions) -> _Graph:
+    known = file.memory.get(_Graph)
+    if not isinstance(known, _Graph):
+        known = file.memory[_Graph] = _Graph(file, functions)
+    return known
+
+
+class Across:
+    """One rule on one file, its calls followed."""
+
+    def __init__(
+        self,
+        file: ParsedFile,
+        marks: Marks,
+        run: Statements,
+        budget: int,
+        elsewhere: Mapping[str, Known],
+    ) -> None:
+        self.file = file
+        self.marks = marks
+        self.run = run
+        self.budget = budget
+        self.left = budget * _WHOLE_FILE
+        self.functions = functions_of(file)
+        self.graph = _graph_of(file, self.functions)
+        self.given_up: list[Node] = []
+        self.seen: dict[int, State] = {}
+        self.ambient: dict[int, Taint] = {}
+        self.fields: dict[int, State] = {}
+        self.module = State()
+        self.runs: dict[int, int] = {}
+        self.parameters = parameter_sources(file, marks)
+        self._waiting: list[tuple[int, int]] = []
+        self._queued: set[int] = set()
+        self._ranks: dict[int, int] = {}
+        run.functions = self.functions
+        run.elsewhere = elsewhere
+
+    def run_all(self) -> list[Node]:
+        """Run what matters until nothing changes. Returns what was given up."""
+        relevant = self._relevant()
+        position = {id(f.node): f.node.start for f in self.functions}
+        inner_first = sorted(relevant, key=lambda number: -position.get(number, -1))
+        self._ranks = self.graph.order(inner_first)
+        for number in relevant:
+            self._queue(number)
+        while self._waiting:
+            _, number = heapq.heappop(self._waiting)
+            self._queued.discard(number)
+            if self.runs.get(number, 0) >= _MOST_RUNS:
+                self._give_up(number)
+                continue
+            if self.left <= 0:
+                self._give_up(number)
+                break
+            self.runs[number] = self.runs.get(number, 0) + 1
+            self._run_one(number)
+        return self.given_up
+
+    def _give_up(self, number: int) -> None:
+        function = self.functions.by_node.get(number)
+        node = function.node if function is not None else self.file.root
+        if node not in self.given_up:
+            self.given_up.append(node)
+
+    def _queue(self, number: int) -> None:
+        if number not in self._queued and (number in self._ranks):
+            self._queued.add(number)
+            heapq.heappush(self._waiting, (self._ranks[number], number))
+
+    def _relevant(self) -> set[int]:
+        """Return the functions that can have a part in a flow."""
+        graph = self.graph
+        holders = self._holders(self.marks.sinks) | self._holders(self.marks.sources)
+        for number, dotted in graph.dotted.items():
+            if any(name in self.run.elsewhere for name in dotted):
+                holders.add(number)
+        reach = graph.closure(holders, graph.callers)
+        for number in list(reach):
+            while number in graph.around:
+                number = graph.around[number]
+                reach.add(number)
+        owners = {f.owner for n in reach if (f := self.functions.by_node.get(n)) and f.owner}
+        reach |= {id(f.node) for f in self.functions if f.owner in owners}
+        return graph.closure(reach | {_MODULE}, graph.callees)
+
+    def _holders(self, spots: Iterable[object]) -> set[int]:
+        known = self.functions.by_node
+        ranges = sorted((f.node.start, f.node.end, number) for number, f in known.items())
+        out: set[int] = set()
+        for spot in spots:
+            start, end = spot.start, spot.end  # type: ignore[attr-defined]
+            inside = [n for s, e, n in ranges if s <= start and end <= e]
+            out.add(inside[-1] if inside else _MODULE)
+        return out
+
+    # -- one function
+
+    def _run_one(self, number: int) -> None:
+        run = self.run
+        run.steps, run.nested = self.budget, {}
+        run.summary = Summary()
+        function = self.functions.by_node.get(number)
+        end: State | None = None
+        try:
+            if function is None:
+                run.current, run._parameters = None, None
+                run._ambient, run._cleansing = CLEAN, 0
+                end = run.run_body([self.file.root], State())
+            else:
+                end = run.run_function(self._entry(number, function))
+        except Exhausted:
+            self._give_up(number)
+        self.left -= self.budget - max(run.steps, 0)
+        self._define(number, function, end)
+        if function is not None:
+            if end is not None:
+                self._after(function, end)
+            self._settle(number, function)
+
+    def _entry(self, number: int, function: Function) -> NestedFunction:
+        held: list[tuple[Path, Taint]] = []
+        if function.owner is not None and function.me:
+            for owner in self._related(function.owner):
+                fields = self.fields.get(id(owner), State()).entries("self")
+                held += [((function.me, *place[1:]), taint) for place, taint in fields.items()]
+        clean = any(self.marks.is_clean_around(around) for around in self._around(function.node))
+        state, ambient = self.seen.get(number, State()), self.ambient.get(number, CLEAN)
+        return NestedFunction(function.node, state, ambient, clean, function, tuple(held))
+
+    def _around(self, node: Node) -> list[Node]:
+        return [node, *node.ancestors()]
+
+    def _related(self, owner: Node) -> list[Node]:
+        """Return the classes whose objects may be objects of a class as well."""
+        family = self.functions.family(owner)
+        others = self.file.by_kind.get("class_definition", ())
+        below = [other for other in others if owner in self.functions.family(other)]
+        return list(dict.fromkeys([*family, *below]))
+
+    def _define(self, number: int, function: Function | None, end: State | None) -> None:
+        """Let the functions that are defined here see what is around them."""
+        for found in self.run.nested.values():
+            inner = id(found.node)
+            if inner not in self.functions.by_node:
+                continue
+            seen = _closed(join_all(found.state, end) or found.state, function is not None)
+            known = self.seen.get(inner)
+            after, more = (seen, len(seen) > 0) if known is None else known.join(seen)
+            ambient = union(self.ambient.get(inner, CLEAN), sources_of(found.ambient))
+            if more or len(ambient) > len(self.ambient.get(inner, CLEAN)):
+                self.seen[inner], self.ambient[inner] = after, ambient
+                self._queue(inner)
+
+    def _after(self, function: Function, end: State) -> None:
+        """Note what a function leaves in what it was given, in its object and in the module."""
+        summary = self.run.summary
+        names = {entry.name for entry in function.inputs}
+        own = self.file.scopes.own(function.node)
+        for root in list(end.roots()):
+            is_me = root == function.me
+            for place, taint in end.entries(root).items():
+                if is_me or (root in names and len(place) > 1):
+                    new = _changed(taint, place)
+                    if new and len(place) > 1:
+                        summary.writes[place] = new
+                elif root not in own and root != "this":
+                    outer = ("^" + root, *place[1:])
+                    if self._is_closed_over(root, function.node):
+                        if new := _changed(taint, outer):
+                            summary.writes[outer] = new
+                    elif begun := sources_of(taint):
+                        self._global(place, begun)
+        for place, taint in self.run.taken.items():
+            if place[0] in names:
+                summary.writes[place] = union(
+                    summary.writes.get(place, CLEAN), _changed(taint, place)
+                )
+        if function.owner is not None and function.me:
+            for place, taint in summary.writes.items():
+                if place[0] == function.me and (begun := sources_of(taint)):
+                    self._field(function.owner, ("self", *place[1:]), begun)
+
+    def _is_closed_over(self, name: str, node: Node) -> bool:
+        return any(
+            around.kind in FUNCTIONS and name in self.file.scopes.own(around)
+            for around in node.ancestors()
+        )
+
+    def _global(self, place: Path, taint: Taint) -> None:
+        before = self.module.read(place)
+        if len(union(before, taint)) <= len(before):
+            return
+        self.module.add(place, taint)
+        for number in self._ranks:
+            function = self.functions.by_node.get(number)
+            if function is not None and place[0] not in self.file.scopes.own(function.node):
+                self.seen[number] = self.seen.get(number, State()).join(self.module)[0]
+                self._queue(number)
+
+    def _field(self, owner: Node, place: Path, taint: Taint) -> None:
+        held = self.fields.setdefault(id(owner), State())
+        before = held.entries("self").get(place, CLEAN)
+        if len(union(before, taint)) <= len(before):
+            return
+        held.add(place, taint)
+        for other in self._related(owner):
+            for function in self.functions:
+                if function.owner is other:
+                    self._queue(id(function.node))
+
+    def _upward(self, taint: Taint) -> Taint:
+        return tuple(trace for trace in taint if trace.origin not in self.parameters)
+
+    def _settle(self, number: int, function: Function) -> None:
+        summary = self.run.summary
+        summary.returns = self._upward(summary.returns)
+        summary.writes = {
+            place: kept for place, taint in summary.writes.items() if (kept := self._upward(taint))
+        }
+        known = self.run.summaries.get(number)
+        is_new = known is None
+        if known is None:
+            known = self.run.summaries[number] = Summary()
+        if known.grow(summary) or (is_new and self.runs[number] == 1):
+            for caller in self.graph.callers.get(number, ()):
+                if self.runs.get(caller):
+                    self._queue(caller)
+
+
+def _changed(taint: Taint, place: Path) -> Taint:
+    """Return what was not in a place when the function began."""
+    return tuple(trace for trace in taint if trace.origin != place)
+
+
+def _closed(state: State, in_function: bool) -> State:
+    """Return a state as a function inside sees it: inputs of the outer one are variables."""
+    out = State()
+    for root in state.roots():
+        for place, taint in state.entries(root).items():
+            kept = sources_of(taint)
+            if in_function and len(kept) < len(taint):
+                first = next(trace for trace in taint if not isinstance(trace.origin, int))
+                origin = ("^" + root, *place[1:])
+                kept = union(kept, (Trace(first.start, first.end, origin),))
+            out.put(place, kept)
+    return out

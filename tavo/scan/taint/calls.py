@@ -1,0 +1,430 @@
+"""How taint moves through a call whose function is known.
+
+Rules this module keeps:
+- a function is never run for a call: its summary says what comes back, what it changes and which
+  sinks it reaches, and is applied to the taint of the arguments;
+- where no summary is known, a call is judged as one of a function that nobody knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tavo.plugins import Step
+from tavo.scan.parsed import ParsedFile
+from tavo.scan.taint.expressions import Expressions
+from tavo.scan.taint.functions import Callee, Function, Functions, Input, is_super
+from tavo.scan.taint.marks import Marks
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, then, union
+from tavo.scan.taint.summary import Summary, inputs_of, sources_of
+from tavo.scan.tree import Node
+
+__all__ = ["Calls", "Known", "spoken"]
+
+# Functions that call the function they are given: with each of the other values, or with what
+# follows it.
+_WITH_EACH = frozenset({
+    "map", "filter", "forEach", "flatMap", "find", "findIndex", "some", "every", "then", "sort",
+    "sorted", "starmap", "imap",
+})  # fmt: skip
+_WITH_THE_REST = frozenset({
+    "to_thread", "run_in_executor", "submit", "apply_async", "call_soon", "run_sync", "partial",
+    "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task",
+})  # fmt: skip
+_PROPERTY = re.compile(rb"(?:private|public|protected|readonly|override)\s")
+_FUNCTION_KINDS = frozenset({"identifier", "attribute", "lambda"})
+_SPLATS = frozenset({"list_splat", "dictionary_splat"})
+
+
+class Known(msgspec.Struct, eq=False):
+    """A function whose summary is known, of this file or another one."""
+
+    name: str
+    inputs: Sequence[Input]
+    me: str
+    summary: Summary
+    makes: bool = False
+    entries: Mapping[str, Step] = {}
+
+
+class _Given(msgspec.Struct):
+    """What a call gives to one parameter: its taint, and where it stands."""
+
+    taint: Taint = CLEAN
+    path: Path | None = None
+    node: Node | None = None
+    parts: Mapping[Path, Taint] | None = None
+
+
+class Calls(Expressions):
+    """Evaluates calls of known functions; `functions` is None where none are looked for."""
+
+    def __init__(
+        self, file: ParsedFile, marks: Marks, options: frozenset[str], budget: int
+    ) -> None:
+        super().__init__(file, marks, options, budget)
+        self.functions: Functions | None = None
+        self.summaries: dict[int, Summary] = {}
+        self.elsewhere: Mapping[str, Known] = {}
+        self.current: Function | None = None
+        self.summary = Summary()
+        self._parameters: Node | None = None
+        self._built: dict[tuple[int, int], dict[Path, Taint]] = {}
+
+    # -- what the function that is run is given
+
+    def begin(self, function: Function | None, state: State) -> None:
+        """Start a new summary; the object of a method is an input that no parameter names."""
+        self.current, self.summary, self._built = function, Summary(), {}
+        self.taken = {}
+        self._parameters = function.node.role("parameters") if function is not None else None
+        if function is not None and function.me == "this":
+            where = function.node
+            state.add(("this",), (Trace(where.start, where.start, ("this",)),))
+
+    def keep_parameters(self, state: State) -> None:
+        """Put what a constructor of TypeScript declares as `private a: string` into its object."""
+        function = self.current
+        if function is None or function.me != "this" or self._parameters is None:
+            return
+        if not function.name.endswith(".constructor"):
+            return
+        for parameter in self._parameters.children:
+            name = parameter.role("name") or parameter
+            taint = state.read((name.label,)) if name.label else CLEAN
+            if taint and _PROPERTY.match(self.file.source.data, parameter.start):
+                state.add(("this", f".{name.label}"), then(taint, name.start, name.end))
+
+    def given(self, parameters: Node, parameter: Node) -> Taint:
+        """Return a trace that begins at the parameter, if the function's callers matter."""
+        function = self.current
+        if function is None or parameters is not self._parameters:
+            return CLEAN
+        for entry in function.inputs:
+            if parameter.start <= entry.start and entry.end <= parameter.end:
+                return (Trace(entry.start, entry.end, (entry.name,)),)
+        if function.me and parameter is parameters.children[0]:
+            return (Trace(parameter.start, parameter.end, (function.me,)),)
+        return CLEAN
+
+    def report(self, sinks: Sequence[int], trace: Taint) -> None:  # type: ignore[override]
+        """Note what arrived: from a source it is a flow, from an input it is the callers' flow."""
+        if self.functions is None:
+            super().report(sinks, trace)
+            return
+        if begun := sources_of(trace):
+            super().report(sinks, begun)
+        if given := inputs_of(trace):
+            known = self.summary.sinks
+            for number in sinks:
+                known[number] = union(known.get(number, CLEAN), given)
+
+    # -- calls
+
+    def through(
+        self, call: Node, parts: Sequence[tuple[Node, Taint]], receiver: Taint, state: State
+    ) -> Taint | None:
+        """Return what comes back from a call, None if nobody knows."""
+        if self.functions is None:
+            return None
+        callee = call.children[0]
+        given = self._given_function(callee, state)
+        if given:
+            for trace in given:
+                self._note_call(trace, [taint for _, taint in parts])
+            return None
+        found = self.functions.called(call)
+        known = self._known(found) if found is not None else None
+        if known is None or found is None:
+            self._higher_order(callee, parts, receiver, state)
+            return None
+        bound = self._bound(known, found, parts, state)
+        built: dict[Path, Taint] | None = {} if (found.makes or known.makes) else None
+        if known.me and not found.by_class and built is None:
+            bound[known.me] = self._object(found, receiver, state)
+        result = self._apply(known, bound, call, state, built)
+        if built is not None:
+            for part in built.values():
+                result = union(result, part)
+            self._built[call.start, call.end] = built
+        return result
+
+    def _known(self, found: Callee) -> Known | None:
+        function = found.function
+        if function is None:
+            return self.elsewhere.get(found.dotted)
+        summary = self.summaries.get(id(function.node))
+        if summary is None:
+            return None
+        return Known(function.name, function.inputs, function.me, summary)
+
+    def _given_function(self, callee: Node, state: State) -> Taint:
+        """Return the inputs that an expression that is called stands for by itself."""
+        if self.current is None or callee.kind != "identifier":
+            return CLEAN
+        read = state.read((self.file.text(callee),))
+        return tuple(
+            t for t in inputs_of(read) if isinstance(t.origin, tuple) and len(t.origin) == 1
+        )
+
+    def _note_call(self, function: Trace, arguments: list[Taint]) -> None:
+        if isinstance(function.origin, tuple):
+            self.summary.call(function.origin, arguments)
+
+    def _object(self, found: Callee, receiver: Taint, state: State) -> _Given:
+        """Return what a method gets as its object."""
+        node = found.receiver
+        if node is None:
+            return _Given()
+        if is_super(node):
+            me = self.current.me if self.current is not None else ""
+            return _Given(state.read((me,)), (me,), node) if me else _Given()
+        return self._one(node, receiver)
+
+    def _one(self, node: Node, taint: Taint) -> _Given:
+        inner = node
+        if inner.kind == "keyword_argument":
+            inner = inner.role("value") or inner
+        while inner.kind == "await" and inner.children:
+            inner = inner.children[0]
+        return _Given(taint, self.path(inner), inner, self._built.get((inner.start, inner.end)))
+
+    def _bound(
+        self, known: Known, found: Callee, parts: Sequence[tuple[Node, Taint]], state: State
+    ) -> dict[str, _Given]:
+        """Give each argument to its parameter."""
+        inputs = list(known.inputs)
+        if found.by_class and known.me:
+            inputs.insert(0, Input(known.me, 0, 0))
+        names = {entry.name for entry in inputs}
+        places = []
+        for entry in inputs:
+            if entry.rest:
+                break
+            places.append(entry.name)
+        rest = {entry.rest: entry.name for entry in inputs if entry.rest}
+        bound: dict[str, _Given] = {}
+        at = 0
+        for node, taint in parts:
+            if node.kind in _SPLATS:
+                for name in [*places[at:], *rest.values()]:
+                    self._more(bound, name, _Given(taint))
+                continue
+            if node.kind == "keyword_argument":
+                label = node.role("name")
+                text = self.file.text(label) if label is not None else ""
+                name = text if text in names else rest.get("**", "")
+            elif at < len(places):
+                name = places[at]
+                at += 1
+            else:
+                name = rest.get("*", "")
+            if name:
+                self._more(bound, name, self._one(node, taint))
+        return bound
+
+    def _more(self, bound: dict[str, _Given], name: str, given: _Given) -> None:
+        known = bound.get(name)
+        bound[name] = given if known is None else _Given(union(known.taint, given.taint))
+
+    def _apply(
+        self,
+        known: Known,
+        bound: Mapping[str, _Given],
+        call: Node,
+        state: State,
+        built: dict[Path, Taint] | None,
+    ) -> Taint:
+        """Apply a summary to what a call gives. Returns what comes back."""
+        summary = known.summary
+        self.spend(1 + summary.size())
+        places = {entry.name: entry for entry in known.inputs}
+        memory: dict[Path, Taint] = {}
+
+        def entering(origin: Path) -> Taint:
+            if origin not in memory:
+                memory[origin] = self._entering(known, places, bound, origin, state)
+            return memory[origin]
+
+        def put(taint: Taint) -> Taint:
+            """Replace what the function was given by what the call gives."""
+            out: Taint = CLEAN
+            for trace in taint:
+                if isinstance(trace.origin, int):
+                    out = union(out, (trace,))
+                else:
+                    out = union(out, tuple(trace.after(one) for one in entering(trace.origin)))
+            return out
+
+        if not self._cleansing:
+            for number, taint in summary.sinks.items():
+                if arrived := put(taint):
+                    self.report([number], arrived)
+        for place, taint in summary.writes.items():
+            if written := put(taint):
+                self._write(place, written, bound, known, state, built)
+        for place, arguments in summary.called.items():
+            node = bound[place[0]].node if place[0] in bound else None
+            taints = [put(taint) for taint in arguments]
+            if node is not None and any(taints):
+                self._call_back(node, taints, state)
+        return then(put(summary.returns), call.start, call.end, f"comes back from {known.name}")
+
+    def _entering(
+        self,
+        known: Known,
+        places: Mapping[str, Input],
+        bound: Mapping[str, _Given],
+        origin: Path,
+        state: State,
+    ) -> Taint:
+        root, below = origin[0], origin[1:]
+        if root.startswith("^"):
+            return state.read((root[1:], *below))
+        given = bound.get(root)
+        if given is None:
+            return CLEAN
+        if given.parts is not None:
+            taint: Taint = CLEAN
+            for place, part in given.parts.items():
+                if place[: len(below)] == below or below[: len(place)] == place:
+                    taint = union(taint, part)
+        elif given.path is not None and below:
+            taint = state.read((*given.path, *below))
+        elif given.node is not None and given.node.kind == "dictionary" and below:
+            taint = self._member(given.node, below[0], state)
+        else:
+            taint = given.taint
+        if (step := known.entries.get(root)) is not None:
+            return tuple(trace.then_elsewhere(step) for trace in taint)
+        entry = places.get(root)
+        if entry is None or not entry.end:
+            return taint
+        return then(
+            taint, entry.start, entry.end, f"goes into parameter {spoken(root)} of {known.name}"
+        )
+
+    def _member(self, node: Node, place: str, state: State) -> Taint:
+        """Return the taint of one entry of an object that is written out."""
+        for pair in node.children:
+            if pair.kind != "pair" or len(pair.children) != 2:
+                return self._union([node], state)
+            key, value = pair.children
+            if place in {"." + self.file.text(key), f"[s:{key.value}]"}:
+                return self.value(value, state)
+        return CLEAN
+
+    def _write(
+        self,
+        place: Path,
+        taint: Taint,
+        bound: Mapping[str, _Given],
+        known: Known,
+        state: State,
+        built: dict[Path, Taint] | None,
+    ) -> None:
+        root, below = place[0], place[1:]
+        if built is not None and root == known.me:
+            built[below] = union(built.get(below, CLEAN), taint)
+            return
+        given = bound.get(root)
+        path = given.path if given is not None else None
+        if root.startswith("^"):
+            path = (root[1:],)
+        if path is not None:
+            target = (*path, *below)
+            before = state.read(target)
+            if len(union(before, taint)) > len(before):
+                state.add(target, taint)
+
+    # -- functions that are given to functions
+
+    def _higher_order(
+        self,
+        callee: Node,
+        parts: Sequence[tuple[Node, Taint]],
+        receiver: Taint,
+        state: State,
+    ) -> None:
+        name = callee.children[-1] if callee.kind == "attribute" else callee
+        label = self.file.text(name) if name.kind == "identifier" else ""
+        if label in _WITH_EACH:
+            values = receiver
+            for _, taint in parts:
+                values = union(values, taint)
+            if values:
+                for node, _ in parts:
+                    self._call_back(node, [values], state)
+        elif label in _WITH_THE_REST:
+            for number, (node, _) in enumerate(parts):
+                after = [taint for _, taint in parts[number + 1 :]]
+                if any(after) and self._call_back(node, after, state):
+                    break
+        elif label in {"Thread", "Process", "Timer"}:
+            values = CLEAN
+            target: Node | None = None
+            for node, taint in parts:
+                key = node.role("name") if node.kind == "keyword_argument" else None
+                if key is not None and self.file.text(key) in {"target", "function"}:
+                    target = node.role("value")
+                else:
+                    values = union(values, taint)
+            if target is not None and values:
+                self._call_back(target, [values] * 8, state)
+
+    def _call_back(self, node: Node, taints: list[Taint], state: State) -> bool:
+        """Call what an argument stands for. Tells whether it is a function."""
+        if node.kind not in _FUNCTION_KINDS or self.functions is None:
+            return False
+        if node.kind == "lambda":
+            self._run_lambda(node, taints, state)
+            return True
+        path = self.path(node)
+        if path is not None and len(path) == 1 and (given := self._given_function(node, state)):
+            for trace in given:
+                self._note_call(trace, taints)
+            return True
+        found = self.functions.resolve(node)
+        known = self._known(found) if found is not None else None
+        if known is None or found is None or found.makes or known.makes:
+            return False
+        bound = {
+            entry.name: _Given(taint)
+            for entry, taint in zip(known.inputs, taints, strict=False)
+            if not entry.rest
+        }
+        for entry in known.inputs:
+            if entry.rest == "*":
+                bound[entry.name] = _Given(tuple(t for taint in taints for t in taint))
+        if known.me and found.receiver is not None:
+            bound[known.me] = self._one(found.receiver, CLEAN)
+        self._apply(known, bound, node, state, None)
+        return True
+
+    def _run_lambda(self, node: Node, taints: Sequence[Taint], state: State) -> None:
+        inner = state.copy()
+        parameters, body = node.role("parameters"), node.role("body")
+        if parameters is not None:
+            self.parameters(parameters, inner)
+            for parameter, taint in zip(parameters.children, taints, strict=False):
+                name = parameter.role("name") or parameter
+                if taint:
+                    self.bind(name, taint, inner)
+        if body is not None:
+            self.body_of_lambda(body, inner)
+
+    # -- objects
+
+    def built(self, node: Node) -> dict[Path, Taint] | None:
+        """Return what the attributes of a new object hold, if an expression makes one."""
+        while node.kind == "await" and node.children:
+            node = node.children[0]
+        return self._built.get((node.start, node.end))
+
+
+def spoken(name: str) -> str:
+    """Return how a step of a flow names a parameter: one that is destructured has a number."""
+    return f"number {int(name[1:]) + 1}" if name.startswith("#") else name

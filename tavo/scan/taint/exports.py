@@ -1,0 +1,192 @@
+"""Summaries of functions as other files use them.
+
+Rules this module keeps:
+- an exported summary is a small value without any tree: steps are locations, inputs are places;
+- only functions that matter to a caller are exported: one of whose inputs reaches a sink, that
+  brings data from a source, or that makes the objects of a class with such methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from tavo.plugins import Location, Step
+from tavo.scan.bindings import Binding
+from tavo.scan.suppress import Ignore
+from tavo.scan.taint.calls import Known, spoken
+from tavo.scan.taint.functions import Function, Input
+from tavo.scan.taint.marks import FarSink, Marks, Spot
+from tavo.scan.taint.state import CLEAN, Path, Taint, Trace, union
+from tavo.scan.taint.summary import Summary
+
+__all__ = ["Export", "Place", "Way", "brought", "exported"]
+
+_CONSTRUCTORS = frozenset({"__init__", "constructor"})
+_MOST_WAYS = 24
+_MOST_STEPS = 12
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a file says of byte ranges: the location, the text, the ignore comment."""
+
+    locate: Callable[[int, int], Location]
+    text: Callable[[int, int], str]
+    ignored: Callable[[int], Ignore | None]
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How data goes through a function: from a place it was given, or None for a source inside.
+
+    `evidence` is what the source's rule bound.
+    """
+
+    origin: Path | None
+    steps: tuple[Step, ...]
+    evidence: tuple[tuple[str, str], ...] = ()
+
+
+class Export(msgspec.Struct, frozen=True):
+    """The summary of one function, by its name in its file: `run`, or `Tool.run`."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    entries: tuple[tuple[str, Step], ...]
+    me: str
+    makes: bool
+    returns: tuple[Way, ...]
+    writes: tuple[tuple[Path, Way], ...]
+    sinks: tuple[tuple[FarSink, Way], ...]
+
+    def matters(self) -> bool:
+        """Tell whether a caller learns more from it than from not knowing the function."""
+        ways = [*self.returns, *(way for _, way in self.writes)]
+        return bool(self.sinks) or any(way.origin is None for way in ways)
+
+
+def exported(
+    functions: Iterable[Function],
+    summaries: Mapping[int, Summary],
+    marks: Marks,
+    place: Place,
+) -> tuple[Export, ...]:
+    """Return the summaries of a file that other files may need. Nested functions are not theirs."""
+    out = []
+    for function in functions:
+        summary = summaries.get(id(function.node))
+        if summary is not None:
+            out.append(_export(function, summary, marks, place))
+    classes = {one.name.rpartition(".")[0] for one in out if one.matters()} - {""}
+    return tuple(
+        one
+        for one in out
+        if one.matters() or (one.makes and one.name.rpartition(".")[0] in classes)
+    )
+
+
+def _export(
+    function: Function,
+    summary: Summary,
+    marks: Marks,
+    place: Place,
+) -> Export:
+    name, _, last = function.name.rpartition(".")
+    entries = tuple(
+        (
+            entry.name,
+            Step(
+                location=place.locate(entry.start, entry.end),
+                message=f"goes into parameter {spoken(entry.name)} of {function.name}",
+            ),
+        )
+        for entry in function.inputs
+    )
+
+    def ways(taint: Taint) -> list[Way]:
+        return [_way(trace, marks, place) for trace in taint[:_MOST_WAYS]]
+
+    sinks: list[tuple[FarSink, Way]] = []
+    for number, taint in summary.sinks.items():
+        spot = marks.sinks[number]
+        far = spot.far or FarSink(
+            place.locate(spot.start, spot.end),
+            tuple((key, value.text[:200]) for key, value in sorted(spot.env.items())),
+            place.ignored(spot.start),
+        )
+        sinks += [(far, way) for way in ways(taint)]
+    return Export(
+        name=function.name,
+        inputs=function.inputs,
+        entries=entries,
+        me=function.me,
+        makes=bool(name) and last in _CONSTRUCTORS,
+        returns=tuple(ways(summary.returns)),
+        writes=tuple((path, way) for path, t in summary.writes.items() for way in ways(t)),
+        sinks=tuple(sinks[: _MOST_WAYS * 4]),
+    )
+
+
+def _way(trace: Trace, marks: Marks, place: Place) -> Way:
+    steps = trace.steps()
+    origin = trace.origin
+    evidence: tuple[tuple[str, str], ...] = ()
+    if isinstance(origin, int):
+        env = marks.sources[origin].env
+        evidence = tuple((key, value.text[:200]) for key, value in sorted(env.items()))
+    else:
+        steps = steps[1:]  # the parameter itself, which the caller's step names
+    if len(steps) > _MOST_STEPS:
+        steps = [*steps[: _MOST_STEPS // 2], *steps[-_MOST_STEPS // 2 :]]
+    return Way(
+        None if isinstance(origin, int) else origin,
+        tuple(step.elsewhere or _step(step, place, number) for number, step in enumerate(steps)),
+        evidence,
+    )
+
+
+def _step(trace: Trace, place: Place, number: int) -> Step:
+    """Return one step of a trace with its location."""
+    location = place.locate(trace.start, trace.end)
+    text = " ".join(place.text(trace.start, trace.end).split())[:60]
+    what = "tainted here" if number == 0 and isinstance(trace.origin, int) else "goes into"
+    return Step(location=location, message=trace.note or f"{what}: {text}")
+
+
+def brought(export: Export, marks: Marks) -> Known:
+    """Return an imported summary as the analysis of the importing file uses it.
+
+    Its sources and sinks become further ones of the file's marks.
+    """
+    summary = Summary()
+    for way in export.returns:
+        summary.returns = union(summary.returns, _taint(way, marks))
+    for place, way in export.writes:
+        summary.writes[place] = union(summary.writes.get(place, CLEAN), _taint(way, marks))
+    numbers: dict[tuple[object, ...], int] = {}
+    for far, way in export.sinks:
+        key = (far.location.path, far.location.region)
+        if key not in numbers:
+            numbers[key] = len(marks.sinks)
+            marks.sinks.append(Spot(0, 0, _env(far.evidence), far=far))
+        known = summary.sinks.get(numbers[key], CLEAN)
+        summary.sinks[numbers[key]] = union(known, _taint(way, marks))
+    return Known(export.name, export.inputs, export.me, summary, export.makes, dict(export.entries))
+
+
+def _env(evidence: Iterable[tuple[str, str]]) -> dict[str, Binding]:
+    return {name: Binding(0, 0, text=text) for name, text in evidence}
+
+
+def _taint(way: Way, marks: Marks) -> Taint:
+    if way.origin is None:
+        origin: int | Path = len(marks.sources)
+        marks.sources.append(Spot(0, 0, _env(way.evidence)))
+        trace = Trace(0, 0, origin, elsewhere=way.steps[0]) if way.steps else Trace(0, 0, origin)
+        rest = way.steps[1:]
+    else:
+        origin = way.origin
+        trace, rest = Trace(0, 0, origin), way.steps
+    for step in rest:
+        trace = Trace(0, 0, origin, trace, trace.length + 1, elsewhere=step)
+    return (trace,)

@@ -1,0 +1,439 @@
+"""The functions of a file, and which of them a call runs.
+
+Rules this module keeps:
+- a call is resolved only where the source says plainly what is called: a function by its name, a
+  method of the own class or its bases, of a class by its name, of a variable, parameter or
+  attribute whose class is plain; what is not plain is not guessed;
+- a name that an import brings is not resolved here but given back as a dotted name;
+- decorators are taken to leave a function as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tavo.scan.names import imported
+from tavo.scan.parsed import ParsedFile
+from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.tree import Node
+
+__all__ = [
+    "Callee",
+    "Function",
+    "Functions",
+    "Input",
+    "class_around",
+    "function_around",
+    "is_super",
+]
+
+_SHELLS = frozenset({"await", "parenthesized_expression"})
+_MOST_BASES = 8
+_CONSTRUCTORS = ("__init__", "constructor")
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One parameter: its name, where it stands, and whether it takes all that is left over.
+
+    `rest` is `*` for further arguments by position, `**` for those by name. `node` holds what a
+    destructured parameter is made of; its name is then its number.
+    """
+
+    name: str
+    start: int
+    end: int
+    rest: str = ""
+
+
+class Function(msgspec.Struct, eq=False):
+    """A function, method or named lambda. `me` is what a method calls its object."""
+
+    node: Node
+    name: str
+    inputs: tuple[Input, ...]
+    owner: Node | None = None
+    me: str = ""
+
+
+class Callee(msgspec.Struct, eq=False):
+    """What a call runs: a function of this file, or the dotted name of an imported one.
+
+    `receiver` is the node of the object that a method gets. `makes` says that an object is made.
+    `by_class` says that a method is called on its class, so that its object is an argument.
+    """
+
+    function: Function | None = None
+    dotted: str = ""
+    receiver: Node | None = None
+    makes: bool = False
+    by_class: bool = False
+
+
+class Functions:
+    """All functions and classes of a file, by node and by name."""
+
+    def __init__(self, file: ParsedFile) -> None:
+        self.file = file
+        self.by_node: dict[int, Function] = {}
+        self._named: dict[tuple[int, str], Function] = {}
+        self._classes: dict[str, Node] = {}
+        self._methods: dict[int, dict[str, Function]] = {}
+        self._types: dict[tuple[int, str], str | None] = {}
+        self._attributes: dict[int, dict[str, str]] = {}
+        self._resolved: dict[int, Callee | None] = {}
+        self.modules = _plain_imports(file)
+        for node in file.by_kind.get("class_definition", ()):
+            name = node.role("name")
+            if name is not None and function_around(node) is None:
+                self._classes[file.text(name)] = node
+        for node in file.by_kind.get("function_definition", ()):
+            self._add(node, node.role("name"))
+        for node in file.by_kind.get("lambda", ()):
+            left = node.parent.role("left") if node.parent is not None else None
+            if left is not None and node.field == "right":
+                self._add(node, left)
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self.by_node.values())
+
+    # -- finding them
+
+    def _add(self, node: Node, name: Node | None) -> None:
+        if name is None or name.kind not in {"identifier", "attribute"}:
+            return
+        text = self.file.text(name).removeprefix("module.").removeprefix("exports.")
+        owner = class_around(node)
+        function = Function(node, text, self._inputs(node), owner)
+        self.by_node[id(node)] = function
+        if owner is not None:
+            function.name = f"{self.class_name(owner)}.{text}"
+            function.me = self._me(function)
+            if function.me and function.me != "this":
+                function.inputs = function.inputs[1:]
+            self._methods.setdefault(id(owner), {})[text] = function
+        else:
+            around = function_around(node)
+            self._named[id(around) if around is not None else 0, text] = function
+
+    def _me(self, function: Function) -> str:
+        if self.file.language != "python":
+            return "this"
+        shell = function.node.parent
+        if shell is not None and shell.kind == "decorated_definition":
+            for child in shell.children:
+                if child.kind == "decorator" and self.file.text(child).endswith("staticmethod"):
+                    return ""
+        first = function.inputs[0] if function.inputs else None
+        return first.name if first is not None and not first.rest else ""
+
+    def _inputs(self, node: Node) -> tuple[Input, ...]:
+        parameters = node.role("parameters")
+        if parameters is None:
+            return ()
+        out = []
+        for number, parameter in enumerate(parameters.children):
+            name = parameter.role("name") or parameter
+            rest = "**" if parameter.kind.startswith("dictionary_splat") else ""
+            if parameter.kind.startswith("list_splat") or name.kind.startswith("list_splat"):
+                rest = "*"
+            if name.kind.startswith("dictionary_splat"):
+                rest = "**"
+            if name.kind in {"dictionary", "list"}:
+                out.append(Input(f"#{number}", parameter.start, parameter.end, rest))
+                continue
+            while name.kind != "identifier" and name.children:
+                name = name.children[0]
+            if name.kind == "identifier":
+                out.append(Input(self.file.text(name), name.start, name.end, rest))
+        return tuple(out)
+
+    def class_name(self, node: Node) -> str:
+        name = node.role("name")
+        return self.file.text(name) if name is not None else "class"
+
+    # -- resolving calls
+
+    def called(self, call: Node) -> Callee | None:
+        """Return what a call runs, None where that is not plain."""
+        key = id(call)
+        if key not in self._resolved:
+            callee = call.role("function")
+            self._resolved[key] = self.resolve(callee) if callee is not None else None
+        return self._resolved[key]
+
+    def resolve(self, node: Node) -> Callee | None:
+        """Return what an expression stands for when it is called."""
+        if node.kind == "identifier":
+            return self._by_name(node)
+        if node.kind != "attribute" or len(node.children) != 2:
+            return None
+        owner, name = node.children
+        label = self.file.text(name)
+        around = class_around(node, through=True)
+        if is_super(owner) and around is not None:
+            return self._inherited(around, label, node.children[0])
+        if owner.kind == "identifier" and around is not None and self._is_me(owner):
+            found = self.method(around, label)
+            if found is not None:
+                return replaced(found, receiver=owner)
+            return None
+        if owner.kind == "identifier" and self._local(owner) is None:
+            dotted = self.file.imports.of(owner)
+            if dotted is not None:
+                return Callee(dotted=f"{dotted}.{label}", receiver=None)
+            known = self._classes.get(self.file.text(owner))
+            if known is not None and self.file.scopes.home(owner) is None:
+                method = self.method(known, label)
+                if method is not None:
+                    return replaced(method, receiver=owner, by_class=True)
+        if (dotted := self._of_module(node)) is not None:
+            return Callee(dotted=dotted)
+        made = self.type_of(owner)
+        if made is None:
+            return None
+        return self._method_of(made, label, owner)
+
+    def _of_module(self, node: Node) -> str | None:
+        """Return the dotted name of what is below an imported module, as in `a.b.run`."""
+        root = node
+        while root.kind == "attribute" and root.children:
+            root = root.children[0]
+        if root.kind != "identifier" or self.file.scopes.home(root) is not None:
+            return None
+        dotted = self.file.dotted(node) or ""
+        inside = any(dotted.startswith(f"{module}.") for module in self.modules)
+        return dotted if inside else None
+
+    def _by_name(self, node: Node) -> Callee | None:
+        function = self._local(node)
+        if function is not None:
+            return Callee(function)
+        label = self.file.text(node)
+        if is_super(node):
+            around = class_around(node, through=True)
+            if around is not None:
+                return self._inherited(around, "constructor", node)
+            return None
+        home = self.file.scopes.home(node)
+        if home is not None:
+            return None
+        known = self._classes.get(label)
+        if known is not None:
+            return self._constructor(known)
+        dotted = self.file.imports.of(node)
+        return Callee(dotted=dotted) if dotted is not None else None
+
+    def _local(self, node: Node) -> Function | None:
+        """Return the function of this file that a name stands for."""
+        home = self.file.scopes.home(node)
+        return self._named.get((id(home) if home is not None else 0, self.file.text(node)))
+
+    def _constructor(self, owner: Node) -> Callee:
+        for name in _CONSTRUCTORS:
+            found = self.method(owner, name)
+            if found is not None:
+                return replaced(found, makes=True)
+        return Callee(makes=True)
+
+    def method(self, owner: Node, name: str) -> Callee | None:
+        """Return a method of a class or of its bases."""
+        found = self._methods.get(id(owner), {}).get(name)
+        return Callee(found) if found is not None else self._inherited(owner, name, None)
+
+    def _inherited(self, owner: Node, name: str, receiver: Node | None) -> Callee | None:
+        waiting, seen = [owner], {id(owner)}
+        for _ in range(_MOST_BASES):
+            if not waiting:
+                break
+            node = waiting.pop(0)
+            for base in self._bases(node):
+                label = self.file.text(base)
+                known = self._classes.get(label)
+                if known is None:
+                    dotted = self.file.dotted(base)
+                    if dotted is not None and dotted != label:
+                        return Callee(dotted=f"{dotted}.{name}", receiver=receiver)
+                    continue
+                found = self._methods.get(id(known), {}).get(name)
+                if found is not None:
+                    return Callee(found, receiver=receiver)
+                if id(known) not in seen:
+                    seen.add(id(known))
+                    waiting.append(known)
+        return None
+
+    def family(self, owner: Node) -> list[Node]:
+        """Return a class and the classes of this file that it is made of."""
+        out = [owner]
+        for node in out:
+            for base in self._bases(node):
+                known = self._classes.get(self.file.text(base))
+                if known is not None and known not in out and len(out) < _MOST_BASES:
+                    out.append(known)
+        return out
+
+    def _bases(self, owner: Node) -> list[Node]:
+        bases = owner.role("superclasses")
+        if bases is None:
+            return []
+        return [base for base in bases.children if base.kind in {"identifier", "attribute"}]
+
+    def _is_me(self, node: Node) -> bool:
+        label = self.file.text(node)
+        if label == "this":
+            return True
+        for around in node.ancestors():
+            known = self.by_node.get(id(around))
+            if known is not None and known.owner is not None:
+                return known.me == label
+        return False
+
+    # -- classes of objects
+
+    def type_of(self, node: Node) -> str | None:
+        """Return the class of an expression's value: a class of this file, or a dotted name."""
+        while node.kind in _SHELLS and node.children:
+            node = node.children[0]
+        if node.kind == "call":
+            callee = node.role("function")
+            return self._class_named(callee) if callee is not None else None
+        if node.kind == "identifier":
+            return self._type_of_name(node)
+        if node.kind == "attribute" and len(node.children) == 2:
+            owner, name = node.children
+            around = class_around(node, through=True)
+            if owner.kind == "identifier" and around is not None and self._is_me(owner):
+                return self._attributes_of(around).get(self.file.text(name))
+        return None
+
+    def _class_named(self, node: Node) -> str | None:
+        """Return the class that an expression names."""
+        if node.kind == "identifier" and self.file.scopes.home(node) is None:
+            label = self.file.text(node)
+            if label in self._classes:
+                return label
+        dotted = self.file.dotted(node)
+        if dotted is None:
+            return None
+        last = dotted.rpartition(".")[2]
+        if last == "default":
+            last = self.file.text(node)
+        is_class = last[:1].isupper() and "." in dotted
+        return dotted if is_class and node.kind in {"identifier", "attribute"} else None
+
+    def _type_of_name(self, node: Node) -> str | None:
+        home = self.file.scopes.home(node)
+        key = (id(home) if home is not None else 0, self.file.text(node))
+        if key not in self._types:
+            self._types[key] = None  # a class that is named after itself ends here
+            self._types[key] = self._find_type(node, home)
+        return self._types[key]
+
+    def _find_type(self, node: Node, home: Node | None) -> str | None:
+        label = self.file.text(node)
+        found: set[str | None] = set()
+        for assignment in self._assigned.get(label, ()):
+            left, right = assignment.role("left"), assignment.role("right")
+            if left is None or self.file.scopes.home(left) is not home:
+                continue
+            annotation = assignment.role("type")
+            if annotation is not None and (made := self._class_named(annotation)) is not None:
+                return made
+            if right is not None:
+                found.add(self.type_of(right))
+        parameters = home.role("parameters") if home is not None else None
+        for parameter in parameters.children if parameters is not None else ():
+            name, annotation = parameter.role("name") or parameter, parameter.role("type")
+            while name.kind != "identifier" and name.children:
+                name = name.children[0]
+            if self.file.text(name) == label:
+                found.add(self._class_named(annotation) if annotation is not None else None)
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def _assigned(self) -> dict[str, list[Node]]:
+        known = self.file.memory.get("taint assigned names")
+        if isinstance(known, dict):
+            return known
+        names: dict[str, list[Node]] = {}
+        for assignment in self.file.by_kind.get("assignment", ()):
+            left = assignment.role("left")
+            if left is not None and left.kind == "identifier":
+                names.setdefault(self.file.text(left), []).append(assignment)
+        self.file.memory["taint assigned names"] = names
+        return names
+
+    def _attributes_of(self, owner: Node) -> dict[str, str]:
+        known = self._attributes.get(id(owner))
+        if known is not None:
+            return known
+        types: dict[str, str] = {}
+        self._attributes[id(owner)] = types
+        for node in owner.walk():
+            left = node.role("left") if node.kind == "assignment" else None
+            if left is None:
+                continue
+            annotation, right = node.role("type"), node.role("right")
+            made = self._class_named(annotation) if annotation is not None else None
+            if made is None and right is not None:
+                made = self.type_of(right)
+            if left.kind == "attribute" and self._is_me(left.children[0]):
+                name = self.file.text(left.children[-1])
+            elif left.kind == "identifier" and class_around(node) is owner:
+                name = self.file.text(left)
+            else:
+                continue
+            if made is not None:
+                types.setdefault(name, made)
+        return types
+
+    def _method_of(self, made: str, label: str, receiver: Node) -> Callee | None:
+        known = self._classes.get(made)
+        if known is None:
+            return Callee(dotted=f"{made}.{label}", receiver=receiver)
+        method = self.method(known, label)
+        return replaced(method, receiver=receiver) if method is not None else None
+
+
+def replaced(
+    callee: Callee, *, receiver: Node | None = None, makes: bool = False, by_class: bool = False
+) -> Callee:
+    """Return a callee that is called another way."""
+    return Callee(callee.function, callee.dotted, receiver, makes, by_class)
+
+
+def class_around(node: Node, *, through: bool = False) -> Node | None:
+    """Return the class that a node stands in; `through` the functions in between, or not."""
+    for around in node.ancestors():
+        if around.kind == "class_definition":
+            return around
+        if around.kind in FUNCTIONS and not through:
+            return None
+    return None
+
+
+def function_around(node: Node) -> Node | None:
+    """Return the function or lambda that a node stands in."""
+    for around in node.ancestors():
+        if around.kind in FUNCTIONS:
+            return around
+    return None
+
+
+def _plain_imports(file: ParsedFile) -> frozenset[str]:
+    """Return the modules that `import a.b` brings under their own names."""
+    if file.language != "python":
+        return frozenset()
+    statements = file.by_kind.get("import_statement", ())
+    return frozenset(
+        entry.name for node in statements for entry in imported(node) if not entry.alias
+    )
+
+
+def is_super(node: Node) -> bool:
+    """Tell whether an expression is `super` or `super()`."""
+    if node.kind == "call" and node.children:
+        node = node.children[0]
+    return node.kind in {"identifier", "super"} and node.label == "super"
