@@ -64,8 +64,11 @@ class HostedPlugin:
         config: Mapping[str, Any] | None = None,
         lender: Lender | None = None,
         stopper: Stopper | None = None,
+        apart: bool = False,
     ) -> None:
         """Prepare to run the plugin; nothing is started yet. `stopper` ends it from outside.
+
+        `apart`: its processes share nothing with others, for who compares two of them.
 
         Raises NotAvailableError for what this version cannot run, RefusedError when its
         permissions were not accepted, ConfigError.
@@ -96,6 +99,7 @@ class HostedPlugin:
         self._config = checked_config(manifest, config or {})
         self._lender = lender
         self._stopper = stopper or Stopper()
+        self._apart = apart
         self._session: Session | None = None
         self._arena: Arena | None = None
 
@@ -219,6 +223,7 @@ class HostedPlugin:
             python=self._python,
             variables=self._variables(),
             hosts=self._manifest.permissions.network,
+            apart=self._apart,
         )
         began = time.monotonic()
         self._session = Session(plan, self._arena.reader, self._lender)

@@ -114,7 +114,8 @@ class WorkerPlan:
     """What to run, where it lies, and what it may use.
 
     `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
-    its libraries may connect to through us, which needs the strongest level.
+    its libraries may connect to through us, which needs the strongest level. `apart`: its process
+    is never a copy of one that is ready, because copies share the seed of their hashes.
     """
 
     full_id: str
@@ -129,6 +130,7 @@ class WorkerPlan:
     variables: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     needs: Mapping[str, Path] = field(default_factory=dict)
+    apart: bool = False
 
 
 class _State(enum.Enum):
@@ -392,7 +394,7 @@ class Session:
     def _start(self, channel: int, arena: int) -> None:
         """Start the process, by itself or out of one that is ready. Raises OSError."""
         python = self._plan.python
-        forked = ZYGOTES.fork(python, channel, arena)
+        forked = None if self._plan.apart else ZYGOTES.fork(python, channel, arena)
         self.is_forked = forked is not None
         self._start_cpu_s = 0.0
         if forked is not None:

@@ -228,7 +228,7 @@ def _run(
         try:
             with (
                 open_local(folder) as local,
-                StaticWorker(local.own(), policy=policy, config=config) as worker,
+                StaticWorker(local.own(), policy=policy, config=config, apart=True) as worker,
             ):
                 text = _ask(source, worker, data)
                 level = worker.level

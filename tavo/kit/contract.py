@@ -280,6 +280,7 @@ def _static(suite: _Suite) -> None:
                 accepted=parse_acceptances(suite.accept),
             ),
             config=suite.config,
+            apart=True,
         ))  # fmt: skip
     except TavoError as error:
         suite.note("runs in a scan", [str(error)], "", error.hint)

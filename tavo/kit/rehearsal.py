@@ -201,6 +201,7 @@ class Rehearsal:
                 "plugin_type": manifest.plugin_type,
                 "config": checked_config(manifest, config),
             },
+            apart=True,
         )
         self._jobs = 0
 

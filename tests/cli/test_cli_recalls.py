@@ -27,7 +27,7 @@ def package(tavo: Run, tmp_path: Path) -> Digest:
     paths = user_paths()
     with State(paths.state / "state.db") as state:
         one = Installations(state, paths.data / "plugins").install(accepted, {}, KEYS)
-        state.grant(accepted)
+        state.grant(accepted.inspected.manifest, [], repository="")
     Path("a.txt").write_text("a secret\n")
     return one.package
 

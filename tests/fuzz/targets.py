@@ -229,12 +229,12 @@ def worker(data: bytes) -> bool:
     listener.start()
     os.write(ours[1], data[:60_000])
     os.close(ours[1])
-    one = worker_module.Worker(channel=ours[0], arena=-1, work_directory=Path("/"))
+    one = worker_module.Worker(channel=ours[0], arena=-1)
     one._write = lambda frame: os.write(theirs[1], frame) and None  # type: ignore[method-assign]
     kept, worker_module._violation = worker_module._violation, _end  # type: ignore[assignment]
     one._served = one._serve("proxy", _Filter(), {})
     try:
-        one.run()
+        one.run(Path("/"))
     except (FrameError, _EndedError):
         pass
     except (KeyError, TypeError, ValueError, AttributeError):
