@@ -32,6 +32,8 @@ _SOURCES = ([b"cells", b"*", b"source"], [b"cells", b"*", b"source", b"*"])
 _LANGUAGES = ([b"metadata", b"language_info", b"name"], [b"metadata", b"kernelspec", b"language"])
 _PYTHON = frozenset({"", "python", "ipython", "python3"})
 _MOST_CODE = 2 << 20
+_MOST_PARTS = 4_000_000
+_DEEPEST = 500
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 
 
@@ -160,7 +162,9 @@ def _cells_of(data: bytes) -> tuple[list[_Cell], str, bool]:
     kind, strings = b"", list[tuple[int, int]]()
     path: list[bytes] = []
     found_cells = False
-    for found in _JSON.finditer(data):
+    for count, found in enumerate(_JSON.finditer(data)):
+        if count > _MOST_PARTS or len(path) > _DEEPEST:
+            return cells, language, False
         token = found.group(1) or found.group(3)
         if token is None:
             continue
