@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
 
+_MOST_OUTPUT = 200
+
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, None to ask about every file.
+    before, None to ask about every file. `show_output` notes what plugins logged and printed.
     """
 
     targets: tuple[Path, ...]
@@ -59,6 +61,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     accept_sandbox: tuple[str, ...] = ()
+    show_output: bool = False
 
 
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
@@ -95,6 +98,9 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
             reporter.begin("running plugins", len(works))
             for outcome in plugins.outcomes():
                 run.add_outcome(outcome)
+                if plan.show_output:
+                    for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
+                        reporter.note(f"{outcome.run.plugin}: {line}")
                 reporter.advance()
             reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)

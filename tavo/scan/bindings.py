@@ -189,8 +189,6 @@ def _same_names(a: Node, b: Node, file: ParsedFile | None) -> bool:
     if file is None or a.kind not in _NAMES or b.kind not in _NAMES:
         return False
     plain = a.kind == b.kind == "identifier"
-    if plain and file.language == "javascript":
-        return False  # two variables, even where both hold the same module
     if plain and a.label not in file.imports and b.label not in file.imports:
         return False
     left = _dotted(a, file)

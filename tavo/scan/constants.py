@@ -67,12 +67,11 @@ class Constants:
             once = bound_once(self._by_kind)
             state: State = {}
             single: frozenset[str] = frozenset()
-            shared: frozenset[str] = frozenset()
             if self._declared:
                 single = bound_anywhere_once(self._by_kind)
-                shared = changed_inside(self._by_kind)
-                once = {name: value for name, value in once.items() if name not in shared}
-            whole = Pass(self._evaluate, self._at, {}, single, shared)
+                changed = changed_inside(self._by_kind)
+                once = {name: value for name, value in once.items() if name not in changed}
+            whole = Pass(self._evaluate, self._at, {}, single)
             pending = whole.block(self._root.children, state, once)
             self._globals = {
                 name: value
@@ -86,7 +85,7 @@ class Constants:
                 known = {n: v for n, v in outside.items() if n not in local}
                 body = function.role("body")
                 if body is not None:
-                    run = Pass(self._evaluate, self._at, known, single, shared)
+                    run = Pass(self._evaluate, self._at, known, single)
                     pending += run.block(body.children, {}, None)
         return self._at
 

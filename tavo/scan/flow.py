@@ -40,15 +40,9 @@ class Pass:
         at: dict[Node, Value],
         known: State,
         single: frozenset[str] = frozenset(),
-        shared: frozenset[str] = frozenset(),
     ) -> None:
-        """Walk with what is known before.
-
-        `single` are the names that a file binds only once, `shared` those that functions change
-        which do not declare them: nothing is known of these.
-        """
+        """Walk with what is known before; `single` are the names that a file binds only once."""
         self.single = single
-        self.shared = shared
         self.evaluate = evaluate
         self.at = at
         self.known = known
@@ -154,7 +148,7 @@ class Pass:
         value = self.evaluate(right, state)
         if value is None and right.kind in {"call", "attribute", "subscript", "binary_operator"}:
             value = right
-        if value is None or name in self.shared:
+        if value is None:
             state.pop(name, None)
         else:
             state[name] = value
