@@ -93,3 +93,17 @@ def test_a_cell_that_is_no_python_is_named_and_the_others_are_scanned(rules: Rul
     result = scanned(source, rules)
     assert [text for text, _ in found(result, source)] == ["lib.run(1)"]
     assert result.problems == ("parsed in part: some cell is not valid Python",)
+
+
+def test_large_outputs_are_passed_over_and_too_much_code_is_named(rules: RuleSet) -> None:
+    source = notebook("import lib", "lib.run(1)", "x = 1\n" * 400_000, "lib.run(2)")
+    result = scanned(source, rules)
+    assert [text for text, _ in found(result, source)] == ["lib.run(1)"]
+    assert result.problems == ("more than 2 MB of code: the cells from 4 on were left out",)
+    numbers = ", ".join(["1"] * 1_000_000)
+    source = notebook("import lib", "lib.run(1)").replace(
+        '"outputs": []', f'"outputs": [{numbers}]'
+    )
+    result = scanned(source, rules)
+    assert result.problems == ()
+    assert len(result.hits) == 1

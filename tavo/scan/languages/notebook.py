@@ -16,10 +16,9 @@ import re
 from bisect import bisect_right
 
 from tavo.plugins import Region
-from tavo.scan.languages.data import parse_json
 from tavo.scan.languages.python import parse
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.tree import Node, SourceText
+from tavo.scan.tree import SourceText
 
 __all__ = ["NotebookText", "parse_notebook"]
 
@@ -27,6 +26,14 @@ _ESCAPE = re.compile(rb"\\u[0-9A-Fa-f]{4}|\\.", re.DOTALL)
 _MAGIC = re.compile(r"(?m)^([ \t]*)(?:%{1,2}[A-Za-z_]|!|\?{1,2}\w|[\w.]+\?{1,2}[ \t]*$)[^\n]*")
 _ASSIGNED = re.compile(r"(?m)^([ \t]*[\w., \t]+=[ \t]*)(?:%[A-Za-z_]|!)[^\n]*")
 _PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "python", "python3"})
+# A string with a colon where it is a key, or a bracket; what is escaped outside is neither.
+_JSON = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([\[\]{}])|\\.', re.DOTALL)
+_SOURCES = ([b"cells", b"*", b"source"], [b"cells", b"*", b"source", b"*"])
+_LANGUAGES = ([b"metadata", b"language_info", b"name"], [b"metadata", b"kernelspec", b"language"])
+_PYTHON = frozenset({"", "python", "ipython", "python3"})
+_MOST_CODE = 2 << 20
+_MOST_PARTS = 4_000_000
+_DEEPEST = 500
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 
 
@@ -117,65 +124,91 @@ class NotebookText(SourceText):
 
 def parse_notebook(data: bytes) -> ParsedFile:
     """Parse a notebook; `problems` says what of it could not be read. Never raises."""
-    notebook = SourceText(data)
-    tree = parse_json(data)
-    top = tree.root.children[0] if tree.root.children else None
-    cells = _value(top, "cells")
-    problems = []
+    cells, language, whole = _cells_of(data)
+    problems = [] if whole else ["parsed in part: not a notebook of format 4"]
     pieces: list[_Piece] = []
-    if cells is None or cells.kind != "list" or tree.problems:
-        problems.append("parsed in part: not a notebook of format 4")
-    if cells is not None and _is_python(top):
-        for number, cell in enumerate(cells.children, start=1):
-            _read_cell(cell, number, data, pieces)
+    left = _MOST_CODE
+    if language.lower() in _PYTHON:
+        for number, (kind, strings) in enumerate(cells, start=1):
+            if kind != b"code":
+                continue
+            left -= sum(end - start for start, end in strings)
+            if left < 0:
+                problems.append(
+                    f"more than {_MOST_CODE >> 20} MB of code: the cells from {number} on were"
+                    " left out"
+                )
+                break
+            _read_cell(strings, number, data, pieces)
     parsed = parse(b"".join(piece.data for piece in pieces))
-    parsed.source = NotebookText(pieces, notebook)
     if parsed.problems and not problems:
         problems.append("parsed in part: some cell is not valid Python")
+    parsed.source = NotebookText(pieces, SourceText(data))
     parsed.problems = problems
     return parsed
 
 
-def _is_python(top: Node | None) -> bool:
-    about = _value(top, "metadata")
-    for name, key in (("language_info", "name"), ("kernelspec", "language")):
-        language = _value(_value(about, name), key)
-        if language is not None and language.value:
-            return language.value.lower() in {"python", "ipython", "python3"}
-    return True
+_Cell = tuple[bytes, list[tuple[int, int]]]
 
 
-def _value(node: Node | None, key: str) -> Node | None:
-    for pair in node.children if node is not None and node.kind == "dictionary" else ():
-        if pair.kind == "pair" and len(pair.children) == 2:
-            name = pair.children[0]
-            if (name.label or name.value) == key:
-                return pair.children[1]
-    return None
+def _cells_of(data: bytes) -> tuple[list[_Cell], str, bool]:
+    """Return the cells, each with its type and the ranges of its source's strings.
+
+    Also the language, empty where none is named, and whether the notebook is whole. What cells
+    printed is passed over without being read, however large it is.
+    """
+    cells: list[_Cell] = []
+    language = ""
+    kind, strings = b"", list[tuple[int, int]]()
+    path: list[bytes] = []
+    found_cells = False
+    for count, found in enumerate(_JSON.finditer(data)):
+        if count > _MOST_PARTS or len(path) > _DEEPEST:
+            return cells, language, False
+        token = found.group(1) or found.group(3)
+        if token is None:
+            continue
+        if token in b"{[":
+            found_cells |= token == b"[" and path == [b"cells"]
+            if token == b"{" and path == [b"cells", b"*"]:
+                kind, strings = b"", []
+            path.append(b"*" if token == b"[" else b"")
+        elif token in b"}]":
+            if not path:
+                return cells, language, False
+            path.pop()
+            if token == b"}" and path == [b"cells", b"*"]:
+                cells.append((kind, strings))
+        elif found.group(2):
+            if path:
+                path[-1] = token[1:-1]
+        elif path in _SOURCES:
+            strings.append((found.start(1) + 1, found.end(1) - 1))
+        elif path == [b"cells", b"*", b"cell_type"]:
+            kind = token[1:-1]
+        elif path in _LANGUAGES and not language:
+            language = token[1:-1].decode("utf-8", "replace")
+    return cells, language, found_cells and not path
 
 
-def _read_cell(cell: Node, number: int, data: bytes, pieces: list[_Piece]) -> None:
-    kind, source = _value(cell, "cell_type"), _value(cell, "source")
-    if kind is None or kind.value != "code" or source is None:
-        return
-    strings = source.children if source.kind == "list" else [source]
-    found = [node for node in strings if node.kind == "string" and node.end - node.start >= 2]
-    raw = [data[node.start + 1 : node.end - 1] for node in found]
+def _read_cell(
+    strings: list[tuple[int, int]], number: int, data: bytes, pieces: list[_Piece]
+) -> None:
+    raw = [data[start:end] for start, end in strings]
     text = "".join(_text_of(one) for one in raw)
     magic = _CELL_MAGIC.match(text)
-    if magic is not None and magic.group(1) not in _PYTHON_CELLS:
+    if not strings or (magic is not None and magic.group(1) not in _PYTHON_CELLS):
         return
     at = pieces[-1].at + len(pieces[-1].data) if pieces else 0
     first = len(pieces)
-    for node, one in zip(found, raw, strict=True):
-        piece = _Piece(at, node.start + 1, one, number)
+    for (start, _), one in zip(strings, raw, strict=True):
+        piece = _Piece(at, start, one, number)
         pieces.append(piece)
         at += len(piece.data)
     _quiet(pieces[first:], text)
-    if found:
-        end = _Piece(at, found[-1].end, b"", 0)
-        end.data = b"\n"
-        pieces.append(end)
+    end = _Piece(at, strings[-1][1] + 1, b"", 0)
+    end.data = b"\n"
+    pieces.append(end)
 
 
 def _quiet(pieces: list[_Piece], text: str) -> None:
