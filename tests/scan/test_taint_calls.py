@@ -98,9 +98,9 @@ def all_calling_each_other(count: int) -> str:
 
 
 def test_functions_that_all_call_each_other(tmp_path: Path) -> None:
-    source = f"{all_calling_each_other(12)}f0(src(), 1)\n"
+    source = f"{all_calling_each_other(8)}f0(src(), 1)\n"
     lines, problems = found(load(tmp_path), source)
-    assert (len(lines), problems) == (12, ())
+    assert (len(lines), problems) == (8, ())
 
 
 def test_too_many_that_all_call_each_other_are_given_up_by_name(tmp_path: Path) -> None:

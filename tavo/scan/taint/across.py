@@ -52,11 +52,11 @@ def parameter_sources(file: ParsedFile, marks: Marks) -> frozenset[int]:
 
 
 class _Graph:
-    """Who calls whom in a file; the module's own code is number 0."""
+    """Who calls whom in a file, in the order of the source; the module's own code is number 0."""
 
     def __init__(self, file: ParsedFile, functions: Functions) -> None:
-        self.callees: dict[int, set[int]] = {}
-        self.callers: dict[int, set[int]] = {}
+        self.callees: dict[int, dict[int, None]] = {}
+        self.callers: dict[int, dict[int, None]] = {}
         self.dotted: dict[int, set[str]] = {}
         self.around: dict[int, int] = {}
         for function in functions:
@@ -78,8 +78,8 @@ class _Graph:
                     self._edge(here, id(given.function.node))
 
     def _edge(self, caller: int, callee: int) -> None:
-        self.callees.setdefault(caller, set()).add(callee)
-        self.callers.setdefault(callee, set()).add(caller)
+        self.callees.setdefault(caller, {})[callee] = None
+        self.callers.setdefault(callee, {})[caller] = None
 
     def _home(self, node: Node, functions: Functions) -> int:
         for around in node.ancestors():
@@ -87,7 +87,7 @@ class _Graph:
                 return id(around)
         return _MODULE
 
-    def closure(self, begin: Iterable[int], edges: Mapping[int, set[int]]) -> set[int]:
+    def closure(self, begin: Iterable[int], edges: Mapping[int, Iterable[int]]) -> set[int]:
         """Return what can be reached over edges, the beginning included."""
         seen = set(begin)
         waiting = list(seen)
