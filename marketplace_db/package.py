@@ -29,6 +29,7 @@ __all__ = [
     "InspectedPackage",
     "PackagedFile",
     "build_package",
+    "holds_compiled_code",
     "inspect_package",
     "read_bounded",
     "unpack_package",
@@ -38,7 +39,12 @@ __all__ = [
 PACKAGE_LIMITS = ArchiveLimits(archive_bytes=32 << 20, entries=2000, total_bytes=64 << 20)
 
 _REQUIRED = (MANIFEST_NAME, "README.md", "LICENSE")
-_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
+_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib")
+# the first bytes of what a loader of Linux or macOS takes, whatever the file is called
+_BINARIES = (
+    b"\x7fELF",
+    *(bytes.fromhex(m) for m in ("feedface", "feedfacf", "cefaedfe", "cffaedfe")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,22 @@ def unpack_package(inspected: InspectedPackage, destination: Path) -> None:
         write_new_file(destination, PurePosixPath(entry.name), archive.read(entry))
 
 
+def holds_compiled_code(name: str, content: bytes) -> bool:
+    """Tell whether a file is code that nobody can read: by its name, or by what loaders look at.
+
+    Python runs a file in `__pycache__` instead of the source beside it, and can be told in that
+    file never to compare the two.
+    """
+    lower = name.lower()
+    _, versioned, version = lower.rpartition(".so.")
+    return (
+        "__pycache__" in lower.split("/")
+        or lower.endswith(_COMPILED)
+        or (bool(versioned) and version.replace(".", "").isdigit())
+        or content.startswith(_BINARIES)
+    )
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
     """Read a whole file of at most `limit` bytes. Raises PackageError, OSError."""
     with path.open("rb") as stream:
@@ -145,9 +167,12 @@ def _inspect(data: bytes, path: Path) -> InspectedPackage:
     archive = _open(data, path.name)
     contents: dict[str, bytes] = {}
     files = []
+    compiled: list[str] = []
     for entry in archive.entries:
         content = archive.read(entry)
         files.append(PackagedFile(PurePosixPath(entry.name), entry.size, Digest.of(content)))
+        if holds_compiled_code(entry.name, content) or entry.name.lower().endswith(".pth"):
+            compiled.append(entry.name)
         if entry.name in {MANIFEST_NAME, LOCK_NAME, "requirements.txt"}:
             contents[entry.name] = content
     names = {str(file.path) for file in files}
@@ -161,9 +186,8 @@ def _inspect(data: bytes, path: Path) -> InspectedPackage:
             f"{path.name}: the entry point {manifest.entry_point!r} needs {module}.py,"
             " which is not in the package"
         )
-    for name in sorted(names):
-        if "__pycache__" in name.split("/") or name.lower().endswith(_COMPILED):
-            raise PackageError(f"{path.name}: {name!r} is compiled or start-up code; pack sources")
+    for name in sorted(compiled):
+        raise PackageError(f"{path.name}: {name!r} is compiled or start-up code; pack sources")
     locked = parse_lock(contents.get(LOCK_NAME, b""))
     _check_dependencies(manifest, locked, contents.get("requirements.txt"), path.name)
     return InspectedPackage(

@@ -129,7 +129,7 @@ def _judged(content: dict[str, Any]) -> ChatRequest:
     """Return what the plugin asked as a request. Raises LendError."""
     try:
         request = request_from_plain(content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LendError("target", f"this is no chat request: {error}") from None
     size = sum(len(one.content) for one in request.messages)
     if size > _LONGEST_REQUEST or len(request.messages) > _MOST_MESSAGES:

@@ -10,9 +10,10 @@ from tavo.cli.context import Session
 from tavo.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tavo.host.installations import VerifiedInstallation
+    from signing.publishers import Recalls
+    from tavo.host.installations import Installation, VerifiedInstallation
 
-__all__ = ["verified_plugin"]
+__all__ = ["recall_of", "verified_plugin"]
 
 
 def verified_plugin(
@@ -29,20 +30,30 @@ def verified_plugin(
         return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
     store = session.installations()
     installed = store.get(full_id_of(name))
-    reason = session.recalls().packages.get(installed.package)
+    reason = recall_of(session.recalls(), installed)
     if reason is not None:
         raise RefusedError(
             f"{installed.full_id} {installed.version}: was recalled: {reason}",
             hint=f"Remove it: tavo registry uninstall {installed.full_id}",
         )
-    return store.verify(installed)
+    verified = store.verify(installed)
+    verified.check_granted()
+    return verified
+
+
+def recall_of(recalls: Recalls, one: Installation) -> str | None:
+    """Say why an installed plugin may not run any more: it, or the keys behind it, went."""
+    signed = one.provenance
+    return recalls.reason(
+        one.package, signed.get("publisher_keys", ()), signed.get("reviewer_keys", ())
+    )
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
     """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
     import atexit
 
-    from tavo.cli.plugin import confirm_local
+    from tavo.cli.plugin_trust import confirm_local
     from tavo.host.local import open_local
 
     local = open_local(path)

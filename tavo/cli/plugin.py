@@ -11,28 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
-from tavo.errors import ExitCode, RefusedError, UsageError
+from tavo.cli.wheels import build_wheels, lock
+from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
-    from tavo.host.state import State
     from tavo.kit.validate import Validation
 
-__all__ = ["confirm_local", "register"]
+__all__ = ["register"]
 
 _STYLES = {"passed": "good", "note": "warning", "skipped": "dim", "failed": "bad",
            "problem": "bad"}  # fmt: skip
-WARNING = (
-    "Nobody signed or reviewed this plugin. It runs in a sandbox, with the permissions below;"
-    " what it reports may be wrong on purpose."
-)
-
-PluginPath = Annotated[
-    Path, typer.Argument(metavar="PATH", help="The plugin's folder, or its packed zip.")
-]
 PluginConfig = Annotated[
     Path | None,
     typer.Option("--plugin-config", metavar="FILE", help="Its configuration: YAML, JSON, TOML."),
@@ -55,6 +49,7 @@ def register(app: typer.Typer) -> None:
     group.command("validate")(validate)
     group.command("run")(run)
     group.command("test")(try_out)
+    group.command("lock")(lock)
     group.command("pack")(pack)
     group.command("sign")(sign)
     group.command("trust")(trust)
@@ -200,18 +195,39 @@ def pack(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Where to write it.")
     ] = None,
-) -> None:
+    build_wheel: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--build-wheel", metavar="SDIST",
+            help="First build its wheel of these sources, in the sandbox; may be repeated.",
+        ),
+    ] = None,
+    build_with: Annotated[
+        Path | None,
+        typer.Option("--build-with", metavar="DIR", help="Where wheels of the build tools lie."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Your key, which signs how wheels were built."),
+    ] = None,
+) -> None:  # fmt: skip
     """Pack a plugin: the same files give the same bytes. Prints the package's digest."""
     from tavo.kit.publish import pack as make
 
     session = session_of(context)
+    if not build_wheel and (build_with or key):
+        raise UsageError("plugin pack: --build-with and --key are for --build-wheel")
+    built = build_wheels(session, path, build_wheel, build_with, key) if build_wheel else []
     package = make(path, output)
     if session.json:
         session.print_json({
             "file": str(package.path), "package": package.digest.hex, "length": package.length,
             "plugin": package.manifest.full_id, "version": package.manifest.version,
+            **({"built": built} if built else {}),
         })  # fmt: skip
         return
+    for one in built:
+        print(printable(f"{one['sha256']}  {one['wheel']}"))
     print(printable(f"{package.digest.hex}  {package.path}"))
     session.say(f"Next: tavo plugin sign {package.path} --key FILE")
 
@@ -237,72 +253,6 @@ def sign(
         return
     print(printable(str(written)))
     session.say(f"Signed with key {private.public.key_id}.")
-
-
-def trust(
-    context: typer.Context,
-    path: PluginPath,
-    digest: Annotated[
-        str, typer.Option("--digest", metavar="SHA256", help="Agree to this content, unasked.")
-    ] = "",
-) -> None:
-    """Agree to run a plugin that nobody signed, as it is now; `tavo scan` then runs it."""
-    from tavo.host.local import open_local
-
-    session = session_of(context)
-    with session.state() as state, open_local(path) as local:
-        if digest and digest != local.digest.hex:
-            raise RefusedError(
-                f"{path}: has the digest {local.digest.hex}, not {digest}",
-                hint="It was changed, or it is another plugin. Read it again.",
-            )
-        if not digest:
-            if not sys.stdin.isatty() and not state.is_confirmed_local(local.digest):
-                raise RefusedError(
-                    f"{path}: nobody is here to agree to {local.manifest.full_id}"
-                    f" {local.manifest.version}",
-                    hint=f"Read it, then name its content: --digest {local.digest.hex}",
-                )
-            confirm_local(session, state, local)
-            return
-        _remember(state, local)
-    session.say(f"{local.manifest.full_id} {local.manifest.version} may run as it is now.")
-
-
-def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
-    """Warn, show the permissions and ask, unless this content was agreed to.
-
-    Raises RefusedError when the answer is no, NotConfirmedError when nobody is there to answer.
-    """
-    from marketplace_db.manifest import permission_sentences
-    from tavo.host.sandbox.levels import parse_acceptances
-
-    if state.is_confirmed_local(local.digest):
-        return
-    if not sys.stdin.isatty():
-        local.confirmed(state)
-    can, cannot = permission_sentences(local.manifest)
-    lines = [f"{local.source}: {local.manifest.full_id} {local.manifest.version}", WARNING]
-    lines += ["It can:", *(f"  + {sentence}" for sentence in can)]
-    lines += ["It can NOT:", *(f"  - {sentence}" for sentence in cannot)]
-    accepted = parse_acceptances(session.settings().sandbox.accept)
-    if (level := accepted.get(local.manifest.full_id)) is not None:
-        lines.append(
-            f"You accepted sandbox level {level.label} for {local.manifest.full_id}, and this"
-            " plugin calls itself so: it may run at that level."
-        )
-    lines.append(f"sha256 {local.digest.hex}")
-    for line in lines:
-        print(printable(line), file=sys.stderr)
-    if not typer.confirm("Run it as it is now?", default=False, err=True):
-        raise RefusedError(f"{local.source}: not run, you did not agree to it")
-    _remember(state, local)
-
-
-def _remember(state: State, local: LocalPlugin) -> None:
-    state.confirm_local(
-        local.digest, path=str(local.source.absolute()), full_id=local.manifest.full_id
-    )
 
 
 def _run_once(
@@ -476,12 +426,7 @@ def _print_validation(session: Session, found: Validation) -> None:
             print("         " + printable(problem.hint))
     if found.plugin:
         print(printable(f"{found.plugin} {found.version}, a {found.plugin_type} plugin"))
-        print("It can:")
-        for sentence in found.can:
-            print(printable(f"  + {sentence}"))
-        print("It can NOT:")
-        for sentence in found.cannot:
-            print(printable(f"  - {sentence}"))
+        print_permissions(found.can, found.cannot, found.danger)
     if found.package:
         print(f"sha256 {found.package}")
     count = sum(problem.kind == "problem" for problem in found.problems)

@@ -207,6 +207,8 @@ def _verified(
     session: Session, names: list[str], accept_local: Sequence[str], *, wanted: str
 ) -> tuple[VerifiedInstallation, ...]:
     """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
+    if not names:
+        return ()
     from tavo.cli.chosen import verified_plugin
 
     verified = tuple(verified_plugin(session, name, accept_local) for name in names)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from marketplace_db.manifest import Limits, Permissions
-from tavo.errors import ConfigError, NotAvailableError, RefusedError
+from tavo.errors import ConfigError, NotAvailableError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
@@ -69,11 +69,7 @@ class HostedPlugin:
         _check_available(
             manifest.full_id, manifest.plugin_type, self.plugin_type, manifest.permissions
         )
-        if not installation.granted:
-            raise RefusedError(
-                f"{manifest.full_id}: its permissions were not accepted",
-                hint=f"`tavo registry install {manifest.full_id}` shows them and asks.",
-            )
+        installation.check_granted()
         self.full_id = manifest.full_id
         self.version = manifest.version
         self.statistics = Statistics()
@@ -249,9 +245,14 @@ class HostedPlugin:
 
 
 def failure_of(kind: str, message: str, traceback: str) -> Failure:
-    """Return the failure of a call that ended by itself: `raised` or `output`."""
+    """Return the failure of a call that ended by itself, whatever it says about that.
+
+    Nobody had cancelled it: a call that claims so is one that was not done.
+    """
+    if kind in {"cancelled", "not_run"}:
+        return Failure(kind="raised", reason="it raised CancelledCall by itself")
     text = clean(message, 1000)
-    reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
+    reason = f"it raised {text}" if kind == "raised" else f"it answered with {text}"
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.locks import hold, let_go, try_lock
+from tavo.host.private import check_private, make_private
 from tavo.host.state import State, now_text
 from tavo.progress import Reporter
 
@@ -79,6 +80,11 @@ class Installation:
         return manifest_from_json(self.manifest_json)
 
     @property
+    def repository(self) -> str:
+        """Return the repository that it came from, which its grants belong to."""
+        return str(self.provenance.get("repository", ""))
+
+    @property
     def has_native_code(self) -> bool:
         """Tell whether its wheels fit only the interpreter that they were chosen for."""
         return any(not name.endswith("-none-any.whl") for name in self.wheels)
@@ -87,12 +93,13 @@ class Installation:
 class VerifiedInstallation:
     """An installation whose files were hashed when this value was made.
 
-    `granted` says whether the user accepted its permissions. `origin` is `catalog` for what a
+    `granted` says whether the user accepted its permissions, `granted_env` which environment
+    variables among them. `origin` is `catalog` for what a
     publisher and reviewers signed, `local` for a folder or zip of the user's own. While the value
     lives (until `close`) no other tavo sweeps its folder away.
     """
 
-    __slots__ = ("_lock", "granted", "installation", "origin")
+    __slots__ = ("_lock", "granted", "granted_env", "installation", "origin")
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class VerifiedInstallation:
         installation: Installation,
         granted: bool,
         lock: int,
+        variables: frozenset[str] = frozenset(),
         origin: Origin = "catalog",
     ) -> None:
         self._lock = -1
@@ -108,6 +116,7 @@ class VerifiedInstallation:
             raise TypeError("a VerifiedInstallation is made only by Installations.verify")
         self.installation = installation
         self.granted = granted
+        self.granted_env = variables if granted else frozenset()
         self.origin = origin
         self._lock = lock
 
@@ -127,15 +136,21 @@ class VerifiedInstallation:
         return self.installation.folder / "plugin"
 
     @property
-    def granted_env(self) -> frozenset[str]:
-        """Return the environment variables that the user granted, one by one."""
-        return frozenset(self.manifest.permissions.env) if self.granted else frozenset()
-
-    @property
     def dependency_folders(self) -> tuple[Path, ...]:
         """Return where its dependencies are, if it has some."""
         folder = self.installation.folder / "deps"
         return (folder,) if self.installation.wheels else ()
+
+    def check_granted(self) -> None:
+        """Raise RefusedError, which says how to accept it, unless the user did."""
+        if self.granted:
+            return
+        one = self.installation
+        raise RefusedError(
+            f"{one.full_id} {one.version}: waits for your acceptance of what it may do, so it was"
+            " not run",
+            hint=f"Read it and answer: `tavo registry grant {one.full_id.removeprefix('tavo/')}`.",
+        )
 
     def close(self) -> None:
         """Let the folder go."""
@@ -221,6 +236,11 @@ class Installations:
         steps.end()
         return installation
 
+    def find(self, full_id: str) -> Installation | None:
+        """Return one installation, None when there is none."""
+        rows = self._state.query("SELECT * FROM installations WHERE full_id = ?", full_id)
+        return self._from_row(dict(rows[0])) if rows else None
+
     def list(self) -> list[Installation]:
         """Return all installations, by their id."""
         rows = self._state.query("SELECT * FROM installations ORDER BY full_id")
@@ -228,18 +248,16 @@ class Installations:
 
     def get(self, full_id: str) -> Installation:
         """Return one installation. Raises UsageError when there is none."""
-        rows = self._state.query("SELECT * FROM installations WHERE full_id = ?", full_id)
-        if not rows:
+        found = self.find(full_id)
+        if found is None:
             raise UsageError(
                 f"{full_id}: is not installed",
                 hint=f"Install it: `tavo registry install {full_id.removeprefix('tavo/')}`.",
             )
-        return self._from_row(dict(rows[0]))
+        return found
 
     def verify(self, installation: Installation) -> VerifiedInstallation:
         """Hash every file again. Raises TamperedError for any difference, RefusedError."""
-        from marketplace_db.manifest import permission_digest
-
         one = installation
         hint = f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
         try:
@@ -249,6 +267,7 @@ class Installations:
                 f"{one.full_id} {one.version}: its folder is missing ({one.folder})", hint=hint
             ) from error
         try:
+            check_private(one.folder)  # else what is hashed need not be what is run
             _compare(one, hint)
             if one.has_native_code and one.interpreter != _interpreter():
                 raise RefusedError(
@@ -256,11 +275,26 @@ class Installations:
                     f" {_interpreter()}",
                     hint=hint,
                 )
-            granted = self._state.is_granted(one.full_id, permission_digest(one.manifest))
+            granted = self.granted(one)
         except BaseException:
             let_go(lock)
             raise
-        return VerifiedInstallation(_SEAL, installation=one, granted=granted, lock=lock)
+        words = granted or ()
+        return VerifiedInstallation(
+            _SEAL,
+            installation=one,
+            granted=granted is not None,
+            lock=lock,
+            variables=frozenset(w.removeprefix("env:") for w in words if w.startswith("env:")),
+        )
+
+    def granted(self, one: Installation) -> frozenset[str] | None:
+        """Return the permissions that it has, as words; None while it waits for the user."""
+        from marketplace_db.permissions import words_of_json
+        from tavo.host.permissions import granted_words
+
+        sets = self._state.accepted_sets(one.full_id, repository=one.repository)
+        return granted_words(words_of_json(one.manifest_json), sets)
 
     def remove(self, full_id: str) -> Installation:
         """Forget an installation with its grants, then delete its files. Raises UsageError."""
@@ -282,7 +316,7 @@ class Installations:
         from marketplace_db.wheel import unpack_wheel
 
         staged = self._staging / os.urandom(8).hex()
-        staged.mkdir(parents=True)
+        make_private(staged)
         unpack_package(accepted.inspected, staged / "plugin")
         for name in sorted(wheels):
             unpack_wheel(wheels[name], digests[name], staged / "deps", filename=name)
@@ -291,7 +325,7 @@ class Installations:
     def _put(self, staged: Path, key: str, files: Mapping[str, tuple[int, str]]) -> Path:
         """Move what was staged into the store; keep what is there already if it is the same."""
         folder = self._store / key
-        self._store.mkdir(parents=True, exist_ok=True)
+        make_private(self._store)
         if folder.exists():
             if _same(folder, files):
                 _delete(staged)
@@ -339,7 +373,7 @@ class Installations:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep every other install out. Raises InputError when it takes too long."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._root)
         handle = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + _LOCK_WAIT_S
@@ -391,8 +425,10 @@ def installation_of_snapshot(
     )
 
 
-def vouch_for_snapshot(one: Installation) -> VerifiedInstallation:
-    """Hash a local plugin's snapshot again, and say that the user agreed to run it.
+def vouch_for_snapshot(
+    one: Installation, variables: frozenset[str] = frozenset()
+) -> VerifiedInstallation:
+    """Hash a local plugin's snapshot again; say that the user agreed to run it with `variables`.
 
     `tavo.host.local` alone calls this, after it asked. Raises TamperedError.
     """
@@ -405,7 +441,9 @@ def vouch_for_snapshot(one: Installation) -> VerifiedInstallation:
     except BaseException:
         let_go(lock)
         raise
-    return VerifiedInstallation(_SEAL, installation=one, granted=True, lock=lock, origin="local")
+    return VerifiedInstallation(
+        _SEAL, installation=one, granted=True, lock=lock, variables=variables, origin="local"
+    )
 
 
 def _key(package: Digest, wheels: list[Digest]) -> str:

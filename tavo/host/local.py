@@ -77,10 +77,12 @@ class LocalPlugin:
     def confirmed(self, state: State, *, accept: Collection[str] = ()) -> VerifiedInstallation:
         """Return it ready to run if the user agreed to exactly this content.
 
-        `accept` are digests that the user named for this run. Raises NotConfirmedError.
+        `accept` are digests that the user named for this run. It gets those environment variables
+        that were granted when the user agreed. Raises NotConfirmedError.
         """
         if self.digest.hex in accept or state.is_confirmed_local(self.digest):
-            return vouch_for_snapshot(self.installation)
+            variables = state.local_variables(self.digest) & self._variables
+            return vouch_for_snapshot(self.installation, variables)
         raise NotConfirmedError(
             f"{self.source}: nobody signed or reviewed this plugin ({self.manifest.full_id}"
             f" {self.manifest.version}), and you have not agreed to run it as it is now",
@@ -90,7 +92,11 @@ class LocalPlugin:
 
     def own(self) -> VerifiedInstallation:
         """Return it ready to run because the user asked to run this very folder or zip."""
-        return vouch_for_snapshot(self.installation)
+        return vouch_for_snapshot(self.installation, self._variables)
+
+    @property
+    def _variables(self) -> frozenset[str]:
+        return frozenset(self.manifest.permissions.env)
 
     def rehearsal(self, files: Mapping[str, bytes], manifest: Manifest) -> VerifiedInstallation:
         """Return a second copy with files of ours beside the plugin's, run as `manifest` says.
@@ -118,7 +124,8 @@ class LocalPlugin:
                 source=self.installation.provenance["source"],
                 added=frozenset(f"plugin/{name}" for name in files),
                 manifest=manifest,
-            )
+            ),
+            frozenset(manifest.permissions.env),
         )
 
     def close(self) -> None:

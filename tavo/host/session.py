@@ -267,25 +267,31 @@ class Session:
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY
         answered, before = 0, self._wire.received
+        look = watch.next_look()
         while True:
             try:
-                message = self._receive(watch.next_look())
+                message = self._receive(look)
             except LateError:
                 self._judge(watch)
+                look = watch.next_look()
                 continue
             arrived, before = self._wire.received - before, self._wire.received
             if isinstance(message, Ask):
                 watch.pause(self._lend(message))
-                continue
-            answered += arrived
-            if answered > self._plan.limits.output_mb << 20:
-                self._die("output", f"it answered with more than {self._plan.limits.output_mb} MB")
-            done = self._judged(message, self._request, collect)
-            watch.progress(self._process)
-            if done:
-                self._state = _State.READY
-                self._check_scratch()
-                return watch.cancelled
+            else:
+                answered += arrived
+                if answered > self._plan.limits.output_mb << 20:
+                    most = self._plan.limits.output_mb
+                    self._die("output", f"it answered with more than {most} MB")
+                done = self._judged(message, self._request, collect)
+                watch.progress(self._process)
+                if done:
+                    self._state = _State.READY
+                    self._check_scratch()
+                    return watch.cancelled
+            if time.monotonic() >= look:  # one that never stops talking is looked at all the same
+                self._judge(watch)
+                look = watch.next_look()
 
     def post(self, kind: str, content: dict[str, Any]) -> int:
         """Send a request ahead, without waiting for its answer; return its number.
@@ -300,24 +306,24 @@ class Session:
         self._state = _State.BUSY
         return self._request
 
-    def next_answer(self, deadline: float) -> Message:
-        """Return the answer to the oldest request that was sent ahead.
+    def next_answer(self, deadline: float) -> Message | None:
+        """Return the answer to the oldest request that was sent ahead; None after a question.
 
-        Raises LateError, CrashError.
+        The caller looks at its clocks then: questions have no end of their own. Raises LateError,
+        CrashError.
         """
-        while True:
-            if not self._open:
-                self._check_quiet()
-                raise LateError
-            message = self._receive(deadline)
-            if isinstance(message, Ask):
-                self._lend(message)
-                continue
-            answer = self._judged(message, self._open[0], lambda one: one)
-            self._open.popleft()
-            if not self._open:
-                self._state = _State.READY
-            return answer
+        if not self._open:
+            self._check_quiet()
+            raise LateError
+        message = self._receive(deadline)
+        if isinstance(message, Ask):
+            self._lend(message)
+            return None
+        answer = self._judged(message, self._open[0], lambda one: one)
+        self._open.popleft()
+        if not self._open:
+            self._state = _State.READY
+        return answer
 
     def interrupt(self) -> None:
         """Tell the worker to end the call that it is in."""
@@ -394,14 +400,14 @@ class Session:
         while True:
             try:
                 message = self._receive(min(deadline, time.monotonic() + TICK_S))
-                if isinstance(message, Ask) and self._state is _State.LOCKED:
-                    deadline += self._lend(message)
-                    continue
-                break
+                if not (isinstance(message, Ask) and self._state is _State.LOCKED):
+                    break
+                deadline += self._lend(message)
             except LateError:
-                if time.monotonic() >= deadline:
-                    self._die("timeout", f"{what} took too long")
-                self._check_use()
+                pass
+            if time.monotonic() >= deadline:
+                self._die("timeout", f"{what} took too long")
+            self._check_use()
         if isinstance(message, Refused) and self._state is _State.NEW:
             self._end()
             raise LayerRefusedError(clean(message.layer, 40), clean(message.reason, 300))
@@ -449,7 +455,10 @@ class Session:
             self._violation(f"it sent {clean(str(error), 200)}")
 
     def _lend(self, ask: Ask) -> float:
-        """Serve what the plugin asked for; return how long that took."""
+        """Serve what the plugin asked for; return how long it waited for what it got.
+
+        A refusal is nothing to wait for: who asks in vain without end pays with its own time.
+        """
         began = time.monotonic()
         content: dict[str, Any] | None = None
         error: dict[str, str] | None = None
@@ -461,7 +470,8 @@ class Session:
             error = {"kind": problem.kind, "message": clean(str(problem), 1000)}
         reply = {"type": "reply", "call": ask.call, "content": content, "error": error}
         self._send(reply, time.monotonic() + _START_S)
-        return time.monotonic() - began
+        in_vain = error is not None and error["kind"] in {"not_available", "budget"}
+        return 0.0 if in_vain else time.monotonic() - began
 
     def _check_quiet(self) -> None:
         try:

@@ -178,6 +178,7 @@ class StaticWorker(HostedPlugin):
         self._arena.fill([item.data for item in sent])
         self.statistics.bytes_in += self._arena.size
         cancelled: list[FileInput] = []
+        not_run: list[FileInput] = []
         waiting = set(range(len(sent)))
 
         def take(item: Item) -> None:
@@ -190,6 +191,7 @@ class StaticWorker(HostedPlugin):
             )
             error = item.error
             if error is not None and error.kind == _NOT_RUN:
+                not_run.append(asked_file)
                 return
             if error is not None and error.kind == "cancelled":
                 cancelled.append(asked_file)
@@ -227,10 +229,14 @@ class StaticWorker(HostedPlugin):
             self._end_session()
         for item in cancelled:
             state.failures[item.path] = (
-                Failure(kind="raised", reason="it raised CancelledCall by itself")
+                failure_of("cancelled", "", "")
                 if stop is None
                 else Failure(kind=stop.kind, reason=stop.reason)
             )
+        if stop is None:  # asked again it would say the same again
+            for item in not_run:
+                state.failures[item.path] = failure_of(_NOT_RUN, "", "")
+                done.add(item.path)
         return done, crash
 
     def _analyze_project(
@@ -270,7 +276,8 @@ class StaticWorker(HostedPlugin):
             for finding in checked.findings:
                 path = finding.location.path
                 state.findings[path] = (*state.findings.get(path, ()), finding)
-            if item.error is not None and item.error.kind != "cancelled":
+            if item.error is not None:
+                # where it was cancelled, the reason for that takes its place below
                 state.failures[whole] = failure_of(
                     item.error.kind, item.error.message, item.error.traceback
                 )
@@ -312,11 +319,13 @@ def _answered(message: Message, waiting: set[int]) -> _Answered:
     """Return what a message answers, and take it out of `waiting`. Raises ViolationError."""
     if not isinstance(message, Partial | Result):
         raise ViolationError(f"{type(message).__name__.lower()!r} as an answer about files")
+    if len(message.items) + len(message.clean) > len(waiting):
+        raise ViolationError(f"an answer with more items than the {len(waiting)} that were asked")
     if isinstance(message, Partial) and not message.items and not message.clean:
         raise ViolationError("a partial answer without items")
     clean_numbers: list[int] = []
     for first, last in message.clean:
-        if last - first > len(waiting):
+        if last < first or len(clean_numbers) + last - first >= len(waiting):
             raise ViolationError(f"an answer for items {first} to {last}, which were not asked")
         clean_numbers += range(first, last + 1)
     for number in (*clean_numbers, *(item.n for item in message.items)):

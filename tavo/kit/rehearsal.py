@@ -35,6 +35,7 @@ __all__ = [
     "Rehearsal",
     "Rehearsed",
     "Tested",
+    "source_of",
 ]
 
 _HARNESS = "tavo_kit_harness.py"
@@ -171,8 +172,8 @@ class Rehearsal:
             limits=limits,
         )
         files = {
-            _HARNESS: _source("tavo.kit.harness"),
-            _TESTING: _source("tavo.plugins.testing"),
+            _HARNESS: source_of("tavo.kit.harness"),
+            _TESTING: source_of("tavo.plugins.testing"),
         }
         self._installation = local.rehearsal(files, stand_in)
         self._worker = StaticWorker(
@@ -227,7 +228,7 @@ class Rehearsal:
             ) from error
 
 
-def _source(name: str) -> bytes:
+def source_of(name: str) -> bytes:
     """Return the source of a module of ours, from a folder and from the single file alike."""
     spec = importlib.util.find_spec(name)
     loader: Any = getattr(spec, "loader", None)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from marketplace_db.errors import ManifestError, PackageError
+from marketplace_db.lock import LOCK_NAME, parse_lock
 from marketplace_db.manifest import (
     MANIFEST_NAME,
     PLUGIN_TYPES,
@@ -32,8 +33,11 @@ from marketplace_db.manifest import (
 )
 from marketplace_db.package import build_package, inspect_package, unpack_package
 from marketplace_db.paths import name_problem
+from marketplace_db.permissions import danger_sentences
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
+from tavo.host.local import WHEELS_FOLDER
+from tavo.kit.wheels import check_wheels
 
 __all__ = ["INTERFACES", "Problem", "Validation", "validate"]
 
@@ -82,7 +86,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `manifest` is None where it cannot be read, `package` where none was made.
 
-    `can` and `cannot` complete the sentences "It can …" and "It can NOT …".
+    `can` and `cannot` complete the sentences "It can …" and "It can NOT …"; `danger` are whole.
     """
 
     path: str
@@ -93,6 +97,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     package: str = ""
     can: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    danger: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -129,6 +134,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
         problems += _license(folder, manifest)
         problems += _entry_point(folder, manifest)
     problems += _sources(folder)
+    problems += _wheels(folder, (shown if shown.is_dir() else shown.parent) / WHEELS_FOLDER)
     package = ""
     with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
         try:
@@ -147,6 +153,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
         package=package,
         can=tuple(can),
         cannot=tuple(cannot),
+        danger=danger_sentences(manifest) if manifest is not None else (),
     )
 
 
@@ -335,6 +342,28 @@ def _sources(folder: Path) -> Iterator[Problem]:
                     where=f"{name} line {node.lineno}", what="prints", kind="note",
                     hint="Nobody sees it; use context.log, which is shown with a crash.",
                 )  # fmt: skip
+
+
+def _wheels(folder: Path, wheels: Path) -> Iterator[Problem]:
+    """Look at the wheels that the lock names, and at the statements how they were built."""
+    path = folder / LOCK_NAME
+    if not path.is_file() or path.is_symlink():
+        return
+    try:
+        locked = parse_lock(_beginning(path, _LARGEST_SOURCE))
+    except PackageError:
+        return  # named with the package
+    if locked and not wheels.is_dir():
+        yield Problem(
+            where=LOCK_NAME, what=f"its wheels were not looked at: there is no {wheels}",
+            hint="Put them there, and hand them in with the package.", kind="note",
+        )  # fmt: skip
+        return
+    for where, what, is_note in check_wheels(locked, wheels):
+        yield Problem(
+            where=where, what=what, kind="note" if is_note else "problem",
+            hint="" if is_note else f"Fetch or build it again; `tavo plugin lock {folder.name}`.",
+        )  # fmt: skip
 
 
 def _packed(folder: Path) -> Iterator[Path]:

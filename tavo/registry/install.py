@@ -27,7 +27,7 @@ from tavo import __version__
 from tavo.errors import RefusedError
 from tavo.registry.trust import OpenCatalog
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "fetch_accepted", "prepare"]
 
 _LONGEST_STATEMENT = 1 << 20
 
@@ -54,11 +54,7 @@ def prepare(
     release = catalog.release(name, version)
     manifest = release.parsed_manifest()
     _check_compatible(release, manifest.compatible_scanner_version)
-    package = folder / "package.zip"
-    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
-    publisher = _statement(opened, release.publisher_envelope, folder, release)
-    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
-    accepted = accept(release, opened.publishers, package, publisher, reviews)
+    accepted = fetch_accepted(opened, release, folder)
     wheels: dict[str, Path] = {}
     for wheel in _fitting(release):
         path = folder / wheel.filename
@@ -83,6 +79,18 @@ def prepare(
             "reviewer_keys": list(accepted.reviewer_keys),
         },
     )
+
+
+def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> AcceptedPackage:
+    """Fetch the package of a release and the statements about it into `folder`, and accept it.
+
+    Raises NotAcceptedError, PackageError, VerificationError, SourceError.
+    """
+    package = folder / "package.zip"
+    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
+    publisher = _statement(opened, release.publisher_envelope, folder, release)
+    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
+    return accept(release, opened.publishers, package, publisher, reviews)
 
 
 def _statement(opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
-from tavo.runs.abreast import Abreast
 from tavo.runs.combined import CombinedRun, notices_of_rules
 from tavo.scan.engine import is_source, scan
 from tavo.scan.files import SourceFile, scan_root
@@ -72,7 +72,12 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     run.note(notices_of_rules(plan.rules))
     files = run.choose(plan.targets, plan.exclude)
     works = _works(plan, files) if plan.plugins or plan.dynamic else []
-    with Abreast(works) as plugins:
+    with ExitStack() as stack:
+        plugins = None
+        if works:  # a scan without plugins imports no host
+            from tavo.runs.abreast import Abreast
+
+            plugins = stack.enter_context(Abreast(works))
         for result in scan(
             [file for file in files if is_source(file.relative)],
             plan.rules,
@@ -81,15 +86,15 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
             largest=plan.largest,
             reporter=reporter,
         ):
-            plugins.start()  # not before the scan's processes, which are copies of this one
-            plugins.check()
+            if plugins is not None:
+                plugins.start()  # not before the scan's processes, which are copies of this one
+                plugins.check()
             run.add_result(result, plan.rules)
-        if works:
+        if plugins is not None:
             reporter.begin("running plugins", len(works))
-        for outcome in plugins.outcomes():
-            run.add_outcome(outcome)
-            reporter.advance()
-        if works:
+            for outcome in plugins.outcomes():
+                run.add_outcome(outcome)
+                reporter.advance()
             reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
 
@@ -100,7 +105,7 @@ def usual_jobs() -> int:
 
 
 def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
-    """Return how each plugin of the plan is run. A scan without plugins imports no host."""
+    """Return how each plugin of the plan is run."""
     from tavo.runs.plugins import run_plugin
 
     works: list[Work] = [

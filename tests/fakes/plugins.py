@@ -15,6 +15,7 @@ from marketplace_db.catalog import ReleaseRow, WheelRow
 from marketplace_db.lock import LockedWheel, write_lock
 from marketplace_db.manifest import manifest_to_json, permission_digest
 from marketplace_db.package import build_package, inspect_package
+from marketplace_db.permissions import permission_words
 from signing.attest import ReviewerClaim, sign_publisher, sign_reviewer
 from signing.digests import Digest
 from signing.keys import PrivateKey
@@ -128,8 +129,13 @@ class PluginMachine:
         accepted = self.accepted(main, **options)  # type: ignore[arg-type]
         by_name = {path.name: path for path in wheels}
         installation = self.installations.install(accepted, by_name, {"source": "test"})
-        self.state.grant(accepted)
+        self.grant(accepted)
         return installation
+
+    def grant(self, accepted: AcceptedPackage) -> None:
+        """Accept everything that a package asks for, variables too."""
+        manifest = accepted.inspected.manifest
+        self.state.grant(manifest, permission_words(manifest), repository="")
 
     def of_type(self, plugin_type: str, main: str, *, more: str = "") -> VerifiedInstallation:
         """Install a plugin of another type than static and verify it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
 import os
 import shutil
 import signal
@@ -20,10 +22,11 @@ from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host import installations as store
 from tavo.host.installations import Installation, TamperedError, VerifiedInstallation
 from tavo.host.state import State
+from tavo.host.workers import StaticWorker
 from tavo.progress import Reporter
 from tests.fakes.kernel import ROOT
 from tests.fakes.operator_market import wheel_bytes
-from tests.fakes.plugins import WORD, PluginMachine
+from tests.fakes.plugins import WORD, PluginMachine, text_file
 
 
 @pytest.fixture
@@ -190,9 +193,9 @@ def test_permissions_are_granted_per_set(machine: PluginMachine) -> None:
     wider = machine.accepted(version="2.0.0", more="permissions: {native_code: true}\n")
     installed = machine.installations.install(wider, {}, {})
     assert not machine.installations.verify(installed).granted
-    machine.state.grant(wider)
+    machine.grant(wider)
     assert machine.installations.verify(installed).granted
-    assert machine.state.drop_grants("acme") == 2
+    assert machine.state.save_trust("", {}, in_same_hands=["other"]) == ("acme",)
     assert not machine.installations.verify(installed).granted
 
 
@@ -223,13 +226,14 @@ class Killed(Reporter):
 INSTALL = """
 import sys
 from pathlib import Path
-from tests.fakes.plugins import WORD, PluginMachine
+from tavo.host.workers import StaticWorker
+from tests.fakes.plugins import WORD, PluginMachine, text_file
 from tests.host.test_host_installations import Killed
 machine = PluginMachine(Path(sys.argv[1]))
 machine._count = 10
 accepted = machine.accepted(WORD + "# new\\n", version="2.0.0")
 machine.installations.install(accepted, {}, {}, reporter=Killed(int(sys.argv[2])))
-machine.state.grant(accepted)
+machine.grant(accepted)
 """
 
 
@@ -337,3 +341,42 @@ def test_records_survive_as_they_were(machine: PluginMachine) -> None:
     assert json.loads(row["provenance"]) == {"source": "test"}
     assert isinstance(one, Installation)
     assert one.manifest == machine.installations.get("acme/sample").manifest
+
+
+def test_bytecode_of_a_dependency_cannot_stand_in_for_its_source(
+    machine: PluginMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = compile("VALUE = 'evil'", "dep/__init__.py", "exec")
+    cached = f"dep/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+    # marked as never to be compared with the source beside it (PEP 552)
+    bytecode = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
+    path = wheel(tmp_path / "wheels")
+    path.write_bytes(wheel_bytes(files={cached: bytecode + marshal.dumps(code)}))
+    main = WORD.replace("from tavo.plugins", "import dep\nfrom tavo.plugins").replace(
+        '"The word secret."', "dep.VALUE"
+    )
+    with pytest.raises(PackageError, match="is compiled code, but the wheel's name promises"):
+        machine.install(main, wheels=[path])
+
+    # the control: without the guard the reviewed source is not what runs
+    monkeypatch.setattr("marketplace_db.wheel.holds_compiled_code", lambda *_: False)
+    with StaticWorker(machine.verified(main, wheels=[path])) as worker:
+        result = worker.analyze([text_file("a.py", "a secret\n")])
+    ((found,),) = result.findings.values()
+    assert found.message == "evil"
+    assert "VALUE = 1" in (next((tmp_path / "machine").rglob("dep/__init__.py"))).read_text()
+
+
+def test_what_python_runs_by_itself_is_inert_in_a_plugin(
+    machine: PluginMachine, tmp_path: Path
+) -> None:
+    stop = b"import os\nos._exit(9)\n"
+    shadows = {"tavo/__init__.py": stop, "tavo/plugins/__init__.py": stop,
+               "json/__init__.py": stop, "sitecustomize.py": stop, "usercustomize.py": stop,
+               "site.py": stop}  # fmt: skip
+    path = wheel(tmp_path / "wheels")
+    path.write_bytes(wheel_bytes(files=shadows))
+    with StaticWorker(machine.verified(WORD, wheels=[path])) as worker:
+        result = worker.analyze([text_file("a.py", "a secret\n")])
+    assert not result.failures
+    assert len(result.findings[text_file("a.py").path]) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -34,6 +36,24 @@ def test_packing_twice_gives_the_same_bytes(
     assert first.path == Path("acme-sample-0.1.0.zip")
     assert pack(author_plugin(tmp_path / "two"), tmp_path / "b.zip").digest == first.digest
     assert pack(tmp_path / "one").digest == first.digest  # the same again is no overwriting
+
+
+@pytest.mark.parametrize(("umask", "zone"), [(0o000, "UTC"), (0o077, "XYZ-13:30")])
+def test_umask_time_zone_and_times_do_not_matter(umask: int, zone: str, tmp_path: Path) -> None:
+    expected = pack(author_plugin(tmp_path / "one"), tmp_path / "a.zip").digest.hex
+    code = (
+        "import os, sys; from pathlib import Path;"
+        f"os.umask({umask}); from tests.fakes.authors import author_plugin;"
+        "from tavo.kit.publish import pack;"
+        "folder = author_plugin(Path('a folder/with another name'));"
+        "(folder / 'main.py').chmod(0o755); os.utime(folder / 'main.py', (1, 1));"
+        "print(pack(folder).digest.hex)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={"TZ": zone, "LC_ALL": "C", "PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+    assert done.stdout.strip() == expected
 
 
 def test_another_package_of_that_name_stays(tmp_path: Path) -> None:
