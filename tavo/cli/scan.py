@@ -61,7 +61,7 @@ def scan(
         ),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Ask static plugins about every file again.")
+        bool, typer.Option("--no-cache", help="Look at every file again.")
     ] = False,
     accept_local: Annotated[
         list[str] | None,
@@ -100,7 +100,7 @@ def scan(
     """Scan files and folders; exit 0 clean, 1 findings, 4 not complete."""
     from tavo.results.store import ResultStore
     from tavo.runs.scan import ScanPlan, run_scan
-    from tavo.scan.rules import PACK, load_rules
+    from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
     if session.json and format is Format.TEXT:
@@ -117,14 +117,14 @@ def scan(
         ]
         plan = ScanPlan(
             targets=tuple(paths or ()),
-            rules=load_rules(rule_paths if paths else ()),
-            rule_paths=rule_paths,
+            rules=RuleSource(rule_paths if paths else ()),
             plugins=verified[0],
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
             budget=_budget(max_requests, max_tokens) if dynamic else None,
             configs=_configs(plugin_config, verified),
             cache=None if no_cache or not static else session.answers(),
+            results=None if no_cache else session.results(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),
             largest=settings.scan.max_file_bytes,

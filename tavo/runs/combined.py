@@ -23,9 +23,9 @@ from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported, RunInfo, Suppression
-from tavo.scan.engine import FileResult
 from tavo.scan.files import SourceFile, UnreadableError, read, walk
-from tavo.scan.rules import RuleSet
+from tavo.scan.results import FileResult
+from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
     from tavo.runs.outcome import PluginOutcome
@@ -44,7 +44,7 @@ class CombinedRun:
         """Begin a run. `largest` is the size of the largest source file that is read, in bytes."""
         self._before = _cpu_s()
         self._store = store
-        self._root = root
+        self.root = root
         self._largest = largest
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
@@ -63,13 +63,13 @@ class CombinedRun:
         """Return the files below the targets; what cannot be looked at becomes a notice."""
         files: list[SourceFile] = []
         left_out: list[Path] = []
-        for file in walk(targets, self._root, exclude=exclude, left_out=left_out):
+        for file in walk(targets, self.root, exclude=exclude, left_out=left_out):
             if file.problem:
                 self.note([Notice(kind="file", subject=str(file.relative), reason=file.problem)])
             else:
                 files.append(file)
         if left_out:
-            self.note([_left_out(left_out, self._root)])
+            self.note([_left_out(left_out, self.root)])
         self._files.update((file.relative, file) for file in files)
         return files
 
@@ -77,7 +77,7 @@ class CombinedRun:
         """Take over notices; each stands once in the run."""
         self._notices += notices
 
-    def add_result(self, result: FileResult, rules: RuleSet) -> list[Reported]:
+    def add_result(self, result: FileResult, rules: RuleSource) -> list[Reported]:
         """Store what the built-in rules said about a file; return the findings that count."""
         if result.scanned:
             self._scanned.add(result.path)
@@ -121,7 +121,7 @@ class CombinedRun:
             return None
 
 
-def notices_of_rules(rules: RuleSet) -> list[Notice]:
+def notices_of_rules(rules: RuleSource) -> list[Notice]:
     """Return what is wrong with rules that cannot be used."""
     return [
         Notice(kind="rule", subject=problem.rule_id or str(problem.file), reason=problem.reason)
@@ -129,12 +129,12 @@ def notices_of_rules(rules: RuleSet) -> list[Notice]:
     ]
 
 
-def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
+def _reported(result: FileResult, rules: RuleSource) -> Iterable[Reported]:
     for hit in result.hits:
         ignore = hit.ignore
         yield Reported(
             finding=hit.finding,
-            rule=rules.rules[hit.finding.rule_id].rule,
+            rule=rules.rule(hit.finding.rule_id),
             suppression=None
             if ignore is None
             else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),

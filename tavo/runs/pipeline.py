@@ -40,9 +40,10 @@ from tavo.runs.pipeline_file import (
 )
 from tavo.runs.plugins import run_plugin
 from tavo.runs.scan import usual_jobs
-from tavo.scan.engine import is_source, scan
 from tavo.scan.files import SourceFile, scan_root
-from tavo.scan.rules import PACK, RuleSet, load_rules
+from tavo.scan.incremental import KeptResults, scan_files
+from tavo.scan.languages import is_source
+from tavo.scan.rule_source import PACK, RuleSource
 
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
@@ -69,6 +70,7 @@ class PipelinePlan(msgspec.Struct, frozen=True, kw_only=True):
     accept_sandbox: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     cache: Path | None = None
+    results: Path | None = None
 
 
 def check_plugins(pipeline: Pipeline, plugins: Mapping[str, VerifiedInstallation]) -> None:
@@ -116,7 +118,7 @@ def run_pipeline(
     check_keys(plan.pipeline, plan.folder, plan.keys)
     steps = plan.pipeline.steps
     rules = {
-        step.id: load_rules(_rule_paths(step, plan.folder))
+        step.id: RuleSource(_rule_paths(step, plan.folder))
         for step in steps
         if isinstance(step, RulesStep)
     }
@@ -124,7 +126,7 @@ def run_pipeline(
         plan.folder / path for step in steps if isinstance(step, FilesStep) for path in step.paths
     ]
     root = scan_root(targets) if targets else plan.folder
-    count = len({name for one in rules.values() for name in one.rules})
+    count = len({name for one in rules.values() for name in one.loaded.rules})
     run = CombinedRun(store, command=plan.command, root=root, rules=count, largest=plan.largest)
     for one in rules.values():
         run.note(notices_of_rules(one))
@@ -140,7 +142,7 @@ class _Running:
         self,
         plan: PipelinePlan,
         run: CombinedRun,
-        rules: Mapping[str, RuleSet],
+        rules: Mapping[str, RuleSource],
         reporter: Reporter,
     ) -> None:
         self._plan = plan
@@ -184,17 +186,21 @@ class _Running:
         rules = self._rules[step.id]
         sources = [file for file in self._files[step.files] if is_source(file.relative)]
         self._complete[step.id] = not rules.problems
-        for result in scan(
-            sources,
-            rules,
-            rule_paths=_rule_paths(step, self._plan.folder),
-            jobs=self._plan.jobs or usual_jobs(),
-            largest=self._plan.largest,
-            reporter=self._reporter,
-        ):
-            self._found[step.id] += self._run.add_result(result, rules)
-            if result.problems:
-                self._complete[step.id] = False
+        plan = self._plan
+        kept = None
+        if plan.results is not None:
+            kept = KeptResults(plan.results, rules, root=self._run.root, largest=plan.largest)
+        try:
+            for result in scan_files(
+                sources, rules, kept=kept, jobs=plan.jobs or usual_jobs(), largest=plan.largest,
+                reporter=self._reporter,
+            ):  # fmt: skip
+                self._found[step.id] += self._run.add_result(result, rules)
+                if result.problems:
+                    self._complete[step.id] = False
+        finally:
+            if kept is not None:
+                kept.close()
 
     def _plugin(self, step: PluginStep) -> None:
         plan, installation = self._plan, self._plan.plugins[step.id]

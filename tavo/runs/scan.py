@@ -21,9 +21,10 @@ from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
 from tavo.runs.combined import CombinedRun, notices_of_rules
-from tavo.scan.engine import is_source, scan
 from tavo.scan.files import SourceFile, scan_root
-from tavo.scan.rules import RuleSet
+from tavo.scan.incremental import KeptResults, scan_files
+from tavo.scan.languages import is_source
+from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
@@ -39,18 +40,18 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, None to ask about every file.
+    before, `results` that of what the built-in rules said; None to look at every file.
     """
 
     targets: tuple[Path, ...]
-    rules: RuleSet
-    rule_paths: tuple[Path, ...]
+    rules: RuleSource
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: HttpTarget | None = None
     budget: Budget | None = None
     configs: Mapping[str, Mapping[str, Any]] = {}
     cache: Path | None = None
+    results: Path | None = None
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -66,36 +67,51 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     Raises InputError for a target that does not exist, before the run is begun.
     """
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
+    with ExitStack() as stack:
+        kept = None
+        if plan.results is not None and plan.targets:
+            kept = KeptResults(plan.results, plan.rules, root=root, largest=plan.largest)
+            stack.callback(kept.close)
+        return _run(plan, store, reporter, root, kept, stack)
+
+
+def _run(
+    plan: ScanPlan,
+    store: ResultStore,
+    reporter: Reporter,
+    root: Path,
+    kept: KeptResults | None,
+    stack: ExitStack,
+) -> tuple[int, ExitCode]:
     run = CombinedRun(
-        store, command=plan.command, root=root, rules=len(plan.rules.rules), largest=plan.largest
+        store, command=plan.command, root=root, rules=plan.rules.count, largest=plan.largest
     )
     run.note(notices_of_rules(plan.rules))
     files = run.choose(plan.targets, plan.exclude)
     works = _works(plan, files) if plan.plugins or plan.dynamic else []
-    with ExitStack() as stack:
-        plugins = None
-        if works:  # a scan without plugins imports no host
-            from tavo.runs.abreast import Abreast
+    plugins = None
+    if works:  # a scan without plugins imports no host
+        from tavo.runs.abreast import Abreast
 
-            plugins = stack.enter_context(Abreast(works))
-        for result in scan(
-            [file for file in files if is_source(file.relative)],
-            plan.rules,
-            rule_paths=plan.rule_paths,
-            jobs=plan.jobs or usual_jobs(),
-            largest=plan.largest,
-            reporter=reporter,
-        ):
-            if plugins is not None:
-                plugins.start()  # not before the scan's processes, which are copies of this one
-                plugins.check()
-            run.add_result(result, plan.rules)
+        plugins = stack.enter_context(Abreast(works))
+    for result in scan_files(
+        [file for file in files if is_source(file.relative)],
+        plan.rules,
+        kept=kept,
+        jobs=plan.jobs or usual_jobs(),
+        largest=plan.largest,
+        reporter=reporter,
+    ):
         if plugins is not None:
-            reporter.begin("running plugins", len(works))
-            for outcome in plugins.outcomes():
-                run.add_outcome(outcome)
-                reporter.advance()
-            reporter.end()
+            plugins.start()  # not before the scan's processes, which are copies of this one
+            plugins.check()
+        run.add_result(result, plan.rules)
+    if plugins is not None:
+        reporter.begin("running plugins", len(works))
+        for outcome in plugins.outcomes():
+            run.add_outcome(outcome)
+            reporter.advance()
+        reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
 
 

@@ -9,13 +9,14 @@ Rules this module keeps:
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import msgspec
+from msgspec.structs import replace
 
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
@@ -23,10 +24,11 @@ from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.languages import language_of, parse_file
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
+from tavo.scan.results import FileResult, Hit
 from tavo.scan.rules import RuleSet, ScanRule
-from tavo.scan.suppress import Ignore, Ignores, find_ignores
+from tavo.scan.suppress import Ignores, find_ignores
 
-__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_source", "scan", "scan_file", "scan_source"]
+__all__ = ["LARGEST_FILE", "FileResult", "Hit", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
 _SECONDS_PER_FILE = 30.0
@@ -35,27 +37,6 @@ _MOST_HITS = 1_000
 _MOST_LINES = 10
 _LONGEST_LINE = 400
 _VARIABLE = re.compile(r"\$(?:\.\.\.)?[A-Z_][A-Z0-9_]*")
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """A finding, and the ignore comment that covers it if there is one."""
-
-    finding: Finding
-    ignore: Ignore | None
-
-
-class FileResult(msgspec.Struct, frozen=True):
-    """What came of one file. `scanned` is false where no rule looked at it."""
-
-    path: PurePosixPath
-    hits: tuple[Hit, ...] = ()
-    problems: tuple[str, ...] = ()
-    scanned: bool = True
-
-
-def is_source(path: PurePosixPath) -> bool:
-    """Tell whether the engine has a parser for the file."""
-    return language_of(path.suffix) is not None
 
 
 def scan(
@@ -119,10 +100,12 @@ def _scan_parsed(
     ignores = find_ignores(file)
     problems = [*file.problems, *ignores.problems]
     hits: dict[tuple[str, int, int], Hit] = {}
+    lasting = True
     for number, rule in enumerate(candidates):
         if time.process_time() - started > _SECONDS_PER_FILE:
             left = ", ".join(rule.rule.id for rule in candidates[number:])
             problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
+            lasting = False
             break
         try:
             for match, steps in _matches(rule, file):
@@ -136,7 +119,8 @@ def _scan_parsed(
             reason = str(error) if isinstance(error, BudgetError) else "nested too deep"
             problems.append(f"rule {rule.rule.id} was stopped: {reason}")
     ordered = sorted(hits.values(), key=_order)
-    return FileResult(path, tuple(ordered), tuple(dict.fromkeys(problems)))
+    problems = list(dict.fromkeys(problems))
+    return FileResult(path, tuple(ordered), tuple(problems), lasting=lasting)
 
 
 @contextmanager
@@ -156,13 +140,15 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
     if file.problem:
         return FileResult(file.relative, problems=(file.problem,), scanned=False)
     try:
-        content = decode(read(file, largest=largest))
+        data = read(file, largest=largest)
+        content = decode(data)
     except UnreadableError as error:
         return FileResult(file.relative, problems=(str(error),), scanned=False)
     if not content.is_text:
         return FileResult(file.relative, problems=("binary, not source",), scanned=False)
     try:
-        return scan_source(content.data, file.relative, rules)
+        result = scan_source(content.data, file.relative, rules)
+        return replace(result, content=hashlib.sha256(data).digest())
     except Exception as error:  # noqa: BLE001
         # A defect of ours on one hostile file must not hide what is in the others.
         reason = f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"

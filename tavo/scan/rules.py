@@ -17,9 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tavo.detect.regex import Regex
-from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
-from tavo.scan import packs
 from tavo.scan.compile import compile_formula
 from tavo.scan.formula import (
     FORMULA_KEYS,
@@ -30,6 +28,7 @@ from tavo.scan.formula import (
     regex_of,
 )
 from tavo.scan.languages import LANGUAGES
+from tavo.scan.rule_source import COMPILED, PACK, RuleProblem, check_rule_paths
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -52,10 +51,6 @@ __all__ = [
     "load_rules",
 ]
 
-PACK = Path(next(iter(packs.__path__))) / "tavo_ai"
-
-COMPILED = "pack.json"
-"""Our own pack as the build has read it: file name to entries."""
 PROBLEM = "tavo problem"
 """Key of an entry that could not be read in full; its value says why."""
 _Files = Iterable[tuple[Path, "list[Mapping[str, Any]] | FormulaError"]]
@@ -181,18 +176,6 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
         return self.search.anchor() if self.search is not None else None
 
 
-class RuleProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule, or a whole file when `rule_id` is empty, that cannot be used, and why."""
-
-    file: Path
-    rule_id: str
-    reason: str
-
-    def __str__(self) -> str:
-        rule = f"rule {self.rule_id}: " if self.rule_id else ""
-        return f"{self.file}: {rule}{self.reason}"
-
-
 class RuleSet(msgspec.Struct):
     """Rules by id, and the problems of those that were refused."""
 
@@ -216,13 +199,9 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
 
     In a folder every `.yaml` and `.yml` file is a rule file, except below `library`.
     """
+    check_rule_paths(paths)
     loaded = RuleSet()
     for path in paths:
-        if not path.exists():
-            raise ConfigError(
-                f"{path}: no such rule file or folder",
-                hint="Check the path that --rules or scan.rules names.",
-            )
         files, names = _entries_of(path)
         for file, entries in files:
             if isinstance(entries, FormulaError):

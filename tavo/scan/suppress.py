@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tavo.scan.parsed import ParsedFile
+if TYPE_CHECKING:
+    from tavo.scan.parsed import ParsedFile
 
 __all__ = ["Ignore", "Ignores", "find_ignores"]
 

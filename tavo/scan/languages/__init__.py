@@ -7,12 +7,15 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["LANGUAGES", "SUFFIXES", "language_of", "parse_file", "parse_pattern_of"]
+__all__ = [
+    "LANGUAGES", "SUFFIXES", "is_source", "language_of", "parse_file", "parse_pattern_of",
+]  # fmt: skip
 
 LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
@@ -34,6 +37,11 @@ _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 def language_of(suffix: str) -> str | None:
     """Return the language of files with this end of their name, such as `.py`, or None."""
     return SUFFIXES.get(suffix.lower())
+
+
+def is_source(path: PurePosixPath) -> bool:
+    """Tell whether the engine has a parser for the file."""
+    return language_of(path.suffix) is not None
 
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
