@@ -193,9 +193,9 @@ class Kept:
                 " answers.seal FROM files JOIN answers USING (key) WHERE root = ?",
                 (self._root_text,),
             ):
-                if self._holds(
-                    seal, "file", self._root_text, name, *identity, key
-                ) and self._holds(sealed, "answer", key, answer):
+                if self._holds(seal, "file", self._root_text, name, *identity, key) and self._holds(
+                    sealed, "answer", key, answer
+                ):
                     self._known[name] = (tuple(identity), key, answer)
             self.about = about
             os.utime(self._path)

@@ -57,9 +57,7 @@ def run(
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
     ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Look at every file again.")
-    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
 ) -> None:
     """Run the steps of a file one after the other; exit codes as those of a scan."""
     from tavo.results.store import ResultStore

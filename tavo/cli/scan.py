@@ -60,9 +60,7 @@ def scan(
             "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
         ),
     ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Look at every file again.")
-    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
     accept_local: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,6 +76,12 @@ def scan(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff", metavar="REV", help="Only what changed since a Git revision counts."
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -110,6 +114,10 @@ def scan(
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)
     _check_asked(paths or [], rule_paths, static, dynamic, target)
+    if diff is not None and not paths:
+        raise UsageError(
+            "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
+        )
     with ExitStack() as closing:
         verified = [
             _verified(session, names, accept_local or (), wanted=kind)
@@ -124,6 +132,7 @@ def scan(
             budget=_budget(max_requests, max_tokens) if dynamic else None,
             configs=_configs(plugin_config, verified),
             cache=None if no_cache or not static else session.answers(),
+            diff=diff,
             results=None if no_cache else session.results(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),

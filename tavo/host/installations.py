@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from signing.digests import Digest, hash_file
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.locks import hold, let_go, try_lock
-from tavo.private import check_private, make_private
 from tavo.host.state import State, now_text
+from tavo.private import check_private, make_private
 from tavo.progress import Reporter
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
+    from tavo.runs.already import Already
     from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["CombinedRun", "notices_of_rules"]
@@ -49,6 +50,7 @@ class CombinedRun:
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._already: Already | None = None
         self.id = store.begin(
             RunInfo(
                 command=tuple(command),
@@ -73,6 +75,12 @@ class CombinedRun:
         self._files.update((file.relative, file) for file in files)
         return files
 
+    def compare(self, already: Already) -> list[SourceFile]:
+        """Let only what a change brought count from now on; return the files that changed."""
+        self._already = already
+        self.note([already.notice])
+        return already.files
+
     def note(self, notices: Iterable[Notice]) -> None:
         """Take over notices; each stands once in the run."""
         self._notices += notices
@@ -82,14 +90,15 @@ class CombinedRun:
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))
-        reported = list(_reported(result, rules)) if result.hits else []
+        reported = self._judged(list(_reported(result, rules))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         return [one for one in reported if one.suppression is None]
 
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""
-        self._store.add(self.id, with_line_hashes(outcome.reported, self._lines_of))
+        reported = self._judged(outcome.reported)
+        self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
@@ -113,6 +122,9 @@ class CombinedRun:
             cpu_s=_cpu_s() - self._before,
         )
         return code
+
+    def _judged(self, reported: Sequence[Reported]) -> Sequence[Reported]:
+        return reported if self._already is None else self._already.judged(reported)
 
     def _lines_of(self, path: PurePosixPath) -> bytes | None:
         try:

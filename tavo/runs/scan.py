@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
     from tavo.runs.abreast import Work
+    from tavo.scan.revision import Revision
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
 
@@ -40,7 +41,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, `results` that of what the built-in rules said; None to look at every file.
+    before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
+    Git revision: only files that changed since are looked at, and only what is new counts.
     """
 
     targets: tuple[Path, ...]
@@ -52,6 +54,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     configs: Mapping[str, Mapping[str, Any]] = {}
     cache: Path | None = None
     results: Path | None = None
+    diff: str | None = None
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -64,7 +67,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
     """Scan, store, judge; return the run's number and the exit code.
 
-    Raises InputError for a target that does not exist, before the run is begun.
+    Raises InputError for a target that does not exist, UsageError for a revision that does not,
+    before the run is begun.
     """
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
     with ExitStack() as stack:
@@ -72,7 +76,13 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
         if plan.results is not None and plan.targets:
             kept = KeptResults(plan.results, plan.rules, root=root, largest=plan.largest)
             stack.callback(kept.close)
-        return _run(plan, store, reporter, root, kept, stack)
+        revision = None
+        if plan.diff is not None and plan.targets:
+            from tavo.runs.already import revision_of  # brings what talks to Git
+
+            revision = revision_of(plan.diff, plan.targets)
+            stack.callback(revision.close)
+        return _run(plan, store, reporter, root, kept, revision, stack)
 
 
 def _run(
@@ -81,6 +91,7 @@ def _run(
     reporter: Reporter,
     root: Path,
     kept: KeptResults | None,
+    revision: Revision | None,
     stack: ExitStack,
 ) -> tuple[int, ExitCode]:
     run = CombinedRun(
@@ -88,6 +99,10 @@ def _run(
     )
     run.note(notices_of_rules(plan.rules))
     files = run.choose(plan.targets, plan.exclude)
+    if revision is not None:
+        from tavo.runs.already import Already
+
+        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest))
     works = _works(plan, files) if plan.plugins or plan.dynamic else []
     plugins = None
     if works:  # a scan without plugins imports no host
