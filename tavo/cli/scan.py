@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.scan.external import Engine
 
 __all__ = ["register"]
 
@@ -82,6 +83,12 @@ def scan(
             "--diff", metavar="REV", help="Only what changed since a Git revision counts."
         ),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", metavar="NAME", help="tavo, or opengrep or semgrep of PATH, with our rules."
+        ),
+    ] = "tavo",
     format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -133,6 +140,7 @@ def scan(
             configs=_configs(plugin_config, verified),
             cache=None if no_cache or not static else session.answers(),
             diff=diff,
+            engine=_engine(engine) if paths else None,
             results=None if no_cache else session.results(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),
@@ -146,6 +154,14 @@ def scan(
         run_id, code = run_scan(plan, store, session.reporter())
         write_report(store, run_id, format, color=session.color, verbose=session.verbose)
     raise typer.Exit(int(code))
+
+
+def _engine(name: str) -> Engine | None:
+    if name == "tavo":
+        return None
+    from tavo.scan.external import find_engine
+
+    return find_engine(name)
 
 
 def _names(listed: str) -> list[str]:

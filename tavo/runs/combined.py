@@ -14,18 +14,18 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tavo import __version__
 from tavo.errors import ExitCode, worst
-from tavo.plugins import Severity
+from tavo.plugins import Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
-from tavo.results.values import Notice, Reported, RunInfo, Suppression
+from tavo.results.values import Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, read, walk
 from tavo.scan.results import FileResult
-from tavo.scan.rule_source import RuleSource
+from tavo.scan.rule_source import RuleProblem
 
 if TYPE_CHECKING:
     from tavo.runs.already import Already
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["CombinedRun", "notices_of_rules"]
 
 _MOST_NAMED = 5
+
+
+class Described(Protocol):
+    """What knows its rules by their ids."""
+
+    def rule(self, rule_id: str) -> Rule:
+        """Return what a rule says about itself."""
 
 
 class CombinedRun:
@@ -85,12 +92,14 @@ class CombinedRun:
         """Take over notices; each stands once in the run."""
         self._notices += notices
 
-    def add_result(self, result: FileResult, rules: RuleSource) -> list[Reported]:
-        """Store what the built-in rules said about a file; return the findings that count."""
+    def add_result(
+        self, result: FileResult, rules: Described, *, tool: str = "tavo"
+    ) -> list[Reported]:
+        """Store what rules said about a file; return the findings that count."""
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))
-        reported = self._judged(list(_reported(result, rules))) if result.hits else []
+        reported = self._judged(list(_reported(result, rules, tool))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         return [one for one in reported if one.suppression is None]
@@ -102,6 +111,10 @@ class CombinedRun:
         self._store.add_plugin_run(self.id, outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
+
+    def add_engine(self, row: PluginRun) -> None:
+        """Store that another engine scanned, and what that cost."""
+        self._store.add_plugin_run(self.id, row)
 
     def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
         """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
@@ -133,20 +146,21 @@ class CombinedRun:
             return None
 
 
-def notices_of_rules(rules: RuleSource) -> list[Notice]:
+def notices_of_rules(problems: Iterable[RuleProblem]) -> list[Notice]:
     """Return what is wrong with rules that cannot be used."""
     return [
         Notice(kind="rule", subject=problem.rule_id or str(problem.file), reason=problem.reason)
-        for problem in rules.problems
+        for problem in problems
     ]
 
 
-def _reported(result: FileResult, rules: RuleSource) -> Iterable[Reported]:
+def _reported(result: FileResult, rules: Described, tool: str) -> Iterable[Reported]:
     for hit in result.hits:
         ignore = hit.ignore
         yield Reported(
             finding=hit.finding,
             rule=rules.rule(hit.finding.rule_id),
+            tool=tool,
             suppression=None
             if ignore is None
             else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),

@@ -129,7 +129,7 @@ def run_pipeline(
     count = len({name for one in rules.values() for name in one.loaded.rules})
     run = CombinedRun(store, command=plan.command, root=root, rules=count, largest=plan.largest)
     for one in rules.values():
-        run.note(notices_of_rules(one))
+        run.note(notices_of_rules(one.problems))
     passed = _Running(plan, run, rules, reporter).all()
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, failed=not passed)
     return run.id, code

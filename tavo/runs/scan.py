@@ -8,7 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from tavo.runs.combined import CombinedRun, notices_of_rules
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.incremental import KeptResults, scan_files
 from tavo.scan.languages import is_source
+from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
     from tavo.runs.abreast import Work
+    from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
@@ -42,7 +44,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
-    Git revision: only files that changed since are looked at, and only what is new counts.
+    Git revision: only files that changed since are looked at, and only what is new counts. `engine`
+    is another engine, which scans instead of ours.
     """
 
     targets: tuple[Path, ...]
@@ -55,6 +58,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     results: Path | None = None
     diff: str | None = None
+    engine: Engine | None = None
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -73,7 +77,7 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
     with ExitStack() as stack:
         kept = None
-        if plan.results is not None and plan.targets:
+        if plan.results is not None and plan.targets and plan.engine is None:
             kept = KeptResults(plan.results, plan.rules, root=root, largest=plan.largest)
             stack.callback(kept.close)
         revision = None
@@ -97,7 +101,8 @@ def _run(
     run = CombinedRun(
         store, command=plan.command, root=root, rules=plan.rules.count, largest=plan.largest
     )
-    run.note(notices_of_rules(plan.rules))
+    if plan.engine is None:
+        run.note(notices_of_rules(plan.rules.problems))
     files = run.choose(plan.targets, plan.exclude)
     if revision is not None:
         from tavo.runs.already import Already
@@ -109,14 +114,22 @@ def _run(
         from tavo.runs.abreast import Abreast
 
         plugins = stack.enter_context(Abreast(works))
-    for result in scan_files(
-        [file for file in files if is_source(file.relative)],
-        plan.rules,
-        kept=kept,
-        jobs=plan.jobs or usual_jobs(),
-        largest=plan.largest,
-        reporter=reporter,
-    ):
+    if plan.engine is not None:
+        from tavo.runs.engines import run_engine
+
+        if plugins is not None:
+            plugins.start()
+        run_engine(
+            run, plan.engine, files, plan.rules, jobs=plan.jobs or usual_jobs(),
+            largest=plan.largest, reporter=reporter,
+        )  # fmt: skip
+        results: Iterator[FileResult] = iter(())
+    else:
+        results = scan_files(
+            [file for file in files if is_source(file.relative)], plan.rules, kept=kept,
+            jobs=plan.jobs or usual_jobs(), largest=plan.largest, reporter=reporter,
+        )  # fmt: skip
+    for result in results:
         if plugins is not None:
             plugins.start()  # not before the scan's processes, which are copies of this one
             plugins.check()

@@ -49,7 +49,7 @@ class Changes:
         return self._before[path]
 
     def touches(self, path: PurePosixPath, first: int, last: int) -> bool:
-        """Tell whether a changed line is among those of a file; a file that is not here has none."""
+        """Tell whether a changed line is among those; a file that did not change has none."""
         if path not in self._by_path:
             return False
         if path not in self._lines:

@@ -12,7 +12,6 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -185,9 +184,8 @@ def engine_digest() -> str:
             whole.update(file.read_bytes())
     specs = [spec for library in _LIBRARIES if (spec := find_spec(library)) is not None]
     for folder in sorted({Path(spec.origin).parent.parent for spec in specs if spec.origin}):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".dist-info"):
-                whole.update(f"{name}\n".encode())
+        for installed in sorted(folder.glob("*.dist-info")):
+            whole.update(f"{installed.name}\n".encode())
     return whole.hexdigest()
 
 

@@ -186,7 +186,7 @@ class _Git:
             return UsageError(
                 f"--diff {printable(asked)}: {what}; the clone is shallow, older commits are"
                 " missing",
-                hint="Fetch them: `git fetch --unshallow`, or `fetch-depth: 0` in the checkout step.",
+                hint="Fetch them: `git fetch --unshallow`, or `fetch-depth: 0` in CI.",
             )
         return UsageError(
             f"--diff {printable(asked)}: {what}",

@@ -47,6 +47,8 @@ __all__ = [
     "TaintSink",
     "TaintSource",
     "TaintSpec",
+    "describe",
+    "entries_of",
     "languages_of",
     "load_rules",
 ]
@@ -202,7 +204,7 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
     check_rule_paths(paths)
     loaded = RuleSet()
     for path in paths:
-        files, names = _entries_of(path)
+        files, names = entries_of(path)
         for file, entries in files:
             if isinstance(entries, FormulaError):
                 loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
@@ -215,7 +217,7 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
 # -- inside
 
 
-def _entries_of(path: Path) -> tuple[_Files, _Names]:
+def entries_of(path: Path) -> tuple[_Files, _Names]:
     """Return the entries of each rule file; of our own pack as the build has read them."""
     compiled = PACK / COMPILED
     if path == PACK and compiled.is_file():
@@ -273,7 +275,7 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     if fix is not None and not isinstance(fix, str):
         raise FormulaError("fix: expected a text")
     include, exclude = _paths(entry.get("paths") or {})
-    described, fix_regex = _describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
+    described, fix_regex = describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
     first, *others = (
         ScanRule(
             rule=described, message=" ".join(message.split()), search=search, taint=taint,
@@ -400,7 +402,8 @@ def _paths(
     return specs[0], specs[1]
 
 
-def _describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
+def describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
+    """Return what an entry says about itself. Raises FormulaError, ValueError."""
     metadata = entry.get("metadata") or {}
     if not isinstance(metadata, Mapping):
         raise FormulaError("metadata: expected keys and values")

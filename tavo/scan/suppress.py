@@ -17,7 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["Ignore", "Ignores", "find_ignores"]
+__all__ = ["Ignore", "Ignores", "find_ignores", "find_ignores_in_lines"]
 
 _SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
 _OURS = re.compile(
@@ -61,6 +61,20 @@ def find_ignores(file: ParsedFile) -> Ignores:
             continue
         before = file.source.lines(line, line)[: column - 1]
         for covered in (line,) if before.strip() else (line, line + 1):
+            by_line[covered] = (*by_line.get(covered, ()), ignore)
+    return Ignores(by_line, tuple(problems))
+
+
+def find_ignores_in_lines(text: str) -> Ignores:
+    """Read what looks like ignore comments in a language that is not parsed here."""
+    by_line: dict[int, tuple[Ignore, ...]] = {}
+    problems: list[str] = []
+    for line, code in enumerate(text.split("\n"), start=1):
+        found = _OURS.search(code) or _SEMGREP.search(code)
+        ignore = None if found is None else _read(code, line, problems)
+        if found is None or ignore is None:
+            continue
+        for covered in (line,) if code[: found.start()].strip() else (line, line + 1):
             by_line[covered] = (*by_line.get(covered, ()), ignore)
     return Ignores(by_line, tuple(problems))
 
