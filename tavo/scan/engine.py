@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -27,11 +26,11 @@ from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
+from tavo.scan.timing import Clock, TimeUpError, bounds_of
 
 __all__ = ["LARGEST_FILE", "FileResult", "Hit", "scan", "scan_file", "scan_source"]
 
 LARGEST_FILE = 2 << 20
-_SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
@@ -96,25 +95,31 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
 def _scan_parsed(
     file: ParsedFile, path: PurePosixPath, candidates: Sequence[ScanRule]
 ) -> FileResult:
-    started = time.process_time()
+    clock = Clock(bounds_of(file.source.data))
+    kind = clock.bounds.kind
     ignores = find_ignores(file)
     problems = [*file.problems, *ignores.problems]
     hits: dict[tuple[str, int, int], Hit] = {}
     lasting = True
     for number, rule in enumerate(candidates):
-        if time.process_time() - started > _SECONDS_PER_FILE:
+        if clock.is_up:
             left = ", ".join(rule.rule.id for rule in candidates[number:])
-            problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
+            problems.append(f"{kind}stopped after {clock.bounds.file_s:g} s, without {left}")
             lasting = False
             break
         try:
-            for match, steps in _matches(rule, file):
-                if len(hits) >= _MOST_HITS:
-                    problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
-                    break
-                key = (rule.rule.id, match.start, match.end)
-                if key not in hits:
-                    hits[key] = _hit(rule, match, steps, file, path, ignores)
+            with clock.one():
+                for match, steps in _matches(rule, file):
+                    if len(hits) >= _MOST_HITS:
+                        problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
+                        break
+                    key = (rule.rule.id, match.start, match.end)
+                    if key not in hits:
+                        hits[key] = _hit(rule, match, steps, file, path, ignores)
+        except TimeUpError:
+            seconds = f"{clock.bounds.rule_s:g} s"
+            problems.append(f"{kind}rule {rule.rule.id} was stopped: more than {seconds}")
+            lasting = False
         except (BudgetError, RecursionError) as error:
             reason = str(error) if isinstance(error, BudgetError) else "nested too deep"
             problems.append(f"rule {rule.rule.id} was stopped: {reason}")
