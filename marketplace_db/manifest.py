@@ -72,6 +72,7 @@ Host = Annotated[str, Meta(pattern=_HOST)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 Program = Annotated[str, Meta(pattern=_PROGRAM)]
 Pattern = Annotated[str, Meta(pattern=_GLOB)]
+Needle = Annotated[str, Meta(min_length=3, max_length=100)]
 Requirement = Annotated[str, Meta(max_length=200)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=32)]
 
@@ -125,6 +126,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tags: Words = ()
     languages: Words = ()
     file_patterns: Annotated[tuple[Pattern, ...], Meta(max_length=64)] = ()
+    literals: Annotated[tuple[Needle, ...], Meta(max_length=64)] = ()
     config_schema: dict[str, Any] = {}
     permissions: Permissions = Permissions()
     limits: Limits = Limits()
@@ -260,7 +262,10 @@ def _handed(manifest: Manifest) -> str:
         parts.append("the text of every file")
     if manifest.file_patterns:
         parts.append(f"the bytes of files named {', '.join(manifest.file_patterns)}")
-    return f"see {', and '.join(parts)}, as the scan hands them over"
+    seen = f"see {', and '.join(parts)}, as the scan hands them over"
+    if manifest.literals:
+        seen += f", of those that hold {' or '.join(map(repr, manifest.literals))}"
+    return seen
 
 
 def _with_port(host: str) -> str:
@@ -322,9 +327,15 @@ def _check_texts(manifest: Manifest) -> None:
         value = getattr(manifest, field)
         if value != value.strip() or unicodedata.normalize("NFC", value) != value:
             _fail(field, "starts or ends with white space, or is not in Unicode form NFC")
-        for char in value:
-            if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-                _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
+        _check_visible(field, value)
+    for number, value in enumerate(manifest.literals):
+        _check_visible(f"literals[{number}]", value)
+
+
+def _check_visible(field: str, value: str) -> None:
+    for char in value:
+        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
 
 
 def _check_meaning(manifest: Manifest) -> None:
@@ -363,8 +374,9 @@ def _check_meaning(manifest: Manifest) -> None:
     for host in manifest.permissions.network:
         if int(_with_port(host).rpartition(":")[2]) > 65535:
             _fail("permissions.network", f"{host!r} has a port above 65535")
-    if manifest.file_patterns and manifest.plugin_type != "static":
-        _fail("file_patterns", "only a static plugin is handed files")
+    for field in ("file_patterns", "literals"):
+        if getattr(manifest, field) and manifest.plugin_type != "static":
+            _fail(field, "only a static plugin is handed files")
     for pattern in manifest.file_patterns:
         if not pattern.strip("*?"):
             _fail("file_patterns", f"{pattern!r} matches every file; name what the plugin reads")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,20 @@ def verified_plugin(
 
     Raises RefusedError, TamperedError, NotConfirmedError: then nothing may be started.
     """
+    began = time.thread_time()
+    verified = _verified(session, name, accept_local, folder or Path())
+    verified.cpu_s += time.thread_time() - began
+    return verified
+
+
+def _verified(
+    session: Session, name: str, accept_local: Sequence[str], folder: Path
+) -> VerifiedInstallation:
     from marketplace_db.catalog import full_id_of
     from tavo.host.local import is_local_name
 
     if is_local_name(name):
-        return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
+        return _local(session, folder / Path(name).expanduser(), accept_local)
     store = session.installations()
     installed = store.get(full_id_of(name))
     reason = recall_of(session.recalls(), installed)

@@ -108,6 +108,10 @@ class HostedPlugin:
         with self._metered():
             self._ensure_started()
 
+    def cpu_now(self) -> float:
+        """Return our thread's processor time and that of the worker that runs: for differences."""
+        return time.thread_time() + (self._session.cpu_now() if self._session is not None else 0.0)
+
     def close(self) -> None:
         """Stop the worker. The statistics are final afterwards."""
         with self._metered():
@@ -206,6 +210,7 @@ class HostedPlugin:
         self._session = Session(plan, self._arena.reader, self._lender)
         self._stopper.attach(self._session.abort)
         self.statistics.starts += 1
+        self.statistics.starter_cpu_s += self._session.starter_cpu_s
         try:
             self._session.lock_up()
             ready = self._session.start_plugin()

@@ -94,12 +94,13 @@ class VerifiedInstallation:
     """An installation whose files were hashed when this value was made.
 
     `granted` says whether the user accepted its permissions, `granted_env` which environment
-    variables among them. `origin` is `catalog` for what a
-    publisher and reviewers signed, `local` for a folder or zip of the user's own. While the value
-    lives (until `close`) no other tavo sweeps its folder away.
+    variables among them. `origin` is `catalog` for what a publisher and reviewers signed, `local`
+    for a folder or zip of the user's own. While the value lives (until `close`) no other tavo
+    sweeps its folder away. `cpu_s` is the processor time that this process has spent on it by now:
+    verifying it, loading what runs it.
     """
 
-    __slots__ = ("_lock", "granted", "granted_env", "installation", "origin")
+    __slots__ = ("_lock", "cpu_s", "granted", "granted_env", "installation", "origin")
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class VerifiedInstallation:
         self.granted = granted
         self.granted_env = variables if granted else frozenset()
         self.origin = origin
+        self.cpu_s = 0.0
         self._lock = lock
 
     @property

@@ -61,6 +61,7 @@ from tavo.host.payload import BOOT, payload
 from tavo.host.process import Sample, WorkerProcess
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.wire import GoneError, LateError, Wire
+from tavo.host.zygotes import ZYGOTES, interpreter
 from tavo.plugins.frames import MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
 if TYPE_CHECKING:
@@ -160,28 +161,42 @@ class Session:
             (self._folder / "canary").write_bytes(b"not for the worker\n")
             ours, theirs = socket.socketpair()
             with theirs:
-                self._process = WorkerProcess(
-                    [
-                        str(plan.python), "-I", "-S", "-B", "-u", "-X", "utf8", "-c", BOOT,
-                        str(theirs.fileno()), str(arena),
-                    ],
-                    environment=environment(self._scratch, plan.limits, proxy=self._port),
-                    folder=self._scratch,
-                    keep=(theirs.fileno(), arena),
-                )  # fmt: skip
-                self._keep = (theirs.fileno(), arena)
+                self._start(theirs.fileno(), arena)
         except BaseException:
             let_go(self._hold)
             shutil.rmtree(self._folder, ignore_errors=True)
             if ours is not None:
                 ours.close()
             raise
-        self._wire = Wire(ours, self._process.stderr)
+        self._wire = Wire(ours, self._process.output)
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the worker's process."""
+        return self._process.pid
+
+    @property
+    def scratch(self) -> Path:
+        """Return the worker's scratch folder, as it lies on this machine."""
+        return self._scratch
+
+    @property
+    def printed_tail(self) -> str:
+        """Return the end of what the worker printed so far."""
+        self._wire.drain()
+        return self._wire.tail
 
     @property
     def cpu_s(self) -> float:
-        """Return the processor time of the worker so far, or of its whole life."""
-        return self._process.cpu_s or self._process.sample().cpu_s
+        """Return the processor time of the worker so far, or of its whole life.
+
+        It includes what the process that it was forked from has used for it.
+        """
+        return self._start_cpu_s + (self._process.cpu_s or self._process.sample().cpu_s)
+
+    def cpu_now(self) -> float:
+        """Return the processor time of its process so far, 0 if the system does not say."""
+        return self._process.cpu_now()
 
     @property
     def peak_memory(self) -> int:
@@ -200,13 +215,16 @@ class Session:
         """
         deadline = time.monotonic() + _START_S
         nonce = secrets.token_hex(16)
-        self._send_raw(payload(self._plan.python), deadline)
+        if not self.is_forked:
+            self._send_raw(payload(self._plan.python), deadline)
         self._send(
             {
                 "type": "hello",
                 "protocol": [PROTOCOL],
                 "nonce": nonce,
                 "sandbox": self._sandbox_plan(),
+                "folder": str(self._scratch),
+                "environment": self._environment(),
             },
             deadline,
         )
@@ -361,6 +379,25 @@ class Session:
         """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
         self._process.abort()
 
+    def _start(self, channel: int, arena: int) -> None:
+        """Start the process, by itself or out of one that is ready. Raises OSError."""
+        python = self._plan.python
+        forked = ZYGOTES.fork(python, channel, arena)
+        self.is_forked = forked is not None
+        self._start_cpu_s = 0.0
+        if forked is not None:
+            self._process, self._start_cpu_s = forked.process, forked.zygote_cpu_s
+            self.starter_cpu_s = forked.starter_cpu_s
+            return
+        self._process = WorkerProcess.start(
+            [*interpreter(python), BOOT, str(channel), str(arena)],
+            environment=self._environment(), folder=self._scratch, keep=(channel, arena),
+        )  # fmt: skip
+        self.starter_cpu_s = self._process.starter_cpu_s
+
+    def _environment(self) -> dict[str, str]:
+        return environment(self._scratch, self._plan.limits, proxy=self._port)
+
     def _take_proxy(self, deadline: float) -> ConnectProxy:
         """Take the socket on which the worker's connections arrive, and serve them."""
         from tavo.host.connect_proxy import ConnectProxy
@@ -378,7 +415,6 @@ class Session:
             "level": int(plan.level),
             "host_pid": os.getpid(),
             "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
-            "keep": list(self._keep),
             "read": [
                 *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
                 *_SYSTEM_FOLDERS,

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tavo.host.answers import check_item, clean
 from tavo.host.batches import (
@@ -36,6 +36,9 @@ from tavo.host.installations import VerifiedInstallation
 from tavo.host.messages import Item, Message, Partial, Ready, Result, ViolationError
 from tavo.host.session import Cancel, CrashError
 from tavo.plugins.types import Finding
+
+if TYPE_CHECKING:
+    from tavo.detect.literals import AnyOf
 
 __all__ = ["BatchResult", "Failure", "FileInput", "StaticWorker", "Statistics"]
 
@@ -61,6 +64,11 @@ class StaticWorker(HostedPlugin):
         self._languages = frozenset(self._manifest.languages)
         patterns = [fnmatch.translate(p.lower()) for p in self._manifest.file_patterns]
         self._patterns = re.compile("|".join(patterns)) if patterns else None
+        self._literals: AnyOf | None = None
+        if self._manifest.literals:
+            from tavo.detect.literals import AnyOf
+
+            self._literals = AnyOf(self._manifest.literals)
         self._analyzes: frozenset[str] | None = None
 
     @property
@@ -85,6 +93,10 @@ class StaticWorker(HostedPlugin):
         if self._languages:
             return "text" if language.lower() in self._languages else None
         return None if self._manifest.file_patterns else "text"
+
+    def may_find_in(self, data: bytes | memoryview) -> bool:
+        """Tell whether a file that it wants holds what the plugin says that its findings need."""
+        return self._literals is None or self._literals.is_in(data)
 
     def analyze(self, batch: Sequence[FileInput]) -> BatchResult:
         """Have the files analysed; every path must be there once.

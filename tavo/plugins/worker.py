@@ -67,10 +67,10 @@ _REFUSALS: dict[str, type[PluginError]] = {
 class Worker:
     """Serves one host over the file descriptor `channel`; content lies in `arena`."""
 
-    def __init__(self, *, channel: int, arena: int, work_directory: Path) -> None:
+    def __init__(self, *, channel: int, arena: int) -> None:
         self._channel = channel
         self._arena = arena
-        self._work_directory = work_directory
+        self._work_directory = Path()
         self._reader = FrameReader(MOST_FROM_HOST)
         self._waiting: deque[dict[str, Any]] = deque()
         self._plugin: BasePlugin | None = None
@@ -81,8 +81,9 @@ class Worker:
         self._lending = False
         self._answered = 0
 
-    def run(self) -> None:
+    def run(self, work_directory: Path) -> None:
         """Answer the host until it says shutdown or closes its end."""
+        self._work_directory = work_directory
         while (message := self._next()) is not None:
             kind = message["type"]
             if kind == "shutdown":

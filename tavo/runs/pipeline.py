@@ -22,6 +22,7 @@ import msgspec
 from tavo.attack.broker import Budget, Purse
 from tavo.attack.targets import open_target, read_target
 from tavo.errors import ConfigError, ExitCode, RefusedError
+from tavo.host.zygotes import ZYGOTES
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
@@ -130,6 +131,7 @@ def run_pipeline(
     run = CombinedRun(store, command=plan.command, root=root, rules=count, largest=plan.largest)
     for one in rules.values():
         run.note(notices_of_rules(one.problems))
+    ZYGOTES.expect(len(plan.plugins))
     passed = _Running(plan, run, rules, reporter).all()
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, failed=not passed)
     return run.id, code

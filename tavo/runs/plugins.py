@@ -3,7 +3,8 @@
 Rules this module keeps:
 - the plugin gets bytes that were read here, under the same limits as the built-in engine;
 - a file that the plugin wanted and did not look at is a notice with the reason;
-- the worker starts with the first file that the plugin wants, so no such file costs nothing.
+- the worker starts with the first file that the plugin wants, by its name and by the literals of
+  the manifest, so that a project without such a file costs nothing more.
 
 Units: sizes in bytes.
 """
@@ -140,6 +141,8 @@ class _Run:
             except UnreadableError as error:
                 self._note(file.relative, str(error))
                 continue
+            if not worker.may_find_in(data):
+                continue
             if answers is not None and (known := answers.same(file, wanted, data)) is not None:
                 self._report(known, answers.rules)
                 continue
@@ -148,9 +151,9 @@ class _Run:
     def analyze(self, batch: Sequence[FileInput]) -> None:
         """Have a batch analysed."""
         self._worker.start()
-        began = time.monotonic()
+        began = self._worker.cpu_now()
         result = self._worker.analyze(batch)
-        spent = time.monotonic() - began
+        spent = self._worker.cpu_now() - began
         self.seen += [item.path for item in batch]
         self.collect(result)
         if self._answers is not None:

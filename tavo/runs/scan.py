@@ -8,6 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -150,8 +151,12 @@ def usual_jobs() -> int:
 
 def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
     """Return how each plugin of the plan is run."""
+    began = time.thread_time()
+    from tavo.host.zygotes import ZYGOTES
     from tavo.runs.plugins import run_plugin
 
+    for one in plan.plugins[:1]:
+        one.cpu_s += time.thread_time() - began
     works: list[Work] = [
         partial(
             run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
@@ -171,4 +176,5 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
             )
             for one in plan.dynamic
         ]  # fmt: skip
+    ZYGOTES.expect(len(works))
     return works

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -126,6 +127,34 @@ def test_core_static_and_dynamic_run_together(tavo: Run, leak: Path, tmp_path: P
     for one in report["plugins"]:
         assert one["worker_cpu_s"] > 0
         assert one["peak_bytes"] > 1 << 20
+
+
+def test_what_plugins_did_and_cost_is_in_text_json_and_store(
+    tavo: Run, leak: Path, tmp_path: Path
+) -> None:
+    static = author_plugin(tmp_path / "sample")
+    Path("a.py").write_text(f"key = '{KEY}'\n")
+    Path("b.py").write_bytes(b"\xff")  # not text: skipped by the plugin
+    words = (
+        "--accept-local", digest_of(tavo, static), "--static-plugins", static, ".", "--no-cache",
+        "--save", "r.db",
+    )  # fmt: skip
+    with serving(leaky) as model:
+        text = attack(tavo, leak, f"{model.url}/v1", *words).out
+        rows = json.loads(attack(tavo, leak, f"{model.url}/v1", *words, "--format", "json").out)
+    with ResultStore(Path("r.db"), must_exist=True) as store:
+        stored = store.run().plugins
+    for one, kept in zip(rows["plugins"], stored, strict=True):
+        figures = ("calls", "findings", "skipped", "host_cpu_s", "worker_cpu_s", "wall_s",
+                   "peak_bytes")  # fmt: skip
+        assert all(one[name] == getattr(kept, name) for name in figures)
+        assert all(one[name] > 0 for name in figures if name != "skipped")
+        assert re.search(
+            rf"^  {one['plugin']}: {one['calls']} call, {one['findings']} findings?, \d+ skipped;"
+            r" [\d.]+ s CPU, [\d.]+ s waited for, [1-9]\d* MB at most$",
+            text,
+            re.M,
+        ), text
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,16 @@ def test_extensions_are_ignored() -> None:
 def test_a_manifest_survives_the_catalog() -> None:
     manifest = parse(
         "permissions: {network: [a.example], env: [KEY]}\nlimits: {memory_mb: 64}\n"
-        "file_patterns: ['*.pkl']\nconfig_schema: {type: object}\n"
+        "file_patterns: ['*.pkl']\nliterals: [abc]\nconfig_schema: {type: object}\n"
     )
     assert manifest_from_json(manifest_to_json(manifest)) == manifest
     assert manifest_to_json(parse()) == manifest_to_json(parse())
+
+
+def test_a_manifest_of_before_literals_is_read() -> None:
+    text = manifest_to_json(parse())
+    assert ',"literals":[]' in text
+    assert manifest_from_json(text.replace(',"literals":[]', "")) == parse()
 
 
 def test_a_later_catalog_may_hold_fields_that_we_do_not_know() -> None:
@@ -92,6 +98,11 @@ def test_what_a_harmless_plugin_cannot_do_is_said_in_words() -> None:
     assert can == [
         "see the text of python files, and the bytes of files named *.pkl, as the scan hands"
         " them over"
+    ]
+    narrow, _ = permission_sentences(parse("languages: [python]\nliterals: [exec(, 'a b']\n"))
+    assert narrow == [
+        "see the text of python files, as the scan hands them over, of those that hold 'exec('"
+        " or 'a b'"
     ]
     assert cannot == [
         "start other programs",

@@ -728,3 +728,29 @@ def test_a_chosen_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     done = machine.run("scan", SHOP, "--exit-zero")
     assert f"TAVO_CACHE={chosen}: cannot be used" in done.stderr
     assert list(chosen.iterdir()) == []
+
+
+def test_the_escape_list_runs_out_of_the_file(tmp_path: Path, python: str) -> None:
+    """Its attacks are text in the file, put into a plugin's folder and run by a worker."""
+    from tavo.host.escapes.listing import NAMES
+    from tavo.host.probe import probe
+
+    code = attached(
+        "import json\n"
+        "from tavo.host.escapes import listing\n"
+        "from tavo.runs.escape_score import score_escapes\n"
+        "print(len(listing.attacks()))\n"
+        "score = score_escapes(None, names=('read_ssh', 'tcp', 'proto_garbage'))\n"
+        "print(score.level, [one.state for one in score.attacks])\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    level = probe().level
+    if level < 2:
+        pytest.skip("this machine does not give L2")
+    assert done.stdout.splitlines() == [
+        str(len(NAMES)),
+        f"{level.label} ['stopped', 'stopped', 'stopped']",
+    ]

@@ -60,7 +60,8 @@ _COLD = {
 }
 _COLD_REST = "web"
 _SOURCE_ONLY = (
-    "*.__main__", "*.testing", "tavo.operator.pack.*", "anyio.pytest_plugin", "anyio.itertools",
+    "*.__main__", "*.testing", "tavo.host.escapes.attacks.*", "tavo.operator.pack.*",
+    "anyio.pytest_plugin", "anyio.itertools",
     "anyio.functools", "anyio._backends._trio", "asgiref.*", "click._termui_impl",
     "click.shell_completion", "cryptography.fernet", "cryptography.x509*",
     "cryptography.hazmat.asn1*", "cryptography.hazmat.primitives.serialization.pkcs*",

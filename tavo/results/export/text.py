@@ -62,6 +62,8 @@ def run_to_lines(
         yield from _ignored(ignored, width)
     yield from _hint(shown)
     yield from _summary(run, shown, ignored, width)
+    for plugin in run.plugins:
+        yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
 
@@ -219,6 +221,16 @@ def _plugin(run: PluginRun) -> str:
     if run.requests:
         looked = f"with {run.requests} {_plural(run.requests, 'request')}"
     return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
+
+
+def _spent(run: PluginRun) -> str:
+    known = f", {run.cached} files known from before" if run.cached else ""
+    return (
+        f"{run.plugin}: {run.calls} {_plural(run.calls, 'call')},"
+        f" {run.findings} {_plural(run.findings, 'finding')}, {run.skipped} skipped{known};"
+        f" {_seconds(run.host_cpu_s + run.worker_cpu_s)} CPU, {_seconds(run.wall_s)} waited for,"
+        f" {run.peak_bytes >> 20} MB at most"
+    )
 
 
 def _not_done(run: Run, width: int) -> Iterator[Line]:
