@@ -46,7 +46,7 @@ def tree() -> tuple[Path, int] | None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = 0
     for name in PACKAGES:
-        package = source(name)
+        package = source(name) if lines < _LINES else None
         if package is None:
             continue
         for file in sorted(package.rglob("*.py")):
