@@ -13,13 +13,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
 
 from marketplace_db.errors import ManifestError
 from signing.digests import Digest
+
+if TYPE_CHECKING:
+    from marketplace_db.requirement import PluginRequirement
 
 __all__ = [
     "API_VERSION",
@@ -61,6 +64,11 @@ _EXPLAINED = {
     _PROGRAM: "expected the name of one program, without its folder",
     _GLOB: "expected a pattern of file names like *.pkl, without folders",
 }
+_CHOICES = {
+    "plugin_type": PLUGIN_TYPES,
+    "pricing_tier": ("free", "paid", "enterprise"),
+    "permissions.files": ("none", "project"),
+}
 _TYPE_WORDS = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "object": "keys and values", "array": "a list", "null": "nothing",
@@ -74,6 +82,7 @@ Program = Annotated[str, Meta(pattern=_PROGRAM)]
 Pattern = Annotated[str, Meta(pattern=_GLOB)]
 Needle = Annotated[str, Meta(min_length=3, max_length=100)]
 Requirement = Annotated[str, Meta(max_length=200)]
+PluginNeed = Annotated[str, Meta(max_length=200)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=32)]
 
 
@@ -120,7 +129,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     author: Annotated[str, Meta(min_length=1, max_length=120)]
     license: Annotated[str, Meta(min_length=1, max_length=120)]
     compatible_scanner_version: Annotated[str, Meta(max_length=120)] = ""
+    python: Annotated[str, Meta(max_length=120)] = ""
     dependencies: Annotated[tuple[Requirement, ...], Meta(max_length=64)] = ()
+    requires_plugins: Annotated[tuple[PluginNeed, ...], Meta(max_length=32)] = ()
     pricing_tier: Literal["free", "paid", "enterprise"] = "free"
     categories: Words = ()
     tags: Words = ()
@@ -135,6 +146,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def full_id(self) -> str:
         """Return `publisher/id`, the plugin's name everywhere."""
         return f"{self.publisher}/{self.id}"
+
+    @property
+    def requirements(self) -> tuple[PluginRequirement, ...]:
+        """Return the plugins whose code it uses. Raises ManifestError."""
+        from marketplace_db.requirement import parse_requirement
+
+        try:
+            return tuple(parse_requirement(entry) for entry in self.requires_plugins)
+        except ValueError as error:
+            _fail("requires_plugins", str(error))
 
     @property
     def entry_module(self) -> str:
@@ -185,9 +206,12 @@ def manifest_from_json(text: str) -> Manifest:
 
 
 def permission_digest(manifest: Manifest) -> Digest:
-    """Hash the permission set in canonical form: sorted, without repetition, limits left out."""
+    """Hash the permission set in canonical form: sorted, without repetition, limits left out.
+
+    The plugins whose code gets these permissions too are part of it, where there are some.
+    """
     asked = manifest.permissions
-    canonical = {
+    canonical: dict[str, Any] = {
         "env": sorted(set(asked.env)),
         "files": asked.files,
         "native_code": asked.native_code,
@@ -195,6 +219,8 @@ def permission_digest(manifest: Manifest) -> Digest:
         "subprocess": sorted(set(asked.subprocess)),
         "target": asked.target,
     }
+    if manifest.requires_plugins:
+        canonical["plugins"] = sorted(need.full_id for need in manifest.requirements)
     return Digest.of(b"tavo-permissions/1\n" + msgspec.json.encode(canonical, order="sorted"))
 
 
@@ -243,6 +269,9 @@ def permission_sentences(manifest: Manifest) -> tuple[list[str], list[str]]:
         if asked.files == "project"
         else "open files of the project or of this machine by itself",
     )
+    if manifest.requires_plugins:
+        others = ", ".join(sorted(need.full_id for need in manifest.requirements))
+        can.append(f"run the code of {others} in its own process, with the same permissions")
     can.append(_handed(manifest))
     cannot.append("change files outside of its own empty scratch folder")
     return can, cannot
@@ -313,6 +342,7 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
         import ast
 
         message = _EXPLAINED.get(ast.literal_eval(pattern), "has characters that are not allowed")
+    message = _with_choices(where, message)
     message = message.replace("Object missing required field", "missing key").replace("`", "'")
     message = re.sub(r"Expected 'str', got '(?:int|float)'", "expected text in quotes", message)
     message = re.sub(
@@ -320,6 +350,19 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
     ).replace(", got ", ", found ")
     message = message[:1].lower() + message[1:]
     return ManifestError(f"{MANIFEST_NAME}: {where + ': ' if where else ''}{message}")
+
+
+def _with_choices(where: str, message: str) -> str:
+    """Name what a value may be, and the nearest of it, where only some are allowed."""
+    found, told, value = message.partition("Invalid enum value ")
+    choices = _CHOICES.get(where)
+    if not told or choices is None:
+        return message
+    import difflib
+
+    near = difflib.get_close_matches(value.strip("'"), choices, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{found}expected {', '.join(choices)}, found {value}{guess}"
 
 
 def _check_texts(manifest: Manifest) -> None:
@@ -338,6 +381,16 @@ def _check_visible(field: str, value: str) -> None:
             _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
 
 
+def _check_plugins(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for need in manifest.requirements:
+        if need.full_id == manifest.full_id:
+            _fail("requires_plugins", f"{need.full_id!r} is this plugin itself")
+        if need.full_id in seen:
+            _fail("requires_plugins", f"{need.full_id!r} is named twice; write one range")
+        seen.add(need.full_id)
+
+
 def _check_meaning(manifest: Manifest) -> None:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     from packaging.requirements import InvalidRequirement
@@ -351,13 +404,12 @@ def _check_meaning(manifest: Manifest) -> None:
         _fail("version", f"{manifest.version!r} is not a version like 1.2.3")
     if str(version) != manifest.version or version.local is not None:
         _fail("version", f"{manifest.version!r} is not in normal form; write {version.public!r}")
-    try:
-        SpecifierSet(manifest.compatible_scanner_version)
-    except InvalidSpecifier:
-        _fail(
-            "compatible_scanner_version",
-            f"{manifest.compatible_scanner_version!r} is not a version range like '>=0.1,<2'",
-        )
+    for field, example in (("compatible_scanner_version", ">=0.1,<2"), ("python", ">=3.11,<3.13")):
+        try:
+            SpecifierSet(getattr(manifest, field))
+        except InvalidSpecifier:
+            _fail(field, f"{getattr(manifest, field)!r} is not a version range like {example!r}")
+    _check_plugins(manifest)
     try:
         license_id = canonicalize_license_expression(manifest.license)
     except InvalidLicenseExpression:

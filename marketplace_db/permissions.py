@@ -13,6 +13,7 @@ It imports nothing but types, because listing what is installed must be cheap.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,9 @@ __all__ = [
     "words_of_json",
 ]
 
-_KINDS = ("subprocess", "native_code", "network", "env", "target", "files")
+_KINDS = ("subprocess", "native_code", "network", "env", "plugin", "target", "files")
 _HTTPS = ":443"
+_FULL_ID = re.compile("[a-z0-9-]+/[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,16 @@ class Red:
 def permission_words(manifest: Manifest) -> tuple[str, ...]:
     """Return what a manifest asks for, one word for each permission, the most dangerous first."""
     asked = manifest.permissions
-    return _words({name: getattr(asked, name) for name in asked.__struct_fields__})
+    words = _words({name: getattr(asked, name) for name in asked.__struct_fields__})
+    return in_order([*words, *(f"plugin:{need.full_id}" for need in manifest.requirements)])
 
 
 def words_of_json(manifest: str) -> tuple[str, ...]:
     """Return the words of what `manifest_to_json` wrote, without reading the rest of it."""
-    return _words(json.loads(manifest)["permissions"])
+    told = json.loads(manifest)
+    words = _words(told["permissions"])
+    needs = [_FULL_ID.match(entry) for entry in told.get("requires_plugins", ())]
+    return in_order([*words, *(f"plugin:{need[0]}" for need in needs if need)])
 
 
 def in_order(words: Iterable[str]) -> tuple[str, ...]:
@@ -74,6 +80,7 @@ def word_sentence(word: str) -> str:
         "native_code": "load compiled libraries into its own process",
         "network": f"connect to {what}",
         "env": f"read the environment variable {what}",
+        "plugin": f"run the code of {what} in its own process, with the same permissions",
         "target": "send requests to the target that you name for a run",
         "files": "read every file of the project that is scanned",
     }[kind]

@@ -36,6 +36,7 @@ __all__ = [
     "sign_publisher",
     "sign_reviewer",
     "unverified_build",
+    "unverified_publisher",
     "verify_build",
     "verify_publisher",
     "verify_reviewer",
@@ -160,6 +161,26 @@ def verify_publisher(
     issued = _take_issued(predicate, who)
     _compare(predicate, _publisher_predicate(expect), who)
     return VerifiedStatement(key_ids=signers, issued=issued)
+
+
+def unverified_publisher(envelope: bytes, expect: PublisherClaim) -> VerifiedStatement:
+    """Compare what an envelope says with the expected claim, without checking any signature.
+
+    For authors who look at their own statement. The key ids are what the envelope says, and prove
+    nothing. Raises AttestationError naming what differs, and for an envelope without signatures.
+    """
+    who = f"publisher statement for {expect.full_id} {expect.version}"
+    payload, signatures = _open(envelope)
+    if not signatures:
+        raise AttestationError(f"{who}: nobody signed it")
+    try:
+        statement = json.loads(payload, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise AttestationError(f"{who}: the payload is not JSON") from None
+    predicate = _check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
+    issued = _take_issued(predicate, who)
+    _compare(predicate, _publisher_predicate(expect), who)
+    return VerifiedStatement(key_ids=tuple(key_id for key_id, _ in signatures), issued=issued)
 
 
 def verify_reviewer(

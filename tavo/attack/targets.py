@@ -50,7 +50,15 @@ Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
 
 class TargetFailedError(Exception):
-    """The target gave no answer that could be used. The message is one sentence without secrets."""
+    """The target gave no answer that could be used. The message is one sentence without secrets.
+
+    `unreachable` tells that no connection could be made; `hint` is the next step, or empty.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool = False, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.unreachable = unreachable
+        self.hint = hint
 
 
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,6 +165,12 @@ class HttpTarget:
                 method, self._url, json=body, timeout_s=self._described.timeout_s,
                 most=_LONGEST_ANSWER,
             )  # fmt: skip
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise TargetFailedError(
+                self._safe(f"{self.name}: cannot be reached: {error or 'no connection in time'}"),
+                unreachable=True,
+                hint=f"Check the address {self._url} and that something listens there",
+            ) from None
         except httpx.TimeoutException:
             seconds = self._described.timeout_s
             raise TargetFailedError(
@@ -171,7 +185,9 @@ class HttpTarget:
         text = answer.body.decode("utf-8", "replace")
         if not 200 <= answer.status < 300:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
-            raise TargetFailedError(f"{self.name}: answered {answer.status}: {shown}")
+            raise TargetFailedError(
+                f"{self.name}: answered {answer.status}: {shown}", hint=self._hint(answer.status)
+            )
         try:
             return self._without_secret(json.loads(text))
         except (ValueError, RecursionError):
@@ -179,6 +195,18 @@ class HttpTarget:
             raise TargetFailedError(
                 f"{self.name}: the answer is no JSON, it starts with {shown!r}"
             ) from None
+
+    def _hint(self, status: int) -> str:
+        if status in {401, 403}:
+            return (
+                "It did not take the key: check the value of the environment variable"
+                f" {self._described.key}"
+                if self._described.key
+                else "It wants a key: name its environment variable with `key:` in a target file"
+            )
+        if status in {404, 405}:
+            return f"Check the address: {self._url} was asked"
+        return ""
 
     def _safe(self, text: str) -> str:
         return text.replace(self._secret, "…") if self._secret else text

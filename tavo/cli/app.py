@@ -108,8 +108,9 @@ def invoke(words: Sequence[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "tavo"
+        where = command.removeprefix("tavo").strip()
         raise UsageError(
-            f"{command.removeprefix('tavo').strip()} {error.format_message()}".strip(),
+            f"{where}{': ' if where else ''}{error.format_message()}",
             hint=f"See `{command} --help`.",
         ) from error
     return int(code or ExitCode.OK)

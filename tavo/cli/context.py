@@ -144,7 +144,7 @@ class Session:
     def say(self, message: str) -> None:
         """Tell people something, on stderr, unless they asked for quiet."""
         if not self.quiet:
-            print(printable(message), file=sys.stderr)
+            print("\n".join(printable(line) for line in message.split("\n")), file=sys.stderr)
 
     def tell(self, notes: Iterable[str]) -> None:
         """Say each note."""

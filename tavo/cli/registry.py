@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.consent import (
-    Grant,
-    Yes,
-    ask_consent,
-    print_permissions,
-    record_consent,
-    tell_unasked,
-    waiting,
-)
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
 from tavo.cli.registry_diff import diff
 from tavo.cli.registry_grant import grant, standing
+from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -30,10 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Mirror = Annotated[
-    str | None,
-    typer.Option("--mirror", metavar="SOURCE", help="A mirror's folder or https address."),
-]
 PluginName = Annotated[str, typer.Argument(metavar="PLUGIN", help="publisher/name; name alone"
                                            " means tavo/name.")]  # fmt: skip
 
@@ -48,6 +36,10 @@ def register(app: typer.Typer) -> None:
     group.command("install")(install)
     group.command("grant")(grant)
     group.command("list")(list_installed)
+    group.command("upgrade")(upgrade)
+    group.command("rollback")(rollback)
+    group.command("lock")(lock)
+    group.command("prune")(prune)
     group.command("verify")(verify)
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
@@ -111,6 +103,9 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
                             "danger": danger,
+                            "needs": [str(need) for need in manifest.requirements]
+                            if manifest else [],
+                            "python": manifest.python if manifest else "",
                             "installed": {"version": here.version, **_granted(words)}
                             if here else None})  # fmt: skip
         return
@@ -118,6 +113,10 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
+    if manifest and (manifest.requires_plugins or manifest.python):
+        needs = [str(need) for need in manifest.requirements]
+        needs += [f"CPython {manifest.python}"] if manifest.python else []
+        print(printable(f"  needs {', '.join(needs)}"))
     print_permissions(can, cannot, danger)
     print("Versions:")
     for version in versions:
@@ -132,51 +131,6 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"Installed: {here.version}, {standing(words)}"))
     if words is None:
         print(printable(f"Accept it: tavo registry grant {name}"))
-
-
-def install(
-    context: typer.Context,
-    plugin: PluginName,
-    version: Annotated[str | None, typer.Option(help="This version, not the newest.")] = None,
-    yes: Yes = False,
-    words: Grant = None,
-    mirror: Mirror = None,
-) -> None:
-    """Verify a plugin, show what it may do, ask, and install it."""
-    import tempfile
-
-    from marketplace_db.catalog import Catalog
-    from tavo.registry.consent import read_grants
-    from tavo.registry.install import prepare
-
-    session = session_of(context)
-    grants = read_grants(words or (), yes=yes)
-    name, _, wanted = plugin.partition("@")
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with (
-        tempfile.TemporaryDirectory(prefix="tavo-install-") as folder,
-        Catalog.open(opened.file) as catalog,
-    ):
-        prepared = prepare(opened, catalog, name, version or wanted or None, Path(folder))
-        release = prepared.accepted.release
-        reviews = len(prepared.accepted.reviewer_keys)
-        print(printable(
-            f"{release.full_id} {release.version}: verified"
-            f" ({release.package.short}, signed by its publisher, {reviews} reviews)"
-        ))  # fmt: skip
-        consent = ask_consent(session, prepared, grants)
-        installed = session.installations().install(
-            prepared.accepted, prepared.wheels, dict(prepared.provenance)
-        )
-    print(printable(f"Installed {installed.full_id} {installed.version}."))
-    record_consent(session, consent, installed)
-    tell_unasked(session, grants, consent.demand)
-    if not consent.complete:
-        raise waiting(consent)
-    print(
-        printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
-    )
 
 
 def list_installed(context: typer.Context) -> None:
@@ -244,8 +198,17 @@ def uninstall(context: typer.Context, plugin: PluginName) -> None:
     from marketplace_db.catalog import full_id_of
 
     session = session_of(context)
-    removed = session.installations().remove(full_id_of(plugin))
+    store = session.installations()
+    removed = store.remove(full_id_of(plugin))
     print(printable(f"Removed {removed.full_id} {removed.version}."))
+    left = store.list()
+    needed = {need.full_id for one in left for need in one.manifest.requirements}
+    for one in left:
+        if one.provenance.get("only_needed") and one.full_id not in needed:
+            session.say(
+                f"Nothing needs {one.full_id} any more:"
+                f" tavo registry uninstall {one.full_id.removeprefix('tavo/')}"
+            )
 
 
 def update(context: typer.Context, mirror: Mirror = None) -> None:

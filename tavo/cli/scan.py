@@ -149,6 +149,7 @@ def scan(
             fail_on=settings.scan.fail_on,
             exit_zero=exit_zero,
             accept_sandbox=settings.sandbox.accept,
+            show_output=session.verbose,
         )
         store = closing.enter_context(ResultStore(save))
         run_id, code = run_scan(plan, store, session.reporter())

@@ -29,6 +29,7 @@ MODULES = (
     "tavo.plugins.frames",
     "tavo.plugins.plain",
     "tavo.plugins.plain_values",
+    "tavo.plugins.raised",
     "tavo.plugins.serve",
     "tavo.plugins.serve.calls",
     "tavo.plugins.serve.static",

@@ -72,6 +72,7 @@ __all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 _START_S = 30.0
 _STOP_S = 2.0
 _MOST_PRINTED = 64 << 20
+_LONGEST_OUTPUT = 64 << 10
 _MEMORY_OF_INTERPRETER = 64 << 20
 _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
@@ -112,7 +113,8 @@ class LayerRefusedError(Exception):
 class WorkerPlan:
     """What to run, where it lies, and what it may use.
 
-    `hosts` are those that its libraries may connect to through us, which needs the strongest level.
+    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
+    its libraries may connect to through us, which needs the strongest level.
     """
 
     full_id: str
@@ -126,6 +128,7 @@ class WorkerPlan:
     python: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    needs: Mapping[str, Path] = field(default_factory=dict)
 
 
 class _State(enum.Enum):
@@ -204,6 +207,11 @@ class Session:
         return self._process.sample().peak_memory
 
     @property
+    def printed(self) -> str:
+        """Return the end of what the worker logged and printed, made safe for people."""
+        return clean(self._wire.tail, _LONGEST_OUTPUT)
+
+    @property
     def is_alive(self) -> bool:
         """Tell whether requests may be sent."""
         return self._state in {_State.READY, _State.BUSY}
@@ -251,6 +259,7 @@ class Session:
                 "entry_point": self._plan.entry_point,
                 "plugin_folder": str(self._plan.plugin_folder),
                 "dependency_folders": [str(path) for path in self._plan.dependency_folders],
+                "needs": {name: str(path) for name, path in self._plan.needs.items()},
                 "config": dict(self._plan.config),
                 "environment": dict(self._plan.variables),
             },
@@ -369,6 +378,7 @@ class Session:
                 self._process.sample()
                 self._send({"type": "shutdown"}, deadline)
                 self._expect(Bye, deadline, what="its end")
+                self._wire.drain()
         self._end()
 
     def kill(self) -> None:
@@ -416,7 +426,7 @@ class Session:
             "host_pid": os.getpid(),
             "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
             "read": [
-                *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
+                *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
                 *_SYSTEM_FOLDERS,
                 *(_CERTIFICATES if self._port else ()),
             ],

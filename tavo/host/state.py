@@ -81,6 +81,20 @@ _MIGRATIONS = (
     ) STRICT;
     ALTER TABLE local_plugins ADD COLUMN variables TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    CREATE TABLE previous_installations (
+        full_id TEXT PRIMARY KEY,
+        version TEXT NOT NULL,
+        package TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        files TEXT NOT NULL,
+        wheels TEXT NOT NULL,
+        interpreter TEXT NOT NULL,
+        provenance TEXT NOT NULL,
+        installed_at TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 _GRANTS_AS_WORDS = 3
 

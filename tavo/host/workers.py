@@ -311,6 +311,11 @@ class StaticWorker(HostedPlugin):
 
     def _take(self, ready: Ready) -> None:
         self._analyzes = frozenset(ready.analyzes)
+        if not self._analyzes:
+            self.disabled = (
+                "it defines none of analyze_file, analyze_binary and analyze_project, so it looks"
+                " at nothing"
+            )
         self._languages = self._languages or frozenset(clean(x, 40) for x in ready.languages)
 
     def _blame(self, item: FileInput, crash: CrashError, state: _Batch) -> None:

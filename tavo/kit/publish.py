@@ -35,7 +35,7 @@ def pack(folder: Path, out: Path | None = None) -> InspectedPackage:
         raise UsageError(f"{folder}: there is no such folder", hint="Name a plugin's folder.")
     try:
         with tempfile.TemporaryDirectory(prefix="tavo-pack-") as name:
-            made = Path(name) / "package.zip"
+            made = Path(name) / (folder.absolute().name or "plugin")  # messages name it
             build_package(folder, made)
             manifest = inspect_package(made).manifest
             target = out or Path(f"{manifest.publisher}-{manifest.id}-{manifest.version}.zip")

@@ -44,7 +44,7 @@ def open_answers(
         return None
     first = files[0]
     root = first.path.parents[len(first.relative.parts) - 1]
-    key = cache_key(installation.installation.package.hex, config)
+    key = cache_key(installation.code, config)
     return KeptAnswers(AnswerCache(folder, key, root=root, lowest=lowest), files)
 
 

@@ -27,7 +27,7 @@ from tavo.runs.kept_answers import KeptAnswers, open_answers
 from tavo.runs.outcome import PluginOutcome
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 
-__all__ = ["LARGEST_BINARY", "run_plugin"]
+__all__ = ["LANGUAGES", "LARGEST_BINARY", "run_plugin"]
 
 LARGEST_BINARY = 256 << 20
 _BATCH_FILES = 256
@@ -39,6 +39,9 @@ _LANGUAGES = {
     ".ipynb": "notebook", ".sh": "bash", ".go": "go", ".rs": "rust", ".java": "java",
     ".html": "html", ".sql": "sql",
 }  # fmt: skip
+
+
+LANGUAGES = frozenset(_LANGUAGES.values())
 
 
 def run_plugin(
@@ -79,7 +82,7 @@ def run_plugin(
         for batch in _batches(run.inputs(files)):
             run.analyze(batch)
             reporter.advance(len(batch))
-        if run.seen:
+        if run.seen and not worker.disabled:
             run.collect(worker.analyze_project(run.seen))
         reporter.end()
     cached = 0
@@ -96,6 +99,7 @@ def run_plugin(
             level=answers.level if cached and answers is not None else None,
         ),
         notices=(*run.notices, *notices_of(worker)),
+        output=worker.output,
     )
 
 

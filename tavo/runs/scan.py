@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
 
+_MOST_OUTPUT = 200
+
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
@@ -46,7 +48,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours.
+    is another engine, which scans instead of ours. `show_output` notes what plugins logged and
+    printed.
     """
 
     targets: tuple[Path, ...]
@@ -67,6 +70,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     accept_sandbox: tuple[str, ...] = ()
+    show_output: bool = False
 
 
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
@@ -139,6 +143,9 @@ def _run(
         reporter.begin("running plugins", len(works))
         for outcome in plugins.outcomes():
             run.add_outcome(outcome)
+            if plan.show_output:
+                for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
+                    reporter.note(f"{outcome.run.plugin}: {line}")
             reporter.advance()
         reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)

@@ -73,10 +73,10 @@ class MemoryStore(dict[str, Mapping[str, Any]]):
 class Marketplace:
     """A market, its repository and the folder that a build would embed."""
 
-    def __init__(self, folder: Path, *, now: datetime = BUILT) -> None:
+    def __init__(self, folder: Path, *, now: datetime = BUILT, more: str = "") -> None:
         self.folder = folder
         self.plugins = folder / "plugins"
-        self.write_plugin("small", "1.0.0")
+        self.write_plugin("small", "1.0.0", more=more)
         self.release(now)
 
     @property

@@ -83,8 +83,10 @@ class PluginMachine:
         self,
         main: str = WORD,
         *,
+        plugin: str = "sample",
         version: str = "1.0.0",
         more: str = "",
+        needs: Sequence[str] = (),
         files: Mapping[str, str | bytes] | None = None,
         wheels: Sequence[Path] = (),
     ) -> AcceptedPackage:
@@ -95,22 +97,25 @@ class PluginMachine:
             locked = [_locked(path) for path in wheels]
             contents["requirements.lock"] = write_lock(locked)
             more += "dependencies: [" + ", ".join(f"{w.name}=={w.version}" for w in locked) + "]\n"
+        if needs:
+            more += "requires_plugins:\n" + "".join(f"  - '{need}'\n" for need in needs)
         source = plugin_folder(
-            self.folder / f"source-{self._count}", version=version, more=more, files=contents
-        )
+            self.folder / f"source-{self._count}", id=plugin, version=version, more=more,
+            files=contents,
+        )  # fmt: skip
         package = self.folder / f"package-{self._count}.zip"
         build_package(source, package)
         inspected = inspect_package(package)
         statement = sign_publisher(publisher_claim(inspected, issued=NOW), PUBLISHER)
         review = sign_reviewer(
             ReviewerClaim(
-                full_id="acme/sample", version=version, package=inspected.digest,
+                full_id=f"acme/{plugin}", version=version, package=inspected.digest,
                 decision="approve", reports=(), issued=NOW,
             ),
             REVIEWER,
         )  # fmt: skip
         row = ReleaseRow(
-            full_id="acme/sample", uuid="0", version=version, seq=1, api=1,
+            full_id=f"acme/{plugin}", uuid="0", version=version, seq=1, api=1,
             package=inspected.digest, length=inspected.length,
             manifest_digest=inspected.manifest_digest, lock_digest=inspected.lock_digest,
             permission_digest=permission_digest(inspected.manifest),

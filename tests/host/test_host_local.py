@@ -13,7 +13,8 @@ from marketplace_db.package import build_package
 from signing.digests import Digest
 from tavo.errors import InputError, UsageError
 from tavo.host import state as state_module
-from tavo.host.installations import TamperedError, VerifiedInstallation, vouch_for_snapshot
+from tavo.host.installations import TamperedError, VerifiedInstallation
+from tavo.host.installed import vouch_for_snapshot
 from tavo.host.local import NotConfirmedError, is_local_name, open_local
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, SandboxUnavailableError
 from tavo.host.state import State
@@ -197,7 +198,7 @@ def test_what_is_no_plugin_is_named(tmp_path: Path) -> None:
 def test_a_snapshot_that_is_gone_is_refused(folder: Path) -> None:
     local = open_local(folder)
     local.close()
-    with pytest.raises(TamperedError, match="snapshot is missing"):
+    with pytest.raises(TamperedError, match="folder is missing"):
         vouch_for_snapshot(local.installation)
 
 

@@ -130,7 +130,8 @@ def test_a_plugin_gets_what_it_asks_for(machine: PluginMachine) -> None:
     with StaticWorker(machine.verified(HEAD + "class Plugin(Base):\n    pass\n",
                                        version="1.2.0")) as idle:  # fmt: skip
         result = idle.analyze([text_file("a.py", "x")])
-        assert result.findings == {path("a.py"): ()}
+        assert result.findings == {}
+        assert "it defines none of analyze_file" in result.failures[path("a.py")].reason
         assert idle.wants(path("a.py"), "python") is None
         assert idle.statistics.calls == 0
 
