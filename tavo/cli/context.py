@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tavo.cli.render import TerminalReporter
-from tavo.errors import InputError, UsageError
+from tavo.errors import ConfigError, InputError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -67,6 +67,15 @@ class Session:
         from tavo.config import user_paths
 
         return user_paths().state / "answers"
+
+    def results(self) -> Path | None:
+        """Return the folder of what scans said before; None where there is no home folder."""
+        from tavo.config import user_paths
+
+        try:
+            return user_paths().state / "scans"
+        except ConfigError:
+            return None
 
     def catalog(self, mirror: str | None) -> OpenCatalog:
         """Open the verified catalog of a mirror, else the newest accepted one."""

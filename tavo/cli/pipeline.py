@@ -57,9 +57,7 @@ def run(
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
     ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Ask static plugins about every file again.")
-    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
 ) -> None:
     """Run the steps of a file one after the other; exit codes as those of a scan."""
     from tavo.results.store import ResultStore
@@ -83,6 +81,7 @@ def run(
         accept_sandbox=settings.sandbox.accept,
         keys=tuple(allow_key or ()),
         cache=None if no_cache else session.answers(),
+        results=None if no_cache else session.results(),
     )
     with ResultStore(save) as store:
         run_id, code = run_pipeline(plan, store, session.reporter())

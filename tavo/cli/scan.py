@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.scan.external import Engine
 
 __all__ = ["register"]
 
@@ -60,9 +61,7 @@ def scan(
             "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
         ),
     ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Ask static plugins about every file again.")
-    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
     accept_local: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,6 +77,18 @@ def scan(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff", metavar="REV", help="Only what changed since a Git revision counts."
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", metavar="NAME", help="tavo, or opengrep or semgrep of PATH, with our rules."
+        ),
+    ] = "tavo",
     format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -100,7 +111,7 @@ def scan(
     """Scan files and folders; exit 0 clean, 1 findings, 4 not complete."""
     from tavo.results.store import ResultStore
     from tavo.runs.scan import ScanPlan, run_scan
-    from tavo.scan.rules import PACK, load_rules
+    from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
     if session.json and format is Format.TEXT:
@@ -110,6 +121,10 @@ def scan(
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)
     _check_asked(paths or [], rule_paths, static, dynamic, target)
+    if diff is not None and not paths:
+        raise UsageError(
+            "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
+        )
     with ExitStack() as closing:
         verified = [
             _verified(session, names, accept_local or (), wanted=kind)
@@ -117,14 +132,16 @@ def scan(
         ]
         plan = ScanPlan(
             targets=tuple(paths or ()),
-            rules=load_rules(rule_paths if paths else ()),
-            rule_paths=rule_paths,
+            rules=RuleSource(rule_paths if paths else ()),
             plugins=verified[0],
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
             budget=_budget(max_requests, max_tokens) if dynamic else None,
             configs=_configs(plugin_config, verified),
             cache=None if no_cache or not static else session.answers(),
+            diff=diff,
+            engine=_engine(engine) if paths else None,
+            results=None if no_cache else session.results(),
             command=tuple(sys.argv[1:]),
             exclude=(*settings.scan.exclude, *(exclude or ())),
             largest=settings.scan.max_file_bytes,
@@ -138,6 +155,14 @@ def scan(
         run_id, code = run_scan(plan, store, session.reporter())
         write_report(store, run_id, format, color=session.color, verbose=session.verbose)
     raise typer.Exit(int(code))
+
+
+def _engine(name: str) -> Engine | None:
+    if name == "tavo":
+        return None
+    from tavo.scan.external import find_engine
+
+    return find_engine(name)
 
 
 def _names(listed: str) -> list[str]:

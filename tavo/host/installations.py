@@ -33,7 +33,6 @@ from tavo.host.installed import (
     verify_needed,
 )
 from tavo.host.locks import try_lock
-from tavo.host.private import make_private
 from tavo.host.state import State, now_text
 from tavo.host.store_files import (
     TamperedError,
@@ -44,6 +43,7 @@ from tavo.host.store_files import (
     is_same,
     make_lasting,
 )
+from tavo.private import make_private
 from tavo.progress import Reporter
 
 if TYPE_CHECKING:

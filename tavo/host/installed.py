@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from signing.digests import Digest
 from tavo.errors import RefusedError
 from tavo.host.locks import hold, let_go
-from tavo.host.private import check_private
 from tavo.host.state import now_text
 from tavo.host.store_files import TamperedError, compare, inventory, make_lasting
+from tavo.private import check_private
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest

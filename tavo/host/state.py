@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError
-from tavo.host.private import make_private
+from tavo.private import make_private
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest

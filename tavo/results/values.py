@@ -53,8 +53,8 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was asked for and not done, or not done in full.
 
-    `kind` is `file`, `rule`, `plugin` or `comment`; `subject` is the path, rule or plugin. A
-    notice with `incomplete` makes the run incomplete.
+    `kind` is `file`, `rule`, `plugin`, `engine`, `comment` or `step`; `subject` is its path or its
+    name. A notice with `incomplete` makes the run incomplete.
     """
 
     kind: str

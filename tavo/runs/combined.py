@@ -15,28 +15,36 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
 from tavo import __version__
 from tavo.errors import ExitCode, worst
-from tavo.plugins import Severity
+from tavo.plugins import Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
-from tavo.results.values import Notice, Reported, RunInfo, Suppression
-from tavo.scan.engine import FileResult
+from tavo.results.values import Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
-from tavo.scan.rules import RuleSet
+from tavo.scan.results import FileResult
+from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
+    from tavo.runs.already import Already
     from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["CombinedRun", "notices_of_rules"]
 
 _MOST_NAMED = 5
+
+
+class Described(Protocol):
+    """What knows its rules by their ids."""
+
+    def rule(self, rule_id: str) -> Rule:
+        """Return what a rule says about itself."""
 
 
 class CombinedRun:
@@ -48,11 +56,12 @@ class CombinedRun:
         """Begin a run. `largest` is the size of the largest source file that is read, in bytes."""
         self._before = _cpu_s()
         self._store = store
-        self._root = root
+        self.root = root
         self._largest = largest
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
         self.id = store.begin(
             RunInfo(
@@ -68,37 +77,49 @@ class CombinedRun:
         """Return the files below the targets; what cannot be looked at becomes a notice."""
         files: list[SourceFile] = []
         left_out: list[Path] = []
-        for file in walk(targets, self._root, exclude=exclude, left_out=left_out):
+        for file in walk(targets, self.root, exclude=exclude, left_out=left_out):
             if file.problem:
                 self.note([Notice(kind="file", subject=str(file.relative), reason=file.problem)])
             else:
                 files.append(file)
         if left_out:
-            self.note([_left_out(left_out, self._root)])
+            self.note([_left_out(left_out, self.root)])
         self._files.update((file.relative, file) for file in files)
         return files
+
+    def compare(self, already: Already) -> list[SourceFile]:
+        """Let only what a change brought count from now on; return the files that changed."""
+        self._already = already
+        self.note([already.notice])
+        return already.files
 
     def note(self, notices: Iterable[Notice]) -> None:
         """Take over notices; each stands once in the run."""
         self._notices += notices
 
-    def add_result(self, result: FileResult, rules: RuleSet) -> list[Reported]:
-        """Store what the built-in rules said about a file; return the findings that count."""
+    def add_result(
+        self, result: FileResult, rules: Described, *, tool: str = "tavo"
+    ) -> list[Reported]:
+        """Store what rules said about a file; return the findings that count."""
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))
-        reported = list(_reported(result, rules)) if result.hits else []
+        reported = self._compared(list(_reported(result, rules, tool))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         return [one for one in reported if one.suppression is None]
 
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""
-        reported = [self._judged(one) for one in outcome.reported]
+        reported = self._compared([self._judged(one) for one in outcome.reported])
         self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
+
+    def add_engine(self, row: PluginRun) -> None:
+        """Store that another engine scanned, and what that cost."""
+        self._store.add_plugin_run(self.id, row)
 
     def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
         """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
@@ -119,6 +140,9 @@ class CombinedRun:
             cpu_s=_cpu_s() - self._before,
         )
         return code
+
+    def _compared(self, reported: Sequence[Reported]) -> Sequence[Reported]:
+        return reported if self._already is None else self._already.judged(reported)
 
     def _judged(self, one: Reported) -> Reported:
         """Return a plugin's finding with the comment that covers it, if there is one."""
@@ -145,20 +169,21 @@ class CombinedRun:
             return None
 
 
-def notices_of_rules(rules: RuleSet) -> list[Notice]:
+def notices_of_rules(problems: Iterable[RuleProblem]) -> list[Notice]:
     """Return what is wrong with rules that cannot be used."""
     return [
         Notice(kind="rule", subject=problem.rule_id or str(problem.file), reason=problem.reason)
-        for problem in rules.problems
+        for problem in problems
     ]
 
 
-def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
+def _reported(result: FileResult, rules: Described, tool: str) -> Iterable[Reported]:
     for hit in result.hits:
         ignore = hit.ignore
         yield Reported(
             finding=hit.finding,
-            rule=rules.rules[hit.finding.rule_id].rule,
+            rule=rules.rule(hit.finding.rule_id),
+            tool=tool,
             suppression=None if ignore is None else _suppression(ignore),
         )
 

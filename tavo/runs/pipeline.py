@@ -41,9 +41,9 @@ from tavo.runs.pipeline_file import (
 )
 from tavo.runs.plugins import run_plugin
 from tavo.runs.scan import usual_jobs
-from tavo.scan.engine import is_wanted, scan
 from tavo.scan.files import SourceFile, scan_root
-from tavo.scan.rules import PACK, RuleSet, load_rules
+from tavo.scan.incremental import KeptResults, scan_files
+from tavo.scan.rule_source import PACK, RuleSource
 
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
@@ -70,6 +70,7 @@ class PipelinePlan(msgspec.Struct, frozen=True, kw_only=True):
     accept_sandbox: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     cache: Path | None = None
+    results: Path | None = None
 
 
 def check_plugins(pipeline: Pipeline, plugins: Mapping[str, VerifiedInstallation]) -> None:
@@ -117,7 +118,7 @@ def run_pipeline(
     check_keys(plan.pipeline, plan.folder, plan.keys)
     steps = plan.pipeline.steps
     rules = {
-        step.id: load_rules(_rule_paths(step, plan.folder))
+        step.id: RuleSource(_rule_paths(step, plan.folder))
         for step in steps
         if isinstance(step, RulesStep)
     }
@@ -125,10 +126,10 @@ def run_pipeline(
         plan.folder / path for step in steps if isinstance(step, FilesStep) for path in step.paths
     ]
     root = scan_root(targets) if targets else plan.folder
-    count = len({name for one in rules.values() for name in one.rules})
+    count = len({name for one in rules.values() for name in one.loaded.rules})
     run = CombinedRun(store, command=plan.command, root=root, rules=count, largest=plan.largest)
     for one in rules.values():
-        run.note(notices_of_rules(one))
+        run.note(notices_of_rules(one.problems))
     ZYGOTES.expect(len(plan.plugins))
     passed = _Running(plan, run, rules, reporter).all()
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, failed=not passed)
@@ -142,7 +143,7 @@ class _Running:
         self,
         plan: PipelinePlan,
         run: CombinedRun,
-        rules: Mapping[str, RuleSet],
+        rules: Mapping[str, RuleSource],
         reporter: Reporter,
     ) -> None:
         self._plan = plan
@@ -185,19 +186,23 @@ class _Running:
     def _scan(self, step: RulesStep) -> None:
         rules = self._rules[step.id]
         files = self._files[step.files]
-        sources = [file for file in files if is_wanted(file.relative, rules)]
+        sources = [file for file in files if rules.wants(file.relative)]
         self._complete[step.id] = not rules.problems
-        for result in scan(
-            sources,
-            rules,
-            rule_paths=_rule_paths(step, self._plan.folder),
-            jobs=self._plan.jobs or usual_jobs(),
-            largest=self._plan.largest,
-            reporter=self._reporter,
-        ):
-            self._found[step.id] += self._run.add_result(result, rules)
-            if result.problems:
-                self._complete[step.id] = False
+        plan = self._plan
+        kept = None
+        if plan.results is not None:
+            kept = KeptResults(plan.results, rules, root=self._run.root, largest=plan.largest)
+        try:
+            for result in scan_files(
+                sources, rules, kept=kept, jobs=plan.jobs or usual_jobs(), largest=plan.largest,
+                reporter=self._reporter,
+            ):  # fmt: skip
+                self._found[step.id] += self._run.add_result(result, rules)
+                if result.problems:
+                    self._complete[step.id] = False
+        finally:
+            if kept is not None:
+                kept.close()
 
     def _plugin(self, step: PluginStep) -> None:
         plan, installation = self._plan, self._plan.plugins[step.id]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,15 +22,18 @@ from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
 from tavo.runs.combined import CombinedRun, notices_of_rules
-from tavo.scan.engine import is_wanted, scan
 from tavo.scan.files import SourceFile, scan_root
-from tavo.scan.rules import RuleSet
+from tavo.scan.incremental import KeptResults, scan_files
+from tavo.scan.results import FileResult
+from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
     from tavo.runs.abreast import Work
+    from tavo.scan.external import Engine
+    from tavo.scan.revision import Revision
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
 
@@ -42,18 +45,23 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, None to ask about every file. `show_output` notes what plugins logged and printed.
+    before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
+    Git revision: only files that changed since are looked at, and only what is new counts. `engine`
+    is another engine, which scans instead of ours. `show_output` notes what plugins logged and
+    printed.
     """
 
     targets: tuple[Path, ...]
-    rules: RuleSet
-    rule_paths: tuple[Path, ...]
+    rules: RuleSource
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: HttpTarget | None = None
     budget: Budget | None = None
     configs: Mapping[str, Mapping[str, Any]] = {}
     cache: Path | None = None
+    results: Path | None = None
+    diff: str | None = None
+    engine: Engine | None = None
     command: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     largest: int = 2 << 20
@@ -67,42 +75,78 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
     """Scan, store, judge; return the run's number and the exit code.
 
-    Raises InputError for a target that does not exist, before the run is begun.
+    Raises InputError for a target that does not exist, UsageError for a revision that does not,
+    before the run is begun.
     """
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
-    run = CombinedRun(
-        store, command=plan.command, root=root, rules=len(plan.rules.rules), largest=plan.largest
-    )
-    run.note(notices_of_rules(plan.rules))
-    files = run.choose(plan.targets, plan.exclude)
-    works = _works(plan, files) if plan.plugins or plan.dynamic else []
     with ExitStack() as stack:
-        plugins = None
-        if works:  # a scan without plugins imports no host
-            from tavo.runs.abreast import Abreast
+        kept = None
+        if plan.results is not None and plan.targets and plan.engine is None:
+            kept = KeptResults(plan.results, plan.rules, root=root, largest=plan.largest)
+            stack.callback(kept.close)
+        revision = None
+        if plan.diff is not None and plan.targets:
+            from tavo.runs.already import revision_of  # brings what talks to Git
 
-            plugins = stack.enter_context(Abreast(works))
-        for result in scan(
-            [file for file in files if is_wanted(file.relative, plan.rules)],
-            plan.rules,
-            rule_paths=plan.rule_paths,
-            jobs=plan.jobs or usual_jobs(),
-            largest=plan.largest,
-            reporter=reporter,
-        ):
-            if plugins is not None:
-                plugins.start()  # not before the scan's processes, which are copies of this one
-                plugins.check()
-            run.add_result(result, plan.rules)
+            revision = revision_of(plan.diff, plan.targets)
+            stack.callback(revision.close)
+        return _run(plan, store, reporter, root, kept, revision, stack)
+
+
+def _run(
+    plan: ScanPlan,
+    store: ResultStore,
+    reporter: Reporter,
+    root: Path,
+    kept: KeptResults | None,
+    revision: Revision | None,
+    stack: ExitStack,
+) -> tuple[int, ExitCode]:
+    run = CombinedRun(
+        store, command=plan.command, root=root, rules=plan.rules.count, largest=plan.largest
+    )
+    if plan.engine is None:
+        run.note(notices_of_rules(plan.rules.problems))
+    files = run.choose(plan.targets, plan.exclude)
+    if revision is not None:
+        from tavo.runs.already import Already
+
+        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest))
+    works = _works(plan, files) if plan.plugins or plan.dynamic else []
+    plugins = None
+    if works:  # a scan without plugins imports no host
+        from tavo.runs.abreast import Abreast
+
+        plugins = stack.enter_context(Abreast(works))
+    if plan.engine is not None:
+        from tavo.runs.engines import run_engine
+
         if plugins is not None:
-            reporter.begin("running plugins", len(works))
-            for outcome in plugins.outcomes():
-                run.add_outcome(outcome)
-                if plan.show_output:
-                    for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
-                        reporter.note(f"{outcome.run.plugin}: {line}")
-                reporter.advance()
-            reporter.end()
+            plugins.start()
+        run_engine(
+            run, plan.engine, files, plan.rules, jobs=plan.jobs or usual_jobs(),
+            largest=plan.largest, reporter=reporter,
+        )  # fmt: skip
+        results: Iterator[FileResult] = iter(())
+    else:
+        results = scan_files(
+            [file for file in files if plan.rules.wants(file.relative)], plan.rules, kept=kept,
+            jobs=plan.jobs or usual_jobs(), largest=plan.largest, reporter=reporter,
+        )  # fmt: skip
+    for result in results:
+        if plugins is not None:
+            plugins.start()  # not before the scan's processes, which are copies of this one
+            plugins.check()
+        run.add_result(result, plan.rules)
+    if plugins is not None:
+        reporter.begin("running plugins", len(works))
+        for outcome in plugins.outcomes():
+            run.add_outcome(outcome)
+            if plan.show_output:
+                for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
+                    reporter.note(f"{outcome.run.plugin}: {line}")
+            reporter.advance()
+        reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
 
 

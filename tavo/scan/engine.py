@@ -9,64 +9,37 @@ Rules this module keeps:
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import msgspec
+from msgspec.structs import replace
 
 from tavo.plugins import Finding, Location, Step
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
-from tavo.scan.languages import NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
+from tavo.scan.languages import CODE, NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
 from tavo.scan.match import BudgetError, Env, Match
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
+from tavo.scan.results import FileResult, Hit
 from tavo.scan.rules import RuleSet, ScanRule
-from tavo.scan.suppress import Ignore, Ignores, find_ignores
+from tavo.scan.suppress import Ignores, find_ignores
+from tavo.scan.timing import Clock, TimeUpError, bounds_of
 
-__all__ = ["LARGEST_FILE", "FileResult", "Hit", "is_wanted", "scan", "scan_file", "scan_source"]
+__all__ = [
+    "LARGEST_FILE", "FileResult", "Hit", "scan", "scan_each", "scan_file", "scan_source",
+]  # fmt: skip
 
 LARGEST_FILE = 2 << 20
 _NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
-_SECONDS_PER_FILE = 30.0
 _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
 _LONGEST_LINE = 400
-_SOURCE = frozenset({"python", "javascript"})
 _VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """A finding, and the ignore comment that covers it if there is one."""
-
-    finding: Finding
-    ignore: Ignore | None
-
-    @property
-    def key(self) -> tuple[str, str, int, int]:
-        """Return what tells the finding from others: rule, file, line and column."""
-        location = self.finding.location
-        region = location.region
-        line, column = (region.start_line, region.start_column) if region is not None else (0, 0)
-        return self.finding.rule_id, str(location.path), line, column
-
-
-class FileResult(msgspec.Struct, frozen=True):
-    """What came of one file. `scanned` is false where no rule looked at it."""
-
-    path: PurePosixPath
-    hits: tuple[Hit, ...] = ()
-    problems: tuple[str, ...] = ()
-    scanned: bool = True
-
-
-def is_wanted(path: PurePosixPath, rules: RuleSet) -> bool:
-    """Tell whether the engine looks at a file: it is source, or some rule is for such files."""
-    return language_at(path) in _SOURCE or rules.wants(path)
 
 
 def scan(
@@ -87,11 +60,11 @@ def scan(
     known: set[tuple[str, str, int, int]] = set()
     listener.begin("scanning", len(files))
     try:
-        for result in _each(files, rules, rule_paths, jobs, largest):
+        for result in scan_each(files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest):
             known.update(hit.key for hit in result.hits)
             yield result
             listener.advance()
-        if any(rule.follows_calls for rule in rules.rules.values()) and len(files) > 1:
+        if rules.follows_calls and len(files) > 1:
             from tavo.scan.project import scan_across
 
             yield from scan_across(files, rules, largest=largest, known=known)
@@ -99,14 +72,15 @@ def scan(
         listener.end()
 
 
-def _each(
+def scan_each(
     files: Sequence[SourceFile],
     rules: RuleSet,
+    *,
     rule_paths: Sequence[Path],
     jobs: int,
     largest: int,
 ) -> Iterator[FileResult]:
-    """Yield what each file shows by itself."""
+    """Yield what each file shows by itself, in their order."""
     if jobs > 1 and len(files) > _INLINE:
         from tavo.scan.pool import scan_parallel
 
@@ -123,7 +97,7 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     text = str(path)
     names = identifiers(data)
     own = language_at(path)
-    scan = _FileScan(path)
+    scan = _FileScan(path, data)
     for language in (own, *TEXT_LANGUAGES):
         if language is None:
             continue
@@ -151,7 +125,7 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
 
 def _ignores(file: ParsedFile, own: str | None, path: PurePosixPath) -> Ignores:
     """Return the ignore comments of a file; those of source are the ones its parser sees."""
-    if file.comments and own in _SOURCE and file.language in TEXT_LANGUAGES:
+    if file.comments and own in CODE and file.language in TEXT_LANGUAGES:
         parsed = parse_as(file.source.data, own, path)
         try:
             return find_ignores(parsed)
@@ -163,23 +137,35 @@ def _ignores(file: ParsedFile, own: str | None, path: PurePosixPath) -> Ignores:
 class _FileScan:
     """What rules found in one file so far, and how long they took."""
 
-    def __init__(self, path: PurePosixPath) -> None:
+    def __init__(self, path: PurePosixPath, data: bytes) -> None:
         self.path = path
-        self.started = time.process_time()
+        self.clock = Clock(bounds_of(data))
         self.problems: list[str] = []
         self.hits: dict[tuple[str, int, int], Hit] = {}
+        self.lasting = True
 
     def run(self, file: ParsedFile, candidates: Sequence[ScanRule], ignores: Ignores) -> None:
         """Try rules on the file, parsed in their language."""
         self.problems += [*file.problems, *ignores.problems]
+        bounds = self.clock.bounds
         for number, rule in enumerate(candidates):
-            if time.process_time() - self.started > _SECONDS_PER_FILE:
+            if self.clock.is_up:
                 left = ", ".join(rule.rule.id for rule in candidates[number:])
-                self.problems.append(f"stopped after {_SECONDS_PER_FILE:.0f} s, without {left}")
+                self.problems.append(
+                    f"{bounds.kind}stopped after {bounds.file_s:g} s, without {left}"
+                )
+                self.lasting = False
                 break
             try:
-                self._run(rule, file, ignores)
-            except (BudgetError, LateError, RecursionError) as error:
+                with self.clock.one():
+                    self._run(rule, file, ignores)
+            except (TimeUpError, LateError) as error:
+                reason = (
+                    f"more than {bounds.rule_s:g} s" if isinstance(error, TimeUpError) else error
+                )
+                self.problems.append(f"{bounds.kind}rule {rule.rule.id} was stopped: {reason}")
+                self.lasting = False
+            except (BudgetError, RecursionError) as error:
                 reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
                 self.problems.append(f"rule {rule.rule.id} was stopped: {reason}")
 
@@ -195,7 +181,8 @@ class _FileScan:
     def result(self) -> FileResult:
         """Return all of it, in the order of the source."""
         ordered = sorted(self.hits.values(), key=_order)
-        return FileResult(self.path, tuple(ordered), tuple(dict.fromkeys(self.problems)))
+        problems = tuple(dict.fromkeys(self.problems))
+        return FileResult(self.path, tuple(ordered), problems, lasting=self.lasting)
 
 
 @contextmanager
@@ -215,18 +202,20 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
     if file.problem:
         return FileResult(file.relative, problems=(file.problem,), scanned=False)
     try:
-        is_source = language_at(file.relative) in _SOURCE
+        is_source = language_at(file.relative) in CODE
         if not is_source and is_binary(file):
             return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
         if file.relative.suffix.lower() == NOTEBOOK:
             largest *= _NOTEBOOK_SHARE
-        content = decode(read(file, largest=largest), lossy=not is_source)
+        data = read(file, largest=largest)
+        content = decode(data, lossy=not is_source)
     except UnreadableError as error:
         return FileResult(file.relative, problems=(str(error),), scanned=False)
     if not content.is_text:
         return FileResult(file.relative, problems=("binary, not source",), scanned=False)
     try:
-        return scan_source(content.data, file.relative, rules)
+        result = scan_source(content.data, file.relative, rules)
+        return replace(result, content=hashlib.sha256(data).digest())
     except Exception as error:  # noqa: BLE001
         # A defect of ours on one hostile file must not hide what is in the others.
         reason = f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
-from tavo.scan import packs
 from tavo.scan.compile import compile_formula
 from tavo.scan.formula import (
     FORMULA_KEYS,
@@ -30,8 +28,9 @@ from tavo.scan.formula import (
     regex_of,
 )
 from tavo.scan.labels import Requirement, requirement
-from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, language_at
+from tavo.scan.languages import CODE, LANGUAGES, TEXT_LANGUAGES, language_at
 from tavo.scan.regexes import Regex
+from tavo.scan.rule_source import COMPILED, PACK, RuleProblem, check_rule_paths
 from tavo.scan.select import Selector
 
 if TYPE_CHECKING:
@@ -51,14 +50,12 @@ __all__ = [
     "TaintSink",
     "TaintSource",
     "TaintSpec",
+    "describe",
+    "entries_of",
     "languages_of",
     "load_rules",
 ]
 
-PACK = Path(next(iter(packs.__path__))) / "tavo_ai"
-
-COMPILED = "pack.json"
-"""Our own pack as the build has read it: file name to entries."""
 PROBLEM = "tavo problem"
 """Key of an entry that could not be read in full; its value says why."""
 _Files = Iterable[tuple[Path, "list[Mapping[str, Any]] | FormulaError"]]
@@ -233,18 +230,6 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
         return self.search.anchor() if self.search is not None else None
 
 
-class RuleProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule, or a whole file when `rule_id` is empty, that cannot be used, and why."""
-
-    file: Path
-    rule_id: str
-    reason: str
-
-    def __str__(self) -> str:
-        rule = f"rule {self.rule_id}: " if self.rule_id else ""
-        return f"{self.file}: {rule}{self.reason}"
-
-
 class RuleSet(msgspec.Struct):
     """Rules by id, and the problems of those that were refused."""
 
@@ -260,6 +245,17 @@ class RuleSet(msgspec.Struct):
         if selector is None:
             selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
+
+    @property
+    def follows_calls(self) -> bool:
+        """Tell whether a rule follows data from file to file."""
+        return any(rule.follows_calls for rule in self.rules.values())
+
+    @property
+    def reads_text(self) -> bool:
+        """Tell whether a rule is for other files than code."""
+        every = (one.language for rule in self.rules.values() for one in (rule, *rule.others))
+        return any(language not in CODE for language in every)
 
     def wants(self, path: PurePosixPath) -> bool:
         """Tell whether some rule is for a file of this name: for its language, or for any text."""
@@ -285,14 +281,10 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
 
     In a folder every `.yaml` and `.yml` file is a rule file, except below `library`.
     """
+    check_rule_paths(paths)
     loaded = RuleSet()
     for path in paths:
-        if not path.exists():
-            raise ConfigError(
-                f"{path}: no such rule file or folder",
-                hint="Check the path that --rules or scan.rules names.",
-            )
-        files, names = _entries_of(path)
+        files, names = entries_of(path)
         for file, entries in files:
             if isinstance(entries, FormulaError):
                 loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
@@ -305,7 +297,7 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
 # -- inside
 
 
-def _entries_of(path: Path) -> tuple[_Files, _Names]:
+def entries_of(path: Path) -> tuple[_Files, _Names]:
     """Return the entries of each rule file; of our own pack as the build has read them."""
     compiled = PACK / COMPILED
     if path == PACK and compiled.is_file():
@@ -370,7 +362,7 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
     if fix is not None and not isinstance(fix, str):
         raise FormulaError("fix: expected a text")
     include, exclude = _paths(entry.get("paths") or {})
-    described, fix_regex = _describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
+    described, fix_regex = describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
     first, *others = (
         ScanRule(
             rule=described, message=" ".join(message.split()), search=search, taint=taint,
@@ -561,7 +553,8 @@ def _paths(
     return specs[0], specs[1]
 
 
-def _describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
+def describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
+    """Return what an entry says about itself. Raises FormulaError, ValueError."""
     metadata = entry.get("metadata") or {}
     if not isinstance(metadata, Mapping):
         raise FormulaError("metadata: expected keys and values")

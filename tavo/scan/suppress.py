@@ -12,13 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tavo.scan.parsed import ParsedFile
+from tavo.scan.languages import is_source, parse_file
 
-__all__ = ["Ignore", "Ignores", "find_ignores", "ignores_in"]
+if TYPE_CHECKING:
+    from tavo.scan.parsed import ParsedFile
 
+__all__ = ["Ignore", "Ignores", "find_ignores", "find_ignores_in_lines", "ignores_in"]
 _SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
 _OURS = re.compile(
     r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
@@ -60,13 +63,11 @@ class Ignores(msgspec.Struct, frozen=True):
 
 
 def ignores_in(path: PurePosixPath, text: bytes) -> Ignores:
-    """Read the ignore comments of any text file; of Python as `find_ignores` does."""
+    """Read the ignore comments of any text file; of source as `find_ignores` does."""
     if b"tavo:" not in text.lower():
         return Ignores({}, ())
-    if path.suffix.lower() in {".py", ".pyi", ".pyw"}:
-        from tavo.scan.languages.python import parse
-
-        return find_ignores(parse(text))
+    if is_source(path):
+        return find_ignores(parse_file(text, path.suffix))
     by_line: dict[int, tuple[Ignore, ...]] = {}
     problems: list[str] = []
     for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), start=1):
@@ -92,6 +93,20 @@ def find_ignores(file: ParsedFile) -> Ignores:
             continue
         before = file.source.lines(line, line)[: column - 1]
         for covered in (line,) if before.strip() else (line, line + 1):
+            by_line[covered] = (*by_line.get(covered, ()), ignore)
+    return Ignores(by_line, tuple(problems))
+
+
+def find_ignores_in_lines(text: str) -> Ignores:
+    """Read what looks like ignore comments in a language that is not parsed here."""
+    by_line: dict[int, tuple[Ignore, ...]] = {}
+    problems: list[str] = []
+    for line, code in enumerate(text.split("\n"), start=1):
+        found = _OURS.search(code) or _SEMGREP.search(code)
+        ignore = None if found is None else _read(code, line, problems)
+        if found is None or ignore is None:
+            continue
+        for covered in (line,) if code[: found.start()].strip() else (line, line + 1):
             by_line[covered] = (*by_line.get(covered, ()), ignore)
     return Ignores(by_line, tuple(problems))
 

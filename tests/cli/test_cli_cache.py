@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tavo import kept
 from tavo.host import answer_cache, hosted
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.runs import kept_answers
@@ -28,7 +29,7 @@ Scan = Callable[..., tuple[list[str], dict[str, Any]]]
 def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep everything, also of fast plugins and of files that were written just now."""
     monkeypatch.setattr(kept_answers, "_WORTH_KEEPING_S", -1.0)
-    monkeypatch.setattr(answer_cache, "_SETTLED_NS", -(10**15))
+    monkeypatch.setattr(kept, "_SETTLED_NS", -(10**15))
     monkeypatch.setenv("TAVO_ACCEPT_SANDBOX", "L2:acme/sample")
 
 
@@ -94,9 +95,9 @@ def test_a_change_is_seen_though_size_and_time_are_restored(scan: Scan) -> None:
 def test_control_without_the_time_of_the_inode_it_would_be_missed(
     scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = answer_cache._identity
+    whole = kept._identity
     monkeypatch.setattr(
-        answer_cache, "_identity", lambda status: (*whole(status)[:2], 0, *whole(status)[3:])
+        kept, "_identity", lambda status: (*whole(status)[:2], 0, *whole(status)[3:])
     )
     scan()
     swap(Path("b.txt"), "secret!\n")
@@ -106,7 +107,7 @@ def test_control_without_the_time_of_the_inode_it_would_be_missed(
 def test_a_file_that_changes_during_the_run_is_read_again_by_the_next(
     scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_cache, "_SETTLED_NS", 2_000_000_000)
+    monkeypatch.setattr(kept, "_SETTLED_NS", 2_000_000_000)
     scan()
     reads: list[Path] = []
     find = answer_cache.AnswerCache.find_content

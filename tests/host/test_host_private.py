@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tavo import private
 from tavo.errors import RefusedError
-from tavo.host import private
 from tavo.host.answer_cache import AnswerCache
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.state import State

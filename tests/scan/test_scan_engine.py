@@ -12,6 +12,7 @@ from tavo.scan import engine
 from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile
 from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
+from tavo.scan.timing import MINIFIED, USUAL, Bounds, bounds_of
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "source"
 RULES = """
@@ -112,10 +113,12 @@ def test_more_findings_than_the_limit_are_named(
 def test_a_file_that_takes_too_long_names_the_rules_that_did_not_run(
     rules: RuleSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_SECONDS_PER_FILE", -1.0)
+    bounds = Bounds(file_s=-1.0, rule_s=1.0)
+    monkeypatch.setattr(engine, "bounds_of", lambda data: bounds)
     result = scanned("run(1)", rules)
     assert result.hits == ()
     assert result.problems == ("stopped after -1 s, without call, import",)
+    assert not result.lasting
 
 
 def test_a_pattern_that_takes_too_many_steps_stops_its_rule_only(tmp_path: Path) -> None:
@@ -208,6 +211,16 @@ def test_what_cannot_be_read_is_a_problem_of_its_file(tmp_path: Path, rules: Rul
     assert not any(result.scanned for result in results)
 
 
+class _Formula:
+    """What every formula can tell without looking at a file."""
+
+    def possible(self, names: frozenset[bytes]) -> bool:
+        return True
+
+    def anchor(self) -> frozenset[bytes] | None:
+        return None
+
+
 class Counter(Reporter):
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -234,14 +247,44 @@ def test_progress_is_reported_also_when_the_scan_is_given_up(
     assert counter.log == ["scanning 3", "end"]
 
 
-class _Killer:
+class _Spinner(_Formula):
+    """A formula that never ends, and counts no steps."""
+
+    def evaluate(self, file: object, within: object = None) -> list[object]:
+        while True:
+            sum(range(100))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
+def test_a_rule_that_never_ends_is_stopped_in_its_middle_and_named(
+    rules: RuleSet, rule_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "bounds_of", lambda data: Bounds(file_s=9.0, rule_s=0.05))
+    model = rules.rules["call"].rule
+    spinner = ScanRule(
+        rule=model,
+        message="m",
+        search=_Spinner(),
+        taint=None,
+        file=rule_file,  # type: ignore[arg-type]
+    )
+    result = scanned("run(1)", RuleSet({"spinner": spinner, **rules.rules}))
+    assert result.problems == ("rule call was stopped: more than 0.05 s",)
+    assert [hit.finding.rule_id for hit in result.hits] == ["call"]
+    assert not result.lasting
+
+
+def test_minified_code_is_known_by_its_lines() -> None:
+    assert bounds_of(b"a;" * 40_000) is MINIFIED
+    assert bounds_of(b"a;\n" * 40_000) is USUAL
+    assert bounds_of(b"a;" * 400) is USUAL
+
+
+class _Killer(_Formula):
     """A formula that kills the process that evaluates it on one file."""
 
     def possible(self, names: frozenset[bytes]) -> bool:
         return b"poison" in names
-
-    def anchor(self) -> frozenset[bytes] | None:
-        return None
 
     def evaluate(self, file: object, within: object = None) -> list[object]:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -105,7 +105,10 @@ class _RuleValue(msgspec.Struct, frozen=True):
 class _NoticeValue(msgspec.Struct, frozen=True):
     """Something that was asked for and not done, or not in full."""
 
-    kind: Annotated[str, msgspec.Meta(description="`file`, `rule`, `plugin`, `comment` or `step`.")]
+    kind: Annotated[
+        str,
+        msgspec.Meta(description="`file`, `rule`, `plugin`, `engine`, `comment` or `step`."),
+    ]
     subject: str
     reason: str
     incomplete: Annotated[bool, msgspec.Meta(description="True: it makes the run incomplete.")]

@@ -32,6 +32,7 @@ NOTICE_KINDS = {
     "rule": "A rule could not be used, or was stopped.",
     "plugin": "A plugin failed, or could not be run.",
     "comment": "An ignore comment does not hold.",
+    "engine": "Another engine failed, or did not do all of it.",
     "step": "A step of a pipeline did not run.",
     "report": "This report leaves something out.",
 }

@@ -63,7 +63,7 @@ def run_to_lines(
     if verbose and ignored:
         yield from _ignored(ignored, width)
     yield from _hint(shown, width)
-    yield from _summary(run, shown, len(ignored), width)
+    yield from _summary(run, shown, ignored, width)
     for plugin in run.plugins:
         yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
@@ -181,7 +181,9 @@ def _ignored(items: Sequence[Reported], width: int) -> Iterator[Line]:
 # -- what was looked at, and what was not
 
 
-def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> Iterator[Line]:
+def _summary(
+    run: Run, shown: Sequence[Reported], ignored: Sequence[Reported], width: int
+) -> Iterator[Line]:
     counts = Counter(one.finding.severity for one in shown)
     rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
     looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
@@ -189,7 +191,11 @@ def _summary(run: Run, shown: Sequence[Reported], ignored: int, width: int) -> I
         looked = "no files"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
     tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
-    besides = f", {ignored} ignored by comments" if ignored else ""
+    kinds = Counter(one.suppression.kind for one in ignored if one.suppression is not None)
+    external = kinds.pop("external", 0)
+    comments = kinds.total()
+    besides = f", {comments} ignored by comments" if comments else ""
+    besides += f", {external} already there" if external else ""
     if shown:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
         noun = _plural(len(shown), "finding")

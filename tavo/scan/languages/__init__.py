@@ -8,6 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
 __all__ = [
+    "CODE",
     "DATA_LANGUAGES",
     "LANGUAGES",
     "NOTEBOOK",
     "SUFFIXES",
     "TEXT_LANGUAGES",
     "holds_no_code",
+    "is_source",
     "language_at",
     "language_of",
     "parse_as",
@@ -29,6 +32,9 @@ __all__ = [
     "parse_pattern_of",
     "parse_text",
 ]
+
+CODE = frozenset({"python", "javascript"})
+"""The languages that are read as code; all others are data or text."""
 
 LANGUAGES = {
     "python": "python", "py": "python", "python2": "python", "python3": "python",
@@ -67,6 +73,11 @@ def language_of(suffix: str) -> str | None:
 def language_at(path: PurePosixPath) -> str | None:
     """Return the language of a file by its name, None for one that is only text."""
     return SUFFIXES.get(path.suffix.lower())
+
+
+def is_source(path: PurePosixPath) -> bool:
+    """Tell whether a file holds code of a language that the engine reads as such."""
+    return language_at(path) in CODE
 
 
 def holds_no_code(name: str) -> bool:
