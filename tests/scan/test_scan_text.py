@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tavo.detect import backtracking
-from tavo.scan.engine import FileResult, is_wanted, scan, scan_source
+from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile, walk
+from tavo.scan.languages import is_source
+from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import RuleSet, load_rules
 
 
@@ -77,10 +79,12 @@ def test_groups_are_in_the_message_and_the_evidence(tmp_path: Path) -> None:
 
 def test_a_rule_sees_the_files_of_its_paths_and_others_are_not_read(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, {"pattern-regex": "a", "paths": {"include": ["Dockerfile*"]}})
-    assert is_wanted(PurePosixPath("x/Dockerfile.dev"), rules)
-    assert is_wanted(PurePosixPath("a.py"), rules)  # source is looked at in any case
-    assert not is_wanted(PurePosixPath("notes.md"), rules)
-    assert not is_wanted(PurePosixPath("notes.md"), RuleSet())
+    assert rules.wants(PurePosixPath("x/Dockerfile.dev"))
+    assert not rules.wants(PurePosixPath("notes.md"))
+    assert not RuleSet().wants(PurePosixPath("notes.md"))
+    none = RuleSource([tmp_path / "rules.yaml"])
+    assert none.wants(PurePosixPath("a.py"))  # source is looked at in any case
+    assert not none.wants(PurePosixPath("notes.md"))
 
 
 def test_source_is_text_too_and_its_strings_hold_no_ignore_comments(tmp_path: Path) -> None:
@@ -106,7 +110,11 @@ def test_ignore_comments_in_any_text(tmp_path: Path, comment: str) -> None:
 
 
 def scanned(folder: Path, rules: RuleSet, *, largest: int = 1 << 20) -> dict[str, FileResult]:
-    files = [file for file in walk([folder], folder) if is_wanted(file.relative, rules)]
+    files = [
+        file
+        for file in walk([folder], folder)
+        if is_source(file.relative) or rules.wants(file.relative)
+    ]
     results = scan(files, rules, rule_paths=[], largest=largest)
     return {str(result.path): result for result in results}
 
