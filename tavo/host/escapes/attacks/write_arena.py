@@ -13,7 +13,7 @@ NEEDS = ("arena",)
 
 
 def attack(at: Any) -> None:
-    for number in range(3, 64):
+    for number in range(3, 1024):
         try:
             if stat.S_ISREG(os.fstat(number).st_mode):
                 os.fchmod(number, 0o600)
