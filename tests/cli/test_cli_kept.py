@@ -248,3 +248,38 @@ def test_rules_are_not_loaded_when_nothing_changed(scan: Scan) -> None:
     source = RuleSource([PACK])
     assert source.digest == RuleSource([PACK]).digest
     assert "loaded" not in vars(source)
+
+
+FLOW = """\
+rules:
+  - id: flow
+    message: m
+    severity: ERROR
+    languages: [python]
+    mode: taint
+    options: {interfile: true}
+    pattern-sources: [{pattern: src()}]
+    pattern-sinks: [{pattern: sink($X)}]
+"""
+
+
+def test_what_two_files_show_together_is_looked_for_again_when_one_of_them_changed(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("flow.yaml").write_text(FLOW)
+    Path("a.py").write_text("def run(x):\n    sink(x)\n")
+    Path("b.py").write_text("from a import run\n\nrun('nothing')\n")
+    words = ("--no-default-rules", "--rules", "flow.yaml", "--exit-zero")
+    assert scan(*words) == ([], 2)
+    assert scan(*words) == ([], 0)
+    Path("b.py").write_text("from a import run\n\nrun(src())\n")
+    assert scan(*words) == (["a.py:2 flow"], 1)  # the sink's file is the one that did not change
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing changed, and it was looked for again")
+
+    with monkeypatch.context() as unchanged:
+        unchanged.setattr("tavo.scan.project.scan_across", never)
+        assert scan(*words) == (["a.py:2 flow"], 0)
+    Path("b.py").write_text("from a import run\n\nrun('mended')\n")
+    assert scan(*words) == ([], 1)
