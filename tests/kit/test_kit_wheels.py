@@ -146,10 +146,11 @@ def test_a_built_wheel_joins_a_lock_and_never_changes_one(tmp_path: Path) -> Non
 
 def test_another_wheel_of_that_name_stays(tmp_path: Path) -> None:
     folder = plugin(tmp_path, "tiny")
-    (folder / ".wheels" / WHEEL).write_bytes(wheel_bytes("tiny"))
+    other = wheel_bytes("tiny")
+    (folder / ".wheels" / WHEEL).write_bytes(other)
     with pytest.raises(RefusedError, match="another wheel is there already"):
         built(tmp_path, folder)
-    assert (folder / ".wheels" / WHEEL).read_bytes() == wheel_bytes("tiny")
+    assert (folder / ".wheels" / WHEEL).read_bytes() == other
 
 
 # -- what validate sees
