@@ -7,8 +7,8 @@ Rules this module keeps:
   noticed before anything is installed;
 - it names digests and proves nothing: each is compared with the signed catalog.
 
-The format is TOML: `lock` (the version of the format), `repository`, `checksum` (SHA-256 of all
-that follows it), and for each plugin `id`, `version`, `package` (SHA-256), `wanted` (the range that
+The format is TOML: `lock` (the version of the format), `repository`, `checksum` (SHA-256 of the
+repository, a line feed, and all that follows), and for each plugin `id`, `version`, `package` (SHA-256), `wanted` (the range that
 was asked for; missing where others need it) and `wheels` (SHA-256 by name, for every system).
 """
 
@@ -150,7 +150,7 @@ def _text(repository: str, plugins: Iterable[LockedPlugin]) -> str:
             body += "[plugin.wheels]\n"
         for name, digest in sorted(one.wheels.items()):
             body += f'{_quoted(name)} = "sha256:{digest.hex}"\n'
-    checksum = Digest.of(body.encode()).hex
+    checksum = Digest.of(f"{repository}\n{body}".encode()).hex
     return (
         f"{_HEAD}lock = {_FORMAT}\nrepository = {_quoted(repository)}\n"
         f'checksum = "sha256:{checksum}"\n{body}'
