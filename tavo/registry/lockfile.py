@@ -8,8 +8,9 @@ Rules this module keeps:
 - it names digests and proves nothing: each is compared with the signed catalog.
 
 The format is TOML: `lock` (the version of the format), `repository`, `checksum` (SHA-256 of the
-repository, a line feed, and all that follows), and for each plugin `id`, `version`, `package` (SHA-256), `wanted` (the range that
-was asked for; missing where others need it) and `wheels` (SHA-256 by name, for every system).
+repository, a line feed, and all that follows), and for each plugin `id`, `version`, `package`
+(SHA-256), `wanted` (the range that was asked for; missing where others need it) and `wheels`
+(SHA-256 by name, for every system).
 """
 
 from __future__ import annotations
