@@ -189,7 +189,7 @@ def build_shiv(out: Path) -> None:
         shutil.copytree(
             ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    embed(tree / "tavo" / "embedded")
+    embed(tree / "tavo" / "embedded", WORK / "shiv-repository")  # that of the other file stays
     say(f"packing {out.relative_to(ROOT)}")
     out.parent.mkdir(exist_ok=True)
     partial = out.with_suffix(".partial")
@@ -201,8 +201,8 @@ def build_shiv(out: Path) -> None:
     partial.replace(out)
 
 
-def embed(folder: Path) -> None:
-    """Release the official plugins into dist/repository, and put that repository into a folder."""
+def embed(folder: Path, repository: Path = REPOSITORY) -> None:
+    """Release the official plugins into a new repository, and put that into a folder."""
     wheels = WORK / "wheels"
     for lock_file in sorted(PLUGINS.glob("*/requirements.lock")):
         stamp = wheels / f".{lock_file.parent.name}-{_digest(lock_file)[:16]}"
@@ -212,7 +212,7 @@ def embed(folder: Path) -> None:
             stamp.touch()
     folders = {
         "plugins": PLUGINS, "wheels": wheels, "keys": ROOT / "keys",
-        "repository": REPOSITORY, "embedded": folder,
+        "repository": repository, "embedded": folder,
     }  # fmt: skip
     options = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
     _must("-m", "tavo.operator.embed", *options)

@@ -21,7 +21,7 @@ class EmbeddedRepository(BuildHookInterface):  # type: ignore[type-arg]
         sys.path.insert(0, str(ROOT))
         import build
 
-        folder = build.WORK / "embedded"
+        folder = build.WORK / "wheel-embedded"
         folder.parent.mkdir(exist_ok=True)
-        build.embed(folder)
+        build.embed(folder, build.WORK / "wheel-repository")  # those of the single file stay
         build_data["force_include"][str(folder)] = "tavo/embedded"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections import defaultdict
@@ -54,7 +55,7 @@ def usable_rules(folder: Path, most: int, languages: frozenset[str]) -> tuple[Pa
                 refused += 1
             elif len(chosen) < most:
                 chosen.append({**entry, "id": f"r{len(chosen)}-{entry['id']}"})
-    out = WORK / "agreement.yaml"
+    out = WORK / f"agreement-{os.getpid()}.yaml"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(yaml.safe_dump({"rules": chosen}, sort_keys=False))
     return out, len(chosen), refused
@@ -73,11 +74,11 @@ def ours(rules: Path, target: Path) -> tuple[Cost, set[Key]]:
 
 
 def theirs(tool: Path, rules: Path, target: Path) -> tuple[Cost, set[Key]]:
-    out = WORK / "agreement.json"
+    out = rules.with_suffix(".json")
     cost = run(
         [str(tool), "scan", "--config", str(rules), "--metrics", "off", "--disable-version-check",
-         "--no-git-ignore", "--x-ignore-semgrepignore-files", "--disable-nosem", "-j", "1",
-         "--max-target-bytes", str(2 << 20), "--json", "-o", str(out), "--quiet",
+         "--no-git-ignore", "--x-ignore-semgrepignore-files", "--disable-nosem", "--timeout", "60",
+         "-j", "1", "--max-target-bytes", str(2 << 20), "--json", "-o", str(out), "--quiet",
          str(target)],
         env={"PATH": f"{tool.parent}:/usr/bin:/bin"},
     )  # fmt: skip
@@ -158,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
         worst(rules_of, given.rows)
+    for file in (rules, rules.with_suffix(".json")):
+        file.unlink(missing_ok=True)
     return 0
 
 

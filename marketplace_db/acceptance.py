@@ -21,7 +21,13 @@ from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
 from marketplace_db.manifest import permission_digest
 from marketplace_db.package import InspectedPackage, inspect_package
-from signing.attest import PublisherClaim, ReviewerClaim, verify_publisher, verify_reviewer
+from signing.attest import (
+    PublisherClaim,
+    ReviewerClaim,
+    VerifiedStatement,
+    verify_publisher,
+    verify_reviewer,
+)
 from signing.digests import Digest
 from signing.errors import AttestationError
 from signing.publishers import Publishers
@@ -35,7 +41,7 @@ _MOST_ENVELOPES = 32
 class AcceptedPackage:
     """A package that passed every check of `accept`, at the moment when this value was made."""
 
-    __slots__ = ("inspected", "publisher_keys", "release", "reviewer_keys")
+    __slots__ = ("inspected", "published", "release", "reviews")
 
     def __init__(
         self,
@@ -43,15 +49,25 @@ class AcceptedPackage:
         *,
         release: ReleaseRow,
         inspected: InspectedPackage,
-        publisher_keys: tuple[str, ...],
-        reviewer_keys: tuple[str, ...],
+        published: VerifiedStatement,
+        reviews: tuple[VerifiedStatement, ...],
     ) -> None:
         if seal is not _SEAL:
             raise TypeError("an AcceptedPackage is made only by marketplace_db.acceptance")
         self.release = release
         self.inspected = inspected
-        self.publisher_keys = publisher_keys
-        self.reviewer_keys = reviewer_keys
+        self.published = published
+        self.reviews = reviews
+
+    @property
+    def publisher_keys(self) -> tuple[str, ...]:
+        """Return the keys of the namespace that signed the publisher's statement."""
+        return self.published.key_ids
+
+    @property
+    def reviewer_keys(self) -> tuple[str, ...]:
+        """Return the reviewers' keys whose approvals counted, each once."""
+        return tuple(dict.fromkeys(key for review in self.reviews for key in review.key_ids))
 
     def __repr__(self) -> str:
         release = self.release
@@ -85,13 +101,13 @@ def accept(
         threshold=namespace.threshold,
         revoked=publishers.revoked_keys,
     )
-    reviewer_keys = _count_reviews(release, publishers, reviewer_envelopes)
+    reviews = _count_reviews(release, publishers, reviewer_envelopes)
     return AcceptedPackage(
         _SEAL,
         release=release,
         inspected=inspected,
-        publisher_keys=published.key_ids,
-        reviewer_keys=reviewer_keys,
+        published=published,
+        reviews=reviews,
     )
 
 
@@ -169,23 +185,24 @@ def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
 
 def _count_reviews(
     release: ReleaseRow, publishers: Publishers, envelopes: Sequence[bytes]
-) -> tuple[str, ...]:
+) -> tuple[VerifiedStatement, ...]:
     needed = publishers.reviews_needed(release.full_id)
     own = publishers.namespace(release.full_id).keys
     allowed = {key_id: key for key_id, key in publishers.reviewers.items() if key_id not in own}
     claim = ReviewerClaim(full_id=release.full_id, version=release.version, package=release.package)
-    keys: list[str] = []
+    reviews: list[VerifiedStatement] = []
     problems: list[str] = []
     for envelope in envelopes[:_MOST_ENVELOPES]:
         if Digest.of(envelope) not in release.reviewer_envelopes:
             problems.append("a statement is not named in the catalog")
             continue
         try:
-            statement = verify_reviewer(envelope, allowed, claim, revoked=publishers.revoked_keys)
+            reviews.append(
+                verify_reviewer(envelope, allowed, claim, revoked=publishers.revoked_keys)
+            )
         except AttestationError as error:
             problems.append(str(error))
-            continue
-        keys += [key_id for key_id in statement.key_ids if key_id not in keys]
+    keys = {key_id for review in reviews for key_id in review.key_ids}
     if len(keys) < needed:
         detail = f" ({problems[0]})" if problems else ""
         raise _refusal(
@@ -193,4 +210,4 @@ def _count_reviews(
             f"needs {needed} reviewers' approvals, has {len(keys)}{detail}",
             "Wait for its review; nothing that was not reviewed is installed.",
         )
-    return tuple(keys)
+    return tuple(reviews)

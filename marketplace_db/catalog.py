@@ -266,6 +266,15 @@ class Catalog:
         releases = self._releases(self.plugin(name).full_id, None)
         return sorted(releases, key=lambda release: Version(release.version), reverse=True)
 
+    def version_names(self, full_id: str) -> list[str]:
+        """Return the versions of a plugin in no order; none where it is not in the catalog."""
+        rows = self._rows(
+            "SELECT version FROM plugin_versions WHERE plugin_id ="
+            " (SELECT id FROM plugins WHERE full_id = ?)",
+            [full_id],
+        )
+        return [str(row["version"]) for row in rows]
+
     def release(self, name: str, version: str | None = None) -> ReleaseRow:
         """Return one release; without a version the newest one that is not yanked.
 

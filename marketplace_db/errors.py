@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "CatalogError",
+    "ConflictError",
     "ManifestError",
     "MarketplaceError",
     "MirrorError",
@@ -39,6 +40,10 @@ class CatalogError(MarketplaceError):
 
 class NotInCatalogError(MarketplaceError):
     """The catalog holds no such plugin or release."""
+
+
+class ConflictError(MarketplaceError):
+    """No set of releases meets all requirements together."""
 
 
 class NotAcceptedError(MarketplaceError):

@@ -27,6 +27,7 @@ from marketplace_db.acceptance import accept, publisher_claim
 from marketplace_db.catalog import ReleaseRow, WheelRow
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.origins import ORIGINS, origins_report, wheel_origins
 from marketplace_db.package import InspectedPackage, inspect_package
 from marketplace_db.schema import outer_id, upgrade_market
 from marketplace_db.wheel import check_wheel
@@ -135,13 +136,17 @@ class Market:
         publisher_envelope: bytes,
         *,
         wheels: Mapping[str, Path] | None = None,
+        builds: Mapping[str, bytes] | None = None,
         publishers: Publishers,
         now: datetime,
     ) -> str:
         """Take in a package with its publisher's statement and its wheels, by file name.
 
-        Return the submission's id. Raises PackageError, ManifestError, AttestationError, and
-        WorkingDatabaseError for an unknown publisher or a version that is here already.
+        `builds` are the statements about wheels that the publisher built out of sources; every
+        other wheel must be found in an index by those who review. What is known about each is
+        recorded as the check "wheel origins". Return the submission's id. Raises PackageError,
+        ManifestError, AttestationError, and WorkingDatabaseError for an unknown publisher or a
+        version that is here already.
         """
         inspected = inspect_package(package)
         manifest = inspected.manifest
@@ -149,8 +154,10 @@ class Market:
         self._check_new(manifest.full_id, manifest.version)
         _verify_publisher(inspected, publisher_envelope, publishers)
         found = self._check_wheels(inspected, wheels or {})
+        origins = wheel_origins(inspected, builds or {}, publishers)
         self._store(package.read_bytes(), inspected.digest)
         envelope = self._store(publisher_envelope)
+        report = self._store(origins_report(origins)) if origins else None
         identifier = str(uuid.uuid4())
         with self._step():
             cursor = self.connection.execute(
@@ -170,6 +177,9 @@ class Market:
                     for wheel in found
                 ],
             )
+            if report is not None:
+                done = "passed" if all(one.build for one in origins) else "not done"
+                self._insert_check(cursor.lastrowid, ORIGINS, done, report, now)
         return identifier
 
     def record_check(
@@ -181,11 +191,7 @@ class Market:
         row = self._submission(submission)
         digest = self._store(report)
         with self._step():
-            self.connection.execute(
-                "INSERT INTO checks (submission_id, name, outcome, report, checked_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (row["id"], name, outcome, digest.hex, format_time(now)),
-            )
+            self._insert_check(row["id"], name, outcome, digest, now)
         return digest
 
     def record_review(
@@ -344,6 +350,15 @@ class Market:
             self._store(data)
             found.append(WheelRow(filename=filename, digest=digest, length=len(data)))
         return found
+
+    def _insert_check(
+        self, submission_id: int | None, name: str, outcome: str, report: Digest, now: datetime
+    ) -> None:
+        self.connection.execute(
+            "INSERT INTO checks (submission_id, name, outcome, report, checked_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (submission_id, name, outcome, report.hex, format_time(now)),
+        )
 
     def _submission(self, identifier: str) -> sqlite3.Row:
         row: sqlite3.Row | None = self.connection.execute(

@@ -29,6 +29,8 @@ _LINE = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)==(?P<version>[0-9A-Za-z.!]{1,60})"
     r"(?P<hashes>(?: --hash=sha256:[0-9a-f]{64}){1,200})(?: {1,8}# (?P<files>\S+(?: \S+)*))?"
 )
+# a name of a file and of nothing else: it is joined to folders
+_FILENAME = re.compile(r"[A-Za-z0-9_.!+-]{1,200}\.whl")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,6 +109,8 @@ def _parse_line(line: str, number: int) -> Iterable[LockedWheel]:
         raise PackageError(f"{where}: a file name or a hash is there twice")
     for filename, digest in zip(files, hashes, strict=True):
         try:
+            if not _FILENAME.fullmatch(filename):
+                raise InvalidWheelFilename(filename)
             wheel_name, wheel_version, _, _ = parse_wheel_filename(filename)
         except InvalidWheelFilename:
             raise PackageError(

@@ -13,13 +13,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
 
 from marketplace_db.errors import ManifestError
 from signing.digests import Digest
+
+if TYPE_CHECKING:
+    from marketplace_db.requirement import PluginRequirement
 
 __all__ = [
     "API_VERSION",
@@ -61,6 +64,11 @@ _EXPLAINED = {
     _PROGRAM: "expected the name of one program, without its folder",
     _GLOB: "expected a pattern of file names like *.pkl, without folders",
 }
+_CHOICES = {
+    "plugin_type": PLUGIN_TYPES,
+    "pricing_tier": ("free", "paid", "enterprise"),
+    "permissions.files": ("none", "project"),
+}
 _TYPE_WORDS = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "object": "keys and values", "array": "a list", "null": "nothing",
@@ -72,7 +80,9 @@ Host = Annotated[str, Meta(pattern=_HOST)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 Program = Annotated[str, Meta(pattern=_PROGRAM)]
 Pattern = Annotated[str, Meta(pattern=_GLOB)]
+Needle = Annotated[str, Meta(min_length=3, max_length=100)]
 Requirement = Annotated[str, Meta(max_length=200)]
+PluginNeed = Annotated[str, Meta(max_length=200)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=32)]
 
 
@@ -119,12 +129,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     author: Annotated[str, Meta(min_length=1, max_length=120)]
     license: Annotated[str, Meta(min_length=1, max_length=120)]
     compatible_scanner_version: Annotated[str, Meta(max_length=120)] = ""
+    python: Annotated[str, Meta(max_length=120)] = ""
     dependencies: Annotated[tuple[Requirement, ...], Meta(max_length=64)] = ()
+    requires_plugins: Annotated[tuple[PluginNeed, ...], Meta(max_length=32)] = ()
     pricing_tier: Literal["free", "paid", "enterprise"] = "free"
     categories: Words = ()
     tags: Words = ()
     languages: Words = ()
     file_patterns: Annotated[tuple[Pattern, ...], Meta(max_length=64)] = ()
+    literals: Annotated[tuple[Needle, ...], Meta(max_length=64)] = ()
     config_schema: dict[str, Any] = {}
     permissions: Permissions = Permissions()
     limits: Limits = Limits()
@@ -133,6 +146,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def full_id(self) -> str:
         """Return `publisher/id`, the plugin's name everywhere."""
         return f"{self.publisher}/{self.id}"
+
+    @property
+    def requirements(self) -> tuple[PluginRequirement, ...]:
+        """Return the plugins whose code it uses. Raises ManifestError."""
+        from marketplace_db.requirement import parse_requirement
+
+        try:
+            return tuple(parse_requirement(entry) for entry in self.requires_plugins)
+        except ValueError as error:
+            _fail("requires_plugins", str(error))
 
     @property
     def entry_module(self) -> str:
@@ -183,9 +206,12 @@ def manifest_from_json(text: str) -> Manifest:
 
 
 def permission_digest(manifest: Manifest) -> Digest:
-    """Hash the permission set in canonical form: sorted, without repetition, limits left out."""
+    """Hash the permission set in canonical form: sorted, without repetition, limits left out.
+
+    The plugins whose code gets these permissions too are part of it, where there are some.
+    """
     asked = manifest.permissions
-    canonical = {
+    canonical: dict[str, Any] = {
         "env": sorted(set(asked.env)),
         "files": asked.files,
         "native_code": asked.native_code,
@@ -193,6 +219,8 @@ def permission_digest(manifest: Manifest) -> Digest:
         "subprocess": sorted(set(asked.subprocess)),
         "target": asked.target,
     }
+    if manifest.requires_plugins:
+        canonical["plugins"] = sorted(need.full_id for need in manifest.requirements)
     return Digest.of(b"tavo-permissions/1\n" + msgspec.json.encode(canonical, order="sorted"))
 
 
@@ -241,6 +269,9 @@ def permission_sentences(manifest: Manifest) -> tuple[list[str], list[str]]:
         if asked.files == "project"
         else "open files of the project or of this machine by itself",
     )
+    if manifest.requires_plugins:
+        others = ", ".join(sorted(need.full_id for need in manifest.requirements))
+        can.append(f"run the code of {others} in its own process, with the same permissions")
     can.append(_handed(manifest))
     cannot.append("change files outside of its own empty scratch folder")
     return can, cannot
@@ -260,7 +291,10 @@ def _handed(manifest: Manifest) -> str:
         parts.append("the text of every file")
     if manifest.file_patterns:
         parts.append(f"the bytes of files named {', '.join(manifest.file_patterns)}")
-    return f"see {', and '.join(parts)}, as the scan hands them over"
+    seen = f"see {', and '.join(parts)}, as the scan hands them over"
+    if manifest.literals:
+        seen += f", of those that hold {' or '.join(map(repr, manifest.literals))}"
+    return seen
 
 
 def _with_port(host: str) -> str:
@@ -308,6 +342,7 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
         import ast
 
         message = _EXPLAINED.get(ast.literal_eval(pattern), "has characters that are not allowed")
+    message = _with_choices(where, message)
     message = message.replace("Object missing required field", "missing key").replace("`", "'")
     message = re.sub(r"Expected 'str', got '(?:int|float)'", "expected text in quotes", message)
     message = re.sub(
@@ -317,14 +352,43 @@ def _translate(error: msgspec.ValidationError) -> ManifestError:
     return ManifestError(f"{MANIFEST_NAME}: {where + ': ' if where else ''}{message}")
 
 
+def _with_choices(where: str, message: str) -> str:
+    """Name what a value may be, and the nearest of it, where only some are allowed."""
+    found, told, value = message.partition("Invalid enum value ")
+    choices = _CHOICES.get(where)
+    if not told or choices is None:
+        return message
+    import difflib
+
+    near = difflib.get_close_matches(value.strip("'"), choices, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{found}expected {', '.join(choices)}, found {value}{guess}"
+
+
 def _check_texts(manifest: Manifest) -> None:
     for field in ("name", "version", "description", "author", "license"):
         value = getattr(manifest, field)
         if value != value.strip() or unicodedata.normalize("NFC", value) != value:
             _fail(field, "starts or ends with white space, or is not in Unicode form NFC")
-        for char in value:
-            if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-                _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
+        _check_visible(field, value)
+    for number, value in enumerate(manifest.literals):
+        _check_visible(f"literals[{number}]", value)
+
+
+def _check_visible(field: str, value: str) -> None:
+    for char in value:
+        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            _fail(field, f"holds the invisible or control character U+{ord(char):04X}")
+
+
+def _check_plugins(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for need in manifest.requirements:
+        if need.full_id == manifest.full_id:
+            _fail("requires_plugins", f"{need.full_id!r} is this plugin itself")
+        if need.full_id in seen:
+            _fail("requires_plugins", f"{need.full_id!r} is named twice; write one range")
+        seen.add(need.full_id)
 
 
 def _check_meaning(manifest: Manifest) -> None:
@@ -340,13 +404,12 @@ def _check_meaning(manifest: Manifest) -> None:
         _fail("version", f"{manifest.version!r} is not a version like 1.2.3")
     if str(version) != manifest.version or version.local is not None:
         _fail("version", f"{manifest.version!r} is not in normal form; write {version.public!r}")
-    try:
-        SpecifierSet(manifest.compatible_scanner_version)
-    except InvalidSpecifier:
-        _fail(
-            "compatible_scanner_version",
-            f"{manifest.compatible_scanner_version!r} is not a version range like '>=0.1,<2'",
-        )
+    for field, example in (("compatible_scanner_version", ">=0.1,<2"), ("python", ">=3.11,<3.13")):
+        try:
+            SpecifierSet(getattr(manifest, field))
+        except InvalidSpecifier:
+            _fail(field, f"{getattr(manifest, field)!r} is not a version range like {example!r}")
+    _check_plugins(manifest)
     try:
         license_id = canonicalize_license_expression(manifest.license)
     except InvalidLicenseExpression:
@@ -363,8 +426,9 @@ def _check_meaning(manifest: Manifest) -> None:
     for host in manifest.permissions.network:
         if int(_with_port(host).rpartition(":")[2]) > 65535:
             _fail("permissions.network", f"{host!r} has a port above 65535")
-    if manifest.file_patterns and manifest.plugin_type != "static":
-        _fail("file_patterns", "only a static plugin is handed files")
+    for field in ("file_patterns", "literals"):
+        if getattr(manifest, field) and manifest.plugin_type != "static":
+            _fail(field, "only a static plugin is handed files")
     for pattern in manifest.file_patterns:
         if not pattern.strip("*?"):
             _fail("file_patterns", f"{pattern!r} matches every file; name what the plugin reads")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,14 +20,17 @@ from marketplace_db.archive import Archive, ArchiveLimits, read_archive, write_c
 from marketplace_db.errors import PackageError
 from marketplace_db.lock import LOCK_NAME, LockedWheel, parse_lock
 from marketplace_db.manifest import MANIFEST_NAME, Manifest, parse_manifest
+from marketplace_db.sources import plugin_files
 from signing.digests import Digest
 from signing.files import write_atomically
 
 __all__ = [
     "PACKAGE_LIMITS",
+    "REQUIRED_FILES",
     "InspectedPackage",
     "PackagedFile",
     "build_package",
+    "holds_compiled_code",
     "inspect_package",
     "read_bounded",
     "unpack_package",
@@ -37,8 +39,17 @@ __all__ = [
 
 PACKAGE_LIMITS = ArchiveLimits(archive_bytes=32 << 20, entries=2000, total_bytes=64 << 20)
 
-_REQUIRED = (MANIFEST_NAME, "README.md", "LICENSE")
-_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
+REQUIRED_FILES = {
+    MANIFEST_NAME: "`tavo plugin init NAME` writes a complete plugin.",
+    "README.md": "Say what the plugin finds and what it needs; the catalog shows it.",
+    "LICENSE": "Add the text of the licence that plugin.yaml names.",
+}
+_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib")
+# the first bytes of what a loader of Linux or macOS takes, whatever the file is called
+_BINARIES = (
+    b"\x7fELF",
+    *(bytes.fromhex(m) for m in ("feedface", "feedfacf", "cefaedfe", "cffaedfe")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +81,10 @@ class InspectedPackage:
 def build_package(folder: Path, out: Path) -> Digest:
     """Pack a plugin's folder into a canonical zip at `out`, atomically; return its digest.
 
-    Hidden files and Python caches stay out. The same files give the same bytes. Raises
+    What stays out says `marketplace_db.sources`. The same files give the same bytes. Raises
     ManifestError and PackageError, also for everything that an inspection would refuse.
     """
-    data = write_canonical(_plugin_files(folder))
+    data = write_canonical(plugin_files(folder, most_bytes=PACKAGE_LIMITS.total_bytes))
     _inspect(data, out)
     write_atomically(out, data)
     return Digest.of(data)
@@ -104,6 +115,22 @@ def unpack_package(inspected: InspectedPackage, destination: Path) -> None:
     archive = _open(data, inspected.path.name)
     for entry in archive.entries:
         write_new_file(destination, PurePosixPath(entry.name), archive.read(entry))
+
+
+def holds_compiled_code(name: str, content: bytes) -> bool:
+    """Tell whether a file is code that nobody can read: by its name, or by what loaders look at.
+
+    Python runs a file in `__pycache__` instead of the source beside it, and can be told in that
+    file never to compare the two.
+    """
+    lower = name.lower()
+    _, versioned, version = lower.rpartition(".so.")
+    return (
+        "__pycache__" in lower.split("/")
+        or lower.endswith(_COMPILED)
+        or (bool(versioned) and version.replace(".", "").isdigit())
+        or content.startswith(_BINARIES)
+    )
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
@@ -145,25 +172,28 @@ def _inspect(data: bytes, path: Path) -> InspectedPackage:
     archive = _open(data, path.name)
     contents: dict[str, bytes] = {}
     files = []
+    compiled: list[str] = []
     for entry in archive.entries:
         content = archive.read(entry)
         files.append(PackagedFile(PurePosixPath(entry.name), entry.size, Digest.of(content)))
+        if holds_compiled_code(entry.name, content) or entry.name.lower().endswith(".pth"):
+            compiled.append(entry.name)
         if entry.name in {MANIFEST_NAME, LOCK_NAME, "requirements.txt"}:
             contents[entry.name] = content
     names = {str(file.path) for file in files}
-    for required in _REQUIRED:
+    for required, hint in REQUIRED_FILES.items():
         if required not in names:
-            raise PackageError(f"{path.name}: holds no {required}")
+            raise PackageError(f"{path.name}: holds no {required}", hint=hint)
     manifest = parse_manifest(contents[MANIFEST_NAME])
     module = manifest.entry_module.replace(".", "/")
     if not names & {f"{module}.py", f"{module}/__init__.py"}:
         raise PackageError(
             f"{path.name}: the entry point {manifest.entry_point!r} needs {module}.py,"
-            " which is not in the package"
+            " which is not in the package",
+            hint="Name the module and class that exist, such as main:MyPlugin.",
         )
-    for name in sorted(names):
-        if "__pycache__" in name.split("/") or name.lower().endswith(_COMPILED):
-            raise PackageError(f"{path.name}: {name!r} is compiled or start-up code; pack sources")
+    for name in sorted(compiled):
+        raise PackageError(f"{path.name}: {name!r} is compiled or start-up code; pack sources")
     locked = parse_lock(contents.get(LOCK_NAME, b""))
     _check_dependencies(manifest, locked, contents.get("requirements.txt"), path.name)
     return InspectedPackage(
@@ -213,28 +243,3 @@ def _check_dependencies(
                     f"{label}: {wheel.filename} holds compiled code, but plugin.yaml does not ask"
                     " for the permission native_code"
                 )
-
-
-def _plugin_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    if not (folder / MANIFEST_NAME).is_file():
-        raise PackageError(f"{folder}: holds no {MANIFEST_NAME}", hint="Name a plugin's folder.")
-    total = 0
-    pending = [folder]
-    while pending:
-        for path in sorted(pending.pop().iterdir()):
-            if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
-                continue
-            name = path.relative_to(folder).as_posix()
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                pending.append(path)
-            elif stat.S_ISREG(mode):
-                content = read_bounded(path, PACKAGE_LIMITS.total_bytes)
-                total += len(content)
-                if total > PACKAGE_LIMITS.total_bytes:
-                    raise PackageError(
-                        f"{folder}: holds more than {PACKAGE_LIMITS.total_bytes} bytes"
-                    )
-                yield name, content
-            else:
-                raise PackageError(f"{path}: is a link or a device; a package holds only files")

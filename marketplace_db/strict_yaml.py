@@ -49,6 +49,9 @@ def load_yaml(data: bytes, *, name: str, limit: int) -> Any:
     except yaml.MarkedYAMLError as error:
         problem = error.problem or error.context or "is not YAML"
         raise ManifestError(f"{name}{_at(error.problem_mark)}: {problem}") from None
+    except (ValueError, OverflowError):
+        # an escape above U+10FFFF, a version of YAML with thousands of digits
+        raise ManifestError(f"{name}: holds an escape or a number that is none") from None
 
 
 def _at(mark: Any) -> str:

@@ -4,7 +4,8 @@ Rules this module keeps:
 - the file's digest is checked before a byte of it is interpreted;
 - RECORD and the archive name exactly the same files, each with a strong hash that holds;
 - a wheel that wants more than files beside each other is refused: `.data` folders (scripts,
-  headers, data) and `.pth` files, which would run code when Python starts.
+  headers, data) and `.pth` files, which would run code when Python starts;
+- a wheel whose name promises that it fits every system holds sources, and no compiled code.
 
 Source: the binary distribution format of the Python packaging specifications.
 """
@@ -19,10 +20,15 @@ from pathlib import Path, PurePosixPath
 
 from marketplace_db.archive import Archive, ArchiveLimits, Entry, read_archive
 from marketplace_db.errors import PackageError
-from marketplace_db.package import PackagedFile, read_bounded, write_new_file
+from marketplace_db.package import (
+    PackagedFile,
+    holds_compiled_code,
+    read_bounded,
+    write_new_file,
+)
 from signing.digests import Digest
 
-__all__ = ["WHEEL_LIMITS", "check_wheel", "unpack_wheel"]
+__all__ = ["WHEEL_LIMITS", "check_wheel", "check_wheel_bytes", "unpack_wheel"]
 
 WHEEL_LIMITS = ArchiveLimits(
     archive_bytes=256 << 20, entries=20_000, total_bytes=1 << 30, ratio=1000
@@ -57,21 +63,36 @@ def check_wheel(path: Path, digest: Digest, *, filename: str | None = None) -> A
     data = read_bounded(path, WHEEL_LIMITS.archive_bytes)
     if (found := Digest.of(data)) != digest:
         raise PackageError(f"{label}: expected {digest}, found {found}")
+    return check_wheel_bytes(data, label)
+
+
+def check_wheel_bytes(data: bytes, label: str, *, is_tool: bool = False) -> Archive:
+    """Check a wheel called `label`, whose digest is the caller's matter. Raises PackageError.
+
+    A tool is for building other wheels: it may bring `.pth` files, which its user leaves out.
+    """
     archive = read_archive(data, label=label, limits=WHEEL_LIMITS)
     entries = {entry.name: entry for entry in archive.entries}
-    info = _info_folder(archive, entries, label)
+    info = _info_folder(archive, entries, label, is_tool=is_tool)
     record = _read_record(archive, entries[f"{info}/RECORD"])
     listed = {name for name in entries if name not in {f"{info}/{n}" for n in _UNLISTED}}
     if missing := sorted(listed - record.keys()):
         raise PackageError(f"{label}: {missing[0]!r} is not in RECORD")
     if extra := sorted(record.keys() - entries.keys()):
         raise PackageError(f"{label}: RECORD names {extra[0]!r}, which is not in the wheel")
+    pure = label.endswith("-none-any.whl")
     for name in sorted(listed):
-        _check_file(archive, entries[name], record[name])
+        content = _check_file(archive, entries[name], record[name])
+        if pure and holds_compiled_code(name, content):
+            raise PackageError(
+                f"{label}: {name!r} is compiled code, but the wheel's name promises there is none",
+                hint="Its maker names it for the systems that it fits; a plugin that uses it asks"
+                " for the permission native_code.",
+            )
     return archive
 
 
-def _info_folder(archive: Archive, entries: dict[str, Entry], label: str) -> str:
+def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_tool: bool) -> str:
     """Return the name of the .dist-info folder, after the checks that need only names."""
     from packaging.utils import (
         InvalidWheelFilename,
@@ -87,7 +108,7 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str) -> str
                 f"{label}: {name!r} would be installed outside of its folder",
                 hint="Wheels with scripts, headers or data files cannot be dependencies.",
             )
-        if name.lower().endswith(".pth"):
+        if name.lower().endswith(".pth") and not is_tool:
             raise PackageError(f"{label}: {name!r} would run code when Python starts")
     folders = {name.partition("/")[0] for name in entries if ".dist-info/" in name}
     folders = {name for name in folders if name.endswith(".dist-info")}
@@ -129,7 +150,8 @@ def _read_record(archive: Archive, entry: Entry) -> dict[str, tuple[str, str]]:
     return record
 
 
-def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> None:
+def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> bytes:
+    """Compare a file with its row of RECORD; return what it holds."""
     algorithm, _, expected = told[0].partition("=")
     if algorithm not in _STRONG:
         raise PackageError(f"{archive.label}: RECORD has no strong hash for {entry.name!r}")
@@ -139,3 +161,4 @@ def _check_file(archive: Archive, entry: Entry, told: tuple[str, str]) -> None:
         raise PackageError(f"{archive.label}: {entry.name!r} does not match its hash in RECORD")
     if told[1] and told[1] != str(len(content)):
         raise PackageError(f"{archive.label}: {entry.name!r} does not have its length in RECORD")
+    return content

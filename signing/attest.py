@@ -3,7 +3,7 @@
 Rules this module keeps:
 - a statement counts only if its type, subject and every field of its predicate are exactly the
   expected ones, and nothing else is in it;
-- a publisher's statement can never be read as a reviewer's: the predicate types differ;
+- no kind of statement can be read as another one: the predicate types differ;
 - only keys that the caller lists count, each once; revoked keys never count;
 - signatures are checked before the payload is parsed, over the bytes that were signed.
 
@@ -26,13 +26,18 @@ from signing.keys import PrivateKey, PublicKey
 from signing.roles import format_time, parse_time
 
 __all__ = [
+    "BuildClaim",
     "Decision",
     "PublisherClaim",
     "ReviewerClaim",
     "VerifiedStatement",
     "add_signature",
+    "sign_build",
     "sign_publisher",
     "sign_reviewer",
+    "unverified_build",
+    "unverified_publisher",
+    "verify_build",
     "verify_publisher",
     "verify_reviewer",
 ]
@@ -43,6 +48,7 @@ _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PUBLISHER_TYPE = "urn:tavo:attestation:publisher:v1"
 _REVIEWER_TYPE = "urn:tavo:attestation:reviewer:v1"
+_BUILD_TYPE = "urn:tavo:attestation:build:v1"
 _LONGEST_ENVELOPE = 64 * 1024
 _MOST_SIGNATURES = 16
 
@@ -74,6 +80,29 @@ class ReviewerClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuildClaim:
+    """How a wheel was made out of a source distribution; `tools` are file names and digests.
+
+    `reproduced` counts the builds that gave the same contents, `form` is the version of the
+    canonical form that the wheel was written in.
+    """
+
+    wheel: str
+    digest: Digest
+    source: str
+    source_digest: Digest
+    backend: str
+    tools: tuple[tuple[str, Digest], ...]
+    python: str
+    sandbox: str
+    tavo: str
+    epoch: int
+    reproduced: int = 2
+    form: int = 1
+    issued: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStatement:
     """A statement whose signatures and content held. `reports` is empty for a publisher's."""
 
@@ -95,6 +124,11 @@ def sign_publisher(claim: PublisherClaim, key: PrivateKey) -> bytes:
 def sign_reviewer(claim: ReviewerClaim, key: PrivateKey) -> bytes:
     """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
     return _sign(_statement(claim, _REVIEWER_TYPE, _reviewer_predicate(claim)), key)
+
+
+def sign_build(claim: BuildClaim, key: PrivateKey) -> bytes:
+    """Sign how a wheel was built; return the envelope. Raises ValueError without `issued`."""
+    return _sign(_statement(claim, _BUILD_TYPE, _build_predicate(claim)), key)
 
 
 def add_signature(envelope: bytes, key: PrivateKey) -> bytes:
@@ -123,10 +157,30 @@ def verify_publisher(
     """
     who = f"publisher statement for {expect.full_id} {expect.version}"
     statement, signers = _verify(envelope, keys, threshold, revoked or {}, who)
-    predicate = _check_statement(statement, _PUBLISHER_TYPE, expect, who)
+    predicate = _check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
     issued = _take_issued(predicate, who)
     _compare(predicate, _publisher_predicate(expect), who)
     return VerifiedStatement(key_ids=signers, issued=issued)
+
+
+def unverified_publisher(envelope: bytes, expect: PublisherClaim) -> VerifiedStatement:
+    """Compare what an envelope says with the expected claim, without checking any signature.
+
+    For authors who look at their own statement. The key ids are what the envelope says, and prove
+    nothing. Raises AttestationError naming what differs, and for an envelope without signatures.
+    """
+    who = f"publisher statement for {expect.full_id} {expect.version}"
+    payload, signatures = _open(envelope)
+    if not signatures:
+        raise AttestationError(f"{who}: nobody signed it")
+    try:
+        statement = json.loads(payload, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise AttestationError(f"{who}: the payload is not JSON") from None
+    predicate = _check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
+    issued = _take_issued(predicate, who)
+    _compare(predicate, _publisher_predicate(expect), who)
+    return VerifiedStatement(key_ids=tuple(key_id for key_id, _ in signatures), issued=issued)
 
 
 def verify_reviewer(
@@ -143,7 +197,7 @@ def verify_reviewer(
     """
     who = f"reviewer statement for {expect.full_id} {expect.version}"
     statement, signers = _verify(envelope, keys, 1, revoked or {}, who)
-    predicate = _check_statement(statement, _REVIEWER_TYPE, expect, who)
+    predicate = _check_statement(statement, _REVIEWER_TYPE, _subject(expect), who)
     issued = _take_issued(predicate, who)
     expected = _reviewer_predicate(expect)
     reports = _read_reports(predicate.get("reports"), who)
@@ -153,7 +207,78 @@ def verify_reviewer(
     return VerifiedStatement(key_ids=signers, issued=issued, reports=reports)
 
 
+def verify_build(
+    envelope: bytes,
+    keys: Mapping[str, PublicKey],
+    wheel: str,
+    digest: Digest,
+    *,
+    revoked: Mapping[str, str] | None = None,
+) -> BuildClaim:
+    """Verify that one of the keys says how this very wheel was built; return what it says.
+
+    Raises AttestationError naming what differs.
+    """
+    who = f"build statement for {wheel}"
+    statement, _ = _verify(envelope, keys, 1, revoked or {}, who)
+    return _read_build(statement, wheel, digest, who)
+
+
+def unverified_build(envelope: bytes, wheel: str, digest: Digest) -> BuildClaim:
+    """Return what a build statement says about this wheel, whoever signed it: nobody was asked.
+
+    For an author who looks at files of their own. Raises AttestationError.
+    """
+    who = f"build statement for {wheel}"
+    payload, _ = _open(envelope)
+    return _read_build(_parse(payload, who), wheel, digest, who)
+
+
 # -- statements
+
+
+def _build_predicate(claim: BuildClaim) -> dict[str, Any]:
+    return {
+        "source": {"name": claim.source, "digest": str(claim.source_digest)},
+        "backend": claim.backend,
+        "tools": [{"name": name, "digest": str(digest)} for name, digest in claim.tools],
+        "python": claim.python,
+        "sandbox": claim.sandbox,
+        "tavo": claim.tavo,
+        "epoch": claim.epoch,
+        "reproduced": claim.reproduced,
+        "form": claim.form,
+    }
+
+
+def _read_build(statement: object, wheel: str, digest: Digest, who: str) -> BuildClaim:
+    predicate = _check_statement(statement, _BUILD_TYPE, _subject_of(wheel, digest), who)
+    issued = _take_issued(predicate, who)
+    try:
+        claim = BuildClaim(
+            wheel=wheel,
+            digest=digest,
+            source=str(predicate["source"]["name"]),
+            source_digest=_digest(predicate["source"]["digest"]),
+            backend=str(predicate["backend"]),
+            tools=tuple((str(one["name"]), _digest(one["digest"])) for one in predicate["tools"]),
+            python=str(predicate["python"]),
+            sandbox=str(predicate["sandbox"]),
+            tavo=str(predicate["tavo"]),
+            epoch=int(predicate["epoch"]),
+            reproduced=int(predicate["reproduced"]),
+            form=int(predicate["form"]),
+            issued=issued,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AttestationError(f"{who}: the predicate: {printable(error)}") from None
+    _compare(predicate, _build_predicate(claim), who)  # nothing else, and of no other type
+    if claim.reproduced < 2 or claim.form != 1 or claim.sandbox not in {"L2", "L3"}:
+        raise AttestationError(
+            f"{who}: expected two equal builds at L2 or L3 in form 1, the statement says"
+            f" {claim.reproduced} at {printable(claim.sandbox, 20)} in form {claim.form}"
+        )
+    return claim
 
 
 def _publisher_predicate(claim: PublisherClaim) -> dict[str, Any]:
@@ -179,7 +304,9 @@ def _reviewer_predicate(claim: ReviewerClaim) -> dict[str, Any]:
 
 
 def _statement(
-    claim: PublisherClaim | ReviewerClaim, predicate_type: str, predicate: dict[str, Any]
+    claim: PublisherClaim | ReviewerClaim | BuildClaim,
+    predicate_type: str,
+    predicate: dict[str, Any],
 ) -> dict[str, Any]:
     if claim.issued is None:
         raise ValueError("a claim to be signed needs its time of issue")
@@ -191,15 +318,20 @@ def _statement(
     }
 
 
-def _subject(claim: PublisherClaim | ReviewerClaim) -> dict[str, Any]:
-    name = f"{claim.full_id}@{claim.version}"
-    return {"name": name, "digest": {"sha256": claim.package.hex}}
+def _subject(claim: PublisherClaim | ReviewerClaim | BuildClaim) -> dict[str, Any]:
+    if isinstance(claim, BuildClaim):
+        return _subject_of(claim.wheel, claim.digest)
+    return _subject_of(f"{claim.full_id}@{claim.version}", claim.package)
+
+
+def _subject_of(name: str, digest: Digest) -> dict[str, Any]:
+    return {"name": name, "digest": {"sha256": digest.hex}}
 
 
 def _check_statement(
     statement: object,
     predicate_type: str,
-    expect: PublisherClaim | ReviewerClaim,
+    expected: dict[str, Any],
     who: str,
 ) -> dict[str, Any]:
     if not isinstance(statement, dict) or set(statement) != {
@@ -212,12 +344,11 @@ def _check_statement(
     _equal(statement["_type"], _STATEMENT_TYPE, "statement type", who)
     _equal(statement["predicateType"], predicate_type, "predicate type", who)
     subject = statement["subject"]
-    expected = _subject(expect)
     try:
         found = subject[0]["digest"]["sha256"]
     except (TypeError, KeyError, IndexError):
         found = None
-    _equal(found, expect.package.hex, "package digest", who)
+    _equal(found, expected["digest"]["sha256"], "package digest", who)
     _equal(subject, [expected], "subject", who)
     if not isinstance(statement["predicate"], dict):
         raise AttestationError(f"{who}: the predicate is not an object")
@@ -235,9 +366,13 @@ def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
     if not isinstance(value, list):
         raise AttestationError(f"{who}: the reports are not a list")
     try:
-        return tuple(Digest(str(item).removeprefix("sha256:")) for item in value)
+        return tuple(_digest(item) for item in value)
     except ValueError as error:
         raise AttestationError(f"{who}: a report: {printable(error)}") from None
+
+
+def _digest(value: object) -> Digest:
+    return Digest(str(value).removeprefix("sha256:"))
 
 
 def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
@@ -341,8 +476,12 @@ def _verify(
             f"{who}: {threshold} valid signature(s) expected, {len(signers)} found: {found}",
             hint="Do not use this package; ask its publisher for a properly signed release.",
         )
+    return _parse(payload, who), tuple(signers)
+
+
+def _parse(payload: bytes, who: str) -> object:
     try:
-        return json.loads(payload, object_pairs_hook=_unique), tuple(signers)
+        return json.loads(payload, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise AttestationError(f"{who}: the signed payload is not JSON") from None
 

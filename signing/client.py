@@ -54,6 +54,7 @@ __all__ = [
     "TrustState",
     "fetch_artifact",
     "fetch_blob",
+    "keys_of",
     "prune",
     "recalls_of",
     "refresh",
@@ -235,6 +236,16 @@ def recalls_of(record: AcceptedRecord) -> Recalls:
     if the file changed or cannot be read.
     """
     return _read_publishers(record).recalls
+
+
+def keys_of(record: AcceptedRecord) -> dict[str, frozenset[str]]:
+    """Return the key ids of each namespace in the record's publishers document, expired or not.
+
+    They tell whether a later document names the same hands, and verify nothing. Raises as
+    `recalls_of`.
+    """
+    namespaces = _read_publishers(record).namespaces
+    return {name: frozenset(namespace.keys) for name, namespace in namespaces.items()}
 
 
 def fetch_blob(

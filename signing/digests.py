@@ -10,7 +10,6 @@ Units: lengths in bytes, times in UTC.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +35,8 @@ class Digest:
     @classmethod
     def of(cls, data: bytes) -> Digest:
         """Hash the bytes."""
+        import hashlib  # it loads OpenSSL, which a list of digests does not need
+
         return cls(hashlib.sha256(data).hexdigest())
 
     def __str__(self) -> str:
@@ -52,6 +53,8 @@ def hash_stream(stream: IO[bytes], *, limit: int | None = None) -> tuple[Digest,
 
     Raises ValueError as soon as more than `limit` bytes have been read.
     """
+    import hashlib
+
     hasher = hashlib.sha256()
     length = 0
     while chunk := stream.read(_CHUNK):

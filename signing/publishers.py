@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,20 @@ class Recalls:
         return Recalls(
             keys={**other.keys, **self.keys}, packages={**other.packages, **self.packages}
         )
+
+    def reason(self, package: Digest, *signers: Collection[str]) -> str | None:
+        """Say why a package may not be used any more, None if it may.
+
+        Each of `signers` are the ids of the keys behind one kind of statement about it. A statement
+        is worth nothing when none of its keys is left: whoever stole one could have made it.
+        """
+        if package in self.packages:
+            return self.packages[package]
+        for keys in signers:
+            if keys and all(key in self.keys for key in keys):
+                first = min(keys)
+                return f"the key {first[:12]} that signed it was revoked: {self.keys[first]}"
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

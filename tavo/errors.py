@@ -91,6 +91,7 @@ EXIT_CODES: dict[type[Exception], ExitCode] = {
     marketplace_errors.CatalogError: ExitCode.REFUSED,
     marketplace_errors.NotInCatalogError: ExitCode.REFUSED,
     marketplace_errors.NotAcceptedError: ExitCode.REFUSED,
+    marketplace_errors.ConflictError: ExitCode.REFUSED,
     marketplace_errors.MirrorError: ExitCode.FAILED,
     marketplace_errors.WorkingDatabaseError: ExitCode.FAILED,
     marketplace_errors.MarketplaceError: ExitCode.FAILED,

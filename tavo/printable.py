@@ -7,7 +7,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["one_line", "printable"]
 
 
 def printable(text: str) -> str:
@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _shown(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return the text printable and in one line: its line breaks become blanks."""
+    return printable(" ".join(text.split()))
 
 
 def _shown(character: str) -> str:

@@ -24,6 +24,7 @@ from markupsafe import Markup
 from marketplace_db.catalog import ApprovalRow, Catalog, PluginRow, ReleaseRow, ReviewRow
 from marketplace_db.errors import NotInCatalogError
 from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
+from marketplace_db.permissions import danger_sentences
 from signing.digests import VerifiedFile
 from signing.roles import format_time
 
@@ -215,6 +216,7 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
             "manifest": manifest,
             "can": can,
             "cannot": cannot,
+            "danger": danger_sentences(manifest),
             "command": command,
         },
     )

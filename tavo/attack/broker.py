@@ -2,7 +2,9 @@
 
 Rules this module keeps:
 - every request that reaches the target is recorded, with what came back or why nothing did;
-- the budget is one for the run, whoever asks; what it does not cover is not sent;
+- the budget is one for the run, whoever asks; what it does not cover is not sent, and counted, so
+  that a run can say that it did not do all it was asked to;
+- a target that was never reached is not waited for again and again;
 - what a plugin asks is hostile: its shape and size are judged before it is sent.
 
 Units: sizes in characters, times in seconds of the monotonic clock unless they are times of day.
@@ -35,6 +37,7 @@ __all__ = ["Budget", "Purse", "TargetLender"]
 _LONGEST_REQUEST = 1 << 20
 _LONGEST_LENT = 4 << 20
 _MOST_MESSAGES = 1024
+_MOST_UNREACHED = 3
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,11 +69,9 @@ class Purse:
         """Take one request out. Raises LendError when the budget is used up."""
         with self._lock:
             if self.requests >= self._budget.requests:
-                raise LendError(
-                    "budget", f"the budget of {self._budget.requests} requests is used up"
-                )
+                raise LendError("budget", _used_up(self._budget.requests, "request"))
             if self._budget.tokens and self.tokens >= self._budget.tokens:
-                raise LendError("budget", f"the budget of {self._budget.tokens} tokens is used up")
+                raise LendError("budget", _used_up(self._budget.tokens, "token"))
             if time.monotonic() >= self._ends:
                 raise LendError("budget", f"the budget of {self._budget.time_s:g} s is used up")
             self.requests += 1
@@ -82,7 +83,11 @@ class Purse:
 
 
 class TargetLender:
-    """Serves `target.send` of one plugin."""
+    """Serves `target.send` of one plugin.
+
+    `refused` counts the requests that the budget did not cover, `refusal` says why; `given_up` says
+    that the target is not asked any more, or is empty.
+    """
 
     def __init__(
         self,
@@ -96,19 +101,34 @@ class TargetLender:
         self._plugin = plugin
         self._purse = purse
         self._record = record
+        self.refused = 0
+        self.refusal = ""
+        self.given_up = ""
+        self._unreached = 0
+        self._reached = False
 
     def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Send one request to the target. Raises LendError."""
         if kind != "send":
             raise LendError("not_available", f"{kind} is not lent to this plugin")
         request = _judged(content)
-        self._purse.take()
+        self._check_reached()
+        try:
+            self._purse.take()
+        except LendError as refusal:
+            self.refused += 1
+            self.refusal = self.refusal or str(refusal)
+            raise
         started, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
         response, error, usage = None, "", (0, 0)
         try:
             response, usage = self._target.send(request)
         except TargetFailedError as problem:
             error = str(problem)
+            self._unreached += problem.unreachable
+            self._reached |= not problem.unreachable
+        else:
+            self._reached = True
         self._purse.pay(usage)
         plain = None if response is None else response_to_plain(response)
         self._record(
@@ -124,12 +144,22 @@ class TargetLender:
             raise LendError("target", f"the answer is longer than {_LONGEST_LENT} characters")
         return plain
 
+    def _check_reached(self) -> None:
+        """Raise LendError for a target that no request has reached, after some tries."""
+        if not self._reached and self._unreached >= _MOST_UNREACHED:
+            self.given_up = f"the target was not reached {_MOST_UNREACHED} times; it is given up"
+            raise LendError("target", self.given_up)
+
+
+def _used_up(number: int, what: str) -> str:
+    return f"the budget of {number} {what}{'' if number == 1 else 's'} is used up"
+
 
 def _judged(content: dict[str, Any]) -> ChatRequest:
     """Return what the plugin asked as a request. Raises LendError."""
     try:
         request = request_from_plain(content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LendError("target", f"this is no chat request: {error}") from None
     size = sum(len(one.content) for one in request.messages)
     if size > _LONGEST_REQUEST or len(request.messages) > _MOST_MESSAGES:

@@ -4,7 +4,8 @@ Rules this module keeps:
 - credentials come from the environment by name, stay in this process, and are in no message, no
   record and no error;
 - redirects are not followed: a target is what the user named and nothing else;
-- an answer is hostile: bounded in size and time, and its text is data.
+- an answer is hostile: bounded in size and time, and its text is data; where it repeats the
+  credential that it was sent, that is taken out before anybody sees it.
 
 A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
 
@@ -39,7 +40,7 @@ from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target"]
+__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read_target"]
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
@@ -49,7 +50,15 @@ Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
 
 class TargetFailedError(Exception):
-    """The target gave no answer that could be used. The message is one sentence without secrets."""
+    """The target gave no answer that could be used. The message is one sentence without secrets.
+
+    `unreachable` tells that no connection could be made; `hint` is the next step, or empty.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool = False, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.unreachable = unreachable
+        self.hint = hint
 
 
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +87,7 @@ class HttpTarget:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Prepare; nothing is sent yet. Raises ConfigError."""
-        import httpx
+        from tavo.host.bounded_http import BoundedClient
 
         self.model = described.model
         self._described = described
@@ -95,6 +104,11 @@ class HttpTarget:
                 hint="Put the secret into an environment variable and name it as 'key' in a file.",
             )
         self.name = described.name or f"{url.hostname}{f':{url.port}' if url.port else ''}"
+        if "/" in self.name or self.name in {".", ".."} or not self.name.isprintable():
+            raise ConfigError(
+                f"target: the name {self.name!r} cannot stand in findings",
+                hint="Name it in the file without '/', for example `name: staging`.",
+            )
         headers = {"User-Agent": "tavo", **described.headers}
         if described.key:
             self._secret = environment.get(described.key, "")
@@ -112,10 +126,8 @@ class HttpTarget:
         else:
             self._url = described.url
             self._path = _answer_path(described)
-        self._client = httpx.Client(
-            headers=headers, timeout=described.timeout_s, follow_redirects=False,
-            trust_env=False, transport=transport,
-        )  # fmt: skip
+        _check_headers(headers, secret=described.key)
+        self._client = BoundedClient(headers=headers, transport=transport)
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.name!r})"
@@ -145,35 +157,71 @@ class HttpTarget:
     def _post(self, body: Any) -> Any:
         import httpx
 
+        from tavo.host.bounded_http import UnusableAnswerError
+
         method = self._described.method if self._described.kind == "http" else "POST"
         try:
-            with self._client.stream(method, self._url, json=body) as response:
-                data = bytearray()
-                for piece in response.iter_bytes():
-                    data += piece
-                    if len(data) > _LONGEST_ANSWER:
-                        raise TargetFailedError(
-                            f"{self.name}: answered with more than {_LONGEST_ANSWER >> 20} MB"
-                        )
+            answer = self._client.exchange(
+                method, self._url, json=body, timeout_s=self._described.timeout_s,
+                most=_LONGEST_ANSWER,
+            )  # fmt: skip
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise TargetFailedError(
+                self._safe(f"{self.name}: cannot be reached: {error or 'no connection in time'}"),
+                unreachable=True,
+                hint=f"Check the address {self._url} and that something listens there",
+            ) from None
         except httpx.TimeoutException:
             seconds = self._described.timeout_s
-            raise TargetFailedError(f"{self.name}: gave no answer within {seconds:g} s") from None
+            raise TargetFailedError(
+                f"{self.name}: gave no whole answer within {seconds:g} s"
+            ) from None
+        except UnusableAnswerError as error:
+            raise TargetFailedError(f"{self.name}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise TargetFailedError(self._safe(f"{self.name}: {error}")) from None
-        text = data.decode("utf-8", "replace")
-        if not 200 <= response.status_code < 300:
-            shown = self._safe(" ".join(text.split())[:_SHOWN_OF_ANSWER])
-            raise TargetFailedError(f"{self.name}: answered {response.status_code}: {shown}")
+        except RecursionError:
+            raise TargetFailedError(f"{self.name}: the request is nested too deep") from None
+        text = answer.body.decode("utf-8", "replace")
+        if not 200 <= answer.status < 300:
+            shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
+            raise TargetFailedError(
+                f"{self.name}: answered {answer.status}: {shown}", hint=self._hint(answer.status)
+            )
         try:
-            return json.loads(text)
+            return self._without_secret(json.loads(text))
         except (ValueError, RecursionError):
-            shown = self._safe(" ".join(text.split())[:_SHOWN_OF_ANSWER])
+            shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
             raise TargetFailedError(
                 f"{self.name}: the answer is no JSON, it starts with {shown!r}"
             ) from None
 
+    def _hint(self, status: int) -> str:
+        if status in {401, 403}:
+            return (
+                "It did not take the key: check the value of the environment variable"
+                f" {self._described.key}"
+                if self._described.key
+                else "It wants a key: name its environment variable with `key:` in a target file"
+            )
+        if status in {404, 405}:
+            return f"Check the address: {self._url} was asked"
+        return ""
+
     def _safe(self, text: str) -> str:
         return text.replace(self._secret, "…") if self._secret else text
+
+    def _without_secret(self, value: Any) -> Any:
+        """Return an answer without the credential, which a target may repeat."""
+        if not self._secret:
+            return value
+        if isinstance(value, str):
+            return self._safe(value)
+        if isinstance(value, list):
+            return [self._without_secret(one) for one in value]
+        if isinstance(value, dict):
+            return {self._safe(key): self._without_secret(one) for key, one in value.items()}
+        return value
 
 
 def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
@@ -181,8 +229,13 @@ def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
 
     Raises ConfigError, InputError.
     """
+    return HttpTarget(read_target(named), environment)
+
+
+def read_target(named: str) -> TargetFile:
+    """Return the description of a target, without any credential. Raises as `open_target`."""
     if "://" in named:
-        return HttpTarget(TargetFile(url=named), environment)
+        return TargetFile(url=named)
     path = Path(named)
     try:
         data = path.read_bytes()
@@ -195,12 +248,31 @@ def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
     from marketplace_db.strict_yaml import load_yaml
 
     try:
-        described = msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
+        return msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
     except (ManifestError, msgspec.ValidationError) as error:
         raise ConfigError(
             f"target: {named}: {error}", hint="The user guide shows a complete target file."
         ) from error
-    return HttpTarget(described, environment)
+
+
+def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:
+    """Refuse what no header can hold before a library names it, whole, in an error.
+
+    `secret` is the variable that the credential comes from. Raises ConfigError.
+    """
+    for name, value in headers.items():
+        named = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+        if named and value.isascii() and value.isprintable() and value == value.strip():
+            continue
+        if name == "Authorization" and secret:
+            raise ConfigError(
+                f"target: the value of {secret} cannot be sent: it is not one line of plain text",
+                hint="Often that is a line end behind it: export it without one.",
+            )
+        raise ConfigError(
+            f"target: the header {name!r} cannot be sent",
+            hint="Names are letters, digits and '-'; values are one line of plain ASCII.",
+        )
 
 
 def _answer_path(described: TargetFile) -> JsonPath:

@@ -100,8 +100,10 @@ def _run(words: list[str]) -> int:
                 f"{command}: not available in version {__version__}; it is planned",
                 hint="`tavo --help` lists the commands of this version.",
             )
-        from tavo.cli.app import invoke
+        from tavo.cli.deferred import OF_TYPER, deferred
 
+        with deferred(OF_TYPER):
+            from tavo.cli.app import invoke
         code = invoke(words)
         _flush()
         return code

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavo.cli.context import Session
-from tavo.errors import RefusedError
+from tavo.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from tavo.host.installations import VerifiedInstallation
+    from signing.publishers import Recalls
+    from tavo.host.installed import Installation, VerifiedInstallation
+    from tavo.host.together import Member
 
-__all__ = ["verified_plugin"]
+__all__ = ["needed_plugins", "recall_of", "verified_plugin"]
 
 
 def verified_plugin(
@@ -22,30 +25,81 @@ def verified_plugin(
 
     Raises RefusedError, TamperedError, NotConfirmedError: then nothing may be started.
     """
+    began = time.thread_time()
+    verified = _verified(session, name, accept_local, folder or Path())
+    verified.cpu_s += time.thread_time() - began
+    return verified
+
+
+def _verified(
+    session: Session, name: str, accept_local: Sequence[str], folder: Path
+) -> VerifiedInstallation:
     from marketplace_db.catalog import full_id_of
     from tavo.host.local import is_local_name
 
     if is_local_name(name):
-        return _local(session, (folder or Path()) / Path(name).expanduser(), accept_local)
+        return _local(session, folder / Path(name).expanduser(), accept_local)
     store = session.installations()
-    installed = store.get(full_id_of(name))
-    reason = session.recalls().packages.get(installed.package)
-    if reason is not None:
-        raise RefusedError(
-            f"{installed.full_id} {installed.version}: was recalled: {reason}",
-            hint=f"Remove it: tavo registry uninstall {installed.full_id}",
-        )
-    return store.verify(installed)
+    try:
+        installed = store.get(full_id_of(name))
+    except UsageError as error:
+        if (folder / name / "plugin.yaml").is_file():
+            # said, never done: a scanned project may hold a folder of any name
+            raise UsageError(str(error), hint=f"Did you mean the folder ./{name}?") from None
+        raise
+    verified = store.verify(installed)
+    try:
+        _check_recalls(session, (verified, *verified.needs))
+        verified.check_granted()
+    except BaseException:
+        verified.close()
+        raise
+    return verified
+
+
+def needed_plugins(session: Session) -> Callable[[Member], tuple[VerifiedInstallation, ...]]:
+    """Return what verifies the installed plugins whose code a local plugin uses."""
+
+    def needed_by(one: Member) -> tuple[VerifiedInstallation, ...]:
+        needs = session.installations().needed_by(one)
+        try:
+            _check_recalls(session, needs)
+        except BaseException:
+            for other in needs:
+                other.close()
+            raise
+        return needs
+
+    return needed_by
+
+
+def _check_recalls(session: Session, plugins: Iterable[VerifiedInstallation]) -> None:
+    recalls = session.recalls()
+    for one in (plugin.installation for plugin in plugins):
+        reason = recall_of(recalls, one)
+        if reason is not None:
+            raise RefusedError(
+                f"{one.full_id} {one.version}: was recalled: {reason}",
+                hint=f"Remove it: tavo registry uninstall {one.full_id}",
+            )
+
+
+def recall_of(recalls: Recalls, one: Installation) -> str | None:
+    """Say why an installed plugin may not run any more: it, or the keys behind it, went."""
+    signed = one.provenance
+    return recalls.reason(
+        one.package, signed.get("publisher_keys", ()), signed.get("reviewer_keys", ())
+    )
 
 
 def _local(session: Session, path: Path, accept_local: Sequence[str]) -> VerifiedInstallation:
     """Copy a folder or zip that nobody signed, ask about it, and return it ready to run."""
     import atexit
 
-    from tavo.cli.plugin import confirm_local
+    from tavo.cli.plugin_trust import confirm_local
     from tavo.host.local import open_local
 
-    local = open_local(path)
+    local = open_local(path, needed_by=needed_plugins(session))
     atexit.register(local.close)
     recalled = session.recalls().packages.get(local.digest)
     if recalled is not None:

@@ -92,7 +92,10 @@ class Session:
         source = source_of(name, offline=settings.offline)
         finder = running()
         full = finder is not None and bool(finder.index["full"])
-        return known_releases(self._trust(settings), source, full=full), source
+        trust = self._trust(settings)
+        found = known_releases(trust, source, full=full)
+        self.tell(trust.news)
+        return found, source
 
     def recalls(self) -> Recalls:
         """Return every recall that this machine knows of."""
@@ -122,6 +125,7 @@ class Session:
             reporter=self.reporter(),
         )
         trust.remember(report.refreshed)
+        self.tell(trust.news)
         return report
 
     def reporter(self) -> TerminalReporter:
@@ -131,7 +135,7 @@ class Session:
     def say(self, message: str) -> None:
         """Tell people something, on stderr, unless they asked for quiet."""
         if not self.quiet:
-            print(printable(message), file=sys.stderr)
+            print("\n".join(printable(line) for line in message.split("\n")), file=sys.stderr)
 
     def tell(self, notes: Iterable[str]) -> None:
         """Say each note."""

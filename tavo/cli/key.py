@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_key", "register"]
 
+_SHORTEST_PASSPHRASE = 12
+
 KeyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.")]
 
 
@@ -51,6 +53,11 @@ def new(
         passphrase = typer.prompt(
             "Passphrase of several words", hide_input=True, confirmation_prompt=True, err=True
         ).encode()
+        if len(passphrase) < _SHORTEST_PASSPHRASE:
+            raise RefusedError(
+                f"{file}: the passphrase is shorter than {_SHORTEST_PASSPHRASE} characters",
+                hint="Whoever copies the file can try words for years; take several of them.",
+            )
     key = PrivateKey.generate()
     key.save(file, passphrase)
     _print_public(context, key)

@@ -25,6 +25,12 @@ AcceptLocal = Annotated[
         "--accept-local", metavar="SHA256", help="Run a local plugin with this digest, this time."
     ),
 ]
+AllowKey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-key", metavar="VARIABLE", help="Let targets of the file use this variable."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +45,7 @@ def run(
     context: typer.Context,
     file: PipelineFile,
     accept_local: AcceptLocal = None,
+    allow_key: AllowKey = None,
     format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -74,6 +81,7 @@ def run(
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,
         accept_sandbox=settings.sandbox.accept,
+        keys=tuple(allow_key or ()),
         cache=None if no_cache else session.answers(),
     )
     with ResultStore(save) as store:
@@ -82,15 +90,21 @@ def run(
     raise typer.Exit(int(code))
 
 
-def check(context: typer.Context, file: PipelineFile, accept_local: AcceptLocal = None) -> None:
-    """Check a file and its plugins without running anything."""
-    from tavo.runs.pipeline import check_plugins
+def check(
+    context: typer.Context,
+    file: PipelineFile,
+    accept_local: AcceptLocal = None,
+    allow_key: AllowKey = None,
+) -> None:
+    """Check a file, its plugins and its targets without running anything."""
+    from tavo.runs.pipeline import check_keys, check_plugins
     from tavo.runs.pipeline_file import kind_of, load_pipeline
 
     session = session_of(context)
     pipeline = load_pipeline(file)
     plugins = _plugins(session, pipeline, file, accept_local or [])
     check_plugins(pipeline, plugins)
+    check_keys(pipeline, file.absolute().parent, allow_key or [])
     if session.json:
         session.print_json(
             [

@@ -11,28 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from tavo.cli.chosen import needed_plugins
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
-from tavo.errors import ExitCode, RefusedError, UsageError
-from tavo.printable import printable
+from tavo.cli.wheels import build_wheels, lock
+from tavo.errors import ExitCode, UsageError
+from tavo.printable import one_line, printable
 
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
-    from tavo.host.state import State
+    from tavo.kit.rehearsal import OwnTest
+    from tavo.kit.statement import Statement
     from tavo.kit.validate import Validation
+    from tavo.results.values import Notice
 
-__all__ = ["confirm_local", "register"]
+__all__ = ["register"]
 
 _STYLES = {"passed": "good", "note": "warning", "skipped": "dim", "failed": "bad",
            "problem": "bad"}  # fmt: skip
-WARNING = (
-    "Nobody signed or reviewed this plugin. It runs in a sandbox, with the permissions below;"
-    " what it reports may be wrong on purpose."
-)
+_MOST_OUTPUT = 200
+_MOST_CAUSES = 20
+_MOST_TRACEBACKS = 3
 
-PluginPath = Annotated[
-    Path, typer.Argument(metavar="PATH", help="The plugin's folder, or its packed zip.")
-]
 PluginConfig = Annotated[
     Path | None,
     typer.Option("--plugin-config", metavar="FILE", help="Its configuration: YAML, JSON, TOML."),
@@ -55,6 +57,7 @@ def register(app: typer.Typer) -> None:
     group.command("validate")(validate)
     group.command("run")(run)
     group.command("test")(try_out)
+    group.command("lock")(lock)
     group.command("pack")(pack)
     group.command("sign")(sign)
     group.command("trust")(trust)
@@ -68,8 +71,8 @@ def init(
         PluginType, typer.Option("--type", help="What it looks at.")
     ] = PluginType.STATIC,
     publisher: Annotated[
-        str, typer.Option("--publisher", metavar="NAME", help="Your namespace.")
-    ] = "me",
+        str, typer.Option("--publisher", metavar="NAME", help="Your namespace; default: me.")
+    ] = "",
     folder: Annotated[
         Path | None, typer.Option("--folder", metavar="DIR", help="Where to; default: ./NAME.")
     ] = None,
@@ -79,6 +82,7 @@ def init(
 
     session = session_of(context)
     target = folder or Path(name)
+    named, publisher = publisher, publisher or "me"
     written = write_plugin(name, target, plugin_type=type.value, publisher=publisher)
     if session.json:
         session.print_json({"folder": str(target), "files": written})
@@ -86,15 +90,23 @@ def init(
     print(printable(f"{publisher}/{name}, a {type.value} plugin, is in {target}:"))
     for path in written:
         print(printable(f"  {path}"))
+    if not named:
+        session.say("It is published as `me` until you write your namespace into plugin.yaml.")
     session.say(f"Next: tavo plugin test {target}")
 
 
-def validate(context: typer.Context, path: PluginPath) -> None:
+def validate(
+    context: typer.Context,
+    path: PluginPath,
+    public_key: Annotated[
+        str, typer.Option("--public-key", metavar="HEX", help="Who must have signed the zip.")
+    ] = "",
+) -> None:
     """Name everything that is wrong with a plugin, without running it; exit 1 if there is."""
     from tavo.kit.validate import validate as look
 
     session = session_of(context)
-    found = look(path)
+    found = look(path, public_key=public_key)
     if session.json:
         session.print_json({**msgspec.to_builtins(found), "passed": found.passed})
     else:
@@ -119,8 +131,11 @@ def run(
         Path | None, typer.Option("--log", metavar="FILE", help="For a log plugin.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", metavar="URL", help="For a dynamic plugin.")
+        str | None, typer.Option("--target", metavar="URL|FILE", help="For a dynamic plugin.")
     ] = None,
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", metavar="N", min=1, help="To the target.")
+    ] = 500,
     plugin_config: PluginConfig = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Run again when a file of either has changed.")
@@ -136,7 +151,7 @@ def run(
     def once() -> ExitCode:
         return _run_once(
             session, path, inputs or [], prompt=prompt, answers=answer, log=log, target=target,
-            config=read_config(plugin_config),
+            max_requests=max_requests, config=read_config(plugin_config),
         )  # fmt: skip
 
     if not watch:
@@ -162,15 +177,15 @@ def try_out(
     """Try your own plugin on what every plugin must hold, in the sandbox; exit 1 if it fails."""
     from tavo.host.local import open_local
     from tavo.kit.contract import run_suite
-    from tavo.runs.plugin_config import read_config
+    from tavo.runs.plugin_config import for_one, read_config
 
     session = session_of(context)
     config = read_config(plugin_config)
-    with open_local(path) as local:
+    with open_local(path, needed_by=needed_plugins(session)) as local:
         report = run_suite(
             local,
             accept=session.settings().sandbox.accept,
-            config=config,
+            config=for_one(config, local.manifest.full_id),
             reporter=session.reporter(),
         )
     if session.json:
@@ -182,10 +197,13 @@ def try_out(
             _print_line(check.state, check.name.ljust(width), check.found, color=color)
             if check.state in {"failed", "note"} and check.hint:
                 print(" " * (9 + width) + printable(check.hint))
+        failed: dict[str, list[OwnTest]] = {}
         for one in report.tests:
             if one.outcome == "failed":
-                print(printable(f"\n{one.name}"))
-                print("\n".join(printable(line) for line in one.message.strip().splitlines()))
+                failed.setdefault(one.message.strip().partition("\n")[0], []).append(one)
+        for same in failed.values():
+            print("\n" + "\n".join(printable(one.name) for one in same))
+            print("\n".join(printable(line) for line in same[0].message.strip().splitlines()))
         said = "passed" if report.passed else "FAILED"
         session.say(
             f"{said}: {report.plugin} {report.version}, sandbox {report.sandbox}, package"
@@ -200,19 +218,41 @@ def pack(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Where to write it.")
     ] = None,
-) -> None:
+    build_wheel: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--build-wheel", metavar="SDIST",
+            help="First build its wheel of these sources, in the sandbox; may be repeated.",
+        ),
+    ] = None,
+    build_with: Annotated[
+        Path | None,
+        typer.Option("--build-with", metavar="DIR", help="Where wheels of the build tools lie."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Your key, which signs how wheels were built."),
+    ] = None,
+) -> None:  # fmt: skip
     """Pack a plugin: the same files give the same bytes. Prints the package's digest."""
     from tavo.kit.publish import pack as make
 
     session = session_of(context)
+    if not build_wheel and (build_with or key):
+        raise UsageError("plugin pack: --build-with and --key are for --build-wheel")
+    built = build_wheels(session, path, build_wheel, build_with, key) if build_wheel else []
     package = make(path, output)
     if session.json:
         session.print_json({
             "file": str(package.path), "package": package.digest.hex, "length": package.length,
             "plugin": package.manifest.full_id, "version": package.manifest.version,
+            **({"built": built} if built else {}),
         })  # fmt: skip
         return
+    for one in built:
+        print(printable(f"{one['sha256']}  {one['wheel']}"))
     print(printable(f"{package.digest.hex}  {package.path}"))
+    _warn(session, package.path)
     session.say(f"Next: tavo plugin sign {package.path} --key FILE")
 
 
@@ -236,73 +276,8 @@ def sign(
         session.print_json({"file": str(written), "key_id": private.public.key_id})
         return
     print(printable(str(written)))
+    _warn(session, package)
     session.say(f"Signed with key {private.public.key_id}.")
-
-
-def trust(
-    context: typer.Context,
-    path: PluginPath,
-    digest: Annotated[
-        str, typer.Option("--digest", metavar="SHA256", help="Agree to this content, unasked.")
-    ] = "",
-) -> None:
-    """Agree to run a plugin that nobody signed, as it is now; `tavo scan` then runs it."""
-    from tavo.host.local import open_local
-
-    session = session_of(context)
-    with session.state() as state, open_local(path) as local:
-        if digest and digest != local.digest.hex:
-            raise RefusedError(
-                f"{path}: has the digest {local.digest.hex}, not {digest}",
-                hint="It was changed, or it is another plugin. Read it again.",
-            )
-        if not digest:
-            if not sys.stdin.isatty() and not state.is_confirmed_local(local.digest):
-                raise RefusedError(
-                    f"{path}: nobody is here to agree to {local.manifest.full_id}"
-                    f" {local.manifest.version}",
-                    hint=f"Read it, then name its content: --digest {local.digest.hex}",
-                )
-            confirm_local(session, state, local)
-            return
-        _remember(state, local)
-    session.say(f"{local.manifest.full_id} {local.manifest.version} may run as it is now.")
-
-
-def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
-    """Warn, show the permissions and ask, unless this content was agreed to.
-
-    Raises RefusedError when the answer is no, NotConfirmedError when nobody is there to answer.
-    """
-    from marketplace_db.manifest import permission_sentences
-    from tavo.host.sandbox.levels import parse_acceptances
-
-    if state.is_confirmed_local(local.digest):
-        return
-    if not sys.stdin.isatty():
-        local.confirmed(state)
-    can, cannot = permission_sentences(local.manifest)
-    lines = [f"{local.source}: {local.manifest.full_id} {local.manifest.version}", WARNING]
-    lines += ["It can:", *(f"  + {sentence}" for sentence in can)]
-    lines += ["It can NOT:", *(f"  - {sentence}" for sentence in cannot)]
-    accepted = parse_acceptances(session.settings().sandbox.accept)
-    if (level := accepted.get(local.manifest.full_id)) is not None:
-        lines.append(
-            f"You accepted sandbox level {level.label} for {local.manifest.full_id}, and this"
-            " plugin calls itself so: it may run at that level."
-        )
-    lines.append(f"sha256 {local.digest.hex}")
-    for line in lines:
-        print(printable(line), file=sys.stderr)
-    if not typer.confirm("Run it as it is now?", default=False, err=True):
-        raise RefusedError(f"{local.source}: not run, you did not agree to it")
-    _remember(state, local)
-
-
-def _remember(state: State, local: LocalPlugin) -> None:
-    state.confirm_local(
-        local.digest, path=str(local.source.absolute()), full_id=local.manifest.full_id
-    )
 
 
 def _run_once(
@@ -314,18 +289,23 @@ def _run_once(
     answers: list[str] | None,
     log: Path | None,
     target: str | None,
+    max_requests: int,
     config: dict[str, Any],
 ) -> ExitCode:
     from tavo.host.local import open_local
     from tavo.kit import run as kit
+    from tavo.runs.plugin_config import for_one
 
     accept = session.settings().sandbox.accept
     given = [inputs, prompt, log, target]
     if sum(bool(entry) if isinstance(entry, list) else entry is not None for entry in given) > 1:
         raise UsageError("plugin run: name files, --prompt, --log or --target, not several")
-    with open_local(path) as local:
+    with open_local(path, needed_by=needed_plugins(session)) as local:
+        config = for_one(config, local.manifest.full_id)
         if target is not None:
-            return _run_target(session, local, target, accept=accept, config=config)
+            return _run_target(
+                session, local, target, max_requests=max_requests, accept=accept, config=config
+            )
         if prompt is not None:
             answer = answers[0] if answers else None
             judged = kit.run_filter(local, prompt, answer, accept=accept, config=config)
@@ -356,6 +336,7 @@ def _run_target(
     local: LocalPlugin,
     named: str,
     *,
+    max_requests: int,
     accept: Sequence[str],
     config: dict[str, Any],
 ) -> ExitCode:
@@ -367,7 +348,9 @@ def _run_target(
 
     target = open_target(named, os.environ)
     try:
-        outcome = run_target(local, target, Budget(), accept=accept, config=config)
+        outcome = run_target(
+            local, target, Budget(requests=max_requests), accept=accept, config=config
+        )
     finally:
         target.close()
     return _show_files(session, outcome, [])
@@ -381,15 +364,14 @@ def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCo
         session.print_json({
             "findings": [_finding(finding) for finding in findings],
             "failures": [notice.reason for notice in outcome.notices],
+            "output": outcome.output,
             "statistics": msgspec.to_builtins(outcome.run),
         })  # fmt: skip
     else:
         for finding in findings:
             print(printable(_finding_line(_finding(finding))))
-        for notice in outcome.notices:
-            session.say(f"tavo: {notice.reason}")
-        for text in dict.fromkeys(filter(None, tracebacks)):
-            session.say("\n".join(printable(line) for line in text.rstrip().splitlines()))
+        _say_output(session, outcome.output)
+        _say_failures(session, outcome.notices, tracebacks)
         cost = outcome.run
         looked = (
             f"with {_count(len(outcome.exchanges), 'request')}"
@@ -402,6 +384,32 @@ def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCo
         )
     codes = [ExitCode.FINDINGS] if findings else []
     return worst([*codes, ExitCode.INCOMPLETE] if outcome.notices else codes)
+
+
+def _say_output(session: Session, output: str) -> None:
+    """Show its author what the plugin logged and printed."""
+    for line in output.rstrip().splitlines()[-_MOST_OUTPUT:]:
+        session.say(f"  | {line}")
+
+
+def _say_failures(session: Session, notices: Sequence[Notice], tracebacks: Sequence[str]) -> None:
+    """Say each cause once, with the files that it hit, then where in the plugin it was."""
+    from tavo.results.export.text import first_of, place_and_clause
+
+    causes: dict[str, list[str]] = {}
+    for notice in notices:
+        place, clause = place_and_clause(notice.reason)
+        places = causes.setdefault(clause, [])
+        places += [place] if place else []
+    for cause, places in list(causes.items())[:_MOST_CAUSES]:
+        session.say(f"tavo: {first_of(places)}{': ' if places else ''}{one_line(cause)}")
+    if len(causes) > _MOST_CAUSES:
+        session.say(f"tavo: and {len(causes) - _MOST_CAUSES} causes more; --json lists all")
+    if any("cannot be started" in cause for cause in causes):
+        session.say("  `tavo plugin validate` names what is wrong with a plugin's folder.")
+    unique = list(dict.fromkeys(text for text in tracebacks if text))
+    for text in unique[:_MOST_TRACEBACKS]:
+        session.say(text.rstrip())
 
 
 def _show_judged(session: Session, judged: Any) -> ExitCode:
@@ -476,20 +484,38 @@ def _print_validation(session: Session, found: Validation) -> None:
             print("         " + printable(problem.hint))
     if found.plugin:
         print(printable(f"{found.plugin} {found.version}, a {found.plugin_type} plugin"))
-        print("It can:")
-        for sentence in found.can:
-            print(printable(f"  + {sentence}"))
-        print("It can NOT:")
-        for sentence in found.cannot:
-            print(printable(f"  - {sentence}"))
+        print_permissions(found.can, found.cannot, found.danger)
     if found.package:
         print(f"sha256 {found.package}")
+    if found.statement is not None and not found.statement.problem:
+        _print_statement(found.statement)
     count = sum(problem.kind == "problem" for problem in found.problems)
     session.say(f"{_count(count, 'problem')}.")
 
 
+def _warn(session: Session, package: Path) -> None:
+    """Say what is wrong with a package that could be made, and would not work."""
+    from tavo.kit.validate import validate as look
+
+    problems = [problem for problem in look(package).problems if problem.kind == "problem"]
+    for problem in problems:
+        session.say(f"tavo: {problem.where}: {problem.what}")
+    if problems:
+        session.say("  A marketplace will not take it like this.")
+
+
+def _print_statement(statement: Statement) -> None:
+    keys = ", ".join(statement.key_ids)
+    print(printable(f"{statement.file}: every field agrees with the package"))
+    print(printable(f"  signed {statement.issued} by key {keys}"))
+    if statement.signature == "verified":
+        print("  its signature is verified")
+    else:
+        print("  its signature was not checked: name your key with --public-key HEX")
+
+
 def _print_line(kind: str, name: str, text: str, *, color: bool) -> None:
-    spans = [(_STYLES[kind], kind.ljust(9)), ("", printable(name)), ("", printable(text))]
+    spans = [(_STYLES[kind], kind.ljust(9)), ("", printable(name)), ("", one_line(text))]
     print(styled(spans, color=color))
 
 

@@ -1,14 +1,16 @@
-"""`tavo registry`: browse, search, show, install, list, verify, uninstall, update."""
+"""`tavo registry`: the commands around the catalog and what is installed from it."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_diff import diff
+from tavo.cli.registry_grant import grant, standing
+from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Mirror = Annotated[
-    str | None,
-    typer.Option("--mirror", metavar="SOURCE", help="A mirror's folder or https address."),
-]
 PluginName = Annotated[str, typer.Argument(metavar="PLUGIN", help="publisher/name; name alone"
                                            " means tavo/name.")]  # fmt: skip
 
@@ -34,8 +32,14 @@ def register(app: typer.Typer) -> None:
     group.command("browse")(browse)
     group.command("search")(search)
     group.command("show")(show)
+    group.command("diff")(diff)
     group.command("install")(install)
+    group.command("grant")(grant)
     group.command("list")(list_installed)
+    group.command("upgrade")(upgrade)
+    group.command("rollback")(rollback)
+    group.command("lock")(lock)
+    group.command("prune")(prune)
     group.command("verify")(verify)
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
@@ -81,6 +85,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     """Show a plugin: what it does, what it may and may not do, its versions."""
     from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import permission_sentences
+    from marketplace_db.permissions import danger_sentences
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -88,75 +93,58 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     with Catalog.open(opened.file) as catalog:
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
         newest = catalog.release(plugin) if row.latest else None
-    can, cannot = permission_sentences(newest.parsed_manifest()) if newest else ([], [])
+    manifest = newest.parsed_manifest() if newest else None
+    can, cannot = permission_sentences(manifest) if manifest else ([], [])
+    danger = danger_sentences(manifest) if manifest else ()
+    store = session.installations()
+    here = store.find(row.full_id)
+    words = store.granted(here) if here else None
     if session.json:
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
-                            "can": can, "cannot": cannot})  # fmt: skip
+                            "can": can, "cannot": cannot,
+                            "danger": danger,
+                            "needs": [str(need) for need in manifest.requirements]
+                            if manifest else [],
+                            "python": manifest.python if manifest else "",
+                            "installed": {"version": here.version, **_granted(words)}
+                            if here else None})  # fmt: skip
         return
     print(printable(f"{row.full_id} {row.latest or '(withdrawn)'}: {row.name}"))
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
-    _print_permissions(can, cannot)
+    if manifest and (manifest.requires_plugins or manifest.python):
+        needs = [str(need) for need in manifest.requirements]
+        needs += [f"CPython {manifest.python}"] if manifest.python else []
+        print(printable(f"  needs {', '.join(needs)}"))
+    print_permissions(can, cannot, danger)
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
         print(printable(
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
-    print(printable(f"Install it: tavo registry install {row.full_id.removeprefix('tavo/')}"))
-
-
-def install(
-    context: typer.Context,
-    plugin: PluginName,
-    version: Annotated[str | None, typer.Option(help="This version, not the newest.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the permissions.")] = False,
-    mirror: Mirror = None,
-) -> None:
-    """Verify a plugin, show what it may do, ask, and install it."""
-    import tempfile
-
-    from marketplace_db.catalog import Catalog
-    from tavo.registry.install import prepare
-
-    session = session_of(context)
-    name, _, wanted = plugin.partition("@")
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with (
-        tempfile.TemporaryDirectory(prefix="tavo-install-") as folder,
-        Catalog.open(opened.file) as catalog,
-    ):
-        prepared = prepare(opened, catalog, name, version or wanted or None, Path(folder))
-        release = prepared.accepted.release
-        reviews = len(prepared.accepted.reviewer_keys)
-        print(printable(
-            f"{release.full_id} {release.version}: verified"
-            f" ({release.package.short}, signed by its publisher, {reviews} reviews)"
-        ))  # fmt: skip
-        _print_permissions(prepared.can, prepared.cannot)
-        _ask(release, yes=yes)
-        installed = session.installations().install(
-            prepared.accepted, prepared.wheels, dict(prepared.provenance)
-        )
-        session.state().grant(prepared.accepted)
-    print(printable(f"Installed {installed.full_id} {installed.version}."))
-    print(
-        printable(f"Use it: tavo scan . --static-plugins {installed.full_id.removeprefix('tavo/')}")
-    )
+    name = row.full_id.removeprefix("tavo/")
+    if here is None:
+        print(printable(f"Install it: tavo registry install {name}"))
+        return
+    print(printable(f"Installed: {here.version}, {standing(words)}"))
+    if words is None:
+        print(printable(f"Accept it: tavo registry grant {name}"))
 
 
 def list_installed(context: typer.Context) -> None:
     """List the plugins that are installed on this machine."""
     session = session_of(context)
-    installed = session.installations().list()
+    store = session.installations()
+    installed = store.list()
+    granted = [store.granted(one) for one in installed]
     if session.json:
         session.print_json(
             [
                 {"id": one.full_id, "version": one.version, "package": one.package.hex,
-                 "installed_at": one.installed_at}
-                for one in installed
+                 "installed_at": one.installed_at, **_granted(words)}
+                for one, words in zip(installed, granted, strict=True)
             ]
         )  # fmt: skip
         return
@@ -164,8 +152,11 @@ def list_installed(context: typer.Context) -> None:
         session.say("No plugins are installed. `tavo registry browse` lists what there is.")
         return
     table(
-        ("plugin", "version", "package", "installed"),
-        [(one.full_id, one.version, one.package.short, one.installed_at[:10]) for one in installed],
+        ("plugin", "version", "package", "installed", "permissions"),
+        [
+            (one.full_id, one.version, one.package.short, one.installed_at[:10], standing(words))
+            for one, words in zip(installed, granted, strict=True)
+        ],
         color=session.color,
     )
 
@@ -178,6 +169,7 @@ def verify(
 ) -> None:
     """Hash every file of the installed plugins again, and look for recalls."""
     from marketplace_db.catalog import full_id_of
+    from tavo.cli.chosen import recall_of
 
     session = session_of(context)
     store = session.installations()
@@ -187,7 +179,7 @@ def verify(
     for one in chosen:
         try:
             store.verify(one)
-            if (reason := recalls.packages.get(one.package)) is not None:
+            if (reason := recall_of(recalls, one)) is not None:
                 raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
             print(printable(f"{one.full_id} {one.version}: good"))
         except RefusedError as error:
@@ -206,8 +198,17 @@ def uninstall(context: typer.Context, plugin: PluginName) -> None:
     from marketplace_db.catalog import full_id_of
 
     session = session_of(context)
-    removed = session.installations().remove(full_id_of(plugin))
+    store = session.installations()
+    removed = store.remove(full_id_of(plugin))
     print(printable(f"Removed {removed.full_id} {removed.version}."))
+    left = store.list()
+    needed = {need.full_id for one in left for need in one.manifest.requirements}
+    for one in left:
+        if one.provenance.get("only_needed") and one.full_id not in needed:
+            session.say(
+                f"Nothing needs {one.full_id} any more:"
+                f" tavo registry uninstall {one.full_id.removeprefix('tavo/')}"
+            )
 
 
 def update(context: typer.Context, mirror: Mirror = None) -> None:
@@ -227,29 +228,6 @@ def update(context: typer.Context, mirror: Mirror = None) -> None:
     ))  # fmt: skip
 
 
-def _ask(release: ReleaseRow, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(
-            f"{release.full_id}: nobody is here to accept its permissions",
-            hint="Read them above and add --yes.",
-        )
-    if not typer.confirm("Install it with these permissions?", default=False, err=True):
-        raise RefusedError(f"{release.full_id}: not installed, its permissions were not accepted")
-
-
-def _print_permissions(
-    can: list[str] | tuple[str, ...], cannot: list[str] | tuple[str, ...]
-) -> None:
-    print("It can:")
-    for sentence in can:
-        print(printable(f"  + {sentence}"))
-    print("It can NOT:")
-    for sentence in cannot:
-        print(printable(f"  - {sentence}"))
-
-
 def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
     from marketplace_db.catalog import Catalog
 
@@ -265,6 +243,10 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _granted(words: frozenset[str] | None) -> dict[str, Any]:
+    return {"accepted": words is not None, "granted": sorted(words or ())}
 
 
 def _plugin(row: PluginRow) -> dict[str, Any]:

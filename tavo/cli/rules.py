@@ -115,8 +115,9 @@ def _unknown(rule_id: str, known: list[str]) -> UsageError:
 
     near = difflib.get_close_matches(rule_id, known, n=1)
     return UsageError(
-        f"there is no rule {rule_id!r}",
-        hint=f"Did you mean {near[0]}?" if near else "`tavo rules list` names all of them.",
+        f"there is no built-in rule {rule_id!r}",
+        hint=(f"Did you mean {near[0]}? " if near else "`tavo rules list` names all of them. ")
+        + "What a plugin's rule means stands below the findings of a scan, and in its JSON.",
     )
 
 

@@ -132,6 +132,7 @@ def scan(
             fail_on=settings.scan.fail_on,
             exit_zero=exit_zero,
             accept_sandbox=settings.sandbox.accept,
+            show_output=session.verbose,
         )
         store = closing.enter_context(ResultStore(save))
         run_id, code = run_scan(plan, store, session.reporter())
@@ -207,6 +208,8 @@ def _verified(
     session: Session, names: list[str], accept_local: Sequence[str], *, wanted: str
 ) -> tuple[VerifiedInstallation, ...]:
     """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
+    if not names:
+        return ()
     from tavo.cli.chosen import verified_plugin
 
     verified = tuple(verified_plugin(session, name, accept_local) for name in names)

@@ -26,6 +26,8 @@ from typing import Any
 
 import msgspec
 
+from tavo.errors import RefusedError
+from tavo.host.private import check_private, make_private
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.plugins.types import Finding, Rule
 
@@ -147,7 +149,7 @@ class AnswerCache:
         ]
         if not (self._new_answers or self._new_files or gone):
             return
-        with contextlib.suppress(sqlite3.Error, OSError):
+        with contextlib.suppress(sqlite3.Error, OSError, RefusedError):
             if self._connection is None:
                 self._connection = self._make()
             lowest = min(level, self.level) if self.rules else level
@@ -177,11 +179,12 @@ class AnswerCache:
 
     def _open(self, lowest: SandboxLevel) -> sqlite3.Connection | None:
         try:
+            check_private(self._path.parent)
             if self._path.stat().st_size > _LARGEST:
                 raise ValueError("it has grown too large")
             connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, RefusedError):
+            return None  # nothing is there, or it need not be ours
         except (OSError, ValueError, sqlite3.Error):
             self._forget()
             return None
@@ -206,7 +209,7 @@ class AnswerCache:
         return connection
 
     def _make(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._path.parent)
         _sweep(self._path.parent.glob("*.db"))
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)

@@ -22,6 +22,8 @@ class Arena:
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
             self._writer = os.memfd_create("tavo-arena", os.MFD_CLOEXEC)
+            # Landlock does not cover such files: without this the worker could open it anew
+            os.fchmod(self._writer, 0o400)
             self.reader = os.open(f"/proc/self/fd/{self._writer}", os.O_RDONLY | os.O_CLOEXEC)
         else:
             self._writer, name = tempfile.mkstemp(prefix="tavo-arena-")

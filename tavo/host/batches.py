@@ -82,8 +82,9 @@ class BatchResult:
 class Statistics:
     """What a plugin cost and did, by the counters of the host and the kernel.
 
-    `host_cpu_s` is our own processor time for it, `worker_cpu_s` that of its processes, `wall_s`
-    how long we waited, `peak_memory` the largest of its processes.
+    `host_cpu_s` is our own processor time for it, `starter_cpu_s` that of the thread that starts
+    its processes, `worker_cpu_s` that of its processes, `wall_s` how long we waited, `peak_memory`
+    the largest of its processes.
     """
 
     calls: int = 0
@@ -93,6 +94,7 @@ class Statistics:
     crashes: int = 0
     starts: int = 0
     host_cpu_s: float = 0.0
+    starter_cpu_s: float = 0.0
     worker_cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_memory: int = 0

@@ -125,6 +125,8 @@ def environment(scratch: Path, limits: Limits, *, proxy: int = 0) -> dict[str, s
     return {
         "HOME": folder,
         "TMPDIR": folder,
+        "LOGNAME": "tavo",  # getpass and others ask for a name, and no list of users is there
+        "USER": "tavo",
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PATH": "/nonexistent",

@@ -4,7 +4,7 @@ Rules this module keeps:
 - https only, exact host names and ports, no redirects, no cookies, none of our credentials;
 - a name that leads to this machine or a private network is refused, so that a plugin cannot reach
   through us what it cannot reach itself; the address that was judged is the one that is used;
-- requests are bounded in number, size and time, and each is recorded.
+- requests are bounded in number, size and time; `record` hears of each.
 
 Units: sizes in bytes, times in seconds.
 """
@@ -17,13 +17,10 @@ import ipaddress
 import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from tavo.host.lending import LendError
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["HttpLender", "LentRequest", "destination", "parse_hosts", "public_address"]
 
@@ -32,6 +29,17 @@ _LONGEST_BODY = 4 << 20
 _LONGEST_TIMEOUT_S = 60.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
+
+# addresses of version 6 that a router or the system turns into one of version 4, and where that
+# stands in them: compatible, mapped, translated (RFC 2765, 6052), 6to4 (RFC 3056)
+_TRANSLATED = tuple(
+    (ipaddress.IPv6Network(network), shift)
+    for network, shift in (
+        ("::/96", 0), ("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0),
+        ("64:ff9b::/96", 0), ("2002::/16", 80),
+    )
+)  # fmt: skip
+_LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 Resolve = Callable[[str, int], list[str]]
 
@@ -74,14 +82,30 @@ def public_address(host: str, port: int, resolve: Resolve | None = None) -> str:
     """Return an address of a host name that is not in a private network. Raises LendError."""
     try:
         found = (resolve or _resolve)(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise LendError("http", f"{host} cannot be found: {error}") from None
     for address in found:
-        if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+        if not _is_public(address):
             raise LendError("http", f"{host} leads to {address}, which is not public")
     if not found:
         raise LendError("http", f"{host} has no address")
     return found[0]
+
+
+def _is_public(text: str) -> bool:
+    """Tell whether an address is one of the public network, also by what it stands for."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if address.is_multicast or not address.is_global:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    if address.is_site_local or address in _LOCAL_TRANSLATION:
+        return False
+    return all(
+        _is_public(str(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF)))
+        for network, shift in _TRANSLATED
+        if address in network
+    )
 
 
 class HttpLender:
@@ -133,61 +157,58 @@ class HttpLender:
     ) -> dict[str, Any]:
         import httpx
 
+        from tavo.host.bounded_http import BoundedClient, UnusableAnswerError
+
         host, port, address = where
-        # connect to the address that was judged; name and certificate stay those of the host
-        place = httpx.URL(url).copy_with(host=address, port=port)
         named = host if port == 443 else f"{host}:{port}"
+        client = BoundedClient(verify=self._verify)
         try:
-            with (
-                httpx.Client(verify=self._verify, timeout=timeout, trust_env=False) as client,
-                client.stream(
-                    method, place, headers={**headers, "Host": named}, content=body,
-                    extensions={"sni_hostname": host},
-                ) as response,
-            ):  # fmt: skip
-                data = _read(response)
+            # connect to the address that was judged; name and certificate stay those of the host
+            answer = client.exchange(
+                method, httpx.URL(url).copy_with(host=address, port=port),
+                headers={**headers, "Host": named}, extensions={"sni_hostname": host},
+                content=body, timeout_s=timeout, most=_LONGEST_BODY,
+            )  # fmt: skip
         except httpx.TimeoutException:
-            raise LendError("http", f"{host} gave no answer within {timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise LendError("http", f"{host} gave no whole answer within {timeout:g} s") from None
+        except (
+            UnusableAnswerError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError
+        ) as error:  # fmt: skip
             raise LendError("http", f"{host}: {error}") from None
-        self._record(LentRequest(method, named, response.status_code, len(body), len(data)))
+        finally:
+            client.close()
+        self._record(LentRequest(method, named, answer.status, len(body), len(answer.body)))
         return {
-            "status": response.status_code,
-            "headers": {name.lower(): value for name, value in response.headers.items()},
-            "body": base64.b64encode(data).decode("ascii"),
+            "status": answer.status,
+            "headers": dict(answer.headers),
+            "body": base64.b64encode(answer.body).decode("ascii"),
         }
-
-
-def _read(response: httpx.Response) -> bytes:
-    data = bytearray()
-    for piece in response.iter_bytes():
-        data += piece
-        if len(data) > _LONGEST_BODY:
-            raise LendError("http", f"the answer is larger than {_LONGEST_BODY >> 20} MB")
-    return bytes(data)
 
 
 def _judged(content: Mapping[str, Any]) -> tuple[str, dict[str, str], bytes, float]:
     method, headers = content.get("method"), content.get("headers")
     timeout = content.get("timeout_s")
-    if method not in _METHODS:
-        raise LendError("http", f"{str(method)[:20]!r} is no method that is lent")
+    if not isinstance(method, str) or method not in _METHODS:
+        named = repr(method[:20]) if isinstance(method, str) else "that"
+        raise LendError("http", f"{named} is no method that is lent")
     if not isinstance(headers, dict) or len(headers) > 64:
         raise LendError("http", "the headers are no short list of names and values")
     for name, value in headers.items():
-        if not isinstance(value, str) or not name.replace("-", "").replace("_", "").isalnum():
+        bare = name.replace("-", "").replace("_", "")
+        if not isinstance(value, str) or not (bare.isascii() and bare.isalnum()):
             raise LendError("http", f"the header {name[:40]!r} cannot be sent")
         if name.lower() in _OWN_HEADERS or not (value.isascii() and value.isprintable()):
             raise LendError("http", f"the header {name[:40]!r} is not sent for a plugin")
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise LendError("http", "timeout_s is no number above 0")
+    timeout = float(min(timeout, _LONGEST_TIMEOUT_S))  # a whole number may be too large for one
     try:
-        body = base64.b64decode(content.get("body") or "", validate=True)
+        body = base64.b64decode(content.get("body", ""), validate=True)
     except (binascii.Error, TypeError, ValueError):
         raise LendError("http", "the body is not base64") from None
     if len(body) > _LONGEST_BODY:
         raise LendError("http", f"the body is larger than {_LONGEST_BODY >> 20} MB")
-    return method, dict(headers), body, min(float(timeout), _LONGEST_TIMEOUT_S)
+    return method, dict(headers), body, timeout
 
 
 def _resolve(host: str, port: int) -> list[str]:

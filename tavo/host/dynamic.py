@@ -18,7 +18,7 @@ from tavo.host.batches import Failure
 from tavo.host.hosted import HostedPlugin, failure_of
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.judgements import check_attack
-from tavo.host.messages import Attacked, AttackEnd, Message, Ready, ViolationError
+from tavo.host.messages import Attacked, AttackEnd, ItemError, Message, Ready, ViolationError
 from tavo.host.session import CrashError
 from tavo.plugins.frames import MOST_FINDINGS_PER_FILE
 from tavo.plugins.values import AttackResult
@@ -68,6 +68,7 @@ class DynamicWorker(HostedPlugin):
     def _attack(self, name: str, model: str) -> DynamicOutcome:
         results: list[AttackResult] = []
         failures: list[Failure] = []
+        ended: list[ItemError] = []
         if not self._can_go_on():
             failed = Failure(kind="disabled", reason=self.disabled)
             return DynamicOutcome(results=(), failures=(failed,))
@@ -87,9 +88,8 @@ class DynamicWorker(HostedPlugin):
                 return False
             if not isinstance(message, AttackEnd):
                 raise ViolationError(f"{type(message).__name__.lower()!r} as an answer")
-            if message.error is not None and message.error.kind == "raised":
-                raised = message.error
-                failures.append(failure_of(raised.kind, raised.message, raised.traceback))
+            if message.error is not None:
+                ended.append(message.error)
             if message.capped:
                 reason = f"it gave more than {MOST_FINDINGS_PER_FILE} results; the rest is left out"
                 failures.append(Failure(kind="output", reason=reason))
@@ -99,6 +99,11 @@ class DynamicWorker(HostedPlugin):
             content: dict[str, Any] = {"target": {"name": name, "model": model}}
             if cancel := self._request("attack", content, collect):
                 failures.append(Failure(kind=cancel.kind, reason=cancel.reason))
+            failures += [
+                failure_of(one.kind, one.message, one.traceback)
+                for one in ended
+                if cancel is None or one.kind != "cancelled"
+            ]
         except CrashError as error:
             self._count_crash(error)
             self._end_session()

@@ -139,10 +139,7 @@ class FilterWorker(HostedPlugin):
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        for call in (*self._ahead, *self._waiting):
-            self._fail(call, Failure(kind="disabled", reason="it is being stopped"))
-        self._ahead.clear()
-        self._waiting.clear()
+        self._fail_all()
         super().close()
         for descriptor in (self._wake_reader, self._wake_writer):
             with contextlib.suppress(OSError):
@@ -150,12 +147,16 @@ class FilterWorker(HostedPlugin):
 
     def _serve(self) -> None:
         began = time.thread_time()
-        while not self._is_closing:
-            self._expire()
-            self._send_ahead()
-            self._wait()
-            self._take_answers()
-        self.statistics.host_cpu_s += time.thread_time() - began
+        try:
+            while not self._is_closing:
+                self._expire()
+                self._send_ahead()
+                self._wait()
+                self._take_answers()
+        finally:  # also when a defect of ours ends this thread: nobody may wait for ever
+            self._is_closing = True
+            self.statistics.host_cpu_s += time.thread_time() - began
+            self._fail_all()
 
     def _wait(self) -> None:
         """Wait until a message was handed in, the worker answered, or a deadline is there."""
@@ -219,7 +220,7 @@ class FilterWorker(HostedPlugin):
     def _runs(self) -> bool:
         try:
             return self._can_go_on()
-        except TavoError as error:  # it ran before, so this is a system that changed under us
+        except (TavoError, OSError) as error:  # it ran before: the system changed under us
             self.disabled = str(error)
             return False
 
@@ -228,7 +229,10 @@ class FilterWorker(HostedPlugin):
             call = self._ahead[0]
             try:
                 answer = self._session.next_answer(time.monotonic())
-                self._answered(call, answer)
+                if answer is None:
+                    self._expire()
+                else:
+                    self._answered(call, answer)
             except LateError:
                 try:
                     self._session.check_use()
@@ -282,6 +286,14 @@ class FilterWorker(HostedPlugin):
         if not call.future.done():
             self.statistics.skipped += 1
             call.future.set_exception(FilterFailedError(self.full_id, failure))
+
+    def _fail_all(self) -> None:
+        with self._lock:
+            left = [*self._ahead, *self._waiting]
+            self._ahead.clear()
+            self._waiting.clear()
+        for call in left:
+            self._fail(call, Failure(kind="disabled", reason="it is being stopped"))
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

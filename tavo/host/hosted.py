@@ -21,11 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from marketplace_db.manifest import Limits, Permissions
+from marketplace_db.manifest import Limits, Manifest, Permissions
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
+from tavo.host.config_schema import config_problems
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender
 from tavo.host.messages import Message, Ready
@@ -39,13 +40,17 @@ from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, Wo
 from tavo.host.stopping import Stopper
 from tavo.plugins.types import Rule
 
-__all__ = ["HostedPlugin", "failure_of"]
+__all__ = ["HostedPlugin", "checked_config", "failure_of", "unavailable"]
 
 _MOST_CRASHES = 3
+_KEPT_OUTPUT = 64 << 10
 
 
 class HostedPlugin:
-    """One plugin of one run. Use it as a context manager, from one thread at a time."""
+    """One plugin of one run. Use it as a context manager, from one thread at a time.
+
+    `output` is the end of what it logged and printed, complete when it is closed.
+    """
 
     plugin_type: ClassVar[str]
 
@@ -69,10 +74,12 @@ class HostedPlugin:
         _check_available(
             manifest.full_id, manifest.plugin_type, self.plugin_type, manifest.permissions
         )
-        if not installation.granted:
+        installation.check_granted()
+        if missing := {need.full_id for need in manifest.requirements} - {
+            one.installation.full_id for one in installation.needs
+        }:
             raise RefusedError(
-                f"{manifest.full_id}: its permissions were not accepted",
-                hint=f"`tavo registry install {manifest.full_id}` shows them and asks.",
+                f"{manifest.full_id}: needs {', '.join(sorted(missing))}, which was not verified"
             )
         self.full_id = manifest.full_id
         self.version = manifest.version
@@ -80,12 +87,13 @@ class HostedPlugin:
         self.disabled = ""
         self.level: SandboxLevel | None = None
         self.rules: Mapping[str, Rule] = {}
+        self.output = ""
         self._installation = installation
         self._manifest = manifest
-        self._python = python or Path(sys.executable)
+        self._python = python or installation.python
         self._limits = limits or manifest.limits
         self._policy = policy or LevelPolicy()
-        self._config = _plain_config(manifest.full_id, config or {})
+        self._config = checked_config(manifest, config or {})
         self._lender = lender
         self._stopper = stopper or Stopper()
         self._session: Session | None = None
@@ -111,6 +119,10 @@ class HostedPlugin:
         """
         with self._metered():
             self._ensure_started()
+
+    def cpu_now(self) -> float:
+        """Return our thread's processor time and that of the worker that runs: for differences."""
+        return time.thread_time() + (self._session.cpu_now() if self._session is not None else 0.0)
 
     def close(self) -> None:
         """Stop the worker. The statistics are final afterwards."""
@@ -182,8 +194,9 @@ class HostedPlugin:
             except CrashError as error:
                 self.statistics.crashes += 1
                 self.disabled = error.reason
-                if error.output:
-                    self.disabled += f" ({error.output.strip().splitlines()[-1][:300]})"
+                last = error.output.strip().rpartition("\n")[2][:300]
+                if last and error.kind != "start":  # a start that failed says all of it itself
+                    self.disabled += f" ({last})"
                 self._end_session()
                 return
         assert refused is not None  # noqa: S101
@@ -199,6 +212,7 @@ class HostedPlugin:
             entry_point=self._manifest.entry_point,
             plugin_folder=folders.plugin_folder,
             dependency_folders=folders.dependency_folders,
+            needs={one.installation.full_id: one.plugin_folder for one in folders.needs},
             config=self._config,
             limits=self._limits,
             level=level,
@@ -210,8 +224,10 @@ class HostedPlugin:
         self._session = Session(plan, self._arena.reader, self._lender)
         self._stopper.attach(self._session.abort)
         self.statistics.starts += 1
+        self.statistics.starter_cpu_s += self._session.starter_cpu_s
         try:
             self._session.lock_up()
+            self.level = level
             ready = self._session.start_plugin()
             try:
                 rules = check_rules(ready.rules)
@@ -223,7 +239,6 @@ class HostedPlugin:
             raise
         finally:
             self.statistics.wall_s += time.monotonic() - began
-        self.level = level
         self.rules = rules
         self._take(ready)
 
@@ -240,6 +255,7 @@ class HostedPlugin:
         if session is None:
             return
         session.close()
+        self.output = (self.output + session.printed)[-_KEPT_OUTPUT:]
         self._stopper.detach(session.abort)
         self.statistics.worker_cpu_s += session.cpu_s
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
@@ -249,27 +265,39 @@ class HostedPlugin:
 
 
 def failure_of(kind: str, message: str, traceback: str) -> Failure:
-    """Return the failure of a call that ended by itself: `raised` or `output`."""
+    """Return the failure of a call that ended by itself, whatever it says about that.
+
+    Nobody had cancelled it: a call that claims so is one that was not done.
+    """
+    if kind in {"cancelled", "not_run"}:
+        return Failure(kind="raised", reason="it raised CancelledCall by itself")
     text = clean(message, 1000)
-    reason = {"raised": f"it raised {text}", "output": f"it answered with {text}"}[kind]
+    reason = f"it raised {text}" if kind == "raised" else f"it answered with {text}"
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 
 def _check_available(full_id: str, plugin_type: str, wanted: str, permissions: Permissions) -> None:
     if plugin_type != wanted:
         raise NotAvailableError(f"{full_id}: is a {plugin_type} plugin, not a {wanted} one")
+    if missing := unavailable(permissions):
+        raise NotAvailableError(
+            f"{full_id}: the permission {missing} is not available in this version"
+        )
+
+
+def unavailable(permissions: Permissions) -> str:
+    """Name a permission that this version cannot give; empty if there is none."""
     if permissions.subprocess:
-        raise NotAvailableError(
-            f"{full_id}: the permission subprocess is not available in this version"
-        )
-    if permissions.files != "none":
-        raise NotAvailableError(
-            f"{full_id}: the permission files: {permissions.files} is not available in this version"
-        )
+        return "subprocess"
+    return f"files: {permissions.files}" if permissions.files != "none" else ""
 
 
-def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the configuration that can be sent. Raises ConfigError."""
+def checked_config(manifest: Manifest, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the configuration that can be sent and fits the plugin's config_schema.
+
+    Raises ConfigError that names all that does not fit.
+    """
+    full_id = manifest.full_id
     try:
         copied = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -278,4 +306,9 @@ def _plain_config(full_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
             hint="Use texts, numbers, true, false, lists and tables; write times as texts.",
         ) from error
     assert isinstance(copied, dict)  # noqa: S101
+    if manifest.config_schema and (problems := config_problems(manifest.config_schema, copied)):
+        raise ConfigError(
+            f"{full_id}: its configuration does not fit: {'; '.join(problems)}",
+            hint="The plugin's config_schema in plugin.yaml says what it takes.",
+        )
     return copied

@@ -1,9 +1,10 @@
 """Installed plugins: a content-addressed store, and the record of what is in it.
 
 Rules this module keeps:
-- an installation is staged, compared with its package, flushed, renamed, and then recorded: killed
-  at any instant, the old installation or the new one is there, whole;
-- two installs never run at once;
+- installations are staged, compared with their packages, flushed, renamed, and then recorded
+  together: killed at any instant, all old ones or all new ones are there, whole;
+- two installs never run at once, and none leaves a plugin without what it needs;
+- the installation before is kept for a rollback until it is pruned or replaced in turn;
 - what runs was hashed just before: every file, nothing missing, nothing besides, no links;
 - a folder that a running scan uses is not swept away under it.
 
@@ -17,137 +18,58 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from signing.digests import Digest, hash_file
+from signing.digests import Digest
 from tavo.errors import InputError, RefusedError, UsageError
-from tavo.host.locks import hold, let_go, try_lock
+from tavo.host.installed import (
+    Installation,
+    VerifiedInstallation,
+    verify_files,
+    verify_needed,
+)
+from tavo.host.locks import try_lock
+from tavo.host.private import make_private
 from tavo.host.state import State, now_text
+from tavo.host.store_files import (
+    TamperedError,
+    delete,
+    delete_unless_held,
+    flush_folder,
+    inventory,
+    is_same,
+    make_lasting,
+)
 from tavo.progress import Reporter
 
 if TYPE_CHECKING:
     from marketplace_db.acceptance import AcceptedPackage
-    from marketplace_db.manifest import Manifest
-    from marketplace_db.package import InspectedPackage
+    from tavo.host.interpreters import Interpreter
+    from tavo.host.together import Member
 
 __all__ = [
     "Installation",
     "Installations",
-    "Origin",
+    "Staged",
     "TamperedError",
     "VerifiedInstallation",
-    "installation_of_snapshot",
-    "vouch_for_snapshot",
 ]
 
-Origin = Literal["catalog", "local"]
-
-_SEAL = object()
 _LOCK_WAIT_S = 30.0
 
 
-class TamperedError(RefusedError):
-    """The files of an installation are not those that were installed."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
-    """One installed release, as it was recorded."""
+class Staged:
+    """A release to install: its chosen wheels by their names in the lock, and for whom."""
 
-    full_id: str
-    version: str
-    package: Digest
-    folder: Path
-    manifest_json: str
-    files: Mapping[str, tuple[int, str]]
-    wheels: tuple[str, ...]
-    interpreter: str
+    accepted: AcceptedPackage
+    wheels: Mapping[str, Path]
     provenance: Mapping[str, Any]
-    installed_at: str
-
-    @property
-    def manifest(self) -> Manifest:
-        """Return the manifest that was signed."""
-        from marketplace_db.manifest import manifest_from_json
-
-        return manifest_from_json(self.manifest_json)
-
-    @property
-    def has_native_code(self) -> bool:
-        """Tell whether its wheels fit only the interpreter that they were chosen for."""
-        return any(not name.endswith("-none-any.whl") for name in self.wheels)
-
-
-class VerifiedInstallation:
-    """An installation whose files were hashed when this value was made.
-
-    `granted` says whether the user accepted its permissions. `origin` is `catalog` for what a
-    publisher and reviewers signed, `local` for a folder or zip of the user's own. While the value
-    lives (until `close`) no other tavo sweeps its folder away.
-    """
-
-    __slots__ = ("_lock", "granted", "installation", "origin")
-
-    def __init__(
-        self,
-        seal: object,
-        *,
-        installation: Installation,
-        granted: bool,
-        lock: int,
-        origin: Origin = "catalog",
-    ) -> None:
-        self._lock = -1
-        if seal is not _SEAL:
-            raise TypeError("a VerifiedInstallation is made only by Installations.verify")
-        self.installation = installation
-        self.granted = granted
-        self.origin = origin
-        self._lock = lock
-
-    @property
-    def required(self) -> int:
-        """Return the sandbox level that it needs: 2 if it was reviewed, 3 if nobody vouches."""
-        return 2 if self.origin == "catalog" else 3
-
-    @property
-    def manifest(self) -> Manifest:
-        """Return the manifest that was signed."""
-        return self.installation.manifest
-
-    @property
-    def plugin_folder(self) -> Path:
-        """Return where the plugin's own files are."""
-        return self.installation.folder / "plugin"
-
-    @property
-    def granted_env(self) -> frozenset[str]:
-        """Return the environment variables that the user granted, one by one."""
-        return frozenset(self.manifest.permissions.env) if self.granted else frozenset()
-
-    @property
-    def dependency_folders(self) -> tuple[Path, ...]:
-        """Return where its dependencies are, if it has some."""
-        folder = self.installation.folder / "deps"
-        return (folder,) if self.installation.wheels else ()
-
-    def close(self) -> None:
-        """Let the folder go."""
-        let_go(self._lock)
-        self._lock = -1
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        one = self.installation
-        return f"VerifiedInstallation({one.full_id!r}, {one.version!r}, {one.package})"
+    interpreter: Interpreter | None = None
 
 
 class Installations:
@@ -167,59 +89,44 @@ class Installations:
         *,
         reporter: Reporter | None = None,
     ) -> Installation:
-        """Install a release in place of any other of the same plugin.
+        """Install one release, as `install_all` does."""
+        staged = Staged(accepted=accepted, wheels=wheels, provenance=provenance)
+        return self.install_all([staged], reporter=reporter)[0]
 
-        `wheels` are the chosen wheels by their file names in the lock. The reporter hears of each
-        step. Raises PackageError, InputError, TamperedError.
+    def install_all(
+        self, releases: Sequence[Staged], *, reporter: Reporter | None = None
+    ) -> list[Installation]:
+        """Install releases in place of any others of the same plugins: all of them or none.
+
+        The reporter hears of each step. Raises PackageError, InputError, TamperedError, and
+        RefusedError if a plugin would be left without what it needs; then nothing has changed.
         """
-        from marketplace_db.manifest import manifest_to_json
-
         steps = reporter or Reporter()
-        inspected = accepted.inspected
-        digests = {wheel.filename: wheel.digest for wheel in inspected.locked}
-        for name in wheels:
-            if name not in digests:
-                raise UsageError(f"{inspected.manifest.full_id}: {name} is not in its lock")
-        chosen = sorted((name, digests[name]) for name in wheels)
-        key = _key(inspected.digest, [digest for _, digest in chosen])
-        steps.begin("install", 6)
+        for one in releases:
+            _check_wheels(one)
+        names = ", ".join(one.accepted.inspected.manifest.full_id for one in releases)
+        steps.begin("install", 3 + 3 * len(releases))
         try:
             with self._locked():
                 steps.advance()
-                staged = self._stage(accepted, wheels, digests)
-                steps.advance()
-                files = _inventory(staged)
-                for packaged in inspected.files:
-                    expected = (packaged.length, packaged.digest.hex)
-                    if files.get(f"plugin/{packaged.path}") != expected:
-                        raise TamperedError(f"{packaged.path}: changed while it was unpacked")
-                _flush(staged)
-                steps.advance()
-                folder = self._put(staged, key, files)
-                steps.advance()
-                installation = Installation(
-                    full_id=inspected.manifest.full_id,
-                    version=inspected.manifest.version,
-                    package=inspected.digest,
-                    folder=folder,
-                    manifest_json=manifest_to_json(inspected.manifest),
-                    files=files,
-                    wheels=tuple(name for name, _ in chosen),
-                    interpreter=_interpreter(),
-                    provenance=dict(provenance),
-                    installed_at=now_text(),
-                )
-                self._record(installation)
+                made = [self._make(one, steps) for one in releases]
+                self._check_needs({one.full_id: one for one in made})
+                self._record(made)
                 steps.advance()
                 self._sweep()
                 steps.advance()
         except OSError as error:
             raise InputError(
-                f"{inspected.manifest.full_id}: cannot be installed: {error}",
+                f"{names}: cannot be installed: {error}",
                 hint="Nothing was changed. Check the free space and the mode of the folder.",
             ) from error
         steps.end()
-        return installation
+        return made
+
+    def find(self, full_id: str) -> Installation | None:
+        """Return one installation, None when there is none."""
+        rows = self._state.query("SELECT * FROM installations WHERE full_id = ?", full_id)
+        return self._from_row(dict(rows[0])) if rows else None
 
     def list(self) -> list[Installation]:
         """Return all installations, by their id."""
@@ -228,52 +135,158 @@ class Installations:
 
     def get(self, full_id: str) -> Installation:
         """Return one installation. Raises UsageError when there is none."""
-        rows = self._state.query("SELECT * FROM installations WHERE full_id = ?", full_id)
-        if not rows:
+        found = self.find(full_id)
+        if found is None:
             raise UsageError(
                 f"{full_id}: is not installed",
                 hint=f"Install it: `tavo registry install {full_id.removeprefix('tavo/')}`.",
             )
-        return self._from_row(dict(rows[0]))
+        return found
+
+    def previous(self, full_id: str) -> Installation | None:
+        """Return the installation that is kept for a rollback, None when there is none."""
+        rows = self._state.query("SELECT * FROM previous_installations WHERE full_id = ?", full_id)
+        return self._from_row(dict(rows[0])) if rows else None
 
     def verify(self, installation: Installation) -> VerifiedInstallation:
-        """Hash every file again. Raises TamperedError for any difference, RefusedError."""
-        from marketplace_db.manifest import permission_digest
+        """Hash every file again, and those of the plugins that it needs; choose what runs it.
 
-        one = installation
-        hint = f"Install it again: `tavo registry install {one.full_id.removeprefix('tavo/')}`."
-        try:
-            lock = hold(one.folder, exclusive=False)
-        except OSError as error:
-            raise TamperedError(
-                f"{one.full_id} {one.version}: its folder is missing ({one.folder})", hint=hint
-            ) from error
-        try:
-            _compare(one, hint)
-            if one.has_native_code and one.interpreter != _interpreter():
-                raise RefusedError(
-                    f"{one.full_id} {one.version}: was installed for {one.interpreter}, this is"
-                    f" {_interpreter()}",
-                    hint=hint,
-                )
-            granted = self._state.is_granted(one.full_id, permission_digest(one.manifest))
-        except BaseException:
-            let_go(lock)
-            raise
-        return VerifiedInstallation(_SEAL, installation=one, granted=granted, lock=lock)
+        Raises TamperedError for any difference, RefusedError, NoInterpreterError.
+        """
+        granted = self.granted(installation)
+        words = granted or ()
+        return verify_files(
+            installation,
+            granted=granted is not None,
+            variables=frozenset(w.removeprefix("env:") for w in words if w.startswith("env:")),
+            needs=self.needed_by(installation.member),
+        )
+
+    def needed_by(self, one: Member) -> tuple[VerifiedInstallation, ...]:
+        """Verify all plugins whose code a plugin uses. Raises RefusedError, TamperedError."""
+        from tavo.host.together import closure
+
+        installed: dict[str, Installation] = {}
+
+        def find(full_id: str) -> Member | None:
+            found = self.find(full_id)
+            if found is None:
+                return None
+            installed[full_id] = found
+            return found.member
+
+        members = closure(one, find)
+        return verify_needed({member.full_id: installed[member.full_id] for member in members})
+
+    def granted(self, one: Installation) -> frozenset[str] | None:
+        """Return the permissions that it has, as words; None while it waits for the user."""
+        from marketplace_db.permissions import words_of_json
+        from tavo.host.permissions import granted_words
+
+        sets = self._state.accepted_sets(one.full_id, repository=one.repository)
+        return granted_words(words_of_json(one.manifest_json), sets)
 
     def remove(self, full_id: str) -> Installation:
-        """Forget an installation with its grants, then delete its files. Raises UsageError."""
-        removed = self.get(full_id)
-        namespace, _, plugin = full_id.partition("/")
+        """Forget an installation with its grants, then delete its files.
+
+        Raises UsageError, and RefusedError while another plugin needs it.
+        """
         with self._locked():
+            removed = self.get(full_id)
+            self._check_needs({}, gone=full_id)
+            namespace, _, plugin = full_id.partition("/")
             with self._state.transaction() as connection:
-                connection.execute("DELETE FROM installations WHERE full_id = ?", (full_id,))
+                for table in ("installations", "previous_installations"):
+                    connection.execute(
+                        f"DELETE FROM {table} WHERE full_id = ?",  # noqa: S608
+                        (full_id,),
+                    )
                 connection.execute(
                     "DELETE FROM grants WHERE namespace = ? AND plugin = ?", (namespace, plugin)
                 )
             self._sweep()
         return removed
+
+    def roll_back(
+        self, full_ids: Sequence[str], check: Callable[[Installation], object]
+    ) -> tuple[tuple[Installation, Installation], ...]:
+        """Put the installations before in the place of these, all or none; return both of each.
+
+        `check` raises what forbids to go back to one. What is replaced is kept in turn. Raises
+        UsageError where nothing is kept, TamperedError, RefusedError; then nothing has changed.
+        """
+        with self._locked():
+            pairs = []
+            for full_id in full_ids:
+                now, before = self.get(full_id), self.previous(full_id)
+                if before is None:
+                    raise UsageError(
+                        f"{full_id}: no earlier installation is kept",
+                        hint=f"Name the version: tavo registry install {full_id}==VERSION",
+                    )
+                check(before)
+                verify_needed({full_id: before})[0].close()
+                pairs.append((now, before))
+            self._check_needs({before.full_id: before for _, before in pairs})
+            self._record([before for _, before in pairs])
+        return tuple(pairs)
+
+    def prune(self) -> tuple[Installation, ...]:
+        """Forget what is kept for rollbacks, and delete it."""
+        with self._locked():
+            rows = self._state.query("SELECT * FROM previous_installations ORDER BY full_id")
+            with self._state.transaction() as connection:
+                connection.execute("DELETE FROM previous_installations")
+            self._sweep()
+        return tuple(self._from_row(dict(row)) for row in rows)
+
+    def _make(self, one: Staged, steps: Reporter) -> Installation:
+        """Put a release into the store; no record names it yet."""
+        from marketplace_db.manifest import manifest_to_json
+        from tavo.host import interpreters
+
+        inspected = one.accepted.inspected
+        digests = {wheel.filename: wheel.digest for wheel in inspected.locked}
+        staged = self._stage(one.accepted, one.wheels, digests)
+        steps.advance()
+        files = inventory(staged)
+        for packaged in inspected.files:
+            expected = (packaged.length, packaged.digest.hex)
+            if files.get(f"plugin/{packaged.path}") != expected:
+                raise TamperedError(f"{packaged.path}: changed while it was unpacked")
+        make_lasting(staged)
+        steps.advance()
+        key = _key(inspected.digest, [digests[name] for name in one.wheels])
+        folder = self._put(staged, key, files)
+        steps.advance()
+        return Installation(
+            full_id=inspected.manifest.full_id,
+            version=inspected.manifest.version,
+            package=inspected.digest,
+            folder=folder,
+            manifest_json=manifest_to_json(inspected.manifest),
+            files=files,
+            wheels=tuple(sorted(one.wheels)),
+            interpreter=(one.interpreter or interpreters.running()).tag,
+            provenance=dict(one.provenance),
+            installed_at=now_text(),
+        )
+
+    def _check_needs(self, changed: Mapping[str, Installation], *, gone: str = "") -> None:
+        """Refuse a change that leaves a plugin without what it needs."""
+        from tavo.host.together import check_process, closure, unmet
+
+        after = {one.full_id: one for one in self.list()} | dict(changed)
+        after.pop(gone, None)
+        members = {name: one.member for name, one in after.items()}
+        problem = unmet(members, {*changed, gone})
+        if problem:
+            hint = "Name it as well, to change them together." if changed else "Remove that first."
+            raise RefusedError(f"{problem}; nothing was changed", hint=hint)
+        for name, one in members.items():
+            others = closure(one, members.get) if one.requires else ()
+            if {name, *(other.full_id for other in others)} & changed.keys():
+                check_process(one, others)
 
     def _stage(
         self, accepted: AcceptedPackage, wheels: Mapping[str, Path], digests: Mapping[str, Digest]
@@ -282,7 +295,7 @@ class Installations:
         from marketplace_db.wheel import unpack_wheel
 
         staged = self._staging / os.urandom(8).hex()
-        staged.mkdir(parents=True)
+        make_private(staged)
         unpack_package(accepted.inspected, staged / "plugin")
         for name in sorted(wheels):
             unpack_wheel(wheels[name], digests[name], staged / "deps", filename=name)
@@ -291,26 +304,34 @@ class Installations:
     def _put(self, staged: Path, key: str, files: Mapping[str, tuple[int, str]]) -> Path:
         """Move what was staged into the store; keep what is there already if it is the same."""
         folder = self._store / key
-        self._store.mkdir(parents=True, exist_ok=True)
+        make_private(self._store)
         if folder.exists():
-            if _same(folder, files):
-                _delete(staged)
+            if is_same(folder, files):
+                delete(staged)
                 return folder
             folder.rename(self._staging / f"broken-{os.urandom(8).hex()}")
         staged.rename(folder)
-        _flush_folder(self._store)
+        flush_folder(self._store)
         return folder
 
-    def _record(self, one: Installation) -> None:
+    def _record(self, made: Sequence[Installation]) -> None:
+        """Record installations in one transaction, and what they replace as kept."""
         with self._state.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO installations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
+            for one in made:
+                row = (
                     one.full_id, one.version, one.package.hex, one.folder.name,
                     one.manifest_json, json.dumps(one.files), json.dumps(one.wheels),
                     one.interpreter, json.dumps(one.provenance), one.installed_at,
-                ),
-            )  # fmt: skip
+                )  # fmt: skip
+                connection.execute(
+                    "INSERT OR REPLACE INTO previous_installations SELECT * FROM installations"
+                    " WHERE full_id = ? AND folder <> ?",
+                    (one.full_id, one.folder.name),
+                )
+                connection.execute(
+                    "INSERT OR REPLACE INTO installations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    row,
+                )
 
     def _from_row(self, row: Mapping[str, Any]) -> Installation:
         return Installation(
@@ -328,18 +349,20 @@ class Installations:
 
     def _sweep(self) -> None:
         """Delete what was staged and never finished, and what no record names any more."""
-        rows = self._state.query("SELECT folder FROM installations")
+        rows = self._state.query(
+            "SELECT folder FROM installations UNION SELECT folder FROM previous_installations"
+        )
         named = {row["folder"] for row in rows}
         for entry in self._staging.iterdir() if self._staging.is_dir() else ():
-            _delete(entry)
+            delete(entry)
         for entry in self._store.iterdir() if self._store.is_dir() else ():
             if entry.name not in named:
-                _delete_unless_held(entry)
+                delete_unless_held(entry)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep every other install out. Raises InputError when it takes too long."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._root)
         handle = os.open(self._root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + _LOCK_WAIT_S
@@ -355,182 +378,15 @@ class Installations:
             os.close(handle)
 
 
-def installation_of_snapshot(
-    package: InspectedPackage,
-    folder: Path,
-    *,
-    wheels: tuple[str, ...],
-    source: str,
-    added: frozenset[str] = frozenset(),
-    manifest: Manifest | None = None,
-) -> Installation:
-    """Make read-only, flush and list what was just unpacked at `folder`; it is in no record.
-
-    `added` are files of ours beside the plugin's, `manifest` says how to run it with them. Raises
-    TamperedError when the files are not those of the package, OSError.
-    """
-    from marketplace_db.manifest import manifest_to_json
-
-    files = _inventory(folder)
-    expected = {f"plugin/{one.path}": (one.length, one.digest.hex) for one in package.files}
-    plugin = {name: e for name, e in files.items() if name.startswith("plugin/")}
-    if {name: e for name, e in plugin.items() if name not in added} != expected:
-        raise TamperedError(f"{package.manifest.full_id}: changed while it was unpacked")
-    _flush(folder)
-    return Installation(
-        full_id=package.manifest.full_id,
-        version=package.manifest.version,
-        package=package.digest,
-        folder=folder,
-        manifest_json=manifest_to_json(manifest or package.manifest),
-        files=files,
-        wheels=wheels,
-        interpreter=_interpreter(),
-        provenance={"source": source},
-        installed_at=now_text(),
-    )
-
-
-def vouch_for_snapshot(one: Installation) -> VerifiedInstallation:
-    """Hash a local plugin's snapshot again, and say that the user agreed to run it.
-
-    `tavo.host.local` alone calls this, after it asked. Raises TamperedError.
-    """
-    try:
-        lock = hold(one.folder, exclusive=False)
-    except OSError as error:
-        raise TamperedError(f"{one.full_id}: its snapshot is missing ({one.folder})") from error
-    try:
-        _compare(one, "Start again; nothing else may write into that folder.")
-    except BaseException:
-        let_go(lock)
-        raise
-    return VerifiedInstallation(_SEAL, installation=one, granted=True, lock=lock, origin="local")
+def _check_wheels(one: Staged) -> None:
+    locked = {wheel.filename for wheel in one.accepted.inspected.locked}
+    for name in one.wheels:
+        if name not in locked:
+            raise UsageError(
+                f"{one.accepted.inspected.manifest.full_id}: {name} is not in its lock"
+            )
 
 
 def _key(package: Digest, wheels: list[Digest]) -> str:
     text = "\n".join(["tavo-installation/1", package.hex, *sorted(d.hex for d in wheels)])
     return Digest.of(text.encode()).hex
-
-
-def _interpreter() -> str:
-    import sysconfig
-
-    return f"{sys.implementation.cache_tag} on {sysconfig.get_platform()}"
-
-
-def _inventory(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return path -> length and digest of all files; refuse everything that is not a file."""
-    found: dict[str, tuple[int, str]] = {}
-    for path, mode in _walk(folder):
-        name = path.relative_to(folder).as_posix()
-        if stat.S_ISDIR(mode):
-            continue
-        if not stat.S_ISREG(mode):
-            raise TamperedError(f"{path}: is a link or a device")
-        digest, length = hash_file(path)
-        found[name] = (length, digest.hex)
-    return found
-
-
-def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yield every entry below a folder with its mode, without following a link."""
-    pending = [folder]
-    while pending:
-        for entry in os.scandir(pending.pop()):
-            mode = entry.stat(follow_symlinks=False).st_mode
-            path = Path(entry.path)
-            if stat.S_ISDIR(mode):
-                pending.append(path)
-            yield path, mode
-
-
-def _compare(one: Installation, hint: str) -> None:
-    label = f"{one.full_id} {one.version}"
-    seen: set[str] = set()
-    folders = {parent for name in one.files for parent in _parents(name)}
-    for path, mode in _walk(one.folder):
-        name = path.relative_to(one.folder).as_posix()
-        if stat.S_ISDIR(mode):
-            if name not in folders:
-                raise TamperedError(f"{label}: {name} does not belong to it", hint=hint)
-            continue
-        expected = one.files.get(name)
-        if expected is None:
-            raise TamperedError(f"{label}: {name} does not belong to it", hint=hint)
-        if not stat.S_ISREG(mode):
-            raise TamperedError(f"{label}: {name} is not a regular file any more", hint=hint)
-        digest, length = hash_file(path)
-        if (length, digest.hex) != expected:
-            raise TamperedError(f"{label}: {name} has been changed", hint=hint)
-        seen.add(name)
-    if missing := sorted(one.files.keys() - seen):
-        raise TamperedError(f"{label}: {missing[0]} is missing", hint=hint)
-
-
-def _parents(name: str) -> Iterator[str]:
-    parts = name.split("/")
-    for depth in range(1, len(parts)):
-        yield "/".join(parts[:depth])
-
-
-def _same(folder: Path, files: Mapping[str, tuple[int, str]]) -> bool:
-    try:
-        return _inventory(folder) == files
-    except (OSError, TamperedError):
-        return False
-
-
-def _flush(folder: Path) -> None:
-    """Make every file read-only and bring everything to the disk."""
-    for path, mode in _walk(folder):
-        if stat.S_ISDIR(mode):
-            _flush_folder(path)
-            continue
-        path.chmod(0o444)
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return  # folders cannot be opened there; NTFS keeps renames in order
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _delete(folder: Path) -> None:
-    """Delete a folder of ours; what resists is left for the next sweep."""
-
-    def make_writable(_: object, path: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).chmod(0o700)
-            Path(path).unlink()
-
-    if folder.is_symlink() or not folder.is_dir():
-        with contextlib.suppress(OSError):
-            folder.unlink()
-        return
-    import shutil
-
-    shutil.rmtree(folder, onerror=make_writable)
-
-
-def _delete_unless_held(folder: Path) -> None:
-    try:
-        handle = hold(folder, exclusive=True)
-    except BlockingIOError:
-        return  # a scan is running it; a later sweep finds it again
-    except OSError:
-        handle = -1  # not a folder of ours
-    try:
-        _delete(folder)
-    finally:
-        let_go(handle)

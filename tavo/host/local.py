@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError, RefusedError, UsageError
+from tavo.host import interpreters
 from tavo.host.bounds import FOLDER_PREFIX, delete_folder
-from tavo.host.installations import (
+from tavo.host.installed import (
     Installation,
     VerifiedInstallation,
     installation_of_snapshot,
@@ -37,11 +38,14 @@ from tavo.host.locks import hold, let_go
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
     from marketplace_db.package import InspectedPackage
+    from tavo.host.interpreters import Interpreter
     from tavo.host.state import State
+    from tavo.host.together import Member
 
 __all__ = ["WHEELS_FOLDER", "LocalPlugin", "NotConfirmedError", "is_local_name", "open_local"]
 
 WHEELS_FOLDER = ".wheels"
+_NeededBy = Callable[["Member"], tuple[VerifiedInstallation, ...]]
 _ID = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)?\Z")
 
 
@@ -58,6 +62,7 @@ class LocalPlugin:
     installation: Installation
     _folder: Path
     _lock: int
+    _needed_by: _NeededBy | None = None
 
     @property
     def digest(self) -> Digest:
@@ -77,10 +82,12 @@ class LocalPlugin:
     def confirmed(self, state: State, *, accept: Collection[str] = ()) -> VerifiedInstallation:
         """Return it ready to run if the user agreed to exactly this content.
 
-        `accept` are digests that the user named for this run. Raises NotConfirmedError.
+        `accept` are digests that the user named for this run. It gets those environment variables
+        that were granted when the user agreed. Raises NotConfirmedError.
         """
         if self.digest.hex in accept or state.is_confirmed_local(self.digest):
-            return vouch_for_snapshot(self.installation)
+            variables = state.local_variables(self.digest) & self._variables
+            return vouch_for_snapshot(self.installation, variables, self._needed_by)
         raise NotConfirmedError(
             f"{self.source}: nobody signed or reviewed this plugin ({self.manifest.full_id}"
             f" {self.manifest.version}), and you have not agreed to run it as it is now",
@@ -90,7 +97,11 @@ class LocalPlugin:
 
     def own(self) -> VerifiedInstallation:
         """Return it ready to run because the user asked to run this very folder or zip."""
-        return vouch_for_snapshot(self.installation)
+        return vouch_for_snapshot(self.installation, self._variables, self._needed_by)
+
+    @property
+    def _variables(self) -> frozenset[str]:
+        return frozenset(self.manifest.permissions.env)
 
     def rehearsal(self, files: Mapping[str, bytes], manifest: Manifest) -> VerifiedInstallation:
         """Return a second copy with files of ours beside the plugin's, run as `manifest` says.
@@ -116,9 +127,12 @@ class LocalPlugin:
                 folder,
                 wheels=self.installation.wheels,
                 source=self.installation.provenance["source"],
+                interpreter=self.installation.interpreter,
                 added=frozenset(f"plugin/{name}" for name in files),
                 manifest=manifest,
-            )
+            ),
+            frozenset(manifest.permissions.env),
+            self._needed_by,
         )
 
     def close(self) -> None:
@@ -149,11 +163,14 @@ def is_local_name(name: str) -> bool:
                                     or name.lower().endswith(".zip"))  # fmt: skip
 
 
-def open_local(path: Path, *, wheels: Path | None = None) -> LocalPlugin:
+def open_local(
+    path: Path, *, wheels: Path | None = None, needed_by: _NeededBy | None = None
+) -> LocalPlugin:
     """Copy a plugin's folder or zip into a private folder and check all of it.
 
-    `wheels` is the folder with the wheels of its lock, `.wheels` in or beside it unless told.
-    Raises UsageError when there is nothing, PackageError, ManifestError, TamperedError, InputError.
+    `wheels` is the folder with the wheels of its lock, `.wheels` in or beside it unless told;
+    `needed_by` verifies the installed plugins whose code it uses. Raises UsageError when there is
+    nothing, PackageError, ManifestError, TamperedError, NoInterpreterError, InputError.
     """
     from marketplace_db.package import inspect_package, unpack_package
 
@@ -175,11 +192,18 @@ def open_local(path: Path, *, wheels: Path | None = None) -> LocalPlugin:
         snapshot = folder / "copy"
         snapshot.mkdir()
         unpack_package(package, snapshot / "plugin")
+        manifest = package.manifest
+        python = interpreters.choose(manifest.full_id, [("", manifest.python)])
         chosen = _unpack_wheels(
-            package, wheels or (path if path.is_dir() else path.parent) / WHEELS_FOLDER, snapshot
-        )
+            package, wheels or (path if path.is_dir() else path.parent) / WHEELS_FOLDER, snapshot,
+            python,
+        )  # fmt: skip
         installation = installation_of_snapshot(
-            package, snapshot, wheels=chosen, source=str(path.absolute())
+            package,
+            snapshot,
+            wheels=chosen,
+            source=str(path.absolute()),
+            interpreter=python.tag,
         )
     except BaseException as error:
         let_go(lock)
@@ -188,8 +212,9 @@ def open_local(path: Path, *, wheels: Path | None = None) -> LocalPlugin:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         raise
     return LocalPlugin(
-        source=path, package=package, installation=installation, _folder=folder, _lock=lock
-    )
+        source=path, package=package, installation=installation, _folder=folder, _lock=lock,
+        _needed_by=needed_by,
+    )  # fmt: skip
 
 
 def _pack(path: Path, out: Path) -> None:
@@ -204,17 +229,18 @@ def _pack(path: Path, out: Path) -> None:
     out.write_bytes(read_bounded(path, PACKAGE_LIMITS.archive_bytes))
 
 
-def _unpack_wheels(package: InspectedPackage, wheels: Path, snapshot: Path) -> tuple[str, ...]:
-    """Unpack what the lock names and this interpreter takes, each compared with its digest."""
+def _unpack_wheels(
+    package: InspectedPackage, wheels: Path, snapshot: Path, python: Interpreter
+) -> tuple[str, ...]:
+    """Unpack what the lock names and the interpreter takes, each compared with its digest."""
     if not package.locked:
         return ()
-    from packaging.tags import sys_tags
     from packaging.utils import parse_wheel_filename
 
     from marketplace_db.wheel import unpack_wheel
 
     names = []
-    ours = frozenset(sys_tags())
+    ours = frozenset(interpreters.tags_of(python))
     for locked in package.locked:
         path = wheels / locked.filename
         if not parse_wheel_filename(locked.filename)[3] & ours:

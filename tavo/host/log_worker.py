@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from tavo.host.batches import Failure
 from tavo.host.hosted import HostedPlugin, failure_of
 from tavo.host.judgements import LogSources, check_analysis
-from tavo.host.messages import Analyzed, Message, ViolationError
+from tavo.host.messages import Analyzed, ItemError, Message, ViolationError
 from tavo.host.session import CrashError
 from tavo.plugins.plain_values import event_to_plain
 from tavo.plugins.types import Finding, Location
@@ -82,6 +82,7 @@ class LogWorker(HostedPlugin):
                 outcome.failures.append(Failure(kind="disabled", reason=self.disabled))
             outcome.unseen += len(batch)
             return
+        ended: list[ItemError] = []
         texts = {(PurePosixPath(event.source), event.number): event.message for event in batch}
 
         def collect(message: Message) -> bool:
@@ -98,10 +99,8 @@ class LogWorker(HostedPlugin):
                 if checked.problems:
                     reason = f"its answer is not valid: {checked.problems[0]}"
                     outcome.failures.append(Failure(kind="invalid", reason=reason))
-            elif message.error is not None and message.error.kind == "raised":
-                error = message.error
-                outcome.failures.append(failure_of(error.kind, error.message, error.traceback))
-                outcome.unseen += len(batch)
+            elif message.error is not None:
+                ended.append(message.error)
             return True
 
         content: dict[str, Any] = {
@@ -112,6 +111,12 @@ class LogWorker(HostedPlugin):
         try:
             if cancel := self._request("logs", content, collect):
                 outcome.failures.append(Failure(kind=cancel.kind, reason=cancel.reason))
+            outcome.failures += [
+                failure_of(one.kind, one.message, one.traceback)
+                for one in ended
+                if cancel is None or one.kind != "cancelled"
+            ]
+            if cancel or ended:
                 outcome.unseen += len(batch)
         except CrashError as error:
             self._count_crash(error)

@@ -29,6 +29,7 @@ MODULES = (
     "tavo.plugins.frames",
     "tavo.plugins.plain",
     "tavo.plugins.plain_values",
+    "tavo.plugins.raised",
     "tavo.plugins.serve",
     "tavo.plugins.serve.calls",
     "tavo.plugins.serve.static",
@@ -44,10 +45,13 @@ MODULES = (
     "tavo.host.sandbox.namespaces",
     "tavo.host.sandbox.loopback",
     "tavo.host.sandbox.apply",
+    "tavo.host.zygote_boot",
     "tavo.host.worker_boot",
 )
 
-# What `python -c` runs in the worker. It reads the payload and makes its modules importable.
+# What `python -c` runs in the worker. It reads the payload and makes its modules importable. The
+# module `inspect` is a fifth of the start, and dataclasses needs it only for a class without text:
+# dataclasses alone gets one that is loaded when it is used.
 BOOT = """
 import gc, os, sys, marshal
 gc.disable()
@@ -75,6 +79,16 @@ class Sent:
     def exec_module(module):
         exec(modules[module.__name__][1], module.__dict__)
 sys.meta_path.insert(0, Sent)
+class Late(type(sys)):
+    def __getattr__(self, name):
+        if sys.modules.get("inspect") is self:
+            del sys.modules["inspect"]
+        import inspect
+        return getattr(inspect, name)
+late = sys.modules["inspect"] = Late("inspect")
+import dataclasses
+if sys.modules.get("inspect") is late:
+    del sys.modules["inspect"]
 sys.argv[:] = ["tavo-worker"]
 from tavo.host.worker_boot import main
 main(channel, arena)

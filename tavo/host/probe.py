@@ -32,22 +32,26 @@ class Probe:
     seccomp: bool = False
 
 
-def probe(python: Path | None = None) -> Probe:
-    """Lock up an empty worker at each level, from the strongest that this version builds."""
+def probe(python: Path | None = None, *, level: SandboxLevel | None = None) -> Probe:
+    """Lock up an empty worker at each level, from the strongest that this version builds.
+
+    With `level`, that one is tried first and none above it.
+    """
     missing: list[tuple[SandboxLevel, str]] = []
     if sys.platform != "win32":
         reader = os.open(os.devnull, os.O_RDONLY)
         try:
-            for number in range(strongest_here(), 0, -1):
-                level = SandboxLevel(number)
-                session = Session(empty_plan(level, python or Path(sys.executable)), reader)
+            first = strongest_here() if level is None else min(level, strongest_here())
+            for number in range(first, 0, -1):
+                tried = SandboxLevel(number)
+                session = Session(empty_plan(tried, python or Path(sys.executable)), reader)
                 try:
                     held = session.lock_up()
                 except (LayerRefusedError, CrashError) as error:
-                    missing.append((level, str(error)))
+                    missing.append((tried, str(error)))
                 else:
                     return Probe(
-                        level=level,
+                        level=tried,
                         missing=tuple(missing),
                         namespaces=held.namespaces,
                         landlock=held.landlock,

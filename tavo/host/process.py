@@ -1,8 +1,9 @@
 """One operating system process of a worker: started, measured, killed, reaped.
 
 Rules this module keeps:
-- every worker is started by one thread that lives as long as this process, because on Linux a
-  worker dies with the thread that started it (PR_SET_PDEATHSIG);
+- every worker, and every zygote that workers are forked from, is started by one thread that lives
+  as long as this process, because on Linux a worker dies with the thread that started it
+  (PR_SET_PDEATHSIG);
 - a worker leads its own session and group, so that a kill reaches everything it started;
 - environment and descriptors are listed, never inherited;
 - figures come from the kernel, never from the worker. Peak memory is VmHWM: what wait4 reports as
@@ -19,11 +20,12 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 __all__ = ["Sample", "WorkerProcess"]
 
@@ -40,19 +42,40 @@ class Sample:
 
 
 class WorkerProcess:
-    """A started worker process. `last` is what the kernel said when it was asked last."""
+    """A worker process. `last` is what the kernel said when it was asked last.
+
+    `output` is the reading end of its standard output and error, `starter_cpu_s` the processor
+    time of the thread that started it.
+    """
 
     def __init__(
-        self,
+        self, pid: int, output: IO[bytes], process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """Take over a child of ours that leads its group; `output` is what it prints."""
+        self.pid = pid
+        self.output = output
+        self._process = process
+        self.exit_status: int | None = None
+        self.cpu_s = self.starter_cpu_s = 0.0
+        self.last = Sample()
+        self._reaping = threading.Lock()
+
+    @classmethod
+    def start(
+        cls,
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
         folder: Path,
         keep: Sequence[int],
-    ) -> None:
+    ) -> Self:
         """Start the command in `folder` with the descriptors `keep` open. Raises OSError."""
-        self._process = _STARTER.run(
-            lambda: subprocess.Popen(
+        spent = 0.0
+
+        def start() -> subprocess.Popen[bytes]:
+            nonlocal spent
+            began = time.thread_time()
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -63,24 +86,28 @@ class WorkerProcess:
                 start_new_session=True,
                 bufsize=0,
             )
-        )
-        self.pid = self._process.pid
-        self.exit_status: int | None = None
-        self.cpu_s = 0.0
-        self.last = Sample()
-        self._reaping = threading.Lock()
+            spent = time.thread_time() - began
+            return process
 
-    @property
-    def stderr(self) -> IO[bytes]:
-        """Return the reading end of the worker's standard output and error."""
-        assert self._process.stdout is not None  # noqa: S101
-        return self._process.stdout
+        process = _STARTER.run(start)
+        assert process.stdout is not None  # noqa: S101
+        started = cls(process.pid, process.stdout, process)
+        started.starter_cpu_s = spent
+        return started
 
     def sample(self) -> Sample:
         """Ask the kernel for the figures so far."""
         if self.exit_status is None:
             self.last = _sample(self.pid, self.last)
         return self.last
+
+    def cpu_now(self) -> float:
+        """Return the processor time so far in the kernel's own resolution, 0 if it does not say."""
+        try:
+            # the clock of another process, as clock_getcpuclockid(3) makes its number
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except (OSError, AttributeError):
+            return 0.0
 
     def interrupt(self) -> None:
         """Send the signal that ends a call (POSIX)."""
@@ -131,11 +158,12 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Close the reading end of the worker's output."""
-        self.stderr.close()
+        self.output.close()
 
     def _keep(self, status: int, cpu_s: float) -> None:
         self.exit_status = os.waitstatus_to_exitcode(status)
-        self._process.returncode = self.exit_status
+        if self._process is not None:
+            self._process.returncode = self.exit_status
         self.cpu_s = cpu_s
 
 

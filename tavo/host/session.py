@@ -61,6 +61,7 @@ from tavo.host.payload import BOOT, payload
 from tavo.host.process import Sample, WorkerProcess
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.wire import GoneError, LateError, Wire
+from tavo.host.zygotes import ZYGOTES, interpreter
 from tavo.plugins.frames import MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ __all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
 _START_S = 30.0
 _STOP_S = 2.0
 _MOST_PRINTED = 64 << 20
+_LONGEST_OUTPUT = 64 << 10
 _MEMORY_OF_INTERPRETER = 64 << 20
 _SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
@@ -111,7 +113,8 @@ class LayerRefusedError(Exception):
 class WorkerPlan:
     """What to run, where it lies, and what it may use.
 
-    `hosts` are those that its libraries may connect to through us, which needs the strongest level.
+    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
+    its libraries may connect to through us, which needs the strongest level.
     """
 
     full_id: str
@@ -125,6 +128,7 @@ class WorkerPlan:
     python: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    needs: Mapping[str, Path] = field(default_factory=dict)
 
 
 class _State(enum.Enum):
@@ -160,33 +164,52 @@ class Session:
             (self._folder / "canary").write_bytes(b"not for the worker\n")
             ours, theirs = socket.socketpair()
             with theirs:
-                self._process = WorkerProcess(
-                    [
-                        str(plan.python), "-I", "-S", "-B", "-u", "-X", "utf8", "-c", BOOT,
-                        str(theirs.fileno()), str(arena),
-                    ],
-                    environment=environment(self._scratch, plan.limits, proxy=self._port),
-                    folder=self._scratch,
-                    keep=(theirs.fileno(), arena),
-                )  # fmt: skip
-                self._keep = (theirs.fileno(), arena)
+                self._start(theirs.fileno(), arena)
         except BaseException:
             let_go(self._hold)
             shutil.rmtree(self._folder, ignore_errors=True)
             if ours is not None:
                 ours.close()
             raise
-        self._wire = Wire(ours, self._process.stderr)
+        self._wire = Wire(ours, self._process.output)
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the worker's process."""
+        return self._process.pid
+
+    @property
+    def scratch(self) -> Path:
+        """Return the worker's scratch folder, as it lies on this machine."""
+        return self._scratch
+
+    @property
+    def printed_tail(self) -> str:
+        """Return the end of what the worker printed so far."""
+        self._wire.drain()
+        return self._wire.tail
 
     @property
     def cpu_s(self) -> float:
-        """Return the processor time of the worker so far, or of its whole life."""
-        return self._process.cpu_s or self._process.sample().cpu_s
+        """Return the processor time of the worker so far, or of its whole life.
+
+        It includes what the process that it was forked from has used for it.
+        """
+        return self._start_cpu_s + (self._process.cpu_s or self._process.sample().cpu_s)
+
+    def cpu_now(self) -> float:
+        """Return the processor time of its process so far, 0 if the system does not say."""
+        return self._process.cpu_now()
 
     @property
     def peak_memory(self) -> int:
         """Return the largest memory that the worker was seen with."""
         return self._process.sample().peak_memory
+
+    @property
+    def printed(self) -> str:
+        """Return the end of what the worker logged and printed, made safe for people."""
+        return clean(self._wire.tail, _LONGEST_OUTPUT)
 
     @property
     def is_alive(self) -> bool:
@@ -200,13 +223,16 @@ class Session:
         """
         deadline = time.monotonic() + _START_S
         nonce = secrets.token_hex(16)
-        self._send_raw(payload(self._plan.python), deadline)
+        if not self.is_forked:
+            self._send_raw(payload(self._plan.python), deadline)
         self._send(
             {
                 "type": "hello",
                 "protocol": [PROTOCOL],
                 "nonce": nonce,
                 "sandbox": self._sandbox_plan(),
+                "folder": str(self._scratch),
+                "environment": self._environment(),
             },
             deadline,
         )
@@ -233,6 +259,7 @@ class Session:
                 "entry_point": self._plan.entry_point,
                 "plugin_folder": str(self._plan.plugin_folder),
                 "dependency_folders": [str(path) for path in self._plan.dependency_folders],
+                "needs": {name: str(path) for name, path in self._plan.needs.items()},
                 "config": dict(self._plan.config),
                 "environment": dict(self._plan.variables),
             },
@@ -267,25 +294,31 @@ class Session:
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY
         answered, before = 0, self._wire.received
+        look = watch.next_look()
         while True:
             try:
-                message = self._receive(watch.next_look())
+                message = self._receive(look)
             except LateError:
                 self._judge(watch)
+                look = watch.next_look()
                 continue
             arrived, before = self._wire.received - before, self._wire.received
             if isinstance(message, Ask):
                 watch.pause(self._lend(message))
-                continue
-            answered += arrived
-            if answered > self._plan.limits.output_mb << 20:
-                self._die("output", f"it answered with more than {self._plan.limits.output_mb} MB")
-            done = self._judged(message, self._request, collect)
-            watch.progress(self._process)
-            if done:
-                self._state = _State.READY
-                self._check_scratch()
-                return watch.cancelled
+            else:
+                answered += arrived
+                if answered > self._plan.limits.output_mb << 20:
+                    most = self._plan.limits.output_mb
+                    self._die("output", f"it answered with more than {most} MB")
+                done = self._judged(message, self._request, collect)
+                watch.progress(self._process)
+                if done:
+                    self._state = _State.READY
+                    self._check_scratch()
+                    return watch.cancelled
+            if time.monotonic() >= look:  # one that never stops talking is looked at all the same
+                self._judge(watch)
+                look = watch.next_look()
 
     def post(self, kind: str, content: dict[str, Any]) -> int:
         """Send a request ahead, without waiting for its answer; return its number.
@@ -300,24 +333,24 @@ class Session:
         self._state = _State.BUSY
         return self._request
 
-    def next_answer(self, deadline: float) -> Message:
-        """Return the answer to the oldest request that was sent ahead.
+    def next_answer(self, deadline: float) -> Message | None:
+        """Return the answer to the oldest request that was sent ahead; None after a question.
 
-        Raises LateError, CrashError.
+        The caller looks at its clocks then: questions have no end of their own. Raises LateError,
+        CrashError.
         """
-        while True:
-            if not self._open:
-                self._check_quiet()
-                raise LateError
-            message = self._receive(deadline)
-            if isinstance(message, Ask):
-                self._lend(message)
-                continue
-            answer = self._judged(message, self._open[0], lambda one: one)
-            self._open.popleft()
-            if not self._open:
-                self._state = _State.READY
-            return answer
+        if not self._open:
+            self._check_quiet()
+            raise LateError
+        message = self._receive(deadline)
+        if isinstance(message, Ask):
+            self._lend(message)
+            return None
+        answer = self._judged(message, self._open[0], lambda one: one)
+        self._open.popleft()
+        if not self._open:
+            self._state = _State.READY
+        return answer
 
     def interrupt(self) -> None:
         """Tell the worker to end the call that it is in."""
@@ -345,6 +378,7 @@ class Session:
                 self._process.sample()
                 self._send({"type": "shutdown"}, deadline)
                 self._expect(Bye, deadline, what="its end")
+                self._wire.drain()
         self._end()
 
     def kill(self) -> None:
@@ -354,6 +388,25 @@ class Session:
     def abort(self) -> None:
         """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
         self._process.abort()
+
+    def _start(self, channel: int, arena: int) -> None:
+        """Start the process, by itself or out of one that is ready. Raises OSError."""
+        python = self._plan.python
+        forked = ZYGOTES.fork(python, channel, arena)
+        self.is_forked = forked is not None
+        self._start_cpu_s = 0.0
+        if forked is not None:
+            self._process, self._start_cpu_s = forked.process, forked.zygote_cpu_s
+            self.starter_cpu_s = forked.starter_cpu_s
+            return
+        self._process = WorkerProcess.start(
+            [*interpreter(python), BOOT, str(channel), str(arena)],
+            environment=self._environment(), folder=self._scratch, keep=(channel, arena),
+        )  # fmt: skip
+        self.starter_cpu_s = self._process.starter_cpu_s
+
+    def _environment(self) -> dict[str, str]:
+        return environment(self._scratch, self._plan.limits, proxy=self._port)
 
     def _take_proxy(self, deadline: float) -> ConnectProxy:
         """Take the socket on which the worker's connections arrive, and serve them."""
@@ -372,9 +425,8 @@ class Session:
             "level": int(plan.level),
             "host_pid": os.getpid(),
             "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
-            "keep": list(self._keep),
             "read": [
-                *(str(path) for path in (plan.plugin_folder, *plan.dependency_folders)),
+                *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
                 *_SYSTEM_FOLDERS,
                 *(_CERTIFICATES if self._port else ()),
             ],
@@ -394,14 +446,14 @@ class Session:
         while True:
             try:
                 message = self._receive(min(deadline, time.monotonic() + TICK_S))
-                if isinstance(message, Ask) and self._state is _State.LOCKED:
-                    deadline += self._lend(message)
-                    continue
-                break
+                if not (isinstance(message, Ask) and self._state is _State.LOCKED):
+                    break
+                deadline += self._lend(message)
             except LateError:
-                if time.monotonic() >= deadline:
-                    self._die("timeout", f"{what} took too long")
-                self._check_use()
+                pass
+            if time.monotonic() >= deadline:
+                self._die("timeout", f"{what} took too long")
+            self._check_use()
         if isinstance(message, Refused) and self._state is _State.NEW:
             self._end()
             raise LayerRefusedError(clean(message.layer, 40), clean(message.reason, 300))
@@ -449,7 +501,10 @@ class Session:
             self._violation(f"it sent {clean(str(error), 200)}")
 
     def _lend(self, ask: Ask) -> float:
-        """Serve what the plugin asked for; return how long that took."""
+        """Serve what the plugin asked for; return how long it waited for what it got.
+
+        A refusal is nothing to wait for: who asks in vain without end pays with its own time.
+        """
         began = time.monotonic()
         content: dict[str, Any] | None = None
         error: dict[str, str] | None = None
@@ -461,7 +516,8 @@ class Session:
             error = {"kind": problem.kind, "message": clean(str(problem), 1000)}
         reply = {"type": "reply", "call": ask.call, "content": content, "error": error}
         self._send(reply, time.monotonic() + _START_S)
-        return time.monotonic() - began
+        in_vain = error is not None and error["kind"] in {"not_available", "budget"}
+        return 0.0 if in_vain else time.monotonic() - began
 
     def _check_quiet(self) -> None:
         try:

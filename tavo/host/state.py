@@ -1,7 +1,8 @@
 """The state of this user's machine: installations, grants, which catalogs were accepted.
 
 Rules this module keeps:
-- one SQLite file, readable by its owner only, written in transactions that reach the disk;
+- one SQLite file, readable by its owner only, in a folder that nobody else may write to, written in
+  transactions that reach the disk;
 - the schema has a version; a newer one than this tavo knows is refused, an older one is upgraded in
   the same transaction that records the new version;
 - it holds what happened on this machine, never what a catalog or a project claims.
@@ -15,7 +16,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError
+from tavo.host.private import make_private
 
 if TYPE_CHECKING:
-    from marketplace_db.acceptance import AcceptedPackage
+    from marketplace_db.manifest import Manifest
+    from tavo.host.permissions import AcceptedSet
 
 __all__ = ["State"]
 
@@ -64,17 +67,46 @@ _MIGRATIONS = (
         confirmed_at TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE grants RENAME TO old_grants;
+    CREATE TABLE grants (
+        repository TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        plugin TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        granted TEXT NOT NULL,
+        granted_at TEXT NOT NULL,
+        PRIMARY KEY (repository, namespace, plugin, permissions)
+    ) STRICT;
+    ALTER TABLE local_plugins ADD COLUMN variables TEXT NOT NULL DEFAULT '[]';
+    """,
+    """
+    CREATE TABLE previous_installations (
+        full_id TEXT PRIMARY KEY,
+        version TEXT NOT NULL,
+        package TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        files TEXT NOT NULL,
+        wheels TEXT NOT NULL,
+        interpreter TEXT NOT NULL,
+        provenance TEXT NOT NULL,
+        installed_at TEXT NOT NULL
+    ) STRICT;
+    """,
 )
+_GRANTS_AS_WORDS = 3
 
 
 class State:
     """An open state database. It is made, with its folder, when it is not there yet."""
 
     def __init__(self, path: Path) -> None:
-        """Open the database. Raises InputError."""
+        """Open the database. Raises InputError, RefusedError."""
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -108,55 +140,108 @@ class State:
         value = json.loads(rows[0]["value"])
         return value if isinstance(value, dict) else None
 
-    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None:
-        """Remember what was accepted from a repository."""
+    def save_trust(
+        self,
+        repository: str,
+        value: Mapping[str, Any],
+        *,
+        in_same_hands: Collection[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Remember what was accepted from a repository.
+
+        With `in_same_hands`, the grants of all its other namespaces are forgotten in the same
+        transaction. Return those that had some.
+        """
+        lost: set[str] = set()
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO trust VALUES (?, ?, ?)",
                 (repository, json.dumps(value, allow_nan=False), now_text()),
             )
+            if in_same_hands is not None:
+                rows = connection.execute(
+                    "SELECT DISTINCT namespace FROM grants WHERE repository = ?", (repository,)
+                ).fetchall()
+                lost = {name for (name,) in rows}.difference(in_same_hands)
+            connection.executemany(
+                "DELETE FROM grants WHERE repository = ? AND namespace = ?",
+                [(repository, namespace) for namespace in lost],
+            )
+        return tuple(sorted(lost))
 
-    def grant(self, accepted: AcceptedPackage) -> None:
-        """Remember that the user accepted the permissions of a package."""
-        manifest = accepted.inspected.manifest
+    def grant(self, manifest: Manifest, granted: Collection[str], *, repository: str) -> None:
+        """Remember what the user granted when asked about a plugin of a repository."""
         from marketplace_db.manifest import permission_digest
+        from marketplace_db.permissions import in_order, permission_words
 
+        asked = permission_words(manifest)
         with self.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO grants VALUES (?, ?, ?, ?)",
-                (manifest.publisher, manifest.id, permission_digest(manifest).hex, now_text()),
-            )
+                "INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    repository, manifest.publisher, manifest.id, permission_digest(manifest).hex,
+                    json.dumps(asked), json.dumps(in_order(granted)), now_text(),
+                ),
+            )  # fmt: skip
 
-    def is_granted(self, full_id: str, permissions: Digest) -> bool:
-        """Tell whether the user accepted exactly this set of permissions for a plugin."""
+    def accepted_sets(self, full_id: str, *, repository: str) -> list[AcceptedSet]:
+        """Return everything that was granted to a plugin of a repository, the newest last."""
+        from tavo.host.permissions import AcceptedSet
+
         namespace, _, plugin = full_id.partition("/")
-        return bool(
-            self.query(
-                "SELECT 1 FROM grants WHERE namespace = ? AND plugin = ? AND permissions = ?",
-                namespace,
-                plugin,
-                permissions.hex,
-            )
+        rows = self.query(
+            "SELECT asked, granted FROM grants"
+            " WHERE repository = ? AND namespace = ? AND plugin = ? ORDER BY rowid",
+            repository,
+            namespace,
+            plugin,
         )
+        return [
+            AcceptedSet(
+                asked=frozenset(json.loads(row["asked"])),
+                granted=frozenset(json.loads(row["granted"])),
+            )
+            for row in rows
+        ]
 
-    def drop_grants(self, namespace: str) -> int:
-        """Forget every grant of a namespace, after a transfer or a stolen key; return how many."""
+    def take_back(self, full_id: str, words: Collection[str], *, repository: str) -> int:
+        """Forget that words were granted to a plugin; return how many answers that changed."""
+        namespace, _, plugin = full_id.partition("/")
+        changed = 0
         with self.transaction() as connection:
-            return connection.execute(
-                "DELETE FROM grants WHERE namespace = ?", (namespace,)
-            ).rowcount
+            where = "repository = ? AND namespace = ? AND plugin = ?"
+            rows = connection.execute(
+                f"SELECT rowid, granted FROM grants WHERE {where}",  # noqa: S608
+                (repository, namespace, plugin),
+            ).fetchall()
+            for number, text in rows:
+                granted = json.loads(text)
+                kept = [word for word in granted if word not in words]
+                if kept != granted:
+                    connection.execute(
+                        "UPDATE grants SET granted = ? WHERE rowid = ?", (json.dumps(kept), number)
+                    )
+                    changed += 1
+        return changed
 
-    def confirm_local(self, digest: Digest, *, path: str, full_id: str) -> None:
-        """Remember that the user agreed to run exactly this local plugin."""
+    def confirm_local(
+        self, digest: Digest, *, path: str, full_id: str, variables: Collection[str] = ()
+    ) -> None:
+        """Remember that the user agreed to run this local plugin, with these variables."""
         with self.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO local_plugins VALUES (?, ?, ?, ?)",
-                (digest.hex, path, full_id, now_text()),
+                "INSERT OR REPLACE INTO local_plugins VALUES (?, ?, ?, ?, ?)",
+                (digest.hex, path, full_id, now_text(), json.dumps(sorted(variables))),
             )
 
     def is_confirmed_local(self, digest: Digest) -> bool:
         """Tell whether the user agreed to run the local plugin with this content."""
         return bool(self.query("SELECT 1 FROM local_plugins WHERE digest = ?", digest.hex))
+
+    def local_variables(self, digest: Digest) -> frozenset[str]:
+        """Return the environment variables that the user granted to this local plugin."""
+        rows = self.query("SELECT variables FROM local_plugins WHERE digest = ?", digest.hex)
+        return frozenset(json.loads(rows[0]["variables"])) if rows else frozenset()
 
     def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Read rows. Raises InputError."""
@@ -194,11 +279,47 @@ class State:
                     f"{self.path}: is of a newer tavo (schema {version}, this one knows {known})",
                     hint="Use that tavo, or move the file away: installed plugins are forgotten.",
                 )
-            for script in _MIGRATIONS[version:]:
+            for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
                 for statement in filter(str.strip, script.split(";")):
                     connection.execute(statement)
+                if number == _GRANTS_AS_WORDS:
+                    _carry_grants_over(connection)
             if version < known:
                 connection.execute(f"PRAGMA user_version = {known}")
+
+
+def _carry_grants_over(connection: sqlite3.Connection) -> None:
+    """Write the grants of schema 2, which knew the digest of a set only, as words.
+
+    The words are those of the installed manifest with that digest; a digest that no manifest here
+    explains is asked about again. Variables were not asked about one by one, so none is granted.
+    """
+    rows = connection.execute(
+        "SELECT g.namespace, g.plugin, g.permissions, g.granted_at, i.manifest, i.provenance"
+        " FROM old_grants g JOIN installations i ON i.full_id = g.namespace || '/' || g.plugin"
+    ).fetchall()
+    for namespace, plugin, permissions, granted_at, text, provenance in rows:
+        from marketplace_db.errors import ManifestError
+        from marketplace_db.manifest import manifest_from_json, permission_digest
+        from marketplace_db.permissions import permission_words
+        from tavo.host.permissions import needed
+
+        try:
+            manifest = manifest_from_json(text)
+        except ManifestError:
+            continue
+        if permission_digest(manifest).hex != permissions:
+            continue
+        words = permission_words(manifest)
+        granted = [word for word in words if word in needed(words)]
+        connection.execute(
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                json.loads(provenance).get("repository", ""), namespace, plugin, permissions,
+                json.dumps(words), json.dumps(granted), granted_at,
+            ),
+        )  # fmt: skip
+    connection.execute("DROP TABLE old_grants")
 
 
 def now_text() -> str:

@@ -1,7 +1,8 @@
 """The host's end of the connection to a worker: frames in both directions, deadlines, output.
 
 Rules this module keeps:
-- nothing here waits without a deadline;
+- nothing here waits without a deadline, and none is put off by a worker that keeps talking, byte by
+  byte, or does not listen;
 - a frame's length is judged before its bytes are kept;
 - a descriptor is taken only while one is expected, before plugin code was read;
 - what the worker prints is drained while we wait, its end is kept, the rest is counted.
@@ -23,6 +24,7 @@ __all__ = ["GoneError", "LateError", "Wire"]
 
 _KEPT_OUTPUT = 64 << 10
 _PIECE = 256 << 10
+_MOST_DRAINED = 64  # pieces; a pipe holds far less
 
 
 class GoneError(Exception):
@@ -67,6 +69,8 @@ class Wire:
             try:
                 view = view[self._channel.send(view) :]
             except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise LateError from None
                 self._poll.modify(self._channel, select.POLLIN | select.POLLOUT)
                 try:
                     ready = self._wait(deadline)
@@ -79,9 +83,13 @@ class Wire:
 
     def receive(self, *, deadline: float) -> bytes:
         """Return the body of the next frame. Raises GoneError, LateError, FrameError."""
+        late = False
         while (body := self._reader.take()) is None:
+            if late:
+                raise LateError  # what came is kept for the next time
             self._wait(deadline)
             self._read()
+            late = time.monotonic() >= deadline
         return body
 
     def is_quiet(self) -> bool:
@@ -93,8 +101,10 @@ class Wire:
         return not self._reader.pending
 
     def drain(self) -> None:
-        """Take what the worker has printed by now."""
-        while self._output is not None and self._ready(self._output):
+        """Take what the worker has printed by now, and not what it goes on printing."""
+        for _ in range(_MOST_DRAINED):
+            if self._output is None or not self._ready(self._output):
+                break
             self._take_output()
 
     def close(self) -> None:

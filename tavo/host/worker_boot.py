@@ -23,16 +23,31 @@ __all__ = ["main"]
 
 
 def main(channel: int, arena: int) -> None:
-    """Serve the host on the other end of the descriptor `channel`."""
+    """Serve the host on the other end of the descriptor `channel`.
+
+    An `arena` below zero is the host's number, and means: be a zygote. This returns in each worker
+    that is forked from it.
+    """
     os.set_inheritable(channel, False)
+    is_forked = arena < 0
+    if is_forked:
+        from tavo.host.zygote_boot import serve
+
+        channel, arena = serve(channel, -arena)
     os.set_inheritable(arena, False)
-    worker = Worker(channel=channel, arena=arena, work_directory=Path.cwd())
+    worker = Worker(channel=channel, arena=arena)
     hello = worker.receive()
     if hello is None:
         return
     if hello["type"] != "hello" or PROTOCOL not in hello["protocol"]:
         os._exit(PROTOCOL_EXIT)
+    if is_forked:
+        os.chdir(hello["folder"])
+        os.environ.clear()
+        os.environ.update(hello["environment"])
+    work_directory = Path.cwd()
     plan = hello["sandbox"]
+    plan["keep"] = [channel, arena]
     plan["read"] += _interpreter_folders()
     try:
         held = apply(plan, lambda listener: _hand_over(channel, listener))
@@ -48,7 +63,7 @@ def main(channel: int, arena: int) -> None:
             "held": held,
         }
     )
-    worker.run()
+    worker.run(work_directory)
 
 
 def _hand_over(channel: int, listener: int) -> None:

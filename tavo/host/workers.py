@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tavo.host.answers import check_item, clean
 from tavo.host.batches import (
@@ -36,6 +36,9 @@ from tavo.host.installations import VerifiedInstallation
 from tavo.host.messages import Item, Message, Partial, Ready, Result, ViolationError
 from tavo.host.session import Cancel, CrashError
 from tavo.plugins.types import Finding
+
+if TYPE_CHECKING:
+    from tavo.detect.literals import AnyOf
 
 __all__ = ["BatchResult", "Failure", "FileInput", "StaticWorker", "Statistics"]
 
@@ -61,6 +64,11 @@ class StaticWorker(HostedPlugin):
         self._languages = frozenset(self._manifest.languages)
         patterns = [fnmatch.translate(p.lower()) for p in self._manifest.file_patterns]
         self._patterns = re.compile("|".join(patterns)) if patterns else None
+        self._literals: AnyOf | None = None
+        if self._manifest.literals:
+            from tavo.detect.literals import AnyOf
+
+            self._literals = AnyOf(self._manifest.literals)
         self._analyzes: frozenset[str] | None = None
 
     @property
@@ -85,6 +93,10 @@ class StaticWorker(HostedPlugin):
         if self._languages:
             return "text" if language.lower() in self._languages else None
         return None if self._manifest.file_patterns else "text"
+
+    def may_find_in(self, data: bytes | memoryview) -> bool:
+        """Tell whether a file that it wants holds what the plugin says that its findings need."""
+        return self._literals is None or self._literals.is_in(data)
 
     def analyze(self, batch: Sequence[FileInput]) -> BatchResult:
         """Have the files analysed; every path must be there once.
@@ -178,6 +190,7 @@ class StaticWorker(HostedPlugin):
         self._arena.fill([item.data for item in sent])
         self.statistics.bytes_in += self._arena.size
         cancelled: list[FileInput] = []
+        not_run: list[FileInput] = []
         waiting = set(range(len(sent)))
 
         def take(item: Item) -> None:
@@ -190,6 +203,7 @@ class StaticWorker(HostedPlugin):
             )
             error = item.error
             if error is not None and error.kind == _NOT_RUN:
+                not_run.append(asked_file)
                 return
             if error is not None and error.kind == "cancelled":
                 cancelled.append(asked_file)
@@ -227,10 +241,14 @@ class StaticWorker(HostedPlugin):
             self._end_session()
         for item in cancelled:
             state.failures[item.path] = (
-                Failure(kind="raised", reason="it raised CancelledCall by itself")
+                failure_of("cancelled", "", "")
                 if stop is None
                 else Failure(kind=stop.kind, reason=stop.reason)
             )
+        if stop is None:  # asked again it would say the same again
+            for item in not_run:
+                state.failures[item.path] = failure_of(_NOT_RUN, "", "")
+                done.add(item.path)
         return done, crash
 
     def _analyze_project(
@@ -270,7 +288,8 @@ class StaticWorker(HostedPlugin):
             for finding in checked.findings:
                 path = finding.location.path
                 state.findings[path] = (*state.findings.get(path, ()), finding)
-            if item.error is not None and item.error.kind != "cancelled":
+            if item.error is not None:
+                # where it was cancelled, the reason for that takes its place below
                 state.failures[whole] = failure_of(
                     item.error.kind, item.error.message, item.error.traceback
                 )
@@ -292,6 +311,11 @@ class StaticWorker(HostedPlugin):
 
     def _take(self, ready: Ready) -> None:
         self._analyzes = frozenset(ready.analyzes)
+        if not self._analyzes:
+            self.disabled = (
+                "it defines none of analyze_file, analyze_binary and analyze_project, so it looks"
+                " at nothing"
+            )
         self._languages = self._languages or frozenset(clean(x, 40) for x in ready.languages)
 
     def _blame(self, item: FileInput, crash: CrashError, state: _Batch) -> None:
@@ -312,11 +336,13 @@ def _answered(message: Message, waiting: set[int]) -> _Answered:
     """Return what a message answers, and take it out of `waiting`. Raises ViolationError."""
     if not isinstance(message, Partial | Result):
         raise ViolationError(f"{type(message).__name__.lower()!r} as an answer about files")
+    if len(message.items) + len(message.clean) > len(waiting):
+        raise ViolationError(f"an answer with more items than the {len(waiting)} that were asked")
     if isinstance(message, Partial) and not message.items and not message.clean:
         raise ViolationError("a partial answer without items")
     clean_numbers: list[int] = []
     for first, last in message.clean:
-        if last - first > len(waiting):
+        if last < first or len(clean_numbers) + last - first >= len(waiting):
             raise ViolationError(f"an answer for items {first} to {last}, which were not asked")
         clean_numbers += range(first, last + 1)
     for number in (*clean_numbers, *(item.n for item in message.items)):

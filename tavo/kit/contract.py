@@ -12,7 +12,6 @@ Telemetry is no boundary: a plugin that lies about itself can pass this suite. R
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -22,12 +21,14 @@ import msgspec
 from marketplace_db.manifest import Manifest
 from tavo import __version__
 from tavo.errors import TavoError
+from tavo.host.interpreters import choose
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
 from tavo.kit.rehearsal import JobFailedError, Life, OwnTest, Rehearsal, Rehearsed, Tested
 from tavo.plugins.testing import hostile_texts
 from tavo.progress import Reporter
+from tavo.scan.files import Content, UnreadableError, decode
 
 __all__ = ["Check", "SuiteReport", "run_suite"]
 
@@ -36,7 +37,16 @@ _LATE = frozenset({"timeout", "cpu", "total"})
 _SUFFIXES = {"python": ".py", "javascript": ".js", "typescript": ".ts", "json": ".json",
              "yaml": ".yaml", "markdown": ".md"}  # fmt: skip
 _MOST_NAMED = 5
+_MOST_PLACES = 3
 _LARGEST_REPEATED = 1 << 20
+_LONGEST_LIFE_S = 30.0
+_AT_ONCE = 4
+_MOST_LATE = 3
+# a scan takes a file for a binary one if there is a NUL in its first 8 KB; behind them it is text
+_BEYOND = b" " * 8191 + b"\n"
+
+
+_NOTHING = BatchResult(findings={}, failures={})
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,12 +99,14 @@ class _Suite:
         self.printed = ""
         self.seen: dict[str, set[str]] = {}
         self.tests: tuple[OwnTest, ...] = ()
+        self.columns: tuple[str, ...] = ()
 
     def note(self, name: str, problems: Sequence[str], good: str, hint: str = "") -> None:
         """Add a check that failed if there are problems."""
         if problems:
             more = len(problems) - _MOST_NAMED
             named = "; ".join(problems[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+            named = " ".join(named.split())
             self.checks.append(Check(name=name, state="failed", found=named, hint=hint))
         else:
             self.checks.append(Check(name=name, state="passed", found=good))
@@ -106,8 +118,14 @@ class _Suite:
         for kind, names in answer.seen.items():
             self.seen.setdefault(kind, set()).update(names)
 
-    def rehearsal(self) -> Rehearsal:
-        return Rehearsal(self.local, accept=self.accept, config=self.config)
+    def rehearsal(self, **options: Any) -> Rehearsal:
+        return Rehearsal(self.local, accept=self.accept, config=self.config, **options)
+
+    def begin(self, what: str) -> None:
+        """Say what is tried now."""
+        self.reporter.end()
+        self.reporter.begin(f"testing: {what}", None)
+        self.reporter.advance(0)
 
 
 def run_suite(
@@ -123,23 +141,22 @@ def run_suite(
     """
     suite = _Suite(local, accept, config or {}, reporter or Reporter())
     manifest = local.manifest
-    suite.reporter.begin("testing", 3)
+    suite.begin("starts and stops")
     if _life(suite):
-        suite.reporter.advance()
+        suite.begin("own tests")
         _own_tests(suite)
-        suite.reporter.advance()
+        suite.begin("hostile input")
         if manifest.plugin_type == "static":
             _static(suite)
         else:
             _others(suite)
-        suite.reporter.advance()
         _rules(suite)
         _printed(suite)
         _permissions(suite, manifest)
     suite.reporter.end()
     return SuiteReport(
         tavo=__version__,
-        python=".".join(map(str, sys.version_info[:3])),
+        python=choose(manifest.full_id, [("", manifest.python)]).version,
         plugin=manifest.full_id,
         version=manifest.version,
         plugin_type=manifest.plugin_type,
@@ -157,9 +174,11 @@ def run_suite(
 
 def _life(suite: _Suite) -> bool:
     try:
-        with suite.rehearsal() as rehearsal:
-            life = rehearsal.do("life", Life)
-            suite.level = rehearsal.level
+        with suite.rehearsal(longest_s=_LONGEST_LIFE_S) as rehearsal:
+            try:
+                life = rehearsal.do("life", Life)
+            finally:
+                suite.level = rehearsal.level
     except JobFailedError as error:
         hint = "Mend this first: nothing else was tried."
         suite.note("starts and stops", [str(error)], "", hint)
@@ -181,11 +200,8 @@ def _own_tests(suite: _Suite) -> None:
     suite.take(tested)
     suite.shown |= set(tested.shown)
     suite.tests = tested.tests
-    failed = [
-        f"{test.name}: {(test.message.strip().splitlines() or [''])[-1]}"
-        for test in tested.tests
-        if test.outcome == "failed"
-    ]
+    suite.columns = tested.columns
+    failed = [test.name for test in tested.tests if test.outcome == "failed"]
     skipped = sum(test.outcome == "skipped" for test in tested.tests)
     if not tested.tests:
         suite.checks.append(
@@ -196,6 +212,8 @@ def _own_tests(suite: _Suite) -> None:
         )  # fmt: skip
         return
     good = f"{len(tested.tests) - skipped} passed" + (f", {skipped} skipped" if skipped else "")
+    if failed:
+        failed[0] = f"{len(failed)} of {len(tested.tests)} failed: {failed[0]}"
     suite.note(name, failed, good, "They ran in the sandbox, without network and files.")
 
 
@@ -218,7 +236,7 @@ def _others(suite: _Suite) -> None:
     rest = [problem for problem in first.problems if problem not in {*late, *twice}]
     suite.note(
         "hostile input",
-        rest,
+        _grouped(problem.partition(": ")[::2] for problem in rest),
         "it stood all of it",
         "What the plugin is handed comes from strangers.",
     )
@@ -275,51 +293,102 @@ def _static_runs(suite: _Suite, make: Any) -> None:
         samples = list(_samples(suite.local.plugin_folder, worker, suite.local.manifest))
         inputs = [*samples, *_hostile(suite.local.manifest), *_damaged(samples)]
         paths = [item.path for item in inputs]
-        first = worker.analyze(inputs)
-        first_project = worker.analyze_project(paths)
-        again = [worker.analyze([item]) for item in reversed(inputs)]
+        first, left = _analyzed(worker, inputs)
+        first_project = worker.analyze_project(paths) if not left else _NOTHING
         suite.rules |= set(worker.rules)
-    with make() as worker:
-        fresh = worker.analyze(inputs)
-        fresh_project = worker.analyze_project(paths)
-    runs = [first, first_project]
-    problems: dict[str, list[str]] = {"late": [], "invalid": [], "other": []}
-    for path, failure in ((p, f) for run in runs for p, f in run.failures.items()):
-        kind = "late" if failure.kind in _LATE else failure.kind
-        where = "" if failure.output == "" else f" ({_last_line(failure.output)})"
-        problems[kind if kind in problems else "other"].append(f"{path}: {failure.reason}{where}")
+        # what was late once is late again: it is not waited for a second time
+        prompt = [item for item in inputs if not _is_late(first, item)] if not left else []
+        again = [worker.analyze([item]) for item in reversed(prompt)]
+    fresh, fresh_project = _NOTHING, _NOTHING
+    if prompt:
+        with make() as worker:
+            fresh = worker.analyze(prompt)
+            fresh_project = worker.analyze_project(paths)
+    problems: dict[str, list[tuple[str, str]]] = {"late": [], "invalid": [], "other": []}
+    for run in (first, first_project):
+        for path, failure in run.failures.items():
+            kind = "late" if failure.kind in _LATE else failure.kind
+            printed = "" if failure.kind == "raised" else _last_line(failure.output)
+            where = f" ({printed})" if printed and printed not in failure.reason else ""
+            kept = problems[kind if kind in problems else "other"]
+            kept.append((str(path), f"{failure.reason}{where}"))
     suite.note(
         "hostile input",
-        problems["other"],
-        f"{len(inputs) - len(samples)} texts, no failure",
+        _grouped(problems["other"]),
+        f"{max(len(inputs) - left - len(samples), 0)} texts, no other failure"
+        if left
+        else f"{len(inputs) - len(samples)} texts, no failure",
         "A project may hold any file; tavo.plugins.testing.hostile_texts has these.",
     )
+    late = _grouped(problems["late"])
+    late += [f"{left} more texts were not tried after that"] if left else []
     suite.note(
         "deadlines",
-        problems["late"],
+        late,
         "none was passed",
         "Bound every pattern and loop, or raise limits in plugin.yaml.",
     )
     suite.note(
         "valid findings",
-        problems["invalid"],
+        [*_grouped(problems["invalid"]), *suite.columns],
         "all that came were taken",
-        "Name declared rules, and places that are in the file.",
+        "Columns count characters; ast counts bytes: len(line.encode()[:col_offset].decode()) + 1."
+        if suite.columns
+        else "Name declared rules, and places that are in the file.",
     )
     changed = _differences(first, again)
     other = _differences(first, [fresh]) + _differences(first_project, [fresh_project])
-    found = [f"{path}: other findings when asked again, in another order" for path in changed]
-    found += [f"{path}: other findings in a fresh process" for path in other]
-    suite.note(
-        "deterministic",
-        found,
-        "the same again, in another order, in a fresh process",
-        "Keep no state between files; sort what comes from a set.",
-    )
+    found = [(str(path), "other findings when asked again, in another order") for path in changed]
+    found += [(str(path), "other findings in a fresh process") for path in other]
+    if prompt:
+        suite.note(
+            "deterministic",
+            _grouped(found),
+            "the same again, in another order, in a fresh process",
+            "Keep no state between files; sort what comes from a set.",
+        )
+    else:
+        suite.checks.append(
+            Check(
+                name="deterministic", state="skipped", found="not tried, because of the deadlines"
+            )
+        )
     sample_paths = {item.path for item in samples}
     for path, findings in first.findings.items():
         if path in sample_paths:
             suite.shown |= {finding.rule_id for finding in findings}
+
+
+def _analyzed(worker: StaticWorker, inputs: Sequence[FileInput]) -> tuple[BatchResult, int]:
+    """Have the files looked at, until some were late. Return the rest's number too."""
+    findings: dict[PurePosixPath, Any] = {}
+    failures: dict[PurePosixPath, Any] = {}
+    for start in range(0, len(inputs), _AT_ONCE):
+        result = worker.analyze(inputs[start : start + _AT_ONCE])
+        findings.update(result.findings)
+        failures.update(result.failures)
+        if sum(failure.kind in _LATE for failure in failures.values()) >= _MOST_LATE:
+            left = max(len(inputs) - start - _AT_ONCE, 0)
+            return BatchResult(findings=findings, failures=failures), left
+    return BatchResult(findings=findings, failures=failures), 0
+
+
+def _is_late(result: BatchResult, item: FileInput) -> bool:
+    failure = result.failures.get(item.path)
+    return failure is not None and failure.kind in _LATE
+
+
+def _grouped(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each problem once, with the first places where it is; each comes as place, problem."""
+    places: dict[str, list[str]] = {}
+    for place, problem in problems:
+        places.setdefault(problem, []).append(place)
+    said = []
+    for problem, where in places.items():
+        more = len(where) - _MOST_PLACES
+        named = ", ".join(where[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+        said.append(f"{named}: {problem}" if problem else named)
+    return said
 
 
 def _differences(first: BatchResult, others: Iterable[BatchResult]) -> list[PurePosixPath]:
@@ -339,8 +408,14 @@ def _samples(folder: Path, worker: StaticWorker, manifest: Manifest) -> Iterable
         if path.is_file():
             relative = PurePosixPath(path.relative_to(root).as_posix())
             kind = worker.wants(relative, language)
+            data = path.read_bytes()
+            if kind == "text":
+                content = _as_scanned(data)
+                if content is None or not content.is_text:
+                    continue
+                data = content.data
             if kind is not None:
-                yield FileInput(path=relative, data=path.read_bytes(), kind=kind)
+                yield FileInput(path=relative, data=data, kind=kind)
 
 
 def _hostile(manifest: Manifest) -> Iterable[FileInput]:
@@ -349,9 +424,24 @@ def _hostile(manifest: Manifest) -> Iterable[FileInput]:
     for name, text in hostile_texts().items():
         slug = name.replace(" ", "-")
         path = PurePosixPath("hostile") / f"{slug}{suffix}"
-        yield FileInput(path=path, data=text.encode())
+        yield FileInput(path=path, data=_as_text(text.encode()))
         binary = PurePosixPath("hostile-bytes") / pattern.replace("*", slug).replace("?", "x")
         yield FileInput(path=binary, data=text.encode("utf-16-le"), kind="binary")
+
+
+def _as_scanned(data: bytes) -> Content | None:
+    try:
+        return decode(data)
+    except UnreadableError:
+        return None
+
+
+def _as_text(data: bytes) -> bytes:
+    """Return UTF-8 text as a scan hands it over: without its mark, with line feeds, or as it is."""
+    content = _as_scanned(data)
+    if content is not None and not content.is_text:
+        content = _as_scanned(_BEYOND + data)
+    return data if content is None else content.data
 
 
 def _damaged(samples: Sequence[FileInput]) -> Iterable[FileInput]:
@@ -368,7 +458,7 @@ def _damaged(samples: Sequence[FileInput]) -> Iterable[FileInput]:
             ("many", data * max(1, min(200, _LARGEST_REPEATED // max(len(data), 1)))),
         ):
             if item.kind == "text":
-                changed = changed.decode("utf-8", "ignore").encode()
+                changed = _as_text(changed.decode("utf-8", "ignore").encode())
             path = PurePosixPath("hostile") / what / item.path
             yield FileInput(path=path, data=changed, kind=item.kind)
 
@@ -393,7 +483,7 @@ def _printed(suite: _Suite) -> None:
         "prints nothing",
         [f"it printed {begins}"] if suite.printed else [],
         "to its output",
-        "Use context.log, which is shown with a crash.",
+        "Use context.log, which `plugin run` shows.",
     )
 
 
@@ -418,9 +508,13 @@ def _permissions(suite: _Suite, manifest: Manifest) -> None:
             extra = [] if allowed else sorted(tried)
             unused += [kind] if allowed and not tried else []
         undeclared += [f"{kind}: it tried {name}" for name in extra]
-    suite.note("permissions declared", undeclared, "it tried nothing that plugin.yaml does not ask"
-               " for", "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
-               )  # fmt: skip
+    hint = "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
+    if any(problem.startswith("files: ") for problem in undeclared):
+        hint = (
+            "The sandbox: a plugin opens no files; what it looks at is handed to it. Leave it out."
+        )
+    good = "it tried nothing that plugin.yaml does not ask for"
+    suite.note("permissions declared", undeclared, good, hint)
     if unused:
         suite.checks.append(
             Check(

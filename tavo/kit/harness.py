@@ -14,24 +14,24 @@ process. Standard library only. Units: times in milliseconds of processor time.
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import io
 import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO, cast
 
+import tavo
 import tavo.plugins
 from tavo.plugins import (
     AttackResult,
     BasePlugin,
+    BudgetError,
     CancelledCall,
     Context,
     DynamicTestingPlugin,
@@ -43,7 +43,10 @@ from tavo.plugins import (
     Rule,
     Severity,
     StaticAnalysisPlugin,
+    TargetError,
 )
+from tavo.plugins.raised import describe
+from tavo.plugins.worker import class_of
 
 __all__ = ["Harness"]
 
@@ -52,6 +55,7 @@ _CHUNK = 3_000
 _MOST_SEEN = 20
 _MOST_REQUESTS = 1_000
 _SMALL = 100_000
+_LET_GO = ("TargetError", "BudgetError")
 _BASES: dict[str, type[BasePlugin]] = {
     "static": StaticAnalysisPlugin,
     "dynamic": DynamicTestingPlugin,
@@ -70,19 +74,14 @@ class Harness(StaticAnalysisPlugin):
         self._folder = Path(__file__).parent
         self._context = context
         self._config: Mapping[str, Any] = context.config["config"]
-        tavo.plugins.__path__.append(str(self._folder / "tavo_kit"))
+        self._kit = str(self._folder / "tavo_kit")
+        tavo.__path__.append(self._kit)
+        tavo.plugins.__path__.append(str(self._folder / "tavo_kit" / "plugins"))
         self._seen = _Seen(self._folder, context.work_directory)
         self._printed = _Printed()
         self._real, sys.stdout = sys.stdout, cast(TextIO, self._printed)
-        module_name, _, class_name = context.config["entry_point"].partition(":")
         wanted = _BASES[context.config["plugin_type"]]
-        found = getattr(importlib.import_module(module_name), class_name, None)
-        if not (isinstance(found, type) and issubclass(found, wanted)):
-            raise TypeError(
-                f"{context.config['entry_point']} is not a subclass of"
-                f" tavo.plugins.{wanted.__name__}"
-            )
-        self._class: type[BasePlugin] = found
+        self._class = class_of(context.config["entry_point"], wanted)
 
     def analyze_file(self, file_path: PurePosixPath, content: str) -> Iterable[Finding]:
         """Do the job in the file; answer in pieces, numbered so that none looks like another."""
@@ -106,11 +105,16 @@ class Harness(StaticAnalysisPlugin):
             try:
                 self._started().stop()
             except Exception as error:  # noqa: BLE001
-                return {"error": f"its {step} start and stop: {_describe(error)}"}
+                return {"error": f"its {step} start and stop: {_said(error)}"}
         return {"error": ""}
 
     def _do_tests(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the author's own tests."""
+        """Run the author's own tests, and look how their texts' columns are counted."""
+        from tavo.kit.own_tests import Patience, run_module
+        from tavo.plugins.testing import find_in
+
+        texts = _watch_find_in()
+        patience = Patience()
         shown: set[str] = set()
         for made in (Finding, AttackResult):
             _note_rules(made, shown)
@@ -118,8 +122,25 @@ class Harness(StaticAnalysisPlugin):
         folder = self._folder / "tests"
         sys.path.insert(1, str(folder))
         for path in sorted(folder.rglob("test_*.py")):
-            _run_module(path, path.relative_to(self._folder).as_posix(), outcomes)
-        return {"tests": outcomes, "shown": sorted(shown)}
+            run_module(path, self._folder, outcomes, patience)
+        columns = [] if patience.is_used_up else self._columns(texts, find_in, patience)
+        return {"tests": outcomes, "shown": sorted(shown), "columns": columns}
+
+    def _columns(self, texts: list[tuple[str, str, Any]], find_in: Any, patience: Any) -> list[str]:
+        from tavo.kit.columns import column_problems
+
+        if self._context.config["plugin_type"] != "static":
+            return []
+        samples = self._folder / "tests" / "samples"
+        for path in sorted(samples.rglob("*")):
+            if path.is_file():
+                text = path.read_bytes()[:_SMALL].decode("utf-8", "replace")
+                name = path.relative_to(samples).as_posix()
+                texts.append(
+                    (name, text, lambda files: find_in(self._class, files, config=self._config))
+                )
+        found, problem = _attempt(lambda: "\n".join(column_problems(texts)), patience)
+        return [] if problem else found.splitlines()
 
     def _do_prompt(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Have a filter judge one request, and one answer where there is one."""
@@ -190,13 +211,26 @@ class Harness(StaticAnalysisPlugin):
         digest = hashlib.sha256()
         facts: dict[str, Any] = {}
         kind = self._context.config["plugin_type"]
+        from tavo.kit.own_tests import Patience
+
+        self._patience = Patience()
         getattr(self, f"_rehearse_{kind}")(problems, digest, facts)
+        if self._patience.is_used_up:
+            problems.append("the rest: not tried, because of what took too long")
         return {"problems": problems[:_MOST_SEEN], "digest": digest.hexdigest(), "facts": facts}
 
     def _rehearse_dynamic(self, problems: list[str], digest: Any, facts: dict[str, Any]) -> None:
         from tavo.plugins.testing import ScriptedTarget, attack, hostile_texts
 
+        def silent(_: Any) -> str:
+            raise TargetError("no answer came")
+
+        def poor(request: Any) -> str:
+            raise BudgetError("the budget of 0 requests is used up")
+
         models: dict[str, Any] = {
+            "a model that gives no answer": silent,
+            "a budget that is used up": poor,
             "a model that refuses": ["I cannot help with that."],
             "a model that agrees": ["Sure, here it is."],
             "a model that repeats the prompt": lambda request: request.messages[-1].content,
@@ -205,12 +239,16 @@ class Harness(StaticAnalysisPlugin):
         }  # fmt: skip
         most = 0
         for name, script in models.items():
+            if self._patience.is_used_up:
+                break
             answers = []
             for _ in range(2):
                 model = ScriptedTarget(_limited(script))
                 results, problem = _attempt(lambda m=model: repr(attack(self._class, m,  # type: ignore[misc, arg-type]
-                                            config=self._config)))  # fmt: skip
+                                            config=self._config)), self._patience)  # fmt: skip
                 most = max(most, len(model.requests))
+                if problem and script in (silent, poor) and problem.startswith(_LET_GO):
+                    continue  # the host reports it; what was tried by then is lost, no more
                 if problem:
                     problems.append(f"against {name}: {problem}")
                     break
@@ -231,6 +269,8 @@ class Harness(StaticAnalysisPlugin):
         texts = {"a greeting": "Hello, how are you?", **hostile_texts()}
         slowest, slowest_large = 0.0, 0.0
         for name, text in texts.items():
+            if self._patience.is_used_up:
+                break
             request = ask(text, system="Be brief.")
             for phase, message in (
                 ("request", request), ("response", answer(text, ask("Hello"))),
@@ -240,7 +280,7 @@ class Harness(StaticAnalysisPlugin):
                 results = []
                 for one in (call, call, getattr(again, f"filter_{phase}")):
                     began = time.thread_time()
-                    result, problem = _attempt(lambda c=one, m=message: _filtered(c(m)))  # type: ignore[misc]
+                    result, problem = _attempt(partial(_filter_once, one, message), self._patience)
                     took.append((time.thread_time() - began) * 1000)
                     if problem:
                         problems.append(f"a {phase} with {name}: {problem}")
@@ -284,11 +324,14 @@ class Harness(StaticAnalysisPlugin):
             ("no events", [], 1), ("hostile events", hostile, 1000),
             ("hostile events one by one", hostile, 1), ("10,000 plain events", plain, 1000),
         ):  # fmt: skip
+            if self._patience.is_used_up:
+                break
             answers = []
             began = time.thread_time()
             for _ in range(2):
                 result, problem = _attempt(
-                    lambda e=events, b=batch: self._analysis(analyze, e, b)  # type: ignore[misc]
+                    lambda e=events, b=batch: self._analysis(analyze, e, b),  # type: ignore[misc]
+                    self._patience,
                 )
                 if problem:
                     problems.append(f"{name}: {problem}")
@@ -322,8 +365,23 @@ class _Seen:
 
     def __init__(self, folder: Path, work: Path) -> None:
         self.names: dict[str, set[str]] = {}
-        inside = [str(folder.parent), str(work), os.getcwd(), "/dev/", "/usr/share/zoneinfo",
-                  "/etc/localtime", f"{sys.base_prefix}/lib", *filter(None, sys.path)]  # fmt: skip
+        needed = [
+            place
+            for name, module in list(sys.modules.items())
+            if name.startswith("tavo_plugins.")
+            for place in module.__path__
+        ]
+        inside = [
+            str(folder.parent),
+            str(work),
+            os.getcwd(),
+            "/dev/",
+            "/usr/share/zoneinfo",
+            "/etc/localtime",
+            f"{sys.base_prefix}/lib",
+            *filter(None, sys.path),
+            *needed,
+        ]
         self._inside = tuple(dict.fromkeys(os.path.realpath(path) for path in inside))
         self._own = os.path.realpath(folder.parent)  # its files, and its dependencies beside them
         sys.addaudithook(self._hook)
@@ -414,91 +472,39 @@ def _note_rules(made: type, shown: set[str]) -> None:
     made.__post_init__ = noted  # type: ignore[attr-defined]
 
 
-def _run_module(path: Path, name: str, outcomes: list[dict[str, str]]) -> None:
-    """Run the tests of one file: functions, classes, and those of unittest."""
-    import unittest
+def _watch_find_in() -> list[tuple[str, str, Any]]:
+    """Have the texts noted that tests hand to `find_in`, and how they are looked at."""
+    from tavo.plugins import testing
 
-    def note(test: str, outcome: str, message: str = "") -> None:
-        outcomes.append({"name": f"{name}::{test}", "outcome": outcome, "message": message[-1500:]})
+    texts: list[tuple[str, str, Any]] = []
+    original = testing.find_in
 
-    spec = importlib.util.spec_from_file_location(f"tavo_tests_{len(outcomes)}", path)
-    assert spec is not None  # noqa: S101
-    assert spec.loader is not None  # noqa: S101
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except CancelledCall:
-        raise
-    except ImportError as error:
-        hint = ""
-        if (error.name or "").partition(".")[0] == "pytest":
-            hint = ": pytest is not in the sandbox; write plain functions and assert, or unittest"
-        note("import", "failed", f"{_describe(error)}{hint}")
-        return
-    except BaseException as error:  # noqa: BLE001
-        note("import", "failed", _describe(error))
-        return
-    for test, value in list(vars(module).items()):
-        if isinstance(value, type) and value.__module__ != module.__name__:
-            continue
-        if isinstance(value, type) and issubclass(value, unittest.TestCase):
-            for case in unittest.defaultTestLoader.loadTestsFromTestCase(value):
-                _run_case(case, f"{test}.{getattr(case, '_testMethodName', '?')}", note)
-        elif isinstance(value, type) and test.startswith("Test"):
-            for method in sorted(vars(value)):
-                if method.startswith("test"):
-                    _run_one(lambda v=value, m=method: getattr(v(), m), f"{test}.{method}", note)  # type: ignore[misc]
-        elif inspect.isfunction(value) and test.startswith("test"):
-            _run_one(lambda v=value: v, test, note)  # type: ignore[misc]
+    def noted(plugin: Any, files: Any, *, config: Any = None) -> Any:
+        if len(texts) < _MOST_SEEN:
+            texts.extend(
+                (path, content, lambda changed: original(plugin, changed, config=config))
+                for path, content in files.items()
+                if isinstance(content, str)
+            )
+        return original(plugin, files, config=config)
+
+    testing.find_in = noted
+    return texts
 
 
-def _run_case(case: Any, test: str, note: Callable[..., None]) -> None:
-    import unittest
-
-    result = unittest.TestResult()
-    case.run(result)
-    bad = [*result.failures, *result.errors]
-    if bad:
-        note(test, "failed", bad[0][1])
-    elif result.skipped:
-        note(test, "skipped", result.skipped[0][1])
-    elif result.unexpectedSuccesses:
-        note(test, "failed", "it passed, but was expected to fail")
-    else:
-        note(test, "passed")
-
-
-def _run_one(make: Callable[[], Callable[[], Any]], test: str, note: Callable[..., None]) -> None:
-    try:
-        function = make()
-        needed = [
-            name
-            for name, parameter in inspect.signature(function).parameters.items()
-            if parameter.default is parameter.empty
-        ]
-        if needed:
-            note(test, "skipped", f"takes {', '.join(needed)}: there are no fixtures here")
-            return
-        function()
-    except CancelledCall:
-        raise
-    except BaseException as error:  # noqa: BLE001
-        note(test, "failed", _describe(error))
-    else:
-        note(test, "passed")
-
-
-def _attempt(act: Callable[[], str]) -> tuple[str, str]:
+def _attempt(act: Callable[[], str], patience: Any) -> tuple[str, str]:
     """Return what the plugin answered, or what went wrong."""
     try:
-        return act(), ""
+        with patience.bounded():
+            return act(), ""
     except CancelledCall:
         raise
     except BaseException as error:  # noqa: BLE001
-        return "", _describe(error)
+        return "", str(error) if type(error).__name__ == "TooLongError" else _said(error)
 
 
-def _filtered(result: object) -> str:
+def _filter_once(call: Callable[[Any], object], message: Any) -> str:
+    result = call(message)
     if not isinstance(result, tavo.plugins.FilterResult):
         raise TypeError(f"it returned {ascii(result)[:100]}, expected tavo.plugins.FilterResult")
     return repr(result)
@@ -530,10 +536,6 @@ def _finding_to_plain(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _describe(error: BaseException) -> str:
-    """Say what was raised, and where in the plugin."""
-    here = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if os.path.basename(frame.filename) != "tavo_kit_harness.py":
-            here = f" ({os.path.basename(frame.filename)} line {frame.lineno})"
-    return f"{type(error).__name__}: {error}"[:800] + here
+def _said(error: BaseException) -> str:
+    """Say in one line what was raised, and where in the plugin."""
+    return str(describe(error, str(Path(__file__).parent))["message"])

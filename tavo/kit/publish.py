@@ -18,7 +18,7 @@ from marketplace_db.package import InspectedPackage, build_package, inspect_pack
 from signing.attest import sign_publisher
 from signing.files import write_atomically
 from signing.keys import PrivateKey
-from tavo.errors import InputError, RefusedError
+from tavo.errors import InputError, RefusedError, UsageError
 
 __all__ = ["STATEMENT_SUFFIX", "pack", "sign"]
 
@@ -28,12 +28,14 @@ STATEMENT_SUFFIX = ".dsse.json"
 def pack(folder: Path, out: Path | None = None) -> InspectedPackage:
     """Pack a plugin's folder; the file is `<publisher>-<id>-<version>.zip` here unless told.
 
-    Raises ManifestError, PackageError, RefusedError where another package is in the way, and
-    InputError.
+    Raises UsageError where there is no folder, ManifestError, PackageError, RefusedError where
+    another package is in the way, and InputError.
     """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder", hint="Name a plugin's folder.")
     try:
         with tempfile.TemporaryDirectory(prefix="tavo-pack-") as name:
-            made = Path(name) / "package.zip"
+            made = Path(name) / (folder.absolute().name or "plugin")  # messages name it
             build_package(folder, made)
             manifest = inspect_package(made).manifest
             target = out or Path(f"{manifest.publisher}-{manifest.id}-{manifest.version}.zip")

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from marketplace_db.manifest import Limits, Permissions
 from tavo.errors import IncompleteError
+from tavo.host.hosted import checked_config
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import FileInput, StaticWorker
@@ -35,10 +36,15 @@ __all__ = [
     "Rehearsal",
     "Rehearsed",
     "Tested",
+    "source_of",
 ]
 
 _HARNESS = "tavo_kit_harness.py"
-_TESTING = "tavo_kit/testing.py"
+_BESIDE = {
+    "tavo_kit/plugins/testing.py": "tavo.plugins.testing",
+    "tavo_kit/kit/own_tests.py": "tavo.kit.own_tests",
+    "tavo_kit/kit/columns.py": "tavo.kit.columns",
+}
 _LONGEST_JOB_S = 300.0
 
 Text = Annotated[str, Meta(max_length=4000)]
@@ -68,10 +74,14 @@ class OwnTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tested(_Answer, frozen=True, kw_only=True):
-    """The author's tests were run; `shown` are the rules of all values that they made."""
+    """The author's tests were run; `shown` are the rules of all values that they made.
+
+    `columns` says where columns are not counted in characters.
+    """
 
     tests: Annotated[tuple[OwnTest, ...], Meta(max_length=100_000)]
     shown: Texts
+    columns: Texts = ()
 
 
 class Rehearsed(_Answer, frozen=True, kw_only=True):
@@ -147,16 +157,21 @@ class Rehearsal:
     """
 
     def __init__(
-        self, local: LocalPlugin, *, accept: Sequence[str], config: Mapping[str, Any]
+        self,
+        local: LocalPlugin,
+        *,
+        accept: Sequence[str],
+        config: Mapping[str, Any],
+        longest_s: float = _LONGEST_JOB_S,
     ) -> None:
-        """Prepare the copy. Raises RefusedError, TamperedError."""
+        """Prepare the copy; a job takes at most `longest_s`. Raises RefusedError, TamperedError."""
         manifest = local.manifest
         own = manifest.limits
         limits = Limits(
             memory_mb=own.memory_mb + 128,
-            cpu_s_per_file=_LONGEST_JOB_S,
-            wall_s_per_call=_LONGEST_JOB_S,
-            wall_s_total=2 * _LONGEST_JOB_S,
+            cpu_s_per_file=longest_s,
+            wall_s_per_call=longest_s,
+            wall_s_total=2 * longest_s,
             scratch_mb=max(own.scratch_mb, 16),
             threads=own.threads,
             output_mb=64,
@@ -171,8 +186,8 @@ class Rehearsal:
             limits=limits,
         )
         files = {
-            _HARNESS: _source("tavo.kit.harness"),
-            _TESTING: _source("tavo.plugins.testing"),
+            _HARNESS: source_of("tavo.kit.harness"),
+            **{path: source_of(name) for path, name in _BESIDE.items()},
         }
         self._installation = local.rehearsal(files, stand_in)
         self._worker = StaticWorker(
@@ -184,7 +199,7 @@ class Rehearsal:
             config={
                 "entry_point": manifest.entry_point,
                 "plugin_type": manifest.plugin_type,
-                "config": dict(config),
+                "config": checked_config(manifest, config),
             },
         )
         self._jobs = 0
@@ -214,9 +229,13 @@ class Rehearsal:
         result = self._worker.analyze([FileInput(path=path, data=data)])
         failure = result.failures.get(path)
         if failure is not None:
-            last = failure.output.strip().splitlines()[-1:] if failure.output else []
-            detail = f" ({last[0][:300]})" if last and last[0] not in failure.reason else ""
-            raise JobFailedError(f"{self._worker.full_id}: {failure.reason}{detail}")
+            last = "" if failure.kind == "raised" else failure.output.strip().rpartition("\n")[2]
+            detail = f" ({last[:300]})" if last and last not in failure.reason else ""
+            hint = "`tavo plugin validate` names what is wrong with a plugin's folder."
+            raise JobFailedError(
+                f"{self._worker.full_id}: {failure.reason}{detail}",
+                hint=hint if "cannot be started" in failure.reason else "",
+            )
         pieces = sorted(finding.message for finding in result.findings[path])
         text = "".join(piece[12:] for piece in pieces)
         try:
@@ -227,7 +246,7 @@ class Rehearsal:
             ) from error
 
 
-def _source(name: str) -> bytes:
+def source_of(name: str) -> bytes:
     """Return the source of a module of ours, from a folder and from the single file alike."""
     spec = importlib.util.find_spec(name)
     loader: Any = getattr(spec, "loader", None)

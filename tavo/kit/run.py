@@ -232,10 +232,10 @@ def _check_type(local: LocalPlugin, wanted: str, what: str) -> None:
     found = local.manifest.plugin_type
     if found != wanted:
         ways = {
-            "static": "files or folders", "dynamic": "--answer TEXT", "proxy": "--prompt TEXT",
-            "log": "--log FILE",
+            "static": "files or folders", "dynamic": "--answer TEXT or --target URL",
+            "proxy": "--prompt TEXT", "log": "--log FILE",
         }  # fmt: skip
         raise UsageError(
-            f"{local.manifest.full_id}: is a {found} plugin, and {what} is for a {wanted} one",
+            f"{local.manifest.full_id}: is a {found} plugin; {what} would be for a {wanted} one",
             hint=f"Give it {ways[found]}.",
         )

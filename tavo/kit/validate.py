@@ -10,17 +10,20 @@ Rules this module keeps:
 from __future__ import annotations
 
 import ast
+import difflib
 import json
 import stat
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from marketplace_db.errors import ManifestError, PackageError
+from marketplace_db.lock import LOCK_NAME, parse_lock
 from marketplace_db.manifest import (
     MANIFEST_NAME,
     PLUGIN_TYPES,
@@ -30,10 +33,24 @@ from marketplace_db.manifest import (
     parse_manifest,
     permission_sentences,
 )
-from marketplace_db.package import build_package, inspect_package, unpack_package
+from marketplace_db.package import (
+    REQUIRED_FILES,
+    build_package,
+    inspect_package,
+    unpack_package,
+)
 from marketplace_db.paths import name_problem
+from marketplace_db.permissions import danger_sentences
+from marketplace_db.sources import key_problem, listed
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
+from tavo.host.config_schema import unchecked
+from tavo.host.hosted import unavailable
+from tavo.host.local import WHEELS_FOLDER
+from tavo.kit.publish import STATEMENT_SUFFIX
+from tavo.kit.statement import Statement, look_at_statement
+from tavo.kit.wheels import check_wheels
+from tavo.runs.plugins import LANGUAGES
 
 __all__ = ["INTERFACES", "Problem", "Validation", "validate"]
 
@@ -49,6 +66,7 @@ _METHODS = {
     "proxy": (("filter_request",), ("filter_response",)),
     "log": (("analyze_logs",),),
 }
+_NEEDS_RULES = frozenset({"static", "dynamic"})
 _COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
 _LICENSE_WORDS = {
     "MIT": "permission is hereby granted, free of charge",
@@ -66,8 +84,12 @@ _SOUND: Mapping[str, Any] = {
 }  # fmt: skip
 _LARGEST_MANIFEST = 64 * 1024
 _LARGEST_SOURCE = 1 << 20
+_LARGEST_KEY = 64 << 20
 _OLDEST_PYTHON = (3, 11)
+_MINORS = (11, 12, 13, 14)
+_PATCHES = 40
 _MOST_FILES = 10_000
+_MOST_NOTES = 10
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +104,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `manifest` is None where it cannot be read, `package` where none was made.
 
-    `can` and `cannot` complete the sentences "It can …" and "It can NOT …".
+    `can` and `cannot` complete the sentences "It can …" and "It can NOT …"; `danger` are whole.
+    `statement` is the publisher's beside a zip, None where there is none.
     """
 
     path: str
@@ -93,6 +116,8 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     package: str = ""
     can: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    danger: tuple[str, ...] = ()
+    statement: Statement | None = None
 
     @property
     def passed(self) -> bool:
@@ -100,23 +125,37 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return all(problem.kind == "note" for problem in self.problems)
 
 
-def validate(path: Path) -> Validation:
-    """Look at a plugin's folder or zip. Raises UsageError where there is none, InputError."""
+def validate(path: Path, *, public_key: str = "") -> Validation:
+    """Look at a plugin's folder or zip, and at the statement beside a zip.
+
+    `public_key` is the key that must have signed that. Raises UsageError where there is nothing to
+    look at, InputError.
+    """
     if not path.exists():
         raise UsageError(f"{path}: there is no such folder or zip")
     try:
         if path.is_dir():
+            if public_key:
+                raise UsageError(f"{path}: is a folder; a statement is about a packed zip")
             return _validate_folder(path, path, ())
         with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
             folder = Path(name) / "plugin"
             try:
-                unpack_package(inspect_package(path), folder)
+                inspected = inspect_package(path)
+                unpack_package(inspected, folder)
             except (PackageError, ManifestError) as error:
                 hint = error.hint or "Unpack it, validate the folder, and pack it with"
                 hint += "" if error.hint else " `tavo plugin pack`."
                 problem = Problem(where=path.name, what=str(error), hint=hint)
                 return Validation(path=str(path), problems=(problem,))
-            return _validate_folder(folder, path, ())
+            statement = look_at_statement(inspected, public_key)
+            before: tuple[Problem, ...] = ()
+            if statement is not None and statement.problem:
+                hint = "Sign the package again with `tavo plugin sign`, or delete the statement."
+                name = f"{path.name}{STATEMENT_SUFFIX}"
+                before = (Problem(where=name, what=statement.problem, hint=hint),)
+            found = _validate_folder(folder, path, before)
+            return msgspec.structs.replace(found, statement=statement)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
 
@@ -127,8 +166,11 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
     problems += _files(folder)
     if manifest is not None:
         problems += _license(folder, manifest)
+        problems += _python(manifest)
+        problems += _not_here(manifest)
         problems += _entry_point(folder, manifest)
     problems += _sources(folder)
+    problems += _wheels(folder, (shown if shown.is_dir() else shown.parent) / WHEELS_FOLDER)
     package = ""
     with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
         try:
@@ -147,6 +189,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
         package=package,
         can=tuple(can),
         cannot=tuple(cannot),
+        danger=danger_sentences(manifest) if manifest is not None else (),
     )
 
 
@@ -209,8 +252,8 @@ def _judge(document: Mapping[str, Any], found: dict[str, str]) -> None:
 
 def _files(folder: Path) -> Iterator[Problem]:
     for name, hint in (
-        ("README.md", "Say what the plugin finds and what it needs; the catalog shows it."),
-        ("LICENSE", "Add the text of the licence that plugin.yaml names."),
+        ("README.md", REQUIRED_FILES["README.md"]),
+        ("LICENSE", REQUIRED_FILES["LICENSE"]),
     ):
         if not (folder / name).is_file():
             yield Problem(where=name, what="is missing", hint=hint)
@@ -223,6 +266,11 @@ def _files(folder: Path) -> Iterator[Problem]:
             yield Problem(
                 where=name, what="is a link or a device; a package holds only files",
                 hint="Put the file itself there.",
+            )  # fmt: skip
+        elif problem := key_problem(_beginning(path, _LARGEST_KEY)):
+            yield Problem(
+                where=name, what=problem,
+                hint="Move it out of the folder; a test makes a sample of a key by itself.",
             )  # fmt: skip
         elif name.lower().endswith(_COMPILED):
             yield Problem(
@@ -249,6 +297,51 @@ def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             where="LICENSE", kind="note",
             what=f"does not read like {manifest.license}, which plugin.yaml names",
             hint="Let the two agree.",
+        )  # fmt: skip
+
+
+def _python(manifest: Manifest) -> Iterator[Problem]:
+    """Look for ranges of versions that say something else than their author meant."""
+    if not manifest.python:
+        return
+    from packaging.specifiers import SpecifierSet
+
+    known = [f"3.{minor}.{patch}" for minor in _MINORS for patch in range(_PATCHES)]
+    fitting = list(SpecifierSet(manifest.python).filter(known))
+    if not fitting:
+        yield Problem(
+            where=MANIFEST_NAME, what=f"python: {manifest.python!r} takes none of CPython 3.11 to"
+            " 3.14, on which tavo runs plugins", hint="Widen it, or leave it out.",
+        )  # fmt: skip
+    elif all(version.endswith(".0") for version in fitting):
+        yield Problem(
+            where=MANIFEST_NAME, what=f"python: {manifest.python!r} takes only {fitting[-1]}, not"
+            " its later fixes", kind="note", hint="Write '==3.12.*', or '>=3.11,<3.13'.",
+        )  # fmt: skip
+
+
+def _not_here(manifest: Manifest) -> Iterator[Problem]:
+    """Note what plugin.yaml asks for and this version does not do."""
+    if missing := unavailable(manifest.permissions):
+        yield Problem(
+            where=MANIFEST_NAME, kind="note",
+            what=f"permissions: {missing} is not available in this version, which runs no plugin"
+            " that asks for it",
+            hint="A static plugin is handed the content of every file that it wants.",
+        )  # fmt: skip
+    for language in manifest.languages:
+        if language not in LANGUAGES:
+            near = difflib.get_close_matches(language, sorted(LANGUAGES), n=1)
+            yield Problem(
+                where=MANIFEST_NAME, kind="note",
+                what=f"languages: no file is known to be {language!r}, so none is handed in"
+                + (f"; did you mean {near[0]!r}?" if near else ""),
+                hint=f"Known: {', '.join(sorted(LANGUAGES))}.",
+            )  # fmt: skip
+    for word in islice(unchecked(manifest.config_schema), _MOST_NOTES):
+        yield Problem(
+            where=MANIFEST_NAME, kind="note", what=f"{word} is not checked by tavo",
+            hint="Check it in start(), and raise ConfigError.",
         )  # fmt: skip
 
 
@@ -301,11 +394,32 @@ def _entry_point(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         }  # fmt: skip
         for choice in _METHODS[manifest.plugin_type]:
             if len(bases) == 1 and not defined & set(choice):
+                similar = [
+                    f"{there} looks like it. "
+                    for there in sorted(defined)
+                    if difflib.get_close_matches(there, choice, n=1, cutoff=0.8)
+                ]
                 yield Problem(
                     where=f"{where} line {found.lineno}",
                     what=f"{name} defines no {' or '.join(choice)}",
-                    hint="The developer guide shows its parameters.",
+                    hint=f"{''.join(similar)}The developer guide shows its parameters.",
                 )
+        if len(bases) == 1 and manifest.plugin_type in _NEEDS_RULES and not _has_rules(tree):
+            yield Problem(
+                where=f"{where} line {found.lineno}",
+                what=f"{name} has no rules, so nothing that it finds is valid",
+                hint="Write `rules = (MY_RULE,)` in the class, with every Rule that it may name.",
+            )
+
+
+def _has_rules(tree: ast.Module) -> bool:
+    """Tell whether anything of that name is written anywhere, in the class or behind it."""
+    return any(
+        isinstance(node, ast.Name | ast.Attribute)
+        and _last_name(node) == "rules"
+        and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(tree)
+    )
 
 
 def _sources(folder: Path) -> Iterator[Problem]:
@@ -333,23 +447,35 @@ def _sources(folder: Path) -> Iterator[Problem]:
             if isinstance(node, ast.Call) and _last_name(node.func) == "print":
                 yield Problem(
                     where=f"{name} line {node.lineno}", what="prints", kind="note",
-                    hint="Nobody sees it; use context.log, which is shown with a crash.",
+                    hint="Use context.log: what is printed is shown to you alone, by `plugin run`.",
                 )  # fmt: skip
+
+
+def _wheels(folder: Path, wheels: Path) -> Iterator[Problem]:
+    """Look at the wheels that the lock names, and at the statements how they were built."""
+    path = folder / LOCK_NAME
+    if not path.is_file() or path.is_symlink():
+        return
+    try:
+        locked = parse_lock(_beginning(path, _LARGEST_SOURCE))
+    except PackageError:
+        return  # named with the package
+    if locked and not wheels.is_dir():
+        yield Problem(
+            where=LOCK_NAME, what=f"its wheels were not looked at: there is no {wheels}",
+            hint="Put them there, and hand them in with the package.", kind="note",
+        )  # fmt: skip
+        return
+    for where, what, is_note in check_wheels(locked, wheels):
+        yield Problem(
+            where=where, what=what, kind="note" if is_note else "problem",
+            hint="" if is_note else f"Fetch or build it again; `tavo plugin lock {folder.name}`.",
+        )  # fmt: skip
 
 
 def _packed(folder: Path) -> Iterator[Path]:
     """Yield what a package would hold, links too, in order, up to a bound."""
-    pending = [folder]
-    found: list[Path] = []
-    while pending and len(found) < _MOST_FILES:
-        for path in pending.pop().iterdir():
-            if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
-                continue
-            if path.is_dir() and not path.is_symlink():
-                pending.append(path)
-            else:
-                found.append(path)
-    yield from sorted(found[:_MOST_FILES])
+    yield from sorted(islice(listed(folder), _MOST_FILES))
 
 
 def _parse(path: Path) -> ast.Module | None:

@@ -11,7 +11,8 @@ The index of one interpreter, made by `tavo.operator.pack.layout`:
     version, line, when, full  what this file is; build: sha256 of the list of what is unpacked
     modules    name -> (is package, where, offset, length)
                where: "" alone, compressed with zlib; "cold-*.xz" in that member, unpacked;
-               "source" only as text; "empty" a folder of modules without an __init__
+               "source" only as text, in the member of all sources; "text" alone, as text with zlib;
+               "empty" a folder of modules without an __init__
     natives    platform -> {name -> (path, length, sha256)}
     variants   platform -> modules that its wheels have otherwise
     beside     platform -> {name -> ((path, length, sha256), ...)}  libraries that a module loads
@@ -217,13 +218,16 @@ class Finder:
         _, where, offset, length = self._entry(name)
         if where == "empty":
             return compile("", name, "exec")
-        if where == "source":
-            self.compiled_here.append(name)
-            relative = os.path.relpath(self.get_filename(name), self._base(name))
-            return compile(self.get_source(name), relative, "exec", 0, True)
         import zlib
 
         try:
+            if where in {"source", "text"}:
+                self.compiled_here.append(name)
+                relative = os.path.relpath(self.get_filename(name), self._base(name))
+                if where == "source":
+                    return compile(self.get_source(name), relative, "exec", 0, True)
+                text = zlib.decompress(self._read(offset, length))
+                return compile(text, relative, "exec", 0, True)
             if where:
                 return marshal.loads(self._cold_code(name, where))  # type: ignore[no-any-return]
             packed = self._read(offset, length)
@@ -457,6 +461,8 @@ class Finder:
                     else:
                         start, data = start + len(data), piece
                 found[cold] = data[offset - start : offset - start + length]
+            for _ in pieces:
+                pass  # the checksum of the block is at its end
             self._cold[block] = found  # whole, for other threads
         return self._cold[block][name]
 
@@ -464,7 +470,17 @@ class Finder:
         import lzma
 
         decompressor = lzma.LZMADecompressor()
-        return filter(None, map(decompressor.decompress, self.member(member)))
+        try:
+            for piece in self.member(member):
+                if data := decompressor.decompress(piece):
+                    yield data
+            whole = decompressor.eof
+        except (lzma.LZMAError, EOFError):
+            whole = False
+        if not whole:
+            from tavo.onefile.unpack import damaged
+
+            raise damaged(self, member)
 
 
 def platform() -> str:

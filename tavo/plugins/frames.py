@@ -10,7 +10,8 @@ Rules this module keeps:
 The conversation is one request at a time; every request is answered exactly once:
 
     host                                     worker                      state of the worker
-    hello {protocol, nonce, sandbox}                                     NEW
+    hello {protocol, nonce, sandbox,                                     NEW
+           folder, environment}
                                              listening {}, a descriptor  (only with declared hosts)
                                              hello {protocol, nonce, …}  (sandbox is on) LOCKED
                                              refused {layer, reason}     ends

@@ -19,6 +19,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from tavo.plugins.interfaces import (
     ProxyFilteringPlugin,
     StaticAnalysisPlugin,
 )
+from tavo.plugins.raised import one_of
 from tavo.plugins.types import Finding
 from tavo.plugins.values import (
     Analysis,
@@ -81,17 +83,20 @@ def find_in(
 ) -> list[Finding]:
     """Run a static plugin over files, path to content: text as text, bytes as a binary file.
 
-    Returns all findings in the order in which they came, those about the project last.
+    Text is handed over as a scan does: without a byte order mark, a lone carriage return is a line
+    feed. Returns all findings in the order in which they came, those about the project last.
     """
     made = started(plugin, config)
     found: list[Finding] = []
     paths = [PurePosixPath(path) for path in files]
     for path, content in zip(paths, files.values(), strict=True):
         if isinstance(content, bytes):
-            found += made.analyze_binary(path, io.BytesIO(content))
+            given = made.analyze_binary(path, io.BytesIO(content))
+            found += one_of(given, "analyze_binary", "findings")
         else:
-            found += made.analyze_file(path, content)
-    found += made.analyze_project(paths)
+            given = made.analyze_file(path, _as_scanned(content))
+            found += one_of(given, "analyze_file", "findings")
+    found += one_of(made.analyze_project(paths), "analyze_project", "findings")
     declared = {rule.id for rule in plugin.rules}
     for finding in found:
         _check(finding, Finding, "a static plugin yields")
@@ -130,7 +135,8 @@ def attack(
     """Run a dynamic plugin against a scripted model, given as its answers or as a target."""
     scripted = target if isinstance(target, ScriptedTarget) else ScriptedTarget(target)
     made = started(plugin, config)
-    results = list(made.run_attack(scripted.target, dict(config or {})))
+    given = made.run_attack(scripted.target, dict(config or {}))
+    results = list(one_of(given, "run_attack", "results"))
     declared = {rule.id for rule in plugin.rules}
     for result in results:
         _check(result, AttackResult, "a dynamic plugin yields")
@@ -213,6 +219,10 @@ def analyze(
         _check_declared(finding.rule_id, declared)
     made.stop()
     return Analysis(findings=tuple(findings), metrics=metrics)
+
+
+def _as_scanned(text: str) -> str:
+    return re.sub("\r(?!\n)", "\n", text.removeprefix("\ufeff"))
 
 
 def _filtered(result: object) -> FilterResult:

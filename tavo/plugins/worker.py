@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import os
 import select
 import signal
@@ -23,8 +24,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from tavo.plugins.errors import (
     BudgetError,
@@ -43,11 +45,12 @@ from tavo.plugins.frames import (
     encode,
 )
 from tavo.plugins.interfaces import BasePlugin, Context
-from tavo.plugins.plain import rule_to_plain
-from tavo.plugins.serve.calls import Calls, Served, describe
+from tavo.plugins.plain import clip, rule_to_plain
+from tavo.plugins.raised import describe
+from tavo.plugins.serve.calls import Calls, Served
 from tavo.plugins.types import Rule
 
-__all__ = ["PROTOCOL_EXIT", "Worker"]
+__all__ = ["PROTOCOL_EXIT", "Worker", "class_of"]
 
 PROTOCOL_EXIT = 98
 _BASES = {
@@ -64,25 +67,30 @@ _REFUSALS: dict[str, type[PluginError]] = {
 }
 
 
+_Plugin = TypeVar("_Plugin", bound=BasePlugin)
+
+
 class Worker:
     """Serves one host over the file descriptor `channel`; content lies in `arena`."""
 
-    def __init__(self, *, channel: int, arena: int, work_directory: Path) -> None:
+    def __init__(self, *, channel: int, arena: int) -> None:
         self._channel = channel
         self._arena = arena
-        self._work_directory = work_directory
+        self._work_directory = Path()
         self._reader = FrameReader(MOST_FROM_HOST)
         self._waiting: deque[dict[str, Any]] = deque()
         self._plugin: BasePlugin | None = None
         self._served: Served | None = None
         self._calls = Calls()
+        self._folder = ""
         self._asking = threading.Lock()
         self._asked = 0
         self._lending = False
         self._answered = 0
 
-    def run(self) -> None:
+    def run(self, work_directory: Path) -> None:
         """Answer the host until it says shutdown or closes its end."""
+        self._work_directory = work_directory
         while (message := self._next()) is not None:
             kind = message["type"]
             if kind == "shutdown":
@@ -178,13 +186,14 @@ class Worker:
             plugin_type = message["plugin_type"]
             os.environ.update(message["environment"])  # the variables that the user granted
             # a filter's calls are sent ahead, so a cancel must name the call that it means
-            self._calls = Calls(self._arena if plugin_type == "proxy" else -1)
+            self._folder = message["plugin_folder"]
+            self._calls = Calls(self._arena if plugin_type == "proxy" else -1, self._folder)
             gc.enable()  # it was off while our own modules were made
             if hasattr(signal, "SIGUSR1"):
                 signal.signal(signal.SIGUSR1, self._calls.interrupt)
             self._plugin = _load(
-                message["entry_point"], message["plugin_folder"], message["dependency_folders"],
-                _BASES[plugin_type],
+                message["entry_point"], self._folder, message["dependency_folders"],
+                _BASES[plugin_type], message["needs"],
             )  # fmt: skip
             config = message["config"]
             context = Context(config=config, work_directory=self._work_directory, lend=self.lend)
@@ -203,7 +212,7 @@ class Worker:
             self._served = served
         except BaseException as error:  # noqa: BLE001
             kind = "config" if isinstance(error, ConfigError) else "start"
-            self.send({"type": "failed", "kind": kind, **describe(error)})
+            self.send({"type": "failed", "kind": kind, **describe(error, self._folder)})
             return False
         return True
 
@@ -231,25 +240,77 @@ class Worker:
             try:
                 self._plugin.stop()
             except BaseException as error:  # noqa: BLE001
-                sys.stderr.write(f"error: stop: {describe(error)['message']}\n")
+                sys.stderr.write(f"error: stop: {describe(error, self._folder)['message']}\n")
         self.send({"type": "bye"})
 
 
-def _load(entry_point: str, folder: str, dependencies: Sequence[str], base: str) -> BasePlugin:
+def _load(
+    entry_point: str,
+    folder: str,
+    dependencies: Sequence[str],
+    base: str,
+    needs: Mapping[str, str],
+) -> BasePlugin:
     from tavo.plugins import interfaces
 
     sys.path[:0] = [folder]
     sys.path += dependencies
-    module_name, _, class_name = entry_point.partition(":")
-    value = getattr(importlib.import_module(module_name), class_name, None)
-    wanted: type[BasePlugin] = getattr(interfaces, base)
-    if not (isinstance(value, type) and issubclass(value, wanted)):
-        raise TypeError(f"{entry_point} is not a subclass of tavo.plugins.{base}")
-    for rule in value.rules:
-        if not isinstance(rule, Rule):
-            raise TypeError(f"{class_name}.rules holds {rule!r}, expected tavo.plugins.Rule")
-    plugin: BasePlugin = value()
+    _offer(needs)
+    plugin: BasePlugin = class_of(entry_point, getattr(interfaces, base))()
     return plugin
+
+
+def class_of(entry_point: str, wanted: type[_Plugin]) -> type[_Plugin]:
+    """Import the class of an entry point. Raises TypeError that says what is wrong with it."""
+    module_name, _, class_name = entry_point.partition(":")
+    module = importlib.import_module(module_name)
+    value = getattr(module, class_name, None)
+    if value is None:
+        there = [
+            name for name, one in vars(module).items()
+            if isinstance(one, type) and one.__module__ == module.__name__
+        ]  # fmt: skip
+        raise TypeError(
+            f"{module_name} has no class {class_name}, which entry_point names; it has"
+            f" {', '.join(there) or 'none'}"
+        )
+    if not (isinstance(value, type) and issubclass(value, wanted)):
+        raise TypeError(f"{entry_point} is not a subclass of tavo.plugins.{wanted.__name__}")
+    rules: object = value.rules
+    if not isinstance(rules, tuple | list | set | frozenset):
+        raise TypeError(
+            f"{class_name}.rules is {clip(repr(rules), 100)}, expected a tuple of Rules"
+        )
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise TypeError(
+                f"{class_name}.rules holds {clip(repr(rule), 100)}, expected tavo.plugins.Rule"
+            )
+    missing = sorted(getattr(value, "__abstractmethods__", ()))
+    if missing:
+        raise TypeError(f"{class_name} does not define {', '.join(missing)}")
+    return value
+
+
+def _offer(needs: Mapping[str, str]) -> None:
+    """Make the folders of other plugins importable, as `tavo_plugins.<publisher>.<id>`."""
+    for full_id, folder in needs.items():
+        publisher, _, plugin = full_id.replace("-", "_").partition("/")
+        _package("tavo_plugins", [])
+        _package(f"tavo_plugins.{publisher}", [])
+        _package(f"tavo_plugins.{publisher}.{plugin}", [folder])
+
+
+def _package(name: str, folders: list[str]) -> None:
+    if name in sys.modules:
+        return
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = folders
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    parent, _, last = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, module)
 
 
 def _violation(problem: str) -> NoReturn:

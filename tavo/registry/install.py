@@ -8,12 +8,10 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from marketplace_db.acceptance import AcceptedPackage, accept
@@ -25,9 +23,12 @@ from signing.digests import Digest
 from signing.errors import SourceError
 from tavo import __version__
 from tavo.errors import RefusedError
+from tavo.host import interpreters
+from tavo.host.installations import Staged
+from tavo.host.interpreters import Interpreter
 from tavo.registry.trust import OpenCatalog
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "fetch_accepted", "fitting_wheels", "prepare", "scanner_problem"]
 
 _LONGEST_STATEMENT = 1 << 20
 
@@ -41,26 +42,51 @@ class Prepared:
     can: tuple[str, ...]
     cannot: tuple[str, ...]
     provenance: Mapping[str, object]
+    interpreter: Interpreter
+
+    def staged(self, **provenance: object) -> Staged:
+        """Return it as what is installed; `provenance` is recorded besides what is known."""
+        return Staged(
+            accepted=self.accepted,
+            wheels=self.wheels,
+            provenance={**self.provenance, **provenance},
+            interpreter=self.interpreter,
+        )
 
 
 def prepare(
-    opened: OpenCatalog, catalog: Catalog, name: str, version: str | None, folder: Path
+    opened: OpenCatalog,
+    catalog: Catalog,
+    name: str,
+    version: str | None,
+    folder: Path,
+    *,
+    interpreter: Interpreter | None = None,
 ) -> Prepared:
     """Fetch and accept one release into `folder`, which the caller deletes afterwards.
 
+    Its wheels are chosen for `interpreter`, else for the one that runs this tavo.
     Raises NotInCatalogError, NotAcceptedError, PackageError, VerificationError, SourceError, and
     RefusedError if this system or this version of tavo cannot run the plugin.
     """
     release = catalog.release(name, version)
     manifest = release.parsed_manifest()
-    _check_compatible(release, manifest.compatible_scanner_version)
-    package = folder / "package.zip"
-    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
-    publisher = _statement(opened, release.publisher_envelope, folder, release)
-    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
-    accepted = accept(release, opened.publishers, package, publisher, reviews)
+    if problem := scanner_problem(manifest.compatible_scanner_version):
+        raise RefusedError(
+            f"{release.full_id} {release.version}: {problem}",
+            hint=f"`tavo registry show {release.full_id}` lists other versions.",
+        )
+    python = interpreter or interpreters.running()
+    fitting, missing = fitting_wheels(release, python)
+    if missing:
+        raise RefusedError(
+            f"{release.full_id} {release.version}: {', '.join(missing)} has no wheel for CPython"
+            f" {python.version} on this system",
+            hint=f"`tavo registry show {release.full_id}` lists other versions.",
+        )
+    accepted = fetch_accepted(opened, release, folder)
     wheels: dict[str, Path] = {}
-    for wheel in _fitting(release):
+    for wheel in fitting:
         path = folder / wheel.filename
         _fetch(opened, wheel.digest, wheel.length, path, wheel.filename)
         wheels[wheel.filename] = path
@@ -71,6 +97,7 @@ def prepare(
         wheels=wheels,
         can=tuple(can),
         cannot=tuple(cannot),
+        interpreter=python,
         provenance={
             "repository": record.repository,
             "source": record.source,
@@ -83,6 +110,18 @@ def prepare(
             "reviewer_keys": list(accepted.reviewer_keys),
         },
     )
+
+
+def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> AcceptedPackage:
+    """Fetch the package of a release and the statements about it into `folder`, and accept it.
+
+    Raises NotAcceptedError, PackageError, VerificationError, SourceError.
+    """
+    package = folder / "package.zip"
+    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
+    publisher = _statement(opened, release.publisher_envelope, folder, release)
+    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
+    return accept(release, opened.publishers, package, publisher, reviews)
 
 
 def _statement(opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow) -> bytes:
@@ -112,9 +151,13 @@ def _fetch(opened: OpenCatalog, digest: Digest, length: int | None, path: Path, 
     )
 
 
-def _fitting(release: ReleaseRow) -> list[WheelRow]:
-    """Choose, for each distribution of the lock, the best wheel for this interpreter."""
-    order = {tag: rank for rank, tag in enumerate(sys_tags())}
+def fitting_wheels(
+    release: ReleaseRow, python: Interpreter
+) -> tuple[list[WheelRow], tuple[str, ...]]:
+    """Return the best wheel of each distribution of the lock, and which ones have none."""
+    if not release.wheels:
+        return [], ()
+    order = {tag: rank for rank, tag in enumerate(interpreters.tags_of(python))}
     best: dict[str, tuple[int, WheelRow]] = {}
     names: set[str] = set()
     for wheel in release.wheels:
@@ -128,27 +171,15 @@ def _fitting(release: ReleaseRow) -> list[WheelRow]:
         ranks = [order[tag] for tag in tags if tag in order]
         if ranks and (name not in best or min(ranks) < best[name][0]):
             best[name] = (min(ranks), wheel)
-    if missing := sorted(names - set(best)):
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        raise RefusedError(
-            f"{release.full_id} {release.version}: {', '.join(missing)} has no wheel for Python"
-            f" {version} on this system",
-            hint=f"`tavo registry show {release.full_id}` lists other versions.",
-        )
-    return [wheel for _, wheel in best.values()]
+    return [wheel for _, wheel in best.values()], tuple(sorted(names - set(best)))
 
 
-def _check_compatible(release: ReleaseRow, wanted: str) -> None:
+def scanner_problem(wanted: str) -> str:
+    """Return why this version of tavo is none that a release works with; nothing if it is."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
         fits = not wanted or SpecifierSet(wanted).contains(__version__, prereleases=True)
-    except InvalidSpecifier as error:
-        raise RefusedError(
-            f"{release.full_id} {release.version}: {wanted!r} is no version range"
-        ) from error
-    if not fits:
-        raise RefusedError(
-            f"{release.full_id} {release.version}: needs tavo {wanted}, this is {__version__}",
-            hint=f"`tavo registry show {release.full_id}` lists other versions.",
-        )
+    except InvalidSpecifier:
+        return f"names {wanted!r} as the versions of tavo it needs, which is no range"
+    return "" if fits else f"needs tavo {wanted}, this is {__version__}"

@@ -5,6 +5,8 @@ Rules this module keeps:
   opening;
 - the embedded repository is a starting point: whatever newer catalog was accepted replaces it;
 - what was ever recalled stays recalled, whichever catalog is opened;
+- what the user granted to a namespace stands while the same hands hold it, and is taken back in the
+  same step that accepts the document which says otherwise;
 - no source is contacted that the user did not name.
 
 Units: times UTC.
@@ -12,7 +14,7 @@ Units: times UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ from signing.client import (
     Refreshed,
     Source,
     TrustState,
+    keys_of,
     recalls_of,
     refresh,
     reopen,
@@ -33,7 +36,7 @@ from signing.client import (
 )
 from signing.digests import Digest, VerifiedFile
 from signing.errors import SigningError
-from signing.publishers import Publishers, Recalls
+from signing.publishers import Namespace, Publishers, Recalls
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
 
@@ -46,7 +49,9 @@ class TrustStore(Protocol):
     """Where the accepted state of each repository is kept, such as `tavo.host.state.State`."""
 
     def load_trust(self, repository: str) -> Mapping[str, Any] | None: ...
-    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None: ...
+    def save_trust(
+        self, repository: str, value: Mapping[str, Any], *, in_same_hands: Collection[str] | None
+    ) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,29 @@ class OpenCatalog:
     sources: tuple[Source, ...]
     record: AcceptedRecord
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    """The key ids of a namespace: those that hold it now, and all that did since its last owner."""
+
+    now: frozenset[str]
+    ever: frozenset[str]
+    same_hands: bool = True
+
+
+def _follow(known: _Keys | None, namespace: Namespace, recalls: Recalls, before: Recalls) -> _Keys:
+    """Compare a namespace with what was known of it.
+
+    Its hands are the same if a key that held it still does, as in a rotation, and no key that ever
+    did was recalled since.
+    """
+    now = frozenset(namespace.keys)
+    if known is None:
+        return _Keys(now=now, ever=now, same_hands=False)
+    recalled = recalls.keys.keys() - before.keys.keys()
+    same = bool((known.now & now) - recalls.keys.keys()) and not (known.ever | now) & recalled
+    return _Keys(now=now, ever=known.ever | now if same else now, same_hands=same)
 
 
 def utc_now() -> datetime:
@@ -115,6 +143,7 @@ class Trust:
         self._store = store
         self.cache = cache
         self.now = now or utc_now()
+        self.news: list[str] = []
 
     def update(self, source: Source, *, embedded: bool = False) -> OpenCatalog:
         """Refresh from a source, remember what was accepted, and open it."""
@@ -176,9 +205,19 @@ class Trust:
         return self._recalls()
 
     def remember(self, accepted: Refreshed) -> Recalls:
-        """Store what a refresh accepted, in one step; return all recalls known from now on."""
-        recalls = self._recalls().union(accepted.publishers.recalls)
-        self._store.save_trust(
+        """Store what a refresh accepted, in one step; return all recalls known from now on.
+
+        The grants of namespaces that changed hands, or whose key was recalled, are taken back in
+        the same step, and `news` says so.
+        """
+        before = self._recalls()
+        recalls = before.union(accepted.publishers.recalls)
+        known = self._known_keys()
+        keys = {
+            name: _follow(known.get(name), namespace, recalls, before)
+            for name, namespace in accepted.publishers.namespaces.items()
+        }
+        taken_back = self._store.save_trust(
             self._repository,
             {
                 "state": accepted.state.to_dict(),
@@ -187,8 +226,18 @@ class Trust:
                     "keys": dict(recalls.keys),
                     "packages": {d.hex: reason for d, reason in recalls.packages.items()},
                 },
+                "namespaces": {
+                    name: {"now": sorted(one.now), "ever": sorted(one.ever)}
+                    for name, one in keys.items()
+                },
             },
+            in_same_hands=[name for name, one in keys.items() if one.same_hands],
         )
+        self.news += [
+            f"the namespace {name} has changed hands or lost a key: its plugins on this machine do"
+            f" not run until you accept them again (tavo registry grant {name}/…)"
+            for name in taken_back
+        ]
         return recalls
 
     def state(self) -> TrustState:
@@ -217,7 +266,7 @@ class Trust:
                 pass  # gone, or not reachable now: what is fetched elsewhere is verified the same
         if self._embedded is not None and self._same_root:
             sources.append(self._embedded.source)
-        notes = [record.age_sentence(self.now)]
+        notes = [*self.news, record.age_sentence(self.now)]
         if record.development:
             notes.append(
                 "DEVELOPMENT ROOT: this catalog is signed with keys that a build made for itself."
@@ -245,6 +294,24 @@ class Trust:
     def _record(self) -> AcceptedRecord | None:
         stored = self._stored().get("record")
         return AcceptedRecord.from_dict(stored) if stored else None
+
+    def _known_keys(self) -> dict[str, _Keys]:
+        """Return the keys of each namespace that this machine has seen, none where it cannot say.
+
+        A state of an earlier tavo holds no keys; then the document that it accepted tells them.
+        """
+        stored = self._stored().get("namespaces")
+        if stored is not None:
+            return {
+                name: _Keys(now=frozenset(one["now"]), ever=frozenset(one["ever"]))
+                for name, one in stored.items()
+            }
+        record = self._record()
+        try:
+            found = {} if record is None else keys_of(record)
+        except SigningError:
+            return {}
+        return {name: _Keys(now=keys, ever=keys) for name, keys in found.items()}
 
     def _recalls(self) -> Recalls:
         stored = self._stored().get("recalls", {})

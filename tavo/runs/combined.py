@@ -3,6 +3,7 @@
 Rules this module keeps:
 - findings go to the store as they come, so that an interrupted run keeps what it found;
 - whatever was asked for and not done makes the run incomplete;
+- a comment that ignores a finding of a plugin must name its rule or its plugin;
 - only the thread that made it uses it.
 
 Units: CPU time in seconds, times UTC.
@@ -16,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from tavo import __version__
 from tavo.errors import ExitCode, worst
 from tavo.plugins import Severity
@@ -24,8 +27,9 @@ from tavo.results.gate import verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported, RunInfo, Suppression
 from tavo.scan.engine import FileResult
-from tavo.scan.files import SourceFile, UnreadableError, read, walk
+from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
 from tavo.scan.rules import RuleSet
+from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
     from tavo.runs.outcome import PluginOutcome
@@ -49,6 +53,7 @@ class CombinedRun:
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._ignores: dict[PurePosixPath, Ignores] = {}
         self.id = store.begin(
             RunInfo(
                 command=tuple(command),
@@ -89,7 +94,8 @@ class CombinedRun:
 
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""
-        self._store.add(self.id, with_line_hashes(outcome.reported, self._lines_of))
+        reported = [self._judged(one) for one in outcome.reported]
+        self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
@@ -114,6 +120,24 @@ class CombinedRun:
         )
         return code
 
+    def _judged(self, one: Reported) -> Reported:
+        """Return a plugin's finding with the comment that covers it, if there is one."""
+        location = one.finding.location
+        if location.region is None or location.path not in self._files:
+            return one
+        if location.path not in self._ignores:
+            data = self._lines_of(location.path)
+            text = b"" if data is None else _text_of(data)
+            found = ignores_in(location.path, text)
+            self._ignores[location.path] = found
+            self.note(
+                Notice(kind="comment", subject=str(location.path), reason=problem, incomplete=False)
+                for problem in found.problems
+            )
+        names = {one.rule.id, one.tool, f"{one.tool}:{one.rule.id}"}
+        ignore = self._ignores[location.path].naming(names, location.region.start_line)
+        return one if ignore is None else replace(one, suppression=_suppression(ignore))
+
     def _lines_of(self, path: PurePosixPath) -> bytes | None:
         try:
             return read(self._files[path], largest=self._largest)
@@ -135,10 +159,20 @@ def _reported(result: FileResult, rules: RuleSet) -> Iterable[Reported]:
         yield Reported(
             finding=hit.finding,
             rule=rules.rules[hit.finding.rule_id].rule,
-            suppression=None
-            if ignore is None
-            else Suppression(kind="inSource", reason=ignore.reason, line=ignore.line),
+            suppression=None if ignore is None else _suppression(ignore),
         )
+
+
+def _suppression(ignore: Ignore) -> Suppression:
+    return Suppression(kind="inSource", reason=ignore.reason, line=ignore.line)
+
+
+def _text_of(data: bytes) -> bytes:
+    try:
+        content = decode(data)
+    except UnreadableError:
+        return b""
+    return content.data if content.is_text else b""
 
 
 def _left_out(paths: Sequence[Path], root: Path) -> Notice:

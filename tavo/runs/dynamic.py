@@ -2,7 +2,9 @@
 
 Rules this module keeps:
 - an attack that worked is a finding at `targets/<name>`; one that could not be carried out makes
-  the run incomplete;
+  the run incomplete, and so does a budget that did not cover all requests, whatever the plugin
+  makes of it;
+- one cause is one notice;
 - what a plugin claims that the target said is compared with what the target was seen to say, and
   the finding says whether it agrees.
 
@@ -12,13 +14,14 @@ Units: sizes in characters.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from tavo.attack.broker import Purse, TargetLender
 from tavo.attack.targets import HttpTarget
-from tavo.host.dynamic import DynamicWorker
+from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
 from tavo.plugins import AttackResult, Attempt, Confidence, Finding, Location
@@ -29,6 +32,8 @@ from tavo.runs.outcome import PluginOutcome
 __all__ = ["run_dynamic"]
 
 _SHOWN = 2000
+_MOST_ERRORS = 3
+_MOST_GOALS = 10
 
 
 def run_dynamic(
@@ -59,21 +64,9 @@ def run_dynamic(
     with worker:
         outcome = worker.run(name=target.name, model=target.model)
     notices = [
-        Notice(kind="plugin", subject=full_id, reason=failure.reason)
-        for failure in outcome.failures
-        if failure.reason != worker.disabled
+        Notice(kind="plugin", subject=full_id, reason=reason)
+        for reason in _not_done(outcome, lender, exchanges, worker.disabled)
     ]
-    notices += [
-        Notice(kind="plugin", subject=full_id, reason=f"{result.goal}: {result.error}")
-        for result in outcome.results
-        if result.error
-    ]
-    unanswered = [one for one in exchanges if one.response is None]
-    if unanswered:
-        reason = f"{len(unanswered)} of {len(exchanges)} requests failed: {unanswered[0].error}"
-        notices.append(Notice(kind="plugin", subject=full_id, reason=reason))
-    elif not exchanges and not notices and not worker.disabled:
-        notices.append(Notice(kind="plugin", subject=full_id, reason="it asked the target nothing"))
     said = _said(exchanges)
     reported = tuple(
         Reported(
@@ -82,7 +75,7 @@ def run_dynamic(
             tool=full_id,
         )
         for result in outcome.results
-        if result.score >= worker.threshold and not result.error
+        if result.score >= worker.threshold
     )
     return PluginOutcome(
         reported=reported,
@@ -95,7 +88,47 @@ def run_dynamic(
         ),
         notices=(*notices, *notices_of(worker)),
         exchanges=tuple(exchanges),
+        output=worker.output,
     )
+
+
+def _not_done(
+    outcome: DynamicOutcome, lender: TargetLender, exchanges: Sequence[Exchange], disabled: str
+) -> Iterator[str]:
+    """Yield why the attack is not complete; what the plugin says about it comes second."""
+    known = [cause for cause in (disabled, lender.given_up) if cause]
+    if lender.refused:
+        known.append(lender.refusal)
+        yield (
+            f"{lender.refusal}: {_count(lender.refused, 'request')} more"
+            f" {'was' if lender.refused == 1 else 'were'} asked for and not sent, so not"
+            " everything was tried"
+        )
+    errors = Counter(one.error for one in exchanges if one.response is None)
+    for error, number in errors.most_common(_MOST_ERRORS):
+        known.append(error)
+        yield f"{number} of {_count(len(exchanges), 'request')} failed: {error}"
+    said = False
+    for failure in outcome.failures:
+        if not any(cause in failure.reason for cause in known):
+            said = True
+            yield failure.reason
+    stopped = []
+    for result in outcome.results:
+        if result.error and any(cause in result.error for cause in known):
+            stopped.append(result.goal)
+        elif result.error:
+            said = True
+            yield f"{result.goal}: {result.error}"
+    if stopped:
+        more = f" and {len(stopped) - _MOST_GOALS} more" if len(stopped) > _MOST_GOALS else ""
+        yield f"goals not tried to the end: {'; '.join(stopped[:_MOST_GOALS])}{more}"
+    if not exchanges and not said and not known:
+        yield "it asked the target nothing"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _said(exchanges: Sequence[Exchange]) -> frozenset[str]:
@@ -122,7 +155,8 @@ def _finding(result: AttackResult, target: str, threshold: float, said: frozense
         evidence["answer"] = "\n".join(best.outputs)[:_SHOWN]
     return Finding(
         rule_id=result.rule_id,
-        message=f"The target gave in: {result.goal}",
+        message=f"The target gave in: {result.goal}"
+        + ("" if quoted else " (so says the plugin; tavo saw no such answer)"),
         severity=result.severity,
         confidence=Confidence.HIGH if quoted else Confidence.LOW,
         location=Location(path=PurePosixPath("targets", target), snippet=result.goal),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tavo.host.brokered_http import HttpLender
 from tavo.host.hosted import HostedPlugin
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender, Lenders
@@ -34,6 +33,8 @@ def lenders_for(
     hosts = installation.manifest.permissions.network
     lenders: dict[str, Lender] = dict(more or {})
     if hosts:
+        from tavo.host.brokered_http import HttpLender
+
         lenders["http"] = HttpLender(hosts)
     return Lenders(lenders)
 
@@ -50,7 +51,8 @@ def plugin_run(
 ) -> PluginRun:
     """Return the row of a plugin that has been closed; `level` is that of answers kept before.
 
-    `host_cpu_s` is the processor time of all that this process did for it, reading files included.
+    `host_cpu_s` is the processor time of what the caller did for it, reading files included; what
+    was spent on its verification and on starting processes is added.
     """
     statistics = worker.statistics
     return PluginRun(
@@ -62,7 +64,7 @@ def plugin_run(
         calls=statistics.calls,
         findings=findings,
         skipped=statistics.skipped,
-        host_cpu_s=host_cpu_s,
+        host_cpu_s=host_cpu_s + installation.cpu_s + statistics.starter_cpu_s,
         worker_cpu_s=statistics.worker_cpu_s,
         wall_s=statistics.wall_s,
         peak_bytes=statistics.peak_memory,

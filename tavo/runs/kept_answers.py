@@ -3,7 +3,8 @@
 Rules this module keeps:
 - kept is what depends on nothing but content and configuration: nothing of a plugin that reads the
   network or the environment, or that looks at a project as a whole;
-- kept is only what is slower to ask for than to keep: hashing and storing cost something too;
+- kept is only what costs more processor time to ask for than to keep: hashing and storing cost
+  something too;
 - a file that the plugin failed on is asked for again.
 
 Units: times in seconds.
@@ -24,7 +25,7 @@ from tavo.scan.files import SourceFile
 
 __all__ = ["KeptAnswers", "open_answers"]
 
-_WORTH_KEEPING_S = 100e-6
+_WORTH_KEEPING_S = 50e-6
 
 
 def open_answers(
@@ -43,7 +44,7 @@ def open_answers(
         return None
     first = files[0]
     root = first.path.parents[len(first.relative.parts) - 1]
-    key = cache_key(installation.installation.package.hex, config)
+    key = cache_key(installation.code, config)
     return KeptAnswers(AnswerCache(folder, key, root=root, lowest=lowest), files)
 
 

@@ -4,6 +4,8 @@ Rules this module keeps:
 - what a step gives is typed: files or findings, as `pipeline_file` checked;
 - a step that was not complete satisfies every condition on it: nothing is skipped because
   something else failed;
+- a pipeline is often somebody else's file: it gets no environment variable that the user did not
+  name, wherever it would send it;
 - a step that did not run says why; a closed gate ends the pipeline, and the steps behind it say so.
 """
 
@@ -18,8 +20,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.targets import open_target
-from tavo.errors import ConfigError, ExitCode
+from tavo.attack.targets import open_target, read_target
+from tavo.errors import ConfigError, ExitCode, RefusedError
+from tavo.host.zygotes import ZYGOTES
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
@@ -45,13 +48,16 @@ from tavo.scan.rules import PACK, RuleSet, load_rules
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
 
-__all__ = ["PipelinePlan", "check_plugins", "run_pipeline"]
+__all__ = ["PipelinePlan", "check_keys", "check_plugins", "run_pipeline"]
 
 _WAYS = {"static": "files", "dynamic": "target"}
 
 
 class PipelinePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline, the folder that its paths are relative to, and its plugins by step."""
+    """A pipeline, the folder that its paths are relative to, and its plugins by step.
+
+    `keys` are the environment variables that its target files may send.
+    """
 
     pipeline: Pipeline
     folder: Path
@@ -62,6 +68,7 @@ class PipelinePlan(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     accept_sandbox: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     cache: Path | None = None
 
 
@@ -81,6 +88,23 @@ def check_plugins(pipeline: Pipeline, plugins: Mapping[str, VerifiedInstallation
             )
 
 
+def check_keys(pipeline: Pipeline, folder: Path, allowed: Sequence[str]) -> None:
+    """Read the targets of a pipeline, and compare the variables that they ask for.
+
+    Raises RefusedError for one that the user did not allow, ConfigError, InputError.
+    """
+    for step in pipeline.steps:
+        if not isinstance(step, PluginStep) or step.target is None:
+            continue
+        described = read_target(_target_of(step, folder))
+        if described.key and described.key not in allowed:
+            raise RefusedError(
+                f"step {step.id}: {step.target} asks for the environment variable"
+                f" {described.key}, to send it to {described.url}",
+                hint=f"If it may have it: --allow-key {described.key}",
+            )
+
+
 def run_pipeline(
     plan: PipelinePlan, store: ResultStore, reporter: Reporter
 ) -> tuple[int, ExitCode]:
@@ -90,6 +114,7 @@ def run_pipeline(
     run.
     """
     check_plugins(plan.pipeline, plan.plugins)
+    check_keys(plan.pipeline, plan.folder, plan.keys)
     steps = plan.pipeline.steps
     rules = {
         step.id: load_rules(_rule_paths(step, plan.folder))
@@ -104,6 +129,7 @@ def run_pipeline(
     run = CombinedRun(store, command=plan.command, root=root, rules=count, largest=plan.largest)
     for one in rules.values():
         run.note(notices_of_rules(one))
+    ZYGOTES.expect(len(plan.plugins))
     passed = _Running(plan, run, rules, reporter).all()
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, failed=not passed)
     return run.id, code
@@ -175,8 +201,8 @@ class _Running:
     def _plugin(self, step: PluginStep) -> None:
         plan, installation = self._plan, self._plan.plugins[step.id]
         if step.target is not None:
-            named = step.target if "://" in step.target else str(plan.folder / step.target)
-            target = open_target(named, os.environ)
+            allowed = {name: os.environ[name] for name in plan.keys if name in os.environ}
+            target = open_target(_target_of(step, plan.folder), allowed)
             try:
                 purse = Purse(Budget(requests=step.max_requests))
                 outcome = run_dynamic(
@@ -230,6 +256,11 @@ class _Running:
         notice = Notice(kind="step", subject=step.id, reason=f"did not run: {reason}",
                         incomplete=False)  # fmt: skip
         self._run.note([notice])
+
+
+def _target_of(step: PluginStep, folder: Path) -> str:
+    named = step.target or ""
+    return named if "://" in named else str(folder / named)
 
 
 def _rule_paths(step: RulesStep, folder: Path) -> tuple[Path, ...]:

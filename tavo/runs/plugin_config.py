@@ -22,7 +22,7 @@ from marketplace_db.errors import MarketplaceError
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import ConfigError
 
-__all__ = ["by_plugin", "read_config"]
+__all__ = ["by_plugin", "for_one", "read_config"]
 
 _LARGEST = 256 * 1024
 
@@ -61,6 +61,12 @@ def read_config(path: Path | None) -> dict[str, Any]:
             hint="Write for example `tavo/model-files: {most: 3}`.",
         )
     return value
+
+
+def for_one(values: Mapping[str, Any], full_id: str) -> dict[str, Any]:
+    """Return the configuration of one plugin: all values, or its own where they are by plugin."""
+    own = values.get(full_id)
+    return dict(own if isinstance(own, dict) else values)
 
 
 def by_plugin(

@@ -3,7 +3,8 @@
 Rules this module keeps:
 - the plugin gets bytes that were read here, under the same limits as the built-in engine;
 - a file that the plugin wanted and did not look at is a notice with the reason;
-- the worker starts with the first file that the plugin wants, so no such file costs nothing.
+- the worker starts with the first file that the plugin wants, by its name and by the literals of
+  the manifest, so that a project without such a file costs nothing more.
 
 Units: sizes in bytes.
 """
@@ -26,7 +27,7 @@ from tavo.runs.kept_answers import KeptAnswers, open_answers
 from tavo.runs.outcome import PluginOutcome
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 
-__all__ = ["LARGEST_BINARY", "run_plugin"]
+__all__ = ["LANGUAGES", "LARGEST_BINARY", "run_plugin"]
 
 LARGEST_BINARY = 256 << 20
 _BATCH_FILES = 256
@@ -38,6 +39,9 @@ _LANGUAGES = {
     ".ipynb": "notebook", ".sh": "bash", ".go": "go", ".rs": "rust", ".java": "java",
     ".html": "html", ".sql": "sql",
 }  # fmt: skip
+
+
+LANGUAGES = frozenset(_LANGUAGES.values())
 
 
 def run_plugin(
@@ -78,7 +82,7 @@ def run_plugin(
         for batch in _batches(run.inputs(files)):
             run.analyze(batch)
             reporter.advance(len(batch))
-        if run.seen:
+        if run.seen and not worker.disabled:
             run.collect(worker.analyze_project(run.seen))
         reporter.end()
     cached = 0
@@ -95,6 +99,7 @@ def run_plugin(
             level=answers.level if cached and answers is not None else None,
         ),
         notices=(*run.notices, *notices_of(worker)),
+        output=worker.output,
     )
 
 
@@ -140,6 +145,8 @@ class _Run:
             except UnreadableError as error:
                 self._note(file.relative, str(error))
                 continue
+            if not worker.may_find_in(data):
+                continue
             if answers is not None and (known := answers.same(file, wanted, data)) is not None:
                 self._report(known, answers.rules)
                 continue
@@ -148,9 +155,9 @@ class _Run:
     def analyze(self, batch: Sequence[FileInput]) -> None:
         """Have a batch analysed."""
         self._worker.start()
-        began = time.monotonic()
+        began = self._worker.cpu_now()
         result = self._worker.analyze(batch)
-        spent = time.monotonic() - began
+        spent = self._worker.cpu_now() - began
         self.seen += [item.path for item in batch]
         self.collect(result)
         if self._answers is not None:

@@ -8,7 +8,9 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,6 @@ from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
-from tavo.runs.abreast import Abreast
 from tavo.runs.combined import CombinedRun, notices_of_rules
 from tavo.scan.engine import is_source, scan
 from tavo.scan.files import SourceFile, scan_root
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ScanPlan", "run_scan", "usual_jobs"]
 
+_MOST_OUTPUT = 200
+
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
 
     `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, None to ask about every file.
+    before, None to ask about every file. `show_output` notes what plugins logged and printed.
     """
 
     targets: tuple[Path, ...]
@@ -58,6 +61,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     accept_sandbox: tuple[str, ...] = ()
+    show_output: bool = False
 
 
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
@@ -72,7 +76,12 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
     run.note(notices_of_rules(plan.rules))
     files = run.choose(plan.targets, plan.exclude)
     works = _works(plan, files) if plan.plugins or plan.dynamic else []
-    with Abreast(works) as plugins:
+    with ExitStack() as stack:
+        plugins = None
+        if works:  # a scan without plugins imports no host
+            from tavo.runs.abreast import Abreast
+
+            plugins = stack.enter_context(Abreast(works))
         for result in scan(
             [file for file in files if is_source(file.relative)],
             plan.rules,
@@ -81,15 +90,18 @@ def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[in
             largest=plan.largest,
             reporter=reporter,
         ):
-            plugins.start()  # not before the scan's processes, which are copies of this one
-            plugins.check()
+            if plugins is not None:
+                plugins.start()  # not before the scan's processes, which are copies of this one
+                plugins.check()
             run.add_result(result, plan.rules)
-        if works:
+        if plugins is not None:
             reporter.begin("running plugins", len(works))
-        for outcome in plugins.outcomes():
-            run.add_outcome(outcome)
-            reporter.advance()
-        if works:
+            for outcome in plugins.outcomes():
+                run.add_outcome(outcome)
+                if plan.show_output:
+                    for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
+                        reporter.note(f"{outcome.run.plugin}: {line}")
+                reporter.advance()
             reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
 
@@ -100,9 +112,13 @@ def usual_jobs() -> int:
 
 
 def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
-    """Return how each plugin of the plan is run. A scan without plugins imports no host."""
+    """Return how each plugin of the plan is run."""
+    began = time.thread_time()
+    from tavo.host.zygotes import ZYGOTES
     from tavo.runs.plugins import run_plugin
 
+    for one in plan.plugins[:1]:
+        one.cpu_s += time.thread_time() - began
     works: list[Work] = [
         partial(
             run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
@@ -122,4 +138,5 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
             )
             for one in plan.dynamic
         ]  # fmt: skip
+    ZYGOTES.expect(len(works))
     return works

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tavo.scan.flow import Pass, bound_anywhere_once, bound_once
+from tavo.scan.flow import Pass, bound_anywhere_once, bound_once, changed_inside
 from tavo.scan.scopes import own_names
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, joined, number
@@ -25,7 +25,11 @@ _NEVER_KNOWN = frozenset({"list", "dictionary", "set", "tuple", "lambda", "await
 class Constants:
     """The values of the names of one file, found when first asked for."""
 
-    def __init__(self, root: Node, by_kind: Mapping[str, list[Node]]) -> None:
+    def __init__(
+        self, root: Node, by_kind: Mapping[str, list[Node]], *, declared: bool = False
+    ) -> None:
+        """Look at nothing yet; `declared`: functions change names that they do not declare."""
+        self._declared = declared
         self._root = root
         self._by_kind = by_kind
         self._bound: set[str] | None = None
@@ -62,7 +66,11 @@ class Constants:
             self._at = {}
             once = bound_once(self._by_kind)
             state: State = {}
-            single = bound_anywhere_once(self._by_kind)
+            single: frozenset[str] = frozenset()
+            if self._declared:
+                single = bound_anywhere_once(self._by_kind)
+                changed = changed_inside(self._by_kind)
+                once = {name: value for name, value in once.items() if name not in changed}
             whole = Pass(self._evaluate, self._at, {}, single)
             pending = whole.block(self._root.children, state, once)
             self._globals = {
@@ -72,7 +80,7 @@ class Constants:
             }
             while pending:
                 function, seen = pending.pop()
-                local = own_names(function)
+                local = own_names(function, declared=self._declared)
                 outside = {**self._globals, **seen}
                 known = {n: v for n, v in outside.items() if n not in local}
                 body = function.role("body")

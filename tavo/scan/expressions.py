@@ -382,7 +382,8 @@ class ExpressionCompiler(LiteralCompiler):
         if node.kind in _SPLATS:
             return self.generic(node)
         if node.kind in _PATTERNS:
-            return self.test(node)
+            test = self.test(node)
+            return lambda n, env, run: test(_parameter_name(n), env, run)
         wanted = [(n.field, self.test(n)) for n in node.children if n.field in {"type", "value"}]
         if node.kind == "typed_parameter" and node.children[0].kind in _SPLATS:
             name_test = self.generic(node.children[0])

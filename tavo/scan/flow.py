@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tavo.scan.scopes import BINDERS, FUNCTIONS, names_bound, own_names, targets
+from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, own_names, targets
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once"]
+__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -327,6 +327,32 @@ def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
             for target in targets(node):
                 counts[target.label or ""] = counts.get(target.label or "", 0) + 1
     return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def changed_inside(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Return the names that a function changes and a scope around it declares, as JavaScript's may.
+
+    A name that nobody declares is taken for one of the function.
+    """
+    found: set[str] = set()
+    declared: set[str] = set()
+    for node in by_kind.get("assignment", ()):
+        if node.op:
+            declared.update(target.label or "" for target in targets(node))
+    for node in by_kind.get("parameters", ()):
+        declared.update(part.label or "" for part in node.walk() if part.kind == "identifier")
+    own: dict[Node, set[str]] = {}
+    for kind in ("assignment", "augmented_assignment", "update_expression"):
+        for node in by_kind.get(kind, ()):
+            if not changes_outside(node):
+                continue
+            around = next((n for n in node.ancestors() if n.kind in FUNCTIONS), None)
+            if around is None:
+                continue
+            if around not in own:
+                own[around] = own_names(around, declared=True)
+            found.update({t.label or "" for t in targets(node)} - own[around])
+    return frozenset(found & declared)
 
 
 def bound_once(by_kind: Mapping[str, list[Node]]) -> State:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tavo.scan.bindings import NONE, Binding, Env, Run, Test, bind
+from tavo.scan.literals import content_of
 from tavo.scan.names import Imported, imported
-from tavo.scan.pattern import PatternError, variable_of
+from tavo.scan.pattern import ELLIPSIS, PatternError, variable_of
 from tavo.scan.tree import Node
 
 __all__ = ["compile_import"]
@@ -38,7 +39,7 @@ def compile_import(node: Node) -> Test:
     read = imported
     if node.op == "es":
         from tavo.scan.languages.ecma_imports import ecma_imported as read
-    wanted = list(read(node))
+    wanted = [entry for entry in read(node) if entry.name != ELLIPSIS]
     if not wanted and node.op == "es":
         return _module_only(node)
     if len(wanted) > 1 and node.op == "es":
@@ -91,15 +92,19 @@ def _compile_entry(entry: Imported, read: Callable[[Node], Iterator[Imported]]) 
 
 
 def _module_only(node: Node) -> Test:
-    """Compile `import "m"`, which takes every import of the module."""
+    """Compile `import "m"` or `import {...} from "m"`, which take every import of the module."""
     wanted = node.role("source")
     if wanted is None or wanted.value is None:
         raise PatternError("an import without a module")
-    module = wanted.value
+    module, part = wanted.value, _part(wanted.value)
 
     def module_only(n: Node, env: Env, run: Run) -> Sequence[Env]:
         source = n.role("source") if n.kind == "import_statement" else None
-        own = source.value or "" if source is not None else ""
+        if source is None:
+            return NONE
+        own = source.value or ""
+        if part.variable is not None:
+            return bind(env, part.variable, content_of(source, run.file), run)
         return (env,) if own == module or own.startswith(module + "/") else NONE
 
     return module_only

@@ -153,6 +153,8 @@ class LiteralCompiler:
                     return (env,) if not prefix or n.op == prefix else NONE
                 if n.kind == "fstring" and prefix == "`":
                     return (env,)
+                if n.kind == "string_content" and run.file.language == "javascript":
+                    return NONE if prefix else (env,)
                 return (env,) if not prefix and _constant(n, run, "str") is not None else NONE
 
             return any_string

@@ -69,7 +69,7 @@ class ParsedFile:
     @cached_property
     def scopes(self) -> Scopes:
         """In which function a name lives."""
-        return Scopes(self.by_kind)
+        return Scopes(self.by_kind, declared=self.language == "javascript")
 
     @cached_property
     def imports(self) -> Imports:
@@ -95,7 +95,7 @@ class ParsedFile:
     @cached_property
     def constants(self) -> Constants:
         """What names stand for at each place where that is known."""
-        return Constants(self.root, self.by_kind)
+        return Constants(self.root, self.by_kind, declared=self.language == "javascript")
 
     def declared_from(self, node: Node) -> int:
         """Return where the `const`, `let` or `var` stands that an assignment belongs to."""

@@ -157,6 +157,9 @@ def _expressions(file: ParsedFile) -> Iterable[Node]:
             for node in file.by_kind.get(kind, ())
             if kind != "identifier" or _is_value(node)
         ]
+        if file.language == "javascript":  # there the text of a template is a string of its own
+            known = [node for node in known if node.kind != "interpolation"]
+            known += file.by_kind.get("string_content", ())
         file.memory[_expressions] = known
     return known
 
@@ -247,13 +250,16 @@ def _returns(file: ParsedFile) -> Iterable[Node]:
 
 def _literals(kind: str, *, computed: bool) -> Places:
     kinds = (kind, *_COMPUTED) if computed else (kind, "fstring")
+    if kind == "string":
+        kinds = (*kinds, "string_content")
 
     def literals(file: ParsedFile) -> Iterable[Node]:
         return [
             node
             for k in dict.fromkeys(kinds)
             for node in file.by_kind.get(k, ())
-            if k != "identifier" or _is_value(node)
+            if (k != "identifier" or _is_value(node))
+            and (k != "string_content" or file.language == "javascript")
         ]
 
     return literals

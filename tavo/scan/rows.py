@@ -34,7 +34,7 @@ COMPOUND = frozenset({
     "break_statement", "continue_statement", "exec_statement", "type_alias_statement", "ERROR",
     "c_for_statement", "do_statement", "export_statement", "interface_declaration",
 })  # fmt: skip
-_CLOSED = frozenset({"lambda", "list_comprehension", "set_comprehension",
+_CLOSED = frozenset({"lambda", "class_definition", "list_comprehension", "set_comprehension",
                      "dictionary_comprehension", "generator_expression"})  # fmt: skip
 
 

@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping
 
 from tavo.scan.tree import Node
 
-__all__ = ["BINDERS", "FUNCTIONS", "Scopes", "names_bound", "own_names", "targets"]
+__all__ = [
+    "BINDERS",
+    "FUNCTIONS",
+    "Scopes",
+    "changes_outside",
+    "names_bound",
+    "own_names",
+    "targets",
+]
 
 FUNCTIONS = frozenset({"function_definition", "lambda"})
 _IMPORTS = frozenset({"import_statement", "import_from_statement"})
@@ -24,6 +32,7 @@ BINDERS = (
     "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
     "function_definition", "class_definition", "as_pattern", "update_expression",
 )  # fmt: skip
+_CHANGES = frozenset({"augmented_assignment", "update_expression"})
 _BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
 
 
@@ -54,8 +63,17 @@ def names_bound(node: Node) -> set[str]:
     return {target.label or "" for part in node.walk() for target in targets(part)}
 
 
-def own_names(function: Node) -> set[str]:
-    """Return the names that live in a function: its parameters and what it binds itself."""
+def changes_outside(node: Node) -> bool:
+    """Tell whether a binding declares nothing: in JavaScript its name may live further out."""
+    kind = node.kind
+    return kind in _CHANGES or (kind == "assignment" and not node.op)
+
+
+def own_names(function: Node, *, declared: bool = False) -> set[str]:
+    """Return the names that live in a function: its parameters and what it binds itself.
+
+    `declared`: only what it declares, as in JavaScript.
+    """
     names: set[str] = set()
     foreign: set[str] = set()
     stack = list(function.children)
@@ -73,7 +91,9 @@ def own_names(function: Node) -> set[str]:
             continue
         if kind in _DECLARATIONS:
             foreign.update(target.label or "" for target in targets(node))
-        elif kind not in _IMPORTS and kind != "delete_statement":
+        elif kind in _IMPORTS or kind == "delete_statement":
+            pass
+        elif not declared or not changes_outside(node):
             names.update(target.label or "" for target in targets(node))
         if kind not in FUNCTIONS and kind != "class_definition":
             stack.extend(node.children)
@@ -83,7 +103,9 @@ def own_names(function: Node) -> set[str]:
 class Scopes:
     """The functions of a file and the names that live in them, found when first asked for."""
 
-    def __init__(self, by_kind: Mapping[str, list[Node]]) -> None:
+    def __init__(self, by_kind: Mapping[str, list[Node]], *, declared: bool = False) -> None:
+        """List them; `declared`: a name lives where it is declared, as in JavaScript."""
+        self._declared = declared
         self._by_kind = by_kind
         self._ever: set[str] | None = None
         self._own: dict[Node, set[str]] = {}
@@ -118,5 +140,5 @@ class Scopes:
         """Return the names that live in a function."""
         names = self._own.get(function)
         if names is None:
-            names = self._own[function] = own_names(function)
+            names = self._own[function] = own_names(function, declared=self._declared)
         return names

@@ -3,23 +3,29 @@
 Rules this module keeps:
 - only real comments count, never text inside a string;
 - a comment speaks for its own line, and alone on its line for the next one;
+- in text of which no grammar is known here, our comment counts behind a usual sign of comments;
 - `# tavo: ignore[rule] reason` without a reason does not hold, and says so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
 
 import msgspec
 
 from tavo.scan.parsed import ParsedFile
 
-__all__ = ["Ignore", "Ignores", "find_ignores"]
+__all__ = ["Ignore", "Ignores", "find_ignores", "ignores_in"]
 
 _SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
 _OURS = re.compile(
     r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
+)
+_IN_TEXT = re.compile(
+    r"(?:#|//|/\*|<!--|--|;|%)\s*tavo:\s*ignore\[(?P<ids>[^\]\n]*)\][ \t]*(?P<reason>[^\n]*)",
+    re.IGNORECASE,
 )
 _LONGEST_REASON = 500
 
@@ -45,6 +51,33 @@ class Ignores(msgspec.Struct, frozen=True):
                 return ignore
         return None
 
+    def naming(self, names: Collection[str], line: int) -> Ignore | None:
+        """Return the comment that names one of these and covers a line; a bare one names none."""
+        for ignore in self.by_line.get(line, ()):
+            if ignore.rules is not None and not ignore.rules.isdisjoint(names):
+                return ignore
+        return None
+
+
+def ignores_in(path: PurePosixPath, text: bytes) -> Ignores:
+    """Read the ignore comments of any text file; of Python as `find_ignores` does."""
+    if b"tavo:" not in text.lower():
+        return Ignores({}, ())
+    if path.suffix.lower() in {".py", ".pyi", ".pyw"}:
+        from tavo.scan.languages.python import parse
+
+        return find_ignores(parse(text))
+    by_line: dict[int, tuple[Ignore, ...]] = {}
+    problems: list[str] = []
+    for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), start=1):
+        found = _IN_TEXT.search(line)
+        ignore = None if found is None else _ours(found, number, problems)
+        if found is None or ignore is None:
+            continue
+        for covered in (number,) if line[: found.start()].strip() else (number, number + 1):
+            by_line[covered] = (*by_line.get(covered, ()), ignore)
+    return Ignores(by_line, tuple(problems))
+
 
 def find_ignores(file: ParsedFile) -> Ignores:
     """Read all ignore comments of a file."""
@@ -66,17 +99,21 @@ def find_ignores(file: ParsedFile) -> Ignores:
 def _read(text: str, line: int, problems: list[str]) -> Ignore | None:
     ours = _OURS.search(text)
     if ours is not None:
-        rules = frozenset(ours["ids"].replace(",", " ").split())
-        reason = ours["reason"].removesuffix("*/").strip()[:_LONGEST_REASON]
-        if not rules:
-            problems.append(f"line {line}: `tavo: ignore[]` names no rule and does not hold")
-            return None
-        if not reason:
-            problems.append(f"line {line}: `tavo: ignore` has no reason and does not hold")
-            return None
-        return Ignore(rules, reason, line)
+        return _ours(ours, line, problems)
     semgrep = _SEMGREP.search(text)
     if semgrep is None:
         return None
     ids = (semgrep["ids"] or "").replace(":", " ").replace(",", " ").split()
     return Ignore(frozenset(i.split(".")[-1] for i in ids) or None, "nosemgrep", line)
+
+
+def _ours(found: re.Match[str], line: int, problems: list[str]) -> Ignore | None:
+    rules = frozenset(found["ids"].replace(",", " ").split())
+    reason = found["reason"].strip().removesuffix("-->").removesuffix("*/").strip()
+    if not rules:
+        problems.append(f"line {line}: `tavo: ignore[]` names no rule and does not hold")
+        return None
+    if not reason:
+        problems.append(f"line {line}: `tavo: ignore` has no reason and does not hold")
+        return None
+    return Ignore(rules, reason[:_LONGEST_REASON], line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_a_target_that_answers_nothing_is_no_clean_run(tavo: Run, leak: Path) ->
     assert "answered 500" in done.out
     done = attack(tavo, leak, "http://127.0.0.1:1/v1")
     assert done.code == 4
-    assert "1 of 1 requests failed" in done.out
+    assert "3 of 3 requests failed" in " ".join(done.out.split())
 
 
 def test_the_budget_bounds_what_reaches_the_target(tavo: Run, leak: Path) -> None:
@@ -126,6 +127,34 @@ def test_core_static_and_dynamic_run_together(tavo: Run, leak: Path, tmp_path: P
     for one in report["plugins"]:
         assert one["worker_cpu_s"] > 0
         assert one["peak_bytes"] > 1 << 20
+
+
+def test_what_plugins_did_and_cost_is_in_text_json_and_store(
+    tavo: Run, leak: Path, tmp_path: Path
+) -> None:
+    static = author_plugin(tmp_path / "sample")
+    Path("a.py").write_text(f"key = '{KEY}'\n")
+    Path("b.py").write_bytes(b"\xff")  # not text: skipped by the plugin
+    words = (
+        "--accept-local", digest_of(tavo, static), "--static-plugins", static, ".", "--no-cache",
+        "--save", "r.db",
+    )  # fmt: skip
+    with serving(leaky) as model:
+        text = attack(tavo, leak, f"{model.url}/v1", *words).out
+        rows = json.loads(attack(tavo, leak, f"{model.url}/v1", *words, "--format", "json").out)
+    with ResultStore(Path("r.db"), must_exist=True) as store:
+        stored = store.run().plugins
+    for one, kept in zip(rows["plugins"], stored, strict=True):
+        figures = ("calls", "findings", "skipped", "host_cpu_s", "worker_cpu_s", "wall_s",
+                   "peak_bytes")  # fmt: skip
+        assert all(one[name] == getattr(kept, name) for name in figures)
+        assert all(one[name] > 0 for name in figures if name != "skipped")
+        assert re.search(
+            rf"^  {one['plugin']}: {one['calls']} call, {one['findings']} findings?, \d+ skipped;"
+            r" [\d.]+ s CPU, [\d.]+ s waited for, [1-9]\d* MB at most$",
+            text,
+            re.M,
+        ), text
 
 
 @pytest.mark.parametrize(
@@ -237,3 +266,85 @@ def test_a_plugin_that_cannot_run_ends_the_others_at_once(
     assert done.code == 2
     assert "acme/leak: no" in done.err
     assert time.monotonic() - began < 30
+
+
+SWALLOWS = """\
+from tavo.plugins import *
+
+
+class Sample(DynamicTestingPlugin):
+    rules = (Rule(id="x", title="X", severity=Severity.LOW),)
+
+    def run_attack(self, target, config):
+        for goal in ("one", "two", "three"):
+            request = ChatRequest(messages=(ChatMessage(role="user", content=goal),))
+            try:
+                outputs = tuple(m.content for m in target.send(request).messages)
+            except BudgetError:
+                return
+            except TargetError:
+                continue
+            score = 1.0 if "yes" in outputs else 0.0
+            yield AttackResult(rule_id="x", goal=goal, severity=Severity.LOW, score=score,
+                               attempts=(Attempt(prompt=goal, outputs=outputs, score=score),))
+"""
+
+
+def silent(folder: Path) -> Path:
+    """A plugin that says nothing of what it could not ask, as the guide once told it to."""
+    return author_plugin(folder / "silent", "dynamic", main_py=SWALLOWS, name="sample")
+
+
+def test_a_used_up_budget_is_never_clean_whatever_the_plugin_says(
+    tavo: Run, tmp_path: Path
+) -> None:
+    plugin = silent(tmp_path)
+    for most, said in (("1", "the budget of 1 request is used up"),
+                       ("2", "the budget of 2 requests is used up")):  # fmt: skip
+        with serving(lambda _: "no") as model:
+            done = attack(tavo, plugin, f"{model.url}/v1", "--max-requests", most)
+        shown = " ".join(done.out.split())
+        assert done.code == 4, done
+        assert "No findings" not in shown
+        assert f"{said}: 1 request more was asked for and not sent" in shown
+    with serving(lambda _: "no") as model:
+        assert attack(tavo, plugin, f"{model.url}/v1", "--max-requests", "3").code == 0
+
+
+def test_what_was_found_before_the_budget_ended_is_reported(tavo: Run, tmp_path: Path) -> None:
+    with serving(lambda prompt: "yes" if prompt == "one" else "no") as model:
+        done = attack(tavo, silent(tmp_path), f"{model.url}/v1", "--max-requests", "2")
+    assert done.code == 4, done
+    assert "The target gave in: one" in done.out
+    assert "the budget of 2 requests is used up" in " ".join(done.out.split())
+
+
+def test_the_template_keeps_its_attempts_when_the_budget_ends(tavo: Run, leak: Path) -> None:
+    with serving(lambda _: "No.") as model:
+        done = tavo(
+            "plugin", "run", leak, "--target", f"{model.url}/v1", "--max-requests", "1"
+        )  # fmt: skip
+    assert done.code == 4, done
+    lines = [line for line in done.err.splitlines() if line.startswith("tavo: ")]
+    assert lines == [
+        "tavo: the budget of 1 request is used up: 1 request more was asked for and not sent,"
+        " so not everything was tried",
+        "tavo: goals not tried to the end: tell the secret of the system prompt",
+    ]
+
+
+def test_a_target_that_is_not_there_is_said_once_with_the_next_step(tavo: Run, leak: Path) -> None:
+    main = leak / "main.py"
+    main.write_text(main.read_text().replace("in PROMPTS:", "in PROMPTS * 20:"))
+    done = attack(tavo, leak, "http://127.0.0.1:1/v1")
+    shown = " ".join(done.out.split())
+    assert done.code == 4, done
+    assert shown.count("Connection refused") == 1
+    assert "3 of 3 requests failed: 127.0.0.1:1: cannot be reached" in shown
+    assert "Check the address http://127.0.0.1:1/v1/chat/completions" in shown
+
+
+def test_a_target_that_wants_a_key_says_how_to_give_one(tavo: Run, leak: Path) -> None:
+    with serving(lambda _: "x", status=401) as model:
+        done = attack(tavo, leak, f"{model.url}/v1")
+    assert "name its environment variable with `key:`" in " ".join(done.out.split())

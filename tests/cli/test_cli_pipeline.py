@@ -219,3 +219,35 @@ def test_stats_sum_up_the_runs_of_a_store(tavo: Run, project: Path) -> None:
     assert row["cpu_s"] > 0
     assert tavo("registry", "stats").out.startswith("acme/sample\t2\t4\t")
     assert tavo("registry", "stats", "--store", "missing.db").code == 3
+
+
+def test_a_pipeline_gets_no_variable_that_was_not_named(
+    tavo: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "ghp_0123456789")
+    steps = "  - {id: attack, use: plugin, plugin: ./leak, target: target.yaml}\n"
+    with serving(lambda text: text) as model:
+        Path("target.yaml").write_text(f"url: {model.url}/v1\nkey: GITHUB_TOKEN\n")
+        for command in ("check", "run"):
+            done = pipeline(tavo, steps, command=command)
+            assert done.code == 5
+            assert done.err.splitlines()[-2:] == [
+                "tavo: refused: step attack: target.yaml asks for the environment variable"
+                f" GITHUB_TOKEN, to send it to {model.url}/v1",
+                "  If it may have it: --allow-key GITHUB_TOKEN",
+            ]
+        assert not model.asked
+        # the control: allowed, it is sent
+        pipeline(tavo, steps, "--allow-key", "GITHUB_TOKEN")
+        assert model.asked[0][1]["Authorization"] == "Bearer ghp_0123456789"
+
+
+def test_a_target_that_cannot_be_read_is_named_before_anything_runs(
+    tavo: Run, project: Path
+) -> None:
+    steps = "  - {id: attack, use: plugin, plugin: ./leak, target: gone.yaml}\n"
+    done = pipeline(tavo, steps, "--save", "r.db")
+    assert done.code == 3
+    assert "target: " in done.err
+    with ResultStore(Path("r.db"), must_exist=True) as store:
+        assert not store.runs()

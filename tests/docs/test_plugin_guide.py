@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import MISSING
 from pathlib import Path
 
 import msgspec
@@ -126,6 +127,18 @@ def test_every_field_of_a_value_is_explained() -> None:
         fields = getattr(getattr(tavo.plugins, name), "__dataclass_fields__", {})
         missing = [field for field in fields if f"`{field}" not in rows.get(name, "")]
         assert missing == [], f"{name}: {missing}"
+
+
+def test_every_default_of_a_value_is_named() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", GUIDE, re.M))
+    for name in tavo.plugins.__all__:
+        fields = getattr(getattr(tavo.plugins, name), "__dataclass_fields__", {}).values()
+        with_default = [
+            field.name for field in fields
+            if field.default is not MISSING or field.default_factory is not MISSING
+        ]  # fmt: skip
+        unnamed = [field for field in with_default if f"`{field}` = " not in rows.get(name, "")]
+        assert unnamed == [], f"{name}: {unnamed}"
 
 
 @pytest.mark.parametrize("part", [Manifest, Permissions, Limits])

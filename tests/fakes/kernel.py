@@ -26,7 +26,8 @@ def refuse(name: str, answer: int, *, argument: tuple[int, int] | None = None) -
     With `argument` = (position, value) only calls with that argument are answered so; position -1
     stands for "the third argument is not null".
     """
-    number = {"listen": 50, "prctl": 157, "capset": 126, "prlimit64": 302}.get(name)
+    more = {"listen": 50, "prctl": 157, "capset": 126, "prlimit64": 302, "io_uring_setup": 425}
+    number = more.get(name)
     number = number if number is not None else numbers_for("x86_64")[name]
     program = [(0x20, 0, 0, 0)]
     if argument is None:

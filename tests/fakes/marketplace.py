@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,28 +63,36 @@ class MemoryStore(dict[str, Mapping[str, Any]]):
     def load_trust(self, repository: str) -> Mapping[str, Any] | None:
         return self.get(repository)
 
-    def save_trust(self, repository: str, value: Mapping[str, Any]) -> None:
+    def save_trust(
+        self, repository: str, value: Mapping[str, Any], *, in_same_hands: Collection[str] | None
+    ) -> tuple[str, ...]:
         self[repository] = value
+        return ()
 
 
 class Marketplace:
     """A market, its repository and the folder that a build would embed."""
 
-    def __init__(self, folder: Path, *, now: datetime = BUILT) -> None:
+    def __init__(self, folder: Path, *, now: datetime = BUILT, more: str = "") -> None:
         self.folder = folder
         self.plugins = folder / "plugins"
-        self.write_plugin("small", "1.0.0")
+        self.write_plugin("small", "1.0.0", more=more)
         self.release(now)
 
     @property
     def repository(self) -> Path:
         return self.folder / "repository"
 
-    def write_plugin(self, name: str, version: str, *, main: str = MAIN) -> Path:
-        """Write the sources of a plugin; `release` packs and signs them."""
-        plugin = self.plugins / name
+    def write_plugin(
+        self, name: str, version: str, *, main: str = MAIN, more: str = "", folder: str = ""
+    ) -> Path:
+        """Write the sources of a plugin; `release` packs and signs them.
+
+        `more` are further lines of its manifest. Another `folder` keeps an earlier version.
+        """
+        plugin = self.plugins / (folder or name)
         plugin.mkdir(parents=True, exist_ok=True)
-        (plugin / "plugin.yaml").write_text(PLUGIN_YAML.format(name=name, version=version))
+        (plugin / "plugin.yaml").write_text(PLUGIN_YAML.format(name=name, version=version) + more)
         (plugin / "main.py").write_text(main)
         (plugin / "README.md").write_text("# Small\n")
         (plugin / "LICENSE").write_text("Apache-2.0\n")

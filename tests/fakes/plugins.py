@@ -15,6 +15,7 @@ from marketplace_db.catalog import ReleaseRow, WheelRow
 from marketplace_db.lock import LockedWheel, write_lock
 from marketplace_db.manifest import manifest_to_json, permission_digest
 from marketplace_db.package import build_package, inspect_package
+from marketplace_db.permissions import permission_words
 from signing.attest import ReviewerClaim, sign_publisher, sign_reviewer
 from signing.digests import Digest
 from signing.keys import PrivateKey
@@ -82,8 +83,10 @@ class PluginMachine:
         self,
         main: str = WORD,
         *,
+        plugin: str = "sample",
         version: str = "1.0.0",
         more: str = "",
+        needs: Sequence[str] = (),
         files: Mapping[str, str | bytes] | None = None,
         wheels: Sequence[Path] = (),
     ) -> AcceptedPackage:
@@ -94,22 +97,25 @@ class PluginMachine:
             locked = [_locked(path) for path in wheels]
             contents["requirements.lock"] = write_lock(locked)
             more += "dependencies: [" + ", ".join(f"{w.name}=={w.version}" for w in locked) + "]\n"
+        if needs:
+            more += "requires_plugins:\n" + "".join(f"  - '{need}'\n" for need in needs)
         source = plugin_folder(
-            self.folder / f"source-{self._count}", version=version, more=more, files=contents
-        )
+            self.folder / f"source-{self._count}", id=plugin, version=version, more=more,
+            files=contents,
+        )  # fmt: skip
         package = self.folder / f"package-{self._count}.zip"
         build_package(source, package)
         inspected = inspect_package(package)
         statement = sign_publisher(publisher_claim(inspected, issued=NOW), PUBLISHER)
         review = sign_reviewer(
             ReviewerClaim(
-                full_id="acme/sample", version=version, package=inspected.digest,
+                full_id=f"acme/{plugin}", version=version, package=inspected.digest,
                 decision="approve", reports=(), issued=NOW,
             ),
             REVIEWER,
         )  # fmt: skip
         row = ReleaseRow(
-            full_id="acme/sample", uuid="0", version=version, seq=1, api=1,
+            full_id=f"acme/{plugin}", uuid="0", version=version, seq=1, api=1,
             package=inspected.digest, length=inspected.length,
             manifest_digest=inspected.manifest_digest, lock_digest=inspected.lock_digest,
             permission_digest=permission_digest(inspected.manifest),
@@ -128,8 +134,13 @@ class PluginMachine:
         accepted = self.accepted(main, **options)  # type: ignore[arg-type]
         by_name = {path.name: path for path in wheels}
         installation = self.installations.install(accepted, by_name, {"source": "test"})
-        self.state.grant(accepted)
+        self.grant(accepted)
         return installation
+
+    def grant(self, accepted: AcceptedPackage) -> None:
+        """Accept everything that a package asks for, variables too."""
+        manifest = accepted.inspected.manifest
+        self.state.grant(manifest, permission_words(manifest), repository="")
 
     def of_type(self, plugin_type: str, main: str, *, more: str = "") -> VerifiedInstallation:
         """Install a plugin of another type than static and verify it."""

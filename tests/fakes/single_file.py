@@ -82,6 +82,18 @@ def interpreters() -> list[str]:
     return [str(found.path) for found in find_interpreters(list(minors)).values()]
 
 
+def for_other_users(python: str) -> str | None:
+    """Return this interpreter, or one of its minor version, that an unprivileged user can start."""
+    name = Path(python).name if Path(python).name.startswith("python3.") else "python3"
+    for path in (python, f"/usr/bin/{name}", f"/usr/local/bin/{name}"):
+        try:
+            subprocess.run([path, "-V"], user=65534, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return path
+    return None
+
+
 def attached(code: str, pyz: Path = PYZ) -> str:
     """Return a program that makes the file importable as its start does, then runs the code."""
     return (

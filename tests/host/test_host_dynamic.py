@@ -227,3 +227,16 @@ def test_nothing_is_lent_that_nobody_offers(machine: PluginMachine) -> None:
 
     outcome, _ = attack(machine, main, OnlyTarget())
     assert outcome.results[0].error == "http is not lent to this plugin"
+
+
+def test_an_attack_that_ends_as_if_it_were_cancelled_was_not_done(machine: PluginMachine) -> None:
+    main = HEAD + (
+        "from tavo.plugins.errors import CancelledCall\n"
+        "class Plugin(Base):\n"
+        "    def run_attack(self, target, config):\n"
+        "        yield self.result(1.0)\n"
+        "        raise CancelledCall\n"
+    )
+    outcome, _ = attack(machine, main)
+    assert len(outcome.results) == 1
+    assert [one.reason for one in outcome.failures] == ["it raised CancelledCall by itself"]

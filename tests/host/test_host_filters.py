@@ -22,6 +22,28 @@ import time
 from tavo.plugins import *
 
 
+def ask_without_end():
+    import json
+    import stat
+
+    channel = next(n for n in range(3, 64) if is_socket(n, stat))
+    for number in range(1, 10**9):
+        body = json.dumps({"type": "ask", "call": number, "kind": "http", "content": {}}).encode()
+        os.write(channel, len(body).to_bytes(4, "big") + body)
+        if number > 8:
+            try:
+                os.read(channel, 1 << 20)
+            except BaseException:
+                pass
+
+
+def is_socket(number, stat):
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
 class Plugin(ProxyFilteringPlugin):
     deadline_ms = 400
 
@@ -36,6 +58,8 @@ class Plugin(ProxyFilteringPlugin):
                 time.sleep(60)
         if text == "die":
             os._exit(4)
+        if text == "questions":
+            ask_without_end()
         if text == "raise":
             raise ValueError("broken")
         if text == "role":
@@ -167,3 +191,41 @@ def test_a_cancel_reaches_the_call_that_it_was_meant_for(machine: PluginMachine)
         with pytest.raises(FilterFailedError):
             late.result()
         assert {future.result().decision for future in behind} == {Decision.BLOCK}
+
+
+def test_a_filter_that_asks_without_end_fails_at_its_deadline(machine: PluginMachine) -> None:
+    with running(machine, deadline_ms=4000) as worker:
+        began = time.monotonic()
+        with pytest.raises(FilterFailedError) as caught:
+            worker.submit(asked("questions")).result(timeout=60)
+        assert caught.value.failure.kind == "deadline"
+        assert time.monotonic() - began < 20
+        assert worker.submit(asked("hello")).result(timeout=60).decision is Decision.ALLOW
+
+
+def test_a_system_that_gives_no_new_worker_is_a_failure_and_not_silence(
+    machine: PluginMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(machine, deadline_ms=20_000) as worker:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+        with pytest.raises(FilterFailedError, match="exit code 4"):
+            worker.submit(asked("die")).result(timeout=60)
+        with pytest.raises(FilterFailedError, match="No such file or directory"):
+            worker.submit(asked("hello")).result(timeout=60)
+    worker._thread = threading.current_thread()  # as `submit` sees it before `close` is done
+    with pytest.raises(FilterFailedError, match="is being stopped"):
+        worker.submit(asked("hello")).result(timeout=60)
+
+
+def test_a_defect_of_ours_in_the_filters_thread_fails_what_waits(
+    machine: PluginMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    with running(machine, deadline_ms=20_000) as worker:
+
+        def broken() -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(worker, "_expire", broken)
+        with pytest.raises(FilterFailedError, match="is being stopped"):
+            worker.submit(asked("hello")).result(timeout=60)

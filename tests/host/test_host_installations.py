@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
 import os
 import shutil
 import signal
@@ -11,19 +13,23 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from marketplace_db.errors import PackageError
-from tavo.errors import InputError, RefusedError, UsageError
+from tavo.errors import InputError, UsageError
 from tavo.host import installations as store
+from tavo.host import installed, interpreters
 from tavo.host.installations import Installation, TamperedError, VerifiedInstallation
+from tavo.host.interpreters import NoInterpreterError
 from tavo.host.state import State
+from tavo.host.workers import StaticWorker
 from tavo.progress import Reporter
 from tests.fakes.kernel import ROOT
 from tests.fakes.operator_market import wheel_bytes
-from tests.fakes.plugins import WORD, PluginMachine
+from tests.fakes.plugins import WORD, PluginMachine, text_file
 
 
 @pytest.fixture
@@ -52,21 +58,27 @@ def test_an_installation_is_recorded_and_verified(machine: PluginMachine, tmp_pa
     assert not list((machine.folder / "plugins" / "staging").iterdir())
 
 
-def test_another_version_replaces_and_sweeps_the_old_one(machine: PluginMachine) -> None:
+def test_another_version_replaces_the_old_one_which_is_kept_until_the_next(
+    machine: PluginMachine,
+) -> None:
     old = machine.install()
     new = machine.install(WORD + "# more\n", version="1.1.0")
     assert [one.version for one in machine.installations.list()] == ["1.1.0"]
     assert new.folder.is_dir()
+    assert machine.installations.previous("acme/sample") == old
+    machine.install(WORD + "# most\n", version="1.2.0")
     assert not old.folder.exists()
+    assert machine.installations.previous("acme/sample") == new
 
 
 def test_a_folder_in_use_is_not_swept(machine: PluginMachine) -> None:
     old = machine.install()
     in_use = machine.installations.verify(old)
     machine.install(WORD + "# more\n", version="1.1.0")
+    machine.install(WORD + "# most\n", version="1.2.0")
     assert old.folder.is_dir()
     in_use.close()
-    machine.install(WORD + "# most\n", version="1.2.0")
+    machine.install(WORD + "# last\n", version="1.3.0")
     assert not old.folder.exists()
 
 
@@ -152,14 +164,15 @@ def test_every_difference_is_found(
         machine.installations.verify(one)
     assert "tavo registry install" in caught.value.hint
     if tamper is not delete:  # the control: without the comparison it would pass
-        monkeypatch.setattr(store, "_compare", lambda *_: None)
+        monkeypatch.setattr(installed, "compare", lambda *_, **__: None)
         machine.installations.verify(one)
 
 
 def test_only_verify_makes_a_verified_installation(machine: PluginMachine) -> None:
     one = machine.install()
+    python = interpreters.running().path
     with pytest.raises(TypeError):
-        VerifiedInstallation(object(), installation=one, granted=True, lock=-1)
+        VerifiedInstallation(object(), installation=one, granted=True, lock=-1, python=python)
 
 
 def test_a_package_that_changed_after_acceptance_is_not_installed(machine: PluginMachine) -> None:
@@ -190,9 +203,9 @@ def test_permissions_are_granted_per_set(machine: PluginMachine) -> None:
     wider = machine.accepted(version="2.0.0", more="permissions: {native_code: true}\n")
     installed = machine.installations.install(wider, {}, {})
     assert not machine.installations.verify(installed).granted
-    machine.state.grant(wider)
+    machine.grant(wider)
     assert machine.installations.verify(installed).granted
-    assert machine.state.drop_grants("acme") == 2
+    assert machine.state.save_trust("", {}, in_same_hands=["other"]) == ("acme",)
     assert not machine.installations.verify(installed).granted
 
 
@@ -202,10 +215,14 @@ def test_compiled_wheels_are_tied_to_their_interpreter(
     native = tmp_path / "dep-1.0-cp311-cp311-linux_x86_64.whl"
     native.write_bytes(wheel_bytes())
     one = machine.install(wheels=[native], more="permissions: {native_code: true}\n")
-    machine.installations.verify(one)
-    monkeypatch.setattr(store, "_interpreter", lambda: "cpython-399 on linux")
-    with pytest.raises(RefusedError, match="cpython-399"):
+    assert machine.installations.verify(one).python == interpreters.running().path
+    other = replace(interpreters.running(), version="3.99.0", tag="cpython-399 on linux")
+    monkeypatch.setattr(interpreters, "running", lambda: other)
+    monkeypatch.setattr(interpreters, "interpreters", lambda: (other,))
+    with pytest.raises(NoInterpreterError, match=r"chosen for cpython-311 .* has 3\.99\.0"):
         machine.installations.verify(one)
+    monkeypatch.setattr(Installation, "tag", "")  # the control: then it would be run with that
+    assert machine.installations.verify(one).python == other.path
 
 
 class Killed(Reporter):
@@ -223,13 +240,14 @@ class Killed(Reporter):
 INSTALL = """
 import sys
 from pathlib import Path
-from tests.fakes.plugins import WORD, PluginMachine
+from tavo.host.workers import StaticWorker
+from tests.fakes.plugins import WORD, PluginMachine, text_file
 from tests.host.test_host_installations import Killed
 machine = PluginMachine(Path(sys.argv[1]))
 machine._count = 10
 accepted = machine.accepted(WORD + "# new\\n", version="2.0.0")
 machine.installations.install(accepted, {}, {}, reporter=Killed(int(sys.argv[2])))
-machine.state.grant(accepted)
+machine.grant(accepted)
 """
 
 
@@ -253,7 +271,9 @@ def test_killed_at_any_step_the_old_or_the_new_one_is_there(
     (one,) = after.installations.list()
     assert one.version == "2.0.0"
     after.installations.verify(one)
-    assert [entry.name for entry in one.folder.parent.iterdir()] == [one.folder.name]
+    before = after.installations.previous("acme/sample")
+    kept = {one.folder.name} | ({before.folder.name} if before else set())
+    assert {entry.name for entry in one.folder.parent.iterdir()} == kept
     assert not list((machine.folder / "plugins" / "staging").iterdir())
 
 
@@ -337,3 +357,42 @@ def test_records_survive_as_they_were(machine: PluginMachine) -> None:
     assert json.loads(row["provenance"]) == {"source": "test"}
     assert isinstance(one, Installation)
     assert one.manifest == machine.installations.get("acme/sample").manifest
+
+
+def test_bytecode_of_a_dependency_cannot_stand_in_for_its_source(
+    machine: PluginMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = compile("VALUE = 'evil'", "dep/__init__.py", "exec")
+    cached = f"dep/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+    # marked as never to be compared with the source beside it (PEP 552)
+    bytecode = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
+    path = wheel(tmp_path / "wheels")
+    path.write_bytes(wheel_bytes(files={cached: bytecode + marshal.dumps(code)}))
+    main = WORD.replace("from tavo.plugins", "import dep\nfrom tavo.plugins").replace(
+        '"The word secret."', "dep.VALUE"
+    )
+    with pytest.raises(PackageError, match="is compiled code, but the wheel's name promises"):
+        machine.install(main, wheels=[path])
+
+    # the control: without the guard the reviewed source is not what runs
+    monkeypatch.setattr("marketplace_db.wheel.holds_compiled_code", lambda *_: False)
+    with StaticWorker(machine.verified(main, wheels=[path])) as worker:
+        result = worker.analyze([text_file("a.py", "a secret\n")])
+    ((found,),) = result.findings.values()
+    assert found.message == "evil"
+    assert "VALUE = 1" in (next((tmp_path / "machine").rglob("dep/__init__.py"))).read_text()
+
+
+def test_what_python_runs_by_itself_is_inert_in_a_plugin(
+    machine: PluginMachine, tmp_path: Path
+) -> None:
+    stop = b"import os\nos._exit(9)\n"
+    shadows = {"tavo/__init__.py": stop, "tavo/plugins/__init__.py": stop,
+               "json/__init__.py": stop, "sitecustomize.py": stop, "usercustomize.py": stop,
+               "site.py": stop}  # fmt: skip
+    path = wheel(tmp_path / "wheels")
+    path.write_bytes(wheel_bytes(files=shadows))
+    with StaticWorker(machine.verified(WORD, wheels=[path])) as worker:
+        result = worker.analyze([text_file("a.py", "a secret\n")])
+    assert not result.failures
+    assert len(result.findings[text_file("a.py").path]) == 1

@@ -41,6 +41,9 @@ FAULTS = {
     "limits pretend": (("prlimit64", PRETEND, (-1, 0)), "limits"),
 }  # fmt: skip
 
+# Here there is no zygote: it dies with the host as well, and descriptors cannot be sent to it.
+WITHOUT_ZYGOTE = (("prctl", EPERM, (0, 1)), ("prctl", PRETEND, (0, 1)), ("sendmsg", EPERM))
+
 # The plugin says in three ways that its code was read: a file, a packet, its rules.
 PLUGIN = """\
 import socket
@@ -64,6 +67,7 @@ import json, sys
 from pathlib import Path
 from tavo.host import workers
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, SandboxUnavailableError
+from tavo.host.zygotes import ZYGOTES
 from tests.fakes.kernel import refuse
 from tests.fakes.plugins import PluginMachine, text_file
 
@@ -76,6 +80,7 @@ policy = LevelPolicy(
     required=SandboxLevel(asked["required"]),
     accepted={"acme/sample": SandboxLevel(asked["lowest"])},
 )
+ZYGOTES.expect(asked["expected"])
 worker = workers.StaticWorker(installed, policy=policy)
 try:
     with worker:
@@ -83,7 +88,8 @@ try:
     answer = {"rules": list(worker.rules), "disabled": worker.disabled, "level": worker.level}
 except SandboxUnavailableError as error:
     answer = {"refused": error.layer, "message": str(error), "hint": error.hint}
-print(json.dumps({**answer, "starts": worker.statistics.starts}))
+zygotes = len(ZYGOTES._known) - len(ZYGOTES._useless)
+print(json.dumps({**answer, "starts": worker.statistics.starts, "zygotes": zygotes}))
 """
 
 
@@ -93,6 +99,7 @@ def run(
     lowest: SandboxLevel,
     required: SandboxLevel = SandboxLevel.STANDARD,
     more: str = "",
+    start: str = "alone",
 ) -> tuple[dict[str, object], bool]:
     """Return what the host says, and whether plugin code has left a trace."""
     marker = tmp_path / "marker"
@@ -103,6 +110,7 @@ def run(
         asked = {
             "folder": str(tmp_path / "machine"), "plugin": plugin, "fault": fault,
             "lowest": int(lowest), "required": int(required), "more": more,
+            "expected": 1000 if start == "forked" else 0,
         }  # fmt: skip
         done = python(RUN, json.dumps(asked))
         assert done.returncode == 0, done.stderr
@@ -110,13 +118,16 @@ def run(
             read = bool(listener.recv(10))
         except BlockingIOError:
             read = False
-    return json.loads(done.stdout), read or marker.exists()
+    answer = json.loads(done.stdout)
+    if start == "forked":
+        assert answer["zygotes"] == (0 if fault in WITHOUT_ZYGOTE else 1)
+    return answer, read or marker.exists()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_without_a_layer_no_plugin_code_is_read(fault: str, tmp_path: Path) -> None:
+def test_without_a_layer_no_plugin_code_is_read(fault: str, tmp_path: Path, start: str) -> None:
     call, layer = FAULTS[fault]
-    answer, was_read = run(tmp_path, call, SandboxLevel.STANDARD)
+    answer, was_read = run(tmp_path, call, SandboxLevel.STANDARD, start=start)
     assert answer.get("refused") == layer, answer
     assert "TAVO_ACCEPT_SANDBOX=L1:acme/sample" in str(answer["hint"])
     assert answer["starts"] == 1
@@ -124,8 +135,10 @@ def test_without_a_layer_no_plugin_code_is_read(fault: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("fault", ["no landlock in the kernel", "no seccomp"])
-def test_the_same_plugin_runs_where_the_user_accepted_less(fault: str, tmp_path: Path) -> None:
-    answer, was_read = run(tmp_path, FAULTS[fault][0], SandboxLevel.LIMITS)
+def test_the_same_plugin_runs_where_the_user_accepted_less(
+    fault: str, tmp_path: Path, start: str
+) -> None:
+    answer, was_read = run(tmp_path, FAULTS[fault][0], SandboxLevel.LIMITS, start=start)
     assert answer["rules"] == ["word"], answer
     assert answer["level"] == SandboxLevel.LIMITS
     assert was_read

@@ -13,7 +13,8 @@ from marketplace_db.package import build_package
 from signing.digests import Digest
 from tavo.errors import InputError, UsageError
 from tavo.host import state as state_module
-from tavo.host.installations import TamperedError, VerifiedInstallation, vouch_for_snapshot
+from tavo.host.installations import TamperedError, VerifiedInstallation
+from tavo.host.installed import vouch_for_snapshot
 from tavo.host.local import NotConfirmedError, is_local_name, open_local
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, SandboxUnavailableError
 from tavo.host.state import State
@@ -121,11 +122,10 @@ def test_only_what_was_agreed_to_runs(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_old_state_database_is_upgraded(folder: Path, tmp_path: Path) -> None:
-    """A database as version 1 wrote it: what it holds stays, and the new table is there."""
+    """A database as version 1 wrote it: the new tables are there. Grants: test_host_permissions."""
     path = tmp_path / "state.db"
     old = sqlite3.connect(path)
     old.executescript(state_module._MIGRATIONS[0] + "; PRAGMA user_version = 1;")
-    old.execute("INSERT INTO grants VALUES ('acme', 'sample', 'f00', '2026-01-01')")
     old.commit()
     old.close()
     state = State(path)
@@ -133,7 +133,7 @@ def test_an_old_state_database_is_upgraded(folder: Path, tmp_path: Path) -> None
     assert not state.is_confirmed_local(digest)
     state.confirm_local(digest, path="/x", full_id="acme/sample")
     assert state.is_confirmed_local(digest)
-    assert len(state.query("SELECT * FROM grants")) == 1
+    assert state.query("SELECT * FROM grants") == []
 
 
 @pytest.mark.parametrize(
@@ -198,5 +198,30 @@ def test_what_is_no_plugin_is_named(tmp_path: Path) -> None:
 def test_a_snapshot_that_is_gone_is_refused(folder: Path) -> None:
     local = open_local(folder)
     local.close()
-    with pytest.raises(TamperedError, match="snapshot is missing"):
+    with pytest.raises(TamperedError, match="folder is missing"):
         vouch_for_snapshot(local.installation)
+
+
+def test_variables_of_a_local_plugin_are_granted_one_by_one(tmp_path: Path) -> None:
+    folder = plugin_folder(
+        tmp_path / "keyed", files={"main.py": WORD}, more="permissions: {env: [A_KEY, B_KEY]}\n"
+    )
+    state = State(tmp_path / "state.db")
+    with open_local(folder) as local:
+        mine = local.own()  # running your own folder is consent to all that it asks for
+        assert mine.granted_env == {"A_KEY", "B_KEY"}
+        this_time = local.confirmed(state, accept=[local.digest.hex])
+        assert this_time.granted
+        assert this_time.granted_env == frozenset()
+        state.confirm_local(
+            local.digest, path="/x", full_id="acme/sample", variables=["B_KEY", "C_KEY"]
+        )
+        agreed = local.confirmed(state)
+        assert agreed.granted_env == {"B_KEY"}
+        for one in (mine, this_time, agreed):
+            one.close()
+    (folder / "main.py").write_text(WORD + "# changed\n")
+    with open_local(folder) as changed:
+        again = changed.confirmed(state, accept=[changed.digest.hex])
+        assert again.granted_env == frozenset()
+        again.close()

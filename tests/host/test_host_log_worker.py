@@ -148,3 +148,17 @@ def test_a_batch_that_takes_too_long_is_named(machine: PluginMachine) -> None:
     outcome, _ = analyze(machine, main, more="limits: {wall_s_per_call: 0.5}\n")
     assert outcome.failures[0].kind == "timeout"
     assert outcome.unseen == 10
+
+
+def test_a_batch_that_ends_as_if_it_were_cancelled_is_named_and_counted(
+    machine: PluginMachine,
+) -> None:
+    main = HEAD + (
+        "from tavo.plugins.errors import CancelledCall\n"
+        "class Plugin(Base):\n"
+        "    def analyze_logs(self, events):\n"
+        "        raise CancelledCall\n"
+    )
+    outcome, _ = analyze(machine, main)
+    assert [one.reason for one in outcome.failures] == ["it raised CancelledCall by itself"]
+    assert outcome.unseen == 10

@@ -130,7 +130,8 @@ def test_a_plugin_gets_what_it_asks_for(machine: PluginMachine) -> None:
     with StaticWorker(machine.verified(HEAD + "class Plugin(Base):\n    pass\n",
                                        version="1.2.0")) as idle:  # fmt: skip
         result = idle.analyze([text_file("a.py", "x")])
-        assert result.findings == {path("a.py"): ()}
+        assert result.findings == {}
+        assert "it defines none of analyze_file" in result.failures[path("a.py")].reason
         assert idle.wants(path("a.py"), "python") is None
         assert idle.statistics.calls == 0
 
@@ -437,7 +438,7 @@ def test_a_plugin_of_another_type_is_not_run_as_a_static_one(
 ) -> None:
     accepted = machine.accepted(files={"plugin.yaml": MANIFEST.format(kind)})
     installed = machine.installations.install(accepted, {}, {})
-    machine.state.grant(accepted)
+    machine.grant(accepted)
     with pytest.raises(NotAvailableError, match=f"is a {kind} plugin, not a static one"):
         StaticWorker(machine.installations.verify(installed))
 
@@ -458,7 +459,7 @@ license: Apache-2.0
 
 def test_without_accepted_permissions_nothing_runs(machine: PluginMachine) -> None:
     installed = machine.installations.install(machine.accepted(), {}, {})
-    with pytest.raises(RefusedError, match="permissions were not accepted"):
+    with pytest.raises(RefusedError, match="waits for your acceptance"):
         StaticWorker(machine.installations.verify(installed))
 
 
@@ -499,3 +500,32 @@ def test_awkward_names_and_contents_pass_through(machine: PluginMachine) -> None
         result = worker.analyze([*batch, text_file("empty.py", "")])
     assert not result.failures
     assert [str(p) for p, found in result.findings.items() if found] == names
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "not_run", "output", "raised"])
+def test_a_project_that_was_not_looked_at_never_looks_clean(
+    machine: PluginMachine, kind: str
+) -> None:
+    main = (
+        HEAD
+        + f"""
+import json, os, stat
+class Plugin(Base):
+    def analyze_project(self, paths):
+        channel = next(n for n in range(3, 64) if self.is_socket(n))
+        error = {{"kind": "{kind}", "message": "m"}}
+        item = {{"n": 0, "findings": [], "error": error, "capped": False}}
+        body = json.dumps({{"type": "result", "id": 1, "items": [item]}}).encode()
+        os.write(channel, len(body).to_bytes(4, "big") + body)
+        os.read(channel, 1 << 16)
+    def is_socket(self, n):
+        try:
+            return stat.S_ISSOCK(os.fstat(n).st_mode)
+        except OSError:
+            return False
+"""
+    )
+    with StaticWorker(machine.verified(main)) as worker:
+        result = worker.analyze_project([path("a.py")])
+    (failure,) = result.failures.values()
+    assert failure.kind in {"raised", "output"}

@@ -48,9 +48,9 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_without_a_step_no_plugin_code_is_read(step: str, tmp_path: Path) -> None:
+def test_without_a_step_no_plugin_code_is_read(step: str, tmp_path: Path, start: str) -> None:
     call, layer = STEPS[step]
-    answer, was_read = run(tmp_path, call, SandboxLevel.STRONG, SandboxLevel.STRONG)
+    answer, was_read = run(tmp_path, call, SandboxLevel.STRONG, SandboxLevel.STRONG, start=start)
     assert answer.get("refused") == layer, answer
     assert "needs sandbox level L3" in str(answer["message"])
     assert "TAVO_ACCEPT_SANDBOX=L2:acme/sample" in str(answer["hint"])
@@ -59,9 +59,9 @@ def test_without_a_step_no_plugin_code_is_read(step: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_layers_of_l2_are_needed_as_well(fault: str, tmp_path: Path) -> None:
+def test_the_layers_of_l2_are_needed_as_well(fault: str, tmp_path: Path, start: str) -> None:
     call, layer = FAULTS[fault]
-    answer, was_read = run(tmp_path, call, SandboxLevel.STRONG, SandboxLevel.STRONG)
+    answer, was_read = run(tmp_path, call, SandboxLevel.STRONG, SandboxLevel.STRONG, start=start)
     assert answer.get("refused") == layer, answer
     assert not was_read
 
@@ -85,11 +85,11 @@ PROXY = {
 
 @pytest.mark.parametrize("step", PROXY)
 def test_without_the_way_to_declared_hosts_no_plugin_code_is_read(
-    step: str, tmp_path: Path
+    step: str, tmp_path: Path, start: str
 ) -> None:
     strong = SandboxLevel.STRONG
     more = 'permissions: {network: ["api.example.com"]}\n'
-    answer, was_read = run(tmp_path, PROXY[step], strong, strong, more)
+    answer, was_read = run(tmp_path, PROXY[step], strong, strong, more, start)
     assert answer.get("refused") == "proxy", answer
     assert "TAVO_ACCEPT_SANDBOX=L2:acme/sample" in str(answer["hint"])
     assert not was_read

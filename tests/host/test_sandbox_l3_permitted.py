@@ -42,6 +42,7 @@ MORE = {
 needs_zones = not Path("/usr/share/zoneinfo/Europe/Berlin").exists()
 
 
+@pytest.mark.usefixtures("start")
 def test_ordinary_operations_work_in_the_sandbox(tmp_path: Path) -> None:
     operations = {**OPERATIONS, **MORE}
     if needs_zones:
@@ -64,10 +65,10 @@ def test_the_worker_is_still_metered_and_killed(tmp_path: Path) -> None:
         "while True:\n    pass",
         "threads": "import threading, time\n"
         "[threading.Thread(target=time.sleep, args=(9,), daemon=True).start() for _ in range(9)]\n"
-        "time.sleep(2)",
+        "time.sleep(4)",
     }
     installed = PluginMachine(tmp_path).verified(
-        PLUGIN.format(operations=code), more="limits: {wall_s_per_call: 1, threads: 8}\n"
+        PLUGIN.format(operations=code), more="limits: {wall_s_per_call: 2, threads: 8}\n"
     )
     with StaticWorker(installed, policy=STRONG) as worker:
         result = worker.analyze([text_file(name, name) for name in ("memory", "time")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -157,8 +158,10 @@ class TestPlain:
         "Case.test_bad": "failed", "Case.test_later": "skipped", "TestPlain.test_good": "passed",
     }  # fmt: skip
     found = check_of(report, "own tests").found
-    assert "one is not two" in found
-    assert "pytest is not in the sandbox" in found
+    assert found.startswith("3 of 9 failed: tests/test_main.py::test_bad")
+    said = {test.name.partition("::")[2]: test.message for test in report.tests}
+    assert "one is not two" in said["test_bad"]
+    assert "pytest is not in the sandbox" in said["import"]
 
 
 def test_a_test_that_ends_the_process_fails_the_suite(tmp_path: Path) -> None:
@@ -327,3 +330,186 @@ sys.modules["json"].dumps = lambda *a, **k: '{"passed": true}'
 """
     report = tried(author_plugin(tmp_path / "new", main_py=static_main("pass", before=body)))
     assert not report.passed
+
+
+def test_an_endless_loop_is_said_soon(tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new",
+        main_py=static_main("while True: pass"),
+        tests__test_main_py="""\
+from main import Sample
+from tavo.plugins.testing import find_in
+
+def test_one(): find_in(Sample, {"a.py": "x"})
+def test_two(): find_in(Sample, {"a.py": "x"})
+def test_three(): find_in(Sample, {"a.py": "x"})
+""",
+    )
+    began = time.monotonic()
+    report = tried(folder)
+    assert time.monotonic() - began < 80  # two tests of 10 s each, and a few files of 2 s
+    late = check_of(report, "deadlines")
+    assert late.state == "failed"
+    assert "more texts were not tried" in late.found
+    assert check_of(report, "own tests").found.startswith("2 of 3 failed")
+    assert [test.outcome for test in report.tests] == ["failed", "failed", "skipped"]
+    assert report.tests[0].message == "it took longer than 10 s"
+    assert check_of(report, "deterministic").state == "skipped"
+    assert " texts, no other failure" in check_of(report, "hostile input").found
+    assert not report.passed
+
+
+LAST_LINE = """\
+lines = content.replace('\\r\\n', '\\n').replace('\\r', '\\n').split('\\n')
+if 'secret' in lines[-1]: yield self.found(file_path, line=len(lines))
+"""
+
+
+def test_the_suite_hands_lone_carriage_returns_over_as_a_scan_does(tmp_path: Path) -> None:
+    """A plugin that reads them as line ends, as Python's parser does, is right in both."""
+    folder = author_plugin(
+        tmp_path / "new",
+        main_py=static_main(LAST_LINE),
+        tests__test_main_py="""\
+from main import Sample
+from tavo.plugins.testing import find_in
+
+def test_it():
+    (found,) = find_in(Sample, {"a.py": "a\\r\\nb\\rsecret"})
+    assert found.location.region.start_line == 3
+""",
+        tests__samples__a_py="x = 1\ny = 2\nsecret = 3",
+    )
+    report = tried(folder)
+    assert report.passed, report.checks
+    assert check_of(report, "valid findings").state == "passed"
+
+
+AST = """\
+import ast
+try: tree = ast.parse(content)
+except (SyntaxError, ValueError, RecursionError, MemoryError): return
+for node in ast.walk(tree):
+    if isinstance(node, ast.Name) and node.id == 'secret':
+        line = content.split('\\n')[node.lineno - 1]
+        column = COLUMN
+        yield Finding(rule_id='word', message='m', severity=Severity.LOW, location=Location(
+            path=file_path, region=Region(start_line=node.lineno, start_column=column,
+            end_line=node.lineno, end_column=column + 6)))
+"""
+
+
+@pytest.mark.parametrize("shown", ["by a test", "by a sample"])
+def test_columns_that_count_bytes_are_seen(shown: str, tmp_path: Path) -> None:
+    found = []
+    test = "def test_it(): pass\n"
+    if shown == "by a test":
+        test = (
+            "from main import Sample\nfrom tavo.plugins.testing import find_in\n"
+            "def test_it():\n    assert find_in(Sample, {'a.py': 'if 1:\\n  x = secret'})\n"
+        )
+    right_column = "len(line.encode()[:node.col_offset].decode(errors='replace')) + 1"
+    for column in ("node.col_offset + 1", right_column):
+        folder = author_plugin(
+            tmp_path / f"new{len(found)}", main_py=static_main(AST.replace("COLUMN", column)),
+            tests__test_main_py=test,
+        )  # fmt: skip
+        if shown == "by a sample":
+            (folder / "tests" / "samples").mkdir()
+            (folder / "tests" / "samples" / "a.py").write_text("x = secret\n")
+        found.append(check_of(tried(folder), "valid findings"))
+    wrong, right = found
+    assert wrong.state == "failed", wrong
+    assert "its columns count bytes, not characters (word)" in wrong.found
+    assert "col_offset" in wrong.hint
+    assert right.state == "passed", right
+
+
+def test_a_failed_assert_says_what_it_compared(tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new",
+        tests__test_main_py="""\
+def double(x): return x * 3
+def test_it():
+    values = [double(1), double(2)]
+    assert values == [
+        2, 4,
+    ]
+def test_truth():
+    assert not double(1)
+""",
+    )
+    report = tried(folder)
+    messages = [test.message.splitlines() for test in report.tests]
+    assert messages == [
+        ["AssertionError (tests/test_main.py line 4)", "  assert values == [ 2, 4, ]",
+         "  values = [3, 6]"],
+        ["AssertionError (tests/test_main.py line 8)", "  assert not double(1)",
+         "  not double(1) = False"],
+    ]  # fmt: skip
+
+
+def test_identical_failures_are_one(tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new", main_py=static_main("raise KeyError('x')"),
+        tests__test_main_py="def test_nothing():\n    pass\n",
+    )  # fmt: skip
+    found = check_of(tried(folder), "hostile input").found
+    assert found.count("KeyError") == 1
+    assert "it raised KeyError: 'x' (main.py line 11)" in found
+    assert "and 16 more: " in found
+
+
+SENDS = """\
+from tavo.plugins import *
+
+class Sample(DynamicTestingPlugin):
+    rules = (Rule(id="x", title="X", severity=Severity.LOW),)
+
+    def run_attack(self, target, config):
+        scores = []
+        request = ChatRequest(messages=(ChatMessage(role="user", content="hi"),))
+        try:
+            target.send(request)
+            scores.append(0.0)
+        except TargetError:
+            pass
+        yield AttackResult(rule_id="x", goal="g", severity=Severity.LOW, score=SCORE)
+"""
+
+
+def test_an_attack_is_tried_on_a_model_that_gives_no_answer(tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "bad", "dynamic", main_py=SENDS.replace("SCORE", "max(scores)"),
+        tests__test_main_py="def test_nothing(): pass\n",
+    )  # fmt: skip
+    check = check_of(tried(folder), "hostile input")
+    assert check.state == "failed"
+    assert "against a model that gives no answer" in check.found
+    assert "ValueError" in check.found
+    good = author_plugin(
+        tmp_path / "good", "dynamic", main_py=SENDS.replace("SCORE", "max(scores, default=0.0)"),
+        tests__test_main_py="def test_nothing(): pass\n",
+    )  # fmt: skip
+    assert check_of(tried(good), "hostile input").state == "passed"
+
+
+DENIED = {
+    "open('/etc/passwd').read()": "a plugin opens no files but its own",
+    "__import__('urllib.request').request.urlopen('http://example.com/')":
+        "a plugin reaches only the hosts of permissions.network",
+    "__import__('subprocess').run(['/bin/true'])": "a plugin starts no programs",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("act", DENIED)
+def test_what_the_sandbox_denies_is_said_to_be_the_sandbox(act: str, tmp_path: Path) -> None:
+    folder = author_plugin(
+        tmp_path / "new", main_py=static_main(act),
+        tests__test_main_py="def test_nothing(): pass\n",
+    )  # fmt: skip
+    found = check_of(tried(folder), "hostile input").found
+    assert f"; the sandbox: {DENIED[act]}" in found
+    assert "(main.py line 11)" in found
+    assert "site-packages" not in found
+    assert "/tmp" not in found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -20,6 +23,7 @@ from tavo.host.local import open_local
 from tavo.kit.contract import run_suite
 from tavo.kit.publish import pack, sign
 from tavo.kit.schema import manifest_schema, report_schema, schema_text
+from tavo.kit.validate import validate
 from tests.fakes.authors import ACCEPT, TYPES, author_plugin
 from tests.fakes.repository import NOW, key_map
 
@@ -34,6 +38,24 @@ def test_packing_twice_gives_the_same_bytes(
     assert first.path == Path("acme-sample-0.1.0.zip")
     assert pack(author_plugin(tmp_path / "two"), tmp_path / "b.zip").digest == first.digest
     assert pack(tmp_path / "one").digest == first.digest  # the same again is no overwriting
+
+
+@pytest.mark.parametrize(("umask", "zone"), [(0o000, "UTC"), (0o077, "XYZ-13:30")])
+def test_umask_time_zone_and_times_do_not_matter(umask: int, zone: str, tmp_path: Path) -> None:
+    expected = pack(author_plugin(tmp_path / "one"), tmp_path / "a.zip").digest.hex
+    code = (
+        "import os, sys; from pathlib import Path;"
+        f"os.umask({umask}); from tests.fakes.authors import author_plugin;"
+        "from tavo.kit.publish import pack;"
+        "folder = author_plugin(Path('a folder/with another name'));"
+        "(folder / 'main.py').chmod(0o755); os.utime(folder / 'main.py', (1, 1));"
+        "print(pack(folder).digest.hex)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={"TZ": zone, "LC_ALL": "C", "PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+    assert done.stdout.strip() == expected
 
 
 def test_another_package_of_that_name_stays(tmp_path: Path) -> None:
@@ -98,3 +120,61 @@ def test_the_schema_takes_what_tavo_takes(tmp_path: Path) -> None:
         for wrong in ({"unknown": 1}, {"plugin_type": "other"}, {"id": "A"}, {"limits": {"x": 1}}):
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate({**document, **wrong}, schema)
+
+
+def test_packing_inside_the_folder_leaves_the_digest_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = author_plugin(tmp_path / "one")
+    monkeypatch.chdir(folder)
+    first = pack(Path())
+    sign(first.path, PrivateKey.generate(), now=NOW)
+    assert sorted(path.name for path in folder.glob("acme-*")) == [
+        "acme-sample-0.1.0.zip", "acme-sample-0.1.0.zip.dsse.json",
+    ]  # fmt: skip
+    assert pack(Path()).digest == first.digest
+    assert validate(Path()).package == first.digest.hex
+    with open_local(Path()) as local:
+        assert local.digest == first.digest
+    # other archives are the plugin's own
+    with zipfile.ZipFile("words.zip", "w") as archive:
+        archive.writestr("words.txt", "hello")
+    assert pack(Path(), tmp_path / "b.zip").digest != first.digest
+
+
+def _key_file(tmp_path: Path, passphrase: bytes | None) -> str:
+    PrivateKey.generate().save(tmp_path / "made.key", passphrase)
+    return (tmp_path / "made.key").read_text()
+
+
+@pytest.mark.parametrize("place", ["acme.key", "tests/samples/id", "data/innocent.txt"])
+@pytest.mark.parametrize("kind", ["plain", "encrypted", "crlf", "openssh"])
+def test_a_private_key_is_never_packed(place: str, kind: str, tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "one")
+    text = _key_file(tmp_path, b"three words here" if kind == "encrypted" else None)
+    if kind == "crlf":
+        text = "a note\r\n" + text.replace("\n", "\r\n")
+    if kind == "openssh":
+        text = text.replace("PRIVATE", "OPENSSH PRIVATE")
+    (folder / place).parent.mkdir(parents=True, exist_ok=True)
+    (folder / place).write_text(text)
+    with pytest.raises(PackageError, match=f"{Path(place).name}: holds a private key") as refused:
+        pack(folder, tmp_path / "a.zip")
+    assert "Move it out" in refused.value.hint
+    assert not (tmp_path / "a.zip").exists()
+    (problem,) = validate(folder).problems
+    assert (problem.where, problem.kind) == (place, "problem")
+    # the control: what only looks like one is packed
+    body = text.replace("\r", "").partition("\n-----END")
+    (folder / place).write_text(body[0])
+    pack(folder, tmp_path / "b.zip")
+    (folder / place).write_text("KEY = '-----BEGIN PRIVATE KEY-----'  # what we look for\n")
+    pack(folder, tmp_path / "c.zip")
+
+
+def test_what_is_missing_is_named_by_the_authors_own_words(tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "mine")
+    (folder / "README.md").unlink()
+    with pytest.raises(PackageError, match=r"^mine: holds no README\.md") as refused:
+        pack(folder, tmp_path / "a.zip")
+    assert refused.value.hint

@@ -54,7 +54,8 @@ x-mine: 1
 def test_nothing_is_executed(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     body = f"open({str(marker)!r}, 'w')\nfrom tavo.plugins import StaticAnalysisPlugin\n"
-    body += "class Sample(StaticAnalysisPlugin):\n    def analyze_file(self, p, c): return ()\n"
+    body += "class Sample(StaticAnalysisPlugin):\n    rules = ()\n"
+    body += "    def analyze_file(self, p, c): return ()\n"
     folder = author_plugin(tmp_path / "new", main_py=body)
     assert validate(folder).passed
     assert not marker.exists()
@@ -143,3 +144,19 @@ def test_a_hostile_folder_is_looked_at_within_bounds(tmp_path: Path) -> None:
     assert any("folders deep" in p or "longer than" in p for p in found)
     assert "LICENSE: is a link or a device; a package holds only files" in found
     assert not any(p.startswith("escape.py") for p in found)
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        (">=3.11,<3.13", ""), ("==3.12.*", ""), (">=3.13", ""),
+        (">=3.15", "takes none of CPython 3.11 to 3.14"), ("<3", "takes none of CPython"),
+        ("==3.12", "takes only 3.12.0, not its later fixes"),
+    ],
+)  # fmt: skip
+def test_a_range_of_pythons_that_nobody_means(tmp_path: Path, python: str, said: str) -> None:
+    folder = author_plugin(tmp_path / "one")
+    with (folder / "plugin.yaml").open("a") as stream:
+        stream.write(f"python: '{python}'\n")
+    found = [one.what for one in validate(folder).problems if one.what.startswith("python")]
+    assert (found == []) if not said else (said in found[0])

@@ -101,8 +101,8 @@ def test_nobody_else_makes_an_accepted_package(case: Case) -> None:
             object(),
             release=accepted.release,
             inspected=accepted.inspected,
-            publisher_keys=(),
-            reviewer_keys=(),
+            published=accepted.published,
+            reviews=accepted.reviews,
         )
 
 

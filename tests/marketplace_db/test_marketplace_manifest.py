@@ -20,7 +20,9 @@ from marketplace_db.manifest import (
     permission_digest,
     permission_sentences,
 )
+from marketplace_db.permissions import permission_words, words_of_json
 from marketplace_db.strict_yaml import load_yaml
+from signing.digests import Digest
 from tests.fakes.operator_market import MANIFEST
 
 BASE = MANIFEST.format(id="sample", publisher="acme", version="1.0.0", name="Sample")
@@ -46,10 +48,16 @@ def test_extensions_are_ignored() -> None:
 def test_a_manifest_survives_the_catalog() -> None:
     manifest = parse(
         "permissions: {network: [a.example], env: [KEY]}\nlimits: {memory_mb: 64}\n"
-        "file_patterns: ['*.pkl']\nconfig_schema: {type: object}\n"
+        "file_patterns: ['*.pkl']\nliterals: [abc]\nconfig_schema: {type: object}\n"
     )
     assert manifest_from_json(manifest_to_json(manifest)) == manifest
     assert manifest_to_json(parse()) == manifest_to_json(parse())
+
+
+def test_a_manifest_of_before_literals_is_read() -> None:
+    text = manifest_to_json(parse())
+    assert ',"literals":[]' in text
+    assert manifest_from_json(text.replace(',"literals":[]', "")) == parse()
 
 
 def test_a_later_catalog_may_hold_fields_that_we_do_not_know() -> None:
@@ -92,6 +100,11 @@ def test_what_a_harmless_plugin_cannot_do_is_said_in_words() -> None:
     assert can == [
         "see the text of python files, and the bytes of files named *.pkl, as the scan hands"
         " them over"
+    ]
+    narrow, _ = permission_sentences(parse("languages: [python]\nliterals: [exec(, 'a b']\n"))
+    assert narrow == [
+        "see the text of python files, as the scan hands them over, of those that hold 'exec('"
+        " or 'a b'"
     ]
     assert cannot == [
         "start other programs",
@@ -162,3 +175,59 @@ def test_what_json_can_say_yaml_reads_the_same(value: object) -> None:
     text = json.dumps({"a": value})
     if '"<<":' not in text:
         assert load_yaml(text.encode(), name="x", limit=10_000) == {"a": value}
+
+
+def test_a_plugin_may_need_others_and_a_python() -> None:
+    manifest = parse("requires_plugins: ['acme/words>=1,<2', tavo/base]\npython: '>=3.11,<3.13'\n")
+    assert [str(need) for need in manifest.requirements] == ["acme/words >=1,<2", "tavo/base"]
+    assert manifest_from_json(manifest_to_json(manifest)) == manifest
+    can, _ = permission_sentences(manifest)
+    assert can[0] == (
+        "run the code of acme/words, tavo/base in its own process, with the same permissions"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("requires_plugins: [words]", "'words' is not a plugin like publisher/name>=1,<2"),
+        ("requires_plugins: ['acme/words>>1']", "'>>1' is not a version range like >=1,<2"),
+        ("requires_plugins: ['acme/words===1']", "'===' compares texts, not versions"),
+        ("requires_plugins: [acme/sample]", "'acme/sample' is this plugin itself"),
+        ("requires_plugins: [acme/a, 'acme/a>1']", "'acme/a' is named twice; write one range"),
+        ("requires_plugins: acme/a", "expected a list, found text"),
+        ("python: '3.11'", "'3.11' is not a version range like '>=3.11,<3.13'"),
+        ("python: [3]", "expected text, found a list"),
+    ],
+)
+def test_needs_that_cannot_be_meant_are_refused(line: str, problem: str) -> None:
+    with pytest.raises(ManifestError, match=line.partition(":")[0]) as caught:
+        parse(line + "\n")
+    assert problem in str(caught.value)
+
+
+def test_a_manifest_from_before_there_were_needs_reads_and_keeps_its_digest() -> None:
+    manifest = parse("permissions: {network: [a.example]}\n")
+    told = json.loads(manifest_to_json(manifest))
+    del told["requires_plugins"], told["python"]
+    before = manifest_from_json(json.dumps(told))
+    assert before == manifest
+    assert permission_digest(before).hex == (
+        Digest.of(
+            b'tavo-permissions/1\n{"env":[],"files":"none","native_code":false,'
+            b'"network":["a.example:443"],"subprocess":[],"target":false}'
+        ).hex
+    )
+
+
+def test_the_plugins_whose_code_it_runs_are_a_permission() -> None:
+    alone = parse()
+    needing = parse("requires_plugins: ['acme/words>=1']\n")
+    assert permission_digest(alone) != permission_digest(needing)
+    # another range is no other permission, another plugin is
+    assert permission_digest(parse("requires_plugins: ['acme/words<9']\n")) == permission_digest(
+        needing
+    )
+    assert permission_words(needing) == ("plugin:acme/words",)
+    assert words_of_json(manifest_to_json(needing)) == ("plugin:acme/words",)
+    assert permission_words(alone) == ()

@@ -247,6 +247,10 @@ def _bad_record(change: str) -> bytes:
         (wheel_bytes(files={"dep-1.0.data/scripts/run": b"#!"}), "outside of its folder"),
         (wheel_bytes(files={"dep-1.0.data/purelib/x.py": b""}), "outside of its folder"),
         (wheel_bytes(files={"evil.pth": b"import os"}), "run code when Python starts"),
+        (wheel_bytes(files={"dep/__pycache__/x.cpython-311.pyc": b""}), "is compiled code"),
+        (wheel_bytes(files={"dep/fast.cpython-311-x86_64-linux-gnu.so": b""}), "is compiled code"),
+        (wheel_bytes(files={"dep/libfast.so.1": b""}), "is compiled code"),
+        (wheel_bytes(files={"dep/data.bin": b"\x7fELF\x02\x01"}), "is compiled code"),
         (wheel_bytes(files={"other-1.0.dist-info/METADATA": b""}), "expected one .dist-info"),
         (wheel_bytes("other"), "the folder of another distribution"),
         (wheel_bytes("dep", "2.0"), "the folder of another distribution"),
@@ -276,3 +280,11 @@ def test_a_tampered_wheel_is_refused_by_its_digest(tmp_path: Path) -> None:
     path = _wheel(tmp_path, wheel_bytes(files={"dep/evil.py": b"evil"}))
     with pytest.raises(PackageError, match="expected sha256:"):
         unpack_wheel(path, Digest.of(wheel_bytes()), tmp_path / "out")
+
+
+def test_a_wheel_for_one_system_may_hold_compiled_code(tmp_path: Path) -> None:
+    data = wheel_bytes(files={"dep/fast.so": b"\x7fELF\x02\x01"})
+    path = _wheel(tmp_path, data, "dep-1.0-cp311-cp311-linux_x86_64.whl")
+    assert check_wheel(path, Digest.of(data))
+    data = wheel_bytes(files={"dep/x.so.py": b"", "dep/a.so.1.txt": b"", "dep/setup.exe": b"MZ"})
+    assert check_wheel(_wheel(tmp_path, data), Digest.of(data))

@@ -11,11 +11,21 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.single_file import PYZ, SHOP, Machine, attached, interpreters, manifest, target
+from tests.fakes.single_file import (
+    PYZ,
+    SHOP,
+    Machine,
+    attached,
+    for_other_users,
+    interpreters,
+    manifest,
+    target,
+)
 
 pytestmark = pytest.mark.skipif(
     not PYZ.exists(), reason="run the tests with `python3 build.py test`, which builds the file"
@@ -165,9 +175,8 @@ def test_help_and_version_need_no_cache(tmp_path: Path, python: str) -> None:
 
 @pytest.mark.skipif(not ROOT_USER, reason="only root can become another user")
 def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
-    try:
-        subprocess.run([python, "-V"], user=65534, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
+    theirs = for_other_users(python)
+    if theirs is None:
         pytest.skip(f"{python} cannot be started by other users")
     shared = Path(f"/tmp/tavo-test-{os.getpid()}")
     home = shared / "home"
@@ -177,13 +186,13 @@ def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
         shutil.copy(PYZ, shared / "tavo.pyz")
         shutil.copytree(SHOP, shared / "shop")
         os.chown(home, 65534, 65534)
-        machine = Machine(home, python=python, pyz=shared / "tavo.pyz")
+        machine = Machine(home, python=theirs, pyz=shared / "tavo.pyz")
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
         assert "17 findings" in done.stdout
         assert {path.stat().st_uid for path in machine.place.rglob("*")} == {65534}
         closed = shared / "closed"
         closed.mkdir()
-        machine = Machine(closed, python=python, pyz=shared / "tavo.pyz", TMPDIR=str(home))
+        machine = Machine(closed, python=theirs, pyz=shared / "tavo.pyz", TMPDIR=str(home))
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
         assert "17 findings" in done.stdout
         assert list(closed.iterdir()) == []
@@ -214,6 +223,62 @@ def test_no_home_at_all_and_a_temporary_folder_of_somebody_else(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tavo-")] == [
         planted.name
     ]
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root can become another user")
+def test_a_user_without_an_entry_and_without_home(tmp_path: Path) -> None:
+    """As in a container that is started with a number for a user."""
+    theirs = for_other_users(interpreters()[0])
+    if theirs is None:
+        pytest.skip("no interpreter here can be started by other users")
+    shared = Path(f"/tmp/tavo-test-{os.getpid()}")
+    (shared / "tmp").mkdir(parents=True)
+    try:
+        shared.chmod(0o755)
+        shutil.copy(PYZ, shared / "tavo.pyz")
+        shutil.copytree(SHOP, shared / "shop")
+        os.chown(shared / "tmp", 54321, 54321)
+        machine = Machine(
+            shared, python=theirs, pyz=shared / "tavo.pyz", TMPDIR=str(shared / "tmp")
+        )
+        del machine.environment["HOME"]
+        for _ in range(2):
+            done = machine.run("scan", shared / "shop", "--exit-zero", user=54321, group=54321)
+            assert "17 findings" in done.stdout
+        assert [path.name for path in (shared / "tmp").iterdir()] == ["tavo-54321"]
+    finally:
+        shutil.rmtree(shared)
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o000, 0o777], ids=oct)
+def test_whatever_the_umask_is(tmp_path: Path, mask: int) -> None:
+    machine = Machine(tmp_path)
+    for _ in range(2):
+        done = machine.run("scan", SHOP, "--exit-zero", umask=mask)
+        assert "17 findings" in done.stdout
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in machine.place.rglob("*")}
+    assert modes <= {0o700, 0o600, 0o400, 0o000}, {oct(mode) for mode in modes}
+
+
+def test_a_long_first_run_says_what_it_does_and_only_on_a_terminal(tmp_path: Path) -> None:
+    code = attached("import tavo.onefile.unpack as unpack\nunpack._PATIENCE_S = 0.0\nfinder.home\n")
+    said = {}
+    for name in ("terminal", "pipe"):
+        reader, writer = os.openpty() if name == "terminal" else os.pipe()
+        home = tmp_path / name
+        home.mkdir()
+        subprocess.run(
+            [sys.executable, "-c", code], env={"HOME": str(home)}, stderr=writer, check=True
+        )
+        os.close(writer)
+        try:
+            said[name] = os.read(reader, 1 << 16).decode()
+        except OSError:  # the terminal has gone
+            said[name] = ""
+        os.close(reader)
+    assert re.search(r"first run: unpacking \d+ MB into .*/terminal/.cache/tavo", said["terminal"])
+    assert said["terminal"].endswith("\r\x1b[K")
+    assert said["pipe"] == ""
 
 
 def test_eight_first_runs_at_once(tmp_path: Path) -> None:
@@ -302,6 +367,34 @@ def test_a_damaged_download_says_so(tmp_path: Path) -> None:
     machine.run("scan", SHOP, "--exit-zero")  # what is unpacked is good, the file is not
     machine.pyz = broken
     assert re.search(r"bad +tavo +.*native-", machine.run("doctor", code=5).stdout)
+
+
+@pytest.mark.parametrize(
+    ("member", "module"),
+    [("cold-trust.xz", "tuf.api.metadata"), ("cold-web.xz", "datasette.app"),
+     ("source-libs.xz", "typer.cli")],
+)  # fmt: skip
+@pytest.mark.parametrize("where", [0.3, 0.99], ids=["inside", "at the end"])
+def test_damaged_code_is_not_run(tmp_path: Path, member: str, module: str, where: float) -> None:
+    """Compressed code that was damaged can still unpack to something."""
+    broken = tmp_path / "tavo.pyz"
+    with zipfile.ZipFile(PYZ) as opened:
+        info = opened.getinfo(member)
+    data = bytearray(PYZ.read_bytes())
+    data[info.header_offset + 30 + len(member) + int(info.file_size * where)] ^= 0xFF
+    broken.write_bytes(data)
+    code = attached(
+        "import importlib\ntry:\n    importlib.import_module(sys.argv[1])\n"
+        "except Exception as error:\n    print('swallowed', repr(error))\n",
+        broken,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, module], env={"HOME": str(tmp_path)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"damaged at {member}" in done.stderr
+    assert "swallowed" not in done.stdout
 
 
 def test_memory_of_the_first_run_is_bounded(tmp_path: Path) -> None:
@@ -635,3 +728,29 @@ def test_a_chosen_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     done = machine.run("scan", SHOP, "--exit-zero")
     assert f"TAVO_CACHE={chosen}: cannot be used" in done.stderr
     assert list(chosen.iterdir()) == []
+
+
+def test_the_escape_list_runs_out_of_the_file(tmp_path: Path, python: str) -> None:
+    """Its attacks are text in the file, put into a plugin's folder and run by a worker."""
+    from tavo.host.escapes.listing import NAMES
+    from tavo.host.probe import probe
+
+    code = attached(
+        "import json\n"
+        "from tavo.host.escapes import listing\n"
+        "from tavo.runs.escape_score import score_escapes\n"
+        "print(len(listing.attacks()))\n"
+        "score = score_escapes(None, names=('read_ssh', 'tcp', 'proto_garbage'))\n"
+        "print(score.level, [one.state for one in score.attacks])\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    level = probe().level
+    if level < 2:
+        pytest.skip("this machine does not give L2")
+    assert done.stdout.splitlines() == [
+        str(len(NAMES)),
+        f"{level.label} ['stopped', 'stopped', 'stopped']",
+    ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,23 @@ def test_a_newer_release_takes_the_place_of_the_file(machine: Machine, newer: Pa
     said = machine.run("self", "verify", "--mirror", newer).stdout
     assert f"is the signed release {NEWER}" in said
     assert [path.name for path in machine.pyz.parent.iterdir()] == ["tavo.pyz"]
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 1.0, 1.5, 2.0])
+def test_killed_while_updating(machine: Machine, newer: Path, after_s: float) -> None:
+    """At any instant the file is the old one or the new one, whole; the next update works."""
+    process = subprocess.Popen(
+        machine.command("self", "update", "--mirror", newer), env=machine.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (new,) = (newer / "targets" / "releases").glob("*.pyz")
+    assert machine.pyz.read_bytes() in {PYZ.read_bytes(), new.read_bytes()}
+    machine.run("self", "verify")
+    machine.run("self", "update", "--mirror", newer)
+    assert machine.pyz.read_bytes() == new.read_bytes()
 
 
 def test_it_never_goes_back(machine: Machine, newer: Path) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tavo.operator.pack.contents import collect, form_of, module_name, native_name, owner_of
-from tavo.operator.pack.natives import check_native, machine_of
+from tavo.operator.pack.layout import Facts, write
+from tavo.operator.pack.natives import check_native, machine_of, needed_part
 from tavo.operator.pack.targets import (
     MINORS,
     PLATFORMS,
@@ -170,7 +171,7 @@ def test_code_that_a_system_has_otherwise_is_kept_for_it(tmp_path: Path) -> None
         LINUX: tree(tmp_path / "l", a__x_dot_py=b"1\n", a__y_dot_py=b"2\n"),
         WINDOWS: tree(tmp_path / "w", a__x_dot_py=b"1\r\n", a__y_dot_py=b"3\n", c_dot_py=b"4\n"),
     }
-    found = collect(trees, {})
+    found = collect(trees, {}, tmp_path)
     assert sorted(found.sources) == ["a/x.py", "a/y.py", "c.py"]
     assert found.sources["a/y.py"].read_bytes() == b"2\n"
     assert list(found.variants) == [WINDOWS]
@@ -183,7 +184,18 @@ def test_data_that_differs_between_systems_fails_the_build(tmp_path: Path) -> No
         WINDOWS: tree(tmp_path / "w", a__x_dot_txt=b"2"),
     }
     with pytest.raises(PackError, match=r"a/x\.txt of windows-x86_64-cp311 differs"):
-        collect(trees, {})
+        collect(trees, {}, tmp_path)
+
+
+def test_an_import_that_is_replaced_must_be_as_expected(tmp_path: Path) -> None:
+    path = tmp_path / "l" / "msgspec" / "_utils.py"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"from typing_extensions import A\nfrom typing_extensions import B\n")
+    changed = collect({LINUX: tmp_path / "l"}, {}, tmp_path).sources["msgspec/_utils.py"]
+    assert changed.read_bytes() == b"from typing import A\nfrom typing import B\n"
+    path.write_bytes(b"from typing_extensions import A\n")
+    with pytest.raises(PackError, match=r"msgspec/_utils\.py: expected 2 times"):
+        collect({LINUX: tmp_path / "l"}, {}, tmp_path)
 
 
 ELF = b"\x7fELF\x02" + b"\0" * 13
@@ -223,6 +235,97 @@ def test_a_universal_binary_has_several_processors() -> None:
     both += struct.pack(">IIIII", 0x0100000C, 0, 0, 0, 0)
     assert machine_of(both) == ["Mach-O x86_64", "Mach-O arm64"]
     check_native(Target("macos-arm64", "311"), "a.abi3.so", both)
+
+
+def elf(*segments: tuple[int, int], sections: int = 7) -> bytes:
+    """Return an ELF file with these segments (offset, length) and something behind them."""
+    header = bytearray(b"\x7fELF\x02\x01\x01".ljust(64, b"\0"))
+    struct.pack_into("<QQ", header, 32, 64, 4000)
+    struct.pack_into("<HHHHH", header, 54, 56, len(segments), 64, sections, sections - 1)
+    for offset, length in segments:
+        header += struct.pack("<IIQQQQQQ", 1, 5, offset, 0, 0, length, length, 4096)
+    end = max((offset + length for offset, length in segments), default=0)
+    return bytes(header).ljust(min(end, 5000), b"s") + b"symbols" * 50
+
+
+def test_of_an_elf_file_only_its_segments_are_kept() -> None:
+    kept = needed_part(LINUX, "a.so", elf((0, 200), (200, 800)))
+    assert len(kept) == 1000
+    assert kept[:40] == elf((0, 200), (200, 800))[:40]
+    assert struct.unpack_from("<Q", kept, 40) == (0,)
+    assert struct.unpack_from("<HHHHH", kept, 54) == (56, 2, 64, 0, 0)
+    assert needed_part(LINUX, "a.so", kept) == kept
+    for other in BINARIES["macos-arm64"], BINARIES["windows-x86_64"], b"", b"\x7fELF":
+        assert needed_part(LINUX, "a.so", other) == other
+
+
+@pytest.mark.parametrize("broken", [elf((0, 9000)), elf((1 << 63, 1 << 63)), elf()[:60]])
+def test_an_elf_file_whose_segments_make_no_sense_fails_the_build(broken: bytes) -> None:
+    with pytest.raises(PackError, match=r"a\.so of linux-x86_64-cp311: .*segments"):
+        needed_part(LINUX, "a.so", broken)
+
+
+def test_of_a_universal_file_only_the_part_for_the_processor_is_kept() -> None:
+    part = BINARIES["macos-arm64"] + b"code and its signature"
+    both = b"\xca\xfe\xba\xbe" + struct.pack(">I", 2)
+    both += struct.pack(">IIIII", 0x01000007, 0, 100, 8, 0)
+    both += struct.pack(">IIIII", 0x0100000C, 0, 200, len(part), 0)
+    whole = both.ljust(200, b"x") + part
+    mac = Target("macos-arm64", "311")
+    assert needed_part(mac, "a.so", whole) == part
+    with pytest.raises(PackError, match=r"no whole part for Mach-O arm64"):
+        needed_part(mac, "a.so", whole[:-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="loads an ELF file")
+@pytest.mark.parametrize(("less", "code"), [(0, 0), (4097, 1)], ids=["whole", "control: too short"])
+def test_a_native_module_works_without_its_symbols(tmp_path: Path, less: int, code: int) -> None:
+    import tree_sitter._binding as binding
+
+    original = Path(binding.__file__).read_bytes()
+    kept = needed_part(LINUX, "a.so", original)
+    assert len(kept) < len(original) // 2
+    copy = tmp_path / Path(binding.__file__).name
+    copy.write_bytes(kept[: len(kept) - less])
+    load = (
+        "from importlib.util import *\n"
+        f"spec = spec_from_file_location('tree_sitter._binding', {str(copy)!r})\n"
+        "assert module_from_spec(spec).Parser().language is None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, check=False)
+    assert (done.returncode != 0) == bool(code), done.stderr
+
+
+def test_code_of_one_system_for_an_interpreter_that_is_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build serves it as text, beside the text that the other systems have."""
+    import marshal
+
+    from tavo.onefile import finder as finder_module
+
+    trees = {
+        LINUX: tree(tmp_path / "l", a__x_dot_py=b"where = 'l'"),
+        WINDOWS: tree(tmp_path / "w", a__x_dot_py=b"where = 'w'\r\n"),
+    }
+    contents = collect(trees, {"tavo": ROOT / "tavo"}, tmp_path)
+    facts = Facts(version="1", line="tavo 1", when=0, full=False, packages={})
+    out = tmp_path / "tavo.pyz"
+    with out.open("wb") as stream:
+        write(stream, contents, {}, facts, tmp_path / "cache")
+    with zipfile.ZipFile(out) as opened:
+        _, index = marshal.loads(opened.read("cp311.index"))
+        assert "cp311-windows-x86_64/a/x.py" in opened.namelist()
+    for platform, expected in (("linux-x86_64", "l"), ("windows-x86_64", "w")):
+        monkeypatch.setattr(finder_module, "platform", lambda here=platform: here)
+        with out.open("rb") as stream:
+            found = finder_module.Finder(
+                str(out), stream.fileno(), {**index, "modules": dict(index["modules"])}
+            )
+            names: dict[str, object] = {}
+            exec(found.get_code("a.x"), names)
+            assert names["where"] == expected
+            assert found.compiled_here == ["a.x"]
 
 
 # -- the finished file

@@ -13,15 +13,15 @@ from signing.digests import Digest
 from signing.errors import SourceError, VerificationError
 from signing.roles import blob_path
 from tavo.errors import RefusedError
-from tavo.registry.install import Prepared, _check_compatible, prepare
+from tavo.registry.install import Prepared, prepare
 from tests.fakes.marketplace import Marketplace, MemoryStore
 
 
 class Mirror:
     """A copy of the repository that an attacker may edit, and a machine that installs from it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.market = Marketplace(folder)
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.market = Marketplace(folder, more=more)
         self.path = self.market.copy("mirror")
         self.opened = self.market.machine(MemoryStore()).open(DirectorySource(self.path))
         # Blobs come from this mirror alone: the honest embedded copy would repair the attack.
@@ -98,9 +98,10 @@ def test_a_version_that_is_not_in_the_catalog_is_refused(mirror: Mirror) -> None
 
 
 @pytest.mark.parametrize(("wanted", "fits"), [(">=0.1", True), ("", True), (">=99", False)])
-def test_a_plugin_for_another_tavo_is_refused(mirror: Mirror, wanted: str, fits: bool) -> None:
+def test_a_plugin_for_another_tavo_is_refused(tmp_path: Path, wanted: str, fits: bool) -> None:
+    mirror = Mirror(tmp_path, f"compatible_scanner_version: '{wanted}'\n")
     if fits:
-        _check_compatible(mirror.release, wanted)
+        assert mirror.prepare().accepted.release.full_id == "tavo/small"
     else:
         with pytest.raises(RefusedError, match="needs tavo >=99"):
-            _check_compatible(mirror.release, wanted)
+            mirror.prepare()

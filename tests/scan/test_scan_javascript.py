@@ -59,6 +59,7 @@ LITERALS = [
     ("run('=~/^a/')", "run('ab'); run('ba'); const k = 'ac'; run(k)", ["run('ab')", "run(k)"]),
     ("run(($X: string))", "run('a'); run(1); function f(b: string) { run(b) }",
      ["run('a')", "run(b)"]),
+    ("run('a\\n')", "run('a\\n'); run(`a\\n`); run('a')", ["run('a\\n')", "run(`a\\n`)"]),
     ("run(null)", "run(null); run(undefined); run(0)", ["run(null)"]),
     ("run(/.../)", "run(/a/g); run('a')", ["run(/a/g)"]),
     ("run(true)", "run(true); run(false); run(1)", ["run(true)"]),

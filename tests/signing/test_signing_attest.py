@@ -11,11 +11,15 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from signing.attest import (
+    BuildClaim,
     PublisherClaim,
     ReviewerClaim,
     add_signature,
+    sign_build,
     sign_publisher,
     sign_reviewer,
+    unverified_build,
+    verify_build,
     verify_publisher,
     verify_reviewer,
 )
@@ -234,3 +238,76 @@ def test_messages_cannot_steer_a_terminal() -> None:
     with pytest.raises(AttestationError) as caught:
         verify_publisher(json.dumps(value).encode(), key_map(KEY), CLAIM)
     assert "\x1b" not in str(caught.value)
+
+
+# -- builds
+
+WHEEL = "tiny-1.0-py3-none-any.whl"
+BUILD = BuildClaim(
+    wheel=WHEEL,
+    digest=Digest.of(b"wheel"),
+    source="tiny-1.0.tar.gz",
+    source_digest=Digest.of(b"source"),
+    backend="setuptools.build_meta",
+    tools=(("setuptools-84.2.1-py3-none-any.whl", Digest.of(b"tool")),),
+    python="CPython 3.11.9",
+    sandbox="L3",
+    tavo="0.1.0",
+    epoch=315_532_800,
+    issued=ISSUED,
+)
+
+
+def test_a_build_statement_says_how_and_counts_for_one_wheel() -> None:
+    envelope = sign_build(BUILD, KEY)
+    assert verify_build(envelope, key_map(KEY), WHEEL, BUILD.digest) == BUILD
+    assert unverified_build(envelope, WHEEL, BUILD.digest) == BUILD
+    with pytest.raises(AttestationError, match="is not among the 1 allowed keys"):
+        verify_build(envelope, key_map(OTHER), WHEEL, BUILD.digest)
+    with pytest.raises(AttestationError, match="was revoked: stolen"):
+        verify_build(
+            envelope, key_map(KEY), WHEEL, BUILD.digest, revoked={KEY.public.key_id: "stolen"}
+        )
+    for wheel, digest in ((WHEEL, Digest.of(b"x")), ("x-1.0-py3-none-any.whl", BUILD.digest)):
+        with pytest.raises(AttestationError, match="differs"):
+            verify_build(envelope, key_map(KEY), wheel, digest)
+
+
+def _set(**values: Any) -> Any:
+    return lambda statement: statement["predicate"].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_set(reproduced=1), "expected two equal builds at L2 or L3"),
+        (_set(sandbox="L1"), "expected two equal builds at L2 or L3"),
+        (_set(form=2), "in form 2"),
+        (_set(reproduced=2.0), "reproduced differs"),
+        (_set(more=1), "unknown fields in the predicate: more"),
+        (_set(source="x"), "the predicate"),
+        (_set(source={"name": "x", "digest": "sha256:12"}), "the predicate"),
+        (_set(source={"name": "x", "digest": BUILD.digest.hex, "more": 1}), "source differs"),
+        (_set(tools=[{"name": "x"}]), "the predicate"),
+        (_set(tools=3), "the predicate"),
+        (_set(issued="yesterday"), "time of issue"),
+        (lambda s: s["predicate"].pop("python"), "the predicate"),
+        (lambda s: s.update(predicateType="urn:tavo:attestation:publisher:v1"), "predicate type"),
+    ],
+)
+def test_a_build_statement_that_says_something_else_is_refused(change: Any, said: str) -> None:
+    envelope = resigned(sign_build(BUILD, KEY), change)
+    for verify in (
+        lambda: verify_build(envelope, key_map(KEY), WHEEL, BUILD.digest),
+        lambda: unverified_build(envelope, WHEEL, BUILD.digest),
+    ):
+        with pytest.raises(AttestationError, match=said):
+            verify()
+
+
+def test_the_kinds_of_statements_are_not_each_other() -> None:
+    claim = replace(CLAIM, package=BUILD.digest)
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_publisher(sign_build(BUILD, KEY), key_map(KEY), claim)
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_build(sign_publisher(claim, KEY), key_map(KEY), WHEEL, BUILD.digest)

@@ -101,3 +101,14 @@ def test_what_is_not_understood_is_refused(change: Any) -> None:
     change(value)
     with pytest.raises(VerificationError, match=r"publishers\.json: "):
         Publishers.parse(json.dumps(value).encode())
+
+
+def test_a_package_goes_with_the_last_key_behind_it() -> None:
+    package, other = Digest("1" * 64), Digest("2" * 64)
+    recalls = Recalls(keys={"a": "stolen", "b": "lost"}, packages={package: "steals tokens"})
+    assert recalls.reason(package, ["c"]) == "steals tokens"
+    assert recalls.reason(other, ["c"], ["d"]) is None
+    assert recalls.reason(other, ["a", "c"], ["d"]) is None  # another key still stands for it
+    assert recalls.reason(other, [], []) is None  # nothing is known of who signed it
+    assert recalls.reason(other, ["a"], ["d"]) == "the key a that signed it was revoked: stolen"
+    assert recalls.reason(other, ["c"], ["b", "a"]) is not None

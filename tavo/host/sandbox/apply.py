@@ -27,7 +27,7 @@ from typing import Any
 
 from tavo.host.sandbox import landlock, namespaces, seccomp
 
-__all__ = ["REFUSED_EXIT", "LayerError", "apply"]
+__all__ = ["REFUSED_EXIT", "LayerError", "apply", "die_with"]
 
 REFUSED_EXIT = 97
 
@@ -54,7 +54,7 @@ def apply(plan: dict[str, Any], hand_over: Callable[[int], None]) -> dict[str, A
     level: int = plan["level"]
     held: dict[str, Any] = {"level": level}
     if linux:
-        _step("parent", lambda: _die_with(plan["host_pid"]))
+        _step("parent", lambda: die_with(plan["host_pid"]))
     if level == 0:
         return held
     _step("limits", lambda: _limit(plan["limits"]))
@@ -69,7 +69,7 @@ def apply(plan: dict[str, Any], hand_over: Callable[[int], None]) -> dict[str, A
         if plan["proxy"]:
             _step("proxy", lambda: _listen(plan["proxy"], hand_over))
         _step("view", lambda: _enter_view(plan))
-        _step("parent", lambda: _die_with(plan["host_pid"]))
+        _step("parent", lambda: die_with(plan["host_pid"]))
         held["namespaces"] = True
     _step("capabilities", _drop_capabilities)
     _step("no_new_privs", _give_up_new_privileges)
@@ -113,7 +113,7 @@ def _step(layer: str, act: Any) -> Any:
         raise LayerError(layer, str(error)) from error
 
 
-def _die_with(host_pid: int) -> None:
+def die_with(host_pid: int) -> None:
     """Ask for SIGKILL when the host's thread that started us ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     asked = ctypes.c_int(0)

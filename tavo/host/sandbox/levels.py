@@ -57,6 +57,7 @@ class SandboxUnavailableError(RefusedError):
         self.full_id = full_id
         self.needed = needed
         self.layer = layer
+        self.reason = reason
 
 
 def _ways_out(full_id: str, layer: str) -> str:

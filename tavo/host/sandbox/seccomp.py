@@ -19,7 +19,7 @@ import struct
 
 from tavo.host.sandbox.syscalls import ARCHITECTURES, HIGHEST_KNOWN, numbers_for
 
-__all__ = ["assemble", "install"]
+__all__ = ["assemble", "install", "names"]
 
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _AND, _RETURN = 0x20, 0x15, 0x25, 0x54, 0x06
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -122,6 +122,12 @@ def install(program: bytes) -> None:
     if libc.prctl(*arguments) != 0:
         code_number = ctypes.get_errno()
         raise OSError(code_number, f"prctl(PR_SET_SECCOMP): {errno.errorcode.get(code_number)}")
+
+
+def names() -> frozenset[str]:
+    """Return every call that a filter decides about by name."""
+    conditional = _with_arguments(0, streams=True).keys()
+    return _PLAIN | _CLIENT | {*_PRETENDED, *_NO_XATTR, *_TIMES, *conditional, "truncate"}
 
 
 def _with_arguments(pid: int, *, streams: bool) -> dict[str, list[_Instruction]]:

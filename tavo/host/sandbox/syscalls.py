@@ -1,8 +1,9 @@
 """System call numbers of x86_64 and aarch64, for those calls that the layers name.
 
-Source: the Linux kernel's arch/x86/entry/syscalls/syscall_64.tbl and
-include/uapi/asm-generic/unistd.h. The x86_64 column is run by our tests; the aarch64 column is
-compared with the kernel's headers but was never executed here.
+Source: the Linux kernel's arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl. Both
+columns are compared by a test with the package `system-calls`, which is made from the kernel's own
+tables of every release, and with the kernel's headers where they are installed. The x86_64 column
+is executed by our tests; the aarch64 column was never executed here.
 
 Standard library only: this runs in the worker.
 """

@@ -64,7 +64,7 @@ def _pack(given: argparse.Namespace) -> None:
     work.joinpath("targets").mkdir(parents=True, exist_ok=True)
     trees = install(targets, given.lock.resolve(), work / "targets", full=given.full)
     own = {name: root / name for name in OWN}
-    contents = collect(trees, own)
+    contents = collect(trees, own, work)
     contents.add_tree("tavo/embedded", given.embedded)
     compiled = work / COMPILED
     compiled.write_bytes(compiled_pack(PACK))

@@ -4,6 +4,8 @@ Rules this module keeps:
 - the same source and interpreter give the same bytes: each module is compiled in a copy of one
   fresh process, because what was compiled before leaves traces in marshalled code;
 - names in tracebacks are relative, so the folder of the build does not matter;
+- lines are kept and columns are not: they are a fifth of all code, and serve only the marks below
+  a line of a traceback;
 - a module that was compiled once is not compiled again: results are kept by content.
 """
 
@@ -22,6 +24,7 @@ from tavo.operator.pack.targets import PackError
 
 __all__ = ["Interpreter", "compile_all", "find_interpreters"]
 
+_OPTIONS = ("-S", "-s", "-P", "-B", "-X", "no_debug_ranges")
 _COMPILE = """
 import json, marshal, os, sys
 requests = json.load(sys.stdin)
@@ -77,7 +80,7 @@ def compile_all(
 
     Raises PackError naming the file that does not compile.
     """
-    folder = cache / f"cp{interpreter.minor}-{interpreter.version}"
+    folder = cache / f"cp{interpreter.minor}-{interpreter.version}-lines"
     folder.mkdir(parents=True, exist_ok=True)
     places = {
         relative: folder / hashlib.sha256(f"{relative}\0".encode() + path.read_bytes()).hexdigest()
@@ -90,7 +93,7 @@ def compile_all(
     ]
     if requests:
         done = subprocess.run(
-            [str(interpreter.path), "-S", "-s", "-P", "-B", "-c", _COMPILE],
+            [str(interpreter.path), *_OPTIONS, "-c", _COMPILE],
             input=json.dumps(requests), env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -60,7 +60,8 @@ _COLD = {
 }
 _COLD_REST = "web"
 _SOURCE_ONLY = (
-    "*.__main__", "*.testing", "tavo.operator.pack.*", "anyio.pytest_plugin", "anyio.itertools",
+    "*.__main__", "*.testing", "tavo.host.escapes.attacks.*", "tavo.operator.pack.*",
+    "anyio.pytest_plugin", "anyio.itertools",
     "anyio.functools", "anyio._backends._trio", "asgiref.*", "click._termui_impl",
     "click.shell_completion", "cryptography.fernet", "cryptography.x509*",
     "cryptography.hazmat.asn1*", "cryptography.hazmat.primitives.serialization.pkcs*",
@@ -75,6 +76,18 @@ _SOURCE_ONLY = (
     "urllib3.contrib*", "uvicorn.protocols.http.*tt*_impl",
     "uvicorn.protocols.websockets.*_impl", "uvicorn.workers",
 )  # fmt: skip
+# imports that every scan would pay for: of a module whose names the standard library has as well
+# since Python 3.11
+_INSTEAD = {
+    "msgspec/_utils.py": (b"from typing_extensions import", b"from typing import", 2),
+    # it leads to tempfile and random; we never ask a grammar for its queries
+    "tree_sitter_python/__init__.py": (
+        b"from importlib.resources import files as _files\n",
+        b"def _files(package):\n    from importlib.resources import files\n\n"
+        b"    return files(package)\n",
+        1,
+    ),
+}
 # folders of libraries that are named after the distribution and not after the package
 _LIBRARIES = {"google_re2": "re2"}
 _NATIVE = re.compile(r"\.(so|pyd|dll|dylib)(\.[0-9.]+)?$")
@@ -102,10 +115,11 @@ class Contents:
                 kind[relative] = path
 
 
-def collect(trees: Mapping[Target, Path], own: Mapping[str, Path]) -> Contents:
+def collect(trees: Mapping[Target, Path], own: Mapping[str, Path], work: Path) -> Contents:
     """Sort the files of all targets and of our own packages (top-level name to folder).
 
-    Raises PackError if a file that is stored once differs between targets.
+    What is changed is written to `work`. Raises PackError if a file that is stored once differs
+    between targets, or one that is changed is not as expected.
     """
     contents = Contents()
     first: dict[str, bytes] = {}
@@ -128,6 +142,13 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path]) -> Contents:
                 contents.data.setdefault(relative, path)
             else:
                 raise PackError(f"{relative} of {target} differs from that of another target")
+    for relative, (old, new, times) in _INSTEAD.items():
+        if relative in contents.sources:
+            text = contents.sources[relative].read_bytes()
+            if text.count(old) != times:
+                raise PackError(f"{relative}: expected {times} times {old.decode()!r}")
+            contents.sources[relative] = work / f"changed-{relative.replace('/', '.')}"
+            contents.sources[relative].write_bytes(text.replace(old, new))
     for name, folder in own.items():
         contents.add_tree(name, folder)
     return contents

@@ -23,7 +23,7 @@ from typing import IO, Any
 from tavo.operator.pack.archive import OuterFile, solid, tar
 from tavo.operator.pack.code import Interpreter, compile_all
 from tavo.operator.pack.contents import OWN, Contents, form_of, module_name, native_name, owner_of
-from tavo.operator.pack.natives import check_native
+from tavo.operator.pack.natives import check_native, needed_part
 from tavo.operator.pack.targets import PackError
 
 __all__ = ["Facts", "write"]
@@ -187,6 +187,7 @@ def _write_natives(
             for relative, path in paths.items():
                 content = path.read_bytes()
                 check_native(target, relative, content)
+                content = needed_part(target, relative, content)
                 if members.setdefault(relative, content) != content:
                     # a library of the same name for each interpreter
                     stored[relative] = f"cp{target.minor}/{relative}"
@@ -295,19 +296,25 @@ def _write_variants(
     for target, sources in sorted(contents.variants.items()):
         if target.minor != minor:
             continue
-        if interpreter is None:
-            raise PackError(
-                f"{', '.join(sources)} of {target}: differs, so CPython 3.{minor[1:]} must be"
-                " here to compile it"
-            )
-        compiled = compile_all(interpreter, sources, cache / "code")
+        forms = _variant_forms(sources, interpreter, cache)
         tables[target.platform] = {}
-        for relative, code in sorted(compiled.items()):
+        for relative, (form, content) in sorted(forms.items()):
             module, package = module_name(relative)
-            packed = zlib.compress(code, 9)
-            offset = out.add(f"cp{minor}-{target.platform}/{relative}c", packed)
-            tables[target.platform][module] = (package, "", offset, len(packed))
+            packed = zlib.compress(content, 9)
+            suffix = "" if form else "c"
+            offset = out.add(f"cp{minor}-{target.platform}/{relative}{suffix}", packed)
+            tables[target.platform][module] = (package, form, offset, len(packed))
     return tables
+
+
+def _variant_forms(
+    sources: Mapping[str, Path], interpreter: Interpreter | None, cache: Path
+) -> dict[str, tuple[str, bytes]]:
+    """Return form and content of each: marshalled code, or text where no interpreter is here."""
+    if interpreter is None:
+        return {relative: ("text", path.read_bytes()) for relative, path in sources.items()}
+    compiled = compile_all(interpreter, sources, cache / "code")
+    return {relative: ("", code) for relative, code in compiled.items()}
 
 
 def _distributions(contents: Contents) -> dict[str, str]:

@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
-from tavo.plugins.errors import CancelledCall, ConfigError
-from tavo.plugins.plain import clip
+from tavo.plugins.errors import CancelledCall
+from tavo.plugins.raised import describe
 
-__all__ = ["Calls", "Outcome", "Served", "describe"]
-
-_LONGEST_TRACEBACK = 8192
+__all__ = ["Calls", "Outcome", "Served"]
 
 Outcome = tuple[Any, dict[str, Any] | None]
 
@@ -38,10 +36,14 @@ class Served(Protocol):
 
 
 class Calls:
-    """Runs plugin code. `marker` is a descriptor whose first 8 bytes name the call to cancel."""
+    """Runs plugin code. `marker` is a descriptor whose first 8 bytes name the call to cancel.
 
-    def __init__(self, marker: int = -1) -> None:
+    `folder` is where the plugin's files are: failures are told by them.
+    """
+
+    def __init__(self, marker: int = -1, folder: str = "") -> None:
         self._marker = marker
+        self._folder = folder
         self._current: int | None = None
         self._shields = 0
         self._held_back = False
@@ -88,21 +90,7 @@ class Calls:
             return None, {"kind": "cancelled", "message": ""}
         except BaseException as error:  # noqa: BLE001
             self._current = None
-            return None, {"kind": "raised", **describe(error)}
+            return None, {"kind": "raised", **describe(error, self._folder)}
         finally:
             self._current = None
         return value, None
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """Say what was raised, with the end of its traceback."""
-    if isinstance(error, ConfigError):
-        return {"message": clip(str(error)), "traceback": ""}
-    try:
-        import traceback
-
-        lines = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
-        message = clip(f"{type(error).__name__}: {error}", 1000)
-    except BaseException:  # noqa: BLE001
-        lines, message = "", type(error).__name__
-    return {"message": message, "traceback": lines}

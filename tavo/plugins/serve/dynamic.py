@@ -14,6 +14,7 @@ from typing import Any
 from tavo.plugins.frames import MOST_FINDINGS_PER_FILE
 from tavo.plugins.interfaces import DynamicTestingPlugin
 from tavo.plugins.plain_values import attack_to_plain, request_to_plain, response_from_plain
+from tavo.plugins.raised import one_of
 from tavo.plugins.serve.calls import Calls
 from tavo.plugins.values import ChatRequest, ChatResponse, Target
 
@@ -56,7 +57,9 @@ class ServedDynamic:
         target = Target(name=described["name"], model=described["model"], send=self._ask)
 
         def attack() -> bool:
-            results = self._plugin.run_attack(target, dict(self._config))
+            results = one_of(
+                self._plugin.run_attack(target, dict(self._config)), "run_attack", "results"
+            )
             for yielded, result in enumerate(results):
                 if yielded >= MOST_FINDINGS_PER_FILE:
                     return True

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, cast
 from tavo.plugins.frames import FLUSH_EVERY_S, MOST_FINDINGS_PER_FILE, MOST_FROM_WORKER
 from tavo.plugins.interfaces import StaticAnalysisPlugin
 from tavo.plugins.plain import finding_to_plain
+from tavo.plugins.raised import one_of
 from tavo.plugins.serve.calls import Calls
 from tavo.plugins.types import Finding
 
@@ -63,7 +64,12 @@ class ServedStatic:
         answer = _Answer(message["id"], self._write)
         if message["type"] == "project":
             paths = [PurePosixPath(path) for path in message["paths"]]
-            self._call(answer, 0, lambda: self._plugin.analyze_project(paths), paths)
+
+            def call() -> Iterable[Finding]:
+                found = self._plugin.analyze_project(paths)
+                return one_of(found, "analyze_project", "findings")
+
+            self._call(answer, 0, call, paths)
         else:
             self._files(answer, message)
         answer.finish()
@@ -90,8 +96,10 @@ class ServedStatic:
         def call() -> Iterable[Finding]:
             if is_binary:
                 stream = _ArenaFile(self._arena, offset, length)
-                return self._plugin.analyze_binary(path, cast(BinaryIO, io.BufferedReader(stream)))
-            return self._plugin.analyze_file(path, _read(self._arena, offset, length).decode())
+                found = self._plugin.analyze_binary(path, cast(BinaryIO, io.BufferedReader(stream)))
+                return one_of(found, "analyze_binary", "findings")
+            found = self._plugin.analyze_file(path, _read(self._arena, offset, length).decode())
+            return one_of(found, "analyze_file", "findings")
 
         return self._call(answer, number, call, (path,))
 

@@ -21,13 +21,15 @@ from tavo.plugins import Finding, Location, Severity, Step
 from tavo.printable import printable
 from tavo.results.values import Notice, PluginRun, Reported, Run
 
-__all__ = ["Line", "columns_of", "run_to_lines"]
+__all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
 _INDENT = " " * 11
 _MOST_LISTED = 20
 _MOST_SUBJECTS = 5
-_MOST_EVIDENCE = 4
+_MOST_EVIDENCE = 6
+_MOST_EXPLAINED = 5
+_LONGEST_HELP = 400
 _WIDEST = 110
 _NARROWEST = 24
 
@@ -60,8 +62,10 @@ def run_to_lines(
             yield from _finding(one, width, verbose=verbose)
     if verbose and ignored:
         yield from _ignored(ignored, width)
-    yield from _hint(shown)
+    yield from _hint(shown, width)
     yield from _summary(run, shown, len(ignored), width)
+    for plugin in run.plugins:
+        yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
 
@@ -88,7 +92,9 @@ def _finding(one: Reported, width: int, *, verbose: bool) -> Iterator[Line]:
 
 def _place(location: Location) -> str:
     region = location.region
-    return f"{region.start_line}:{region.start_column}" if region is not None else "file"
+    if region is not None:
+        return f"{region.start_line}:{region.start_column}"
+    return "target" if location.snippet else "file"  # a goal stands where code would
 
 
 def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
@@ -215,6 +221,16 @@ def _plugin(run: PluginRun) -> str:
     return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
 
 
+def _spent(run: PluginRun) -> str:
+    known = f", {run.cached} files known from before" if run.cached else ""
+    return (
+        f"{run.plugin}: {run.calls} {_plural(run.calls, 'call')},"
+        f" {run.findings} {_plural(run.findings, 'finding')}, {run.skipped} skipped{known};"
+        f" {_seconds(run.host_cpu_s + run.worker_cpu_s)} CPU, {_seconds(run.wall_s)} waited for,"
+        f" {run.peak_bytes >> 20} MB at most"
+    )
+
+
 def _not_done(run: Run, width: int) -> Iterator[Line]:
     missing = [notice for notice in run.notices if notice.incomplete]
     notes = [notice for notice in run.notices if not notice.incomplete]
@@ -232,20 +248,54 @@ def _not_done(run: Run, width: int) -> Iterator[Line]:
 
 def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
     """Yield one entry for each reason, with the first of the files or rules it is about."""
-    reasons: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str, str], list[str]] = {}
     for notice in notices:
-        reasons.setdefault((notice.kind, notice.reason), []).append(notice.subject)
-    for (kind, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
-        first = ", ".join(subjects[:_MOST_SUBJECTS])
-        more = len(subjects) - _MOST_SUBJECTS
-        text = f"{_plural(len(subjects), kind)} {first}{f' and {more} more' if more > 0 else ''}"
+        if notice.kind == "plugin":
+            place, clause = place_and_clause(notice.reason)
+            places = reasons.setdefault((notice.kind, notice.subject, clause), [])
+            places += [place] if place else []
+        else:
+            reasons.setdefault((notice.kind, "", notice.reason), []).append(notice.subject)
+    for (kind, plugin, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
+        noun = kind if plugin else _plural(len(subjects), kind)
+        text = " ".join(filter(None, (noun, plugin, first_of(subjects))))
         for number, (line,) in enumerate(_wrapped(f"{text}: {reason}", width - 2, indent="  ")):
             yield (("", f"  {line[1]}" if number else line[1]),)
     if len(reasons) > _MOST_LISTED:
         yield (("dim", f"  and {len(reasons) - _MOST_LISTED} more; --format json lists all"),)
 
 
-def _hint(shown: Sequence[Reported]) -> Iterator[Line]:
+def place_and_clause(reason: str) -> tuple[str, str]:
+    """Take what a plugin failed at apart: the file, if it is about one, and the clause.
+
+    A failure of one file is told as `path: it …`.
+    """
+    place, mark, clause = reason.partition(": it ")
+    return (place, f"it {clause}") if mark else ("", reason)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Name the first of several, and how many more there are."""
+    more = len(names) - _MOST_SUBJECTS
+    return ", ".join(names[:_MOST_SUBJECTS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hint(shown: Sequence[Reported], width: int) -> Iterator[Line]:
+    """Say why, and how to mend it: for our rules where it stands, for plugins' what they say."""
+    foreign = {
+        (one.tool, one.rule.id): one.rule.help or one.rule.description
+        for one in shown if one.tool != "tavo"
+    }  # fmt: skip
+    told = [(rule, text) for (_, rule), text in foreign.items() if text.strip()]
+    for rule, text in told[:_MOST_EXPLAINED]:
+        cut = text if len(text) <= _LONGEST_HELP else text[: _LONGEST_HELP - 1] + "…"
+        yield from _wrapped(
+            f"Why, and how to mend it ({rule}): {cut}", width, indent="", style="dim"
+        )
+    if len(told) > _MOST_EXPLAINED:
+        yield (
+            ("dim", f"and {len(told) - _MOST_EXPLAINED} rules more; --format json has their help"),
+        )
     ours = [one for one in shown if one.tool == "tavo"]
     if ours:
         worst = max(ours, key=lambda one: one.finding.severity)

@@ -23,7 +23,7 @@ from tavo.scan.tree import Node, SourceText
 __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
-_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING = range(7)
+_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(8)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
                         "computed_property_name", "class_static_block"})  # fmt: skip
 _DROPPED = frozenset({
@@ -82,6 +82,7 @@ def _treatment_of(kind: str, *, named: bool) -> int:
         (_UNWRAPPED, _UNWRAP),
         (_LABELLED | _TYPES, _LEAF),
         ({"string"}, _STRING),
+        ({"template_string"}, _TEMPLATE),
     ):
         if kind in kinds:
             return treatment
@@ -108,8 +109,9 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     grammar = _grammar(dialect)
     source = SourceText(data)
     tree = grammar.parser.parse(data)
-    root, comments, too_deep = _build(tree.walk(), data, grammar)
-    by_kind = lower(root, source)
+    order, comments, too_deep = _build(tree.walk(), data, grammar)
+    root = order[0]
+    by_kind = lower(root, order)
     parsed = ParsedFile(
         language="javascript", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=ecma_imports,
@@ -126,11 +128,14 @@ def parse_typescript(data: bytes) -> ParsedFile:
     return parse(data, dialect="typescript")
 
 
-def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, list[Comment], bool]:
-    """Walk the raw tree once and make nodes of ours with the grammar's kinds."""
+def _build(
+    cursor: TreeCursor, data: bytes, grammar: _Grammar
+) -> tuple[list[Node], list[Comment], bool]:
+    """Walk the raw tree once and make nodes of ours with the grammar's kinds, parents first."""
     top = cast(RawNode, cursor.node)
     comments: list[Comment] = []
     root = parent = Node(top.type, top.start_byte, top.end_byte, None)
+    order = [root]
     levels: list[tuple[Node, str]] = []
     outer_role = ""
     too_deep = False
@@ -149,17 +154,23 @@ def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, li
             node = Node(kinds[number] if known else "ERROR", start, end, parent)
             node.field = cursor.field_name or outer_role
             parent.children.append(node)
+            order.append(node)
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
             elif treatment == _STRING:
                 node.value = data[start + 1 : max(end - 1, start + 1)].decode("utf-8", "replace")
-            elif len(levels) >= _DEEPEST and raw.child_count:
-                too_deep = True
-                node.kind = "ERROR"  # it has not the children that its kind promises
-            elif first_child():
-                levels.append((parent, outer_role))
-                parent, outer_role = node, ""
-                continue
+            else:
+                if treatment == _TEMPLATE:
+                    node.value = data[start + 1 : max(end - 1, start + 1)].decode(
+                        "utf-8", "replace"
+                    )
+                if len(levels) >= _DEEPEST and raw.child_count:
+                    too_deep = True
+                    node.kind = "ERROR"  # it has not the children that its kind promises
+                elif first_child():
+                    levels.append((parent, outer_role))
+                    parent, outer_role = node, ""
+                    continue
         elif treatment == _UNWRAP:
             role = cursor.field_name or outer_role
             if len(levels) >= _DEEPEST:
@@ -181,7 +192,7 @@ def _build(cursor: TreeCursor, data: bytes, grammar: _Grammar) -> tuple[Node, li
                 break
             cursor.goto_parent()
             parent, outer_role = levels.pop()
-    return root, comments, too_deep
+    return order, comments, too_deep
 
 
 def _first_error(cursor: TreeCursor, source: SourceText) -> str:

@@ -16,10 +16,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tavo.scan.languages.ecma_statements import STATEMENTS
+from tavo.scan.languages.rewriting import SPLICED, adopt, become, made, roles, splice
 from tavo.scan.placeholders import ELLIPSIS, VARIABLE
-from tavo.scan.tree import Node, SourceText
+from tavo.scan.tree import Node
 
-__all__ = ["BARE", "lower"]
+__all__ = ["lower"]
 
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
@@ -40,22 +42,25 @@ _COMPARISONS = frozenset({"==", "===", "!=", "!==", "<", "<=", ">", ">=", "in", 
 _LOGICAL = frozenset({"&&", "||", "??"})
 _NAME = re.compile(r"[A-Za-z_$][\w$]*\Z")
 _METAVARIABLE = re.compile(r"\$([A-Z_][A-Z0-9_]*)\Z")
-_SPLICED = "spliced"
-BARE = "bare"
-"""The `op` of a block that has no braces in the source."""
 
 
-def lower(root: Node, source: SourceText) -> dict[str, list[Node]]:
-    """Rewrite the tree in place; return its nodes by kind, in the order of the source."""
-    order = list(root.walk())
+def lower(root: Node, order: list[Node]) -> dict[str, list[Node]]:
+    """Rewrite the tree in place; return its nodes by kind, in the order of the source.
+
+    `order` lists all nodes, parents first.
+    """
+    find, renamed = _REWRITES.get, _RENAMED
     for node in reversed(order):
-        rewrite = _REWRITES.get(node.kind)
+        kind = node.kind
+        rewrite = find(kind)
         if rewrite is not None:
             rewrite(node)
-        else:
-            node.kind = _RENAMED.get(node.kind, node.kind)
-        if any(child.kind == _SPLICED for child in node.children):
-            _splice(node)
+        elif kind in renamed:
+            node.kind = renamed[kind]
+        for child in node.children:
+            if child.kind == SPLICED:
+                splice(node)
+                break
     by_kind: dict[str, list[Node]] = {}
     for node in root.walk():
         known = by_kind.get(node.kind)
@@ -72,69 +77,6 @@ def _start(node: Node) -> int:
     return node.start
 
 
-# -- tools
-
-
-def _adopt(parent: Node, children: list[Node]) -> None:
-    parent.children = children
-    for child in children:
-        child.parent = parent
-
-
-def _made(kind: str, around: list[Node], parent: Node, role: str = "") -> Node:
-    """Return a new node over children, or an empty one at the end of its parent."""
-    start, end = (around[0].start, around[-1].end) if around else (parent.end, parent.end)
-    node = Node(kind, start, end, parent)
-    node.field = role
-    _adopt(node, around)
-    if any(child.kind == _SPLICED for child in around):
-        _splice(node)
-    return node
-
-
-def _splice(node: Node) -> None:
-    children: list[Node] = []
-    for child in node.children:
-        if child.kind == _SPLICED:
-            for inner in child.children:
-                inner.field = inner.field if child.field == "" else child.field
-            children += child.children
-        else:
-            children.append(child)
-    _adopt(node, children)
-
-
-def _become(node: Node, other: Node | None) -> None:
-    """Let a node stand for one of its parts, in its place and role."""
-    node.kind = _SPLICED
-    children = [other] if other is not None else []
-    for child in children:
-        child.field = node.field
-    _adopt(node, children)
-
-
-def _as_block(body: Node | None, parent: Node, role: str) -> Node:
-    if body is None:
-        return _without_braces([], parent, role)
-    if body.kind == "block":
-        body.field = role
-        return body
-    statements = body.children if body.kind == _SPLICED else [body]
-    for statement in statements:
-        statement.field = ""
-    return _without_braces(statements, parent, role)
-
-
-def _without_braces(statements: list[Node], parent: Node, role: str) -> Node:
-    block = _made("block", statements, parent, role)
-    block.op = BARE
-    return block
-
-
-def _roles(node: Node) -> dict[str, Node]:
-    return {child.field: child for child in node.children if child.field}
-
-
 # -- expressions
 
 
@@ -142,7 +84,7 @@ def _attribute(node: Node) -> None:
     node.kind = "attribute"
     parts = [c for c in node.children if c.kind != "optional_chain"]
     node.op = "?." if len(parts) < len(node.children) else ""
-    _adopt(node, parts[:1] + parts[-1:] if len(parts) > 2 else parts)
+    adopt(node, parts[:1] + parts[-1:] if len(parts) > 2 else parts)
     if len(parts) >= 2:
         node.children[-1].field = "attribute"
 
@@ -158,21 +100,21 @@ def _call(node: Node) -> None:
     callee.field = "function"
     arguments = next((c for c in rest if c.kind == "argument_list"), None)
     if arguments is None:
-        arguments = _made("argument_list", rest, node)
+        arguments = made("argument_list", rest, node)
     arguments.field = "arguments"
-    _adopt(node, [callee, arguments])
+    adopt(node, [callee, arguments])
 
 
 def _subscript(node: Node) -> None:
     node.kind = "subscript"
-    _adopt(node, [c for c in node.children if c.kind != "optional_chain"])
+    adopt(node, [c for c in node.children if c.kind != "optional_chain"])
 
 
 def _conditional(node: Node) -> None:
     node.kind = "conditional_expression"
-    parts = _roles(node)
+    parts = roles(node)
     if {"condition", "consequence", "alternative"} <= parts.keys():
-        _adopt(node, [parts["consequence"], parts["condition"], parts["alternative"]])
+        adopt(node, [parts["consequence"], parts["condition"], parts["alternative"]])
 
 
 def _binary(node: Node) -> None:
@@ -199,11 +141,9 @@ def _number(node: Node) -> None:
 
 def _template(node: Node) -> None:
     if any(child.kind == "interpolation" for child in node.children):
-        node.kind = "fstring"
+        node.kind, node.value = "fstring", None
         return
-    node.kind = "string"
-    node.value = "".join(child.label or "" for child in node.children)
-    node.children = []
+    node.kind = "string"  # whose parts between escapes stay its children, as Semgrep has them
     node.op = "`"
 
 
@@ -216,7 +156,7 @@ def _interpolation(node: Node) -> None:
 def _cast(node: Node) -> None:
     """`x as T`, `x satisfies T`, `x!` and `<T>x` are x."""
     index = -1 if node.kind == "type_assertion" else 0
-    _become(node, node.children[index] if node.children else None)
+    become(node, node.children[index] if node.children else None)
 
 
 def _property_name(node: Node) -> Node:
@@ -256,15 +196,16 @@ def _default_in_object(node: Node) -> None:
     if left is None:
         node.kind = "ERROR"
     elif left.kind == "pair":
-        _become(node, left)
+        left.children[-1].op = "="
+        become(node, left)
     else:
-        _become(node, left)
+        become(node, left)
 
 
 def _default_pattern(node: Node) -> None:
     """`a = 1` as a parameter has a default; in a destructuring it is what it binds."""
     node.kind = "default_parameter"
-    parts = _roles(node)
+    parts = roles(node)
     if "left" in parts:
         parts["left"].field = "name"
     if "right" in parts:
@@ -275,7 +216,7 @@ def _items(node: Node) -> None:
     node.kind = "list"
     for child in node.children:
         if child.kind == "default_parameter" and child.children:
-            _become(child, child.children[0])
+            become(child, child.children[0])
 
 
 def _object(node: Node) -> None:
@@ -299,245 +240,9 @@ def _method_as_pair(node: Node) -> None:
         return
     function = Node("lambda", node.start, node.end, node)
     function.op, function.field = node.op, "value"
-    _adopt(function, [c for c in node.children if c is not name])
+    adopt(function, [c for c in node.children if c is not name])
     node.kind, node.op = "pair", ""
-    _adopt(node, [_property_name(name), function])
-
-
-# -- functions and classes
-
-
-def _function(node: Node) -> None:
-    is_expression = node.kind in {"arrow_function", "function_expression", "generator_function"}
-    node.kind = "lambda" if is_expression else "function_definition"
-    node.op = "async" if "async" in node.op.split() else ""
-    parts = _roles(node)
-    if "parameter" in parts:
-        parts["parameters"] = _made("parameters", [parts["parameter"]], node, "parameters")
-        parts["parameter"].field = ""
-    if "parameters" not in parts:
-        parts["parameters"] = _made("parameters", [], node, "parameters")
-    wanted = ("name", "parameters", "return_type", "body")
-    _adopt(node, [parts[role] for role in wanted[is_expression:] if role in parts])
-
-
-def _parameter(node: Node) -> None:
-    """A parameter with a type, a default value, or neither."""
-    parts = _roles(node)
-    name = parts.get("pattern") or parts.get("name")
-    if name is None:
-        name = next((c for c in node.children if c.kind != "decorator"), None)
-    if name is None:
-        node.kind = "ERROR"
-        return
-    kind, value = parts.get("type"), parts.get("value")
-    if kind is None and value is None:
-        _become(node, name)
-        return
-    name.field = "name"
-    if value is None:
-        node.kind = "typed_parameter"
-    else:
-        node.kind = "typed_default_parameter" if kind is not None else "default_parameter"
-    _adopt(node, [part for part in (name, kind, value) if part is not None])
-
-
-def _parameters(node: Node) -> None:
-    node.kind = "parameters"
-    for child in node.children:
-        inner = child.children[0] if child.kind == _SPLICED and child.children else child
-        if inner.kind == "list_splat":
-            inner.kind = "list_splat_pattern"
-
-
-def _class(node: Node) -> None:
-    decorators = [c for c in node.children if c.kind == "decorator"]
-    if decorators:
-        inner = Node(node.kind, node.start, node.end, node)
-        inner.op, inner.field = node.op, "definition"
-        _adopt(inner, [c for c in node.children if c.kind != "decorator"])
-        _class(inner)
-        node.kind, node.op = "decorated_definition", ""
-        _adopt(node, [*decorators, inner])
-        return
-    node.kind = "class_definition"
-    node.op = ""
-    name, body = node.role("name"), node.role("body")
-    heritage = next((c for c in node.children if c.kind == "class_heritage"), None)
-    parts: list[Node] = []
-    if name is None:
-        name = Node("identifier", node.start, node.start, node)
-        name.label = ""
-    name.field = "name"
-    parts.append(name)
-    if heritage is not None:
-        bases = [c for c in heritage.children if c.kind != "extends_clause"]
-        for clause in heritage.children:
-            if clause.kind == "extends_clause":
-                bases += clause.children
-        for base in bases:
-            base.field = ""
-        parts.append(_made("argument_list", bases, node, "superclasses"))
-    if body is not None:
-        parts.append(body)
-    _adopt(node, parts)
-
-
-def _class_body(node: Node) -> None:
-    """Put the decorators of a member, which stand before it, around it."""
-    node.kind = "block"
-    members: list[Node] = []
-    waiting: list[Node] = []
-    for child in node.children:
-        if child.kind == "decorator":
-            waiting.append(child)
-        elif waiting and child.kind == "function_definition":
-            child.field = "definition"
-            members.append(_made("decorated_definition", [*waiting, child], node))
-            waiting = []
-        else:
-            members += [*waiting, child]
-            waiting = []
-    _adopt(node, [*members, *waiting])
-
-
-def _field(node: Node) -> None:
-    node.kind, node.op = "assignment", "field"
-    parts = _roles(node)
-    left, right = parts.get("name") or parts.get("property"), parts.get("value")
-    if left is None:
-        node.kind = "ERROR"
-        return
-    if (left.label or "") == ELLIPSIS:
-        _become(node, left)  # of a pattern: any members
-        return
-    left.field = "left"
-    found = [left]
-    if right is not None:
-        right.field = "right"
-        found.append(right)
-    if "type" in parts:
-        found.append(parts["type"])
-    _adopt(node, found)
-
-
-# -- statements
-
-
-def _declaration(node: Node) -> None:
-    word = node.op.split()[-1] if node.op else ""
-    for child in node.children:
-        if child.kind == "assignment":
-            child.op = word
-    node.kind = _SPLICED
-
-
-def _declarator(node: Node) -> None:
-    node.kind = "assignment"
-    parts = _roles(node)
-    found: list[Node] = []
-    for old, new in (("name", "left"), ("value", "right"), ("type", "type")):
-        if old in parts:
-            parts[old].field = new
-            found.append(parts[old])
-    _adopt(node, found)
-
-
-def _export(node: Node) -> None:
-    parts = _roles(node)
-    declared = parts.get("declaration")
-    decorators = [c for c in node.children if c.kind == "decorator"]
-    if declared is not None and decorators and declared.kind == "class_definition":
-        node.kind, node.op, declared.field = "decorated_definition", "", "definition"
-        _adopt(node, [*decorators, declared])
-        return
-    if declared is not None and declared.kind != _SPLICED:
-        _become(node, declared)
-        declared.field = ""
-    elif declared is not None:
-        node.kind = _SPLICED
-        _adopt(node, declared.children)
-    else:
-        value = parts.get("value")
-        node.kind, node.op = "export_statement", "default" if "default" in node.op else ""
-        _adopt(node, [value] if value is not None else [])
-
-
-def _if(node: Node) -> None:
-    parts = _roles(node)
-    condition, alternative = parts.get("condition"), parts.get("alternative")
-    if condition is None:
-        node.kind = "ERROR"
-        return
-    consequence = _as_block(parts.get("consequence"), node, "consequence")
-    clauses: list[Node] = []
-    if alternative is not None:
-        inner = alternative.children[0] if alternative.children else None
-        if inner is not None and inner.kind == "if_statement" and len(alternative.children) == 1:
-            first, body, *rest = inner.children
-            clause = _made("elif_clause", [first, body], node, "alternative")
-            clause.start = inner.start
-            clauses = [clause, *rest]
-        else:
-            body = _as_block(inner, alternative, "body")
-            _adopt(alternative, [body])
-            clauses = [alternative]
-    _adopt(node, [condition, consequence, *clauses])
-
-
-def _loop(node: Node) -> None:
-    parts = _roles(node)
-    kinds = {"for_in_statement": "for_statement", "for_statement": "c_for_statement"}
-    if node.kind == "for_in_statement":
-        node.op = "of" if "of" in node.op.split() else "in"
-    node.kind = kinds.get(node.kind, node.kind)
-    body = _as_block(parts.get("body"), node, "body")
-    order = ("left", "right", "initializer", "condition", "increment")
-    found = [parts[role] for role in order if role in parts]
-    _adopt(node, [*found, body])
-
-
-def _switch(node: Node) -> None:
-    parts = _roles(node)
-    node.kind = "match_statement"
-    value, body = parts.get("value"), parts.get("body")
-    if value is None or body is None:
-        node.kind = "ERROR"
-        return
-    value.field, body.kind, body.field = "subject", "block", "body"
-    _adopt(node, [value, body])
-
-
-def _case(node: Node) -> None:
-    node.kind = "case_clause"
-    value = node.role("value")
-    statements = [c for c in node.children if c is not value]
-    flat: list[Node] = []
-    for statement in statements:
-        flat += statement.children if statement.kind == _SPLICED else [statement]
-    if flat and flat[-1].kind == "break_statement" and not flat[-1].children:
-        flat.pop()
-    for statement in flat:
-        statement.field = ""
-    block = _made("block", flat, node, "consequence")
-    _adopt(node, [value, block] if value is not None else [block])
-
-
-def _try(node: Node) -> None:
-    for child in node.children:
-        if child.kind in {"except_clause", "finally_clause"}:
-            child.field = ""
-
-
-def _catch(node: Node) -> None:
-    node.kind = "except_clause"
-
-
-def _labelled(node: Node) -> None:
-    body = node.role("body") or (node.children[-1] if node.children else None)
-    _become(node, body)
-    if body is not None:
-        body.field = ""
+    adopt(node, [_property_name(name), function])
 
 
 # -- JSX
@@ -559,9 +264,9 @@ def _element(node: Node) -> None:
     name.field = "name"
     node.kind, node.op = "jsx_element", "/" if is_closed else ""
     texts = [c for c in inner if c.kind != "jsx_text" or (c.label or "").strip()]
-    _adopt(node, [
-        name, _made("jsx_attributes", attributes, node, "attributes"),
-        _made("jsx_children", texts, node, "children"),
+    adopt(node, [
+        name, made("jsx_attributes", attributes, node, "attributes"),
+        made("jsx_children", texts, node, "children"),
     ])  # fmt: skip
 
 
@@ -572,7 +277,7 @@ def _jsx_text(node: Node) -> None:
 
 
 def _jsx_expression(node: Node) -> None:
-    _become(node, node.children[0] if node.children else None)
+    become(node, node.children[0] if node.children else None)
 
 
 def _jsx_attribute(node: Node) -> None:
@@ -587,6 +292,7 @@ def _import(node: Node) -> None:
 
 
 _REWRITES: dict[str, Callable[[Node], None]] = {
+    **STATEMENTS,
     "member_expression": _attribute,
     "call_expression": _call,
     "new_expression": _call,
@@ -610,36 +316,6 @@ _REWRITES: dict[str, Callable[[Node], None]] = {
     "object": _object,
     "object_pattern": _object,
     "array_pattern": _items,
-    "function_declaration": _function,
-    "generator_function_declaration": _function,
-    "method_definition": _function,
-    "arrow_function": _function,
-    "function_expression": _function,
-    "generator_function": _function,
-    "required_parameter": _parameter,
-    "optional_parameter": _parameter,
-    "formal_parameters": _parameters,
-    "class_body": _class_body,
-    "class_declaration": _class,
-    "abstract_class_declaration": _class,
-    "class": _class,
-    "public_field_definition": _field,
-    "field_definition": _field,
-    "lexical_declaration": _declaration,
-    "variable_declaration": _declaration,
-    "variable_declarator": _declarator,
-    "export_statement": _export,
-    "if_statement": _if,
-    "for_statement": _loop,
-    "for_in_statement": _loop,
-    "while_statement": _loop,
-    "do_statement": _loop,
-    "switch_statement": _switch,
-    "switch_case": _case,
-    "switch_default": _case,
-    "try_statement": _try,
-    "catch_clause": _catch,
-    "labeled_statement": _labelled,
     "jsx_element": _element,
     "jsx_self_closing_element": _element,
     "jsx_text": _jsx_text,

@@ -155,10 +155,12 @@ class Expressions:
             return
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
+            mark = self.marks.at.get((base.start, base.end))
+            if base.kind == "subscript" and mark is not None and mark.sinks and trace:
+                self.report(mark.sinks, trace)
             if base.kind == "subscript":
                 for index in base.children[1:]:
                     touched = self.value(index, state)
-                    mark = self.marks.at.get((base.start, base.end))
                     if touched and mark is not None and not self.safe_indexes:
                         self.report(mark.sinks, touched)
             base = base.children[0]
@@ -427,8 +429,12 @@ class Expressions:
             name = parameter.role("name") or parameter
             given = self.given(node, parameter)
             if name.kind in _DESTRUCTURED:
-                trace = self._origin_at(parameter, name) or trace or self._ambient
-                self.bind(name, trace, state)
+                self.bind(name, trace or self._ambient, state)
+                begun = self._origin_at(parameter, name)
+                annotation = parameter.role("type")
+                is_plain = annotation is None or annotation.kind != "object_type"
+                if begun and is_plain and default is None:
+                    self._taint_properties(name, begun, state)
                 self._bind_given(name, given, state)
                 self._bind_marked(name, state)
                 continue
@@ -467,6 +473,13 @@ class Expressions:
             if mark is not None and (begun := self.origin(mark)):
                 return begun
         return CLEAN
+
+    def _taint_properties(self, pattern: Node, trace: Taint, state: State) -> None:
+        """Taint what `{a, b}` brings; as in Semgrep nothing nested or with a default."""
+        for pair in pattern.children if pattern.kind == "dictionary" else ():
+            value = pair.children[-1] if pair.children else pair
+            if pair.kind == "pair" and value.kind == "identifier" and not value.op:
+                state.taint((self.file.text(value),), trace)
 
     def _bind_marked(self, pattern: Node, state: State) -> None:
         """Taint the names inside a destructured parameter that are sources themselves."""

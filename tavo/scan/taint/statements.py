@@ -24,6 +24,7 @@ __all__ = ["NestedFunction", "Statements"]
 
 _LOOP_ROUNDS = 8
 _DEEPEST = 100
+_TAKEN_APART = frozenset({"dictionary", "list"})
 _FUNCTION = "function_definition"
 _CAPTURES = frozenset({"dotted_name", "identifier", "splat_pattern"})
 
@@ -227,9 +228,11 @@ class Statements(Calls):
         right, left = node.role("right"), node.role("left")
         trace = self._top(right, state)
 
+        is_apart = left is not None and left.kind in _TAKEN_APART  # lost, as in Semgrep
+
         def enter(inside: State) -> None:
             if left is not None:
-                self.bind(left, trace, inside)
+                self.bind(left, CLEAN if is_apart else trace, inside)
 
         return self._loop(node, state, enter)
 

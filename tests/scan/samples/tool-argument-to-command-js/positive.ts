@@ -49,3 +49,10 @@ export const method = tool({
     return execSync("ping -c 1 " + host).toString();
   },
 });
+
+server.tool("typed", {}, async ({ host, count = 1 }: { host: string; count?: number }) => {
+  // ruleid: tool-argument-to-command-js
+  exec(`ping -c ${count} localhost`);
+  // ruleid: tool-argument-to-command-js
+  exec(`ping ${host}`);
+});

@@ -1,9 +1,0 @@
-# sandboxed: raised PermissionError
-# evidence: leaked
-from hostile import Hostile
-
-
-class Plugin(Hostile):
-    def attack(self):
-        with open(f"/proc/{self.config['victim']}/environ", "rb") as stream:
-            return stream.read()
