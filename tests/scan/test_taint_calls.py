@@ -106,7 +106,7 @@ def test_functions_that_all_call_each_other(tmp_path: Path) -> None:
 def test_too_many_that_all_call_each_other_are_given_up_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tavo.scan.taint.analysis.analyze.__kwdefaults__", {"budget": 2_000})
+    monkeypatch.setattr("tavo.scan.taint.analysis.analyze.__kwdefaults__", {"budget": 20_000})
     lines, problems = found(load(tmp_path), f"{all_calling_each_other(40)}f0(src(), 1)\n")
     assert lines
     assert len(problems) == 1
