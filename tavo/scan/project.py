@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from tavo.plugins import Finding, Step
+from tavo.plugins import Finding, Location, Step
 from tavo.scan.engine import FileResult, Hit, filled, locate, no_collection, step_at
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.languages import language_of, parse_file
@@ -38,6 +38,9 @@ _MOST_EXPORTS = 200
 _DEFAULT = re.compile(
     rb"export\s+default\s+(?:async\s+)?(?:function\b\*?|class\b)?\s*([A-Za-z_$][\w$]*)"
 )
+_Entry = tuple[str, str, str]
+_Pairs = frozenset[tuple[str, str]]
+_LISTED = re.compile(rb"export\s*\{")
 
 Exports = dict[str, dict[str, tuple[Export, ...]]]
 """What files export, by path and then by rule."""
@@ -45,13 +48,17 @@ _Key = tuple[str, str, int, int]
 
 
 class Looked(msgspec.Struct):
-    """What came of one file: what it exports for each rule, the findings, the problems."""
+    """What came of one file: what it exports for each rule, the findings, the problems.
+
+    `imports` are the dotted names that it imports, `reachable` the rules that have a sink in it.
+    """
 
     exports: dict[str, tuple[Export, ...]] = msgspec.field(default_factory=dict)
     hits: list[Hit] = msgspec.field(default_factory=list)
     problems: list[str] = msgspec.field(default_factory=list)
     default: str = ""
     imports: tuple[str, ...] = ()
+    reachable: set[str] = msgspec.field(default_factory=set)
 
 
 def scan_across(
@@ -67,28 +74,32 @@ def scan_across(
     modules = Modules((file.relative for file in files), root=root.name)
     exports: Exports = {}
     defaults: dict[str, str] = {}
-    targets: dict[str, frozenset[str]] = {}
+    targets: dict[str, _Pairs] = {}
+    reachable: set[str] = set()
     for file in files:
         with no_collection():
             looked = _look(file, followed, largest, None)
         if looked is None:
             continue
         targets[str(file.relative)] = _targets(looked, file, modules)
+        reachable |= looked.reachable
         if looked.exports:
             exports[str(file.relative)] = looked.exports
             defaults[str(file.relative)] = looked.default
-    changed = set(exports)
+    followed, exports = _only(followed, exports, reachable)
+    changed = _entries_of(exports)
     for _ in range(_MOST_WAVES):
         if not changed:
             break
-        names = _names_of(exports, changed)
-        again: set[str] = set()
+        names, roots = _names_of(changed), _roots_of(changed)
+        again: set[_Entry] = set()
         for file in files:
             path = str(file.relative)
-            if path in targets and not targets[path] & changed:
+            if path in targets and not targets[path] & roots:
                 continue
             with no_collection():
-                looked = _look(file, followed, largest, _Linked(exports, defaults, modules, names))
+                linked = _Linked(exports, defaults, modules, names, frozenset(changed))
+                looked = _look(file, followed, largest, linked)
             if looked is None:
                 continue
             targets[path] = _targets(looked, file, modules)
@@ -97,17 +108,51 @@ def scan_across(
             if hits or looked.problems:
                 yield FileResult(file.relative, tuple(hits), tuple(looked.problems), scanned=False)
             before = exports.get(path, {})
-            if any(len(more) > len(before.get(rule, ())) for rule, more in looked.exports.items()):
+            more = _entries_of({path: looked.exports}) - _entries_of({path: before})
+            if more:
                 exports[path] = {**before, **looked.exports}
                 defaults[path] = looked.default
-                again.add(path)
+                again |= more
         changed = again
 
 
-def _targets(looked: Looked, file: SourceFile, modules: Modules) -> frozenset[str]:
-    """Return the files of the scan that a file imports from."""
-    path = file.relative
-    return frozenset(str(t) for name in looked.imports for t, _ in modules.find(name, path))
+def _only(
+    followed: Mapping[str, Sequence[ScanRule]], exports: Exports, reachable: set[str]
+) -> tuple[dict[str, list[ScanRule]], Exports]:
+    """Return the rules that have a sink in some file, and what is exported for those."""
+    rules = {
+        language: [rule for rule in entries if rule.rule.id in reachable]
+        for language, entries in followed.items()
+    }
+    kept = {
+        path: {rule: one for rule, one in entries.items() if rule in reachable}
+        for path, entries in exports.items()
+    }
+    return rules, {path: entries for path, entries in kept.items() if entries}
+
+
+def _entries_of(exports: Exports) -> set[_Entry]:
+    return {
+        (path, rule, export.name)
+        for path, rules in exports.items()
+        for rule, entries in rules.items()
+        for export in entries
+    }
+
+
+def _targets(looked: Looked, file: SourceFile, modules: Modules) -> _Pairs:
+    """Return the files of the scan that a file imports from, each with the name there."""
+    return frozenset(
+        (str(target), "" if symbol == "default" else symbol.partition(".")[0])
+        for name in looked.imports
+        for target, symbol in modules.find(name, file.relative)
+    )
+
+
+def _roots_of(changed: set[_Entry]) -> _Pairs:
+    """Return what a file must import to use what has changed: a name, or the module."""
+    names = {(path, name.partition(".")[0]) for path, _, name in changed}
+    return frozenset(names | {(path, "") for path, _, _ in changed})
 
 
 def across_rules(rules: RuleSet) -> dict[str, list[ScanRule]]:
@@ -127,17 +172,16 @@ class _Linked(msgspec.Struct):
     defaults: Mapping[str, str]
     modules: Modules
     names: frozenset[bytes]
+    changed: frozenset[_Entry]
 
 
-def _names_of(exports: Exports, paths: set[str]) -> frozenset[bytes]:
-    """Return names of which a file must contain one to call what has changed."""
-    names: set[str] = set()
-    for path in paths:
-        for entries in exports[path].values():
-            names.update(part for entry in entries for part in entry.name.split("."))
+def _names_of(changed: set[_Entry]) -> frozenset[bytes]:
+    """Return names of which a file must contain one to import what has changed."""
+    names = {name.partition(".")[0] for _, _, name in changed}
+    for path in {path for path, _, _ in changed}:
         file = PurePosixPath(path)
         names.add(file.stem if file.stem not in {"__init__", "index"} else file.parent.name)
-    return frozenset(name.encode() for name in names if name not in {"__init__", "constructor"})
+    return frozenset(name.encode() for name in names)
 
 
 def _look(
@@ -201,7 +245,9 @@ def _look_at(
             if linked is not None
             and (export := _named(linked.exports, target, identifier, export_name)) is not None
         }
-        if linked is not None and not here:
+        if linked is not None and not any(
+            (target, identifier, name) in linked.changed for target, name in imported.values()
+        ):
             continue
         try:
             _follow(file, path, rule, here, ignores, looked)
@@ -263,9 +309,14 @@ def _follow(
     marks = find_marks(spec, file, both=False, alone=not here) if spec is not None else None
     if spec is None or marks is None or not (marks.sinks or marks.sources or here):
         return
+    if marks.sinks:
+        looked.reachable.add(identifier)
     if not here and not marks.sinks and not _has_own_source(file, marks):
         return
-    elsewhere = {dotted: brought(export, marks) for dotted, export in here.items()}
+    elsewhere = {
+        dotted: brought(export, marks, apart=spec.several_sources)
+        for dotted, export in here.items()
+    }
     result = flows_of(file, spec, marks, elsewhere)
     if here:
         for flow in result.flows:
@@ -276,12 +327,13 @@ def _follow(
     functions = [f for f in functions_of(file) if function_around(f.node) is None]
 
     place = Place(
-        lambda start, end: locate(file, path, start, end),
+        lambda start, end: _located(file, path, start, end),
         file.source.text,
         lambda start: ignores.of(identifier, file.source.line_of(start)),
     )
     entries = exported(functions, result.summaries, marks, place)
-    entries += tuple(_passed_on(file, here))
+    if _passes_on(file, path):
+        entries += tuple(_passed_on(file, here))
     if entries:
         looked.exports[identifier] = entries[:_MOST_EXPORTS]
 
@@ -295,6 +347,26 @@ def _names_imported(file: ParsedFile) -> list[str]:
 def _has_own_source(file: ParsedFile, marks: Marks) -> bool:
     """Tell whether something but parameters is a source; those are up to the callers."""
     return len(parameter_sources(file, marks)) < len(marks.sources)
+
+
+def _located(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+    """Return a location, made once for all rules."""
+    places = file.memory.setdefault(_located, {})
+    assert isinstance(places, dict)  # noqa: S101
+    if (start, end) not in places:
+        places[start, end] = locate(file, path, start, end)
+    found: Location = places[start, end]
+    return found
+
+
+def _passes_on(file: ParsedFile, path: PurePosixPath) -> bool:
+    """Tell whether others import from a file what it imports itself.
+
+    In Python any file could be used so; what does it on purpose is the file of a package.
+    """
+    if file.language == "python":
+        return path.stem == "__init__"
+    return _LISTED.search(file.source.data) is not None
 
 
 def _passed_on(file: ParsedFile, here: Mapping[str, Export]) -> Iterator[Export]:

@@ -1,8 +1,9 @@
 """Run the functions of one file so that taint is followed through their calls.
 
 Rules this module keeps:
-- called functions come before their callers; a function is run again when a summary that it uses,
-  what it can see from outside, or the attributes of its object have become more;
+- called functions come before their callers, and what was run less before what was run more;
+- a function is run again when a summary that it uses, what it can see from outside, or the
+  attributes of its object have become more;
 - only what can matter is run: what reaches a sink or a source, and what that calls;
 - work is bounded for each function and for the file; what was given up is named.
 """
@@ -19,7 +20,7 @@ from tavo.scan.taint.calls import Known
 from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.functions import Function, Functions
 from tavo.scan.taint.marks import Marks
-from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, join_all, union
+from tavo.scan.taint.state import CLEAN, Path, State, Taint, entrance, join_all, union
 from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary, sources_of
 from tavo.scan.tree import Node
@@ -27,7 +28,7 @@ from tavo.scan.tree import Node
 __all__ = ["Across", "functions_of", "parameter_sources"]
 
 _MOST_RUNS = 50
-_WHOLE_FILE = 8
+_WHOLE_FILE = 3
 _MODULE = 0
 
 
@@ -152,11 +153,12 @@ class Across:
         self.module = State()
         self.runs: dict[int, int] = {}
         self.parameters = parameter_sources(file, marks)
-        self._waiting: list[tuple[int, int]] = []
+        self._waiting: list[tuple[tuple[int, int], int]] = []
         self._queued: set[int] = set()
         self._ranks: dict[int, int] = {}
         run.functions = self.functions
         run.elsewhere = elsewhere
+        run.parameter_sources = self.parameters
 
     def run_all(self) -> list[Node]:
         """Run what matters until nothing changes. Returns what was given up."""
@@ -173,7 +175,8 @@ class Across:
                 self._give_up(number)
                 continue
             if self.left <= 0:
-                self._give_up(number)
+                for _, waiting in [(0, number), *self._waiting]:
+                    self._give_up(waiting)
                 break
             self.runs[number] = self.runs.get(number, 0) + 1
             self._run_one(number)
@@ -188,7 +191,8 @@ class Across:
     def _queue(self, number: int) -> None:
         if number not in self._queued and (number in self._ranks):
             self._queued.add(number)
-            heapq.heappush(self._waiting, (self._ranks[number], number))
+            rank = (self.runs.get(number, 0), self._ranks[number])
+            heapq.heappush(self._waiting, (rank, number))
 
     def _relevant(self) -> set[int]:
         """Return the functions that can have a part in a flow."""
@@ -364,6 +368,6 @@ def _closed(state: State, in_function: bool) -> State:
             if in_function and len(kept) < len(taint):
                 first = next(trace for trace in taint if not isinstance(trace.origin, int))
                 origin = ("^" + root, *place[1:])
-                kept = union(kept, (Trace(first.start, first.end, origin),))
+                kept = union(kept, (entrance(first.start, first.end, origin),))
             out.put(place, kept)
     return out

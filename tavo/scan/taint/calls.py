@@ -18,7 +18,7 @@ from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Expressions
 from tavo.scan.taint.functions import Callee, Function, Functions, Input, is_super
 from tavo.scan.taint.marks import Marks
-from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, then, union
+from tavo.scan.taint.state import CLEAN, Origin, Path, State, Taint, Trace, entrance, then, union
 from tavo.scan.taint.summary import Summary, inputs_of, sources_of
 from tavo.scan.tree import Node
 
@@ -83,7 +83,7 @@ class Calls(Expressions):
         self._parameters = function.node.role("parameters") if function is not None else None
         if function is not None and function.me == "this":
             where = function.node
-            state.add(("this",), (Trace(where.start, where.start, ("this",)),))
+            state.add(("this",), (entrance(where.start, where.start, ("this",)),))
 
     def keep_parameters(self, state: State) -> None:
         """Put what a constructor of TypeScript declares as `private a: string` into its object."""
@@ -105,9 +105,9 @@ class Calls(Expressions):
             return CLEAN
         for entry in function.inputs:
             if parameter.start <= entry.start and entry.end <= parameter.end:
-                return (Trace(entry.start, entry.end, (entry.name,)),)
+                return (entrance(entry.start, entry.end, (entry.name,)),)
         if function.me and parameter is parameters.children[0]:
-            return (Trace(parameter.start, parameter.end, (function.me,)),)
+            return (entrance(parameter.start, parameter.end, (function.me,)),)
         return CLEAN
 
     def report(self, sinks: Sequence[int], trace: Taint) -> None:  # type: ignore[override]
@@ -251,13 +251,15 @@ class Calls(Expressions):
 
         def put(taint: Taint) -> Taint:
             """Replace what the function was given by what the call gives."""
-            out: Taint = CLEAN
+            out: list[Trace] = []
+            known: set[tuple[Origin, str]] = set()
             for trace in taint:
-                if isinstance(trace.origin, int):
-                    out = union(out, (trace,))
-                else:
-                    out = union(out, tuple(trace.after(one) for one in entering(trace.origin)))
-            return out
+                given = (trace,) if isinstance(trace.origin, int) else entering(trace.origin)
+                for one in given:
+                    if (one.key, one.label) not in known:
+                        known.add((one.key, one.label))
+                        out.append(one if one is trace else trace.after(one))
+            return tuple(out)
 
         if not self._cleansing:
             for number, taint in summary.sinks.items():

@@ -18,8 +18,8 @@ from tavo.scan.suppress import Ignore
 from tavo.scan.taint.calls import Known, spoken
 from tavo.scan.taint.functions import Function, Input
 from tavo.scan.taint.marks import FarSink, Marks, Spot
-from tavo.scan.taint.state import CLEAN, Path, Taint, Trace, union
-from tavo.scan.taint.summary import Summary
+from tavo.scan.taint.state import ANY_SOURCE, CLEAN, Path, Taint, Trace, entrance, union
+from tavo.scan.taint.summary import Summary, sources_of
 
 __all__ = ["Export", "Place", "Way", "brought", "exported"]
 
@@ -59,11 +59,6 @@ class Export(msgspec.Struct, frozen=True):
     writes: tuple[tuple[Path, Way], ...]
     sinks: tuple[tuple[FarSink, Way], ...]
 
-    def matters(self) -> bool:
-        """Tell whether a caller learns more from it than from not knowing the function."""
-        ways = [*self.returns, *(way for _, way in self.writes)]
-        return bool(self.sinks) or any(way.origin is None for way in ways)
-
 
 def exported(
     functions: Iterable[Function],
@@ -72,17 +67,26 @@ def exported(
     place: Place,
 ) -> tuple[Export, ...]:
     """Return the summaries of a file that other files may need. Nested functions are not theirs."""
-    out = []
-    for function in functions:
-        summary = summaries.get(id(function.node))
-        if summary is not None:
-            out.append(_export(function, summary, marks, place))
-    classes = {one.name.rpartition(".")[0] for one in out if one.matters()} - {""}
-    return tuple(
-        one
-        for one in out
-        if one.matters() or (one.makes and one.name.rpartition(".")[0] in classes)
-    )
+    known = [(one, summaries[id(one.node)]) for one in functions if id(one.node) in summaries]
+    chosen = [(one, summary) for one, summary in known if _matters(summary)]
+    classes = {one.name.rpartition(".")[0] for one, _ in chosen} - {""}
+    chosen += [
+        (one, summary)
+        for one, summary in known
+        if not _matters(summary) and _makes(one) and one.name.rpartition(".")[0] in classes
+    ]
+    return tuple(_export(one, summary, marks, place) for one, summary in chosen)
+
+
+def _matters(summary: Summary) -> bool:
+    """Tell whether a caller learns more from it than from not knowing the function."""
+    values = (summary.returns, *summary.writes.values())
+    return bool(summary.sinks) or any(sources_of(taint) for taint in values)
+
+
+def _makes(function: Function) -> bool:
+    name, _, last = function.name.rpartition(".")
+    return bool(name) and last in _CONSTRUCTORS
 
 
 def _export(
@@ -91,7 +95,6 @@ def _export(
     marks: Marks,
     place: Place,
 ) -> Export:
-    name, _, last = function.name.rpartition(".")
     entries = tuple(
         (
             entry.name,
@@ -115,14 +118,15 @@ def _export(
             place.ignored(spot.start),
         )
         sinks += [(far, way) for way in ways(taint)]
+    writes = [(path, way) for path, taint in summary.writes.items() for way in ways(taint)]
     return Export(
         name=function.name,
         inputs=function.inputs,
         entries=entries,
         me=function.me,
-        makes=bool(name) and last in _CONSTRUCTORS,
+        makes=_makes(function),
         returns=tuple(ways(summary.returns)),
-        writes=tuple((path, way) for path, t in summary.writes.items() for way in ways(t)),
+        writes=tuple(writes[: _MOST_WAYS * 4]),
         sinks=tuple(sinks[: _MOST_WAYS * 4]),
     )
 
@@ -153,16 +157,19 @@ def _step(trace: Trace, place: Place, number: int) -> Step:
     return Step(location=location, message=trace.note or f"{what}: {text}")
 
 
-def brought(export: Export, marks: Marks) -> Known:
+def brought(export: Export, marks: Marks, *, apart: bool) -> Known:
     """Return an imported summary as the analysis of the importing file uses it.
 
-    Its sources and sinks become further ones of the file's marks.
+    Its sources and sinks become further ones of the file's marks. `apart`: the rule tells its
+    sources apart.
     """
     summary = Summary()
     for way in export.returns:
-        summary.returns = union(summary.returns, _taint(way, marks))
+        summary.returns = union(summary.returns, _taint(way, marks, apart=apart))
     for place, way in export.writes:
-        summary.writes[place] = union(summary.writes.get(place, CLEAN), _taint(way, marks))
+        summary.writes[place] = union(
+            summary.writes.get(place, CLEAN), _taint(way, marks, apart=apart)
+        )
     numbers: dict[tuple[object, ...], int] = {}
     for far, way in export.sinks:
         key = (far.location.path, far.location.region)
@@ -170,7 +177,7 @@ def brought(export: Export, marks: Marks) -> Known:
             numbers[key] = len(marks.sinks)
             marks.sinks.append(Spot(0, 0, _env(far.evidence), far=far))
         known = summary.sinks.get(numbers[key], CLEAN)
-        summary.sinks[numbers[key]] = union(known, _taint(way, marks))
+        summary.sinks[numbers[key]] = union(known, _taint(way, marks, apart=apart))
     return Known(export.name, export.inputs, export.me, summary, export.makes, dict(export.entries))
 
 
@@ -178,15 +185,15 @@ def _env(evidence: Iterable[tuple[str, str]]) -> dict[str, Binding]:
     return {name: Binding(0, 0, text=text) for name, text in evidence}
 
 
-def _taint(way: Way, marks: Marks) -> Taint:
+def _taint(way: Way, marks: Marks, *, apart: bool) -> Taint:
     if way.origin is None:
-        origin: int | Path = len(marks.sources)
+        number = len(marks.sources)
         marks.sources.append(Spot(0, 0, _env(way.evidence)))
-        trace = Trace(0, 0, origin, elsewhere=way.steps[0]) if way.steps else Trace(0, 0, origin)
-        rest = way.steps[1:]
+        first = way.steps[0] if way.steps else None
+        key = number if apart else ANY_SOURCE
+        trace, rest = Trace(0, 0, number, elsewhere=first, key=key), way.steps[1:]
     else:
-        origin = way.origin
-        trace, rest = Trace(0, 0, origin), way.steps
+        trace, rest = entrance(0, 0, way.origin), way.steps
     for step in rest:
-        trace = Trace(0, 0, origin, trace, trace.length + 1, elsewhere=step)
+        trace = trace.then_elsewhere(step)
     return (trace,)

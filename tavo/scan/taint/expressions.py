@@ -15,8 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.taint.marks import Mark, Marks, labels_of
-from tavo.scan.taint.state import CLEAN, Path, State, Taint, Trace, then, union
+from tavo.scan.taint.marks import Mark, Marks, Spot, labels_of
+from tavo.scan.taint.state import (
+    ANY_PARAMETER,
+    ANY_SOURCE,
+    CLEAN,
+    Path,
+    State,
+    Taint,
+    Trace,
+    then,
+    union,
+)
 from tavo.scan.tree import Node
 
 __all__ = ["Exhausted", "Expressions"]
@@ -61,6 +71,8 @@ class Expressions:
         self.safe_booleans = "taint_assume_safe_booleans" in options
         self.safe_comparisons = self.safe_booleans or "taint_assume_safe_comparisons" in options
         self.safe_numbers = "taint_assume_safe_numbers" in options
+        self.told_apart = "taint_unify_mvars" in options
+        self.parameter_sources: frozenset[int] = frozenset()
         self.steps = budget
         self.found: dict[int, Taint] = {}
         self.taken: dict[Path, Taint] = {}
@@ -114,8 +126,14 @@ class Expressions:
         for number in mark.sources:
             spot = self.marks.sources[number]
             if spot.requires is None or spot.requires(labels_of(before)):
-                begun = union(begun, (Trace(spot.start, spot.end, number, label=spot.label),))
+                begun = union(begun, (self._begin(spot, number),))
         return begun
+
+    def _begin(self, spot: Spot, number: int) -> Trace:
+        key = ANY_PARAMETER if number in self.parameter_sources else ANY_SOURCE
+        if self.told_apart:
+            key = number
+        return Trace(spot.start, spot.end, number, label=spot.label, key=key)
 
     def path(self, node: Node) -> Path | None:
         """Return the place that an expression names, None if it names none."""

@@ -4,8 +4,9 @@ Rules this module keeps:
 - a place is a path: a variable, then attributes and constant subscripts: `self.rows["a"]` is
   `("self", ".rows", "['a']")`; a tainted place taints all below it unless they were cleaned;
 - the entries of one variable are never changed in place, so that copies of a state share them;
-- a value is a tuple of traces, one for each origin, empty when it is clean; joining keeps the
-  trace of an origin that was there first, so that loops come to rest;
+- a value is a tuple of traces, empty when it is clean: one for each place that a function is given,
+  and one for all sources unless the rule tells them apart; joining keeps the trace that was there
+  first, so that loops come to rest;
 - an origin is a source, by its number, or what a function is given, by its place there.
 """
 
@@ -18,11 +19,28 @@ from msgspec.structs import replace
 
 from tavo.plugins import Step
 
-__all__ = ["CLEAN", "Origin", "Path", "State", "Taint", "Trace", "join_all", "then", "union"]
+__all__ = [
+    "ANY_PARAMETER",
+    "ANY_SOURCE",
+    "CLEAN",
+    "Origin",
+    "Path",
+    "State",
+    "Taint",
+    "Trace",
+    "entrance",
+    "join_all",
+    "then",
+    "union",
+]
 
 Path = tuple[str, ...]
 Origin = int | Path
 
+ANY_SOURCE = -1
+"""Key of all sources of a rule that does not tell them apart."""
+ANY_PARAMETER = -2
+"""Key of those sources among them that are parameters, which do not go back to callers."""
 _LONGEST_TRACE = 40
 _MOST_ORIGINS = 16
 _DEEPEST_INPUT = 4
@@ -32,7 +50,8 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
     """One step on the way of tainted data, with the step before it.
 
     `start` and `end` are byte offsets, or `elsewhere` is a step in another file. `label` is that
-    of the source, and `note` says what happens at this step if it is not an assignment.
+    of the source, and `note` says what happens at this step if it is not an assignment. Of traces
+    with the same `key` and label a value keeps one.
     """
 
     start: int
@@ -43,6 +62,7 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
     label: str = ""
     note: str = ""
     elsewhere: Step | None = None
+    key: Origin = ANY_SOURCE
 
     def then(self, start: int, end: int, note: str = "") -> Trace:
         """Return the trace with one step more, itself when it is long enough."""
@@ -50,13 +70,14 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
             return self
         if not note and (self.start, self.end) == (start, end):
             return self
-        return Trace(start, end, self.origin, self, self.length + 1, self.label, note)
+        size = self.length + 1
+        return Trace(start, end, self.origin, self, size, self.label, note, None, self.key)
 
     def then_elsewhere(self, step: Step) -> Trace:
         """Return the trace with a step in another file more."""
         if self.length >= _LONGEST_TRACE:
             return self
-        return Trace(0, 0, self.origin, self, self.length + 1, self.label, "", step)
+        return Trace(0, 0, self.origin, self, self.length + 1, self.label, "", step, self.key)
 
     def steps(self) -> list[Trace]:
         """Return the steps, the source first."""
@@ -70,7 +91,8 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
         """Return the trace of a place inside of what a function is given."""
         if isinstance(self.origin, int) or len(self.origin) >= _DEEPEST_INPUT:
             return self
-        return replace(self, origin=(*self.origin, *places)[:_DEEPEST_INPUT])
+        origin = (*self.origin, *places)[:_DEEPEST_INPUT]
+        return replace(self, origin=origin, key=origin)
 
     def after(self, before: Trace) -> Trace:
         """Return this trace behind another one, in place of its own first step."""
@@ -80,9 +102,14 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
                 break
             out = Trace(
                 step.start, step.end, out.origin, out, out.length + 1, out.label, step.note,
-                step.elsewhere,
+                step.elsewhere, out.key,
             )  # fmt: skip
         return out
+
+
+def entrance(start: int, end: int, place: Path) -> Trace:
+    """Return the trace of what a function is given at a place."""
+    return Trace(start, end, place, key=place)
 
 
 Taint = tuple[Trace, ...]
@@ -90,13 +117,13 @@ CLEAN: Taint = ()
 
 
 def union(one: Taint, other: Taint) -> Taint:
-    """Return the traces of both, the first one of each origin."""
+    """Return the traces of both, the first one of each key and label."""
     if not other or one is other:
         return one
     if not one:
         return other
-    known = {(trace.origin, trace.label) for trace in one}
-    more = tuple(trace for trace in other if (trace.origin, trace.label) not in known)
+    known = {(trace.key, trace.label) for trace in one}
+    more = tuple(trace for trace in other if (trace.key, trace.label) not in known)
     return (one + more)[:_MOST_ORIGINS] if more else one
 
 
