@@ -330,7 +330,9 @@ class Session:
         if self._state not in {_State.READY, _State.BUSY}:
             raise CrashError("crashed", "the worker is not running")
         self._request += 1
-        self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _STOP_S)
+        message = {"type": kind, "id": self._request, **content}
+        # of a worker that ended the answers are read first: its end belongs to the oldest without
+        self._send(message, time.monotonic() + _STOP_S, may_be_gone=bool(self._open))
         self._open.append(self._request)
         self._state = _State.BUSY
         return self._request
@@ -470,18 +472,19 @@ class Session:
             self._violation(f"it sent {_name(message)} instead of {what}")
         return message
 
-    def _send(self, message: dict[str, Any], deadline: float) -> None:
+    def _send(self, message: dict[str, Any], deadline: float, *, may_be_gone: bool = False) -> None:
         try:
             data = encode(message, limit=MOST_FROM_HOST)
         except FrameError as error:
             self._die("input", f"it was not asked: {error}")
-        self._send_raw(data, deadline)
+        self._send_raw(data, deadline, may_be_gone=may_be_gone)
 
-    def _send_raw(self, data: bytes, deadline: float) -> None:
+    def _send_raw(self, data: bytes, deadline: float, *, may_be_gone: bool = False) -> None:
         try:
             self._wire.send(data, deadline=deadline)
         except GoneError:
-            self._gone()
+            if not may_be_gone:
+                self._gone()
         except LateError:
             self._die("timeout", "it did not take a request in time")
 

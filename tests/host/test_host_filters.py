@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tavo.host.filters import FilterFailedError, FilterWorker
+from tavo.host.session import Session
 from tavo.plugins import ChatMessage, ChatRequest, ChatResponse, Decision
 from tests.fakes.plugins import PluginMachine
 
@@ -160,6 +161,34 @@ def test_a_call_that_kills_the_worker_fails_alone(poison: str, machine: PluginMa
             with pytest.raises(FilterFailedError):
                 worker.filter_request(asked("die"))
         assert worker.filter_request(asked("a secret")).decision is Decision.BLOCK
+
+
+def test_who_sends_to_a_worker_that_has_died_hears_its_answers_first(
+    machine: PluginMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end belongs to the call that it came in, not to one that was answered before."""
+    posted: list[Session] = []
+    real = Session.post
+    all_in = threading.Event()
+
+    def slowly(self: Session, kind: str, content: dict[str, Any]) -> int:
+        all_in.wait(5)
+        posted.append(self)
+        if len(posted) == 3:
+            until = time.monotonic() + 5
+            while not self._process.has_ended() and time.monotonic() < until:
+                time.sleep(0.01)
+        return real(self, kind, content)
+
+    with running(machine, deadline_ms=20_000) as worker:
+        monkeypatch.setattr(Session, "post", slowly)
+        futures = [worker.submit(asked(text)) for text in ("hello", "die", "a secret", "hello")]
+        all_in.set()
+        assert futures[0].result().decision is Decision.ALLOW
+        with pytest.raises(FilterFailedError, match="ended with exit code"):
+            futures[1].result()
+        assert futures[2].result().decision is Decision.BLOCK
+        assert futures[3].result().decision is Decision.ALLOW
 
 
 @pytest.mark.parametrize(
