@@ -7,8 +7,8 @@ Rules this module keeps:
 - of matches that end at the same place the shortest counts;
 - the work per pattern and file is bounded, and running out of steps is named.
 
-Source of the semantics: Semgrep's documentation, "Generic pattern matching", its answers, and what
-the source of its matcher spacegrep (Match.ml, Parse_pattern.ml, Lexer.mll) does; the text is our own.
+Source of the semantics: Semgrep's documentation, "Generic pattern matching", its answers, and
+what its matcher spacegrep (Match.ml, Parse_pattern.ml, Lexer.mll) does; the text is our own.
 """
 
 from __future__ import annotations
