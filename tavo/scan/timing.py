@@ -12,6 +12,7 @@ Units: CPU seconds.
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ __all__ = ["MINIFIED", "USUAL", "Bounds", "Clock", "TimeUpError", "bounds_of"]
 
 _DENSE_FROM = 50_000
 _DENSE_LINE = 500
+_AGAIN_S = 0.01
 
 
 class TimeUpError(Exception):
@@ -69,13 +71,17 @@ class Clock:
         if not _has_timer():
             yield
             return
+        collects = gc.isenabled()
+        gc.disable()  # in the collector's callbacks the error would be swallowed
         before = signal.signal(signal.SIGPROF, _stop)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.signal(signal.SIGPROF, before or signal.SIG_DFL)
+            if collects:
+                gc.enable()
 
 
 def _has_timer() -> bool:
@@ -83,4 +89,6 @@ def _has_timer() -> bool:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise TimeUpError
+    """Stop the rule. In a `__del__` the interpreter swallows that, so the timer goes on."""
+    if frame is None or frame.f_globals.get("__name__") != __name__:
+        raise TimeUpError
