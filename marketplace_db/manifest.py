@@ -150,6 +150,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def requirements(self) -> tuple[PluginRequirement, ...]:
         """Return the plugins whose code it uses. Raises ManifestError."""
+        if not self.requires_plugins:
+            return ()  # without the version library, which `registry show` would wait for
         from marketplace_db.requirement import parse_requirement
 
         try:

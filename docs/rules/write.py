@@ -13,7 +13,7 @@ HEAD = """\
 # Rules of the pack tavo-ai
 
 Written by `docs/rules/write.py` from the files in `tavo/scan/packs/tavo_ai/`: change those.
-A rule marked *flow* follows data from where it enters to where it does harm, within one function.
+A rule marked *flow* follows data from where it enters to where it does harm, through calls and files.
 To accept one finding, write `# tavo: ignore[rule-id] the reason` on its line or the line before.
 """
 
@@ -44,7 +44,7 @@ def _section(entry: ScanRule) -> Iterator[str]:
     yield f"**{rule.title}.** {rule.description}"
     yield ""
     yield f"{rule.severity.value} severity, {rule.confidence.value} confidence; " + ", ".join(
-        (*rule.cwe, *rule.owasp)
+        (*rule.cwe, *rule.owasp, *(tag for tag in rule.tags if tag.startswith("AML.")))
     )
     yield ""
     yield rule.help

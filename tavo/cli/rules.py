@@ -179,7 +179,7 @@ def explain(
         return
     print(printable(f"{rule.id}: {rule.title}"))
     print(printable(f"{rule.severity.value} severity, {rule.confidence.value} confidence"
-                    f"; {', '.join((*rule.cwe, *rule.owasp))}"))  # fmt: skip
+                    f"; {', '.join((*rule.cwe, *rule.owasp, *_atlas(rule)))}"))  # fmt: skip
     print(f"\n{rule.description}\n")
     if rule.help:
         print(rule.help)
@@ -217,5 +217,11 @@ def _value(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.id, "title": rule.title, "severity": rule.severity.value,
         "confidence": rule.confidence.value, "description": rule.description, "help": rule.help,
-        "cwe": list(rule.cwe), "owasp": list(rule.owasp), "references": list(rule.references),
+        "cwe": list(rule.cwe), "owasp": list(rule.owasp), "atlas": _atlas(rule),
+        "references": list(rule.references),
     }  # fmt: skip
+
+
+def _atlas(rule: Rule) -> list[str]:
+    """Return the techniques of MITRE ATLAS that a rule is about; they are among its tags."""
+    return [tag for tag in rule.tags if tag.startswith("AML.")]

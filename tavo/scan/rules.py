@@ -582,7 +582,7 @@ def describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
         help=str(metadata.get("remediation", "")).strip(),
         cwe=tuple(dict.fromkeys(cwe)),
         owasp=tuple(dict.fromkeys(owasp)),
-        tags=tuple(dict.fromkeys(_texts(metadata.get("category")))),
+        tags=tuple(dict.fromkeys(_texts(metadata.get("category")) + _texts(metadata.get("atlas")))),
         references=tuple(_texts(metadata.get("references"))),
     )
 

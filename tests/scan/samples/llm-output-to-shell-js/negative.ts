@@ -1,5 +1,6 @@
+import { generateText } from "ai";
 import Anthropic from "@anthropic-ai/sdk";
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, execSync, spawn } from "node:child_process";
 
 const client = new Anthropic();
 

@@ -1,3 +1,4 @@
+import { generateText } from "ai";
 import OpenAI from "openai";
 
 const client = new OpenAI();
