@@ -17,9 +17,8 @@ import re
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tavo.errors import ConfigError
 from tavo.plugins import Severity
@@ -39,8 +38,7 @@ PROJECT_FILE = "tavo.toml"
 _LARGEST = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanSettings:
+class ScanSettings(NamedTuple):
     """Section [scan]: what is scanned, with which rules, and what fails.
 
     `jobs` 0 means one process for each processor. `rules` come on top of the built-in ones.
@@ -53,33 +51,29 @@ class ScanSettings:
     rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxSettings:
+class SandboxSettings(NamedTuple):
     """Section [sandbox], user file only: accepted lower levels, such as `L1:tavo/model-files`."""
 
     accept: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrySettings:
+class RegistrySettings(NamedTuple):
     """Section [registry], user file only: the source of the catalog and its trusted root."""
 
     source: str | None = None
     root: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings of one invocation."""
 
     offline: bool = False
-    scan: ScanSettings = field(default_factory=ScanSettings)
-    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
-    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    scan: ScanSettings = ScanSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    registry: RegistrySettings = RegistrySettings()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
+class Paths(NamedTuple):
     """The folders of this user, by the conventions of the system."""
 
     config: Path
@@ -361,9 +355,9 @@ def _anchored(value: str, base: Path) -> str:
 
 def _settings(merged: Mapping[str, Any]) -> Settings:
     sections: dict[str, Any] = {}
-    for section in fields(Settings):
-        if section.name in merged:
-            sections[section.name] = merged[section.name]
+    for section in Settings._fields:
+        if section in merged:
+            sections[section] = merged[section]
     for name, kind in (
         ("scan", ScanSettings),
         ("sandbox", SandboxSettings),

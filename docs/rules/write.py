@@ -13,7 +13,8 @@ HEAD = """\
 # Rules of the pack tavo-ai
 
 Written by `docs/rules/write.py` from the files in `tavo/scan/packs/tavo_ai/`: change those.
-A rule marked *flow* follows data from where it enters to where it does harm, through calls and files.
+A rule marked *flow* follows data from where it enters to where it does harm,
+through calls and files.
 To accept one finding, write `# tavo: ignore[rule-id] the reason` on its line or the line before.
 """
 
