@@ -112,7 +112,7 @@ def _run(
         from tavo.runs.already import Already
 
         files = run.compare(Already(revision, files, plan.rules, largest=plan.largest))
-    works = _works(plan, files) if plan.plugins or plan.dynamic else []
+    works = _works(plan, files, root) if plan.plugins or plan.dynamic else []
     plugins = None
     if works:  # a scan without plugins imports no host
         from tavo.runs.abreast import Abreast
@@ -155,18 +155,21 @@ def usual_jobs() -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
+def _works(plan: ScanPlan, files: Sequence[SourceFile], root: Path) -> list[Work]:
     """Return how each plugin of the plan is run."""
     began = time.thread_time()
     from tavo.host.zygotes import ZYGOTES
+    from tavo.runs.hosting import Project
     from tavo.runs.plugins import run_plugin
 
+    project = Project(root, plan.targets)
     for one in plan.plugins[:1]:
         one.cpu_s += time.thread_time() - began
     works: list[Work] = [
         partial(
             run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
             reporter=Reporter(), config=plan.configs.get(one.manifest.full_id), cache=plan.cache,
+            project=project,
         )
         for one in plan.plugins
     ]  # fmt: skip
@@ -178,7 +181,7 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
         works += [
             partial(
                 run_dynamic, one, plan.target, purse, accept=plan.accept_sandbox,
-                config=plan.configs.get(one.manifest.full_id),
+                config=plan.configs.get(one.manifest.full_id), project=project,
             )
             for one in plan.dynamic
         ]  # fmt: skip

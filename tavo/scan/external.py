@@ -23,10 +23,10 @@ import msgspec
 from tavo.errors import InputError, UsageError
 from tavo.plugins import Finding, Location, Region, Rule, Step
 from tavo.printable import printable
+from tavo.programs import find_program, run_program
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.formula import FormulaError
 from tavo.scan.languages import is_source, parse_file
-from tavo.scan.programs import find_program, run_program
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule_source import RuleProblem
 from tavo.scan.rules import PROBLEM, describe, entries_of
