@@ -28,7 +28,8 @@ from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
 from tavo.kit.rehearsal import JobFailedError, Life, OwnTest, Rehearsal, Rehearsed, Tested
-from tavo.plugins.testing import hostile_texts, permission_asked
+from tavo.plugins.plain import permission_asked
+from tavo.plugins.testing import hostile_texts
 from tavo.progress import Reporter
 from tavo.scan.files import Content, UnreadableError, decode
 

@@ -402,7 +402,7 @@ class _Seen:
 
     def ask(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Note what a plugin asks the host for; it gets nothing in a rehearsal."""
-        from tavo.plugins.testing import permission_asked
+        from tavo.plugins.plain import permission_asked
 
         self.add(*permission_asked(kind, content))
         raise NotAvailableError("nothing is lent in a rehearsal")

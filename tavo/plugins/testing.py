@@ -63,7 +63,6 @@ __all__ = [
     "filter_prompt",
     "find_in",
     "hostile_texts",
-    "permission_asked",
     "started",
 ]
 
@@ -93,15 +92,6 @@ def started(
     folder = Path(tempfile.gettempdir())
     made.start(Context(config=config or {}, work_directory=folder, lend=lent.lend))
     return made
-
-
-def permission_asked(kind: str, content: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the permission that a plugin uses when it asks the host for something, and for what."""
-    if kind == "http":
-        return "network", str(content.get("url")).partition("://")[2].partition("/")[0]
-    if kind == "run":
-        return "subprocess", str(content.get("program"))
-    return "files", str(content.get("path") or content.get("pattern"))
 
 
 class _Lent:
