@@ -111,7 +111,7 @@ def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
         if file is None:
             file = parse_as(data, language, path)
             file.names = names
-        if holds_no_code(path.name):
+        if holds_no_code(path.name) and file.lasting:
             file.problems.clear()  # what did not parse is a type
         try:
             scan.run(file, chosen, _ignores(file, own, path))
@@ -147,6 +147,7 @@ class _FileScan:
     def run(self, file: ParsedFile, candidates: Sequence[ScanRule], ignores: Ignores) -> None:
         """Try rules on the file, parsed in their language."""
         self.problems += [*file.problems, *ignores.problems]
+        self.lasting &= file.lasting
         bounds = self.clock.bounds
         for number, rule in enumerate(candidates):
             if self.clock.is_up:
@@ -216,6 +217,9 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
     try:
         result = scan_source(content.data, file.relative, rules)
         return replace(result, content=hashlib.sha256(data).digest())
+    except MemoryError:
+        reason = "needs more memory than one file may take"
+        return FileResult(file.relative, problems=(reason,), scanned=False)
     except Exception as error:  # noqa: BLE001
         # A defect of ours on one hostile file must not hide what is in the others.
         reason = f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"

@@ -45,7 +45,7 @@ class ParsedFile:
     """A parsed file with everything that matching asks for, made once.
 
     `by_kind` and `calls` are in the order of the source; `calls` lists calls by the last part of
-    the called name, and by its name before an alias.
+    the called name, and by its name before an alias. `lasting` is false where time ran out.
     """
 
     language: str
@@ -56,6 +56,7 @@ class ParsedFile:
     by_kind: dict[str, list[Node]]
     read_imports: Callable[[ParsedFile], Imports]
     memory: dict[object, object] = field(default_factory=dict)
+    lasting: bool = True
 
     def text(self, node: Node) -> str:
         """Return the node's source."""

@@ -307,7 +307,7 @@ def test_a_file_that_kills_its_process_is_named_and_the_others_are_scanned(
     )
     results = list(scan(files, rules, rule_paths=[rule_file], jobs=2))
     assert [result.path for result in results] == [file.relative for file in files]
-    assert results[30].problems == ("the scanner died on this file",)
+    assert results[30].problems == ("the scanner died on this file: it was ended by SIGKILL",)
     assert all(not result.problems for n, result in enumerate(results) if n != 30)
     assert sum(len(result.hits) for n, result in enumerate(results) if n != 30) == 60
 

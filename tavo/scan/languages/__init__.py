@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import PurePosixPath
+from tavo.scan.timing import TimeUpError, is_limited, limited, parsing_s
 
+if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
 __all__ = [
@@ -95,7 +95,27 @@ def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
 
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
-    """Parse UTF-8 source by the end of its file's name, Python where there is none."""
+    """Parse UTF-8 source by the end of its file's name, Python where there is none.
+
+    A file that takes too long comes without a tree, and says so. Raises TimeUpError only inside a
+    bound of time that somebody else set.
+    """
+    if is_limited():
+        return _parse(data, suffix)
+    seconds = parsing_s(len(data))
+    try:
+        with limited(seconds):
+            return _parse(data, suffix)
+    except TimeUpError as error:
+        from tavo.scan.languages.text import parse
+
+        file = parse(data, language_of(suffix) or "python")
+        file.problems.append(f"not parsed: {str(error) or f'it takes more than {seconds:.2g} s'}")
+        file.lasting = False
+        return file
+
+
+def _parse(data: bytes, suffix: str) -> ParsedFile:
     language = language_of(suffix)
     if suffix.lower() == NOTEBOOK:
         from tavo.scan.languages.notebook import parse_notebook

@@ -18,6 +18,7 @@ from tree_sitter import Node as RawNode
 from tavo.scan.languages.ecma_imports import ecma_imports
 from tavo.scan.languages.lowering import lower
 from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse", "parse_typescript"]
@@ -102,13 +103,13 @@ def _grammar(dialect: str) -> _Grammar:
 
 
 def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
-    """Parse UTF-8 source; `problems` says what could not be parsed. Never raises for any bytes.
+    """Parse UTF-8 source; `problems` says what could not be parsed. Raises TimeUpError.
 
     `dialect` is `tsx` for everything but `.ts` files, which are `typescript`.
     """
     grammar = _grammar(dialect)
     source = SourceText(data)
-    tree = grammar.parser.parse(data)
+    tree = tree_of(grammar.parser, data)
     order, comments, too_deep = _build(tree.walk(), data, grammar)
     root = order[0]
     by_kind = lower(root, order)

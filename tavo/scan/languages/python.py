@@ -17,6 +17,7 @@ from tree_sitter import Node as RawNode
 
 from tavo.scan.names import Imports
 from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse"]
@@ -45,9 +46,9 @@ _DEEPEST = 900
 
 
 def parse(data: bytes) -> ParsedFile:
-    """Parse UTF-8 source; `problems` says what could not be parsed. Never raises for any bytes."""
+    """Parse UTF-8 source; `problems` says what could not be parsed. Raises TimeUpError."""
     source = SourceText(data)
-    tree = _PARSER.parse(data)
+    tree = tree_of(_PARSER, data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
     parsed = ParsedFile(
