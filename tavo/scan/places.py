@@ -26,7 +26,7 @@ _EXPRESSIONS = (
     "comparison_operator", "unary_operator", "not_operator", "conditional_expression", "lambda",
     "await", "yield", "named_expression", "assignment", "augmented_assignment", "expression_list",
     "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis", "regex",
-    "update_expression", "jsx_element",
+    "update_expression", "jsx_element", "instruction", "command",
 )  # fmt: skip
 _COMPUTED = ("identifier", "binary_operator", "unary_operator", "not_operator",
              "conditional_expression", "fstring")  # fmt: skip
