@@ -15,7 +15,7 @@ from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, o
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
+__all__ = ["CHANGES", "Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -26,7 +26,7 @@ _COMPREHENSIONS = frozenset({
 })  # fmt: skip
 _LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "c_for_statement"})
 _INNER = FUNCTIONS | {"class_definition"}
-_CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
+CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
 _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
                       "continue_statement"})  # fmt: skip
 
@@ -40,13 +40,18 @@ class Pass:
         at: dict[Node, Value],
         known: State,
         single: frozenset[str] = frozenset(),
+        declared: bool = False,
     ) -> None:
-        """Walk with what is known before; `single` are the names that a file binds only once."""
+        """Walk with what is known before; `single` are the names that a file binds only once.
+
+        `declared`: a function changes names that it does not declare, as in JavaScript.
+        """
+        self.declared = declared
         self.single = single
         self.evaluate = evaluate
         self.at = at
         self.known = known
-        self.functions: list[tuple[Node, State]] = []
+        self.functions: dict[Node, State] = {}
         self.once: State | None = None
         self.jumps: list[list[State]] = []
         self.fixed: set[str] = set()
@@ -57,7 +62,7 @@ class Pass:
         """Walk a body; return the functions found in it, each with what it knows from outside."""
         self.once = once
         self._statements(nodes, {**self.known, **state}, 0)
-        return self.functions
+        return list(self.functions.items())
 
     def _statements(self, nodes: Iterable[Node], state: State | None, depth: int) -> State | None:
         for node in nodes:
@@ -120,13 +125,30 @@ class Pass:
                     self._statements(child.children, dict(self.known), depth + 1)
                     self.once = once
                 else:
-                    seen = {n: v for n, v in state.items() if n in self.fixed}
-                    self.functions.append((node, seen))
+                    seen = {
+                        name: value
+                        for name, value in state.items()
+                        if name in self.fixed or (self.declared and self.once is None)
+                    }
+                    self._found(node, seen)
+                    if self.declared:
+                        self._forget_changed(node, state)
             else:
                 self._expression(child, state)
         name = node.role("name")
         if name is not None:
             state.pop(name.label or "", None)
+
+    def _found(self, function: Node, seen: State) -> None:
+        """Note a function with what it knows; of one in a loop what holds in each round."""
+        before = self.functions.get(function)
+        both = seen if before is None else join([before, seen])
+        self.functions[function] = both if both is not None else {}
+
+    def _forget_changed(self, function: Node, state: State) -> None:
+        """Forget what a function changes that is not its own."""
+        for name in names_bound(function) - own_names(function, declared=True):
+            state.pop(name, None)
 
     def _assignment(self, node: Node, state: State) -> None:
         left, right = node.role("left"), node.role("right")
@@ -294,16 +316,21 @@ class Pass:
                         names[name.label or ""] = known
                     else:
                         names.pop(name.label or "", None)
-            elif kind in _CHANGES:
+            elif kind in CHANGES:
                 target = part.role("left") or part.children[0]
                 self._unbind(target, names)
                 stack.extend((child, names) for child in reversed(part.children))
             elif kind == "lambda" or kind in _COMPREHENSIONS:
-                bound = names_bound(part) if kind != "lambda" else own_names(part)
+                is_lambda = kind == "lambda"
+                bound = (
+                    own_names(part, declared=self.declared) if is_lambda else names_bound(part)
+                )
                 inner_names = {n: v for n, v in names.items() if n not in bound}
                 body = part.role("body")
                 if body is not None and body.kind == "block":
-                    self.functions.append((part, inner_names))
+                    self._found(part, inner_names)
+                    if self.declared:
+                        self._forget_changed(part, names)
                     continue
                 stack.extend((child, inner_names) for child in part.children)
             else:

@@ -32,7 +32,7 @@ _ALIKE: Final = {
     for kind in group
 }
 _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_operator",
-                       "conditional_expression", "fstring"})  # fmt: skip
+                       "conditional_expression", "fstring", "attribute"})  # fmt: skip
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
 _BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
@@ -210,16 +210,19 @@ class LiteralCompiler:
         """Compile a regular expression: flags that the pattern leaves out may be there."""
         wanted = node.label or ""
         if ELLIPSIS in wanted:
-            return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+            return lambda n, env, run: (
+                (env,) if n.kind == "regex" or _constant(n, run, "regex") is not None else NONE
+            )
         variable = variable_of(wanted.strip("/"))
         if variable is not None:
             return _regex_content(variable[0])
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            label = n.label or ""
-            same = n.kind == "regex" and (
-                label == wanted or label[: label.rfind("/") + 1] == wanted
-            )
+            known = None if n.kind == "regex" else _constant(n, run, "regex")
+            label = n.label or "" if known is None else str(known.value)
+            if n.kind != "regex" and known is None:
+                return NONE
+            same = label == wanted or label[: label.rfind("/") + 1] == wanted
             return (env,) if same else NONE
 
         return regex
@@ -250,13 +253,15 @@ def _regex_content(name: str) -> Test:
     """Bind what is between the slashes of a regular expression, also one that a name holds."""
 
     def content(n: Node, env: Env, run: Run) -> Sequence[Env]:
-        known = run.file.constants.bound_to(n) if n.kind == "identifier" else n
-        if known is None or known.kind != "regex":
-            return NONE
-        label = known.label or ""
+        start, end, label = n.start + 1, n.end, n.label or ""
+        if n.kind != "regex":
+            known = _constant(n, run, "regex")
+            if known is None:
+                return NONE
+            start, label = n.start, str(known.value)
         text = label[1 : label.rfind("/")]
-        start = known.start + 1
-        return bind(env, name, Binding(start, start + len(text.encode()), text=text), run)
+        end = start + len(text.encode()) if n.kind == "regex" else end
+        return bind(env, name, Binding(start, end, text=text), run)
 
     return content
 

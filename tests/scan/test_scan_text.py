@@ -185,7 +185,7 @@ def test_a_rule_file_full_of_what_is_not_supported_keeps_the_rest(tmp_path: Path
     rules = [{"id": f"bad{n}", **usual, "pattern-regex": bad} for n, bad in enumerate(
         ["(?R)", "(?<=a*)b", "(", "(*FAIL)(?=a)", r"\K(?=a)"])]  # fmt: skip
     rules += [
-        {"id": "bad-language", **usual, "languages": ["dockerfile"], "pattern": "RUN $X"},
+        {"id": "bad-language", **usual, "languages": ["ruby"], "pattern": "a($X)"},
         {"id": "bad-key", **usual, "pattern-regex": "a", "pattern-where": "x"},
         {"id": "good", **usual, "pattern-regex": "a"},
     ]

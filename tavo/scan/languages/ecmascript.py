@@ -16,7 +16,7 @@ from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
 from tavo.scan.languages.ecma_imports import ecma_imports
-from tavo.scan.languages.lowering import lower
+from tavo.scan.languages.lowering import COMPUTED, lower
 from tavo.scan.parsed import Comment, ParsedFile
 from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
@@ -178,7 +178,7 @@ def _build(
                 too_deep = True
             elif first_child():
                 levels.append((parent, outer_role))
-                outer_role = role
+                outer_role = COMPUTED if role == "key" else role
                 continue
         elif treatment == _WORD:
             if parent.kind in _OPERATORS and outer_role == "":

@@ -21,7 +21,10 @@ from tavo.scan.languages.rewriting import SPLICED, adopt, become, made, roles, s
 from tavo.scan.placeholders import ELLIPSIS, VARIABLE
 from tavo.scan.tree import Node
 
-__all__ = ["lower"]
+__all__ = ["COMPUTED", "lower"]
+
+COMPUTED = "computed"
+"""The role of the key in `{[key]: value}`."""
 
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
@@ -174,7 +177,8 @@ def _property_name(node: Node) -> Node:
 def _pair(node: Node) -> None:
     node.kind = "pair"
     if len(node.children) == 2:
-        _property_name(node.children[0])
+        if node.children[0].field != COMPUTED:
+            _property_name(node.children[0])
         node.children[1].field = "value"
 
 

@@ -163,6 +163,17 @@ class State:
                     taint = union(taint, below)
         return taint
 
+    def below(self, path: Path) -> Entries:
+        """Return what a place holds, by the places below it: `()` is the place itself."""
+        entries = self._roots.get(path[0])
+        if entries is None:
+            return {}
+        size = len(path)
+        found = {place[size:]: taint for place, taint in entries.items() if place[:size] == path}
+        if () not in found and (taint := _inherited(entries, path)):
+            found[()] = taint
+        return found
+
     def entries(self, root: str) -> Entries:
         """Return all that is known of the places of one variable."""
         return self._roots.get(root, {})
