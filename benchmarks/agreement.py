@@ -2,12 +2,14 @@
 
     python3 build.py pyz
     .venv/cp311/bin/python benchmarks/agreement.py RULES CODE [CODE ...] [--most 200] [--rows 15]
+    .venv/cp311/bin/python benchmarks/agreement.py --fixtures RULES [--languages python]
 
 RULES is a folder of rule files in Semgrep's syntax, which is read and neither shipped nor copied;
 CODE is a folder, or a package of PyPI such as `llama-index-core==0.12.0`. Semgrep is installed
 from PyPI when the script runs. Both get the rules that tavo can load, in one process, without a
 network. Findings are compared by rule, file and start line; recall and precision are averaged over
-the rules that either of them reported. What cannot be had is "not measured".
+the rules that either of them reported. With --fixtures, the code is the annotated samples that
+stand beside the rules (fixtures.py). What cannot be had is "not measured".
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import fixtures
 import yaml
 from measure import PYZ, WORK, Cost, machine, peer, run, source
 
@@ -127,7 +130,8 @@ def worst(rules: Found, rows: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rules", type=Path)
-    parser.add_argument("code", nargs="+")
+    parser.add_argument("code", nargs="*")
+    parser.add_argument("--fixtures", action="store_true", help="compare on the rules' own samples")
     parser.add_argument("--most", type=int, default=200, help="use so many rules at most")
     parser.add_argument("--rows", type=int, default=15, help="name so many differing rules")
     parser.add_argument("--languages", default="", help="only rules for these, such as js,ts")
@@ -136,6 +140,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"not measured: {given.rules} is no folder of rules")
         return 0
     wanted = frozenset(filter(None, given.languages.split(",")))
+    if given.fixtures:
+        if other := wanted - set(fixtures.ENDINGS):
+            parser.error(
+                f"--languages: {sorted(other)[0]} is not one of {', '.join(fixtures.ENDINGS)}"
+            )
+        print(f"{machine()}; {SEMGREP}")
+        tool = peer(SEMGREP, "semgrep")
+        fixtures.compare(given.rules, tool, wanted or frozenset(fixtures.ENDINGS), given.rows)
+        return 0
+    if not given.code:
+        parser.error("name CODE, or --fixtures")
     rules, count, refused = usable_rules(given.rules, given.most, wanted)
     tool = peer(SEMGREP, "semgrep")
     print(f"{machine()}; {count} rules, {refused} more that tavo refuses; {SEMGREP}")
