@@ -36,7 +36,9 @@ Key = tuple[str, str, int]
 Found = dict[str, tuple[set[Key], set[Key]]]
 
 
-def usable_rules(folder: Path, most: int, languages: frozenset[str]) -> tuple[Path, int, int]:
+def usable_rules(
+    folder: Path, most: int, languages: frozenset[str], category: str = ""
+) -> tuple[Path, int, int]:
     """Write the rules that tavo loads into one file; return it, their number and that of others.
 
     Rules for several files with one name are told apart by a number, as both tools then see them.
@@ -53,6 +55,8 @@ def usable_rules(folder: Path, most: int, languages: frozenset[str]) -> tuple[Pa
         for entry in entries:
             known = {str(name).lower() for name in entry.get("languages") or ()}
             if languages and not known & languages:
+                continue
+            if category and (entry.get("metadata") or {}).get("category") != category:
                 continue
             if entry.get("id") not in usable:
                 refused += 1
@@ -135,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=200, help="use so many rules at most")
     parser.add_argument("--rows", type=int, default=15, help="name so many differing rules")
     parser.add_argument("--languages", default="", help="only rules for these, such as js,ts")
+    parser.add_argument("--category", default="", help="only rules of this metadata.category")
     given = parser.parse_args(arguments)
     if not given.rules.is_dir():
         print(f"not measured: {given.rules} is no folder of rules")
@@ -151,7 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.code:
         parser.error("name CODE, or --fixtures")
-    rules, count, refused = usable_rules(given.rules, given.most, wanted)
+    rules, count, refused = usable_rules(
+        given.rules, given.most, wanted, given.category
+    )
     tool = peer(SEMGREP, "semgrep")
     print(f"{machine()}; {count} rules, {refused} more that tavo refuses; {SEMGREP}")
     print(
