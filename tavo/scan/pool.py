@@ -20,9 +20,10 @@ import msgspec
 
 from tavo.scan.engine import FileResult, scan_file
 from tavo.scan.files import SourceFile
+from tavo.scan.linking import Looked, Task
 from tavo.scan.rules import RuleSet, load_rules
 
-__all__ = ["scan_parallel"]
+__all__ = ["look_there", "processes", "scan_parallel", "stop"]
 
 _BATCH = 24
 
@@ -34,9 +35,11 @@ class _Setting(msgspec.Struct, frozen=True):
     rule_paths: tuple[Path, ...]
     jobs: int
     largest: int
+    outlined: bool
 
 
 _setting: _Setting | None = None
+_looks = 0
 
 
 def scan_parallel(
@@ -46,12 +49,13 @@ def scan_parallel(
     rule_paths: Sequence[Path],
     jobs: int,
     largest: int,
+    outlined: bool = False,
 ) -> Iterator[FileResult]:
     """Scan files on `jobs` processes; yield one result each, in their order.
 
     Where a process cannot be started as a copy of this one, it loads `rule_paths` again.
     """
-    setting = _Setting(rules, tuple(rule_paths), jobs, largest)
+    setting = _Setting(rules, tuple(rule_paths), jobs, largest, outlined)
     batches = [list(files[at : at + _BATCH]) for at in range(0, len(files), _BATCH)]
     at = 0
     while at < len(batches):
@@ -65,14 +69,14 @@ def scan_parallel(
             yield from _one_by_one(batches[at], setting)
             at += 1
         except BaseException:
-            _stop(pool)  # interrupted: nobody waits for the batches that are under way
+            stop(pool)  # interrupted: nobody waits for the batches that are under way
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             gc.unfreeze()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
+def stop(pool: ProcessPoolExecutor) -> None:
     """End the pool's processes now. (`terminate_workers` does that from Python 3.14 on.)"""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
@@ -83,18 +87,42 @@ def _start_copied() -> None:
     gc.disable()
 
 
-def _start_fresh(rule_paths: Sequence[Path], largest: int) -> None:
+def _start_fresh(rule_paths: Sequence[Path], largest: int, outlined: bool) -> None:
     global _setting
     _start_copied()
-    _setting = _Setting(load_rules(rule_paths), tuple(rule_paths), 1, largest)
+    _setting = _Setting(load_rules(rule_paths), tuple(rule_paths), 1, largest, outlined)
 
 
 def _scan_batch(files: Sequence[SourceFile]) -> list[FileResult]:
     if _setting is None:
         raise RuntimeError("the process was started without rules")
-    results = [scan_file(file, _setting.rules, largest=_setting.largest) for file in files]
+    results = [
+        scan_file(file, _setting.rules, largest=_setting.largest, outlined=_setting.outlined)
+        for file in files
+    ]
     gc.collect()
     return results
+
+
+def look_there(task: Task) -> Looked:
+    """Do a task of a scan across files on one of the processes."""
+    global _looks
+    if _setting is None:
+        raise RuntimeError("the process was started without rules")
+    from tavo.scan.looking import look
+
+    looked = look(task, _setting.rules)
+    _looks += 1
+    if _looks % _BATCH == 0:
+        gc.collect()
+    return looked
+
+
+def processes(
+    rules: RuleSet, *, rule_paths: Sequence[Path], jobs: int, largest: int
+) -> ProcessPoolExecutor:
+    """Return processes that have the rules."""
+    return _pool(_Setting(rules, tuple(rule_paths), jobs, largest, outlined=False), jobs)
 
 
 def _ordered(
@@ -130,5 +158,7 @@ def _pool(setting: _Setting, jobs: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("fork")
         return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_copied)
     return ProcessPoolExecutor(
-        jobs, initializer=_start_fresh, initargs=(setting.rule_paths, setting.largest)
+        jobs,
+        initializer=_start_fresh,
+        initargs=(setting.rule_paths, setting.largest, setting.outlined),
     )

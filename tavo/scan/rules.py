@@ -179,6 +179,28 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
         return min((names for names in found if names is not None), key=len, default=None)
 
 
+class _Alone(msgspec.Struct, frozen=True):
+    """A rule that follows calls, by whether a file can have a part in a flow through several.
+
+    It needs a sink, or a source that names something: any parameter is nothing of one file alone.
+    """
+
+    rule: ScanRule
+
+    def possible(self, names: frozenset[bytes]) -> bool:
+        return any(part.possible(names) for part in self._parts())
+
+    def anchor(self) -> frozenset[bytes] | None:
+        return Either(tuple(self._parts())).anchor()
+
+    def _parts(self) -> list[Formula]:
+        taint = self.rule.taint
+        if taint is None:
+            return []
+        named = [entry.formula for entry in taint.sources if entry.formula.anchor() is not None]
+        return [*(entry.formula for entry in taint.sinks), *named]
+
+
 class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
     """A fix by replacement inside the matched text, at most `count` times, 0 for all."""
 
@@ -217,6 +239,14 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the rule follows data through calls, within a file and across files."""
         return self.taint is not None and self.taint.across_functions
 
+    @property
+    def begins_anywhere(self) -> bool:
+        """Whether a source names nothing, so that it can be in any file: any parameter."""
+        every = (
+            source for one in (self, *self.others) if one.taint for source in one.taint.sources
+        )
+        return any(source.formula.anchor() is None for source in every)
+
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
         if self.taint is not None:
@@ -237,6 +267,7 @@ class RuleSet(msgspec.Struct):
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
     _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
+    _alone: dict[tuple[int, str], Selector[_Alone]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
@@ -245,6 +276,15 @@ class RuleSet(msgspec.Struct):
         if selector is None:
             selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
+
+    def outlined(self, names: frozenset[bytes], language: str) -> list[ScanRule]:
+        """Return the rules of a language for which other files may need to know such a file."""
+        key = len(self.rules), language
+        selector = self._alone.get(key)
+        if selector is None:
+            every = [_Alone(one) for one in self._of(language) if one.follows_calls]
+            selector = self._alone[key] = Selector(every)
+        return [alone.rule for alone in selector.candidates(names)]
 
     @property
     def follows_calls(self) -> bool:

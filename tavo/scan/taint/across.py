@@ -25,7 +25,7 @@ from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary, sources_of
 from tavo.scan.tree import Node
 
-__all__ = ["Across", "functions_of", "parameter_sources"]
+__all__ = ["Across", "dotted_names_called", "functions_of", "parameter_sources"]
 
 _MOST_RUNS = 50
 _WHOLE_FILE = 3
@@ -77,6 +77,8 @@ class _Graph:
                 )
                 if given is not None and given.function is not None:
                     self._edge(here, id(given.function.node))
+                elif given is not None and given.dotted:
+                    self.dotted.setdefault(here, set()).add(given.dotted)
 
     def _edge(self, caller: int, callee: int) -> None:
         self.callees.setdefault(caller, {})[callee] = None
@@ -126,6 +128,12 @@ def _graph_of(file: ParsedFile, functions: Functions) -> _Graph:
     if not isinstance(known, _Graph):
         known = file.memory[_Graph] = _Graph(file, functions)
     return known
+
+
+def dotted_names_called(file: ParsedFile) -> set[str]:
+    """Return the dotted names of all imported functions that a file calls or gives to others."""
+    graph = _graph_of(file, functions_of(file))
+    return {name for names in graph.dotted.values() for name in names}
 
 
 class Across:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -60,19 +60,39 @@ class Result(msgspec.Struct):
     summaries: dict[int, Summary] = msgspec.field(default_factory=dict)
 
 
-def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iterator[Flow]:
+def analyze(
+    file: ParsedFile,
+    spec: TaintSpec,
+    *,
+    budget: int = _BUDGET,
+    heard: Callable[[Marks, Result | None], None] | None = None,
+) -> Iterator[Flow]:
     """Yield where tainted data reaches a sink of the rule, in the order of the source.
 
-    `budget` bounds the steps spent on each function. Raises BudgetError when a pattern takes too
-    long to match, and, after all flows, when a function was given up.
+    `budget` bounds the steps spent on each function. `heard` is told what other files need to know
+    of this one: where something was marked, and, if anything can come of it, the result. Raises
+    BudgetError when a pattern takes too long to match, and, after all flows, when a function was
+    given up.
     """
-    marks = find_marks(spec, file)
+    marks = find_marks(spec, file, both=heard is None)
     if marks is None:
         return
+    if heard is not None and not marks.sinks and not _has_own_source(file, marks):
+        heard(marks, None)
+        return
     result = flows_of(file, spec, marks, {}, budget=budget)
+    if heard is not None:
+        heard(marks, result)
     yield from result.flows
     if result.problem:
         raise BudgetError(result.problem)
+
+
+def _has_own_source(file: ParsedFile, marks: Marks) -> bool:
+    """Tell whether something but parameters is a source; those are up to the callers."""
+    from tavo.scan.taint.across import parameter_sources
+
+    return len(parameter_sources(file, marks)) < len(marks.sources)
 
 
 def flows_of(

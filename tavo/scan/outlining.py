@@ -1,0 +1,159 @@
+"""Make the outline of one file: what it uses of other files, and what its functions offer them.
+
+Rules this module keeps:
+- a file that is parsed for its rules says exactly what it uses; one that is not says which names
+  it may import, read from its text, rather too many than too few;
+- a rule is followed once: what it found in the file and what others need come of the same run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from tavo.plugins import Location
+from tavo.scan.locations import locate
+from tavo.scan.outline import Offer, Outline, Use
+from tavo.scan.parsed import ParsedFile
+from tavo.scan.rules import ScanRule
+from tavo.scan.suppress import Ignores
+from tavo.scan.taint.across import dotted_names_called, functions_of
+from tavo.scan.taint.analysis import Result
+from tavo.scan.taint.exports import Place, exported, offered
+from tavo.scan.taint.functions import function_around
+from tavo.scan.taint.marks import Marks
+
+__all__ = ["Outlining", "offers_of", "outline_of_text", "outline_of_uses"]
+
+_MOST_OFFERS = 200
+_DEFAULT = re.compile(
+    rb"export\s+default\s+(?:async\s+)?(?:function\b\*?|class\b)?\s*([A-Za-z_$][\w$]*)"
+)
+_LISTED = re.compile(rb"export\s*\{")
+_SPACE = rb"(?:[ \t\f]|\\\r?\n)"
+_FROM = re.compile(
+    rb"\bfrom(" + _SPACE + rb"*\.[.\w]*|" + _SPACE + rb"+\w[.\w]*)" + _SPACE + rb"*import\b"
+    rb"((?:[^\n;\\(]|\\\r?\n)*(?:\((?:[^)#]|#[^\n]*)*)?)"
+)  # fmt: skip
+_IMPORT = re.compile(rb"\bimport" + _SPACE + rb"+((?:[\w., \t\f]|\\\r?\n)+)")
+_NAME = re.compile(rb"[^\W\d]\w*")
+_MODULE = re.compile(rb"[^\W\d]\w*(?:\.\w+)*")
+_ECMA = re.compile(rb"""\b(?:from|import|require)\b[\s(]*["'`]([^"'`\n]{1,500})["'`]""")
+_MOST_MENTIONED = 5_000
+
+
+class Outlining:
+    """Gathers the outline of a file while its rules run."""
+
+    def __init__(self, path: PurePosixPath) -> None:
+        self.path = path
+        self.sinks: set[str] = set()
+        self.sources: set[str] = set()
+        self.offers: dict[str, tuple[Offer, ...]] = {}
+
+    def note(
+        self,
+        rule: ScanRule,
+        file: ParsedFile,
+        ignores: Ignores,
+        marks: Marks,
+        result: Result | None,
+    ) -> None:
+        """Take over where a rule marks something, and what its run says about the functions."""
+        identifier = rule.rule.id
+        if marks.sinks:
+            self.sinks.add(identifier)
+        if marks.sources:
+            self.sources.add(identifier)
+        if result is not None and (
+            offers := offers_of(rule, file, self.path, marks, result, ignores)
+        ):
+            self.offers[identifier] = offers
+
+    def outline(self, file: ParsedFile) -> Outline:
+        """Return all of it; the tree is still there."""
+        uses = outline_of_uses(file, self.path)
+        return Outline(
+            uses.uses, uses.passes, uses.default, tuple(sorted(self.sinks)),
+            tuple(sorted(self.sources)), self.offers,
+        )  # fmt: skip
+
+
+def offers_of(
+    rule: ScanRule,
+    file: ParsedFile,
+    path: PurePosixPath,
+    marks: Marks,
+    result: Result,
+    ignores: Ignores,
+) -> tuple[Offer, ...]:
+    """Return what a file's functions do with a rule's data, for other files."""
+    functions = [f for f in functions_of(file) if function_around(f.node) is None]
+    place = Place(
+        lambda start, end: _located(file, path, start, end),
+        file.source.text,
+        lambda start: ignores.of(rule.rule.id, file.source.line_of(start)),
+    )
+    entries = exported(functions, result.summaries, marks, place)
+    return tuple(offered(entry) for entry in entries[:_MOST_OFFERS])
+
+
+def outline_of_uses(file: ParsedFile, path: PurePosixPath) -> Outline:
+    """Return what a parsed file uses and passes on, without what it offers itself."""
+    dotted = {name for _, name in file.imports.items()} | functions_of(file).modules
+    below: dict[str, set[str]] = {}
+    for called in dotted_names_called(file) if dotted else ():
+        name = called
+        while name:
+            if name in dotted:
+                below.setdefault(name, set()).add(called[len(name) :])
+            name = name.rpartition(".")[0]
+    uses = tuple(Use(name, tuple(sorted(below[name]))) for name in sorted(below))
+    default = b""
+    if file.language != "python" and (found := _DEFAULT.search(file.source.data)):
+        default = found.group(1)
+    passes = tuple(sorted(file.imports.items())) if _passes_on(file, path) else ()
+    return Outline(uses, passes, default.decode())
+
+
+def _passes_on(file: ParsedFile, path: PurePosixPath) -> bool:
+    """Tell whether others import from a file what it imports itself.
+
+    In Python any file could be used so; what does it on purpose is the file of a package.
+    """
+    if file.language == "python":
+        return path.stem == "__init__"
+    return _LISTED.search(file.source.data) is not None
+
+
+def outline_of_text(data: bytes, language: str) -> Outline:
+    """Return which names a file that is not parsed may import."""
+    found = _ecma_names(data) if language == "javascript" else _python_names(data)
+    names = sorted({name.decode("utf-8", "replace") for name in found})[:_MOST_MENTIONED]
+    return Outline(tuple(Use(name, ()) for name in names), exact=not names)
+
+
+def _python_names(data: bytes) -> Iterator[bytes]:
+    for statement in _FROM.finditer(data):
+        module = b"".join(re.findall(rb"[.\w]+", statement.group(1)))
+        between = b"" if module.endswith(b".") else b"."
+        for name in _NAME.findall(statement.group(2)):
+            yield module + between + name
+    for statement in _IMPORT.finditer(data):
+        yield from _MODULE.findall(statement.group(1))
+
+
+def _ecma_names(data: bytes) -> Iterator[bytes]:
+    for statement in _ECMA.finditer(data):
+        yield statement.group(1).removeprefix(b"node:")
+
+
+def _located(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
+    """Return a location, made once for all rules."""
+    places = file.memory.setdefault(_located, {})
+    assert isinstance(places, dict)  # noqa: S101
+    if (start, end) not in places:
+        places[start, end] = locate(file, path, start, end)
+    found: Location = places[start, end]
+    return found
