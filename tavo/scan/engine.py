@@ -34,8 +34,7 @@ from tavo.scan.timing import Clock, TimeUpError, bounds_of
 
 if TYPE_CHECKING:
     from tavo.scan.outlining import Outlining
-    from tavo.scan.taint.analysis import Result
-    from tavo.scan.taint.marks import Marks
+    from tavo.scan.taint.marks import Ends
 
 __all__ = [
     "LARGEST_FILE", "FileResult", "FileScan", "Hit", "filled", "guarded", "no_collection", "scan",
@@ -83,13 +82,13 @@ def scan_source(
 ) -> FileResult:
     """Scan UTF-8 source that is in memory. `outlined`: with what it tells other files."""
     text = str(path)
-    names = identifiers(data)
+    names = names_of_code = identifiers(data)
     own = language_at(path)
     scan = FileScan(path, data)
     if outlined and own in CODE:
         from tavo.scan.outlining import Outlining
 
-        scan.outlining = Outlining(path)
+        scan.outlining = Outlining(path, rules, own or "")
     for language in (own, *TEXT_LANGUAGES):
         if language is None:
             continue
@@ -98,8 +97,8 @@ def scan_source(
             file = parse_as(data, language, path)  # the names of its code are not those of its JSON
         known = names if file is None else file.names
         chosen = rules.candidates(known, language)
-        if scan.outlining is not None and language == own:
-            chosen += [rule for rule in rules.outlined(known, language) if rule not in chosen]
+        if language == own:
+            names_of_code = known
         chosen = [rule for rule in chosen if rule.applies_to(text)]
         if not chosen:
             continue
@@ -111,13 +110,11 @@ def scan_source(
         try:
             scan.run(file, chosen, _ignores(file, own, path))
             if scan.outlining is not None and language == own:
-                scan.outline = scan.outlining.outline(file)
+                scan.outlining.parsed(file)
         finally:
             file.release()
-    if scan.outlining is not None and scan.outline is None:
-        from tavo.scan.outlining import outline_of_text
-
-        scan.outline = outline_of_text(data, own or "")
+    if scan.outlining is not None:
+        scan.outline = scan.outlining.outline(data, names_of_code)
     return scan.result()
 
 
@@ -179,7 +176,7 @@ class FileScan:
     def _run(self, rule: ScanRule, file: ParsedFile, ignores: Ignores) -> None:
         heard = None
         if self.outlining is not None and rule.follows_calls:
-            heard = partial(self.outlining.note, rule, file, ignores)
+            heard = partial(self.outlining.note, rule)
         for match, steps in _matches(rule, file, heard):
             if len(self.hits) >= _MOST_HITS:
                 self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
@@ -251,7 +248,7 @@ _Steps = tuple[tuple[int, int, str] | Step, ...]
 def _matches(
     rule: ScanRule,
     file: ParsedFile,
-    heard: Callable[[Marks, Result | None], None] | None,
+    heard: Callable[[Ends], None] | None,
 ) -> Iterator[tuple[Match, _Steps]]:
     if rule.taint is not None:
         from tavo.scan.taint import analyze

@@ -17,12 +17,25 @@ import msgspec
 from tavo.scan.files import SourceFile
 from tavo.scan.languages import language_at
 from tavo.scan.modules import Modules
-from tavo.scan.outline import Offer, Outline
+from tavo.scan.outline import Outline
 from tavo.scan.results import Hit
 
-__all__ = ["Given", "Link", "Links", "Looked", "Task", "groups"]
+__all__ = ["Given", "Link", "Links", "Looked", "Offer", "Task", "groups"]
 
 _MOST_BEHIND = 8
+
+
+class Offer(msgspec.Struct, frozen=True, array_like=True):
+    """What a function does with a rule's data, by the name that other files use.
+
+    `content` is all of it, as text, and `digest` stands for that; `meaning` stands for what a
+    caller can learn from it, whatever the way the data takes inside.
+    """
+
+    name: str
+    digest: bytes
+    meaning: bytes
+    content: bytes
 
 
 class Given(msgspec.Struct, frozen=True, array_like=True):
@@ -35,8 +48,9 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A file to look at with what is given for each rule; without, to say what it uses.
+    """A file to look at: with what is given for each rule, for what others `want` of it.
 
+    Without rules it is asked what it uses.
     `content` is the key of what the file held when its outline was made, as `identity` makes it.
     """
 
@@ -44,6 +58,7 @@ class Task(msgspec.Struct, frozen=True):
     content: bytes
     largest: int
     given: dict[str, tuple[Given, ...]] | None = None
+    wanted: tuple[str, ...] = ()
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -71,18 +86,25 @@ class Links:
         self._modules = modules
         self._found: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         self.of: dict[str, tuple[Link, ...]] = {}
+        self.called: dict[str, set[str]] = {}
         self._passes: dict[str, dict[str, list[tuple[str, str]]]] = {}
         self._perhaps: dict[str, frozenset[str]] = {}
         for path, outline in outlines.items():
             if outline.exact:
                 self.of[path] = tuple(self._links(path, outline))
+                for link in self.of[path]:
+                    for target, name in link.places:
+                        self.called.setdefault(target, set()).add(name)
             else:
                 self._perhaps[path] = frozenset(
                     target for use in outline.uses for target, _ in self._targets(use.dotted, path)
                 )
 
-    def active(self, offering: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Return the files that can have a part, and those of which that is not known yet."""
+    def active(self, marked: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return the files that can have a part, and those of which that is not known yet.
+
+        `marked` are the files with sinks or sources; who calls none of them has no part.
+        """
         callers: dict[str, set[str]] = {}
         for path, links in self.of.items():
             for link in links:
@@ -91,7 +113,7 @@ class Links:
         for path, targets in self._perhaps.items():
             for target in targets:
                 callers.setdefault(target, set()).add(path)
-        seen = set(offering)
+        seen = {path for path in marked if path in callers}
         waiting = list(seen)
         while waiting:
             for caller in callers.get(waiting.pop(), ()):

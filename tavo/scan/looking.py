@@ -9,7 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -18,17 +18,16 @@ from tavo.plugins import Finding, Step
 from tavo.scan.engine import FileScan, Hit, filled, guarded, no_collection
 from tavo.scan.files import UnreadableError, decode, read
 from tavo.scan.languages import language_at, parse_file
-from tavo.scan.linking import Given, Looked, Task
+from tavo.scan.linking import Given, Looked, Offer, Task
 from tavo.scan.locations import locate, step_at
 from tavo.scan.match import BudgetError
-from tavo.scan.outline import Offer
 from tavo.scan.outlining import offers_of, outline_of_uses
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.taint.analysis import Flow, flows_of
 from tavo.scan.taint.exports import Export, brought, opened
-from tavo.scan.taint.marks import find_marks
+from tavo.scan.taint.marks import find_ends, find_marks
 
 __all__ = ["look"]
 
@@ -55,7 +54,7 @@ def _look(task: Task, rules: RuleSet) -> Looked:
     try:
         if task.given is None:
             return Looked(outline=outline_of_uses(parsed, file.relative))
-        return _Look(parsed, file.relative, source).all(task.given, rules)
+        return _Look(parsed, file.relative, source, task.wanted).all(task.given, rules)
     finally:
         parsed.release()
 
@@ -63,8 +62,11 @@ def _look(task: Task, rules: RuleSet) -> Looked:
 class _Look:
     """What comes of one file."""
 
-    def __init__(self, file: ParsedFile, path: PurePosixPath, source: bytes) -> None:
+    def __init__(
+        self, file: ParsedFile, path: PurePosixPath, source: bytes, wanted: Sequence[str]
+    ) -> None:
         self.file = file
+        self.wanted = frozenset(wanted)
         self.path = path
         self.scan = FileScan(path, source)
         self.ignores: Ignores = find_ignores(file)
@@ -88,17 +90,19 @@ class _Look:
     def _follow(self, rule: ScanRule, given: tuple[Given, ...]) -> None:
         """Run one rule with the functions that are given."""
         spec, file = rule.taint, self.file
-        marks = find_marks(spec, file, both=False, alone=False) if spec is not None else None
-        if spec is None or marks is None:
+        ends = find_ends(spec, file, all_sources=True) if spec is not None else None
+        if spec is None or ends is None or not (ends.sinks or ends.sources or given):
             return
+        marks = find_marks(spec, file, ends)
         elsewhere = {
             one.dotted: brought(self._open(one), marks, apart=spec.several_sources) for one in given
         }
-        result = flows_of(file, spec, marks, elsewhere)
+        wanted = None if given else self.wanted
+        result = flows_of(file, spec, marks, elsewhere, wanted=wanted)
         for flow in result.flows:
             if flow.far is not None or any(isinstance(step, Step) for step in flow.steps):
                 self.hits.append(_hit(rule, flow, file, self.path, self.ignores))
-        offers = offers_of(rule, file, self.path, marks, result, self.ignores)
+        offers = offers_of(rule, file, self.path, marks, result, self.ignores, wanted=self.wanted)
         if offers:
             self.offers[rule.rule.id] = offers
         if result.problem:

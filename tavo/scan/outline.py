@@ -1,29 +1,15 @@
-"""What one file tells the other files of a scan: what it uses of them, and what it offers.
+"""What one file tells the other files of a scan: what it uses, and which rules it matters for.
 
 Rules this module keeps:
 - an outline is made of one file alone, while its rules run, and belongs to its content;
-- it holds no tree, and it imports no engine: a scan of known files links outlines without one;
-- what a function does is text that only the files that call it read.
+- it holds no tree, and it imports no engine: a scan of known files links outlines without one.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["NOTHING", "Offer", "Outline", "Use", "decode_outline", "encode_outline"]
-
-
-class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """A function that matters to callers in other files, by the name that they use.
-
-    `content` is all that it does, as text, and `digest` stands for it; `meaning` stands for what a
-    caller can learn from it, whatever the way the data takes inside.
-    """
-
-    name: str
-    digest: bytes
-    meaning: bytes
-    content: msgspec.Raw
+__all__ = ["NOTHING", "Outline", "Use", "decode_outline", "encode_outline"]
 
 
 class Use(msgspec.Struct, frozen=True, array_like=True):
@@ -34,12 +20,12 @@ class Use(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Outline(msgspec.Struct, frozen=True, array_like=True):
-    """What a file uses of others and offers to them; offers are by rule.
+    """What a file uses of others, and whether others can have to do with it.
 
     `exact` is false for a file that was not parsed: then `uses` are names that it may import, and
     nothing is known of what it calls or passes on. `passes` are the names under which others can
     import what it imports itself; `default` is the name of what it exports as such; `sinks` and
-    `sources` are the rules that have some in it.
+    `sources` are the rules that have some in it, or may have.
     """
 
     uses: tuple[Use, ...] = ()
@@ -47,7 +33,6 @@ class Outline(msgspec.Struct, frozen=True, array_like=True):
     default: str = ""
     sinks: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    offers: dict[str, tuple[Offer, ...]] = {}
     exact: bool = True
 
 

@@ -9,22 +9,25 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
+from msgspec.structs import replace
+
 from tavo.plugins import Location
+from tavo.scan.linking import Offer
 from tavo.scan.locations import locate
-from tavo.scan.outline import Offer, Outline, Use
+from tavo.scan.outline import Outline, Use
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import ScanRule
+from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores
 from tavo.scan.taint.across import dotted_names_called, functions_of
 from tavo.scan.taint.analysis import Result
 from tavo.scan.taint.exports import Place, exported, offered
 from tavo.scan.taint.functions import function_around
-from tavo.scan.taint.marks import Marks
+from tavo.scan.taint.marks import Ends, Marks
 
-__all__ = ["Outlining", "offers_of", "outline_of_text", "outline_of_uses"]
+__all__ = ["Outlining", "offers_of", "outline_of_uses"]
 
 _MOST_OFFERS = 200
 _DEFAULT = re.compile(
@@ -46,38 +49,34 @@ _MOST_MENTIONED = 5_000
 class Outlining:
     """Gathers the outline of a file while its rules run."""
 
-    def __init__(self, path: PurePosixPath) -> None:
-        self.path = path
-        self.sinks: set[str] = set()
-        self.sources: set[str] = set()
-        self.offers: dict[str, tuple[Offer, ...]] = {}
+    def __init__(self, path: PurePosixPath, rules: RuleSet, language: str) -> None:
+        self._path = path
+        self._rules = rules
+        self._language = language
+        self._without_sinks: set[str] = set()
+        self._parsed: Outline | None = None
 
-    def note(
-        self,
-        rule: ScanRule,
-        file: ParsedFile,
-        ignores: Ignores,
-        marks: Marks,
-        result: Result | None,
-    ) -> None:
-        """Take over where a rule marks something, and what its run says about the functions."""
-        identifier = rule.rule.id
-        if marks.sinks:
-            self.sinks.add(identifier)
-        if marks.sources:
-            self.sources.add(identifier)
-        if result is not None and (
-            offers := offers_of(rule, file, self.path, marks, result, ignores)
-        ):
-            self.offers[identifier] = offers
+    def note(self, rule: ScanRule, ends: Ends) -> None:
+        """Take over whether a rule has a sink in the file."""
+        if not ends.sinks:
+            self._without_sinks.add(rule.rule.id)
 
-    def outline(self, file: ParsedFile) -> Outline:
-        """Return all of it; the tree is still there."""
-        uses = outline_of_uses(file, self.path)
-        return Outline(
-            uses.uses, uses.passes, uses.default, tuple(sorted(self.sinks)),
-            tuple(sorted(self.sources)), self.offers,
-        )  # fmt: skip
+    def parsed(self, file: ParsedFile) -> None:
+        """Note what a parsed file uses, while its tree is there."""
+        self._parsed = outline_of_uses(file, self._path)
+
+    def outline(self, data: bytes, names: frozenset[bytes]) -> Outline:
+        """Return all of it."""
+        outline = self._parsed or _outline_of_text(data, self._language)
+        text = str(self._path)
+        sinks = self._rules.may_end(names, self._language) - self._without_sinks
+        sources = self._rules.may_begin(names, self._language)
+        known = self._rules.rules
+        return replace(
+            outline,
+            sinks=tuple(sorted(rule for rule in sinks if known[rule].applies_to(text))),
+            sources=tuple(sorted(rule for rule in sources if known[rule].applies_to(text))),
+        )
 
 
 def offers_of(
@@ -87,15 +86,17 @@ def offers_of(
     marks: Marks,
     result: Result,
     ignores: Ignores,
+    *,
+    wanted: Collection[str],
 ) -> tuple[Offer, ...]:
-    """Return what a file's functions do with a rule's data, for other files."""
+    """Return what functions of a file do with a rule's data, by the names that others want."""
     functions = [f for f in functions_of(file) if function_around(f.node) is None]
     place = Place(
         lambda start, end: _located(file, path, start, end),
         file.source.text,
         lambda start: ignores.of(rule.rule.id, file.source.line_of(start)),
     )
-    entries = exported(functions, result.summaries, marks, place)
+    entries = exported(functions, result.summaries, marks, place, wanted=wanted)
     return tuple(offered(entry) for entry in entries[:_MOST_OFFERS])
 
 
@@ -110,11 +111,9 @@ def outline_of_uses(file: ParsedFile, path: PurePosixPath) -> Outline:
                 below.setdefault(name, set()).add(called[len(name) :])
             name = name.rpartition(".")[0]
     uses = tuple(Use(name, tuple(sorted(below[name]))) for name in sorted(below))
-    default = b""
-    if file.language != "python" and (found := _DEFAULT.search(file.source.data)):
-        default = found.group(1)
+    default = _default(file.source.data, file.language)
     passes = tuple(sorted(file.imports.items())) if _passes_on(file, path) else ()
-    return Outline(uses, passes, default.decode())
+    return Outline(uses, passes, default)
 
 
 def _passes_on(file: ParsedFile, path: PurePosixPath) -> bool:
@@ -127,11 +126,18 @@ def _passes_on(file: ParsedFile, path: PurePosixPath) -> bool:
     return _LISTED.search(file.source.data) is not None
 
 
-def outline_of_text(data: bytes, language: str) -> Outline:
+def _outline_of_text(data: bytes, language: str) -> Outline:
     """Return which names a file that is not parsed may import."""
     found = _ecma_names(data) if language == "javascript" else _python_names(data)
     names = sorted({name.decode("utf-8", "replace") for name in found})[:_MOST_MENTIONED]
-    return Outline(tuple(Use(name, ()) for name in names), exact=not names)
+    uses = tuple(Use(name, ()) for name in names)
+    return Outline(uses, default=_default(data, language), exact=not names)
+
+
+def _default(data: bytes, language: str) -> str:
+    """Return the name of what a module exports without one."""
+    found = _DEFAULT.search(data) if language == "javascript" else None
+    return found.group(1).decode() if found is not None else ""
 
 
 def _python_names(data: bytes) -> Iterator[bytes]:

@@ -18,13 +18,14 @@ from contextlib import closing
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from tavo.kept import content_key
 from tavo.scan.crew import Crew
 from tavo.scan.files import SourceFile
-from tavo.scan.linking import Given, Links, Looked, Task, groups
+from tavo.scan.linking import Given, Links, Looked, Offer, Task, groups
 from tavo.scan.modules import Modules
-from tavo.scan.outline import Offer, Outline
+from tavo.scan.outline import Outline
 from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 
@@ -121,10 +122,11 @@ class _Project:
         self.largest = largest
         self.memory = memory
         self.offers: dict[str, _Offers] = {}
-        for path, outline in self.outlines.items():
-            for rule, offers in outline.offers.items():
-                if rule in live:
-                    self._offer(path, rule, offers)
+        self.marked = {
+            path: found
+            for path, outline in self.outlines.items()
+            if (found := live.intersection(outline.sinks + outline.sources))
+        }
         self.seen: dict[str, dict[str, bytes]] = {}
         self.looks: dict[str, int] = {}
         self.said: list[tuple[tuple[int, int, str], Looked]] = []
@@ -156,7 +158,7 @@ class _Project:
         """Link the files; ask those that have not been parsed, as far as they can matter."""
         while True:
             self.links = Links(self.outlines, self.modules)
-            active, unknown = self.links.active(self.offers)
+            active, unknown = self.links.active(self.marked)
             if not unknown:
                 return active
             for path in sorted(unknown):
@@ -164,20 +166,31 @@ class _Project:
                 workers.add(path, Task(one.file, one.content, self.largest))
             while workers.under_way:
                 path, looked = workers.next()
-                self.outlines[path] = looked.outline or Outline()
+                before = self.outlines[path]
+                learned = replace(
+                    looked.outline or Outline(), sinks=before.sinks, sources=before.sources
+                )
+                self.outlines[path] = learned
                 if looked.problems:
                     self.said.append(((-1, 0, path), looked))
                 elif self.memory is not None and looked.outline is not None:
                     one = self.files[path]
-                    self.memory.keep_outline(one.file, one.content, looked.outline)
+                    self.memory.keep_outline(one.file, one.content, learned)
 
     def task(self, path: str) -> Task | None:
-        """Return what has to be done with a file, None for nothing."""
+        """Return what has to be done with a file, None for nothing.
+
+        A rule is followed in it for what is called of it, and again when what it calls became more.
+        """
         given: dict[str, dict[str, tuple[Offer, str]]] = {}
         for link in self.links.of.get(path, ()):
             for target, name in link.places:
                 for rule, offer in self.offers.get(target, {}).get(name, {}).items():
                     given.setdefault(rule, {}).setdefault(link.dotted, (offer, name))
+        wanted = tuple(sorted(self.links.called.get(path, ())))
+        if wanted and path not in self.seen:
+            for rule in self.marked.get(path, ()):
+                given.setdefault(rule, {})
         seen = self.seen.setdefault(path, {})
         chosen: dict[str, tuple[Given, ...]] = {}
         for rule, entries in sorted(given.items()):
@@ -187,14 +200,14 @@ class _Project:
             if seen.get(rule) != meaning.digest():
                 seen[rule] = meaning.digest()
                 chosen[rule] = tuple(
-                    Given(dotted, name, offer.digest, bytes(offer.content))
+                    Given(dotted, name, offer.digest, offer.content)
                     for dotted, (offer, name) in sorted(entries.items())
                 )
         if not chosen or self.looks.get(path, 0) >= _MOST_LOOKS:
             return None
         self.looks[path] = self.looks.get(path, 0) + 1
         one = self.files[path]
-        return Task(one.file, one.content, self.largest, chosen)
+        return Task(one.file, one.content, self.largest, chosen, wanted)
 
     def take(self, path: str, looked: Looked) -> None:
         """Take over what a file offers now."""
@@ -279,6 +292,7 @@ class _Schedule:
 def _key(task: Task) -> bytes:
     """Return what stands for a file with what it is given."""
     whole = hashlib.sha256(task.content)
+    whole.update("\0".join(task.wanted).encode("utf-8", "replace"))
     for rule, given in (task.given or {}).items():
         whole.update(f"{rule}\0{len(given)}\0".encode())
         for one in given:

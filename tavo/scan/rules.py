@@ -179,26 +179,17 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
         return min((names for names in found if names is not None), key=len, default=None)
 
 
-class _Alone(msgspec.Struct, frozen=True):
-    """A rule that follows calls, by whether a file can have a part in a flow through several.
+class _Part(msgspec.Struct, frozen=True):
+    """The sinks of a rule, or those of its sources that name something."""
 
-    It needs a sink, or a source that names something: any parameter is nothing of one file alone.
-    """
-
-    rule: ScanRule
+    rule_id: str
+    formula: Either
 
     def possible(self, names: frozenset[bytes]) -> bool:
-        return any(part.possible(names) for part in self._parts())
+        return self.formula.possible(names)
 
     def anchor(self) -> frozenset[bytes] | None:
-        return Either(tuple(self._parts())).anchor()
-
-    def _parts(self) -> list[Formula]:
-        taint = self.rule.taint
-        if taint is None:
-            return []
-        named = [entry.formula for entry in taint.sources if entry.formula.anchor() is not None]
-        return [*(entry.formula for entry in taint.sinks), *named]
+        return self.formula.anchor()
 
 
 class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +258,7 @@ class RuleSet(msgspec.Struct):
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
     _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
-    _alone: dict[tuple[int, str], Selector[_Alone]] = msgspec.field(default_factory=dict)
+    _parts: dict[tuple[int, str, str], Selector[_Part]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
@@ -277,14 +268,31 @@ class RuleSet(msgspec.Struct):
             selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
 
-    def outlined(self, names: frozenset[bytes], language: str) -> list[ScanRule]:
-        """Return the rules of a language for which other files may need to know such a file."""
-        key = len(self.rules), language
-        selector = self._alone.get(key)
+    def may_end(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return the rules that follow calls and can have a sink in a file with these names."""
+        return self._with_part(names, language, "sinks")
+
+    def may_begin(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return those that can have a source there which names something.
+
+        Any parameter is nothing that one file has and others have not.
+        """
+        return self._with_part(names, language, "sources")
+
+    def _with_part(self, names: frozenset[bytes], language: str, part: str) -> set[str]:
+        key = len(self.rules), language, part
+        selector = self._parts.get(key)
         if selector is None:
-            every = [_Alone(one) for one in self._of(language) if one.follows_calls]
-            selector = self._alone[key] = Selector(every)
-        return [alone.rule for alone in selector.candidates(names)]
+            found = []
+            for rule in self._of(language):
+                if rule.taint is None or not rule.follows_calls:
+                    continue
+                formulas = [entry.formula for entry in getattr(rule.taint, part)]
+                if part == "sources":
+                    formulas = [formula for formula in formulas if formula.anchor() is not None]
+                found.append(_Part(rule.rule.id, Either(tuple(formulas))))
+            selector = self._parts[key] = Selector(found)
+        return {one.rule_id for one in selector.candidates(names)}
 
     @property
     def follows_calls(self) -> bool:

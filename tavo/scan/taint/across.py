@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
@@ -168,9 +168,14 @@ class Across:
         run.elsewhere = elsewhere
         run.parameter_sources = self.parameters
 
-    def run_all(self) -> list[Node]:
-        """Run what matters until nothing changes. Returns what was given up."""
-        relevant = self._relevant()
+    def run_all(self, wanted: Collection[str] | None) -> list[Node]:
+        """Run what matters until nothing changes, for some functions or for all.
+
+        Returns what was given up.
+        """
+        relevant = self._relevant(wanted)
+        if not relevant:
+            return []
         position = {id(f.node): f.node.start for f in self.functions}
         inner_first = sorted(relevant, key=lambda number: -position.get(number, -1))
         self._ranks = self.graph.order(inner_first)
@@ -202,14 +207,20 @@ class Across:
             rank = (self.runs.get(number, 0), self._ranks[number])
             heapq.heappush(self._waiting, (rank, number))
 
-    def _relevant(self) -> set[int]:
+    def _relevant(self, wanted: Collection[str] | None) -> set[int]:
         """Return the functions that can have a part in a flow."""
         graph = self.graph
+        begin = [s for n, s in enumerate(self.marks.sources) if n not in self.parameters]
         holders = self._holders(self.marks.sinks) | self._holders(self.marks.sources)
         for number, dotted in graph.dotted.items():
             if any(name in self.run.elsewhere for name in dotted):
                 holders.add(number)
         reach = graph.closure(holders, graph.callers)
+        if wanted is not None:  # and what may put something into the module or an object
+            called = {id(f.node) for f in self.functions if _is_one_of(f.name, wanted)}
+            reach &= called | graph.closure(self._holders(begin), graph.callers)
+            if not called & reach:
+                return set()
         for number in list(reach):
             while number in graph.around:
                 number = graph.around[number]
@@ -360,6 +371,11 @@ class Across:
             for caller in self.graph.callers.get(number, ()):
                 if self.runs.get(caller):
                     self._queue(caller)
+
+
+def _is_one_of(name: str, wanted: Collection[str]) -> bool:
+    """Tell whether a function is called by one of the names, or makes what is."""
+    return name in wanted or name.rpartition(".")[0] in wanted
 
 
 def _changed(taint: Taint, place: Path) -> Taint:

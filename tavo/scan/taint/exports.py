@@ -10,7 +10,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,7 +18,7 @@ import msgspec
 
 from tavo.plugins import Location, Step
 from tavo.scan.bindings import Binding
-from tavo.scan.outline import Offer
+from tavo.scan.linking import Offer
 from tavo.scan.suppress import Ignore
 from tavo.scan.taint.calls import Known, spoken
 from tavo.scan.taint.functions import Function, Input
@@ -92,8 +92,13 @@ def exported(
     summaries: Mapping[int, Summary],
     marks: Marks,
     place: Place,
+    *,
+    wanted: Collection[str],
 ) -> tuple[Export, ...]:
-    """Return the summaries of a file that other files may need. Nested functions are not theirs."""
+    """Return the summaries that other files need, by the names that they want.
+
+    Nested functions are not theirs.
+    """
     known = [(one, summaries[id(one.node)]) for one in functions if id(one.node) in summaries]
     chosen = [(one, summary) for one, summary in known if _matters(summary)]
     classes = {one.name.rpartition(".")[0] for one, _ in chosen} - {""}
@@ -102,13 +107,20 @@ def exported(
         for one, summary in known
         if not _matters(summary) and _makes(one) and one.name.rpartition(".")[0] in classes
     ]
-    return tuple(_export(one, summary, marks, place) for one, summary in chosen)
+    return tuple(
+        _export(one, summary, marks, place) for one, summary in chosen if _called(one) in wanted
+    )
 
 
 def _matters(summary: Summary) -> bool:
     """Tell whether a caller learns more from it than from not knowing the function."""
     values = (summary.returns, *summary.writes.values())
     return bool(summary.sinks) or any(sources_of(taint) for taint in values)
+
+
+def _called(function: Function) -> str:
+    """Return the name that callers use: of what makes an object, its class."""
+    return function.name.rpartition(".")[0] if _makes(function) else function.name
 
 
 def _makes(function: Function) -> bool:
@@ -263,9 +275,9 @@ def offered(export: Export) -> Offer:
         every,
         sinks,
     )
-    content = msgspec.json.encode(text, enc_hook=_text_of)
     name = export.name.rpartition(".")[0] if export.makes else export.name
-    return Offer(name, _digest(content), _meaning(export), msgspec.Raw(content))
+    content = msgspec.json.encode(text, enc_hook=_text_of)
+    return Offer(name, _digest(content), _meaning(export), content)
 
 
 def opened(name: str, content: bytes) -> Export:
