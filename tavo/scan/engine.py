@@ -176,7 +176,7 @@ class FileScan:
     def _run(self, rule: ScanRule, file: ParsedFile, ignores: Ignores) -> None:
         heard = None
         if self.outlining is not None and rule.follows_calls:
-            heard = partial(self.outlining.note, rule)
+            heard = partial(self.outlining.note, rule, file)
         for match, steps in _matches(rule, file, heard):
             if len(self.hits) >= _MOST_HITS:
                 self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")

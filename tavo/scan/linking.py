@@ -3,7 +3,6 @@
 Rules this module keeps:
 - a name is looked for in the file that its import names, and where that passes on what it imports
   itself, in the file behind it;
-- only files that can have a part in a flow are linked: what offers something, and what calls it;
 - it imports no engine.
 """
 
@@ -48,7 +47,7 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A file to look at: with what is given for each rule, for what others `want` of it.
+    """A file to look at: with what is given for each rule, for what others want of it.
 
     Without rules it is asked what it uses.
     `content` is the key of what the file held when its outline was made, as `identity` makes it.
@@ -58,7 +57,7 @@ class Task(msgspec.Struct, frozen=True):
     content: bytes
     largest: int
     given: dict[str, tuple[Given, ...]] | None = None
-    wanted: tuple[str, ...] = ()
+    wanted: dict[str, tuple[str, ...]] = {}
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -72,10 +71,14 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A called name, and where its function can be: files with the name there, nearest first."""
+    """A called name, where its function can be, nearest first, and which parts call it.
+
+    Places are files with the name there; of a file that was not parsed the name can be empty.
+    """
 
     dotted: str
     places: tuple[tuple[str, str], ...]
+    parts: tuple[str, ...]
 
 
 class Links:
@@ -86,50 +89,19 @@ class Links:
         self._modules = modules
         self._found: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         self.of: dict[str, tuple[Link, ...]] = {}
-        self.called: dict[str, set[str]] = {}
         self._passes: dict[str, dict[str, list[tuple[str, str]]]] = {}
-        self._perhaps: dict[str, frozenset[str]] = {}
         for path, outline in outlines.items():
-            if outline.exact:
-                self.of[path] = tuple(self._links(path, outline))
-                for link in self.of[path]:
-                    for target, name in link.places:
-                        self.called.setdefault(target, set()).add(name)
-            else:
-                self._perhaps[path] = frozenset(
-                    target for use in outline.uses for target, _ in self._targets(use.dotted, path)
-                )
-
-    def active(self, marked: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Return the files that can have a part, and those of which that is not known yet.
-
-        `marked` are the files with sinks or sources; who calls none of them has no part.
-        """
-        callers: dict[str, set[str]] = {}
-        for path, links in self.of.items():
-            for link in links:
-                for target, _ in link.places:
-                    callers.setdefault(target, set()).add(path)
-        for path, targets in self._perhaps.items():
-            for target in targets:
-                callers.setdefault(target, set()).add(path)
-        seen = {path for path in marked if path in callers}
-        waiting = list(seen)
-        while waiting:
-            for caller in callers.get(waiting.pop(), ()):
-                if caller not in seen:
-                    seen.add(caller)
-                    waiting.append(caller)
-        unknown = seen & self._perhaps.keys()
-        return seen - unknown, unknown
+            self.of[path] = tuple(self._links(path, outline))
 
     def _links(self, path: str, outline: Outline) -> Iterable[Link]:
         for use in outline.uses:
-            for below in use.below:
-                places = tuple(dict.fromkeys(self._places(path, use.dotted, below, _MOST_BEHIND)))
-                places = tuple(place for place in places if place[0] != path)
-                if places:
-                    yield Link(use.dotted + below, places)
+            behind = _MOST_BEHIND if outline.exact else 0
+            found = dict.fromkeys(self._places(path, use.dotted, use.below, behind))
+            places = tuple(
+                place for place in found if place[0] != path and (place[1] or not outline.exact)
+            )
+            if places:
+                yield Link(use.dotted + use.below, places, use.parts)
 
     def _targets(self, dotted: str, importer: str) -> tuple[tuple[str, str], ...]:
         """Return the files of the scan that an import can mean, each with the name there."""
@@ -152,8 +124,6 @@ class Links:
             if first == "default" and outline.default:
                 symbol = f"{outline.default}{dot}{rest}"
             name = f"{symbol}{below}".removeprefix(".")
-            if not name:
-                continue
             yield target, name
             if not behind:
                 continue

@@ -63,10 +63,14 @@ class _Look:
     """What comes of one file."""
 
     def __init__(
-        self, file: ParsedFile, path: PurePosixPath, source: bytes, wanted: Sequence[str]
+        self,
+        file: ParsedFile,
+        path: PurePosixPath,
+        source: bytes,
+        wanted: Mapping[str, Sequence[str]],
     ) -> None:
         self.file = file
-        self.wanted = frozenset(wanted)
+        self.wanted = wanted
         self.path = path
         self.scan = FileScan(path, source)
         self.ignores: Ignores = find_ignores(file)
@@ -97,12 +101,12 @@ class _Look:
         elsewhere = {
             one.dotted: brought(self._open(one), marks, apart=spec.several_sources) for one in given
         }
-        wanted = None if given else self.wanted
+        wanted = frozenset(self.wanted.get(rule.rule.id, ()))
         result = flows_of(file, spec, marks, elsewhere, wanted=wanted)
         for flow in result.flows:
             if flow.far is not None or any(isinstance(step, Step) for step in flow.steps):
                 self.hits.append(_hit(rule, flow, file, self.path, self.ignores))
-        offers = offers_of(rule, file, self.path, marks, result, self.ignores, wanted=self.wanted)
+        offers = offers_of(rule, file, self.path, marks, result, self.ignores, wanted=wanted)
         if offers:
             self.offers[rule.rule.id] = offers
         if result.problem:

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["NOTHING", "Outline", "Use", "decode_outline", "encode_outline"]
+__all__ = ["MODULE", "NOTHING", "Outline", "Use", "decode_outline", "encode_outline"]
+
+
+MODULE = ""
+"""The part of a file that is its own code, outside of functions and classes."""
 
 
 class Use(msgspec.Struct, frozen=True, array_like=True):
-    """An imported name, and what is called of it: `.run` for `tools.run`, empty for itself."""
+    """A call of an imported name: `.run` below `tools` for `tools.run`; the parts that call it."""
 
     dotted: str
-    below: tuple[str, ...]
+    below: str = ""
+    parts: tuple[str, ...] = (MODULE,)
 
 
 class Outline(msgspec.Struct, frozen=True, array_like=True):
@@ -24,15 +29,17 @@ class Outline(msgspec.Struct, frozen=True, array_like=True):
 
     `exact` is false for a file that was not parsed: then `uses` are names that it may import, and
     nothing is known of what it calls or passes on. `passes` are the names under which others can
-    import what it imports itself; `default` is the name of what it exports as such; `sinks` and
-    `sources` are the rules that have some in it, or may have.
+    import what it imports itself; `default` is the name of what it exports as such. `parts` are
+    the functions and classes at its top, each with those that it calls. `sinks` and `sources` are
+    the rules that have or may have some in it: in which parts, none where that is not known.
     """
 
     uses: tuple[Use, ...] = ()
     passes: tuple[tuple[str, str], ...] = ()
     default: str = ""
-    sinks: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    parts: dict[str, tuple[str, ...]] = {}
+    sinks: dict[str, tuple[str, ...]] = {}
+    sources: dict[str, tuple[str, ...]] = {}
     exact: bool = True
 
 

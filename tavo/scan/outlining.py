@@ -21,7 +21,7 @@ from tavo.scan.outline import Outline, Use
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores
-from tavo.scan.taint.across import dotted_names_called, functions_of
+from tavo.scan.taint.across import functions_of, parts_of
 from tavo.scan.taint.analysis import Result
 from tavo.scan.taint.exports import Place, exported, offered
 from tavo.scan.taint.functions import function_around
@@ -44,6 +44,7 @@ _NAME = re.compile(rb"[^\W\d]\w*")
 _MODULE = re.compile(rb"[^\W\d]\w*(?:\.\w+)*")
 _ECMA = re.compile(rb"""\b(?:from|import|require)\b[\s(]*["'`]([^"'`\n]{1,500})["'`]""")
 _MOST_MENTIONED = 5_000
+_Marked = dict[str, tuple[str, ...]]
 
 
 class Outlining:
@@ -53,13 +54,25 @@ class Outlining:
         self._path = path
         self._rules = rules
         self._language = language
-        self._without_sinks: set[str] = set()
+        self._sinks: dict[str, tuple[str, ...]] = {}
+        self._sources: dict[str, tuple[str, ...]] = {}
+        self._without: set[tuple[str, str]] = set()
         self._parsed: Outline | None = None
 
-    def note(self, rule: ScanRule, ends: Ends) -> None:
-        """Take over whether a rule has a sink in the file."""
+    def note(self, rule: ScanRule, file: ParsedFile, ends: Ends) -> None:
+        """Take over in which parts of the file a rule has sinks and sources."""
+        identifier = rule.rule.id
         if not ends.sinks:
-            self._without_sinks.add(rule.rule.id)
+            self._without.add(("sinks", identifier))
+            return
+        parts = parts_of(file)
+        found = parts.at((match.start, match.end) for _, match in ends.sinks)
+        self._sinks[identifier] = tuple(sorted(found))
+        if not ends.sources:
+            self._without.add(("sources", identifier))
+            return
+        found = parts.at((match.start, match.end) for _, match in ends.sources)
+        self._sources[identifier] = tuple(sorted(found))
 
     def parsed(self, file: ParsedFile) -> None:
         """Note what a parsed file uses, while its tree is there."""
@@ -69,13 +82,21 @@ class Outlining:
         """Return all of it."""
         outline = self._parsed or _outline_of_text(data, self._language)
         text = str(self._path)
-        sinks = self._rules.may_end(names, self._language) - self._without_sinks
-        sources = self._rules.may_begin(names, self._language)
         known = self._rules.rules
+
+        def applying(rules: set[str], what: str, found: dict[str, tuple[str, ...]]) -> _Marked:
+            return {
+                rule: found.get(rule, ())
+                for rule in sorted(rules)
+                if (what, rule) not in self._without and known[rule].applies_to(text)
+            }
+
         return replace(
             outline,
-            sinks=tuple(sorted(rule for rule in sinks if known[rule].applies_to(text))),
-            sources=tuple(sorted(rule for rule in sources if known[rule].applies_to(text))),
+            sinks=applying(self._rules.may_end(names, self._language), "sinks", self._sinks),
+            sources=applying(
+                self._rules.may_begin(names, self._language), "sources", self._sources
+            ),
         )
 
 
@@ -103,17 +124,19 @@ def offers_of(
 def outline_of_uses(file: ParsedFile, path: PurePosixPath) -> Outline:
     """Return what a parsed file uses and passes on, without what it offers itself."""
     dotted = {name for _, name in file.imports.items()} | functions_of(file).modules
-    below: dict[str, set[str]] = {}
-    for called in dotted_names_called(file) if dotted else ():
+    parts = parts_of(file)
+    uses = []
+    for called, callers in parts.outside.items():
         name = called
         while name:
             if name in dotted:
-                below.setdefault(name, set()).add(called[len(name) :])
+                uses.append(Use(name, called[len(name) :], tuple(sorted(callers))))
             name = name.rpartition(".")[0]
-    uses = tuple(Use(name, tuple(sorted(below[name]))) for name in sorted(below))
+    uses.sort(key=lambda use: (use.dotted, use.below))
     default = _default(file.source.data, file.language)
     passes = tuple(sorted(file.imports.items())) if _passes_on(file, path) else ()
-    return Outline(uses, passes, default)
+    calls = {part: tuple(sorted(called)) for part, called in sorted(parts.calls.items())}
+    return Outline(tuple(uses), passes, default, calls)
 
 
 def _passes_on(file: ParsedFile, path: PurePosixPath) -> bool:
@@ -130,7 +153,7 @@ def _outline_of_text(data: bytes, language: str) -> Outline:
     """Return which names a file that is not parsed may import."""
     found = _ecma_names(data) if language == "javascript" else _python_names(data)
     names = sorted({name.decode("utf-8", "replace") for name in found})[:_MOST_MENTIONED]
-    uses = tuple(Use(name, ()) for name in names)
+    uses = tuple(Use(name) for name in names)
     return Outline(uses, default=_default(data, language), exact=not names)
 
 

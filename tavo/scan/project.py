@@ -23,9 +23,10 @@ from msgspec.structs import replace
 from tavo.kept import content_key
 from tavo.scan.crew import Crew
 from tavo.scan.files import SourceFile
-from tavo.scan.linking import Given, Links, Looked, Offer, Task, groups
+from tavo.scan.linking import Given, Link, Links, Looked, Offer, Task, groups
 from tavo.scan.modules import Modules
 from tavo.scan.outline import Outline
+from tavo.scan.relevance import Relevance
 from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 
@@ -73,10 +74,11 @@ def scan_across(
 
     `root` is the name of the folder that paths begin at.
     """
-    live = _live(outlined, rules)
-    if not live or len(outlined) < 2:
+    ends = {rule for one in outlined for rule in one.outline.sinks}
+    if not ends or len(outlined) < 2:
         return
-    project = _Project(outlined, live, root=root, largest=largest, memory=memory)
+    anywhere = {rule: rules.loaded.rules[rule].begins_anywhere for rule in sorted(ends)}
+    project = _Project(outlined, anywhere, root=root, largest=largest, memory=memory)
     with closing(Crew(rules, jobs=jobs, largest=largest)) as workers:
         said = project.run(workers)
     for path, looked in said:
@@ -92,41 +94,25 @@ def scan_across(
             )
 
 
-def _live(outlined: Sequence[Outlined], rules: RuleSource) -> frozenset[str]:
-    """Return the rules of which a flow through several files can be: some sink, some source."""
-    sinks = {rule for one in outlined for rule in one.outline.sinks}
-    if not sinks:
-        return frozenset()
-    sources = {rule for one in outlined for rule in one.outline.sources}
-    return frozenset(
-        rule for rule in sinks if rule in sources or rules.loaded.rules[rule].begins_anywhere
-    )
-
-
 class _Project:
     """The files of a scan, and how far each one has been looked at."""
 
     def __init__(
         self,
         outlined: Sequence[Outlined],
-        live: frozenset[str],
+        anywhere: Mapping[str, bool],
         *,
         root: str,
         largest: int,
         memory: Memory | None,
     ) -> None:
         self.files = {str(one.file.relative): one for one in outlined}
-        self.live = live
+        self.anywhere = anywhere
         self.outlines = {path: one.outline for path, one in self.files.items()}
         self.modules = Modules((one.file.relative for one in outlined), root=root)
         self.largest = largest
         self.memory = memory
         self.offers: dict[str, _Offers] = {}
-        self.marked = {
-            path: found
-            for path, outline in self.outlines.items()
-            if (found := live.intersection(outline.sinks + outline.sources))
-        }
         self.seen: dict[str, dict[str, bytes]] = {}
         self.looks: dict[str, int] = {}
         self.said: list[tuple[tuple[int, int, str], Looked]] = []
@@ -140,42 +126,55 @@ class _Project:
 
     def run(self, workers: Crew) -> list[tuple[str, Looked]]:
         """Look at what has to be looked at; return what came of it, in an order of its own."""
-        active = self._linked(workers)
-        edges = {
-            path: sorted({
-                target
-                for link in self.links.of.get(path, ())
-                for target, _ in link.places
-                if target in active
-            })
-            for path in sorted(active)
-        }  # fmt: skip
-        ordered = groups(edges)
-        _Schedule(self, ordered, edges).run(workers)
+        self._link(workers)
+        edges: dict[str, set[str]] = {path: set() for path in sorted(self.wanted)}
+        for path, by_rule in self.calls.items():
+            for links in by_rule.values():
+                edges.setdefault(path, set()).update(t for one in links for t, _ in one.places)
+        called = {path: sorted(edges.get(path, ())) for path in sorted(edges)}
+        _Schedule(self, groups(called), called).run(workers)
         return [(place[2], looked) for place, looked in sorted(self.said, key=lambda one: one[0])]
 
-    def _linked(self, workers: Crew) -> set[str]:
+    def _link(self, workers: Crew) -> None:
         """Link the files; ask those that have not been parsed, as far as they can matter."""
         while True:
-            self.links = Links(self.outlines, self.modules)
-            active, unknown = self.links.active(self.marked)
+            links = Links(self.outlines, self.modules)
+            relevant = Relevance(self.outlines, links, self.anywhere).parts
+            unknown = {
+                path
+                for paths in relevant.values()
+                for path in paths
+                if not self.outlines[path].exact
+            }
             if not unknown:
-                return active
+                break
             for path in sorted(unknown):
                 one = self.files[path]
                 workers.add(path, Task(one.file, one.content, self.largest))
             while workers.under_way:
-                path, looked = workers.next()
-                before = self.outlines[path]
-                learned = replace(
-                    looked.outline or Outline(), sinks=before.sinks, sources=before.sources
-                )
-                self.outlines[path] = learned
-                if looked.problems:
-                    self.said.append(((-1, 0, path), looked))
-                elif self.memory is not None and looked.outline is not None:
-                    one = self.files[path]
-                    self.memory.keep_outline(one.file, one.content, learned)
+                self._learn(*workers.next())
+        self.calls: dict[str, dict[str, list[Link]]] = {}
+        self.wanted: dict[str, dict[str, set[str]]] = {}
+        for rule, paths in relevant.items():
+            for path, parts in paths.items():
+                for link in links.of[path]:
+                    if parts.isdisjoint(link.parts):
+                        continue
+                    places = [place for place in link.places if place[0] in paths]
+                    if not places:
+                        continue
+                    self.calls.setdefault(path, {}).setdefault(rule, []).append(link)
+                    for target, name in places:
+                        self.wanted.setdefault(target, {}).setdefault(rule, set()).add(name)
+
+    def _learn(self, path: str, looked: Looked) -> None:
+        one, before = self.files[path], self.outlines[path]
+        learned = replace(looked.outline or Outline(), sinks=before.sinks, sources=before.sources)
+        self.outlines[path] = learned
+        if looked.problems:
+            self.said.append(((-1, 0, path), looked))
+        elif self.memory is not None:
+            self.memory.keep_outline(one.file, one.content, learned)
 
     def task(self, path: str) -> Task | None:
         """Return what has to be done with a file, None for nothing.
@@ -183,14 +182,18 @@ class _Project:
         A rule is followed in it for what is called of it, and again when what it calls became more.
         """
         given: dict[str, dict[str, tuple[Offer, str]]] = {}
-        for link in self.links.of.get(path, ()):
-            for target, name in link.places:
-                for rule, offer in self.offers.get(target, {}).get(name, {}).items():
-                    given.setdefault(rule, {}).setdefault(link.dotted, (offer, name))
-        wanted = tuple(sorted(self.links.called.get(path, ())))
-        if wanted and path not in self.seen:
-            for rule in self.marked.get(path, ()):
-                given.setdefault(rule, {})
+        for rule, links in self.calls.get(path, {}).items():
+            for link in links:
+                for target, name in link.places:
+                    offer = self.offers.get(target, {}).get(name, {}).get(rule)
+                    if offer is not None:
+                        given.setdefault(rule, {}).setdefault(link.dotted, (offer, name))
+        wanted = self.wanted.get(path, {})
+        if path not in self.seen:
+            outline = self.outlines[path]
+            for rule in wanted:
+                if rule in outline.sinks or rule in outline.sources:
+                    given.setdefault(rule, {})
         seen = self.seen.setdefault(path, {})
         chosen: dict[str, tuple[Given, ...]] = {}
         for rule, entries in sorted(given.items()):
@@ -207,7 +210,8 @@ class _Project:
             return None
         self.looks[path] = self.looks.get(path, 0) + 1
         one = self.files[path]
-        return Task(one.file, one.content, self.largest, chosen, wanted)
+        names = {rule: tuple(sorted(wanted[rule])) for rule in chosen if rule in wanted}
+        return Task(one.file, one.content, self.largest, chosen, names)
 
     def take(self, path: str, looked: Looked) -> None:
         """Take over what a file offers now."""
@@ -292,7 +296,7 @@ class _Schedule:
 def _key(task: Task) -> bytes:
     """Return what stands for a file with what it is given."""
     whole = hashlib.sha256(task.content)
-    whole.update("\0".join(task.wanted).encode("utf-8", "replace"))
+    whole.update(repr(task.wanted).encode("utf-8", "replace"))
     for rule, given in (task.given or {}).items():
         whole.update(f"{rule}\0{len(given)}\0".encode())
         for one in given:
