@@ -49,7 +49,7 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
 class Task(msgspec.Struct, frozen=True):
     """A file to look at: with what is given for each rule, for what others want of it.
 
-    Without rules it is asked what it uses.
+    Without that it is asked what it uses, and where `sinks` and `sources` of rules are in it.
     `content` is the key of what the file held when its outline was made, as `identity` makes it.
     """
 
@@ -58,6 +58,8 @@ class Task(msgspec.Struct, frozen=True):
     largest: int
     given: dict[str, tuple[Given, ...]] | None = None
     wanted: dict[str, tuple[str, ...]] = {}
+    sinks: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 class Looked(msgspec.Struct, frozen=True):

@@ -9,9 +9,11 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from tavo.kept import content_key
 from tavo.plugins import Finding, Step
@@ -21,10 +23,11 @@ from tavo.scan.languages import language_at, parse_file
 from tavo.scan.linking import Given, Looked, Offer, Task
 from tavo.scan.locations import locate, step_at
 from tavo.scan.match import BudgetError
-from tavo.scan.outlining import offers_of, outline_of_uses
+from tavo.scan.outlining import offers_of, outline_of_uses, spots_of
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
+from tavo.scan.taint.across import parts_of
 from tavo.scan.taint.analysis import Flow, flows_of
 from tavo.scan.taint.exports import Export, brought, opened
 from tavo.scan.taint.marks import find_ends, find_marks
@@ -53,10 +56,38 @@ def _look(task: Task, rules: RuleSet) -> Looked:
     parsed.names = identifiers(source)
     try:
         if task.given is None:
-            return Looked(outline=outline_of_uses(parsed, file.relative))
+            return _asked(parsed, task, rules)
         return _Look(parsed, file.relative, source, task.wanted).all(task.given, rules)
     finally:
         parsed.release()
+
+
+def _asked(file: ParsedFile, task: Task, rules: RuleSet) -> Looked:
+    """Return what a file uses, and where some rules have sinks and sources in it."""
+    scan = FileScan(task.file.relative, file.source.data)
+    parts = parts_of(file)
+    found: dict[str, dict[str, tuple[str, ...]]] = {"sinks": {}, "sources": {}}
+
+    def look(rule: ScanRule, what: str) -> None:
+        spots = spots_of(rule, file, what)
+        if spots:
+            found[what][rule.rule.id] = tuple(sorted(parts.at(spots)))
+
+    for what, asked in (("sinks", task.sinks), ("sources", task.sources)):
+        scan.each(_chosen(asked, rules, task.file.relative), partial(look, what=what))
+    outline = outline_of_uses(file, task.file.relative)
+    return Looked(
+        outline=replace(outline, sinks=found["sinks"], sources=found["sources"]),
+        problems=tuple(dict.fromkeys(scan.problems)),
+        lasting=scan.lasting,
+    )
+
+
+def _chosen(asked: Iterable[str], rules: RuleSet, path: PurePosixPath) -> list[ScanRule]:
+    """Return the rules of a file's language that may look at it."""
+    language, text = language_at(path), str(path)
+    every = (one for name in asked for one in (rules.rules[name], *rules.rules[name].others))
+    return [one for one in every if one.language == language and one.applies_to(text)]
 
 
 class _Look:
@@ -79,12 +110,7 @@ class _Look:
         self._opened: dict[tuple[str, bytes], Export] = {}
 
     def all(self, given: Mapping[str, tuple[Given, ...]], rules: RuleSet) -> Looked:
-        language, text = language_at(self.path), str(self.path)
-        chosen = []
-        for identifier in given:
-            rule = rules.rules[identifier]
-            chosen += [one for one in (rule, *rule.others) if one.language == language]
-        chosen = [rule for rule in chosen if rule.applies_to(text)]
+        chosen = _chosen(given, rules, self.path)
         self.scan.each(chosen, lambda rule: self._follow(rule, given[rule.rule.id]))
         problems = tuple(dict.fromkeys(self.scan.problems))
         return Looked(

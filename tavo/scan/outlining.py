@@ -9,7 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from tavo.scan.linking import Offer
 from tavo.scan.locations import locate
 from tavo.scan.outline import Outline, Use
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import RuleSet, ScanRule
+from tavo.scan.rules import RuleSet, ScanRule, TaintSink, TaintSource
 from tavo.scan.suppress import Ignores
 from tavo.scan.taint.across import functions_of, parts_of
 from tavo.scan.taint.analysis import Result
@@ -27,7 +27,7 @@ from tavo.scan.taint.exports import Place, exported, offered
 from tavo.scan.taint.functions import function_around
 from tavo.scan.taint.marks import Ends, Marks
 
-__all__ = ["Outlining", "offers_of", "outline_of_uses"]
+__all__ = ["Outlining", "offers_of", "outline_of_uses", "spots_of"]
 
 _MOST_OFFERS = 200
 _DEFAULT = re.compile(
@@ -98,6 +98,23 @@ class Outlining:
                 self._rules.may_begin(names, self._language), "sources", self._sources
             ),
         )
+
+
+def spots_of(rule: ScanRule, file: ParsedFile, what: str) -> list[tuple[int, int]]:
+    """Return where a rule's `sinks` are in a file, or its `sources` that name something."""
+    if rule.taint is None:
+        return []
+    entries: Sequence[TaintSink | TaintSource] = (
+        rule.taint.sinks
+        if what == "sinks"
+        else [one for one in rule.taint.sources if one.formula.anchor() is not None]
+    )
+    return [
+        (match.start, match.end)
+        for entry in entries
+        if entry.formula.possible(file.names)
+        for match in entry.formula.evaluate(file)
+    ]
 
 
 def offers_of(

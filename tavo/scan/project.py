@@ -13,7 +13,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -136,23 +136,21 @@ class _Project:
         return [(place[2], looked) for place, looked in sorted(self.said, key=lambda one: one[0])]
 
     def _link(self, workers: Crew) -> None:
-        """Link the files; ask those that have not been parsed, as far as they can matter."""
+        """Link the files; ask those of which too little is known, as far as they can matter.
+
+        Sinks come before sources: most rules have few, and nothing else matters for the others.
+        """
         while True:
             links = Links(self.outlines, self.modules)
             relevant = Relevance(self.outlines, links, self.anywhere).parts
-            unknown = {
-                path
-                for paths in relevant.values()
-                for path in paths
-                if not self.outlines[path].exact
-            }
-            if not unknown:
+            tasks = self._questions(relevant, "sinks") or self._questions(relevant, "sources")
+            if not tasks:
                 break
-            for path in sorted(unknown):
-                one = self.files[path]
-                workers.add(path, Task(one.file, one.content, self.largest))
+            for path, task in tasks.items():
+                workers.add(path, task)
             while workers.under_way:
-                self._learn(*workers.next())
+                path, looked = workers.next()
+                self._learn(path, tasks[path], looked)
         self.calls: dict[str, dict[str, list[Link]]] = {}
         self.wanted: dict[str, dict[str, set[str]]] = {}
         for rule, paths in relevant.items():
@@ -167,13 +165,37 @@ class _Project:
                     for target, name in places:
                         self.wanted.setdefault(target, {}).setdefault(rule, set()).add(name)
 
-    def _learn(self, path: str, looked: Looked) -> None:
+    def _questions(
+        self, relevant: Mapping[str, Mapping[str, Collection[str]]], what: str
+    ) -> dict[str, Task]:
+        """Return what has to be asked of files: what they use, and where rules' `what` are."""
+        asked: dict[str, list[str]] = {}
+        for rule, paths in relevant.items():
+            for path in paths:
+                outline = self.outlines[path]
+                if getattr(outline, what).get(rule) == ():
+                    asked.setdefault(path, []).append(rule)
+                elif what == "sources" and not outline.exact:
+                    asked.setdefault(path, [])
+        return {
+            path: Task(
+                self.files[path].file, self.files[path].content, self.largest,
+                **{what: tuple(sorted(rules))},
+            )
+            for path, rules in sorted(asked.items())
+        }  # fmt: skip
+
+    def _learn(self, path: str, task: Task, looked: Looked) -> None:
+        """Take over what a file answered."""
         one, before = self.files[path], self.outlines[path]
-        learned = replace(looked.outline or Outline(), sinks=before.sinks, sources=before.sources)
+        said = looked.outline or Outline()
+        sinks = {rule: at for rule, at in before.sinks.items() if rule not in task.sinks}
+        sources = {rule: at for rule, at in before.sources.items() if rule not in task.sources}
+        learned = replace(said, sinks={**sinks, **said.sinks}, sources={**sources, **said.sources})
         self.outlines[path] = learned
         if looked.problems:
-            self.said.append(((-1, 0, path), looked))
-        elif self.memory is not None:
+            self.said.append(((-1, len(self.said), path), looked))
+        if self.memory is not None and looked.lasting and not looked.problems:
             self.memory.keep_outline(one.file, one.content, learned)
 
     def task(self, path: str) -> Task | None:
