@@ -22,12 +22,18 @@ class _Scanning:
     """The scan of one file by its number; a process that is no copy of this one loads the rules."""
 
     def __init__(
-        self, files: Sequence[SourceFile], rules: RuleSet, paths: Sequence[Path], largest: int
+        self,
+        files: Sequence[SourceFile],
+        rules: RuleSet,
+        paths: Sequence[Path],
+        largest: int,
+        outlined: bool,
     ) -> None:
         self._files = files
         self._rules: RuleSet | None = rules
         self._paths = tuple(paths)
         self._largest = largest
+        self._outlined = outlined
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_rules": None}
@@ -35,7 +41,9 @@ class _Scanning:
     def __call__(self, number: int, /) -> FileResult:
         if self._rules is None:
             self._rules = load_rules(self._paths)
-        return scan_file(self._files[number], self._rules, largest=self._largest)
+        return scan_file(
+            self._files[number], self._rules, largest=self._largest, outlined=self._outlined
+        )
 
 
 def scan_parallel(
@@ -45,6 +53,7 @@ def scan_parallel(
     rule_paths: Sequence[Path],
     jobs: int,
     largest: int,
+    outlined: bool = False,
 ) -> Iterator[FileResult]:
     """Scan files on `jobs` processes; yield one result each, in their order.
 
@@ -55,5 +64,5 @@ def scan_parallel(
         problem = f"the scanner died on this file: it {reason}"
         return FileResult(files[number].relative, problems=(problem,), scanned=False)
 
-    work = _Scanning(files, rules, rule_paths, largest)
+    work = _Scanning(files, rules, rule_paths, largest, outlined)
     yield from in_processes(len(files), work, lost, jobs=jobs)

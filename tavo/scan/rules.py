@@ -179,6 +179,19 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
         return min((names for names in found if names is not None), key=len, default=None)
 
 
+class _Part(msgspec.Struct, frozen=True):
+    """The sinks of a rule, or those of its sources that name something."""
+
+    rule_id: str
+    formula: Either
+
+    def possible(self, names: frozenset[bytes]) -> bool:
+        return self.formula.possible(names)
+
+    def anchor(self) -> frozenset[bytes] | None:
+        return self.formula.anchor()
+
+
 class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
     """A fix by replacement inside the matched text, at most `count` times, 0 for all."""
 
@@ -217,6 +230,14 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the rule follows data through calls, within a file and across files."""
         return self.taint is not None and self.taint.across_functions
 
+    @property
+    def begins_anywhere(self) -> bool:
+        """Whether a source names nothing, so that it can be in any file: any parameter."""
+        every = (
+            source for one in (self, *self.others) if one.taint for source in one.taint.sources
+        )
+        return any(source.formula.anchor() is None for source in every)
+
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
         if self.taint is not None:
@@ -237,6 +258,7 @@ class RuleSet(msgspec.Struct):
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
     _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
+    _parts: dict[tuple[int, str, str], Selector[_Part]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
@@ -245,6 +267,32 @@ class RuleSet(msgspec.Struct):
         if selector is None:
             selector = self._selectors[key] = Selector(self._of(language))
         return selector.candidates(names)
+
+    def may_end(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return the rules that follow calls and can have a sink in a file with these names."""
+        return self._with_part(names, language, "sinks")
+
+    def may_begin(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return those that can have a source there which names something.
+
+        Any parameter is nothing that one file has and others have not.
+        """
+        return self._with_part(names, language, "sources")
+
+    def _with_part(self, names: frozenset[bytes], language: str, part: str) -> set[str]:
+        key = len(self.rules), language, part
+        selector = self._parts.get(key)
+        if selector is None:
+            found = []
+            for rule in self._of(language):
+                if rule.taint is None or not rule.follows_calls:
+                    continue
+                formulas = [entry.formula for entry in getattr(rule.taint, part)]
+                if part == "sources":
+                    formulas = [formula for formula in formulas if formula.anchor() is not None]
+                found.append(_Part(rule.rule.id, Either(tuple(formulas))))
+            selector = self._parts[key] = Selector(found)
+        return {one.rule_id for one in selector.candidates(names)}
 
     @property
     def follows_calls(self) -> bool:
