@@ -86,6 +86,22 @@ def test_samples_in_a_folder_of_their_own_and_json(tavo) -> None:
     ]
 
 
+def test_a_sample_says_its_path_and_json_says_it_with_a_key(tavo) -> None:
+    rule = {"id": "latest", "message": "m", "severity": "LOW", "languages": ["json"],
+            "pattern": '"tag": "latest"', "paths": {"include": [".tools/app.json"]}}  # fmt: skip
+    Path("a.yaml").write_text(json.dumps({"rules": [rule]}))
+    body = (
+        '{\n%s  "//1": "ruleid: latest",\n  "tag": "latest",\n  "//2": "ok: latest",\n  "x": 1\n}\n'
+    )
+    Path("a.json").write_text(body % '  "//": "samplepath: .tools/app.json",\n')
+    Path("a.test.json").write_text(body % "")
+    assert tavo("rules", "test", "a.yaml").code == 0
+    Path("a.json").write_text(body % '  "//": "samplepath: .tools/other.json",\n')
+    done = tavo("rules", "test", "a.yaml")
+    assert done.code == 1
+    assert "a.json:4: missing" in done.out
+
+
 def test_a_scan_with_rules_on_text_looks_at_files_of_any_kind(tavo) -> None:
     Path("r.yaml").write_text(RULES)
     Path("app.conf").write_text("token = tok_abcdef\n")
