@@ -25,7 +25,7 @@ from tavo.scan.engine import LARGEST_FILE, scan_source
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.rules import RuleSet, ScanRule
 
-__all__ = ["Difference", "RuleTest", "annotations", "place_of", "run_tests"]
+__all__ = ["Difference", "RuleTest", "annotated_lines", "place_of", "run_tests"]
 
 # JSON has no comments: there a key "//" holds what a comment would say.
 _COMMENT = r"(?:\"//\d*\"\s*:\s*\"|#|//|/\*|<!--|--|;|%|\{\{!)[-\s*]*\b"
@@ -121,7 +121,7 @@ def _tried(rule_id: str, rule: ScanRule, path: Path) -> tuple[int, int, Differen
     result = scan_source(data, place or PurePosixPath(path.name), one)
     regions = [hit.finding.location.region for hit in result.hits]
     found = {region.start_line for region in regions if region is not None}
-    words = annotations(text, rule.rule.id)
+    words = annotated_lines(text, rule.rule.id)
     todo = words["todoruleid"] | words["todook"]
     missing = words["ruleid"] - found
     unexpected = found - words["ruleid"] - todo
@@ -142,7 +142,7 @@ def place_of(text: str) -> PurePosixPath | None:
     return PurePosixPath(found["path"]) if found is not None else None
 
 
-def annotations(text: str, rule_id: str) -> dict[str, set[int]]:
+def annotated_lines(text: str, rule_id: str) -> dict[str, set[int]]:
     """Return the lines that the comments of a sample speak of, by kind of comment."""
     lines = text.split("\n")
     words: dict[str, set[int]] = {

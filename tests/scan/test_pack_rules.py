@@ -12,7 +12,7 @@ from tavo.plugins import Severity
 from tavo.scan.engine import scan_source
 from tavo.scan.languages import CODE, SUFFIXES, language_of, parse_file
 from tavo.scan.rule_files import expand, read_rule_file
-from tavo.scan.rule_tests import annotations, place_of
+from tavo.scan.rule_tests import annotated_lines, place_of
 from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -65,7 +65,7 @@ def test_pack_loads_whole() -> None:
 @pytest.mark.parametrize("rule_id", IDS)
 def test_positive_sample(rule_id: str) -> None:
     for file in samples(rule_id, "positive"):
-        wanted = annotations(file.read_text("utf-8"), rule_id)["ruleid"]
+        wanted = annotated_lines(file.read_text("utf-8"), rule_id)["ruleid"]
         assert wanted
         assert found_in(rule_id, file) == wanted, file.name
 
@@ -73,7 +73,7 @@ def test_positive_sample(rule_id: str) -> None:
 @pytest.mark.parametrize("rule_id", IDS)
 def test_negative_sample(rule_id: str) -> None:
     for file in samples(rule_id, "negative"):
-        assert annotations(file.read_text("utf-8"), rule_id)["ok"]
+        assert annotated_lines(file.read_text("utf-8"), rule_id)["ok"]
         assert found_in(rule_id, file) == set(), file.name
 
 
