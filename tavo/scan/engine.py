@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 LARGEST_FILE = 2 << 20
-_NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
+_TEXT_SHARE = 8  # text costs little, and most of a notebook is what its cells printed
 _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
@@ -205,8 +205,8 @@ def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) 
         is_source = language_at(file.relative) in CODE
         if not is_source and is_binary(file):
             return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
-        if file.relative.suffix.lower() == NOTEBOOK:
-            largest *= _NOTEBOOK_SHARE
+        if not is_source or file.relative.suffix.lower() == NOTEBOOK:
+            largest *= _TEXT_SHARE
         data = read(file, largest=largest)
         content = decode(data, lossy=not is_source)
     except UnreadableError as error:
