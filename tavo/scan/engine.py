@@ -95,12 +95,14 @@ def scan_each(
 def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
     """Scan UTF-8 source that is in memory."""
     text = str(path)
-    names = identifiers(data)
+    names: frozenset[bytes] = frozenset()
     own = language_at(path)
     scan = _FileScan(path, data)
     for language in (own, *TEXT_LANGUAGES):
-        if language is None:
+        if language is None or not rules.of(language):
             continue
+        if language != "regex":  # expressions need no names
+            names = names or identifiers(data)
         file: ParsedFile | None = None
         if path.suffix.lower() == NOTEBOOK and language == own:
             file = parse_as(data, language, path)  # the names of its code are not those of its JSON
