@@ -114,3 +114,22 @@ def test_a_scan_with_rules_on_text_looks_at_files_of_any_kind(tavo) -> None:
     assert found == {("token", "app.conf"), ("call", "app.py")}
     assert report["run"]["complete"] is True
     assert report["run"]["files"] == 2
+
+
+def test_rules_list_for_a_risk_a_weakness_a_technique_or_a_language(tavo) -> None:
+    def ids(*words: str) -> set[str]:
+        return {rule["id"] for rule in json.loads(tavo("rules", "list", *words, "--json").out)}
+
+    every = ids()
+    assert "llm-output-to-exec" in ids("--owasp", "llm05")
+    assert ids("--owasp", "LLM05", "--owasp", "ASI04:2026") > ids("--owasp", "LLM05")
+    assert "llm-output-to-shell" in ids("--cwe", "78") == ids("--cwe", "cwe-78")
+    assert "provider-api-key" in ids("--atlas", "AML.T0055", "--language", "regex")
+    assert "agent-hook-runs-remote-code" in ids("--language", "regex") - ids("--language", "python")
+    assert ids("--language", "ts") == ids("--language", "javascript") < every
+    done = tavo("rules", "list", "--owasp", "LLM99")
+    assert (done.code, done.out) == (0, "")
+    assert "No rule is about all of that" in done.err
+    done = tavo("rules", "list", "--language", "cobol")
+    assert done.code == 2
+    assert "there are no rules for 'cobol'" in done.err

@@ -155,3 +155,13 @@ def test_docs_have_a_section_for_each_rule_and_are_current() -> None:
     assert re.findall(r"^## (\S+)$", page, re.MULTILINE) == IDS
     written = runpy.run_path(str(DOCS / "write.py"))["page"]()
     assert page == written, "run `python docs/rules/write.py`"
+
+
+def test_coverage_page_is_current_and_every_risk_has_rules() -> None:
+    script = runpy.run_path(str(DOCS / "write.py"))
+    written = (DOCS / "coverage.md").read_text(encoding="utf-8")
+    assert written == script["coverage"](), "run `python docs/rules/write.py`"
+    assert len(script["OWASP"]) == 20
+    assert [name for name, rules in script["covered"]().items() if len(rules) < 1] == []
+    named = {name for entry in LOADED.rules.values() for name in entry.rule.owasp}
+    assert named <= set(script["OWASP"])
