@@ -44,7 +44,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 LARGEST_FILE = 2 << 20
-_NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
+_TEXT_SHARE = 8  # text costs little, and most of a notebook is what its cells printed
 _INLINE = 40
 _MOST_HITS = 1_000
 _VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
@@ -82,16 +82,19 @@ def scan_source(
 ) -> FileResult:
     """Scan UTF-8 source that is in memory. `outlined`: with what it tells other files."""
     text = str(path)
-    names = names_of_code = identifiers(data)
     own = language_at(path)
     scan = FileScan(path, data)
     if outlined and own in CODE:
         from tavo.scan.outlining import Outlining
 
         scan.outlining = Outlining(path, rules, own or "")
+    names: frozenset[bytes] = frozenset() if scan.outlining is None else identifiers(data)
+    names_of_code = names
     for language in (own, *TEXT_LANGUAGES):
-        if language is None:
+        if language is None or not rules.of(language):
             continue
+        if language != "regex":  # expressions need no names
+            names = names or identifiers(data)
         file: ParsedFile | None = None
         if path.suffix.lower() == NOTEBOOK and language == own:
             file = parse_as(data, language, path)  # the names of its code are not those of its JSON
@@ -218,8 +221,8 @@ def scan_file(
         is_source = language_at(file.relative) in CODE
         if not is_source and is_binary(file):
             return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
-        if file.relative.suffix.lower() == NOTEBOOK:
-            largest *= _NOTEBOOK_SHARE
+        if not is_source or file.relative.suffix.lower() == NOTEBOOK:
+            largest *= _TEXT_SHARE
         data = read(file, largest=largest)
         content = decode(data, lossy=not is_source)
     except UnreadableError as error:

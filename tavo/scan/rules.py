@@ -265,7 +265,7 @@ class RuleSet(msgspec.Struct):
         key = len(self.rules), language
         selector = self._selectors.get(key)
         if selector is None:
-            selector = self._selectors[key] = Selector(self._of(language))
+            selector = self._selectors[key] = Selector(self.of(language))
         return selector.candidates(names)
 
     def may_end(self, names: frozenset[bytes], language: str) -> set[str]:
@@ -311,17 +311,18 @@ class RuleSet(msgspec.Struct):
         for language in (language_at(path), *TEXT_LANGUAGES):
             if language is None:
                 continue
-            key = len(self.rules), language
-            chosen = self._by_language.get(key)
-            if chosen is None:
-                chosen = self._by_language[key] = self._of(language)
-            if any(rule.applies_to(text) for rule in chosen):
+            if any(rule.applies_to(text) for rule in self.of(language)):
                 return True
         return False
 
-    def _of(self, language: str) -> list[ScanRule]:
-        every = (one for rule in self.rules.values() for one in (rule, *rule.others))
-        return [one for one in every if one.language == language]
+    def of(self, language: str) -> list[ScanRule]:
+        """Return all rules of a language."""
+        key = len(self.rules), language
+        chosen = self._by_language.get(key)
+        if chosen is None:
+            every = (one for rule in self.rules.values() for one in (rule, *rule.others))
+            chosen = self._by_language[key] = [one for one in every if one.language == language]
+        return chosen
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:
