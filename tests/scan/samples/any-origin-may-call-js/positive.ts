@@ -16,7 +16,8 @@ app.post("/chat", async (req, res) => {
   res.json(await generateText({ model, prompt: req.body.question }));
 });
 
-export async function OPTIONS() {
+export function OPTIONS(req, res) {
   // ruleid: any-origin-may-call-js
-  return new Response(null, { headers: { "Access-Control-Allow-Origin": "*" } });
+  res.header("Access-Control-Allow-Origin", "*");
+  res.end();
 }
