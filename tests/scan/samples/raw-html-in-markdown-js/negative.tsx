@@ -10,6 +10,9 @@ export function Answer({ text }: { text: string }) {
   return <ReactMarkdown rehypePlugins={[rehypeRaw, rehypeSanitize]}>{text}</ReactMarkdown>;
 }
 
+// ok: raw-html-in-markdown-js
+const markdownIt = new MarkdownIt({ linkify: true });
+
 export function Plain({ text }: { text: string }) {
   // ok: raw-html-in-markdown-js
   return <ReactMarkdown rehypePlugins={[rehypeHighlight]}>{text}</ReactMarkdown>;

@@ -1,6 +1,10 @@
 import { marked } from "marked";
+import MarkdownIt from "markdown-it";
 import ReactMarkdown from "react-markdown";
 import rehypeRaw from "rehype-raw";
+
+// ruleid: raw-html-in-markdown-js
+const markdownIt = new MarkdownIt({ html: true, linkify: true });
 
 export function Answer({ text }: { text: string }) {
   // ruleid: raw-html-in-markdown-js

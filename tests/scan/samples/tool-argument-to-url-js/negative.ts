@@ -12,6 +12,13 @@ server.tool("page", { url: z.string() }, async ({ url }) => {
   return fetch(url);
 });
 
+server.tool("parsed", { url: z.string() }, async ({ url }) => {
+  const parsed = new URL(url);
+  if (!HOSTS.has(parsed.hostname)) throw new Error("unknown host");
+  // ok: tool-argument-to-url-js
+  return fetch(url);
+});
+
 server.tool("user", { id: z.string() }, async ({ id }) => {
   // ok: tool-argument-to-url-js
   return fetch(`https://api.example.org/users/${id}`);

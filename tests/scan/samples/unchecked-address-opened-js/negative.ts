@@ -22,6 +22,13 @@ ipcMain.handle("open", async (event, url) => {
   await shell.openExternal(url);
 });
 
+ipcMain.handle("parsed", async (event, url) => {
+  const parsed = new URL(url);
+  if (!["http:", "https:"].includes(parsed.protocol)) return;
+  // ok: unchecked-address-opened-js
+  await shell.openExternal(url);
+});
+
 export function help() {
   // ok: unchecked-address-opened-js
   shell.openExternal("https://example.org/help");
