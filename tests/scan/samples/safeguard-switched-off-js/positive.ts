@@ -18,6 +18,9 @@ spawn("claude", ["-p", "Go", "--dangerously-skip-permissions"]);
 // ruleid: safeguard-switched-off-js
 const shell = shellTool({ shell: new LocalShell(), needsApproval: false });
 
+// ruleid: safeguard-switched-off-js
+const remove = tool({ name: "rm", needsApproval: false, execute: async ({ f }) => fs.rm(f) });
+
 const chain = GraphCypherQAChain.fromLLM({
   llm,
   graph,

@@ -24,5 +24,5 @@ export async function chat() {
 
 export async function chain(llm: Model) {
   // ruleid: secret-in-prompt-js
-  return llm.invoke(["Call the API with", process.env.SERVICE_API_KEY].join(" "));
+  return llm.invoke("Call the API with KEY".replace("KEY", process.env.SERVICE_API_KEY));
 }
