@@ -41,6 +41,8 @@ CALLS = [
     ("$F(...)", "a.b(1)(2); new C(3)", ["a.b(1)", "a.b(1)(2)"]),
     ("a.b($X)", "a.b(1); a?.b(2); a['b'](3)", ["a.b(1)"]),
     ("a?.b($X)", "a.b(1); a?.b(2)", ["a?.b(2)"]),
+    ("import.meta.env.$X", "import.meta.env.A; meta.env.B; import.meta.url",
+     ["import.meta.env.A"]),
     ("$X. ... .go()", "a.go(); a.b().c[1].go(); go()", ["a.go()", "a.b().c[1].go()"]),
     ("run({..., a: 1, ...})", "run({b, a: 1}); run({a: 2}); run(a)", ["run({b, a: 1})"]),
     ("run({a: $X})", "run({a: 1, c: 2}); run({'a': 1}); run({a})",

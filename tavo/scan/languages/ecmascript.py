@@ -30,7 +30,7 @@ _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "typ
 _DROPPED = frozenset({
     "empty_statement", "hash_bang_line", "type_arguments", "type_parameters", "implements_clause",
     "accessibility_modifier", "override_modifier", "asserts_annotation", "escape_sequence",
-    "jsx_closing_element", "type_predicate_annotation", "meta_property",
+    "jsx_closing_element", "type_predicate_annotation",
     "extends_type_clause", "index_signature", "method_signature", "abstract_method_signature",
     "function_signature", "import_attribute",
 })  # fmt: skip
@@ -39,6 +39,7 @@ _LABELLED = frozenset({
     "shorthand_property_identifier", "shorthand_property_identifier_pattern", "super", "undefined",
     "statement_identifier", "number", "regex", "string_fragment", "predefined_type", "jsx_text",
     "html_character_reference", "nested_identifier", "literal_type", "jsx_namespace_name",
+    "meta_property",
 })  # fmt: skip
 # Types are kept as text only.
 _TYPES = frozenset({

@@ -39,7 +39,7 @@ _RENAMED = {
     "super": "identifier", "undefined": "identifier", "statement_identifier": "identifier",
     "nested_identifier": "identifier", "predefined_type": "identifier", "literal_type":
     "identifier", "generic_type": "identifier", "template_substitution": "interpolation",
-    "jsx_namespace_name": "identifier",
+    "jsx_namespace_name": "identifier", "meta_property": "identifier",
 }  # fmt: skip
 _COMPARISONS = frozenset({"==", "===", "!=", "!==", "<", "<=", ">", ">=", "in", "instanceof"})
 _LOGICAL = frozenset({"&&", "||", "??"})
