@@ -69,7 +69,7 @@ def test_rule_is_complete(rule_id: str) -> None:
     entry: ScanRule = LOADED.rules[rule_id]
     rule = entry.rule
     assert entry.file.stem == rule_id
-    assert rule.severity >= Severity.MEDIUM
+    assert rule.severity >= Severity.LOW
     assert len(rule.title) <= 60
     assert not rule.title.endswith(".")
     assert rule.description.endswith(".")
