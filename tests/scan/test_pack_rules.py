@@ -76,7 +76,7 @@ def test_rule_is_complete(rule_id: str) -> None:
     assert rule.cwe
     assert rule.owasp
     assert rule.references
-    name = "python" if entry.language == "python" else "javascript"
+    name = "javascript" if entry.language in {"javascript", "typescript"} else "python"
     assert f"Before:\n```{name}\n" in rule.help
     assert f"After:\n```{name}\n" in rule.help
     for block in re.findall(r"```javascript\n(.*?)```", rule.help, re.DOTALL):
