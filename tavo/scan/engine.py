@@ -39,6 +39,8 @@ _INLINE = 40
 _MOST_HITS = 1_000
 _MOST_LINES = 10
 _LONGEST_LINE = 400
+_LONGEST_MESSAGE = 4_000
+_LONGEST_FIX = 200_000
 _VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
 
 
@@ -252,7 +254,7 @@ def _hit(
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=filled(rule.message, match.env) + (f" ({where})" if where else ""),
+        message=_message(rule, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
@@ -280,8 +282,17 @@ def locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Locat
     return Location(path=path, region=region, snippet=snippet)
 
 
+def _message(rule: ScanRule, env: Env) -> str:
+    text = filled(rule.message[:_LONGEST_MESSAGE], env)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+
+
 def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     if rule.fix is not None:
+        known = {name: len(value.text) for name, value in match.env.items()}
+        size = sum(known.get(found, 0) for found in _VARIABLE.findall(rule.fix))
+        if size + len(rule.fix) > _LONGEST_FIX:
+            return None
         return filled(rule.fix, match.env, shorten=False)
     if rule.fix_regex is not None:
         before = file.source.text(match.start, match.end)
