@@ -41,8 +41,9 @@ class PathPatterns:
 
     def verdict(self, path: str) -> bool | None:
         """Tell whether the patterns include a path or take it out again, None for neither."""
+        text = path.encode("utf-8", "replace").decode()  # a name need not be text
         for part in reversed(self._parts):
-            found = part.check_file(path).include
+            found = part.check_file(text).include
             if found is not None:
                 return found
         return None
