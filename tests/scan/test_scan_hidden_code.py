@@ -1,4 +1,4 @@
-"""Code that an interpreter runs and a parser could miss: each is run by the interpreter as control."""
+"""Code that an interpreter runs and a parser could miss; the interpreter is the control."""
 
 from __future__ import annotations
 

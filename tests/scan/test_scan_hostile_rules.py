@@ -9,7 +9,7 @@ import pytest
 
 from tavo.scan.engine import scan_source
 from tavo.scan.rules import load_rules
-from tests.attacks.rules.large import CASES
+from tests.fakes.hostile_rules import CASES
 
 SECONDS = 30.0
 
