@@ -213,7 +213,7 @@ class _Comparison:
             case _:
                 known = False
         if not known:
-            shown = _written(ast.unparse(node)[:60])
+            shown = _written(ast.unparse(node)[:60]) if depth < 30 else "what is nested so deep"
             raise FormulaError(f"{self.where}: {shown!r} in a comparison is not supported")
         for part in parts:
             self._check(part, depth + 1)
@@ -232,8 +232,10 @@ class _Comparison:
                 return all(results) if isinstance(op, ast.And) else any(results)
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self._value(left, env, file), self._value(right, env, file)
+                if isinstance(a, list) or isinstance(b, list):
+                    raise ValueError("lists have no sum")
                 if isinstance(a, str) != isinstance(b, str) or (
-                    isinstance(op, ast.Mult) and (isinstance(a, str))
+                    isinstance(a, str) and not isinstance(op, ast.Add)
                 ):
                     raise ValueError("text and number")
                 return _ARITHMETIC[type(op)](a, b)

@@ -47,6 +47,8 @@ LARGEST_FILE = 2 << 20
 _TEXT_SHARE = 8  # text costs little, and most of a notebook is what its cells printed
 _INLINE = 40
 _MOST_HITS = 1_000
+_LONGEST_MESSAGE = 4_000
+_LONGEST_FIX = 200_000
 _VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
 
 
@@ -278,7 +280,7 @@ def _hit(
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=filled(rule.message, match.env) + (f" ({where})" if where else ""),
+        message=_message(rule, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
@@ -292,8 +294,17 @@ def _hit(
     return Hit(finding, ignores.of(rule.rule.id, line))
 
 
+def _message(rule: ScanRule, env: Env) -> str:
+    text = filled(rule.message[:_LONGEST_MESSAGE], env)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+
+
 def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     if rule.fix is not None:
+        known = {name: len(value.text) for name, value in match.env.items()}
+        size = sum(known.get(found, 0) for found in _VARIABLE.findall(rule.fix))
+        if size + len(rule.fix) > _LONGEST_FIX:
+            return None
         return filled(rule.fix, match.env, shorten=False)
     if rule.fix_regex is not None:
         before = file.source.text(match.start, match.end)

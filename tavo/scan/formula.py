@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
 
 FORMULA_KEYS = ("pattern", "patterns", "pattern-either", "pattern-regex")
+_LONGEST_NAME = 200
 _MOST_PAIRS = 3_000_000
 _MOST_TEXT_MATCHES = 20_000
 
@@ -410,4 +411,8 @@ def as_variable(value: Any, where: str) -> str:
     """Return the name of a metavariable as it is. Raises FormulaError for anything else."""
     if not isinstance(value, str) or not value.startswith("$"):
         raise FormulaError(f"{where}: {value!r} is not a metavariable like $X")
+    if len(value) > _LONGEST_NAME:
+        raise FormulaError(
+            f"{where}: the name of a metavariable has at most {_LONGEST_NAME} characters"
+        )
     return value

@@ -17,7 +17,7 @@ from tree_sitter import Node as RawNode
 
 from tavo.scan.languages.ecma_imports import ecma_imports
 from tavo.scan.languages.lowering import COMPUTED, lower
-from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.parsed import Comment, ParsedFile, unescaped
 from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
@@ -40,6 +40,11 @@ _LABELLED = frozenset({
     "statement_identifier", "number", "regex", "string_fragment", "predefined_type", "jsx_text",
     "html_character_reference", "nested_identifier", "literal_type", "jsx_namespace_name",
     "meta_property",
+})  # fmt: skip
+_NAMES = frozenset({
+    "identifier", "property_identifier", "private_property_identifier", "type_identifier",
+    "shorthand_property_identifier", "shorthand_property_identifier_pattern",
+    "statement_identifier",
 })  # fmt: skip
 # Types are kept as text only.
 _TYPES = frozenset({
@@ -110,6 +115,7 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     """
     grammar = _grammar(dialect)
     source = SourceText(data)
+    data = _with_short_first_line(data)
     tree = tree_of(grammar.parser, data)
     order, comments, too_deep = _build(tree.walk(), data, grammar)
     root = order[0]
@@ -123,6 +129,19 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
+
+
+def _with_short_first_line(data: bytes) -> bytes:
+    """Return source of the same size in which `#!` ends where it does for an interpreter.
+
+    For the grammar only a line feed ends a line there: behind U+2028 code would be hidden.
+    """
+    if not data.startswith(b"#!"):
+        return data
+    first, end, rest = data.partition(b"\n")
+    for mark in (b"\xe2\x80\xa8", b"\xe2\x80\xa9"):
+        first = first.replace(mark, b"  \n")
+    return first + end + rest
 
 
 def parse_typescript(data: bytes) -> ParsedFile:
@@ -159,6 +178,8 @@ def _build(
             order.append(node)
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
+                if "\\" in node.label and node.kind in _NAMES:
+                    node.label = unescaped(node.label)
             elif treatment == _STRING:
                 node.value = data[start + 1 : max(end - 1, start + 1)].decode("utf-8", "replace")
             else:

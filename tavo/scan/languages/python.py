@@ -9,6 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import cast
 
 import tree_sitter_python
@@ -107,6 +108,8 @@ def _build(
                 parent.op += "x"
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
+                if not node.label.isascii() and node.kind == "identifier":
+                    node.label = unicodedata.normalize("NFKC", node.label)  # as Python reads it
             else:
                 if outer_range is not None:
                     node.start, node.end = outer_range
@@ -148,6 +151,10 @@ def _build(
             comments.append(Comment(raw.start_byte, text))
         elif treatment == _CONVERSION:
             parent.op += data[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
+            if raw.named_child_count and len(levels) < _DEEPEST and first_child():
+                levels.append((None, outer_role, outer_range))  # `{x:{width}}` runs width
+                outer_role, outer_range = "", None
+                continue
         while not next_sibling():
             if not levels:
                 alive = False
