@@ -147,8 +147,11 @@ class LiteralCompiler:
                 (env,) if n.kind == "fstring" or (n.kind == "string" and n.children) else NONE
             )
         if value == "...":
+            tagged = _tagged(node)
 
             def any_string(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                if prefix == "`" and _tagged(n) != tagged:
+                    return NONE
                 if n.kind == "string" or (n.kind == "fstring" and prefix == "f"):
                     return (env,) if not prefix or n.op == prefix else NONE
                 if n.kind == "fstring" and prefix == "`":
@@ -200,9 +203,10 @@ class LiteralCompiler:
 
     def _fstring(self, node: Node) -> Test:
         items = self.items(node.children)
+        tagged = _tagged(node)
 
         def fstring(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return items(n.children, env, run) if n.kind == "fstring" else NONE
+            return items(n.children, env, run) if n.kind == "fstring" and _tagged(n) == tagged else NONE
 
         return fstring
 
@@ -318,6 +322,17 @@ def _regex_string(found: re.Match[str]) -> Test:
         return (env,) if isinstance(value, str) and regex.found_in(value) else NONE
 
     return like
+
+
+def _tagged(node: Node) -> bool:
+    """Tell whether a template is what a function before it is given."""
+    around = node.parent
+    return (
+        around is not None
+        and around.kind == "argument_list"
+        and around.field == "arguments"
+        and around.start == node.start
+    )
 
 
 def _whole_variable(value: str) -> str | None:

@@ -24,12 +24,12 @@ from tavo.scan.tree import Node, SourceText
 __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
-_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(8)
+_SKIP, _WORD, _COMMENT, _UNWRAP, _ESCAPE, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(9)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
                         "computed_property_name", "class_static_block"})  # fmt: skip
 _DROPPED = frozenset({
     "empty_statement", "hash_bang_line", "type_arguments", "type_parameters", "implements_clause",
-    "accessibility_modifier", "override_modifier", "asserts_annotation", "escape_sequence",
+    "accessibility_modifier", "override_modifier", "asserts_annotation",
     "jsx_closing_element", "type_predicate_annotation",
     "extends_type_clause", "index_signature", "method_signature", "abstract_method_signature",
     "function_signature", "import_attribute",
@@ -87,6 +87,7 @@ def _treatment_of(kind: str, *, named: bool) -> int:
         ({"comment", "html_comment"}, _COMMENT),
         (_DROPPED, _SKIP),
         (_UNWRAPPED, _UNWRAP),
+        ({"escape_sequence"}, _ESCAPE),
         (_LABELLED | _TYPES, _LEAF),
         ({"string"}, _STRING),
         ({"template_string"}, _TEMPLATE),
@@ -170,6 +171,8 @@ def _build(
         number = raw.kind_id
         known = number < len(kinds)  # an ERROR node has the largest number there is
         treatment = treatments[number] if known else _PLAIN
+        if treatment == _ESCAPE and parent.kind == "template_string":
+            treatment = _LEAF  # text of its own there
         if treatment >= _LEAF:
             start, end = raw.start_byte, raw.end_byte
             node = Node(kinds[number] if known else "ERROR", start, end, parent)
