@@ -177,13 +177,12 @@ class _Project:
                     asked.setdefault(path, []).append(rule)
                 elif what == "sources" and not outline.exact:
                     asked.setdefault(path, [])
-        return {
-            path: Task(
-                self.files[path].file, self.files[path].content, self.largest,
-                **{what: tuple(sorted(rules))},
-            )
-            for path, rules in sorted(asked.items())
-        }  # fmt: skip
+        tasks = {}
+        for path, rules in sorted(asked.items()):
+            one = self.files[path]
+            task = Task(one.file, one.content, self.largest)
+            tasks[path] = replace(task, **{what: tuple(sorted(rules))})
+        return tasks
 
     def _learn(self, path: str, task: Task, looked: Looked) -> None:
         """Take over what a file answered."""
