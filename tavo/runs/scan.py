@@ -107,11 +107,11 @@ def _run(
     )
     if plan.engine is None:
         run.note(notices_of_rules(plan.rules.problems))
-    files = run.choose(plan.targets, plan.exclude)
+    files = everything = run.choose(plan.targets, plan.exclude)
     if revision is not None:
         from tavo.runs.already import Already
 
-        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest))
+        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest, root=root))
     works = _works(plan, files, root) if plan.plugins or plan.dynamic else []
     plugins = None
     if works:  # a scan without plugins imports no host
@@ -130,7 +130,7 @@ def _run(
         results: Iterator[FileResult] = iter(())
     else:
         results = scan_files(
-            [file for file in files if plan.rules.wants(file.relative)], plan.rules, kept=kept,
+            _sources(plan, everything, files), plan.rules, kept=kept,
             jobs=plan.jobs or usual_jobs(), largest=plan.largest, reporter=reporter,
         )  # fmt: skip
     for result in results:
@@ -148,6 +148,14 @@ def _run(
             reporter.advance()
         reporter.end()
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
+
+
+def _sources(
+    plan: ScanPlan, everything: Sequence[SourceFile], changed: Sequence[SourceFile]
+) -> list[SourceFile]:
+    """Return the files to look at: also unchanged ones where flows can lead through them."""
+    chosen = everything if changed and plan.rules.follows_calls else changed
+    return [file for file in chosen if plan.rules.wants(file.relative)]
 
 
 def usual_jobs() -> int:

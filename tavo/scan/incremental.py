@@ -30,6 +30,7 @@ from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, read
 from tavo.scan.languages import is_source
 from tavo.scan.linking import Looked
+from tavo.scan.modules import root_name
 from tavo.scan.outline import NOTHING, Outline, decode_outline, encode_outline
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule_source import RuleNote, RuleSource
@@ -191,8 +192,11 @@ def scan_files(
     jobs: int,
     largest: int,
     reporter: Reporter,
+    root: str | None = None,
 ) -> Iterator[FileResult]:
     """Scan source files; yield one result each, in their order, then what several show together.
+
+    `root` is the name of the folder that their paths begin at, if it is not the one they lie in.
 
     What `kept` knows is not looked at again, and what is new goes there. The processes of the scan
     are started before the first result is there. Closing the iterator stops the scan.
@@ -202,7 +206,10 @@ def scan_files(
         for number, file in enumerate(files)
         if (result := kept.find(file)) is not None
     }  # fmt: skip
-    together = _Together(files, rules, kept) if rules.follows_calls and len(files) > 1 else None
+    name = root_name(files) if root is None else root
+    together = (
+        _Together(files, rules, kept, name) if rules.follows_calls and len(files) > 1 else None
+    )
     if together is not None and len(known) < len(files):
         known = {number: result for number, result in known.items() if together.knows(number)}
     shown: set[tuple[str, str, int, int]] = set()
@@ -233,8 +240,9 @@ class _Together:
     """What the files of a scan tell each other, and what comes of it."""
 
     def __init__(
-        self, files: Sequence[SourceFile], rules: RuleSource, kept: KeptResults | None
+        self, files: Sequence[SourceFile], rules: RuleSource, kept: KeptResults | None, root: str
     ) -> None:
+        self._root = root
         self._files = files
         self._rules = rules
         self._kept = kept
@@ -276,10 +284,7 @@ class _Together:
         self, shown: set[tuple[str, str, int, int]], *, jobs: int, largest: int
     ) -> Iterator[FileResult]:
         """Yield what only several files show."""
-        from tavo.scan.modules import root_name
-
-        root = root_name(self._files)
-        key = self._key(root)
+        key = self._key()
         if self._kept is not None and self._lasting:
             known = self._kept.find_together(key)
             if known is not None:
@@ -294,7 +299,7 @@ class _Together:
         ]
         results = []
         for result in scan_across(
-            outlined, self._rules, root=root, known=shown, jobs=jobs, largest=largest,
+            outlined, self._rules, root=self._root, known=shown, jobs=jobs, largest=largest,
             memory=self._kept,
         ):  # fmt: skip
             results.append(result)
@@ -302,9 +307,9 @@ class _Together:
         if self._kept is not None and self._lasting and all(one.lasting for one in results):
             self._kept.keep_together(key, results)
 
-    def _key(self, root: str) -> bytes:
+    def _key(self) -> bytes:
         """Return what stands for all files that tell others something, and their folder's name."""
-        whole = hashlib.sha256(f"{root}\0".encode("utf-8", "surrogatepass"))
+        whole = hashlib.sha256(f"{self._root}\0".encode("utf-8", "surrogatepass"))
         for number, content in self._contents.items():
             path = str(self._files[number].relative).encode("utf-8", "surrogatepass")
             whole.update(len(path).to_bytes(4) + path + content)

@@ -87,7 +87,7 @@ def scan_across(
             if hit.key not in known:
                 known.add(hit.key)
                 hits.append(hit)
-        if hits or looked.problems:
+        if hits or looked.problems or not looked.lasting:
             file = project.files[path].file
             yield FileResult(
                 file.relative, tuple(hits), looked.problems, scanned=False, lasting=looked.lasting
@@ -136,14 +136,11 @@ class _Project:
         return [(place[2], looked) for place, looked in sorted(self.said, key=lambda one: one[0])]
 
     def _link(self, workers: Crew) -> None:
-        """Link the files; ask those of which too little is known, as far as they can matter.
-
-        Sinks come before sources: most rules have few, and nothing else matters for the others.
-        """
+        """Link the files; ask those that have not been parsed, as far as they can matter."""
         while True:
             links = Links(self.outlines, self.modules)
             relevant = Relevance(self.outlines, links, self.anywhere).parts
-            tasks = self._questions(relevant, "sinks") or self._questions(relevant, "sources")
+            tasks = self._questions(relevant)
             if not tasks:
                 break
             for path, task in tasks.items():
@@ -165,25 +162,20 @@ class _Project:
                     for target, name in places:
                         self.wanted.setdefault(target, {}).setdefault(rule, set()).add(name)
 
-    def _questions(
-        self, relevant: Mapping[str, Mapping[str, Collection[str]]], what: str
-    ) -> dict[str, Task]:
-        """Return what has to be asked of files: what they use, and where rules' `what` are."""
+    def _questions(self, relevant: Mapping[str, Mapping[str, Collection[str]]]) -> dict[str, Task]:
+        """Return what has to be asked: what a file uses, and where sinks and sources are."""
         asked: dict[str, list[str]] = {}
         for rule, paths in relevant.items():
             for path in paths:
-                outline = self.outlines[path]
-                if getattr(outline, what).get(rule) == ():
+                if not self.outlines[path].exact:
                     asked.setdefault(path, []).append(rule)
-                elif what == "sources" and not outline.exact:
-                    asked.setdefault(path, [])
-        return {
-            path: Task(
-                self.files[path].file, self.files[path].content, self.largest,
-                **{what: tuple(sorted(rules))},
-            )
-            for path, rules in sorted(asked.items())
-        }  # fmt: skip
+        tasks = {}
+        for path, rules in sorted(asked.items()):
+            one, outline = self.files[path], self.outlines[path]
+            sinks = tuple(rule for rule in rules if rule in outline.sinks)
+            sources = tuple(rule for rule in rules if rule in outline.sources)
+            tasks[path] = Task(one.file, one.content, self.largest, sinks=sinks, sources=sources)
+        return tasks
 
     def _learn(self, path: str, task: Task, looked: Looked) -> None:
         """Take over what a file answered."""
