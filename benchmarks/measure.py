@@ -94,7 +94,7 @@ def source(requirement: str) -> Path | None:
 
 
 def npm_source(name: str, version: str) -> Path | None:
-    """Download one package of npm and unpack it; return the folder or None. Nothing of it is run."""
+    """Download one package of npm and unpack it; return the folder or None; run nothing of it."""
     folder = WORK / "sources" / f"{name.strip('@').replace('/', '-')}-npm-{version}"
     npm = shutil.which("npm")
     if folder.exists() or npm is None:

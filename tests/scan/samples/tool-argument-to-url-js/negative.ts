@@ -19,6 +19,11 @@ server.tool("parsed", { url: z.string() }, async ({ url }) => {
   return fetch(url);
 });
 
+server.tool("built", { query: z.string() }, async ({ query }) => {
+  // ok: tool-argument-to-url-js
+  return fetch(client.buildUrl("search", { q: query }));
+});
+
 server.tool("user", { id: z.string() }, async ({ id }) => {
   // ok: tool-argument-to-url-js
   return fetch(`https://api.example.org/users/${id}`);
