@@ -40,6 +40,11 @@ server.tool("search", { query: z.string() }, async ({ query }) => {
   return fetch("https://api.example.org/search?q=" + encodeURIComponent(query));
 });
 
+server.tool("sent", { text: z.string() }, async ({ text }) => {
+  // ok: tool-argument-to-url-js
+  return axios.request({ url: API, method: "POST", data: { text } });
+});
+
 server.tool("post", { text: z.string() }, async ({ text }) => {
   // ok: tool-argument-to-url-js
   return fetch(API, { method: "POST", body: JSON.stringify({ text }) });
