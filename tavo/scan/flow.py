@@ -217,13 +217,14 @@ class Pass:
         return join(ends)
 
     def _loop(self, node: Node, state: State, depth: int) -> State | None:
-        before = {n: v for n, v in state.items() if n not in names_bound(node)}
+        bound = names_bound(node)
+        before = {n: v for n, v in state.items() if n not in bound}
         target, source = node.role("left"), node.role("right")
         starts = [child for child in node.children if child.field == "initializer"]
         for start in starts:
             self._statement(start, state, depth)
         if starts:
-            before = {n: v for n, v in state.items() if n not in names_bound(node)}
+            before = {n: v for n, v in state.items() if n not in bound}
         if source is not None:
             self._expression(source, state)
         body, step = node.role("body"), node.role("increment")
@@ -238,7 +239,8 @@ class Pass:
         if target is not None:
             self._unbind(target, joined)
         if step is not None:
-            joined = {n: v for n, v in joined.items() if n not in names_bound(step)}
+            stepped = names_bound(step)
+            joined = {n: v for n, v in joined.items() if n not in stepped}
             self._expression(step, joined)
         condition = node.role("condition")
         if condition is not None:
@@ -286,9 +288,11 @@ class Pass:
         for clause in node.walk():
             if clause.kind == "case_clause":
                 body = clause.role("consequence")
-                inside = {n: v for n, v in state.items() if n not in names_bound(clause)}
+                bound = names_bound(clause)
+                inside = {n: v for n, v in state.items() if n not in bound}
                 self._statements(body.children if body else (), inside, depth + 1)
-        return {n: v for n, v in state.items() if n not in names_bound(node)}
+        bound = names_bound(node)
+        return {n: v for n, v in state.items() if n not in bound}
 
     def _expression(self, node: Node, state: State) -> None:
         """Note what the names in an expression stand for."""

@@ -286,7 +286,7 @@ class RuleSet(msgspec.Struct):
         selector = self._parts.get(key)
         if selector is None:
             found = []
-            for rule in self._of(language):
+            for rule in self.of(language):
                 if rule.taint is None or not rule.follows_calls:
                     continue
                 formulas = [entry.formula for entry in getattr(rule.taint, part)]

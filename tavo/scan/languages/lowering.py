@@ -28,8 +28,9 @@ COMPUTED = "computed"
 
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
-    "formal_parameters": "parameters", "arguments": "argument_list", "string_fragment":
-    "string_content", "escape_sequence": "string_content", "await_expression": "await", "yield_expression": "yield",
+    "formal_parameters": "parameters", "arguments": "argument_list",
+    "string_fragment": "string_content", "escape_sequence": "string_content",
+    "await_expression": "await", "yield_expression": "yield",
     "throw_statement": "raise_statement", "array": "list", "array_pattern": "list",
     "object": "dictionary", "object_pattern": "dictionary", "sequence_expression":
     "expression_list", "spread_element": "list_splat", "rest_pattern": "list_splat",

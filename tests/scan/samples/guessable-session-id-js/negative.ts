@@ -14,7 +14,9 @@ export function start() {
   const delay = Math.random() * 100;
   // ok: guessable-session-id-js
   const messageId = `message-${Date.now()}`;
-  return { sessionId, delay, messageId };
+  // ok: guessable-session-id-js
+  const searchSessionId = `search-${Date.now()}`;
+  return { sessionId, delay, messageId, searchSessionId };
 }
 
 export function later(token: string) {

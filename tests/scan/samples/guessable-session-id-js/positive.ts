@@ -7,7 +7,7 @@ const transport = new StreamableHTTPServerTransport({
 
 export function start() {
   // ruleid: guessable-session-id-js
-  const sessionId = `session-${Date.now()}`;
+  const sessionId = `session-${Math.random()}`;
   return sessionId;
 }
 

@@ -19,6 +19,11 @@ server.tool("parsed", { url: z.string() }, async ({ url }) => {
   return fetch(url);
 });
 
+server.tool("built", { query: z.string() }, async ({ query }) => {
+  // ok: tool-argument-to-url-js
+  return fetch(client.buildUrl("search", { q: query }));
+});
+
 server.tool("user", { id: z.string() }, async ({ id }) => {
   // ok: tool-argument-to-url-js
   return fetch(`https://api.example.org/users/${id}`);
@@ -33,6 +38,11 @@ server.tool("order", { id: z.string() }, async ({ id }) => {
 server.tool("search", { query: z.string() }, async ({ query }) => {
   // ok: tool-argument-to-url-js
   return fetch("https://api.example.org/search?q=" + encodeURIComponent(query));
+});
+
+server.tool("sent", { text: z.string() }, async ({ text }) => {
+  // ok: tool-argument-to-url-js
+  return axios.request({ url: API, method: "POST", data: { text } });
 });
 
 server.tool("post", { text: z.string() }, async ({ text }) => {
