@@ -1,4 +1,4 @@
-# ruff: noqa: E501, RUF028, UP031, FURB101  (what is written here is as it is in a rule file)
+# ruff: noqa: E501, RUF028, UP031  (what is written here is as it is in a rule file)
 """Rule files that attack the loader or the matcher and are too large, or too many, to be kept.
 
 Each case is a rule file, or a folder of them, in which the rule `good` is sound. `says` are words of
