@@ -136,7 +136,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 def _read_yaml(file: Path) -> Any:
     try:
-        data = file.read_bytes()
+        if file.exists() and not file.is_file():
+            raise FormulaError("is no file")
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
         if len(data) > _LARGEST_FILE:
             raise FormulaError(f"larger than {_LARGEST_FILE >> 20} MB")
         text = data.decode("utf-8")

@@ -37,6 +37,7 @@ _PARSING_S, _PARSING_S_EACH_MB, _PARSING_S_MOST = 2.0, 6.0, 20.0
 _PARSING_MEMORY = 768 << 20
 _PIECE = 4096  # a parser that goes back and forth inside one piece is not stopped
 _PIECES_EACH = 16
+_SMALL = 16 << 10  # the square of so little is less than a second
 
 _DENSE_FROM = 50_000
 _DENSE_LINE = 500
@@ -145,6 +146,8 @@ def tree_of(parser: Parser, data: bytes) -> Tree:
 
     A parser takes quadratic time for some texts that are no programs, such as many `/* `.
     """
+    if len(data) <= _SMALL:
+        return parser.parse(data)
     began, memory, seconds = time.process_time(), _resident(), parsing_s(len(data))
     count = 0
     reason = ""

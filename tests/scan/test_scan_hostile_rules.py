@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tavo.errors import ConfigError
 from tavo.scan.engine import scan_source
+from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import load_rules
 from tests.fakes.hostile_rules import CASES
 
@@ -31,3 +34,13 @@ def test_a_hostile_rule_is_named_and_the_others_run(name: str, tmp_path: Path) -
     for hit in result.hits:
         assert len(hit.finding.message) < 5_000
         assert len(hit.finding.fix or "") < 300_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_no_rule_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="neither a file nor a folder"):
+        RuleSource([tmp_path / "pipe.yaml"])
+    source = RuleSource([tmp_path])
+    assert len(source.digest) == 64
+    assert [problem.reason for problem in source.problems] == ["is no file"]
