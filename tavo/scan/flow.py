@@ -322,9 +322,7 @@ class Pass:
                 stack.extend((child, names) for child in reversed(part.children))
             elif kind == "lambda" or kind in _COMPREHENSIONS:
                 is_lambda = kind == "lambda"
-                bound = (
-                    own_names(part, declared=self.declared) if is_lambda else names_bound(part)
-                )
+                bound = own_names(part, declared=self.declared) if is_lambda else names_bound(part)
                 inner_names = {n: v for n, v in names.items() if n not in bound}
                 body = part.role("body")
                 if body is not None and body.kind == "block":

@@ -206,7 +206,11 @@ class LiteralCompiler:
         tagged = _tagged(node)
 
         def fstring(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return items(n.children, env, run) if n.kind == "fstring" and _tagged(n) == tagged else NONE
+            return (
+                items(n.children, env, run)
+                if n.kind == "fstring" and _tagged(n) == tagged
+                else NONE
+            )
 
         return fstring
 

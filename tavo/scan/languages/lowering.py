@@ -29,7 +29,8 @@ COMPUTED = "computed"
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
     "formal_parameters": "parameters", "arguments": "argument_list", "string_fragment":
-    "string_content", "escape_sequence": "string_content", "await_expression": "await", "yield_expression": "yield",
+    "string_content", "escape_sequence": "string_content",
+    "await_expression": "await", "yield_expression": "yield",
     "throw_statement": "raise_statement", "array": "list", "array_pattern": "list",
     "object": "dictionary", "object_pattern": "dictionary", "sequence_expression":
     "expression_list", "spread_element": "list_splat", "rest_pattern": "list_splat",
@@ -177,7 +178,9 @@ def _property_name(node: Node) -> Node:
 def _pair(node: Node) -> None:
     node.kind = "pair"
     if len(node.children) == 2:
-        if node.children[0].field != COMPUTED:
+        if node.children[0].field == COMPUTED:
+            node.op = "["
+        else:
             _property_name(node.children[0])
         node.children[1].field = "value"
 
