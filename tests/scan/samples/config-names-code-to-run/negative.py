@@ -47,3 +47,11 @@ def lazy(name):
 def composed(cfg):
     # ok: config-names-code-to-run
     return hydra.utils.instantiate(cfg.model)
+
+
+def from_config(config: dict):
+    package = config["module"].split(".", maxsplit=1)[0]
+    if package in {"shop", "shop_tools"}:
+        # ok: config-names-code-to-run
+        return importlib.import_module(config["module"])
+    raise ValueError(package)

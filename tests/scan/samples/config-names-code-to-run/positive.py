@@ -31,3 +31,14 @@ def agent(path):
         spec = yaml.safe_load(file)
     # ruleid: config-names-code-to-run
     return __import__(spec["tool"]["module"])
+
+
+def deserialize_function(config: dict):
+    return _find(config["module"], config["name"])
+
+
+def _find(module, name):
+    if module.startswith("shop."):
+        name = name.lower()
+    # ruleid: config-names-code-to-run
+    return getattr(importlib.import_module(module), name)

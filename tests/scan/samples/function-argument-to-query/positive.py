@@ -29,3 +29,8 @@ def history(session, session_id: str):
     # ruleid: function-argument-to-query
     statement = "SELECT message FROM history WHERE session = '{}'".format(session_id)
     return session.run(statement)
+
+
+def clause(filter_):
+    # ruleid: function-argument-to-query
+    return f"metadata->>'{filter_.key}' = '{filter_.value}'"

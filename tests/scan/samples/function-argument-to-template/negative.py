@@ -37,3 +37,14 @@ def from_file(name: str, question: str) -> str:
 def fixed(question: str) -> str:
     # ok: function-argument-to-template
     return Template("Answer {{ question }}").render(question=question)
+
+
+def own_sandbox(template: str) -> str:
+    # ok: function-argument-to-template
+    return RestrictedSandboxedEnvironment().from_string(template).render()
+
+
+def own_sandbox_with_name(template: str) -> str:
+    environment = RestrictedSandboxedEnvironment()
+    # ok: function-argument-to-template
+    return environment.from_string(template).render()
