@@ -162,6 +162,6 @@ def test_coverage_page_is_current_and_every_risk_has_rules() -> None:
     written = (DOCS / "coverage.md").read_text(encoding="utf-8")
     assert written == script["coverage"](), "run `python docs/rules/write.py`"
     assert len(script["OWASP"]) == 20
-    assert [name for name, rules in script["covered"]().items() if len(rules) < 1] == []
+    assert [name for name, rules in script["covered"]().items() if len(rules) < 2] == []
     named = {name for entry in LOADED.rules.values() for name in entry.rule.owasp}
     assert named <= set(script["OWASP"])
