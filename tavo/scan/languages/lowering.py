@@ -178,7 +178,9 @@ def _property_name(node: Node) -> Node:
 def _pair(node: Node) -> None:
     node.kind = "pair"
     if len(node.children) == 2:
-        if node.children[0].field != COMPUTED:
+        if node.children[0].field == COMPUTED:
+            node.op = "["
+        else:
             _property_name(node.children[0])
         node.children[1].field = "value"
 
