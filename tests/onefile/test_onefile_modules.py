@@ -82,7 +82,8 @@ def test_root_help_imports_a_table(tmp_path: Path) -> None:
                                    "tavo.scan.languages.ecmascript"}),
         (["scan", str(SAMPLE), "--exit-zero"], 210, 74,
          TRUST | PAGES | (UNUSED - {"tempfile"}) | {"yaml", "tree_sitter_python"}),
-        (["rules", "list"], 175, 50, TRUST | PAGES | UNUSED | {"yaml"}),
+        # what reads the paths of rules brings typing_extensions
+        (["rules", "list"], 225, 55, TRUST | PAGES | (UNUSED - {"typing_extensions"}) | {"yaml"}),
     ],
     ids=lambda value: " ".join(value)[:16] if isinstance(value, list) else "",
 )  # fmt: skip
