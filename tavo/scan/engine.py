@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from tavo.scan.taint.marks import Ends
 
 __all__ = [
-    "LARGEST_FILE", "FileResult", "FileScan", "Hit", "filled", "guarded", "no_collection", "scan",
-    "scan_file", "scan_source",
+    "LARGEST_FILE", "FileResult", "FileScan", "Hit", "guarded", "message_of", "no_collection",
+    "scan", "scan_file", "scan_source",
 ]  # fmt: skip
 
 _T = TypeVar("_T")
@@ -280,7 +280,7 @@ def _hit(
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=_message(rule, match.env) + (f" ({where})" if where else ""),
+        message=message_of(rule, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
@@ -294,8 +294,9 @@ def _hit(
     return Hit(finding, ignores.of(rule.rule.id, line))
 
 
-def _message(rule: ScanRule, env: Env) -> str:
-    text = filled(rule.message[:_LONGEST_MESSAGE], env)
+def message_of(rule: ScanRule, env: Env) -> str:
+    """Return a rule's message for one finding, bounded in length."""
+    text = _filled(rule.message[:_LONGEST_MESSAGE], env)
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
 
@@ -305,7 +306,7 @@ def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
         size = sum(known.get(found, 0) for found in _VARIABLE.findall(rule.fix))
         if size + len(rule.fix) > _LONGEST_FIX:
             return None
-        return filled(rule.fix, match.env, shorten=False)
+        return _filled(rule.fix, match.env, shorten=False)
     if rule.fix_regex is not None:
         before = file.source.text(match.start, match.end)
         after = rule.fix_regex.applied(before)
@@ -313,7 +314,7 @@ def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     return None
 
 
-def filled(text: str, env: Env, *, shorten: bool = True) -> str:
+def _filled(text: str, env: Env, *, shorten: bool = True) -> str:
     """Return a text with the metavariables in it replaced by what they are bound to."""
 
     def value(found: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from tavo.kept import content_key
 from tavo.plugins import Finding, Step
-from tavo.scan.engine import FileScan, Hit, filled, guarded, no_collection
+from tavo.scan.engine import FileScan, Hit, guarded, message_of, no_collection
 from tavo.scan.files import UnreadableError, decode, read
 from tavo.scan.languages import language_at, parse_file
 from tavo.scan.linking import Given, Looked, Offer, Task
@@ -65,6 +65,7 @@ def _look(task: Task, rules: RuleSet) -> Looked:
 def _asked(file: ParsedFile, task: Task, rules: RuleSet) -> Looked:
     """Return what a file uses, and where some rules have sinks and sources in it."""
     scan = FileScan(task.file.relative, file.source.data)
+    scan.lasting = file.lasting
     parts = parts_of(file)
     found: dict[str, dict[str, tuple[str, ...]]] = {"sinks": {}, "sources": {}}
 
@@ -104,6 +105,7 @@ class _Look:
         self.wanted = wanted
         self.path = path
         self.scan = FileScan(path, source)
+        self.scan.lasting = file.lasting
         self.ignores: Ignores = find_ignores(file)
         self.hits: list[Hit] = []
         self.offers: dict[str, tuple[Offer, ...]] = {}
@@ -153,7 +155,7 @@ def _hit(
     )
     finding = Finding(
         rule_id=rule.rule.id,
-        message=filled(rule.message, flow.env),
+        message=message_of(rule, flow.env),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tavo import kept
 from tavo.scan import crew, looking
 from tavo.scan.linking import Looked, Task
+from tavo.scan.parsed import ParsedFile
 from tavo.scan.rules import RuleSet
 from tests.cli.conftest import Done, Run
 
@@ -178,6 +179,30 @@ def test_what_ran_out_of_time_is_looked_at_again(
 
 
 # -- what goes wrong
+
+
+def test_what_was_not_parsed_in_its_time_is_looked_at_again(
+    scan: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the bound of a parser does it: the tree is there in part, and the file says so."""
+    write(tools=SINK, main=CALL)
+    real = looking.parse_file
+
+    def late(*given: Any) -> ParsedFile:
+        file = real(*given)
+        file.lasting = False
+        return file
+
+    monkeypatch.setattr(looking, "parse_file", late)
+    assert scan() == (["tools.py:2"], ["main.py", "tools.py"])
+    assert scan() == (["tools.py:2"], ["main.py", "tools.py"])
+
+
+def test_a_message_that_multiplies_is_bounded(tavo: Run) -> None:
+    Path("../flow.yaml").write_text(FLOW.replace("message: m", "message: " + "$X " * 3000))
+    write(tools=SINK.replace("sink(x)", f"sink({'x + ' * 20}x)"), main=CALL)
+    (finding,) = json.loads(report(tavo).out)["findings"]
+    assert len(finding["message"]) <= 4001
 
 
 def test_a_defect_on_one_file_is_named_and_the_others_are_looked_at(
