@@ -19,7 +19,7 @@ from tavo.scan.modules import Modules
 from tavo.scan.outline import Outline
 from tavo.scan.results import Hit
 
-__all__ = ["Given", "Link", "Links", "Looked", "Offer", "Task", "groups"]
+__all__ = ["Given", "Link", "Links", "Looked", "Offer", "Task"]
 
 _MOST_BEHIND = 8
 
@@ -144,44 +144,3 @@ class Links:
 
 def _is_ecma(path: str) -> bool:
     return language_at(PurePosixPath(path)) != "python"
-
-
-def groups(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """Return the nodes of a graph in groups that can reach each other, reached ones first."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    out: list[list[str]] = []
-    for root in edges:
-        if root in index:
-            continue
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        path = [(root, iter(edges[root]))]
-        while path:
-            node, rest = path[-1]
-            for after in rest:
-                if after not in index:
-                    index[after] = low[after] = len(index)
-                    stack.append(after)
-                    on_stack.add(after)
-                    path.append((after, iter(edges.get(after, ()))))
-                    break
-                if after in on_stack:
-                    low[node] = min(low[node], index[after])
-            else:
-                path.pop()
-                if path:
-                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
-                if low[node] == index[node]:
-                    group = []
-                    while True:
-                        last = stack.pop()
-                        on_stack.discard(last)
-                        group.append(last)
-                        if last == node:
-                            break
-                    out.append(sorted(group))
-    return out

@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from tavo.kept import content_key
 from tavo.scan.crew import Crew
 from tavo.scan.files import SourceFile
-from tavo.scan.linking import Given, Link, Links, Looked, Offer, Task, groups
+from tavo.scan.graph import groups
+from tavo.scan.linking import Given, Link, Links, Looked, Offer, Task
 from tavo.scan.modules import Modules
 from tavo.scan.outline import Outline
 from tavo.scan.relevance import Relevance

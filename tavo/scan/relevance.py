@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tavo.scan.graph import closure
 from tavo.scan.linking import Links
 from tavo.scan.outline import MODULE, Outline
 
@@ -64,12 +65,12 @@ class Relevance:
         begins = self._marked(rule, "sources")
         if not ends or not (begins or begins_anywhere):
             return
-        to_sink = _closure(ends, self._up)
-        from_source = _closure(begins, self._up)
+        to_sink = closure(ends, self._up)
+        from_source = closure(begins, self._up)
         both = to_sink if begins_anywhere else to_sink & from_source
         if not both:
             return
-        for path, part in _closure(both, self._down) & (to_sink | from_source):
+        for path, part in closure(both, self._down) & (to_sink | from_source):
             self.parts.setdefault(rule, {}).setdefault(path, set()).add(part)
 
     def _marked(self, rule: str, what: str) -> set[Node]:
@@ -80,14 +81,3 @@ class Relevance:
                 parts = marked[rule] or (MODULE, *outline.parts)
                 found.update((path, part) for part in parts)
         return found
-
-
-def _closure(begin: set[Node], edges: Mapping[Node, set[Node]]) -> set[Node]:
-    seen = set(begin)
-    waiting = list(seen)
-    while waiting:
-        for after in edges.get(waiting.pop(), ()):
-            if after not in seen:
-                seen.add(after)
-                waiting.append(after)
-    return seen

@@ -20,7 +20,7 @@ from tavo.scan.languages import ecmascript
 from tavo.scan.languages.text import comments_in
 from tavo.scan.names import Imports
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.placeholders import ELLIPSIS, VARIABLE, VARIABLES, PatternError
+from tavo.scan.placeholders import ELLIPSIS, VARIABLE, PatternError, stand_in
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse_json", "parse_pattern", "parse_yaml"]
@@ -32,8 +32,6 @@ _FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "
 _NONE = frozenset({"", "~", "null", "Null", "NULL"})
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o?[0-7_]+|0b[01_]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.[0-9_]+(?:[eE][-+]?[0-9]+)?\Z|[-+]?\d+[eE][-+]?\d+\Z")
-_ONE = re.compile(r"\$([A-Z_][A-Z0-9_]*)\Z")
-_MANY = re.compile(r"\$\.\.\.([A-Z_][A-Z0-9_]*)\Z")
 _DOTS_LINE = re.compile(r"^([ \t]*)\.\.\.[ \t]*$")
 _DOTS_ITEM = re.compile(r"^([ \t]*-[ \t]+)\.\.\.[ \t]*$")
 _ELLIPSIS_KEY = "TAVO__DOTS"
@@ -89,9 +87,9 @@ def _json_pattern(text: str) -> ParsedFile:
     for node in parsed.root.walk():
         if node.kind in {"identifier", "string"} and node.parent is not None:
             key = node.parent.kind == "pair" and node.parent.children[0] is node
-            found = _ONE.match(node.label or node.value or "") if key else None
-            if found is not None:
-                node.kind, node.label, node.value = "identifier", VARIABLE + found[1], None
+            label = stand_in(node.label or node.value or "") if key else None
+            if label is not None and label.startswith(VARIABLE):
+                node.kind, node.label, node.value = "identifier", label, None
     return parsed
 
 
@@ -241,13 +239,7 @@ class _Reader:
     def _plain(self, node: Node, value: str) -> bool:
         """Tell a scalar without quotes from a string; of a pattern also what stands for others."""
         if self.in_pattern:
-            label = None
-            if value in {"...", _ELLIPSIS_KEY}:
-                label = ELLIPSIS
-            elif found := _ONE.match(value):
-                label = VARIABLE + found[1]
-            elif found := _MANY.match(value):
-                label = VARIABLES + found[1]
+            label = ELLIPSIS if value == _ELLIPSIS_KEY else stand_in(value)
             if label is not None:
                 node.kind, node.label = "identifier", label
                 return True

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from tavo.scan.placeholders import ELLIPSIS, VARIABLE, VARIABLES, PatternError
+from tavo.scan.placeholders import ELLIPSIS, VARIABLE, PatternError, stand_in
 from tavo.scan.tree import Node
 
 __all__ = ["read_commands", "read_word"]
@@ -26,8 +26,6 @@ _REDIRECTION = re.compile(r"[0-9]*(?:<<<|<<-?|>>|<>|>&|<&|>\||&>>?|[<>])")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _RESERVED = re.compile(r"(?:[a-z]+|[{}])(?![^\s;&|()])")
 _PLAIN = re.compile(r"[^\s\\'\"`$|&;()<>]+")
-_ONE = re.compile(r"\$([A-Z_][A-Z0-9_]*)\Z")
-_MANY = re.compile(r"\$\.\.\.([A-Z_][A-Z0-9_]*)\Z")
 _INSIDE_WORD = re.compile(r"\$(?:\.\.\.)?[A-Z_][A-Z0-9_]*")
 _OPENING = {"if": "fi", "while": "done", "until": "done", "for": "done", "case": "esac",
             "select": "done"}  # fmt: skip
@@ -314,18 +312,13 @@ def _word_node(text: str, start: int, end: int, inner: list[Node], *, in_pattern
     raw = text[start:end]
     node = _node("string", start, end, inner)
     if in_pattern:
-        label = None
-        if raw == "...":
-            label = ELLIPSIS
-        elif found := _ONE.match(raw):
-            label = VARIABLE + found[1]
-        elif found := _MANY.match(raw):
-            label = VARIABLES + found[1]
+        label = stand_in(raw)
         if label is not None:
             node.kind, node.label = "identifier", label
             return node
         bare = re.sub(r"'[^']*'", "", raw)
-        if _INSIDE_WORD.search(bare) and not _ONE.match(raw.strip('"')):
+        is_variable = (stand_in(raw.strip('"')) or "").startswith(VARIABLE)
+        if _INSIDE_WORD.search(bare) and not is_variable:
             raise PatternError(f"{raw!r}: a metavariable in a word is not supported")
     node.value = _unquoted(raw)
     return node

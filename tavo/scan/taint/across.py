@@ -14,6 +14,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 
+from tavo.scan.graph import closure
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.calls import Known
@@ -89,17 +90,6 @@ class _Graph:
             if id(around) in functions.by_node:
                 return id(around)
         return _MODULE
-
-    def closure(self, begin: Iterable[int], edges: Mapping[int, Iterable[int]]) -> set[int]:
-        """Return what can be reached over edges, the beginning included."""
-        seen = set(begin)
-        waiting = list(seen)
-        while waiting:
-            for after in edges.get(waiting.pop(), ()):
-                if after not in seen:
-                    seen.add(after)
-                    waiting.append(after)
-        return seen
 
     def order(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return a rank for each function, that of a called one below that of its caller."""
@@ -264,12 +254,12 @@ class Across:
             for number, dotted in graph.dotted.items()
             if any(name in self.run.elsewhere for name in dotted)
         }
-        reach = graph.closure(holders | calling, graph.callers)
+        reach = closure(holders | calling, graph.callers)
         if wanted is not None:  # with what may put something into the module or an object
             called = {id(f.node) for f in self.functions if _is_one_of(f.name, wanted)}
             if not calling and not called & reach:
                 return set()
-            asked = called | graph.closure(self._holders(begin) | calling, graph.callers)
+            asked = called | closure(self._holders(begin) | calling, graph.callers)
             reach = reach if self._shares(calling) else reach & asked
         for number in list(reach):
             while number in graph.around:
@@ -277,7 +267,7 @@ class Across:
                 reach.add(number)
         owners = {f.owner for n in reach if (f := self.functions.by_node.get(n)) and f.owner}
         reach |= {id(f.node) for f in self.functions if f.owner in owners}
-        return graph.closure(reach | {_MODULE}, graph.callees)
+        return closure(reach | {_MODULE}, graph.callees)
 
     def _shares(self, calling: set[int]) -> bool:
         """Tell whether what comes from other files can be put where any function sees it."""
