@@ -189,10 +189,15 @@ def test_a_fast_plugin_is_asked_again(scan: Scan, monkeypatch: pytest.MonkeyPatc
     assert scan()[1]["cached"] == 0
 
 
-def test_what_may_change_without_the_file_is_asked_again(scan: Scan, plugin: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    ["files: none\n  network: [example.com]", "files: project", "files: none\n  subprocess: [git]"],
+    ids=["network", "files", "subprocess"],
+)
+def test_what_may_change_without_the_file_is_asked_again(
+    asked: str, scan: Scan, plugin: Path
+) -> None:
     manifest = plugin / "plugin.yaml"
-    manifest.write_text(
-        manifest.read_text().replace("files: none", "files: none\n  network: [example.com]")
-    )
+    manifest.write_text(manifest.read_text().replace("files: none", asked))
     scan()
     assert scan()[1]["cached"] == 0
