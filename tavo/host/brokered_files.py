@@ -30,7 +30,7 @@ _MOST_BYTES = 512 << 20
 _MOST_READS = 20_000
 _MOST_LISTED = 10_000
 _MOST_SEEN = 200_000
-_MOST_TEXT = 8 << 20
+_MOST_TEXT = 1 << 20
 _LONGEST_PATTERN = 200
 _LONGEST_PATH = 4096
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -115,7 +115,7 @@ class FileLender:
             if matches(text if whole else path.name) is None:
                 continue
             size += len(text)
-            if len(found) >= _MOST_LISTED or size > _MOST_TEXT // 8:
+            if len(found) >= _MOST_LISTED or size > _MOST_TEXT:
                 raise LendError("file", f"more than {_MOST_LISTED} files are like {pattern!r}")
             found.append(text)
         return {"paths": sorted(set(found))}

@@ -17,6 +17,7 @@ import base64
 import binascii
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,6 @@ class ProgramLender:
         files: Mapping[tuple[str, ...], bytes],
         seconds: float,
     ) -> dict[str, Any]:
-        import time
-
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="tavo-", ignore_cleanup_errors=True) as name:
             folder = Path(name)

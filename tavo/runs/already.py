@@ -64,6 +64,7 @@ class Already:
         self._largest = largest
         self._together: Counter[str] | None = None
         self._changes = Changes(revision, files, largest=largest)
+        self._changed = {file.relative for file in self._changes.files}
         self._rules = rules
         self._unchanged = len(files) - len(self._changes.files)
         name = revision.commit[:12]
@@ -88,11 +89,13 @@ class Already:
 
     def concerned(self, result: FileResult) -> FileResult:
         """Return of a result what has to do with a file that changed."""
-        changed = {file.relative for file in self._changes.files}
-        if result.path in changed and result.scanned:
+        is_changed = result.path in self._changed
+        if is_changed and result.scanned:
             return result
-        hits = tuple(hit for hit in result.hits if not changed.isdisjoint(_files_of(hit.finding)))
-        problems = result.problems if result.path in changed else ()
+        hits = tuple(
+            hit for hit in result.hits if not self._changed.isdisjoint(_files_of(hit.finding))
+        )
+        problems = result.problems if is_changed else ()
         return replace(result, hits=hits, problems=problems, scanned=False)
 
     def judged(self, reported: Sequence[Reported]) -> list[Reported]:
@@ -130,7 +133,7 @@ class Already:
         from tavo.scan.incremental import scan_files
 
         with TemporaryDirectory() as folder:
-            files = [file for file in self._all if file not in self._changes.files]
+            files = [file for file in self._all if file.relative not in self._changed]
             for number, (path, data) in enumerate(self._changes.all_before()):
                 old = Path(folder) / f"{number}{path.suffix}"
                 old.write_bytes(data)

@@ -69,11 +69,9 @@ class Crew:
     def close(self) -> None:
         """End the processes, also those that are at work."""
         if self._pool is not None:
-            from tavo.scan.lookers import stop
+            from tavo.scan.lookers import end
 
-            if self._futures:
-                stop(self._pool)
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            end(self._pool, at_work=bool(self._futures))
             self._pool = None
 
     def _start(self) -> None:
@@ -99,17 +97,17 @@ class Crew:
 
     def _one_by_one(self) -> None:
         """Some task killed a process: do each one on a process of its own, then go on."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = None
         self._futures.clear()
-        from tavo.scan.lookers import look_there
+        self.close()
+        from tavo.scan.lookers import end, look_there
 
         for path, task in list(self._tasks.items()):
-            with self._processes(1) as alone:
-                try:
-                    looked = alone.submit(look_there, task).result()
-                except BrokenProcessPool:
-                    looked = Looked(problems=(_DIED,), lasting=False)
+            alone = self._processes(1)
+            try:
+                looked = alone.submit(look_there, task).result()
+            except BrokenProcessPool:
+                looked = Looked(problems=(_DIED,), lasting=False)
+            finally:
+                end(alone, at_work=False)
             del self._tasks[path]
             self._done.append((path, looked))

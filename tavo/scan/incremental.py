@@ -77,15 +77,15 @@ class KeptResults:
 
     def keep(self, file: SourceFile, result: FileResult) -> None:
         """Note what this run said about a file, if the next one would say the same."""
-        if result.content:
-            self._keys[file.relative] = content_key(file.relative, "scan", result.content)
-        if not (result.scanned and result.lasting and result.content):
+        if not result.content:
+            return
+        key = self._keys[file.relative] = content_key(file.relative, "scan", result.content)
+        if not (result.scanned and result.lasting):
             return
         try:
             text = _encoded(result)
         except UnicodeEncodeError:
             return
-        key = content_key(file.relative, "scan", result.content)
         self._used.update(hit.finding.rule_id for hit in result.hits)
         self._kept.keep(file.path, file.relative, key, text)
 
@@ -96,10 +96,8 @@ class KeptResults:
         self._kept.save(note.decode())
         self._kept.close()
 
-    def key_of(self, file: SourceFile, result: FileResult) -> bytes:
-        """Return the key of the content that a result is about, empty where nothing was read."""
-        if result.content:
-            return content_key(file.relative, "scan", result.content)
+    def key_of(self, file: SourceFile) -> bytes:
+        """Return the key of the content that a file was found or kept with, empty for neither."""
         return self._keys.get(file.relative, b"")
 
     def find_outline(self, file: SourceFile, content: bytes) -> Outline | None:
@@ -257,8 +255,7 @@ class _Together:
             if not is_source(file.relative):
                 self._outlines[number] = NOTHING
             elif self._kept is not None:
-                content = self._kept.key_of(file, FileResult(file.relative))
-                found = self._kept.find_outline(file, content)
+                found = self._kept.find_outline(file, self._kept.key_of(file))
                 if found is not None:
                     self._outlines[number] = found
         return number in self._outlines
@@ -272,7 +269,7 @@ class _Together:
         if result.content:
             content = content_key(file.relative, "scan", result.content)
         else:
-            content = self._kept.key_of(file, result) if self._kept is not None else b""
+            content = self._kept.key_of(file) if self._kept is not None else b""
         self._contents[number] = content
         if result.outline is not None:
             outline = decode_outline(result.outline) or NOTHING

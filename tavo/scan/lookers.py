@@ -19,7 +19,7 @@ import msgspec
 from tavo.scan.linking import Looked, Task
 from tavo.scan.rules import RuleSet, load_rules
 
-__all__ = ["look_there", "processes", "stop"]
+__all__ = ["end", "look_there", "processes"]
 
 _BATCH = 24
 
@@ -57,10 +57,17 @@ def look_there(task: Task) -> Looked:
     return looked
 
 
-def stop(pool: ProcessPoolExecutor) -> None:
-    """End the pool's processes now. (`terminate_workers` does that from Python 3.14 on.)"""
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        process.kill()
+def end(pool: ProcessPoolExecutor, *, at_work: bool) -> None:
+    """End processes, and let what they were copies of be collected again.
+
+    `at_work`: without waiting for what they do. (From Python 3.14 on, `terminate_workers` does
+    that.)
+    """
+    if at_work:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
+    gc.unfreeze()
 
 
 def _start_copied() -> None:

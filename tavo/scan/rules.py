@@ -9,6 +9,7 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -606,6 +607,12 @@ def _flags(item: Mapping[str, Any], where: str, **defaults: bool) -> dict[str, A
     return flags
 
 
+@functools.cache
+def _patterns(patterns: tuple[str, ...]) -> PathPatterns:
+    """Return patterns, read once for all rules that have the same."""
+    return PathPatterns(patterns)
+
+
 def _paths(value: Any) -> tuple[PathPatterns | None, PathPatterns | None]:
     if not isinstance(value, Mapping) or not set(value) <= {"include", "exclude"}:
         raise FormulaError("paths: expected the keys include and exclude")
@@ -617,7 +624,7 @@ def _paths(value: Any) -> tuple[PathPatterns | None, PathPatterns | None]:
             continue
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
             raise FormulaError(f"paths.{key}: expected a list of texts")
-        found = PathPatterns(patterns)
+        found = _patterns(tuple(patterns))
         for pattern, reason in found.unusable:
             raise FormulaError(f"paths.{key}: the pattern {pattern[:60]!r}: {reason}")
         specs.append(found)
