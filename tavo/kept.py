@@ -25,11 +25,12 @@ import time
 from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tavo.errors import RefusedError
 from tavo.private import check_private, make_private
 
-__all__ = ["Kept", "content_key"]
+__all__ = ["Kept", "content_key", "path_of_text", "text_of_path"]
 
 _FORMAT = 2
 _SCHEMA = """
@@ -300,3 +301,20 @@ def _sweep(files: Iterable[Path]) -> None:
         if left < 0 or used < time.time() - _KEPT_DAYS * _DAY_S:
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+# -- what JSON does not know
+
+
+def text_of_path(value: Any) -> str:
+    """Return a path as text, for a JSON encoder. Raises TypeError for anything else."""
+    if isinstance(value, PurePosixPath | Path):
+        return str(value)
+    raise TypeError(f"{type(value)} is not written")
+
+
+def path_of_text(kind: type, value: Any) -> Any:
+    """Return a text as the kind of path that it was, for a JSON decoder. Raises TypeError."""
+    if kind is PurePosixPath or kind is Path:
+        return kind(value)
+    raise TypeError(f"{kind} is not read")

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tavo.host.sandbox.levels import SandboxLevel
-from tavo.kept import Kept, content_key
+from tavo.kept import Kept, content_key, path_of_text
 from tavo.plugins.types import Finding, Rule
 
 __all__ = ["AnswerCache", "cache_key"]
@@ -113,16 +113,10 @@ class AnswerCache:
             self.hits += 1
             return ()
         try:
-            findings = msgspec.json.decode(text, type=tuple[Finding, ...], dec_hook=_path_of)
+            findings = msgspec.json.decode(text, type=tuple[Finding, ...], dec_hook=path_of_text)
         except (msgspec.MsgspecError, ValueError):
             return None
         if any(finding.rule_id not in self.rules for finding in findings):
             return None
         self.hits += 1
         return findings
-
-
-def _path_of(kind: type, value: Any) -> Any:
-    if kind is PurePosixPath:
-        return PurePosixPath(value)
-    raise TypeError(f"{kind} is not read")

@@ -19,13 +19,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from tavo import __version__
-from tavo.kept import Kept, content_key
+from tavo.kept import Kept, content_key, path_of_text, text_of_path
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, read
 from tavo.scan.languages import is_source
@@ -92,7 +91,7 @@ class KeptResults:
     def close(self) -> None:
         """Write what is new."""
         used = tuple(self._rules.rule(name) for name in sorted(self._used))
-        note = msgspec.json.encode(self._rules.noted(used), enc_hook=_text_of)
+        note = msgspec.json.encode(self._rules.noted(used), enc_hook=text_of_path)
         self._kept.save(note.decode())
         self._kept.close()
 
@@ -116,7 +115,7 @@ class KeptResults:
         if text is None:
             return None
         try:
-            looked = msgspec.json.decode(text, type=Looked, dec_hook=_path_of)
+            looked = msgspec.json.decode(text, type=Looked, dec_hook=path_of_text)
         except (msgspec.MsgspecError, ValueError):
             return None
         return looked if self._tells(looked.hits) else None
@@ -126,7 +125,7 @@ class KeptResults:
         if not looked.lasting:
             return
         self._used.update(hit.finding.rule_id for hit in looked.hits)
-        self._kept.keep_content(key, msgspec.json.encode(looked, enc_hook=_text_of).decode())
+        self._kept.keep_content(key, msgspec.json.encode(looked, enc_hook=text_of_path).decode())
 
     def find_together(self, key: bytes) -> list[FileResult] | None:
         """Return what the same files showed together, None if that is not known."""
@@ -134,7 +133,7 @@ class KeptResults:
         if text is None:
             return None
         try:
-            results = msgspec.json.decode(text, type=list[FileResult], dec_hook=_path_of)
+            results = msgspec.json.decode(text, type=list[FileResult], dec_hook=path_of_text)
         except (msgspec.MsgspecError, ValueError):
             return None
         return results if all(self._tells(one.hits) for one in results) else None
@@ -142,7 +141,7 @@ class KeptResults:
     def keep_together(self, key: bytes, results: Sequence[FileResult]) -> None:
         """Note what all files showed together."""
         self._used.update(hit.finding.rule_id for one in results for hit in one.hits)
-        text = msgspec.json.encode(list(results), enc_hook=_text_of).decode()
+        text = msgspec.json.encode(list(results), enc_hook=text_of_path).decode()
         self._kept.keep(self._root, PurePosixPath("."), key, text)
 
     def _tells(self, hits: Iterable[Hit]) -> bool:
@@ -150,7 +149,7 @@ class KeptResults:
         return all(self._rules.knows(hit.finding.rule_id) for hit in hits)
 
     def _read_note(self, text: str) -> bool:
-        note = msgspec.json.decode(text, type=RuleNote, dec_hook=_path_of)
+        note = msgspec.json.decode(text, type=RuleNote, dec_hook=path_of_text)
         self._rules.remember(note)
         self._used.update(rule.id for rule in note.rules)
         return True
@@ -161,7 +160,7 @@ class KeptResults:
         if not text:
             return FileResult(path)
         try:
-            result = msgspec.json.decode(text, type=FileResult, dec_hook=_path_of)
+            result = msgspec.json.decode(text, type=FileResult, dec_hook=path_of_text)
         except (msgspec.MsgspecError, ValueError):
             return None
         if result.path != path or not self._tells(result.hits):
@@ -358,16 +357,4 @@ def _encoded(result: FileResult) -> str:
     result = replace(result, outline=None)
     if not result.hits and not result.problems and not result.others:
         return ""
-    return msgspec.json.encode(result, enc_hook=_text_of).decode()
-
-
-def _text_of(value: Any) -> str:
-    if isinstance(value, PurePosixPath | Path):
-        return str(value)
-    raise TypeError(f"{type(value)} is not written")
-
-
-def _path_of(kind: type, value: Any) -> Any:
-    if kind is PurePosixPath or kind is Path:
-        return kind(value)
-    raise TypeError(f"{kind} is not read")
+    return msgspec.json.encode(result, enc_hook=text_of_path).decode()

@@ -22,7 +22,7 @@ from tavo.scan.languages.shell import read_commands, read_word
 from tavo.scan.languages.text import comments_in
 from tavo.scan.names import Imports
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.placeholders import PatternError
+from tavo.scan.placeholders import VARIABLES, PatternError, stand_in
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse", "parse_pattern"]
@@ -355,7 +355,7 @@ def _pair(kind: str, op: str, start: int, end: int, key: Node, value: Node) -> N
 
 
 def _is_several(text: str) -> bool:
-    return re.fullmatch(r"\$\.\.\.[A-Z_][A-Z0-9_]*", text) is not None
+    return (stand_in(text) or "").startswith(VARIABLES)
 
 
 def _of_json(raw: str) -> str:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import PurePosixPath
-from typing import Any
 
 import msgspec
 
+from tavo.kept import path_of_text, text_of_path
 from tavo.plugins import Location, Step
 from tavo.scan.bindings import Binding
 from tavo.scan.linking import Offer
@@ -276,13 +275,13 @@ def offered(export: Export) -> Offer:
         sinks,
     )
     name = export.name.rpartition(".")[0] if export.makes else export.name
-    content = msgspec.json.encode(text, enc_hook=_text_of)
+    content = msgspec.json.encode(text, enc_hook=text_of_path)
     return Offer(name, _digest(content), _meaning(export), content)
 
 
 def opened(name: str, content: bytes) -> Export:
     """Return what an offer says, under the name that the caller knows it by."""
-    text = msgspec.json.decode(content, type=_Text, dec_hook=_path_of)
+    text = msgspec.json.decode(content, type=_Text, dec_hook=path_of_text)
 
     def way(one: _Way) -> Way:
         return Way(one.origin, tuple(text.steps[number] for number in one.steps), one.evidence)
@@ -314,15 +313,3 @@ def _meaning(export: Export) -> bytes:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=12).digest()
-
-
-def _text_of(value: Any) -> str:
-    if isinstance(value, PurePosixPath):
-        return str(value)
-    raise TypeError(f"{type(value)} is not written")
-
-
-def _path_of(kind: type, value: Any) -> Any:
-    if kind is PurePosixPath:
-        return PurePosixPath(value)
-    raise TypeError(f"{kind} is not read")
