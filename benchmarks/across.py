@@ -10,16 +10,14 @@ more with one file changed. CPU time is that of the whole command, the reading o
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import yaml
-from measure import PYZ, WORK, Cost, machine, peer, run, source
+from measure import PYZ, WORK, Cost, machine, peer, ready, reported, run, source
 from scan_speed import SEMGREP, expanded_rules, semgrep
 
 CODE = ("langchain-community==0.3.27", "pydantic-ai-slim==2.68.0")
@@ -43,7 +41,7 @@ def tavo(target: Path, rules: Path, home: Path | None, *words: str) -> tuple[Cos
                rules, "--format", "json", *words]  # fmt: skip
     state = {} if home is None else {"HOME": str(home), "XDG_STATE_HOME": str(home / "state")}
     cost = run([str(part) for part in command], env=state)
-    return cost, json.loads(cost.output)["findings"]
+    return cost, reported(cost)["findings"]
 
 
 def main() -> int:
@@ -94,7 +92,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not PYZ.exists():
-        raise SystemExit(f"{PYZ}: build it first: python3 build.py pyz")
-    subprocess.run([sys.executable, str(PYZ), "rules", "list"], stdout=subprocess.DEVNULL)
+    ready()
     sys.exit(main())

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import fixtures
 import yaml
-from measure import PYZ, WORK, Cost, machine, peer, run, source
+from measure import PYZ, WORK, Cost, machine, peer, reported, run, source
 
 from tavo.errors import ConfigError
 from tavo.scan.rule_files import read_rule_file
@@ -71,7 +71,7 @@ def usable_rules(
 def ours(rules: Path, target: Path) -> tuple[Cost, set[Key]]:
     words = [PYZ, "--offline", "scan", target, "--rules", rules, "--no-default-rules", "--format"]
     cost = run([sys.executable, *map(str, words), "json", "--jobs", "1", "--exit-zero"])
-    report = json.loads(cost.output)
+    report = reported(cost)
     root = Path(report["run"]["root"])
     found = {
         (f["rule_id"], str(root / f["location"]["path"]), f["location"]["region"]["start_line"])

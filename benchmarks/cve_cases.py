@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from measure import PYZ, git_source, machine, npm_source, run, source
+from measure import PYZ, git_source, machine, npm_source, ready, reported, run, source
 
 REACH = 2
 _REPOSITORY = re.compile(r"github:([\w.-]+/[\w.-]+)")
@@ -27,13 +27,9 @@ _REPOSITORY = re.compile(r"github:([\w.-]+/[\w.-]+)")
 
 def findings(path: Path) -> list[tuple[str, int, int]]:
     cost = run([sys.executable, str(PYZ), "--offline", "scan", str(path), "--format", "json"])
-    told = json.loads(cost.output)
-    for one in told["not_done"]:
-        if "defect" in one["reason"] or "died" in one["reason"]:
-            raise SystemExit(f"no figure: {one['subject']}: {one['reason']}")
     return [
         (f["rule_id"], f["location"]["region"]["start_line"], f["location"]["region"]["end_line"])
-        for f in told["findings"]
+        for f in reported(cost)["findings"]
     ]
 
 
@@ -97,4 +93,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    ready()
     sys.exit(main())

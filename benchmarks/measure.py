@@ -8,6 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".build" / "benchmarks"
@@ -59,6 +61,22 @@ def run(
         code=process.returncode,
         output=output,
     )
+
+
+def reported(cost: Cost) -> dict[str, Any]:
+    """Return the JSON report of a scan; there is no figure of one in which something failed."""
+    report: dict[str, Any] = json.loads(cost.output)
+    for one in report["not_done"]:
+        if "a defect of tavo" in one["reason"] or "the scanner died" in one["reason"]:
+            raise SystemExit(f"no figure: {one['subject']}: {one['reason']}")
+    return report
+
+
+def ready() -> None:
+    """Leave without the file; have it unpack itself, which nobody wants to measure."""
+    if not PYZ.exists():
+        raise SystemExit(f"{PYZ}: build it first: python3 build.py pyz")
+    run([sys.executable, str(PYZ), "rules", "list"])
 
 
 def peer(requirement: str, executable: str) -> Path | None:

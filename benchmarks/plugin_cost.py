@@ -15,7 +15,6 @@ plugin on the example, and on real code beside 1,000 small model files.
 from __future__ import annotations
 
 import argparse
-import json
 import pickle
 import shutil
 import statistics
@@ -25,7 +24,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import PYZ, ROOT, WORK, machine, run, source
+from measure import PYZ, ROOT, WORK, machine, reported, run, source
 
 sys.path.insert(0, str(ROOT))
 
@@ -134,7 +133,7 @@ def scan(home: Path, targets: Sequence[Path], plugin: str) -> Row:
     cost = run(command, env={"HOME": str(home)})
     if cost.code != 0:
         raise SystemExit(f"the scan ended with {cost.code}: {cost.output[:300]}")
-    row = json.loads(cost.output)["plugins"][0] if plugin else dict.fromkeys(
+    row = reported(cost)["plugins"][0] if plugin else dict.fromkeys(
         ("host_cpu_s", "worker_cpu_s", "peak_bytes", "cached"), 0
     )  # fmt: skip
     return Row(scan_s=cost.cpu_s, host_s=row["host_cpu_s"], worker_s=row["worker_cpu_s"],

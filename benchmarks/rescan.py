@@ -8,16 +8,14 @@ Rules this script keeps:
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from measure import PYZ, WORK, Cost, machine, run, source
+from measure import PYZ, WORK, Cost, machine, ready, reported, run, source
 
 COMMUNITY = "langchain-community==0.3.27"
 OTHERS = ("transformers==4.46.3", "sympy==1.13.3", "llama-index-core==0.12.52", "litellm==1.74.0")
@@ -53,8 +51,7 @@ def scan(target: Path, home: Path, *words: str) -> tuple[Cost, list[object]]:
         [str(part) for part in command],
         env={"HOME": str(home), "XDG_STATE_HOME": str(home / "state")},
     )
-    report = json.loads(cost.output)
-    return cost, report["findings"]
+    return cost, reported(cost)["findings"]
 
 
 def main() -> int:
@@ -99,7 +96,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not PYZ.exists():
-        raise SystemExit(f"{PYZ}: build it first: python3 build.py pyz")
-    subprocess.run([sys.executable, str(PYZ), "rules", "list"], stdout=subprocess.DEVNULL)
+    ready()
     sys.exit(main())

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import PYZ, WORK, machine, source
+from measure import PYZ, WORK, machine, ready, source
 
 PACKAGES = (
     "transformers==4.46.3", "sympy==1.13.3", "langchain-community==0.3.27", "litellm==1.74.0",
@@ -141,6 +141,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not PYZ.exists():
-        raise SystemExit(f"{PYZ}: build it first: python3 build.py pyz")
+    ready()
     sys.exit(main())

@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import yaml
-from measure import PYZ, ROOT, WORK, Cost, machine, peer, run, source
+from measure import PYZ, ROOT, WORK, Cost, machine, peer, reported, run, source
 
 from tavo.scan.rule_files import expand, read_rule_file
 from tavo.scan.rules import PACK, load_rules
@@ -39,7 +39,7 @@ def expanded_rules() -> Path:
 def tavo(target: Path) -> tuple[Cost, set[Key]]:
     command = [sys.executable, PYZ, "--offline", "scan", target, "--format", "json", "--jobs", "1"]
     cost = run([str(part) for part in command])
-    report = json.loads(cost.output)
+    report = reported(cost)
     root = Path(report["run"]["root"])
     found = {
         (f["rule_id"], str(root / f["location"]["path"]), f["location"]["region"]["start_line"])
