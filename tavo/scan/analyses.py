@@ -2,14 +2,14 @@
 
 Rules this module keeps:
 - both are judgements on one short string, bounded by its length; nothing is run;
-- a regular expression explodes where a repeated part can take the same text in several ways.
+- a regular expression explodes where a repeated part holds a repeated part and can fail after it.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["can_explode", "looks_random"]
@@ -82,9 +82,11 @@ def looks_random(text: str) -> bool:
 
 
 def can_explode(pattern: str) -> bool:
-    """Tell whether a regular expression that backtracks can take exponential time.
+    """Tell whether a regular expression that backtracks may take exponential time.
 
-    One that cannot be read cannot be judged, and does not count.
+    It may where a repeated part holds a part that is repeated itself, and something follows that
+    can fail; whether the two can really take the same text is not asked, as Semgrep does not. One
+    that cannot be read cannot be judged, and does not count.
     """
     # The standard library's reader of expressions has had two places.
     try:
@@ -96,63 +98,46 @@ def can_explode(pattern: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            parsed = parser.parse(pattern)
-            return any(_explodes(body) for body in _repeated(parsed))
+            return _explodes(parser.parse(pattern), followed=False)
     except (re.error, RecursionError, OverflowError, ValueError, TypeError):
         return False
 
 
 _Parsed = Iterable[tuple[Any, Any]]
+_REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT"})
+_CAN_FAIL = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY", "AT", "GROUPREF"})
+_FEWEST_ROUNDS = 4
 
 
-def _repeated(parsed: _Parsed, *, followed: bool = False) -> Iterable[_Parsed]:
-    """Yield what is repeated without a limit where something follows that can fail."""
-    items = list(parsed)
-    for number, (name, value) in enumerate(items):
-        more = followed or number + 1 < len(items)
-        if str(name) in {"MAX_REPEAT", "MIN_REPEAT"}:
-            _, high, body = value
-            if high > _LONGEST and more:
-                yield body
-        for part in _parts(value):
-            yield from _repeated(part, followed=more)
+def _explodes(parsed: _Parsed, *, followed: bool) -> bool:
+    """Tell whether a repeated part with a repeated part in it is followed by what can fail."""
+    for name, value in reversed(list(parsed)):
+        kind = str(name)
+        if followed and kind in _REPEATS:
+            _, most, body = value
+            if most >= _FEWEST_ROUNDS and _repeats(body):
+                return True
+        if any(_explodes(part, followed=followed) for part in _parts(value)):
+            return True
+        followed = followed or _can_fail(kind, value)
+    return False
 
 
-def _explodes(body: _Parsed) -> bool:
-    """Tell whether something in a repeated part can be split between its rounds in several ways."""
-    items = _unwrapped(body)
-    if len(items) == 1 and str(items[0][0]) == "BRANCH":
-        firsts = [_first(branch) for branch in items[0][1][1]]
-        return any(
-            _overlap(one, other)
-            for number, one in enumerate(firsts)
-            for other in firsts[number + 1 :]
-        ) or any(_explodes(branch) for branch in items[0][1][1])
-    items = [inner for item in items for inner in _opened(item)]
-    repeats = [item for item in items if str(item[0]) in {"MAX_REPEAT", "MIN_REPEAT"}]
-    needed = [item for item in items if item not in repeats or item[1][0] > 0]
-    long = [item for item in repeats if item[1][1] > _LONGEST]
-    if not long:
-        return False
-    others = [item for item in needed if item not in long]
-    if not others:
+def _repeats(parsed: _Parsed) -> bool:
+    """Tell whether something inside may be there once or more than once."""
+    for name, value in parsed:
+        if str(name) in _REPEATS and value[1] > max(value[0], 1):
+            return True
+        if any(_repeats(part) for part in _parts(value)):
+            return True
+    return False
+
+
+def _can_fail(kind: str, value: Any) -> bool:
+    if kind in _CAN_FAIL:
         return True
-    inner = _first(long[0][1][2])
-    return all(_overlap(inner, _first([item])) for item in others)
-
-
-def _unwrapped(body: _Parsed) -> Sequence[tuple[Any, Any]]:
-    items = [item for item in body if str(item[0]) != "AT"]
-    while len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
-        items = [item for item in items[0][1][-1] if str(item[0]) != "AT"]
-    return items
-
-
-def _opened(item: tuple[Any, Any]) -> Sequence[tuple[Any, Any]]:
-    """Return what a group holds, the item itself where it is none."""
-    if str(item[0]) != "SUBPATTERN":
-        return [item]
-    return [inner for part in item[1][-1] for inner in _opened(part)]
+    inner = (item for part in _parts(value) for item in part)
+    return any(_can_fail(str(name), below) for name, below in inner)
 
 
 def _parts(value: Any) -> Iterable[_Parsed]:
@@ -162,66 +147,3 @@ def _parts(value: Any) -> Iterable[_Parsed]:
                 yield part
             elif isinstance(part, list | tuple):
                 yield from _parts(part)
-
-
-_ALL = frozenset(range(128))
-_WORDS = frozenset(
-    ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-)
-_DIGITS = frozenset(range(48, 58))
-_SPACES = frozenset((9, 10, 11, 12, 13, 32))
-_CATEGORIES = {
-    "CATEGORY_WORD": _WORDS, "CATEGORY_NOT_WORD": _ALL - _WORDS, "CATEGORY_DIGIT": _DIGITS,
-    "CATEGORY_NOT_DIGIT": _ALL - _DIGITS, "CATEGORY_SPACE": _SPACES,
-    "CATEGORY_NOT_SPACE": _ALL - _SPACES,
-}  # fmt: skip
-
-
-def _first(body: _Parsed) -> frozenset[int]:
-    """Return the ASCII characters with which a part can begin."""
-    found: frozenset[int] = frozenset()
-    for name, value in body:
-        kind = str(name)
-        if kind == "AT":
-            continue
-        if kind == "LITERAL":
-            return found | {value}
-        if kind == "NOT_LITERAL":
-            return found | (_ALL - {value})
-        if kind == "ANY":
-            return found | (_ALL - {10})
-        if kind == "IN":
-            return found | _members(value)
-        if kind == "CATEGORY":
-            return found | _CATEGORIES.get(str(value), _ALL)
-        if kind == "SUBPATTERN":
-            return found | _first(value[-1])
-        if kind == "BRANCH":
-            return found.union(*(_first(branch) for branch in value[1]))
-        if kind in {"MAX_REPEAT", "MIN_REPEAT"}:
-            found |= _first(value[2])
-            if value[0] > 0:
-                return found
-            continue
-        return found
-    return found
-
-
-def _members(items: Iterable[tuple[Any, Any]]) -> frozenset[int]:
-    found: set[int] = set()
-    negated = False
-    for name, value in items:
-        kind = str(name)
-        if kind == "NEGATE":
-            negated = True
-        elif kind == "LITERAL":
-            found.add(value)
-        elif kind == "RANGE":
-            found.update(range(value[0], min(value[1], 127) + 1))
-        elif kind == "CATEGORY":
-            found |= _CATEGORIES.get(str(value), _ALL)
-    return _ALL - found if negated else frozenset(found)
-
-
-def _overlap(one: frozenset[int], other: frozenset[int]) -> bool:
-    return bool(one & other)

@@ -245,7 +245,9 @@ class ExpressionCompiler(LiteralCompiler):
                     known = run.file.constants.bound_to(node)
                     if known is not None:
                         out += deep(known, env, run)
-                if node.kind != "lambda" or not is_ecma:  # as Semgrep: not into functions
+                if not is_ecma:
+                    stack.extend(reversed(_deep_parts(node)))
+                elif node.kind != "lambda":  # as Semgrep: not into functions
                     stack.extend(reversed(parts_of(node)))
             return out
 
@@ -410,6 +412,22 @@ _PATTERNS = frozenset({"dictionary", "list"})
 _NAMED = _PATTERNS | {"identifier"}
 _PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
                          "typed_default_parameter", "dictionary", "list"})  # fmt: skip
+
+
+def _deep_parts(node: Node) -> Sequence[Node]:
+    """Return where `<... ...>` looks below a node: as Semgrep's, it sees no heads of definitions."""
+    kind = node.kind
+    if kind in _WITH_HEADS:
+        return [child for child in node.children if child.kind in _BODIES_OF_HEADS]
+    if kind == "assignment" and node.role("type") is not None:
+        right = node.role("right")
+        return [right] if right is not None else []
+    return parts_of(node)
+
+
+_WITH_HEADS = frozenset({"function_definition", "class_definition", "decorated_definition",
+                         "except_clause"})  # fmt: skip
+_BODIES_OF_HEADS = frozenset({"block", "function_definition", "class_definition"})
 
 
 def _only_value(block: Node) -> Node | None:

@@ -15,7 +15,7 @@ from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, o
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
+__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside", "first_bound"]
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -48,7 +48,7 @@ class Pass:
         self.known = known
         self.functions: list[tuple[Node, State]] = []
         self.once: State | None = None
-        self.jumps: list[list[State]] = []
+        self.jumps: list[tuple[list[State], list[State]]] = []  # what breaks, and what continues
         self.fixed: set[str] = set()
 
     def block(
@@ -106,7 +106,7 @@ class Pass:
             self._expression(node, state)
             if kind in _ENDINGS:
                 if self.jumps and kind in {"break_statement", "continue_statement"}:
-                    self.jumps[-1].append(dict(state))
+                    self.jumps[-1][kind == "continue_statement"].append(dict(state))
                 return None
         return state
 
@@ -209,9 +209,9 @@ class Pass:
         inside = dict(state)
         if target is not None:
             self._unbind(target, inside)
-        self.jumps.append([])
+        self.jumps.append(([], []))
         first = self._statements(body.children if body else (), inside, depth + 1)
-        joined = join([dict(state), first, *self.jumps[-1]]) or {}
+        joined = join([dict(state), first, *self.jumps[-1][0], *self.jumps[-1][1]]) or {}
         joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
@@ -221,13 +221,18 @@ class Pass:
         condition = node.role("condition")
         if condition is not None:
             self._expression(condition, joined)
+            if node.kind == "while_statement":
+                for part in _computed_before(condition):
+                    self._expression(part, {**joined, **state})
         again = dict(joined)
         last = self._statements(body.children if body else (), again, depth + 1)
-        end = join([joined, last, *self.jumps.pop()])
+        broken, continued = self.jumps.pop()
+        end = join([joined, last, *continued])
         for clause in node.children:
             if clause.kind == "else_clause" and end is not None:
                 after = clause.role("body")
                 end = self._statements(after.children if after else (), end, depth + 1)
+        end = join([end, *broken])
         return end if end is not None else before
 
     def _try(self, node: Node, state: State, depth: int) -> State | None:
@@ -319,6 +324,27 @@ class Pass:
                 stack.extend(node.children)
 
 
+def _computed_before(condition: Node) -> list[Node]:
+    """Return the parts of a loop's condition that stand for what they are before the first round.
+
+    As with Semgrep: what a call is given, and what decides whether a call is made.
+    """
+    found: list[Node] = []
+    stack = [condition]
+    while stack:
+        node = stack.pop()
+        decides = node.kind in {"boolean_operator", "conditional_expression"}
+        if node.kind == "call" or (decides and _calls(node.children[1:])):
+            found.append(node)
+        else:
+            stack.extend(node.children)
+    return found
+
+
+def _calls(nodes: Iterable[Node]) -> bool:
+    return any(part.kind == "call" for node in nodes for part in node.walk())
+
+
 def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
     """Return the names that the whole file binds exactly once, at whatever level."""
     counts: dict[str, int] = {}
@@ -327,6 +353,19 @@ def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
             for target in targets(node):
                 counts[target.label or ""] = counts.get(target.label or "", 0) + 1
     return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def first_bound(by_kind: Mapping[str, list[Node]], names: Iterable[str]) -> dict[str, int]:
+    """Return where a file assigns each of these names of the module first."""
+    wanted = set(names)
+    starts: dict[str, int] = {}
+    for node in by_kind.get("assignment", ()) if wanted else ():
+        target = node.role("left")
+        if target is None or target.kind != "identifier" or target.label not in wanted:
+            continue
+        if all(around.kind not in _INNER for around in node.ancestors()):
+            starts[target.label] = min(node.start, starts.get(target.label, node.start))
+    return starts
 
 
 def changed_inside(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:

@@ -241,11 +241,29 @@ def _bare_decorators(file: ParsedFile) -> list[Node]:
     ]
 
 
+# Bodies of a lambda that Semgrep does not take for what it returns.
+_NOT_RETURNED = frozenset({"block", "conditional_expression", "lambda"})
+
+
 def _returns(file: ParsedFile) -> Iterable[Node]:
     """Return the return statements, and the bodies of lambdas, which are returned as well."""
-    bodies = [node.role("body") for node in file.by_kind.get("lambda", ())]
+    lambdas: Iterable[Node] = file.by_kind.get("lambda", ())
+    if file.language == "python":
+        lambdas = [node for node in lambdas if not _in_head(node)]
+    bodies = [node.role("body") for node in lambdas]
     returns = file.by_kind.get("return_statement", [])
-    return [*returns, *(body for body in bodies if body is not None and body.kind != "block")]
+    kinds = _NOT_RETURNED if file.language == "python" else frozenset({"block"})
+    return [*returns, *(body for body in bodies if body is not None and body.kind not in kinds)]
+
+
+def _in_head(node: Node) -> bool:
+    """Tell whether a lambda is a default of a parameter, or stands in a decorator."""
+    for around in node.ancestors():
+        if around.kind in {"parameters", "decorator"}:
+            return True
+        if around.kind in {"block", "module"}:
+            return False
+    return False
 
 
 def _literals(kind: str, *, computed: bool) -> Places:

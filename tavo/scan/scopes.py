@@ -32,6 +32,9 @@ BINDERS = (
     "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
     "function_definition", "class_definition", "as_pattern", "update_expression",
 )  # fmt: skip
+_SOFT = frozenset({
+    "assignment", "augmented_assignment", "function_definition", "class_definition",
+})  # fmt: skip
 _CHANGES = frozenset({"augmented_assignment", "update_expression"})
 _BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
 
@@ -69,10 +72,11 @@ def changes_outside(node: Node) -> bool:
     return kind in _CHANGES or (kind == "assignment" and not node.op)
 
 
-def own_names(function: Node, *, declared: bool = False) -> set[str]:
+def own_names(function: Node, *, declared: bool = False, hiding: bool = False) -> set[str]:
     """Return the names that live in a function: its parameters and what it binds itself.
 
-    `declared`: only what it declares, as in JavaScript.
+    `declared`: only what it declares, as in JavaScript. `hiding`: without what it assigns or
+    defines and gives no type.
     """
     names: set[str] = set()
     foreign: set[str] = set()
@@ -93,6 +97,8 @@ def own_names(function: Node, *, declared: bool = False) -> set[str]:
             foreign.update(target.label or "" for target in targets(node))
         elif kind in _IMPORTS or kind == "delete_statement":
             pass
+        elif hiding and kind in _SOFT and node.role("type") is None:
+            pass
         elif not declared or not changes_outside(node):
             names.update(target.label or "" for target in targets(node))
         if kind not in FUNCTIONS and kind != "class_definition":
@@ -109,6 +115,7 @@ class Scopes:
         self._by_kind = by_kind
         self._ever: set[str] | None = None
         self._own: dict[Node, set[str]] = {}
+        self._hiding: dict[Node, set[str]] = {}
 
     def ever_own(self, label: str) -> bool:
         """Tell whether any function or the module binds a name other than by an import."""
@@ -142,3 +149,15 @@ class Scopes:
         if names is None:
             names = self._own[function] = own_names(function, declared=self._declared)
         return names
+
+    def hides(self, function: Node, label: str) -> bool:
+        """Tell whether a name of a function hides an import around it.
+
+        As with Semgrep, what Python only assigns or defines in a function does not.
+        """
+        if self._declared:
+            return label in self.own(function)
+        names = self._hiding.get(function)
+        if names is None:
+            names = self._hiding[function] = own_names(function, hiding=True)
+        return label in names
