@@ -66,12 +66,13 @@ class Constants:
             self._at = {}
             once = bound_once(self._by_kind)
             state: State = {}
+            forgets = not self._declared
             single: frozenset[str] = frozenset()
             if self._declared:
                 single = bound_anywhere_once(self._by_kind)
                 changed = changed_inside(self._by_kind)
                 once = {name: value for name, value in once.items() if name not in changed}
-            whole = Pass(self._evaluate, self._at, {}, single)
+            whole = Pass(self._evaluate, self._at, {}, single, forgets=forgets)
             pending = whole.block(self._root.children, state, once)
             self._globals = {
                 name: value
@@ -90,7 +91,9 @@ class Constants:
                 }
                 body = function.role("body")
                 if body is not None:
-                    run = Pass(self._evaluate, self._at, known, single)
+                    run = Pass(
+                        self._evaluate, self._at, known, single, forgets=forgets
+                    )
                     pending += run.block(body.children, {}, None)
         return self._at
 

@@ -279,7 +279,8 @@ class ExpressionCompiler(LiteralCompiler):
         test = self.generic(node)
         if not self.takes_all(node):
             return test
-        return lambda n, env, run: (env,) if n.kind == "list_comprehension" else test(n, env, run)
+        kinds = {"list_comprehension", "generator_expression"}
+        return lambda n, env, run: (env,) if n.kind in kinds else test(n, env, run)
 
     def _generator(self, node: Node) -> Test:
         items = self.items(node.children)
@@ -419,6 +420,10 @@ def _deep_parts(node: Node) -> Sequence[Node]:
     kind = node.kind
     if kind in _WITH_HEADS:
         return [child for child in node.children if child.kind in _BODIES_OF_HEADS]
+    if kind == "for_statement" or kind == "lambda":
+        return [child for child in node.children if child.field not in {"left", "parameters"}]
+    if kind == "as_pattern" and node.parent is not None and node.parent.kind in _WITH:
+        return ()
     if kind == "assignment" and node.role("type") is not None:
         right = node.role("right")
         return [right] if right is not None else []
@@ -427,6 +432,7 @@ def _deep_parts(node: Node) -> Sequence[Node]:
 
 _WITH_HEADS = frozenset({"function_definition", "class_definition", "decorated_definition",
                          "except_clause"})  # fmt: skip
+_WITH = frozenset({"with_statement", "with_clause", "with_item"})
 _BODIES_OF_HEADS = frozenset({"block", "function_definition", "class_definition"})
 
 

@@ -21,6 +21,7 @@ __all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_ins
 Evaluate = Callable[[Node, State | None], Value | None]
 
 _DEEPEST_BLOCK = 60
+_NEVER = 1 << 62
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
@@ -40,9 +41,15 @@ class Pass:
         at: dict[Node, Value],
         known: State,
         single: frozenset[str] = frozenset(),
+        *,
+        forgets: bool = False,
     ) -> None:
-        """Walk with what is known before; `single` are the names that a file binds only once."""
+        """Walk with what is known before; `single` are the names that a file binds only once.
+
+        `forgets`: a name is no longer known after a method of its object was run for its own sake.
+        """
         self.single = single
+        self.forgets = forgets
         self.evaluate = evaluate
         self.at = at
         self.known = known
@@ -97,13 +104,13 @@ class Pass:
         elif kind == "match_statement":
             return self._match(node, state, depth)
         elif kind in {"import_statement", "import_from_statement"}:
-            for part in node.walk():
-                if part.kind == "identifier":
-                    state.pop(part.label or "", None)
+            pass  # as Semgrep: what a name was given before stays known
         elif kind == "block":
             return self._statements(node.children, state, depth + 1)
         else:
             self._expression(node, state)
+            if kind == "call":
+                self._forget_owner(node.children[0], state)
             if kind in _ENDINGS:
                 if self.jumps and kind in {"break_statement", "continue_statement"}:
                     self.jumps[-1][kind == "continue_statement"].append(dict(state))
@@ -143,6 +150,7 @@ class Pass:
         if left.kind != "identifier":
             self._expression(left, state)
             self._unbind(left, state)
+            self._forget_owner(left, state)
             return
         name = left.label or ""
         value = self.evaluate(right, state)
@@ -165,6 +173,7 @@ class Pass:
         before = self.evaluate(left, state)
         value = self.evaluate(right, state)
         self._unbind(left, state)
+        self._forget_owner(left, state)
         if left.kind == "identifier" and isinstance(before, Constant):
             after = (
                 applied(node.op.rstrip("="), before, value) if isinstance(value, Constant) else None
@@ -204,6 +213,8 @@ class Pass:
             before = {n: v for n, v in state.items() if n not in names_bound(node)}
         if source is not None:
             self._expression(source, state)
+            if source.kind == "call":
+                self._forget_owner(source.children[0], state)
         body, step = node.role("body"), node.role("increment")
         # Twice: first to learn what the body leaves, then with what it may have left already.
         inside = dict(state)
@@ -314,6 +325,14 @@ class Pass:
             else:
                 stack.extend((child, names) for child in reversed(part.children))
 
+    def _forget_owner(self, node: Node, state: State) -> None:
+        """Forget what a name is when a part of it is set, or a method of it runs by itself."""
+        root = node
+        while root.kind in {"attribute", "subscript"} and root.children:
+            root = root.children[0]
+        if self.forgets and root is not node and root.kind == "identifier":
+            state.pop(root.label or "", None)
+
     def _unbind(self, target: Node, state: State) -> None:
         stack = [target]
         while stack:
@@ -356,15 +375,27 @@ def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
 
 
 def first_bound(by_kind: Mapping[str, list[Node]], names: Iterable[str]) -> dict[str, int]:
-    """Return where a file assigns each of these names of the module first."""
+    """Return from where on functions know what each of these names of the module is.
+
+    It is where a file assigns the name; one that was imported before stays what was imported.
+    """
     wanted = set(names)
+    imports: dict[str, int] = {}
+    for kind in ("import_from_statement", "aliased_import") if wanted else ():
+        for node in by_kind.get(kind, ()):
+            parts = node.children[-1:] if kind == "aliased_import" else node.children[1:]
+            for part in parts:
+                if (label := part.children[0].label if part.children else part.label) in wanted:
+                    imports.setdefault(label, node.start)
     starts: dict[str, int] = {}
     for node in by_kind.get("assignment", ()) if wanted else ():
         target = node.role("left")
         if target is None or target.kind != "identifier" or target.label not in wanted:
             continue
         if all(around.kind not in _INNER for around in node.ancestors()):
-            starts[target.label] = min(node.start, starts.get(target.label, node.start))
+            start = min(node.start, starts.get(target.label, node.start))
+            known = imports.get(target.label, start + 1) > start
+            starts[target.label] = start if known else _NEVER
     return starts
 
 

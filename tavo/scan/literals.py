@@ -38,6 +38,7 @@ _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
 _BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
 _LITERAL_TYPES = {"integer": "int", "float": "float", "true": "bool", "false": "bool",
                   "string": "str"}  # fmt: skip
+_KNOWN_TYPES = frozenset({"int", "str", "bool"})
 _WHOLE_NUMBERS = frozenset({"%", "**", "//"})
 _DEEPEST_TYPE = 20
 _HOLDERS = frozenset({"function_definition", "lambda", "module"})
@@ -346,8 +347,8 @@ def _python_type(node: Node, file: ParsedFile, depth: int) -> str | None:
         return None
     if kind == "identifier":
         known = file.constant(node)
-        if known is not None and known.kind in _BUILTIN_TYPES:
-            return known.kind
+        if known is not None and (known.kind in _KNOWN_TYPES or known.value is not None):
+            return known.kind if known.kind in _BUILTIN_TYPES else None
         return _declared_type(node, file)
     if kind == "binary_operator" and node.op in _WHOLE_NUMBERS:
         parts = {_python_type(child, file, depth + 1) for child in node.children}

@@ -82,7 +82,7 @@ _OTHERS = {
     "set": ("dictionary", "set"),
     "tuple": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
     "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
-    "list": ("list", "list_pattern", "list_comprehension"),
+    "list": ("list", "list_pattern", "list_comprehension", "generator_expression"),
     "generator_expression": ("generator_expression", "list_comprehension"),
     "for_statement": ("for_statement", "c_for_statement"),
 }

@@ -62,8 +62,9 @@ def targets(node: Node) -> Iterable[Node]:
 
 
 def names_bound(node: Node) -> set[str]:
-    """Return the names that a node and everything below it bind."""
-    return {target.label or "" for part in node.walk() for target in targets(part)}
+    """Return the names that a node and everything below it bind, other than by an import."""
+    parts = (part for part in node.walk() if part.kind not in _IMPORTS)
+    return {target.label or "" for part in parts for target in targets(part)}
 
 
 def changes_outside(node: Node) -> bool:
