@@ -156,9 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.code:
         parser.error("name CODE, or --fixtures")
-    rules, count, refused = usable_rules(
-        given.rules, given.most, wanted, given.category
-    )
+    rules, count, refused = usable_rules(given.rules, given.most, wanted, given.category)
     tool = peer(SEMGREP, "semgrep")
     print(f"{machine()}; {count} rules, {refused} more that tavo refuses; {SEMGREP}")
     print(

@@ -91,9 +91,7 @@ class Constants:
                 }
                 body = function.role("body")
                 if body is not None:
-                    run = Pass(
-                        self._evaluate, self._at, known, single, forgets=forgets
-                    )
+                    run = Pass(self._evaluate, self._at, known, single, forgets=forgets)
                     pending += run.block(body.children, {}, None)
         return self._at
 

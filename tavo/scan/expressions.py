@@ -416,7 +416,7 @@ _PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
 
 
 def _deep_parts(node: Node) -> Sequence[Node]:
-    """Return where `<... ...>` looks below a node: as Semgrep's, it sees no heads of definitions."""
+    """Return where `<... ...>` looks below a node: as in Semgrep, not in heads of definitions."""
     kind = node.kind
     if kind in _WITH_HEADS:
         return [child for child in node.children if child.kind in _BODIES_OF_HEADS]

@@ -484,7 +484,11 @@ def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) ->
             TaintSanitizer(
                 formula=f,
                 **_flags(
-                    {key.replace("not_conf", "not-conf"): value for key, value in item.items()},
+                    # Semgrep spells this one key with an underscore.
+                    {
+                        ("not-conflicting" if k == "not_conflicting" else k): v
+                        for k, v in item.items()
+                    },
                     where,
                     exact=False,
                     by_side_effect=False,

@@ -98,8 +98,9 @@ def own_names(function: Node, *, declared: bool = False, hiding: bool = False) -
             foreign.update(target.label or "" for target in targets(node))
         elif kind in _IMPORTS or kind == "delete_statement":
             pass
-        elif hiding and kind in _SOFT and node.role("type") is None:
-            pass
+        elif hiding and kind in _SOFT:
+            if node.role("type") is not None:
+                names.update(target.label or "" for target in targets(node))
         elif not declared or not changes_outside(node):
             names.update(target.label or "" for target in targets(node))
         if kind not in FUNCTIONS and kind != "class_definition":
