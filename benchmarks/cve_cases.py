@@ -5,20 +5,24 @@
 A case names a package, a vulnerable and a fixed version, a file and lines. A hit is a finding of
 low severity or more within two lines of a vulnerable line. An alarm that remains is a finding in
 the fixed file within two lines of the lines given for it, or, where the sink is gone, of a rule
-that hit before. Cases whose package is not on the package index are "not measured".
+that hit before. Packages come from PyPI, those in JavaScript and TypeScript from npm; where a
+package does not hold the file or is not there, from the repository that the case names under
+`obtain`. A case whose file cannot be had is "not measured".
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from measure import PYZ, machine, run, source
+from measure import PYZ, git_source, machine, npm_source, run, source
 
 REACH = 2
+_REPOSITORY = re.compile(r"github:([\w.-]+/[\w.-]+)")
 
 
 def findings(path: Path) -> list[tuple[str, int, int]]:
@@ -33,12 +37,24 @@ def near(found: tuple[str, int, int], lines: list[int]) -> bool:
     return any(found[1] - REACH <= line <= found[2] + REACH for line in lines)
 
 
+def folder_of(case: dict[str, Any], version: str, file: str) -> Path | None:
+    """Return the unpacked package of a version; None if no source has it with that file in it."""
+    if case["language"] == "py":
+        return source(f"{case['package']}=={version}")
+    folder = npm_source(case["package"], version.removeprefix("v"))
+    if folder is not None and (folder / file).exists():
+        return folder
+    named = _REPOSITORY.search(case.get("obtain", ""))
+    found = git_source(f"https://github.com/{named.group(1)}", version) if named else None
+    return found or folder
+
+
 def judge(case: dict[str, Any]) -> tuple[str, str, str]:
     """Return the verdict on the vulnerable file, on the fixed file, and the rules that hit."""
-    before = source(f"{case['package']}=={case['vulnerable_version']}")
-    after = source(f"{case['package']}=={case['fixed_version']}")
+    before = folder_of(case, case["vulnerable_version"], case["file"])
+    after = folder_of(case, case["fixed_version"], case["fixed_file"])
     vulnerable = before / case["file"] if before else None
-    if vulnerable is None or not vulnerable.exists() or case["language"] != "py":
+    if vulnerable is None or not vulnerable.exists():
         return "not measured", "not measured", ""
     hits = {f[0] for f in findings(vulnerable) if near(f, case["lines"])}
     verdict = "hit" if hits else "missed"

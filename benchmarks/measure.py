@@ -9,6 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -88,15 +89,57 @@ def source(requirement: str) -> Path | None:
         archives = sorted(Path(download).iterdir())
         if done.returncode != 0 or not archives:
             return None
-        partial = folder.with_name(folder.name + ".partial")
-        if archives[0].suffix in {".whl", ".zip"}:
-            with zipfile.ZipFile(archives[0]) as archive:
-                archive.extractall(partial)
-        else:
-            with tarfile.open(archives[0]) as archive:
-                archive.extractall(partial, filter="data")
-    partial.rename(folder)
+        _unpack(archives[0], folder)
     return folder
+
+
+def npm_source(name: str, version: str) -> Path | None:
+    """Unpack one package of npm; return the folder or None. Nothing of it is run."""
+    folder = WORK / "sources" / f"{name.strip('@').replace('/', '-')}-npm-{version}"
+    npm = shutil.which("npm")
+    if folder.exists() or npm is None:
+        return folder / "package" if folder.exists() else None
+    with tempfile.TemporaryDirectory() as download:
+        done = subprocess.run(
+            [npm, "pack", "--silent", "--ignore-scripts", f"{name}@{version}"],
+            check=False, capture_output=True, cwd=download,
+        )  # fmt: skip
+        archives = sorted(Path(download).iterdir())
+        if done.returncode != 0 or not archives:
+            return None
+        _unpack(archives[0], folder)
+    return folder / "package"
+
+
+def git_source(url: str, revision: str) -> Path | None:
+    """Unpack one revision of a Git repository, cloned once; return the folder or None."""
+    name = url.removesuffix(".git").rpartition("/")[2]
+    clone = WORK / "clones" / name
+    folder = WORK / "sources" / f"{name}-git-{revision.replace('/', '-')}"
+    if folder.exists():
+        return folder
+    if not clone.exists():
+        command = ["git", "clone", "--quiet", "--bare", url, str(clone)]
+        if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+            return None
+    with tempfile.TemporaryDirectory() as download:
+        archive = Path(download) / "revision.tar"
+        command = ["git", "-C", str(clone), "archive", f"--output={archive}", revision]
+        if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+            return None
+        _unpack(archive, folder)
+    return folder
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    partial = folder.with_name(folder.name + ".partial")
+    if file.suffix in {".whl", ".zip"}:
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(partial)
+    else:
+        with tarfile.open(file) as archive:
+            archive.extractall(partial, filter="data")
+    partial.rename(folder)
 
 
 def machine() -> str:

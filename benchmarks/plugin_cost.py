@@ -141,6 +141,12 @@ def scan(home: Path, targets: Sequence[Path], plugin: str) -> Row:
                peak_mb=row["peak_bytes"] / 1e6, cached=row["cached"])  # fmt: skip
 
 
+def forget(home: Path) -> None:
+    """Let the next scan know nothing from before: neither what plugins nor what rules said."""
+    for kept in ("answers", "scans"):
+        shutil.rmtree(home / ".local" / "state" / "tavo" / kept, ignore_errors=True)
+
+
 def install(home: Path, main: str, more: str, count: int) -> str:
     """Install a plugin the real way for the user with this home."""
     user = PluginMachine(home / f"made-{count}")
@@ -172,7 +178,7 @@ def five_thousand(home: Path, code: Path, repeat: int, chosen: Collection[int]) 
         plugin = install(home, main, more, count)
         cold, again = [], []
         for _ in range(repeat):
-            shutil.rmtree(home / ".local" / "state" / "tavo" / "answers", ignore_errors=True)
+            forget(home)
             cold.append(scan(home, [code], plugin))
             if twice:
                 again.append(scan(home, [code], plugin))
@@ -195,11 +201,13 @@ def check_counters(home: Path, repeat: int) -> str:
     """Compare what was counted with two whole processes, on few files: nearly all is the start."""
     target = [ROOT / "examples" / "shop-agent"]
     install(home, NOTHING, "", len(PLUGINS) + 1)
-    shutil.rmtree(home / ".local" / "state" / "tavo" / "answers", ignore_errors=True)
+    forget(home)
     pairs = []
     for _ in range(repeat):
-        shutil.rmtree(home / ".local" / "state" / "tavo" / "answers", ignore_errors=True)
-        pairs.append((scan(home, target, "acme/sample"), scan(home, target, "").scan_s))
+        forget(home)
+        first = scan(home, target, "acme/sample")
+        forget(home)
+        pairs.append((first, scan(home, target, "").scan_s))
     differ = statistics.median(row.scan_s - plain for row, plain in pairs)
     counted = statistics.median(row.plugin_s for row, _ in pairs)
     return (
@@ -243,7 +251,7 @@ def main() -> int:
                 continue
             rows = []
             for _ in range(repeat):
-                shutil.rmtree(home / ".local" / "state" / "tavo" / "answers", ignore_errors=True)
+                forget(home)
                 rows.append(scan(home, targets, "model-files"))
             show(title, rows)
     print("\n" + "\n".join(f"- {note}" for note in notes))

@@ -18,9 +18,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
@@ -67,8 +67,7 @@ _LONGEST_PUBLISHERS = 16 << 20
 _LOCK_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(NamedTuple):
     """A file that signed metadata names; `path` is where it lies in the repository."""
 
     name: str
@@ -78,8 +77,7 @@ class Artifact:
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refreshed:
+class Refreshed(NamedTuple):
     """The outcome of a refresh. Keep `record` and `state` together, in one transaction.
 
     `metadata` are the accepted metadata files by name, and `artifacts` all files they name: what

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from signing.digests import Digest
 from signing.errors import VerificationError
@@ -26,8 +25,7 @@ __all__ = ["AcceptedFile", "AcceptedRecord", "RootFacts", "root_facts"]
 _OLD_EMBEDDED = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedFile:
+class AcceptedFile(NamedTuple):
     """One artifact as it was accepted: where it lies now and what was signed about it."""
 
     path: Path
@@ -39,8 +37,7 @@ class AcceptedFile:
     period: Period
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedRecord:
+class AcceptedRecord(NamedTuple):
     """The accepted state of one repository; `expires` is the earliest expiry in the chain."""
 
     repository: str
@@ -140,8 +137,7 @@ def _file_from_dict(value: Mapping[str, Any]) -> AcceptedFile:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootFacts:
+class RootFacts(NamedTuple):
     """What a root says about itself; `digest` is its fingerprint for people to compare."""
 
     repository: str

@@ -138,6 +138,12 @@ class Kept:
             seal = self._seal("file", self._root_text, name, *identity, key)
             self._new_files.append((self._root_text, name, *identity, key, seal))
 
+    def keep_content(self, key: bytes, answer: str) -> None:
+        """Note the answer about a content that no file stands for."""
+        with contextlib.suppress(UnicodeEncodeError):
+            answer.encode()
+            self._new_answers.append((key, answer, _today(), self._seal("answer", key, answer)))
+
     def save(self, about: str) -> None:
         """Write what is new. What cannot be written is lost, and looked at again next time."""
         gone = [

@@ -13,7 +13,7 @@ from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tavo.plugins import Rule
     from tavo.scan.rule_tests import RuleTest
@@ -37,10 +37,42 @@ def register(app: typer.Typer) -> None:
     app.command("explain")(explain)
 
 
-def list_rules(context: typer.Context, rules: Rules = None) -> None:
-    """List the rules by id, with severity and title."""
+def list_rules(
+    context: typer.Context,
+    rules: Rules = None,
+    owasp: Annotated[
+        list[str] | None,
+        typer.Option("--owasp", metavar="ID", help="Only for this risk, such as LLM05 or ASI02."),
+    ] = None,
+    cwe: Annotated[
+        list[str] | None,
+        typer.Option("--cwe", metavar="ID", help="Only for this weakness, such as CWE-78."),
+    ] = None,
+    atlas: Annotated[
+        list[str] | None,
+        typer.Option("--atlas", metavar="ID", help="Only for this technique of MITRE ATLAS."),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", metavar="NAME", help="Only for this language, such as python."),
+    ] = None,
+) -> None:
+    """List the rules by id, with severity and title; each option may stand several times."""
     session = session_of(context)
-    found = [rule.rule for rule in _load(session, rules).values()]
+    languages = _languages(language or [])
+    found = [
+        entry.rule
+        for entry in _load(session, rules).values()
+        if _names_one(entry.rule.owasp, owasp)
+        and _names_one(
+            entry.rule.cwe, [f"CWE-{one.upper().removeprefix('CWE-')}" for one in cwe or []]
+        )
+        and _names_one(_atlas(entry.rule), atlas)
+        and (not languages or any(e.language in languages for e in (entry, *entry.others)))
+    ]
+    if not found and not session.json:
+        session.say("No rule is about all of that; `tavo rules list` names all rules.")
+        return
     if session.json:
         session.print_json([_value(rule) for rule in found])
         return
@@ -186,6 +218,28 @@ def explain(
     for reference in rule.references:
         print(f"  {reference}")
     print(f"\nTo accept one place, with a reason:  # tavo: ignore[{rule.id}] why it is safe here")
+
+
+def _names_one(names: Sequence[str], wanted: Sequence[str] | None) -> bool:
+    """Tell whether one of the names is wanted, or a part of what is: LLM05 is LLM05:2025."""
+    return not wanted or any(
+        name == one.upper() or name.startswith((f"{one.upper()}:", f"{one.upper()}."))
+        for name in names
+        for one in wanted
+    )
+
+
+def _languages(names: Sequence[str]) -> set[str]:
+    """Return the languages as rules call them. Raises UsageError for one that is not known."""
+    from tavo.scan.languages import LANGUAGES
+
+    for name in names:
+        if name.lower() not in LANGUAGES:
+            raise UsageError(
+                f"rules list: there are no rules for {name!r}",
+                hint=f"Languages: {', '.join(dict.fromkeys(LANGUAGES.values()))}.",
+            )
+    return {LANGUAGES[name.lower()] for name in names}
 
 
 def _rules(count: int) -> str:

@@ -22,6 +22,8 @@ Spans = tuple[tuple[int, int], ...]
 
 _MEMORY = 32 << 20
 _LONGEST = 50_000
+_LONGEST_SHOWN = 300
+_MOST_GROUPS = 200
 _LOOK_AROUND = re.compile(r"\(\?(?:=|!|<=|<!)")
 _POSSESSIVE = re.compile(r"(?<!\\)[*+?}]\+|\(\?>")
 _BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]|\(\?P=")
@@ -63,7 +65,9 @@ class Regex:
         except re2.error as error:
             reason = error.args[0] if error.args else error
             shown = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            raise RegexError(f"not a regular expression: {shown}") from None
+            raise RegexError(f"not a regular expression: {shown[:_LONGEST_SHOWN]}") from None
+        if self._compiled.groups > _MOST_GROUPS:
+            raise RegexError(f"the expression has more than {_MOST_GROUPS} groups")
         self.pattern = pattern
         names = {number: name for name, number in self._compiled.groupindex.items()}
         self.groups = tuple(

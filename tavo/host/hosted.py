@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from marketplace_db.manifest import Limits, Manifest, Permissions
+from marketplace_db.manifest import Limits, Manifest
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
@@ -74,9 +74,7 @@ class HostedPlugin:
         permissions were not accepted, ConfigError.
         """
         manifest = installation.manifest
-        _check_available(
-            manifest.full_id, manifest.plugin_type, self.plugin_type, manifest.permissions
-        )
+        _check_available(manifest, self.plugin_type)
         installation.check_granted()
         if missing := {need.full_id for need in manifest.requirements} - {
             one.installation.full_id for one in installation.needs
@@ -281,20 +279,26 @@ def failure_of(kind: str, message: str, traceback: str) -> Failure:
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 
-def _check_available(full_id: str, plugin_type: str, wanted: str, permissions: Permissions) -> None:
+def _check_available(manifest: Manifest, wanted: str) -> None:
+    full_id, plugin_type = manifest.full_id, manifest.plugin_type
     if plugin_type != wanted:
         raise NotAvailableError(f"{full_id}: is a {plugin_type} plugin, not a {wanted} one")
-    if missing := unavailable(permissions):
+    if missing := unavailable(manifest):
         raise NotAvailableError(
-            f"{full_id}: the permission {missing} is not available in this version"
+            f"{full_id}: the permission {missing} is not available to a {plugin_type} plugin"
         )
 
 
-def unavailable(permissions: Permissions) -> str:
-    """Name a permission that this version cannot give; empty if there is none."""
-    if permissions.subprocess:
+def unavailable(manifest: Manifest) -> str:
+    """Name a permission that this version cannot give; empty if there is none.
+
+    A proxy and a log have no project, and who waits for an answer there cannot wait for programs.
+    """
+    if manifest.plugin_type not in {"proxy", "log"}:
+        return ""
+    if manifest.permissions.subprocess:
         return "subprocess"
-    return f"files: {permissions.files}" if permissions.files != "none" else ""
+    return "" if manifest.permissions.files == "none" else f"files: {manifest.permissions.files}"
 
 
 def checked_config(manifest: Manifest, config: Mapping[str, Any]) -> dict[str, Any]:

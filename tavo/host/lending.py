@@ -17,7 +17,10 @@ __all__ = ["LendError", "Lender", "Lenders"]
 
 
 class LendError(Exception):
-    """What was asked for is not given. `kind` is `budget`, `target`, `http` or `not_available`."""
+    """What was asked for is not given.
+
+    `kind` is `budget`, `target`, `http`, `file`, `program` or `not_available`.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

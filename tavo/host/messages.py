@@ -197,7 +197,7 @@ class Ask(_Wire, frozen=True, tag_field="type", tag="ask"):
     """The plugin asks for something that the host lends, in the middle of a call."""
 
     call: Count
-    kind: Literal["send", "http"]
+    kind: Literal["send", "http", "files", "read", "run"]
     content: dict[str, Any]
 
 

@@ -21,11 +21,14 @@ import msgspec
 from marketplace_db.manifest import Manifest
 from tavo import __version__
 from tavo.errors import TavoError
+from tavo.host.answers import clean
 from tavo.host.interpreters import choose
+from tavo.host.lending import LendError
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
 from tavo.kit.rehearsal import JobFailedError, Life, OwnTest, Rehearsal, Rehearsed, Tested
+from tavo.plugins.plain import permission_asked
 from tavo.plugins.testing import hostile_texts
 from tavo.progress import Reporter
 from tavo.scan.files import Content, UnreadableError, decode
@@ -270,6 +273,20 @@ def _cost(facts: Mapping[str, float]) -> str:
     return ""
 
 
+class _Refusing:
+    """Notes what a plugin asks the host for; nothing is lent in a rehearsal."""
+
+    def __init__(self, suite: _Suite) -> None:
+        self._suite = suite
+
+    def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        permission, name = permission_asked(kind, content)
+        names = self._suite.seen.setdefault(permission, set())
+        if len(names) < _MOST_NAMED:
+            names.add(clean(name, 200))
+        raise LendError("not_available", "nothing is lent in a rehearsal")
+
+
 def _static(suite: _Suite) -> None:
     installation = suite.local.own()
     try:
@@ -280,6 +297,7 @@ def _static(suite: _Suite) -> None:
                 accepted=parse_acceptances(suite.accept),
             ),
             config=suite.config,
+            lender=_Refusing(suite),
             apart=True,
         ))  # fmt: skip
     except TavoError as error:

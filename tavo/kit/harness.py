@@ -39,6 +39,7 @@ from tavo.plugins import (
     Finding,
     Location,
     LogAnalysisPlugin,
+    NotAvailableError,
     ProxyFilteringPlugin,
     Rule,
     Severity,
@@ -356,7 +357,13 @@ class Harness(StaticAnalysisPlugin):
 
     def _started(self) -> BasePlugin:
         plugin = self._class()
-        plugin.start(Context(config=self._config, work_directory=self._context.work_directory))
+        plugin.start(
+            Context(
+                config=self._config,
+                work_directory=self._context.work_directory,
+                lend=self._seen.ask,
+            )
+        )
         return plugin
 
 
@@ -392,6 +399,13 @@ class _Seen:
         names = self.names.setdefault(kind, set())
         if len(names) < _MOST_SEEN:
             names.add(ascii(name)[1:-1][:200] if isinstance(name, str) else ascii(name)[:200])
+
+    def ask(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Note what a plugin asks the host for; it gets nothing in a rehearsal."""
+        from tavo.plugins.plain import permission_asked
+
+        self.add(*permission_asked(kind, content))
+        raise NotAvailableError("nothing is lent in a rehearsal")
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in {"open", "os.listdir", "os.scandir"}:
@@ -479,14 +493,14 @@ def _watch_find_in() -> list[tuple[str, str, Any]]:
     texts: list[tuple[str, str, Any]] = []
     original = testing.find_in
 
-    def noted(plugin: Any, files: Any, *, config: Any = None) -> Any:
+    def noted(plugin: Any, files: Any, **given: Any) -> Any:
         if len(texts) < _MOST_SEEN:
             texts.extend(
-                (path, content, lambda changed: original(plugin, changed, config=config))
+                (path, content, lambda changed: original(plugin, changed, **given))
                 for path, content in files.items()
                 if isinstance(content, str)
             )
-        return original(plugin, files, config=config)
+        return original(plugin, files, **given)
 
     testing.find_in = noted
     return texts

@@ -26,6 +26,7 @@ from tavo.host.workers import Failure
 from tavo.kit.rehearsal import Attacked, Filtered, Logged, Rehearsal
 from tavo.progress import Reporter
 from tavo.runs.dynamic import run_dynamic
+from tavo.runs.hosting import Project
 from tavo.runs.outcome import PluginOutcome
 from tavo.runs.plugins import run_plugin
 from tavo.scan.files import scan_root, walk
@@ -75,6 +76,7 @@ def run_files(
             accept=accept,
             reporter=reporter,
             config=config,
+            project=Project(root, tuple(targets)),
             on_failure=on_failure,
         )
     finally:

@@ -322,12 +322,12 @@ def _python(manifest: Manifest) -> Iterator[Problem]:
 
 def _not_here(manifest: Manifest) -> Iterator[Problem]:
     """Note what plugin.yaml asks for and this version does not do."""
-    if missing := unavailable(manifest.permissions):
+    if missing := unavailable(manifest):
         yield Problem(
             where=MANIFEST_NAME, kind="note",
-            what=f"permissions: {missing} is not available in this version, which runs no plugin"
-            " that asks for it",
-            hint="A static plugin is handed the content of every file that it wants.",
+            what=f"permissions: {missing} is not available to a {manifest.plugin_type} plugin,"
+            " which does not run if it asks for it",
+            hint="Leave it out; static and dynamic plugins may have it.",
         )  # fmt: skip
     for language in manifest.languages:
         if language not in LANGUAGES:

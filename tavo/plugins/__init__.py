@@ -13,6 +13,8 @@ if TYPE_CHECKING:
         HttpError,
         NotAvailableError,
         PluginError,
+        ProgramError,
+        ProjectFileError,
         TargetError,
     )
     from tavo.plugins.interfaces import (
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Event,
         FilterResult,
         HttpResponse,
+        ProgramResult,
         Target,
     )
 
@@ -76,6 +79,9 @@ __all__ = [
     "LogAnalysisPlugin",
     "NotAvailableError",
     "PluginError",
+    "ProgramError",
+    "ProgramResult",
+    "ProjectFileError",
     "ProxyFilteringPlugin",
     "Region",
     "Rule",
@@ -112,6 +118,9 @@ _HOMES = {
     "LogAnalysisPlugin": "interfaces",
     "NotAvailableError": "errors",
     "PluginError": "errors",
+    "ProgramError": "errors",
+    "ProgramResult": "values",
+    "ProjectFileError": "errors",
     "ProxyFilteringPlugin": "interfaces",
     "Region": "types",
     "Rule": "types",

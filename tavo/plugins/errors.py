@@ -9,6 +9,8 @@ __all__ = [
     "HttpError",
     "NotAvailableError",
     "PluginError",
+    "ProgramError",
+    "ProjectFileError",
     "TargetError",
 ]
 
@@ -35,6 +37,14 @@ class BudgetError(TargetError):
 
 class HttpError(PluginError):
     """Raised by `Context.http`: no response came. The message says why."""
+
+
+class ProjectFileError(PluginError):
+    """Raised by `Context.read_project` and `project_files`: the message says which, and why."""
+
+
+class ProgramError(PluginError):
+    """Raised by `Context.run`: the program did not start, or was stopped. The message says why."""
 
 
 class CancelledCall(BaseException):

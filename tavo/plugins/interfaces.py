@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Event,
         FilterResult,
         HttpResponse,
+        ProgramResult,
         Target,
     )
 
@@ -103,14 +104,11 @@ class Context:
         Redirects are not followed. Raises NotAvailableError for a host that was not declared or
         not granted, HttpError when no response came.
         """
-        from tavo.plugins.errors import NotAvailableError
-        from tavo.plugins.values import HttpResponse
-
-        if self._lend is None:
-            raise NotAvailableError("there is no host here that could make a request")
         import base64
 
-        plain = self._lend(
+        from tavo.plugins.values import HttpResponse
+
+        plain = self._asked(
             "http",
             {
                 "method": method,
@@ -125,6 +123,69 @@ class Context:
             headers=plain["headers"],
             body=base64.b64decode(plain["body"]),
         )
+
+    def project_files(self, pattern: str = "*") -> tuple[PurePosixPath, ...]:
+        """Have the host list files of the scanned project whose names are like `*.lock`.
+
+        A pattern with a slash is compared with the whole path; a star then stands for slashes, too.
+        Links and the folder `.git` are left out. Needs `files: project`. Raises NotAvailableError,
+        ProjectFileError for more than 10,000 files.
+        """
+        plain = self._asked("files", {"pattern": pattern})
+        return tuple(PurePosixPath(path) for path in plain["paths"])
+
+    def read_project(self, path: PurePosixPath | str) -> bytes:
+        """Have the host read one file of the scanned project, at most 8 MB; the path is relative.
+
+        Needs `files: project`. Raises NotAvailableError, ProjectFileError.
+        """
+        import base64
+
+        return base64.b64decode(self._asked("read", {"path": str(path)})["data"])
+
+    def run(
+        self,
+        program: str,
+        arguments: Sequence[str] = (),
+        *,
+        stdin: bytes = b"",
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float = 60.0,
+    ) -> ProgramResult:
+        """Have the host run a program that the manifest declares, and wait for its end.
+
+        It is the user's own, from PATH, runs with the user's rights in an empty folder that holds
+        `files`, and without a shell. Output beyond 8 MB stops it. Raises NotAvailableError for a
+        program that was not declared or not granted, ProgramError when it did not run to its end;
+        any exit code is an answer.
+        """
+        import base64
+
+        from tavo.plugins.values import ProgramResult
+
+        plain = self._asked(
+            "run",
+            {
+                "program": program,
+                "arguments": [str(argument) for argument in arguments],
+                "stdin": base64.b64encode(stdin).decode("ascii"),
+                "files": {
+                    str(name): base64.b64encode(data).decode("ascii")
+                    for name, data in (files or {}).items()
+                },
+                "timeout_s": timeout_s,
+            },
+        )
+        return ProgramResult(
+            code=plain["code"], out=base64.b64decode(plain["out"]), errors=plain["errors"]
+        )
+
+    def _asked(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        if self._lend is None:
+            from tavo.plugins.errors import NotAvailableError
+
+            raise NotAvailableError("there is no host here that could lend anything")
+        return self._lend(kind, content)
 
 
 class BasePlugin(ABC):  # noqa: B024

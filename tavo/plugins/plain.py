@@ -15,11 +15,25 @@ from typing import Any
 
 from tavo.plugins.types import Finding, Location, Rule
 
-__all__ = ["clip", "finding_to_plain", "rule_to_plain"]
+__all__ = [
+    "clip",
+    "finding_to_plain",
+    "permission_asked",
+    "rule_to_plain",
+]
 
 _LONGEST_TEXT = 4096
 _MOST_STEPS = 256
 _MOST_EVIDENCE = 64
+
+
+def permission_asked(kind: str, content: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which permission a question to the host needs, and for what."""
+    if kind == "http":
+        return "network", str(content.get("url")).partition("://")[2].partition("/")[0]
+    if kind == "run":
+        return "subprocess", str(content.get("program"))
+    return "files", str(content.get("path") or content.get("pattern"))
 
 
 def clip(text: str, limit: int = _LONGEST_TEXT) -> str:

@@ -18,6 +18,8 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import base64
+import fnmatch
 import io
 import re
 import tempfile
@@ -26,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from tavo.plugins.errors import NotAvailableError, ProjectFileError
 from tavo.plugins.interfaces import (
     BasePlugin,
     Context,
@@ -44,10 +47,12 @@ from tavo.plugins.values import (
     ChatResponse,
     Event,
     FilterResult,
+    ProgramResult,
     Target,
 )
 
 __all__ = [
+    "Program",
     "ScriptedTarget",
     "analyze",
     "answer",
@@ -65,14 +70,63 @@ _FIRST_EVENT = datetime(2026, 1, 1, tzinfo=UTC)
 _Plugin = TypeVar("_Plugin", bound=BasePlugin)
 
 
-def started(plugin: type[_Plugin], config: Mapping[str, Any] | None = None) -> _Plugin:
+Program = Callable[[Sequence[str], bytes, Mapping[str, bytes]], ProgramResult]
+"""A program of a test: gets its arguments, input and files."""
+
+
+def started(
+    plugin: type[_Plugin],
+    config: Mapping[str, Any] | None = None,
+    *,
+    project: Mapping[str, bytes] | None = None,
+    programs: Mapping[str, Program] | None = None,
+) -> _Plugin:
     """Make a plugin and start it with this configuration, as the host does.
 
-    Raises what its `start` raises, such as ConfigError.
+    `project` is what `files: project` lets it read, path to content; `programs` are what it runs,
+    name to a function. Without them it is lent nothing. Raises what its `start` raises, such as
+    ConfigError.
     """
     made = plugin()
-    made.start(Context(config=config or {}, work_directory=Path(tempfile.gettempdir())))
+    lent = _Lent(project, programs or {})
+    folder = Path(tempfile.gettempdir())
+    made.start(Context(config=config or {}, work_directory=folder, lend=lent.lend))
     return made
+
+
+class _Lent:
+    """What a test lends to a plugin, in the forms in which the host does."""
+
+    def __init__(
+        self, project: Mapping[str, bytes] | None, programs: Mapping[str, Program]
+    ) -> None:
+        self._project = project
+        self._programs = programs
+
+    def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Answer as the host would. Raises NotAvailableError, ProjectFileError."""
+        if kind == "run" and content["program"] in self._programs:
+            ended = self._programs[content["program"]](
+                content["arguments"],
+                base64.b64decode(content["stdin"]),
+                {name: base64.b64decode(data) for name, data in content["files"].items()},
+            )
+            out = base64.b64encode(ended.out).decode("ascii")
+            return {"code": ended.code, "out": out, "errors": ended.errors}
+        if self._project is None or kind not in {"read", "files"}:
+            raise NotAvailableError(f"this test lends no {kind}")
+        if kind == "files":
+            pattern = content["pattern"]
+            named = [
+                path
+                for path in self._project
+                if fnmatch.fnmatchcase(path if "/" in pattern else path.rpartition("/")[2], pattern)
+            ]
+            return {"paths": sorted(named)}
+        if content["path"] not in self._project:
+            raise ProjectFileError(f"{content['path']}: cannot be read: no such file")
+        data = self._project[content["path"]]
+        return {"data": base64.b64encode(data).decode("ascii")}
 
 
 def find_in(
@@ -80,13 +134,17 @@ def find_in(
     files: Mapping[str, str | bytes],
     *,
     config: Mapping[str, Any] | None = None,
+    project: Mapping[str, bytes] | None = None,
+    programs: Mapping[str, Program] | None = None,
 ) -> list[Finding]:
     """Run a static plugin over files, path to content: text as text, bytes as a binary file.
+
+    `project` and `programs` are what it is lent, as in `started`.
 
     Text is handed over as a scan does: without a byte order mark, a lone carriage return is a line
     feed. Returns all findings in the order in which they came, those about the project last.
     """
-    made = started(plugin, config)
+    made = started(plugin, config, project=project, programs=programs)
     found: list[Finding] = []
     paths = [PurePosixPath(path) for path in files]
     for path, content in zip(paths, files.values(), strict=True):

@@ -31,6 +31,7 @@ __all__ = [
     "Event",
     "FilterResult",
     "HttpResponse",
+    "ProgramResult",
     "Target",
 ]  # fmt: skip
 
@@ -140,6 +141,20 @@ class HttpResponse:
     def text(self) -> str:
         """Return the body as text; what is not UTF-8 is replaced."""
         return self.body.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramResult:
+    """How a program ended that `Context.run` started; the exit code is negative for a signal."""
+
+    code: int
+    out: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """Return the output as text; what is not UTF-8 is replaced."""
+        return self.out.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ from tavo.plugins.errors import (
     HttpError,
     NotAvailableError,
     PluginError,
+    ProgramError,
+    ProjectFileError,
     TargetError,
 )
 from tavo.plugins.frames import (
@@ -63,6 +65,8 @@ _REFUSALS: dict[str, type[PluginError]] = {
     "budget": BudgetError,
     "target": TargetError,
     "http": HttpError,
+    "file": ProjectFileError,
+    "program": ProgramError,
     "not_available": NotAvailableError,
 }
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from signing.errors import VerificationError
 from tavo.errors import RefusedError
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedded", "embedded_folder", "find_embedded", "is_development"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
+class Embedded(NamedTuple):
     """What the build put inside: trusted root, version floors, build time, a small repository."""
 
     root: bytes

@@ -15,10 +15,9 @@ Units: times UTC.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from signing.client import (
     AcceptedRecord,
@@ -54,8 +53,7 @@ class TrustStore(Protocol):
     ) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenCatalog:
+class OpenCatalog(NamedTuple):
     """A verified catalog, who may publish in it, where its blobs are, and what to tell the user."""
 
     file: VerifiedFile
@@ -65,8 +63,7 @@ class OpenCatalog:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Keys:
+class _Keys(NamedTuple):
     """The key ids of a namespace: those that hold it now, and all that did since its last owner."""
 
     now: frozenset[str]

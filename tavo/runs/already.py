@@ -5,6 +5,8 @@ Rules this module keeps:
   revision's version of the file did not have it; so a check that was taken away counts too;
 - what was there already stays in the report, with the revision, and does not count;
 - a finding that an ignore comment covered before, and no comment covers now, counts;
+- a flow through several files that no changed line is part of is looked for in all files as they
+  were; a file that did not change brings nothing else;
 - of plugins and other engines only lines are known: they are not asked about the older version.
 """
 
@@ -13,15 +15,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
 
 from tavo.errors import UsageError
 from tavo.plugins import Finding
+from tavo.progress import Reporter
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.values import Notice, Reported, Suppression
 from tavo.scan.changes import Changes
 from tavo.scan.files import SourceFile, UnreadableError, decode
+from tavo.scan.results import FileResult
 from tavo.scan.revision import Revision, open_revision
 from tavo.scan.rule_source import RuleSource
 
@@ -46,8 +51,18 @@ class Already:
     """What was there in a revision. Findings of a file are judged together."""
 
     def __init__(
-        self, revision: Revision, files: Sequence[SourceFile], rules: RuleSource, *, largest: int
+        self,
+        revision: Revision,
+        files: Sequence[SourceFile],
+        rules: RuleSource,
+        *,
+        largest: int,
+        root: Path | None = None,
     ) -> None:
+        self._all = list(files)
+        self._root = root
+        self._largest = largest
+        self._together: Counter[str] | None = None
         self._changes = Changes(revision, files, largest=largest)
         self._rules = rules
         self._unchanged = len(files) - len(self._changes.files)
@@ -67,9 +82,18 @@ class Already:
         return Notice(
             kind="file",
             subject="not changed",
-            reason=f"{self._unchanged} since {self._asked}, not looked at",
+            reason=f"{self._unchanged} since {self._asked}, not judged by themselves",
             incomplete=False,
         )
+
+    def concerned(self, result: FileResult) -> FileResult:
+        """Return of a result what has to do with a file that changed."""
+        changed = {file.relative for file in self._changes.files}
+        if result.path in changed and result.scanned:
+            return result
+        hits = tuple(hit for hit in result.hits if not changed.isdisjoint(_files_of(hit.finding)))
+        problems = result.problems if result.path in changed else ()
+        return replace(result, hits=hits, problems=problems, scanned=False)
 
     def judged(self, reported: Sequence[Reported]) -> list[Reported]:
         """Return findings with those that were there already marked as such."""
@@ -89,12 +113,40 @@ class Already:
                 return True
         if one.tool != "tavo":
             return False
-        path = finding.location.path
-        if path not in before:
-            before[path] = self._found_before(path)
-        name = _name(finding)
-        before[path][name] -= 1
-        return before[path][name] < 0
+        path, name = finding.location.path, _name(finding)
+        if len(_files_of(finding)) > 1:
+            known = self._found_together()
+        else:
+            if path not in before:
+                before[path] = self._found_before(path)
+            known = before[path]
+        known[name] -= 1
+        return known[name] < 0
+
+    def _found_together(self) -> Counter[str]:
+        """Return what several files showed in the revision."""
+        if self._together is not None:
+            return self._together
+        from tavo.scan.incremental import scan_files
+
+        with TemporaryDirectory() as folder:
+            files = [file for file in self._all if file not in self._changes.files]
+            for number, (path, data) in enumerate(self._changes.all_before()):
+                old = Path(folder) / f"{number}{path.suffix}"
+                old.write_bytes(data)
+                files.append(SourceFile(old, path))
+            files.sort(key=lambda file: file.relative)
+            root = self._root.name if self._root is not None else ""
+            self._together = Counter(
+                _name(hit.finding)
+                for result in scan_files(
+                    files, self._rules, kept=None, jobs=1, largest=self._largest,
+                    reporter=Reporter(), root=root,
+                )
+                for hit in result.hits
+                if hit.ignore is None and len(_files_of(hit.finding)) > 1
+            )  # fmt: skip
+        return self._together
 
     def _found_before(self, path: PurePosixPath) -> Counter[str]:
         data = self._changes.before(path)
@@ -112,6 +164,11 @@ class Already:
     def _marked(self, one: Reported) -> Reported:
         reason = f"already there in {self._asked}"
         return replace(one, suppression=Suppression(kind="external", reason=reason, line=0))
+
+
+def _files_of(finding: Finding) -> set[PurePosixPath]:
+    """Return the files that a finding is in, and those that its flow goes through."""
+    return {finding.location.path, *(step.location.path for step in finding.flow)}
 
 
 def _name(finding: Finding) -> str:

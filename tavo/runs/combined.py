@@ -101,6 +101,8 @@ class CombinedRun:
         self, result: FileResult, rules: Described, *, tool: str = "tavo"
     ) -> list[Reported]:
         """Store what rules said about a file; return the findings that count."""
+        if self._already is not None:
+            result = self._already.concerned(result)
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))

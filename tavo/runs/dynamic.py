@@ -26,7 +26,7 @@ from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
 from tavo.plugins import AttackResult, Attempt, Confidence, Finding, Location
 from tavo.results.values import Exchange, Notice, Reported
-from tavo.runs.hosting import lenders_for, notices_of, plugin_run, policy_for
+from tavo.runs.hosting import Project, lenders_for, notices_of, plugin_run, policy_for
 from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["run_dynamic"]
@@ -43,9 +43,10 @@ def run_dynamic(
     *,
     accept: Sequence[str],
     config: Mapping[str, Any] | None = None,
+    project: Project | None = None,
     stopper: Stopper | None = None,
 ) -> PluginOutcome:
-    """Attack the target with a verified plugin.
+    """Attack the target with a verified plugin. `project` is what the same run scans.
 
     Raises SandboxUnavailableError, NotAvailableError, RefusedError, ConfigError: then it did not
     run at all.
@@ -58,7 +59,7 @@ def run_dynamic(
         installation,
         policy=policy_for(installation, accept),
         config=config,
-        lender=lenders_for(installation, {"send": lender}),
+        lender=lenders_for(installation, {"send": lender}, project=project, stopper=stopper),
         stopper=stopper,
     )
     with worker:

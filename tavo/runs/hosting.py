@@ -2,20 +2,31 @@
 
 Rules this module keeps:
 - the level comes from where the plugin is from, and from what the user accepted for it;
-- the hosts of `permissions.network` are lent to a plugin, and nothing else of the network.
+- lent is what the manifest declares and the user granted with it: the hosts of `network`, the files
+  of what is scanned, the programs of `subprocess`, and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from tavo.host.hosted import HostedPlugin
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender, Lenders
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
+from tavo.host.stopping import Stopper
 from tavo.results.values import Notice, PluginRun
 
-__all__ = ["lenders_for", "notices_of", "plugin_run", "policy_for"]
+__all__ = ["Project", "lenders_for", "notices_of", "plugin_run", "policy_for"]
+
+
+class Project(NamedTuple):
+    """What is scanned: paths that the user named, and the folder that findings are relative to."""
+
+    root: Path
+    targets: tuple[Path, ...]
 
 
 def policy_for(installation: VerifiedInstallation, accept: Sequence[str]) -> LevelPolicy:
@@ -27,15 +38,33 @@ def policy_for(installation: VerifiedInstallation, accept: Sequence[str]) -> Lev
 
 
 def lenders_for(
-    installation: VerifiedInstallation, more: Mapping[str, Lender] | None = None
+    installation: VerifiedInstallation,
+    more: Mapping[str, Lender] | None = None,
+    *,
+    project: Project | None = None,
+    stopper: Stopper | None = None,
 ) -> Lenders:
-    """Return what is lent to a plugin: `more`, and the hosts that it declares."""
-    hosts = installation.manifest.permissions.network
+    """Return what is lent to a plugin: `more`, and what it declares.
+
+    `project` is what is scanned in this run, None where nothing is; `stopper` ends programs.
+    """
+    permissions = installation.manifest.permissions
     lenders: dict[str, Lender] = dict(more or {})
-    if hosts:
+    if permissions.network:
         from tavo.host.brokered_http import HttpLender
 
-        lenders["http"] = HttpLender(hosts)
+        lenders["http"] = HttpLender(permissions.network)
+    if permissions.files == "project" and project is not None:
+        from tavo.host.brokered_files import FileLender
+
+        lenders["files"] = lenders["read"] = FileLender(project.root, project.targets)
+    if permissions.subprocess:
+        from tavo.host.brokered_programs import ProgramLender
+
+        lenders["run"] = ProgramLender(
+            permissions.subprocess, stopper=stopper or Stopper(),
+            seconds=installation.manifest.limits.wall_s_total,
+        )  # fmt: skip
     return Lenders(lenders)
 
 

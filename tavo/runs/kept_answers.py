@@ -2,7 +2,7 @@
 
 Rules this module keeps:
 - kept is what depends on nothing but content and configuration: nothing of a plugin that reads the
-  network or the environment, or that looks at a project as a whole;
+  network, the environment or other files, runs programs, or looks at a project as a whole;
 - kept is only what costs more processor time to ask for than to keep: hashing and storing cost
   something too;
 - a file that the plugin failed on is asked for again.
@@ -40,7 +40,8 @@ def open_answers(
     `lowest` is the weakest level at which the plugin may run.
     """
     permissions = installation.manifest.permissions
-    if permissions.network or permissions.env or not files:
+    beyond = permissions.network or permissions.env or permissions.subprocess
+    if beyond or permissions.files != "none" or not files:
         return None
     first = files[0]
     root = first.path.parents[len(first.relative.parts) - 1]

@@ -29,6 +29,7 @@ from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported
 from tavo.runs.combined import CombinedRun, notices_of_rules
 from tavo.runs.dynamic import run_dynamic
+from tavo.runs.hosting import Project
 from tavo.runs.pipeline_file import (
     FilesStep,
     GateStep,
@@ -151,6 +152,7 @@ class _Running:
         self._rules = rules
         self._reporter = reporter
         self._files: dict[str, list[SourceFile]] = {}
+        self._targets: list[Path] = []
         self._found: dict[str, list[Reported]] = {}
         self._complete: dict[str, bool] = {}
 
@@ -175,6 +177,7 @@ class _Running:
     def _do(self, step: Step) -> None:
         if isinstance(step, FilesStep):
             targets = [self._plan.folder / path for path in step.paths]
+            self._targets += targets
             self._files[step.id] = self._run.choose(targets, step.exclude)
         elif isinstance(step, SelectStep):
             self._files[step.id] = self._selected(step)
@@ -212,8 +215,9 @@ class _Running:
             try:
                 purse = Purse(Budget(requests=step.max_requests))
                 outcome = run_dynamic(
-                    installation, target, purse, accept=plan.accept_sandbox, config=step.config
-                )
+                    installation, target, purse, accept=plan.accept_sandbox, config=step.config,
+                    project=self._project(),
+                )  # fmt: skip
             finally:
                 target.close()
         else:
@@ -226,10 +230,15 @@ class _Running:
                 reporter=self._reporter,
                 config=step.config,
                 cache=plan.cache,
+                project=self._project(),
             )
         self._run.add_outcome(outcome)
         self._found[step.id] = list(outcome.reported)
         self._complete[step.id] = not any(notice.incomplete for notice in outcome.notices)
+
+    def _project(self) -> Project:
+        """Return what the pipeline's file steps that ran so far name."""
+        return Project(self._run.root, tuple(self._targets))
 
     def _selected(self, step: SelectStep) -> list[SourceFile]:
         paths = {

@@ -22,7 +22,7 @@ from tavo.host.workers import BatchResult, Failure, FileInput, StaticWorker
 from tavo.plugins import Finding, Rule
 from tavo.progress import Reporter
 from tavo.results.values import Notice, Reported
-from tavo.runs.hosting import lenders_for, notices_of, plugin_run, policy_for
+from tavo.runs.hosting import Project, lenders_for, notices_of, plugin_run, policy_for
 from tavo.runs.kept_answers import KeptAnswers, open_answers
 from tavo.runs.outcome import PluginOutcome
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
@@ -53,10 +53,13 @@ def run_plugin(
     reporter: Reporter,
     config: Mapping[str, Any] | None = None,
     cache: Path | None = None,
+    project: Project | None = None,
     stopper: Stopper | None = None,
     on_failure: Callable[[PurePosixPath, Failure], None] = lambda *_: None,
 ) -> PluginOutcome:
     """Run a verified plugin over files. `accept` are sandbox acceptances like `L1:tavo/x`.
+
+    `project` is what it may read by itself, where it declares that.
 
     `cache` is the folder of kept answers, None to look at every file. `on_failure` hears of each
     file that was not looked at, with the end of the traceback.
@@ -69,7 +72,7 @@ def run_plugin(
         installation,
         policy=policy,
         config=config,
-        lender=lenders_for(installation),
+        lender=lenders_for(installation, project=project, stopper=stopper),
         stopper=stopper,
     )
     lowest = policy.lowest(worker.full_id)

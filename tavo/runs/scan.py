@@ -107,12 +107,12 @@ def _run(
     )
     if plan.engine is None:
         run.note(notices_of_rules(plan.rules.problems))
-    files = run.choose(plan.targets, plan.exclude)
+    files = everything = run.choose(plan.targets, plan.exclude)
     if revision is not None:
         from tavo.runs.already import Already
 
-        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest))
-    works = _works(plan, files) if plan.plugins or plan.dynamic else []
+        files = run.compare(Already(revision, files, plan.rules, largest=plan.largest, root=root))
+    works = _works(plan, files, root) if plan.plugins or plan.dynamic else []
     plugins = None
     if works:  # a scan without plugins imports no host
         from tavo.runs.abreast import Abreast
@@ -130,7 +130,7 @@ def _run(
         results: Iterator[FileResult] = iter(())
     else:
         results = scan_files(
-            [file for file in files if plan.rules.wants(file.relative)], plan.rules, kept=kept,
+            _sources(plan, everything, files), plan.rules, kept=kept,
             jobs=plan.jobs or usual_jobs(), largest=plan.largest, reporter=reporter,
         )  # fmt: skip
     for result in results:
@@ -150,23 +150,34 @@ def _run(
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
 
 
+def _sources(
+    plan: ScanPlan, everything: Sequence[SourceFile], changed: Sequence[SourceFile]
+) -> list[SourceFile]:
+    """Return the files to look at: also unchanged ones where flows can lead through them."""
+    chosen = everything if changed and plan.rules.follows_calls else changed
+    return [file for file in chosen if plan.rules.wants(file.relative)]
+
+
 def usual_jobs() -> int:
     """Return how many processes a scan uses when nobody says."""
     return min(os.cpu_count() or 1, 8)
 
 
-def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
+def _works(plan: ScanPlan, files: Sequence[SourceFile], root: Path) -> list[Work]:
     """Return how each plugin of the plan is run."""
     began = time.thread_time()
     from tavo.host.zygotes import ZYGOTES
+    from tavo.runs.hosting import Project
     from tavo.runs.plugins import run_plugin
 
+    project = Project(root, plan.targets)
     for one in plan.plugins[:1]:
         one.cpu_s += time.thread_time() - began
     works: list[Work] = [
         partial(
             run_plugin, one, files, largest=plan.largest, accept=plan.accept_sandbox,
             reporter=Reporter(), config=plan.configs.get(one.manifest.full_id), cache=plan.cache,
+            project=project,
         )
         for one in plan.plugins
     ]  # fmt: skip
@@ -178,7 +189,7 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile]) -> list[Work]:
         works += [
             partial(
                 run_dynamic, one, plan.target, purse, accept=plan.accept_sandbox,
-                config=plan.configs.get(one.manifest.full_id),
+                config=plan.configs.get(one.manifest.full_id), project=project,
             )
             for one in plan.dynamic
         ]  # fmt: skip

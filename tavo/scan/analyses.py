@@ -14,7 +14,6 @@ from typing import Any
 
 __all__ = ["can_explode", "looks_random"]
 
-_LONGEST = 2_000
 _FEWEST_RARE = 9
 _FEWEST_DIFFERENT = 2
 _SHARE_RARE = 0.7
@@ -64,6 +63,7 @@ _TEXT = (
     "witworwrixcexcoxecxerxisxmlxpoxprxtextryeryinyleynayncyouypeystytezedzer"
 )
 # The runs of three letters that are common in English and in the names that programs use.
+_LONGEST = 2_000
 _COMMON = frozenset(_TEXT[at : at + 3] for at in range(0, len(_TEXT), 3))
 
 

@@ -181,7 +181,11 @@ def _same_home(a: Node, b: Node, file: ParsedFile | None) -> bool:
     """Tell whether two names that are spelled the same live in the same function."""
     if file is None or a.field == "attribute" or b.field == "attribute":
         return True
-    return file.scopes.home(a) is file.scopes.home(b)
+    here, there = file.scopes.home(a), file.scopes.home(b)
+    if here is there:
+        return True
+    # As in Semgrep, names that are taken out of an object are told apart by nothing but spelling.
+    return file.scopes.is_taken_out(a, here) or file.scopes.is_taken_out(b, there)
 
 
 def _same_names(a: Node, b: Node, file: ParsedFile | None) -> bool:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.revision import Blob, Revision, blob_name
+from tavo.scan.revision import Revision, blob_name
 
 __all__ = ["Changes", "changed_lines"]
 
@@ -35,6 +35,7 @@ class Changes:
         self._before: dict[PurePosixPath, bytes | None] = {}
         self._lines: dict[PurePosixPath, frozenset[int] | None] = {}
         self._taken: set[str] = set()
+        self._names: dict[PurePosixPath, str | None] = {}
         self.files = [file for file in files if self._is_changed(file)]
         self._by_path = {file.relative: file for file in self.files}
 
@@ -42,11 +43,33 @@ class Changes:
         """Return what a changed file was in the revision, None where it was not there."""
         if path not in self._before:
             file = self._by_path.get(path)
-            blob = None if file is None else self._blob_of(file)
+            name = None if file is None else self._name_before(file)
+            blob = None if not name else self.revision.files[name]
             self._before[path] = (
                 None if blob is None else self.revision.read(blob, largest=self._largest)
             )
         return self._before[path]
+
+    def all_before(self) -> Iterator[tuple[PurePosixPath, bytes]]:
+        """Yield what changed files were, under their old names, and what is gone."""
+        names = [self._name_before(file) for file in self.files]
+        for name in dict.fromkeys([*(name for name in names if name), *self._gone]):
+            path = self._path_of(name)
+            blob = self.revision.files[name]
+            if path is None or blob.is_link:
+                continue
+            data = self.revision.read(blob, largest=self._largest)
+            if data is not None:
+                yield path, data
+
+    def _path_of(self, name: str) -> PurePosixPath | None:
+        """Return the path in the scan of a name in the revision, None if it is outside."""
+        first = self.files[0]
+        root = first.path
+        for _ in first.relative.parts:
+            root = root.parent
+        path = Path(self.revision.top, name)
+        return PurePosixPath(path.relative_to(root)) if path.is_relative_to(root) else None
 
     def touches(self, path: PurePosixPath, first: int, last: int) -> bool:
         """Tell whether a changed line is among those; a file that did not change has none."""
@@ -80,17 +103,22 @@ class Changes:
             return True
         return blob_name(data, known.name) != known.name
 
-    def _blob_of(self, file: SourceFile) -> Blob | None:
-        known = self.revision.files.get(self._name_of(file))
-        if known is not None:
-            return None if known.is_link else known
-        try:
-            data = read(file, largest=self._largest)
-        except UnreadableError:
-            return None
-        return self._renamed(file, data)
+    def _name_before(self, file: SourceFile) -> str | None:
+        """Return the name in the revision of what is now a file, None for what was not there."""
+        if file.relative not in self._names:
+            name: str | None = self._name_of(file)
+            known = self.revision.files.get(name or "")
+            if known is not None:
+                name = None if known.is_link else name
+            else:
+                try:
+                    name = self._renamed(file, read(file, largest=self._largest))
+                except UnreadableError:
+                    name = None
+            self._names[file.relative] = name
+        return self._names[file.relative]
 
-    def _renamed(self, file: SourceFile, data: bytes) -> Blob | None:
+    def _renamed(self, file: SourceFile, data: bytes) -> str | None:
         """Return what a new file was under another name that is gone."""
         gone = [name for name in self._gone if name.endswith(file.path.suffix)]
         gone = [name for name in gone if name not in self._taken]
@@ -98,7 +126,7 @@ class Changes:
             blob = self.revision.files[name]
             if blob_name(data, blob.name) == blob.name:
                 self._taken.add(name)
-                return blob
+                return name
         gone.sort(key=lambda name: name.rpartition("/")[2] != file.path.name)
         best, chosen = _ALIKE, ""
         for name in gone[:_MOST_CANDIDATES]:
@@ -108,7 +136,7 @@ class Changes:
         if not chosen:
             return None
         self._taken.add(chosen)
-        return self.revision.files[chosen]
+        return chosen
 
     @cached_property
     def _gone(self) -> list[str]:

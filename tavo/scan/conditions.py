@@ -27,7 +27,11 @@ from tavo.scan.regexes import Regex, RegexError, scan_regex
 __all__ = ["analysis_condition", "comparison_condition", "regex_condition", "type_condition"]
 
 _VARIABLE = "TAVO_"
-_SEVERAL, _SEVERAL_NAME = re.compile(r"\$\.\.\.(?=[A-Z_])"), "$SEVERAL__"
+_SEVERAL_NAME = "$SEVERAL__"
+_SIGN = re.compile(
+    r"(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')|\$(?P<several>\.\.\.(?=[A-Z_]))?",
+    re.DOTALL,
+)
 _LONGEST = 1_000
 _TEXT_TYPES = frozenset({"str", "string"})
 _BASES = (2, 8, 10, 16)
@@ -63,9 +67,7 @@ def comparison_condition(entry: Mapping[str, Any], where: str) -> Condition:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            tree = ast.parse(
-                _SEVERAL.sub(_SEVERAL_NAME, text).replace("$", _VARIABLE).strip(), mode="eval"
-            ).body
+            tree = ast.parse(_SIGN.sub(_named, text).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError(f"{where}: {text!r} is not a comparison") from None
     comparison = _Comparison(tree, where, strip=entry.get("strip") is True, base=base)
@@ -115,6 +117,13 @@ def type_condition(entry: Mapping[str, Any], where: str) -> Condition:
         return (match.env,) if types_of(binding.node, file) & names else ()
 
     return holds
+
+
+def _named(sign: re.Match[str]) -> str:
+    """Return what Python reads as a name for the `$` of a metavariable; texts stay as they are."""
+    if sign["text"] is not None:
+        return sign["text"]
+    return (_SEVERAL_NAME if sign["several"] else "$").replace("$", _VARIABLE)
 
 
 def _content(binding: Binding, file: ParsedFile) -> str:
@@ -204,7 +213,7 @@ class _Comparison:
             case _:
                 known = False
         if not known:
-            shown = _written(ast.unparse(node)[:60])
+            shown = _written(ast.unparse(node)[:60]) if depth < 30 else "what is nested so deep"
             raise FormulaError(f"{self.where}: {shown!r} in a comparison is not supported")
         for part in parts:
             self._check(part, depth + 1)
@@ -223,8 +232,10 @@ class _Comparison:
                 return all(results) if isinstance(op, ast.And) else any(results)
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self._value(left, env, file), self._value(right, env, file)
+                if isinstance(a, list) or isinstance(b, list):
+                    raise ValueError("lists have no sum")
                 if isinstance(a, str) != isinstance(b, str) or (
-                    isinstance(op, ast.Mult) and (isinstance(a, str))
+                    isinstance(a, str) and not isinstance(op, ast.Add)
                 ):
                     raise ValueError("text and number")
                 return _ARITHMETIC[type(op)](a, b)

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tavo.scan.flow import Pass, bound_anywhere_once, bound_once, changed_inside, first_bound
+from tavo.scan.flow import (
+    CHANGES,
+    Pass,
+    bound_anywhere_once,
+    bound_once,
+    changed_inside,
+    first_bound,
+)
 from tavo.scan.scopes import own_names
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, joined, number
@@ -18,6 +25,7 @@ __all__ = ["Constant", "Constants", "number"]
 
 _LONGEST_SUM = 400
 _DEEPEST = 60
+_LITERAL = frozenset({"string", "integer", "float", "true", "false", "regex"})
 _NEVER_KNOWN = frozenset({"list", "dictionary", "set", "tuple", "lambda", "await", "yield",
                           "comparison_operator", "expression_list"})  # fmt: skip
 
@@ -35,6 +43,7 @@ class Constants:
         self._bound: set[str] | None = None
         self._at: dict[Node, Value] | None = None
         self._globals: State = {}
+        self._fields: dict[Node, dict[str, Constant]] = {}
 
     def of(self, node: Node) -> Constant | None:
         """Return the constant that an expression always has at this place, or None."""
@@ -66,13 +75,12 @@ class Constants:
             self._at = {}
             once = bound_once(self._by_kind)
             state: State = {}
-            forgets = not self._declared
             single: frozenset[str] = frozenset()
             if self._declared:
                 single = bound_anywhere_once(self._by_kind)
                 changed = changed_inside(self._by_kind)
                 once = {name: value for name, value in once.items() if name not in changed}
-            whole = Pass(self._evaluate, self._at, {}, single, forgets=forgets)
+            whole = Pass(self._evaluate, self._at, {}, single, self._declared)
             pending = whole.block(self._root.children, state, once)
             self._globals = {
                 name: value
@@ -91,7 +99,7 @@ class Constants:
                 }
                 body = function.role("body")
                 if body is not None:
-                    run = Pass(self._evaluate, self._at, known, single, forgets=forgets)
+                    run = Pass(self._evaluate, self._at, known, single, self._declared)
                     pending += run.block(body.children, {}, None)
         return self._at
 
@@ -110,6 +118,10 @@ class Constants:
             return Constant("bool", kind == "true")
         if kind == "none":
             return Constant("none", None)
+        if kind == "regex":
+            return Constant("regex", node.label)
+        if kind == "attribute":
+            return self._field(node) if self._declared else None
         if depth > _DEEPEST:
             return None
         if kind == "binary_operator":
@@ -133,6 +145,45 @@ class Constants:
             if len(inner) == len(parts) and all(isinstance(v, Constant) for v in inner):
                 return Constant("str", None)
         return None
+
+    def _field(self, node: Node) -> Constant | None:
+        """Return the constant that `this.name` is: the class declares it and sets it once."""
+        owner, name = node.children[0], node.children[-1]
+        if owner.label != "this":
+            return None
+        around = next((n for n in node.ancestors() if n.kind == "class_definition"), None)
+        if around is None:
+            return None
+        fields = self._fields.get(around)
+        if fields is None:
+            fields = self._fields[around] = self._fields_of(around)
+        return fields.get(name.label or "")
+
+    def _fields_of(self, around: Node) -> dict[str, Constant]:
+        body = around.role("body")
+        declared = {
+            member.children[0].label or ""
+            for member in (body.children if body is not None else ())
+            if member.kind == "assignment" and member.op == "field" and member.children
+        }
+        values: dict[str, list[Node | None]] = {}
+        for part in around.walk() if declared else ():
+            if part.kind not in CHANGES or not part.children:
+                continue
+            target, right = part.children[0], part.role("right")
+            if part.op == "field":
+                if right is not None and part.parent is body:
+                    values.setdefault(target.label or "", []).append(right)
+            elif target.kind == "attribute" and target.children[0].label == "this":
+                whole = right if part.kind == "assignment" else None
+                values.setdefault(target.children[-1].label or "", []).append(whole)
+        found: dict[str, Constant] = {}
+        for name, given in values.items():
+            if name in declared and len(given) == 1 and given[0] is not None:
+                value = self._evaluate(given[0]) if given[0].kind in _LITERAL else None
+                if isinstance(value, Constant):
+                    found[name] = value
+        return found
 
     def _sum(self, node: Node, state: State | None, depth: int) -> Constant | None:
         """Evaluate a chain of operators from its left end, without recursion along the chain."""

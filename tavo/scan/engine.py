@@ -11,17 +11,20 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from tavo.plugins import Finding, Location, Step
-from tavo.progress import Reporter
+from tavo.plugins import Finding, Step
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
 from tavo.scan.languages import CODE, NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
+from tavo.scan.locations import locate, step_at
 from tavo.scan.match import BudgetError, Env, Match
+from tavo.scan.outline import Outline, encode_outline
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
 from tavo.scan.results import FileResult, Hit
@@ -29,16 +32,23 @@ from tavo.scan.rules import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.timing import Clock, TimeUpError, bounds_of
 
+if TYPE_CHECKING:
+    from tavo.scan.outlining import Outlining
+    from tavo.scan.taint.marks import Ends
+
 __all__ = [
-    "LARGEST_FILE", "FileResult", "Hit", "scan", "scan_each", "scan_file", "scan_source",
+    "LARGEST_FILE", "FileResult", "FileScan", "Hit", "filled", "guarded", "no_collection", "scan",
+    "scan_file", "scan_source",
 ]  # fmt: skip
 
+_T = TypeVar("_T")
+
 LARGEST_FILE = 2 << 20
-_NOTEBOOK_SHARE = 8  # most of a notebook is what its cells printed
+_TEXT_SHARE = 8  # text costs little, and most of a notebook is what its cells printed
 _INLINE = 40
 _MOST_HITS = 1_000
-_MOST_LINES = 10
-_LONGEST_LINE = 400
+_LONGEST_MESSAGE = 4_000
+_LONGEST_FIX = 200_000
 _VARIABLE = re.compile(r"\$(?:(?:\.\.\.)?[A-Za-z_][A-Za-z0-9_]*|[0-9]+)")
 
 
@@ -49,74 +59,67 @@ def scan(
     rule_paths: Sequence[Path],
     jobs: int = 1,
     largest: int = LARGEST_FILE,
-    reporter: Reporter | None = None,
+    outlined: bool = False,
 ) -> Iterator[FileResult]:
-    """Scan source files; yield one result each, in their order.
+    """Scan source files each by itself; yield one result each, in their order.
 
-    `rules` were loaded from `rule_paths`, which other processes load again. Closing the iterator
-    stops the scan.
+    `rules` were loaded from `rule_paths`, which other processes load again. `outlined`: with what
+    each file tells the others. Closing the iterator stops the scan.
     """
-    listener = reporter or Reporter()
-    known: set[tuple[str, str, int, int]] = set()
-    listener.begin("scanning", len(files))
-    try:
-        for result in scan_each(files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest):
-            known.update(hit.key for hit in result.hits)
-            yield result
-            listener.advance()
-        if rules.follows_calls and len(files) > 1:
-            from tavo.scan.project import scan_across
-
-            yield from scan_across(files, rules, largest=largest, known=known)
-    finally:
-        listener.end()
-
-
-def scan_each(
-    files: Sequence[SourceFile],
-    rules: RuleSet,
-    *,
-    rule_paths: Sequence[Path],
-    jobs: int,
-    largest: int,
-) -> Iterator[FileResult]:
-    """Yield what each file shows by itself, in their order."""
     if jobs > 1 and len(files) > _INLINE:
         from tavo.scan.pool import scan_parallel
 
-        yield from scan_parallel(files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest)
+        yield from scan_parallel(
+            files, rules, rule_paths=rule_paths, jobs=jobs, largest=largest, outlined=outlined
+        )
         return
     for file in files:
         with no_collection():
-            result = scan_file(file, rules, largest=largest)
+            result = scan_file(file, rules, largest=largest, outlined=outlined)
         yield result
 
 
-def scan_source(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
-    """Scan UTF-8 source that is in memory."""
+def scan_source(
+    data: bytes, path: PurePosixPath, rules: RuleSet, *, outlined: bool = False
+) -> FileResult:
+    """Scan UTF-8 source that is in memory. `outlined`: with what it tells other files."""
     text = str(path)
-    names = identifiers(data)
     own = language_at(path)
-    scan = _FileScan(path, data)
+    scan = FileScan(path, data)
+    if outlined and own in CODE:
+        from tavo.scan.outlining import Outlining
+
+        scan.outlining = Outlining(path, rules, own or "")
+    names: frozenset[bytes] = frozenset() if scan.outlining is None else identifiers(data)
+    names_of_code = names
     for language in (own, *TEXT_LANGUAGES):
-        if language is None:
+        if language is None or not rules.of(language):
             continue
+        if language != "regex":  # expressions need no names
+            names = names or identifiers(data)
         file: ParsedFile | None = None
         if path.suffix.lower() == NOTEBOOK and language == own:
             file = parse_as(data, language, path)  # the names of its code are not those of its JSON
         known = names if file is None else file.names
-        chosen = [rule for rule in rules.candidates(known, language) if rule.applies_to(text)]
+        chosen = rules.candidates(known, language)
+        if language == own:
+            names_of_code = known
+        chosen = [rule for rule in chosen if rule.applies_to(text)]
         if not chosen:
             continue
         if file is None:
             file = parse_as(data, language, path)
             file.names = names
-        if holds_no_code(path.name):
+        if holds_no_code(path.name) and file.lasting:
             file.problems.clear()  # what did not parse is a type
         try:
             scan.run(file, chosen, _ignores(file, own, path))
+            if scan.outlining is not None and language == own:
+                scan.outlining.parsed(file)
         finally:
             file.release()
+    if scan.outlining is not None:
+        scan.outline = scan.outlining.outline(data, names_of_code)
     return scan.result()
 
 
@@ -134,7 +137,7 @@ def _ignores(file: ParsedFile, own: str | None, path: PurePosixPath) -> Ignores:
     return find_ignores(file)
 
 
-class _FileScan:
+class FileScan:
     """What rules found in one file so far, and how long they took."""
 
     def __init__(self, path: PurePosixPath, data: bytes) -> None:
@@ -143,14 +146,21 @@ class _FileScan:
         self.problems: list[str] = []
         self.hits: dict[tuple[str, int, int], Hit] = {}
         self.lasting = True
+        self.outlining: Outlining | None = None
+        self.outline: Outline | None = None
 
     def run(self, file: ParsedFile, candidates: Sequence[ScanRule], ignores: Ignores) -> None:
         """Try rules on the file, parsed in their language."""
         self.problems += [*file.problems, *ignores.problems]
+        self.lasting &= file.lasting
+        self.each(candidates, lambda rule: self._run(rule, file, ignores))
+
+    def each(self, rules: Sequence[ScanRule], work: Callable[[ScanRule], None]) -> None:
+        """Do something with each rule for as long as there is time; what fails is a problem."""
         bounds = self.clock.bounds
-        for number, rule in enumerate(candidates):
+        for number, rule in enumerate(rules):
             if self.clock.is_up:
-                left = ", ".join(rule.rule.id for rule in candidates[number:])
+                left = ", ".join(rule.rule.id for rule in rules[number:])
                 self.problems.append(
                     f"{bounds.kind}stopped after {bounds.file_s:g} s, without {left}"
                 )
@@ -158,7 +168,7 @@ class _FileScan:
                 break
             try:
                 with self.clock.one():
-                    self._run(rule, file, ignores)
+                    work(rule)
             except (TimeUpError, LateError) as error:
                 reason = (
                     f"more than {bounds.rule_s:g} s" if isinstance(error, TimeUpError) else error
@@ -170,7 +180,10 @@ class _FileScan:
                 self.problems.append(f"rule {rule.rule.id} was stopped: {reason}")
 
     def _run(self, rule: ScanRule, file: ParsedFile, ignores: Ignores) -> None:
-        for match, steps in _matches(rule, file):
+        heard = None
+        if self.outlining is not None and rule.follows_calls:
+            heard = partial(self.outlining.note, rule, file)
+        for match, steps in _matches(rule, file, heard):
             if len(self.hits) >= _MOST_HITS:
                 self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
                 break
@@ -182,7 +195,10 @@ class _FileScan:
         """Return all of it, in the order of the source."""
         ordered = sorted(self.hits.values(), key=_order)
         problems = tuple(dict.fromkeys(self.problems))
-        return FileResult(self.path, tuple(ordered), problems, lasting=self.lasting)
+        outline = None if self.outline is None else encode_outline(self.outline)
+        return FileResult(
+            self.path, tuple(ordered), problems, lasting=self.lasting, outline=outline
+        )
 
 
 @contextmanager
@@ -197,39 +213,55 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def scan_file(file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE) -> FileResult:
-    """Read and scan one file."""
+def scan_file(
+    file: SourceFile, rules: RuleSet, *, largest: int = LARGEST_FILE, outlined: bool = False
+) -> FileResult:
+    """Read and scan one file. `outlined`: with what it tells the other files of the scan."""
     if file.problem:
         return FileResult(file.relative, problems=(file.problem,), scanned=False)
     try:
         is_source = language_at(file.relative) in CODE
         if not is_source and is_binary(file):
             return FileResult(file.relative, scanned=False)  # no text, so no rule is for it
-        if file.relative.suffix.lower() == NOTEBOOK:
-            largest *= _NOTEBOOK_SHARE
+        if not is_source or file.relative.suffix.lower() == NOTEBOOK:
+            largest *= _TEXT_SHARE
         data = read(file, largest=largest)
         content = decode(data, lossy=not is_source)
     except UnreadableError as error:
         return FileResult(file.relative, problems=(str(error),), scanned=False)
     if not content.is_text:
         return FileResult(file.relative, problems=("binary, not source",), scanned=False)
+    result = guarded(lambda: scan_source(content.data, file.relative, rules, outlined=outlined))
+    if isinstance(result, str):
+        return FileResult(file.relative, problems=(result,), scanned=False)
+    return replace(result, content=hashlib.sha256(data).digest())
+
+
+def guarded(work: Callable[[], _T]) -> _T | str:
+    """Return what some work on one file returns, or a sentence about the defect that stopped it.
+
+    A defect of ours on one hostile file must not hide what is in the others.
+    """
     try:
-        result = scan_source(content.data, file.relative, rules)
-        return replace(result, content=hashlib.sha256(data).digest())
+        return work()
+    except MemoryError:
+        return "needs more memory than one file may take"
     except Exception as error:  # noqa: BLE001
-        # A defect of ours on one hostile file must not hide what is in the others.
-        reason = f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"
-        return FileResult(file.relative, problems=(reason,), scanned=False)
+        return f"a defect of tavo stopped the scan of this file: {type(error).__name__}: {error}"
 
 
 _Steps = tuple[tuple[int, int, str] | Step, ...]
 
 
-def _matches(rule: ScanRule, file: ParsedFile) -> Iterator[tuple[Match, _Steps]]:
+def _matches(
+    rule: ScanRule,
+    file: ParsedFile,
+    heard: Callable[[Ends], None] | None,
+) -> Iterator[tuple[Match, _Steps]]:
     if rule.taint is not None:
         from tavo.scan.taint import analyze
 
-        for found in analyze(file, rule.taint):
+        for found in analyze(file, rule.taint, heard=heard):
             yield Match(found.start, found.end, found.env), found.steps
     elif rule.search is not None:
         for match in rule.search.evaluate(file):
@@ -248,7 +280,7 @@ def _hit(
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=filled(rule.message, match.env) + (f" ({where})" if where else ""),
+        message=_message(rule, match.env) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
@@ -262,22 +294,17 @@ def _hit(
     return Hit(finding, ignores.of(rule.rule.id, line))
 
 
-def step_at(file: ParsedFile, path: PurePosixPath, start: int, end: int, text: str) -> Step:
-    """Return a step of a flow in a file."""
-    return Step(location=locate(file, path, start, end), message=text)
-
-
-def locate(file: ParsedFile, path: PurePosixPath, start: int, end: int) -> Location:
-    """Return the location of a byte range, with its first lines."""
-    region = file.source.region(start, end)
-    last = min(region.end_line, region.start_line + _MOST_LINES - 1)
-    lines = file.source.lines(region.start_line, last).split("\n")
-    snippet = "\n".join(line[:_LONGEST_LINE] for line in lines)
-    return Location(path=path, region=region, snippet=snippet)
+def _message(rule: ScanRule, env: Env) -> str:
+    text = filled(rule.message[:_LONGEST_MESSAGE], env)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
 
 def _fix(rule: ScanRule, match: Match, file: ParsedFile) -> str | None:
     if rule.fix is not None:
+        known = {name: len(value.text) for name, value in match.env.items()}
+        size = sum(known.get(found, 0) for found in _VARIABLE.findall(rule.fix))
+        if size + len(rule.fix) > _LONGEST_FIX:
+            return None
         return filled(rule.fix, match.env, shorten=False)
     if rule.fix_regex is not None:
         before = file.source.text(match.start, match.end)

@@ -23,10 +23,10 @@ import msgspec
 from tavo.errors import InputError, UsageError
 from tavo.plugins import Finding, Location, Region, Rule, Step
 from tavo.printable import printable
+from tavo.programs import find_program, run_program
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.formula import FormulaError
 from tavo.scan.languages import is_source, parse_file
-from tavo.scan.programs import find_program, run_program
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule_source import RuleProblem
 from tavo.scan.rules import PROBLEM, describe, entries_of
@@ -43,6 +43,11 @@ _MOST_HITS = 1_000
 _MOST_LINES = 10
 _LONGEST_LINE = 400
 _NOWHERE = "http://127.0.0.1:9"
+_MOST_TRIES = 40
+_ENGINE_LANGUAGES = frozenset({
+    "python", "py", "python2", "python3", "javascript", "js", "typescript", "ts", "regex", "none",
+    "generic", "yaml", "json",
+})  # fmt: skip
 _FINISHED = frozenset({0, 1, 2})
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
@@ -83,6 +88,7 @@ class _Result(msgspec.Struct):
 
 class _Error(msgspec.Struct):
     message: str = ""
+    long_msg: str = ""
     path: str | None = None
     rule_id: str | None = None
 
@@ -135,6 +141,7 @@ def scan_external(
     reports: list[_Report] = []
     with tempfile.TemporaryDirectory(prefix="tavo-") as folder:
         config = Path(folder) / "rules.json"
+        entries = _accepted(engine, entries, config, list(by_path)[:1], scan)
         config.write_text(json.dumps({"rules": entries}), encoding="utf-8")
         for chunk in _chunks(list(by_path)):
             answer = _ask(engine, config, chunk, jobs=jobs, largest=largest)
@@ -169,6 +176,57 @@ def _rules(rule_paths: Sequence[Path]) -> tuple[list[Mapping[str, Any]], Externa
                 scan.rules[rule_id] = rule
                 usable.append(entry)
     return usable, scan
+
+
+def _accepted(
+    engine: Engine, entries: list[Mapping[str, Any]], config: Path, probe: list[str],
+    scan: ExternalScan,
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Return the rules without those for which the engine refuses all; name these.
+
+    A rule for a language that it does not know is one. They are looked for by halves, in a file.
+    """
+    suspects = [entry for entry in entries if not _languages_of(entry) <= _ENGINE_LANGUAGES]
+    if not suspects or not probe:
+        return entries
+    refused: list[Mapping[str, Any]] = []
+    todo = [suspects]
+    for _ in range(_MOST_TRIES):
+        if not todo:
+            break
+        some = todo.pop()
+        config.write_text(json.dumps({"rules": some}), encoding="utf-8")
+        answer = _ask(engine, config, probe, jobs=1, largest=1)
+        if not isinstance(answer, str) and not (answer.errors and _is_refusal(answer)):
+            continue
+        if len(some) > 1:
+            todo += [some[len(some) // 2 :], some[: len(some) // 2]]
+            continue
+        reason = answer if isinstance(answer, str) else _said(answer.errors[0])
+        rule_id = str(some[0].get("id", ""))
+        scan.problems.append(
+            RuleProblem(file=Path(), rule_id=rule_id, reason=f"{engine.name}: {reason}")
+        )
+        refused += some
+    for some in todo:
+        for entry in some:
+            rule_id, reason = str(entry.get("id", "")), "too many rules are refused: not tried"
+            scan.problems.append(RuleProblem(file=Path(), rule_id=rule_id, reason=reason))
+        refused += some
+    return [entry for entry in entries if not any(entry is one for one in refused)]
+
+
+def _languages_of(entry: Mapping[str, Any]) -> frozenset[str]:
+    languages = entry.get("languages")
+    return frozenset(map(str, languages)) if isinstance(languages, list) else frozenset({""})
+
+
+def _is_refusal(report: _Report) -> bool:
+    return any(error.path is None and not error.rule_id for error in report.errors)
+
+
+def _said(error: _Error) -> str:
+    return printable(" ".join((error.message or error.long_msg).split()))[:300]
 
 
 def _chunks(paths: Sequence[str]) -> Iterator[list[str]]:
@@ -240,7 +298,7 @@ def _read(
         for result in report.results:
             found.setdefault(result.path, []).append(result)
         for error in report.errors:
-            reason = printable(" ".join(error.message.split()))[:300]
+            reason = _said(error)
             if error.path is not None and error.path in by_path:
                 problems.setdefault(error.path, []).append(reason)
             elif error.rule_id:

@@ -14,16 +14,14 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from tavo.errors import InputError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from tavo.errors import InputError, UsageError
+from tavo.printable import printable
+from tavo.scan.path_patterns import PathPatterns
 
 __all__ = [
     "IGNORE_FILES",
@@ -53,6 +51,8 @@ _ENCODINGS = (
 _MARKS = tuple(mark for mark, _ in _ENCODINGS)
 _DEEPEST = 200
 _FIRST = 8192
+_MOST_UNUSABLE = 20
+_LONGEST_SHOWN = 60
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -113,7 +113,10 @@ def walk(
     their name such as `.venv`, or because they are links that lead out of the root.
     """
     seen: set[Path] = set()
-    own = _patterns(exclude) if exclude else None
+    own = PathPatterns(exclude) if exclude else None
+    if own is not None and own.unusable:
+        pattern, reason = own.unusable[0]
+        raise UsageError(f"--exclude {printable(pattern[:60])}: {reason}")
     for target in targets:
         path = target.resolve()
         if not path.is_dir():
@@ -238,14 +241,7 @@ def _normal(encoding: str) -> str:
     return info.name if info._is_text_encoding else "no text"
 
 
-_Chain = list[tuple[Path, "GitIgnoreSpec"]]
-
-
-def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    """Read patterns as in .gitignore; the library is imported where a project has some."""
-    from pathspec import GitIgnoreSpec
-
-    return GitIgnoreSpec.from_lines(lines)
+_Chain = list[tuple[Path, PathPatterns]]
 
 
 def _walk(
@@ -306,11 +302,13 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
                 continue
             with path.open("rb") as stream:
                 text = stream.read(1 << 20).decode("utf-8", "replace")
-            chain.append((folder, _patterns(text.splitlines())))
+            found = PathPatterns(text.splitlines())
+            chain.append((folder, found))
+            for pattern, reason in found.unusable[:_MOST_UNUSABLE]:
+                shown = pattern[:_LONGEST_SHOWN]
+                problems.append((path, f"the pattern {shown!r} is not valid: {reason}"))
         except OSError as error:
             problems.append((path, f"cannot be read: {error.strerror}"))
-        except ValueError as error:
-            problems.append((path, f"holds a pattern that is not valid: {error}"))
     return chain, problems
 
 
@@ -338,7 +336,7 @@ def _ignored(path: Path, chain: _Chain, *, folder: bool) -> bool:
         if not path.is_relative_to(base):
             continue
         name = path.relative_to(base).as_posix() + ("/" if folder else "")
-        verdict = spec.check_file(name).include
+        verdict = spec.verdict(name)
         if verdict is not None:
             return verdict
     return False

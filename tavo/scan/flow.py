@@ -15,7 +15,10 @@ from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, o
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside", "first_bound"]
+__all__ = [
+    "CHANGES", "Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside",
+    "first_bound",
+]  # fmt: skip
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
@@ -27,7 +30,7 @@ _COMPREHENSIONS = frozenset({
 })  # fmt: skip
 _LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "c_for_statement"})
 _INNER = FUNCTIONS | {"class_definition"}
-_CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
+CHANGES = frozenset({"assignment", "augmented_assignment", "update_expression"})
 _ENDINGS = frozenset({"return_statement", "raise_statement", "break_statement",
                       "continue_statement"})  # fmt: skip
 
@@ -41,19 +44,19 @@ class Pass:
         at: dict[Node, Value],
         known: State,
         single: frozenset[str] = frozenset(),
-        *,
-        forgets: bool = False,
+        declared: bool = False,
     ) -> None:
         """Walk with what is known before; `single` are the names that a file binds only once.
 
-        `forgets`: a name is no longer known after a method of its object was run for its own sake.
+        `declared`: a function changes names that it does not declare, as in JavaScript. Elsewhere
+        a name is no longer known after a method of its object was run for its own sake.
         """
+        self.declared = declared
         self.single = single
-        self.forgets = forgets
         self.evaluate = evaluate
         self.at = at
         self.known = known
-        self.functions: list[tuple[Node, State]] = []
+        self.functions: dict[Node, State] = {}
         self.once: State | None = None
         self.jumps: list[tuple[list[State], list[State]]] = []  # what breaks, and what continues
         self.fixed: set[str] = set()
@@ -64,7 +67,7 @@ class Pass:
         """Walk a body; return the functions found in it, each with what it knows from outside."""
         self.once = once
         self._statements(nodes, {**self.known, **state}, 0)
-        return self.functions
+        return list(self.functions.items())
 
     def _statements(self, nodes: Iterable[Node], state: State | None, depth: int) -> State | None:
         for node in nodes:
@@ -127,13 +130,30 @@ class Pass:
                     self._statements(child.children, dict(self.known), depth + 1)
                     self.once = once
                 else:
-                    seen = {n: v for n, v in state.items() if n in self.fixed}
-                    self.functions.append((node, seen))
+                    seen = {
+                        name: value
+                        for name, value in state.items()
+                        if name in self.fixed or (self.declared and self.once is None)
+                    }
+                    self._found(node, seen)
+                    if self.declared:
+                        self._forget_changed(node, state)
             else:
                 self._expression(child, state)
         name = node.role("name")
         if name is not None:
             state.pop(name.label or "", None)
+
+    def _found(self, function: Node, seen: State) -> None:
+        """Note a function with what it knows; of one in a loop what holds in each round."""
+        before = self.functions.get(function)
+        both = seen if before is None else join([before, seen])
+        self.functions[function] = both if both is not None else {}
+
+    def _forget_changed(self, function: Node, state: State) -> None:
+        """Forget what a function changes that is not its own."""
+        for name in names_bound(function) - own_names(function, declared=True):
+            state.pop(name, None)
 
     def _assignment(self, node: Node, state: State) -> None:
         left, right = node.role("left"), node.role("right")
@@ -204,13 +224,14 @@ class Pass:
         return join(ends)
 
     def _loop(self, node: Node, state: State, depth: int) -> State | None:
-        before = {n: v for n, v in state.items() if n not in names_bound(node)}
+        bound = names_bound(node)
+        before = {n: v for n, v in state.items() if n not in bound}
         target, source = node.role("left"), node.role("right")
         starts = [child for child in node.children if child.field == "initializer"]
         for start in starts:
             self._statement(start, state, depth)
         if starts:
-            before = {n: v for n, v in state.items() if n not in names_bound(node)}
+            before = {n: v for n, v in state.items() if n not in bound}
         if source is not None:
             self._expression(source, state)
             if source.kind == "call":
@@ -227,7 +248,8 @@ class Pass:
         if target is not None:
             self._unbind(target, joined)
         if step is not None:
-            joined = {n: v for n, v in joined.items() if n not in names_bound(step)}
+            stepped = names_bound(step)
+            joined = {n: v for n, v in joined.items() if n not in stepped}
             self._expression(step, joined)
         condition = node.role("condition")
         if condition is not None:
@@ -280,9 +302,11 @@ class Pass:
         for clause in node.walk():
             if clause.kind == "case_clause":
                 body = clause.role("consequence")
-                inside = {n: v for n, v in state.items() if n not in names_bound(clause)}
+                bound = names_bound(clause)
+                inside = {n: v for n, v in state.items() if n not in bound}
                 self._statements(body.children if body else (), inside, depth + 1)
-        return {n: v for n, v in state.items() if n not in names_bound(node)}
+        bound = names_bound(node)
+        return {n: v for n, v in state.items() if n not in bound}
 
     def _expression(self, node: Node, state: State) -> None:
         """Note what the names in an expression stand for."""
@@ -310,16 +334,19 @@ class Pass:
                         names[name.label or ""] = known
                     else:
                         names.pop(name.label or "", None)
-            elif kind in _CHANGES:
+            elif kind in CHANGES:
                 target = part.role("left") or part.children[0]
                 self._unbind(target, names)
                 stack.extend((child, names) for child in reversed(part.children))
             elif kind == "lambda" or kind in _COMPREHENSIONS:
-                bound = names_bound(part) if kind != "lambda" else own_names(part)
+                is_lambda = kind == "lambda"
+                bound = own_names(part, declared=self.declared) if is_lambda else names_bound(part)
                 inner_names = {n: v for n, v in names.items() if n not in bound}
                 body = part.role("body")
                 if body is not None and body.kind == "block":
-                    self.functions.append((part, inner_names))
+                    self._found(part, inner_names)
+                    if self.declared:
+                        self._forget_changed(part, names)
                     continue
                 stack.extend((child, inner_names) for child in part.children)
             else:
@@ -330,7 +357,7 @@ class Pass:
         root = node
         while root.kind in {"attribute", "subscript"} and root.children:
             root = root.children[0]
-        if self.forgets and root is not node and root.kind == "identifier":
+        if not self.declared and root is not node and root.kind == "identifier":
             state.pop(root.label or "", None)
 
     def _unbind(self, target: Node, state: State) -> None:

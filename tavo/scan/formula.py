@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
 
 FORMULA_KEYS = ("pattern", "patterns", "pattern-either", "pattern-regex")
+_LONGEST_NAME = 200
 _MOST_PAIRS = 3_000_000
 _MOST_TEXT_MATCHES = 20_000
 
@@ -256,12 +258,20 @@ class _Ranges:
     def __init__(self, matches: Iterable[Match]) -> None:
         self.matches = sorted(matches, key=lambda m: m.start)
         self.starts = [m.start for m in self.matches]
+        # The furthest end of all matches up to each one: where it is nearer, none reaches.
+        self.furthest = list(accumulate((m.end for m in self.matches), max))
+        self.left = _MOST_PAIRS
 
     def around(self, inner: Match) -> Iterable[Match]:
-        end = inner.end
-        for index in range(bisect_right(self.starts, inner.start)):
-            if self.matches[index].end >= end:
-                yield self.matches[index]
+        """Return the matches around another one. Raises BudgetError."""
+        end, first = inner.end, bisect_right(self.starts, inner.start)
+        last = first
+        while first > 0 and self.furthest[first - 1] >= end:
+            first -= 1
+        self.left -= last - first
+        if self.left < 0:
+            raise BudgetError(f"{len(self.matches):,} matches with too many inside to combine")
+        return [match for match in self.matches[first:last] if match.end >= end]
 
 
 def _encloses(outer: Match, inner: Match) -> bool:
@@ -280,8 +290,6 @@ def agree(a: Env, b: Env) -> bool:
 
 def _intersect(left: Sequence[Match], right: Sequence[Match]) -> list[Match]:
     """Return the inner ones of ranges that lie in each other, with the bindings of both."""
-    if len(left) * len(right) > _MOST_PAIRS:
-        raise BudgetError(f"{len(left):,} and {len(right):,} matches to combine")
     out: list[Match] = []
     outer = _Ranges(right)
     for inner in left:
@@ -410,4 +418,8 @@ def as_variable(value: Any, where: str) -> str:
     """Return the name of a metavariable as it is. Raises FormulaError for anything else."""
     if not isinstance(value, str) or not value.startswith("$"):
         raise FormulaError(f"{where}: {value!r} is not a metavariable like $X")
+    if len(value) > _LONGEST_NAME:
+        raise FormulaError(
+            f"{where}: the name of a metavariable has at most {_LONGEST_NAME} characters"
+        )
     return value

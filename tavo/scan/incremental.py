@@ -5,8 +5,9 @@ Rules this module keeps:
   interpreter; where it depends on other files, also to their contents;
 - kept is only what the next run would say again: nothing that was not looked at, nothing that ran
   out of time;
-- what only several files together show belongs to the contents of all files of the scan: when one
-  of them changed, it is looked for again in all of them;
+- what only several files together show belongs to the contents of all files of the scan, and to the
+  name of the folder that they are in; when one of them changed, only files are looked at again that
+  call what has become different;
 - results come in the order of the files, whatever was known before; those of several files last;
 - how results are kept, and who may have written them, is `tavo.kept`'s.
 """
@@ -15,23 +16,28 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tavo import __version__
 from tavo.kept import Kept, content_key
 from tavo.progress import Reporter
 from tavo.scan.files import SourceFile, UnreadableError, read
-from tavo.scan.results import FileResult
+from tavo.scan.languages import is_source
+from tavo.scan.linking import Looked
+from tavo.scan.modules import root_name
+from tavo.scan.outline import NOTHING, Outline, decode_outline, encode_outline
+from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule_source import RuleNote, RuleSource
 
 __all__ = ["KeptResults", "scan_files"]
 
-_FORMAT = 1
+_FORMAT = 2
 _OWN_PARTS = ("scan", "detect", "plugins")
 _LIBRARIES = ("tree_sitter", "re2", "msgspec")
 
@@ -90,33 +96,60 @@ class KeptResults:
         self._kept.save(note.decode())
         self._kept.close()
 
-    def find_together(self, files: Sequence[SourceFile]) -> list[FileResult] | None:
+    def key_of(self, file: SourceFile, result: FileResult) -> bytes:
+        """Return the key of the content that a result is about, empty where nothing was read."""
+        if result.content:
+            return content_key(file.relative, "scan", result.content)
+        return self._keys.get(file.relative, b"")
+
+    def find_outline(self, file: SourceFile, content: bytes) -> Outline | None:
+        """Return what a file tells others; None if that has to be found out."""
+        text = self._kept.find_content(_outline_key(file, content))
+        return decode_outline(text) if text is not None else None
+
+    def keep_outline(self, file: SourceFile, content: bytes, outline: Outline) -> None:
+        """Note what a file tells others."""
+        text = encode_outline(outline).decode()
+        self._kept.keep_content(_outline_key(file, content), text)
+
+    def find_looked(self, key: bytes) -> Looked | None:
+        """Return what came of looking at a file with what others offer, None if not known."""
+        text = self._kept.find_content(key)
+        if text is None:
+            return None
+        try:
+            looked = msgspec.json.decode(text, type=Looked, dec_hook=_path_of)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        return looked if self._tells(looked.hits) else None
+
+    def keep_looked(self, key: bytes, looked: Looked) -> None:
+        """Note what came of looking at a file with what others offer."""
+        if not looked.lasting:
+            return
+        self._used.update(hit.finding.rule_id for hit in looked.hits)
+        self._kept.keep_content(key, msgspec.json.encode(looked, enc_hook=_text_of).decode())
+
+    def find_together(self, key: bytes) -> list[FileResult] | None:
         """Return what the same files showed together, None if that is not known."""
-        text = self._kept.find_content(self._key_together(files))
+        text = self._kept.find_content(key)
         if text is None:
             return None
         try:
             results = msgspec.json.decode(text, type=list[FileResult], dec_hook=_path_of)
         except (msgspec.MsgspecError, ValueError):
             return None
-        known = all(self._rules.knows(hit.finding.rule_id) for one in results for hit in one.hits)
-        return results if known else None
+        return results if all(self._tells(one.hits) for one in results) else None
 
-    def keep_together(self, files: Sequence[SourceFile], results: Sequence[FileResult]) -> None:
+    def keep_together(self, key: bytes, results: Sequence[FileResult]) -> None:
         """Note what all files showed together."""
-        try:
-            text = msgspec.json.encode(list(results), enc_hook=_text_of).decode()
-        except UnicodeEncodeError:
-            return
         self._used.update(hit.finding.rule_id for one in results for hit in one.hits)
-        self._kept.keep(self._root, PurePosixPath("."), self._key_together(files), text)
+        text = msgspec.json.encode(list(results), enc_hook=_text_of).decode()
+        self._kept.keep(self._root, PurePosixPath("."), key, text)
 
-    def _key_together(self, files: Sequence[SourceFile]) -> bytes:
-        whole = hashlib.sha256()
-        for file in files:
-            path = str(file.relative).encode("utf-8", "surrogatepass")
-            whole.update(len(path).to_bytes(4) + path + self._keys.get(file.relative, b"") + b"\n")
-        return content_key(PurePosixPath("."), "together", whole.digest())
+    def _tells(self, hits: Iterable[Hit]) -> bool:
+        """Tell whether findings can be told: their rules were noted."""
+        return all(self._rules.knows(hit.finding.rule_id) for hit in hits)
 
     def _read_note(self, text: str) -> bool:
         note = msgspec.json.decode(text, type=RuleNote, dec_hook=_path_of)
@@ -133,9 +166,7 @@ class KeptResults:
             result = msgspec.json.decode(text, type=FileResult, dec_hook=_path_of)
         except (msgspec.MsgspecError, ValueError):
             return None
-        if result.path != path or not all(
-            self._rules.knows(hit.finding.rule_id) for hit in result.hits
-        ):
+        if result.path != path or not self._tells(result.hits):
             return None
         if any(self._content_of(other.path) != other.content for other in result.others):
             return None
@@ -161,8 +192,11 @@ def scan_files(
     jobs: int,
     largest: int,
     reporter: Reporter,
+    root: str | None = None,
 ) -> Iterator[FileResult]:
-    """Scan source files; yield one result each, in their order.
+    """Scan source files; yield one result each, in their order, then what several show together.
+
+    `root` is the name of the folder that their paths begin at, if it is not the one they lie in.
 
     What `kept` knows is not looked at again, and what is new goes there. The processes of the scan
     are started before the first result is there. Closing the iterator stops the scan.
@@ -172,11 +206,17 @@ def scan_files(
         for number, file in enumerate(files)
         if (result := kept.find(file)) is not None
     }  # fmt: skip
+    name = root_name(files) if root is None else root
+    together = (
+        _Together(files, rules, kept, name) if rules.follows_calls and len(files) > 1 else None
+    )
+    if together is not None and len(known) < len(files):
+        known = {number: result for number, result in known.items() if together.knows(number)}
     shown: set[tuple[str, str, int, int]] = set()
     missing = [file for number, file in enumerate(files) if number not in known]
     reporter.begin("scanning", len(files))
     try:
-        fresh = _scanned(missing, rules, jobs=jobs, largest=largest)
+        fresh = _scanned(missing, rules, jobs, largest, outlined=together is not None)
         first = next(fresh, None)
         for number, file in enumerate(files):
             result = known.get(number)
@@ -185,45 +225,107 @@ def scan_files(
                 first = None
                 if kept is not None:
                     kept.keep(file, result)
+            if together is not None:
+                together.add(number, result)
             shown.update(hit.key for hit in result.hits)
             yield result
             reporter.advance()
-        if rules.follows_calls and len(files) > 1:
-            yield from _together(files, rules, kept=kept, largest=largest, shown=shown)
+        if together is not None:
+            yield from together.results(shown, jobs=jobs, largest=largest)
     finally:
         reporter.end()
 
 
-def _together(
-    files: Sequence[SourceFile],
-    rules: RuleSource,
-    *,
-    kept: KeptResults | None,
-    largest: int,
-    shown: set[tuple[str, str, int, int]],
-) -> Iterator[FileResult]:
-    """Yield what only several files together show."""
-    if kept is not None and (known := kept.find_together(files)) is not None:
-        yield from known
-        return
-    from tavo.scan.project import scan_across
+class _Together:
+    """What the files of a scan tell each other, and what comes of it."""
 
-    results = []
-    for result in scan_across(files, rules.loaded, largest=largest, known=shown):
-        results.append(result)
-        yield result
-    if kept is not None:
-        kept.keep_together(files, results)
+    def __init__(
+        self, files: Sequence[SourceFile], rules: RuleSource, kept: KeptResults | None, root: str
+    ) -> None:
+        self._root = root
+        self._files = files
+        self._rules = rules
+        self._kept = kept
+        self._contents: dict[int, bytes] = {}
+        self._outlines: dict[int, Outline] = {}
+        self._lasting = True
+
+    def knows(self, number: int) -> bool:
+        """Tell whether it is known what a file tells others that an earlier run looked at."""
+        if number not in self._outlines:
+            file = self._files[number]
+            if not is_source(file.relative):
+                self._outlines[number] = NOTHING
+            elif self._kept is not None:
+                content = self._kept.key_of(file, FileResult(file.relative))
+                found = self._kept.find_outline(file, content)
+                if found is not None:
+                    self._outlines[number] = found
+        return number in self._outlines
+
+    def add(self, number: int, result: FileResult) -> None:
+        """Take over what a file shows by itself."""
+        file = self._files[number]
+        if not result.scanned:
+            return  # it tells others nothing
+        self._lasting &= result.lasting
+        if result.content:
+            content = content_key(file.relative, "scan", result.content)
+        else:
+            content = self._kept.key_of(file, result) if self._kept is not None else b""
+        self._contents[number] = content
+        if result.outline is not None:
+            outline = decode_outline(result.outline) or NOTHING
+            self._outlines[number] = outline
+            if self._kept is not None and result.lasting:
+                self._kept.keep_outline(file, content, outline)
+
+    def results(
+        self, shown: set[tuple[str, str, int, int]], *, jobs: int, largest: int
+    ) -> Iterator[FileResult]:
+        """Yield what only several files show."""
+        key = self._key()
+        if self._kept is not None and self._lasting:
+            known = self._kept.find_together(key)
+            if known is not None:
+                yield from known
+                return
+        from tavo.scan.project import Outlined, scan_across
+
+        outlined = [
+            Outlined(self._files[number], content, self._outlines[number])
+            for number, content in self._contents.items()
+            if is_source(self._files[number].relative) and self.knows(number)
+        ]
+        results = []
+        for result in scan_across(
+            outlined, self._rules, root=self._root, known=shown, jobs=jobs, largest=largest,
+            memory=self._kept,
+        ):  # fmt: skip
+            results.append(result)
+            yield result
+        if self._kept is not None and self._lasting and all(one.lasting for one in results):
+            self._kept.keep_together(key, results)
+
+    def _key(self) -> bytes:
+        """Return what stands for all files that tell others something, and their folder's name."""
+        whole = hashlib.sha256(f"{self._root}\0".encode("utf-8", "surrogatepass"))
+        for number, content in self._contents.items():
+            path = str(self._files[number].relative).encode("utf-8", "surrogatepass")
+            whole.update(len(path).to_bytes(4) + path + content)
+        return content_key(PurePosixPath("."), "together", whole.digest())
 
 
 def _scanned(
-    files: Sequence[SourceFile], rules: RuleSource, *, jobs: int, largest: int
+    files: Sequence[SourceFile], rules: RuleSource, jobs: int, largest: int, *, outlined: bool
 ) -> Iterator[FileResult]:
     if not files:
         return
-    from tavo.scan.engine import scan_each  # the engine, which a scan of known files does without
+    from tavo.scan.engine import scan  # the engine, which a scan of known files does without
 
-    yield from scan_each(files, rules.loaded, rule_paths=rules.paths, jobs=jobs, largest=largest)
+    yield from scan(
+        files, rules.loaded, rule_paths=rules.paths, jobs=jobs, largest=largest, outlined=outlined
+    )
 
 
 def engine_digest() -> str:
@@ -250,8 +352,13 @@ def engine_digest() -> str:
     return whole.hexdigest()
 
 
+def _outline_key(file: SourceFile, content: bytes) -> bytes:
+    return content_key(file.relative, "outline", content)
+
+
 def _encoded(result: FileResult) -> str:
     """Return a result as text: empty for one that says nothing, as most do."""
+    result = replace(result, outline=None)
     if not result.hits and not result.problems and not result.others:
         return ""
     return msgspec.json.encode(result, enc_hook=_text_of).decode()

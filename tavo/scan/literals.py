@@ -32,7 +32,7 @@ _ALIKE: Final = {
     for kind in group
 }
 _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_operator",
-                       "conditional_expression", "fstring"})  # fmt: skip
+                       "conditional_expression", "fstring", "attribute"})  # fmt: skip
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
 _BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
@@ -152,8 +152,11 @@ class LiteralCompiler:
                 (env,) if n.kind == "fstring" or (n.kind == "string" and n.children) else NONE
             )
         if value == "...":
+            tagged = _tagged(node)
 
             def any_string(n: Node, env: Env, run: Run) -> Sequence[Env]:
+                if prefix == "`" and _tagged(n) != tagged:
+                    return NONE
                 if n.kind == "string" or (n.kind == "fstring" and prefix == "f"):
                     return (env,) if not prefix or n.op == prefix else NONE
                 if n.kind == "fstring" and prefix == "`":
@@ -205,9 +208,14 @@ class LiteralCompiler:
 
     def _fstring(self, node: Node) -> Test:
         items = self.items(node.children)
+        tagged = _tagged(node)
 
         def fstring(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            return items(n.children, env, run) if n.kind == "fstring" else NONE
+            return (
+                items(n.children, env, run)
+                if n.kind == "fstring" and _tagged(n) == tagged
+                else NONE
+            )
 
         return fstring
 
@@ -215,16 +223,19 @@ class LiteralCompiler:
         """Compile a regular expression: flags that the pattern leaves out may be there."""
         wanted = node.label or ""
         if ELLIPSIS in wanted:
-            return lambda n, env, run: (env,) if n.kind == "regex" else NONE
+            return lambda n, env, run: (
+                (env,) if n.kind == "regex" or _constant(n, run, "regex") is not None else NONE
+            )
         variable = variable_of(wanted.strip("/"))
         if variable is not None:
             return _regex_content(variable[0])
 
         def regex(n: Node, env: Env, run: Run) -> Sequence[Env]:
-            label = n.label or ""
-            same = n.kind == "regex" and (
-                label == wanted or label[: label.rfind("/") + 1] == wanted
-            )
+            known = None if n.kind == "regex" else _constant(n, run, "regex")
+            label = n.label or "" if known is None else str(known.value)
+            if n.kind != "regex" and known is None:
+                return NONE
+            same = label == wanted or label[: label.rfind("/") + 1] == wanted
             return (env,) if same else NONE
 
         return regex
@@ -255,13 +266,15 @@ def _regex_content(name: str) -> Test:
     """Bind what is between the slashes of a regular expression, also one that a name holds."""
 
     def content(n: Node, env: Env, run: Run) -> Sequence[Env]:
-        known = run.file.constants.bound_to(n) if n.kind == "identifier" else n
-        if known is None or known.kind != "regex":
-            return NONE
-        label = known.label or ""
+        start, end, label = n.start + 1, n.end, n.label or ""
+        if n.kind != "regex":
+            known = _constant(n, run, "regex")
+            if known is None:
+                return NONE
+            start, label = n.start, str(known.value)
         text = label[1 : label.rfind("/")]
-        start = known.start + 1
-        return bind(env, name, Binding(start, start + len(text.encode()), text=text), run)
+        end = start + len(text.encode()) if n.kind == "regex" else end
+        return bind(env, name, Binding(start, end, text=text), run)
 
     return content
 
@@ -318,6 +331,17 @@ def _regex_string(found: re.Match[str]) -> Test:
         return (env,) if isinstance(value, str) and regex.found_in(value) else NONE
 
     return like
+
+
+def _tagged(node: Node) -> bool:
+    """Tell whether a template is what a function before it is given."""
+    around = node.parent
+    return (
+        around is not None
+        and around.kind == "argument_list"
+        and around.field == "arguments"
+        and around.start == node.start
+    )
 
 
 def _whole_variable(value: str) -> str | None:

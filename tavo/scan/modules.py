@@ -8,14 +8,27 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-__all__ = ["Modules"]
+from tavo.scan.files import SourceFile
+from tavo.scan.languages import language_at
+
+__all__ = ["Modules", "root_name"]
 
 _ECMA = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 _COMPILED = {".js": (".ts", ".tsx"), ".mjs": (".mts",), ".cjs": (".cts",), ".jsx": (".tsx",)}
 _MOST_PARENTS = 12
+
+
+def root_name(files: Sequence[SourceFile]) -> str:
+    """Return the name of the folder that the files' paths begin at: it may be a package itself."""
+    if not files:
+        return ""
+    root = files[0].path
+    for _ in files[0].relative.parts:
+        root = root.parent
+    return root.name
 
 
 class Modules:
@@ -25,6 +38,10 @@ class Modules:
         """`root` is the name of the scanned folder, which may be a package itself."""
         self._files = frozenset(str(file) for file in files)
         self._root = root
+        self._names = {root}
+        for file in self._files:
+            if file.endswith(".py"):
+                self._names.update(file[:-3].split("/"))
         # A package of a workspace is imported by its name, which is that of its folder as a rule.
         self._folders: dict[str, str] = {}
         for file in sorted(self._files):
@@ -38,8 +55,7 @@ class Modules:
 
         The name there is empty when the import brings the whole module.
         """
-        is_python = importer.suffix == ".py" or importer.suffix == ".pyi"
-        if is_python:
+        if language_at(importer) == "python":
             yield from self._python(name, importer)
         else:
             yield from self._ecma(name, importer)
@@ -47,6 +63,8 @@ class Modules:
     def _python(self, name: str, importer: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
         dots = len(name) - len(name.lstrip("."))
         parts = [part for part in name[dots:].split(".") if part]
+        if not dots and parts and parts[0] not in self._names:
+            return  # most imports: libraries
         bases: list[PurePosixPath] = []
         if dots:
             base = importer.parent
@@ -57,22 +75,23 @@ class Modules:
             bases = [importer.parent, *importer.parent.parents][:_MOST_PARENTS]
             bases += [base / "src" for base in bases]
         for base in bases:
-            found = list(self._below(base, parts))
+            found = list(self._below(str(base), parts))
             if not found and not dots and len(parts) > 1 and parts[0] == self._root:
-                found = list(self._below(PurePosixPath(), parts[1:]))
+                found = list(self._below(".", parts[1:]))
             if found:
                 yield from found
                 return
 
-    def _below(self, base: PurePosixPath, parts: list[str]) -> Iterator[tuple[PurePosixPath, str]]:
+    def _below(self, base: str, parts: list[str]) -> Iterator[tuple[PurePosixPath, str]]:
+        start = [] if base == "." else [base]
         for size in range(len(parts), max(len(parts) - 3, -1), -1):
-            path, rest = base.joinpath(*parts[:size]), ".".join(parts[size:])
-            candidates = [path / "__init__.py"]
+            path, rest = "/".join([*start, *parts[:size]]), ".".join(parts[size:])
+            candidates = [f"{path}/__init__.py" if path else "__init__.py"]
             if size:
-                candidates.insert(0, path.with_name(path.name + ".py"))
+                candidates.insert(0, f"{path}.py")
             for candidate in candidates:
-                if str(candidate) in self._files:
-                    yield candidate, rest
+                if candidate in self._files:
+                    yield PurePosixPath(candidate), rest
 
     def _ecma(self, name: str, importer: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
         for module, rest in self._splits(name):

@@ -8,6 +8,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,12 +21,14 @@ from tavo.scan.names import Imports
 from tavo.scan.scopes import Scopes
 from tavo.scan.tree import Node, SourceText
 
-__all__ = ["DECLARED", "Comment", "ParsedFile", "identifiers", "scope_of"]
+__all__ = ["DECLARED", "Comment", "ParsedFile", "identifiers", "scope_of", "unescaped"]
 
 _SCOPES = frozenset({"function_definition", "lambda", "class_definition", "module"})
 _DECLARING = re.compile(rb"\b(?:const|let|var)\s+\Z")
 _MOST_DECLARED = 50
 DECLARED = frozenset({"const", "let", "var"})
+_ESCAPES = re.compile(rb"\\u[0-9A-Fa-f{]")
+_ESCAPE = re.compile(r"\\u(?:\{0*([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
 _NAMES = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -36,8 +40,30 @@ class Comment(msgspec.Struct, frozen=True):
 
 
 def identifiers(data: bytes) -> frozenset[bytes]:
-    """Return every run of ASCII letters, digits and `_` in a file that could be a name."""
-    return frozenset(_NAMES.findall(data))
+    """Return every run of ASCII letters, digits and `_` in a file that could be a name.
+
+    Also those that are written in another way: Python reads `ｅｖａｌ` as `eval`, JavaScript
+    `\\u0065val`.
+    """
+    found = frozenset(_NAMES.findall(data))
+    if not data.isascii():
+        text = data.decode("utf-8", "replace")
+        if not unicodedata.is_normalized("NFKC", text):
+            found |= frozenset(_NAMES.findall(unicodedata.normalize("NFKC", text).encode()))
+    if _ESCAPES.search(data):
+        found |= frozenset(_NAMES.findall(unescaped(data.decode("utf-8", "replace")).encode()))
+    return found
+
+
+def unescaped(text: str) -> str:
+    """Return a text with JavaScript's `\\u0065` and `\\u{65}` as the characters that they are."""
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    code = int(found[1] or found[2], 16)
+    is_one = code <= sys.maxunicode and not 0xD800 <= code < 0xE000
+    return chr(code) if is_one else found.group()
 
 
 @dataclass
@@ -45,7 +71,7 @@ class ParsedFile:
     """A parsed file with everything that matching asks for, made once.
 
     `by_kind` and `calls` are in the order of the source; `calls` lists calls by the last part of
-    the called name, and by its name before an alias.
+    the called name, and by its name before an alias. `lasting` is false where time ran out.
     """
 
     language: str
@@ -56,6 +82,7 @@ class ParsedFile:
     by_kind: dict[str, list[Node]]
     read_imports: Callable[[ParsedFile], Imports]
     memory: dict[object, object] = field(default_factory=dict)
+    lasting: bool = True
 
     def text(self, node: Node) -> str:
         """Return the node's source."""

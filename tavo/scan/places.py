@@ -26,7 +26,7 @@ _EXPRESSIONS = (
     "comparison_operator", "unary_operator", "not_operator", "conditional_expression", "lambda",
     "await", "yield", "named_expression", "assignment", "augmented_assignment", "expression_list",
     "pattern_list", "tuple_pattern", "list_pattern", "interpolation", "ellipsis", "regex",
-    "update_expression", "jsx_element",
+    "update_expression", "jsx_element", "instruction", "command",
 )  # fmt: skip
 _COMPUTED = ("identifier", "binary_operator", "unary_operator", "not_operator",
              "conditional_expression", "fstring")  # fmt: skip
@@ -49,7 +49,7 @@ def places_of(compiler: LiteralCompiler, node: Node) -> Places:
     if kind == "attribute":
         last = node.children[-1]
         return _chains if compiler.variable(last) else _dotted(last)
-    if kind in {"string", "integer", "float", "true", "false", "none"}:
+    if kind in {"string", "integer", "float", "true", "false", "none", "regex"}:
         return _literals(kind, computed=node.op in {"", "`"})
     if kind == "assignment":
         right = node.role("right")
@@ -141,6 +141,16 @@ def _is_value(node: Node) -> bool:
     return node.field != "label"
 
 
+def _is_parameter(node: Node) -> bool:
+    """Tell whether a node is a parameter that takes an object or array apart."""
+    parent = node.parent
+    if parent is None or node.kind not in {"dictionary", "list"}:
+        return False
+    return parent.kind == "parameters" or (
+        node.field == "name" and parent.parent is not None and parent.parent.kind == "parameters"
+    )
+
+
 def _chains(file: ParsedFile) -> Iterable[Node]:
     """Return what may be `a.b`: attributes, and names that imports bring."""
     imports = file.imports
@@ -158,7 +168,7 @@ def _expressions(file: ParsedFile) -> Iterable[Node]:
             if kind != "identifier" or _is_value(node)
         ]
         if file.language == "javascript":  # there the text of a template is a string of its own
-            known = [node for node in known if node.kind != "interpolation"]
+            known = [n for n in known if n.kind != "interpolation" and not _is_parameter(n)]
             known += file.by_kind.get("string_content", ())
         file.memory[_expressions] = known
     return known

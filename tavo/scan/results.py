@@ -43,7 +43,8 @@ class FileResult(msgspec.Struct, frozen=True):
 
     `lasting` is false where the next run could say something else about the same content, because
     time ran out. `content` is SHA-256 of the bytes that were read, empty where they were not;
-    `others` are the files that the result depends on besides.
+    `others` are the files that the result depends on besides. `outline` is what the file tells the
+    other files of the scan, as text, None where nobody asked.
     """
 
     path: PurePosixPath
@@ -53,3 +54,4 @@ class FileResult(msgspec.Struct, frozen=True):
     lasting: bool = True
     content: bytes = b""
     others: tuple[Beside, ...] = ()
+    outline: bytes | None = None

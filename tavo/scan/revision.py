@@ -20,7 +20,7 @@ import msgspec
 
 from tavo.errors import InputError, UsageError
 from tavo.printable import printable
-from tavo.scan.programs import Answer, environment, find_program, kill, run_program
+from tavo.programs import Answer, environment, find_program, kill, run_program
 
 __all__ = ["Blob", "Revision", "blob_name", "open_revision"]
 

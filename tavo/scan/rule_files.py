@@ -11,6 +11,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _PATTERN_KEYS = frozenset({"pattern", "pattern-inside", "pattern-not", "pattern-
 _LARGEST_FILE = 4 << 20
 _MOST_NODES = 400_000
 _DEEPEST = 60
+_LIBRARY = re.compile(r"[^\W_](?:[^\W_]|-){0,99}")
 
 Entries = list[Mapping[str, Any]]
 
@@ -120,22 +122,36 @@ def _is_rule_file(path: Path) -> bool:
     return not hidden and not sample and "library" not in folders
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads what looks like a number or a day and is none as the text that it is."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            return node.value
+
+
 def _read_yaml(file: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = file.read_bytes()
+        if file.exists() and not file.is_file():
+            raise FormulaError("is no file")
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
         if len(data) > _LARGEST_FILE:
             raise FormulaError(f"larger than {_LARGEST_FILE >> 20} MB")
         text = data.decode("utf-8")
         depth = 0
-        for count, event in enumerate(yaml.parse(text, Loader=loader)):
+        for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
             if isinstance(event, yaml.AliasEvent):
                 raise FormulaError(f"alias {event.anchor!r}: aliases are not supported")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if count > _MOST_NODES or depth > _DEEPEST:
                 raise FormulaError("too many entries, or nested too deep")
-        return yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader, see above)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a safe loader, see above)
     except OSError as error:
         raise FormulaError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -151,20 +167,30 @@ def _read_yaml(file: Path) -> Any:
         raise FormulaError(f"not a rule file: {error}") from None
 
 
-def _expand(value: Any, library: Path, known: dict[Path, Any], *, depth: int) -> Any:
+def _expand(
+    value: Any, library: Path, known: dict[Path, Any], *, depth: int, count: list[int] | None = None
+) -> Any:
+    """Return a value with its libraries; `count` is how many parts there are so far."""
+    count = [0] if count is None else count
+    count[0] += 1
+    if count[0] > _MOST_NODES:
+        raise FormulaError("the libraries that it uses hold too much")
     if depth > _DEEPEST:
         raise FormulaError("libraries use each other in a circle, or are nested too deep")
     if isinstance(value, Mapping):
-        return {key: _expand(item, library, known, depth=depth + 1) for key, item in value.items()}
+        return {
+            key: _expand(item, library, known, depth=depth + 1, count=count)
+            for key, item in value.items()
+        }
     if not isinstance(value, list):
         return value
     out: list[Any] = []
     for item in value:
         if isinstance(item, Mapping) and set(item) == {"use"}:
             name = item["use"]
+            if not isinstance(name, str) or not _LIBRARY.fullmatch(name):
+                raise FormulaError(f"use: {str(name)[:60]!r} is not the name of a library")
             path = library / f"{name}.yaml"
-            if not isinstance(name, str) or not name.replace("-", "").isalnum():
-                raise FormulaError(f"use: {name!r} is not the name of a library")
             if not path.is_file():
                 raise FormulaError(f"use: there is no library {path.name} in {library.name}/")
             if path not in known:
@@ -174,7 +200,7 @@ def _expand(value: Any, library: Path, known: dict[Path, Any], *, depth: int) ->
                 ):
                     raise FormulaError(f"library {name}: expected a list under the key 'patterns'")
                 known[path] = content["patterns"]
-            out.extend(_expand(known[path], library, known, depth=depth + 1))
+            out.extend(_expand(known[path], library, known, depth=depth + 1, count=count))
         else:
-            out.append(_expand(item, library, known, depth=depth + 1))
+            out.append(_expand(item, library, known, depth=depth + 1, count=count))
     return out

@@ -137,6 +137,11 @@ def check_rule_paths(paths: Sequence[Path]) -> None:
                 f"{path}: no such rule file or folder",
                 hint="Check the path that --rules or scan.rules names.",
             )
+        if not (path.is_file() or path.is_dir()):
+            raise ConfigError(
+                f"{path}: neither a file nor a folder",
+                hint="Rules are read from files: write them to one.",
+            )
 
 
 def digest_of(paths: Sequence[Path]) -> str:
@@ -145,7 +150,8 @@ def digest_of(paths: Sequence[Path]) -> str:
     for path in paths:
         for file in _files_of(path):
             try:
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                with file.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
                 content = f"cannot be read: {error.errno}"
             whole.update(f"{file}\0{content}\0".encode("utf-8", "surrogatepass"))
@@ -157,7 +163,13 @@ def _files_of(path: Path) -> Iterator[Path]:
         yield path / COMPILED
         return
     if path.is_dir():
-        yield from sorted(p for ending in ("*.yaml", "*.yml") for p in path.rglob(ending))
+        found = (p for ending in ("*.yaml", "*.yml") for p in path.rglob(ending))
+        yield from sorted(p for p in found if not _is_special(p))
         return
     yield path
-    yield from sorted((path.parent / "library").glob("*.yaml"))
+    yield from sorted(p for p in (path.parent / "library").glob("*.yaml") if not _is_special(p))
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether a path is there and no file, so that reading it may never end."""
+    return path.exists() and not path.is_file()

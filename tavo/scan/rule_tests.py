@@ -4,6 +4,8 @@ Rules this module keeps:
 - `ruleid:` in a comment says that the next line is found, `ok:` that it is not; `todoruleid:` and
   `todook:` say what should be so one day, and judge nothing;
 - what a rule finds on any other line of its samples is not expected;
+- `samplepath:` in the first comment says where the file would stand in a project: then
+  its language is the one of that name, and the rule's `paths` count;
 - a rule without samples, and a sample that was not looked at in full, is named.
 
 Source of the annotations: Semgrep's documentation, "Testing rules".
@@ -23,11 +25,14 @@ from tavo.scan.engine import LARGEST_FILE, scan_source
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.rules import RuleSet, ScanRule
 
-__all__ = ["Difference", "RuleTest", "run_tests"]
+__all__ = ["Difference", "RuleTest", "annotated_lines", "place_of", "run_tests"]
 
+# JSON has no comments: there a key "//" holds what a comment would say.
+_COMMENT = r"(?:\"//\d*\"\s*:\s*\"|#|//|/\*|<!--|--|;|%|\{\{!)[-\s*]*\b"
 _ANNOTATION = re.compile(
-    r"(?:#|//|/\*|<!--|--|;|%|\{\{!)[-\s*]*\b(?P<kind>ruleid|ok|todoruleid|todook)\s*:\s*(?P<ids>.+)"
+    _COMMENT + r"(?P<kind>ruleid|ok|todoruleid|todook|samplepath)\s*:\s*(?P<ids>.+)"
 )
+_PLACE = re.compile(r"[{\s]*" + _COMMENT + r"samplepath\s*:\s*(?P<path>[^\s\"]+)")
 _ID = re.compile(r"[\w.\-]+")
 _RULE_SUFFIXES = frozenset({".yaml", ".yml"})
 
@@ -58,7 +63,7 @@ class RuleTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_tests(rules: RuleSet, samples: Path | None = None) -> Iterator[RuleTest]:
-    """Try each rule on its samples, whatever its `paths` say.
+    """Try each rule on its samples; its `paths` count only for those that say their own path.
 
     They stand beside the rule's file under its name with another ending, such as `a.yaml`, `a.py`
     and `a.test.js`; with `samples`, in that folder, or there in one with the rule's id. Raises
@@ -69,9 +74,7 @@ def run_tests(rules: RuleSet, samples: Path | None = None) -> Iterator[RuleTest]
             f"{samples}: no such folder", hint="Name the folder that holds the samples."
         )
     for rule_id, rule in rules.rules.items():
-        bare = _without_paths(rule)
-        one = RuleSet(rules={rule_id: bare})
-        found = [_tried(one, bare, path) for path in _samples_of(rule, samples)]
+        found = [_tried(rule_id, rule, path) for path in _samples_of(rule, samples)]
         yield RuleTest(
             rule_id=rule_id,
             file=rule.file,
@@ -105,16 +108,20 @@ def _samples_of(rule: ScanRule, samples: Path | None) -> Sequence[Path]:
     return found
 
 
-def _tried(rules: RuleSet, rule: ScanRule, path: Path) -> tuple[int, int, Difference]:
+def _tried(rule_id: str, rule: ScanRule, path: Path) -> tuple[int, int, Difference]:
     """Return how many lines are right, how many are still to do, and what differs."""
     try:
         data = decode(read(SourceFile(path, PurePosixPath(path.name)), largest=LARGEST_FILE)).data
     except UnreadableError as error:
         return 0, 0, Difference(sample=path, problems=(str(error),))
-    result = scan_source(data, PurePosixPath(path.name), rules)
+    text = data.decode("utf-8", "replace")
+    place = place_of(text)
+    tried = rule if place is not None else _without_paths(rule)
+    one = RuleSet(rules={rule_id: tried})
+    result = scan_source(data, place or PurePosixPath(path.name), one)
     regions = [hit.finding.location.region for hit in result.hits]
     found = {region.start_line for region in regions if region is not None}
-    words = _annotations(data.decode("utf-8", "replace"), rule.rule.id)
+    words = annotated_lines(text, rule.rule.id)
     todo = words["todoruleid"] | words["todook"]
     missing = words["ruleid"] - found
     unexpected = found - words["ruleid"] - todo
@@ -129,7 +136,13 @@ def _tried(rules: RuleSet, rule: ScanRule, path: Path) -> tuple[int, int, Differ
     return right, len(todo), difference
 
 
-def _annotations(text: str, rule_id: str) -> dict[str, set[int]]:
+def place_of(text: str) -> PurePosixPath | None:
+    """Return the path that a sample says it would have in a project, None for none."""
+    found = _PLACE.match(text)
+    return PurePosixPath(found["path"]) if found is not None else None
+
+
+def annotated_lines(text: str, rule_id: str) -> dict[str, set[int]]:
     """Return the lines that the comments of a sample speak of, by kind of comment."""
     lines = text.split("\n")
     words: dict[str, set[int]] = {
@@ -143,7 +156,7 @@ def _annotations(text: str, rule_id: str) -> dict[str, set[int]]:
         found = _ANNOTATION.search(line)
         if found is not None:
             ids = {name.split(".")[-1] for name in _ID.findall(found["ids"])}
-            if rule_id.split(".")[-1] in ids:
+            if found["kind"] in words and rule_id.split(".")[-1] in ids:
                 waiting.append(found["kind"])
             continue
         for kind in waiting:

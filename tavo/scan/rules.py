@@ -10,9 +10,10 @@ Source of the syntax: Semgrep's documentation, "Rule syntax" and "Taint mode".
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -29,12 +30,11 @@ from tavo.scan.formula import (
 )
 from tavo.scan.labels import Requirement, requirement
 from tavo.scan.languages import CODE, LANGUAGES, TEXT_LANGUAGES, language_at
+from tavo.scan.path_patterns import PathPatterns
 from tavo.scan.regexes import Regex
 from tavo.scan.rule_source import COMPILED, PACK, RuleProblem, check_rule_paths
 from tavo.scan.select import Selector
-
-if TYPE_CHECKING:
-    from pathspec import PathSpec
+from tavo.scan.timing import TimeUpError, limited
 
 __all__ = [
     "COMPILED",
@@ -96,6 +96,8 @@ _ALSO = {
     "sinks": frozenset({"requires"}),
     "propagators": frozenset({"from", "to"}),
 }
+_LOADING_S, _LOADING_S_EACH = 120.0, 10.0
+_LONGEST_REASON, _LONGEST_ID = 600, 200
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ACROSS = "interfile"
 
@@ -183,6 +185,19 @@ class TaintSpec(msgspec.Struct, frozen=True, kw_only=True):
         return min((names for names in found if names is not None), key=len, default=None)
 
 
+class _Part(msgspec.Struct, frozen=True):
+    """The sinks of a rule, or those of its sources that name something."""
+
+    rule_id: str
+    formula: Either
+
+    def possible(self, names: frozenset[bytes]) -> bool:
+        return self.formula.possible(names)
+
+    def anchor(self) -> frozenset[bytes] | None:
+        return self.formula.anchor()
+
+
 class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
     """A fix by replacement inside the matched text, at most `count` times, 0 for all."""
 
@@ -205,21 +220,29 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     file: Path
     fix: str | None = None
     fix_regex: FixRegex | None = None
-    include: PathSpec[Any] | None = None
-    exclude: PathSpec[Any] | None = None
+    include: PathPatterns | None = None
+    exclude: PathPatterns | None = None
     language: str = "python"
     others: tuple[ScanRule, ...] = ()
 
     def applies_to(self, path: str) -> bool:
         """Tell whether the rule's `paths` let it look at a file."""
-        if self.exclude is not None and self.exclude.match_file(path):
+        if self.exclude is not None and self.exclude.verdict(path):
             return False
-        return self.include is None or self.include.match_file(path)
+        return self.include is None or self.include.verdict(path) is True
 
     @property
     def follows_calls(self) -> bool:
         """Whether the rule follows data through calls, within a file and across files."""
         return self.taint is not None and self.taint.across_functions
+
+    @property
+    def begins_anywhere(self) -> bool:
+        """Whether a source names nothing, so that it can be in any file: any parameter."""
+        every = (
+            source for one in (self, *self.others) if one.taint for source in one.taint.sources
+        )
+        return any(source.formula.anchor() is None for source in every)
 
     def possible(self, names: frozenset[bytes]) -> bool:
         """Tell whether the rule can hold in a file with exactly these names."""
@@ -241,14 +264,41 @@ class RuleSet(msgspec.Struct):
     problems: list[RuleProblem] = msgspec.field(default_factory=list)
     _selectors: dict[tuple[int, str], Selector[ScanRule]] = msgspec.field(default_factory=dict)
     _by_language: dict[tuple[int, str], list[ScanRule]] = msgspec.field(default_factory=dict)
+    _parts: dict[tuple[int, str, str], Selector[_Part]] = msgspec.field(default_factory=dict)
 
     def candidates(self, names: frozenset[bytes], language: str = "python") -> list[ScanRule]:
         """Return the rules of a language that can hold in a file with exactly these names."""
         key = len(self.rules), language
         selector = self._selectors.get(key)
         if selector is None:
-            selector = self._selectors[key] = Selector(self._of(language))
+            selector = self._selectors[key] = Selector(self.of(language))
         return selector.candidates(names)
+
+    def may_end(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return the rules that follow calls and can have a sink in a file with these names."""
+        return self._with_part(names, language, "sinks")
+
+    def may_begin(self, names: frozenset[bytes], language: str) -> set[str]:
+        """Return those that can have a source there which names something.
+
+        Any parameter is nothing that one file has and others have not.
+        """
+        return self._with_part(names, language, "sources")
+
+    def _with_part(self, names: frozenset[bytes], language: str, part: str) -> set[str]:
+        key = len(self.rules), language, part
+        selector = self._parts.get(key)
+        if selector is None:
+            found = []
+            for rule in self.of(language):
+                if rule.taint is None or not rule.follows_calls:
+                    continue
+                formulas = [entry.formula for entry in getattr(rule.taint, part)]
+                if part == "sources":
+                    formulas = [formula for formula in formulas if formula.anchor() is not None]
+                found.append(_Part(rule.rule.id, Either(tuple(formulas))))
+            selector = self._parts[key] = Selector(found)
+        return {one.rule_id for one in selector.candidates(names)}
 
     @property
     def follows_calls(self) -> bool:
@@ -267,17 +317,18 @@ class RuleSet(msgspec.Struct):
         for language in (language_at(path), *TEXT_LANGUAGES):
             if language is None:
                 continue
-            key = len(self.rules), language
-            chosen = self._by_language.get(key)
-            if chosen is None:
-                chosen = self._by_language[key] = self._of(language)
-            if any(rule.applies_to(text) for rule in chosen):
+            if any(rule.applies_to(text) for rule in self.of(language)):
                 return True
         return False
 
-    def _of(self, language: str) -> list[ScanRule]:
-        every = (one for rule in self.rules.values() for one in (rule, *rule.others))
-        return [one for one in every if one.language == language]
+    def of(self, language: str) -> list[ScanRule]:
+        """Return all rules of a language."""
+        key = len(self.rules), language
+        chosen = self._by_language.get(key)
+        if chosen is None:
+            every = (one for rule in self.rules.values() for one in (rule, *rule.others))
+            chosen = self._by_language[key] = [one for one in every if one.language == language]
+        return chosen
 
 
 def load_rules(paths: Sequence[Path]) -> RuleSet:
@@ -287,6 +338,7 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
     """
     check_rule_paths(paths)
     loaded = RuleSet()
+    began = time.process_time()
     for path in paths:
         files, names = entries_of(path)
         for file, entries in files:
@@ -294,6 +346,11 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
                 loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
                 continue
             for entry in entries:
+                if time.process_time() - began > _LOADING_S:
+                    reason = f"the rules before it took {_LOADING_S:g} s to load"
+                    problem = RuleProblem(file=file, rule_id=_id_of(entry), reason=reason)
+                    loaded.problems.append(problem)
+                    continue
                 _add(loaded, entry, file, names)
     return loaded
 
@@ -321,18 +378,33 @@ def entries_of(path: Path) -> tuple[_Files, _Names]:
 
 
 def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: _Names) -> None:
-    identifier = entry.get("id")
-    rule_id = identifier if isinstance(identifier, str) else ""
+    rule_id = _id_of(entry)
+    reason = ""
     try:
         if not rule_id:
             raise FormulaError("a rule has no id")
+        if len(rule_id) > _LONGEST_ID:
+            raise FormulaError(f"the id is longer than {_LONGEST_ID} characters")
         if rule_id in loaded.rules:
             raise FormulaError(f"the id is used in {loaded.rules[rule_id].file} already")
         if PROBLEM in entry:
             raise FormulaError(entry[PROBLEM])
-        loaded.rules[rule_id] = _compile(entry, rule_id, file, names)
+        with limited(_LOADING_S_EACH):
+            loaded.rules[rule_id] = _compile(entry, rule_id, file, names)
     except (FormulaError, ValueError) as error:
-        loaded.problems.append(RuleProblem(file=file, rule_id=rule_id, reason=str(error)))
+        reason = str(error)
+    except RecursionError:
+        reason = "it is nested too deep"
+    except TimeUpError as error:
+        reason = str(error) or f"it takes more than {_LOADING_S_EACH:g} s to load"
+    if reason:
+        shown = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+        loaded.problems.append(RuleProblem(file=file, rule_id=rule_id[:_LONGEST_ID], reason=shown))
+
+
+def _id_of(entry: Mapping[str, Any]) -> str:
+    identifier = entry.get("id")
+    return identifier if isinstance(identifier, str) else ""
 
 
 def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) -> ScanRule:
@@ -345,7 +417,7 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
             raise FormulaError(f"{key!r} is not supported")
     languages = languages_of(entry)
     mode = entry.get("mode", "search")
-    if mode not in {"search", "taint"}:
+    if not isinstance(mode, str) or mode not in {"search", "taint"}:
         raise FormulaError(f"mode {mode!r} is not supported, only search and taint are")
     options = _options(entry.get("options") or {}, mode)
     if mode == "taint" and PACK in file.parents and ACROSS not in (entry.get("options") or {}):
@@ -549,12 +621,10 @@ def _flags(item: Mapping[str, Any], where: str, **defaults: bool) -> dict[str, A
     return flags
 
 
-def _paths(
-    value: Any,
-) -> tuple[PathSpec[Any] | None, PathSpec[Any] | None]:
+def _paths(value: Any) -> tuple[PathPatterns | None, PathPatterns | None]:
     if not isinstance(value, Mapping) or not set(value) <= {"include", "exclude"}:
         raise FormulaError("paths: expected the keys include and exclude")
-    specs: list[PathSpec[Any] | None] = []
+    specs: list[PathPatterns | None] = []
     for key in ("include", "exclude"):
         patterns = value.get(key)
         if patterns is None:
@@ -562,9 +632,10 @@ def _paths(
             continue
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
             raise FormulaError(f"paths.{key}: expected a list of texts")
-        from pathspec import PathSpec
-
-        specs.append(PathSpec.from_lines("gitignore", patterns))
+        found = PathPatterns(patterns)
+        for pattern, reason in found.unusable:
+            raise FormulaError(f"paths.{key}: the pattern {pattern[:60]!r}: {reason}")
+        specs.append(found)
     return specs[0], specs[1]
 
 

@@ -108,6 +108,24 @@ def own_names(function: Node, *, declared: bool = False, hiding: bool = False) -
     return names - foreign
 
 
+def _taken_out(function: Node) -> set[str]:
+    """Return the names that a function takes out of objects."""
+    names: set[str] = set()
+    stack = list(function.children)
+    while stack:
+        node = stack.pop()
+        if node.kind == "parameters":
+            patterns = [part.role("name") or part for part in node.children]
+        else:
+            patterns = [left] if node.op and (left := node.role("left")) is not None else []
+            if node.kind not in FUNCTIONS and node.kind != "class_definition":
+                stack.extend(node.children)
+        for pattern in patterns:
+            if pattern.kind == "dictionary":
+                names.update(n.label or "" for n in pattern.walk() if n.kind == "identifier")
+    return names
+
+
 class Scopes:
     """The functions of a file and the names that live in them, found when first asked for."""
 
@@ -118,6 +136,7 @@ class Scopes:
         self._ever: set[str] | None = None
         self._own: dict[Node, set[str]] = {}
         self._hiding: dict[Node, set[str]] = {}
+        self._taken_out: dict[Node, set[str]] = {}
 
     def ever_own(self, label: str) -> bool:
         """Tell whether any function or the module binds a name other than by an import."""
@@ -144,6 +163,15 @@ class Scopes:
             if around.kind in FUNCTIONS and label in self.own(around):
                 return around
         return None
+
+    def is_taken_out(self, node: Node, home: Node | None) -> bool:
+        """Tell whether a name is one that a function takes out of an object."""
+        if not self._declared or home is None:
+            return False
+        names = self._taken_out.get(home)
+        if names is None:
+            names = self._taken_out[home] = _taken_out(home)
+        return node.label in names
 
     def own(self, function: Node) -> set[str]:
         """Return the names that live in a function."""

@@ -52,6 +52,10 @@ class Compiler(ExpressionCompiler):
             "import_statement": compile_import,
             "import_from_statement": compile_import,
         }
+        if parsed.language == "dockerfile":
+            from tavo.scan.instructions import instruction_tests
+
+            self.table |= instruction_tests(self)
 
     def _assignment(self, node: Node) -> Test:
         left, right, kind = node.role("left"), node.role("right"), node.role("type")

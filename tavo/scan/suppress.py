@@ -3,7 +3,8 @@
 Rules this module keeps:
 - only real comments count, never text inside a string;
 - a comment speaks for its own line, and alone on its line for the next one;
-- in text of which no grammar is known here, our comment counts behind a usual sign of comments;
+- in text of which no grammar is known here, our comment counts behind a usual sign of comments,
+  and in JSON as the value of a key "//";
 - `# tavo: ignore[rule] reason` without a reason does not hold, and says so.
 """
 
@@ -27,7 +28,8 @@ _OURS = re.compile(
     r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
 )
 _IN_TEXT = re.compile(
-    r"(?:#|//|/\*|<!--|--|;|%)\s*tavo:\s*ignore\[(?P<ids>[^\]\n]*)\][ \t]*(?P<reason>[^\n]*)",
+    r"(?P<key>\"//\d*\"\s*:\s*\")?(?(key)|(?:#|//|/\*|<!--|--|;|%))\s*"
+    r"tavo:\s*ignore\[(?P<ids>[^\]\n]*)\][ \t]*(?P<reason>(?(key)[^\"\n]*|[^\n]*))",
     re.IGNORECASE,
 )
 _LONGEST_REASON = 500

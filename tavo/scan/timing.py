@@ -1,28 +1,43 @@
-"""The processor time that one file, and one rule on it, may take.
+"""The processor time that one file, its parsing, and one rule on it, may take.
 
 Rules this module keeps:
 - time is that of this process, not of the clock: a busy machine does not change results;
 - a rule that takes too long is stopped in the middle where the system has a timer for that, which
   is Linux and macOS in the main thread of a process; elsewhere after its next step;
+- a parser, which is no Python, is stopped where it asks for the next piece of the text;
 - code that was made small for browsers, a few lines of thousands of characters, gets less: there is
   little to find in it, and much of it.
 
-Units: CPU seconds.
+Units: CPU seconds, bytes.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 
-__all__ = ["MINIFIED", "USUAL", "Bounds", "Clock", "TimeUpError", "bounds_of"]
+if TYPE_CHECKING:
+    from tree_sitter import Parser, Tree
+
+__all__ = [
+    "MINIFIED", "USUAL", "Bounds", "Clock", "TimeUpError", "bounds_of", "is_limited", "limited",
+    "parsing_s", "tree_of",
+]  # fmt: skip
+
+_PARSING_S, _PARSING_S_EACH_MB, _PARSING_S_MOST = 2.0, 6.0, 20.0
+_PARSING_MEMORY = 768 << 20
+_PIECE = 4096  # a parser that goes back and forth inside one piece is not stopped
+_PIECES_EACH = 16
+_SMALL = 16 << 10  # the square of so little is less than a second
 
 _DENSE_FROM = 50_000
 _DENSE_LINE = 500
@@ -30,7 +45,7 @@ _AGAIN_S = 0.01
 
 
 class TimeUpError(Exception):
-    """A rule, or all rules on a file, took longer than they may."""
+    """A rule, all rules on a file, or its parser, took more than they may; the message is what."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +66,11 @@ def bounds_of(data: bytes) -> Bounds:
     return MINIFIED if dense else USUAL
 
 
+def parsing_s(size: int) -> float:
+    """Return what reading a text of so many bytes as a tree may take."""
+    return min(_PARSING_S + _PARSING_S_EACH_MB * size / (1 << 20), _PARSING_S_MOST)
+
+
 class Clock:
     """Watches over the rules of one file."""
 
@@ -68,20 +88,42 @@ class Clock:
         """Watch one rule. Raises TimeUpError out of its middle."""
         left = self.bounds.file_s - (time.process_time() - self._began)
         seconds = min(self.bounds.rule_s, max(left, 0.001))
-        if not _has_timer():
+        with limited(seconds):
             yield
-            return
-        collects = gc.isenabled()
-        gc.disable()  # in the collector's callbacks the error would be swallowed
-        before = signal.signal(signal.SIGPROF, _stop)
-        signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.signal(signal.SIGPROF, before or signal.SIG_DFL)
-            if collects:
-                gc.enable()
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Stop what takes longer in its middle, with TimeUpError. Inside another bound that one holds.
+
+    Where the system has no timer, nothing is stopped.
+    """
+    global _is_limited, _is_up
+    if _is_limited or not _has_timer():
+        yield
+        return
+    collects = gc.isenabled()
+    gc.disable()  # in the collector's callbacks the error would be swallowed
+    _is_limited, _is_up = True, False
+    before = signal.signal(signal.SIGPROF, _stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before or signal.SIG_DFL)
+        _is_limited = _is_up = False
+        if collects:
+            gc.enable()
+
+
+def is_limited() -> bool:
+    """Tell whether a bound holds here that somebody else set."""
+    return _is_limited
+
+
+_is_limited = False
+_is_up = False
 
 
 def _has_timer() -> bool:
@@ -90,5 +132,50 @@ def _has_timer() -> bool:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """Stop the rule. In a `__del__` the interpreter swallows that, so the timer goes on."""
+    global _is_up
+    _is_up = True
     if frame is None or frame.f_globals.get("__name__") != __name__:
         raise TimeUpError
+
+
+# -- parsers
+
+
+def tree_of(parser: Parser, data: bytes) -> Tree:
+    """Parse UTF-8. Raises TimeUpError when that takes too much time or memory.
+
+    A parser takes quadratic time for some texts that are no programs, such as many `/* `.
+    """
+    if len(data) <= _SMALL:
+        return parser.parse(data)
+    began, memory, seconds = time.process_time(), _resident(), parsing_s(len(data))
+    count = 0
+    reason = ""
+
+    def piece(at: int, _: object) -> bytes:
+        nonlocal count, reason
+        count += 1
+        if not reason:
+            if _is_up or time.process_time() - began > seconds:
+                reason = f"parsing takes more than {seconds:.2g} s"
+            elif count % _PIECES_EACH == 0 and _resident() - memory > _PARSING_MEMORY:
+                reason = f"parsing needs more than {_PARSING_MEMORY >> 20} MB"
+        return b"" if reason else data[at : at + _PIECE]  # as if the text ended here
+
+    tree = parser.parse(piece)
+    if reason:
+        parser.reset()
+        raise TimeUpError(reason)
+    return tree
+
+
+def _resident() -> int:
+    """Return how much memory this process holds, 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as stream:  # noqa: PTH123  (asked for often)
+            return int(stream.read().split()[1]) * _PAGE
+    except OSError:
+        return 0
+
+
+_PAGE = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096

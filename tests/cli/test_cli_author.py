@@ -252,14 +252,15 @@ def test_what_of_a_schema_is_not_checked_is_noted(tavo: Run, tmp_path: Path) -> 
     folder = plugin(tmp_path / "p", "pass")
     manifest = folder / "plugin.yaml"
     text = manifest.read_text().replace("languages: []", "languages: [pyhton]")
-    text = text.replace("permissions:\n  files: none", "permissions:\n  files: project")
+    asked = "permissions:\n  files: project\n  subprocess: [git]"
+    text = text.replace("permissions:\n  files: none", asked)
     schema = "config_schema: {properties: {a: {pattern: x, type: text}}}\n"
     manifest.write_text(text + schema)
     found = tavo("plugin", "validate", folder)
     assert found.code == 0
     assert "config_schema: properties: a: 'pattern' is not checked by tavo" in found.out
     assert 'type "text", none of object' in found.out
-    assert "files: project is not available in this version" in found.out
+    assert "is not available" not in found.out
     assert "did you mean 'python'?" in found.out
 
 

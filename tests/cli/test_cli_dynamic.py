@@ -123,7 +123,7 @@ def test_core_static_and_dynamic_run_together(tavo: Run, leak: Path, tmp_path: P
     assert done.code == 1, done
     assert {one["tool"] for one in report["findings"]} == {"acme/sample", "acme/leak"}
     assert [one["plugin"] for one in report["plugins"]] == ["acme/sample", "acme/leak"]
-    assert report["run"]["files"] == 1
+    assert report["run"]["files"] == 2
     for one in report["plugins"]:
         assert one["worker_cpu_s"] > 0
         assert one["peak_bytes"] > 1 << 20

@@ -110,10 +110,10 @@ def test_a_content_is_known_again_whatever_its_times(scan: Scan) -> None:
 def test_other_rules_are_another_question(scan: Scan) -> None:
     scan()
     Path("r.yaml").write_text(RULE)
-    assert scan("--rules", "r.yaml") == (FOUND, 2)
+    assert scan("--rules", "r.yaml") == (FOUND, 3)  # the rule file is a text, too
     assert scan("--rules", "r.yaml") == (FOUND, 0)
     Path("r.yaml").write_text(RULE.replace("secret", "tool"))
-    assert scan("--rules", "r.yaml")[1] == 2
+    assert scan("--rules", "r.yaml")[1] == 3
 
 
 def test_another_build_of_the_engine_is_another_question(

@@ -86,6 +86,22 @@ def test_samples_in_a_folder_of_their_own_and_json(tavo) -> None:
     ]
 
 
+def test_a_sample_says_its_path_and_json_says_it_with_a_key(tavo) -> None:
+    rule = {"id": "latest", "message": "m", "severity": "LOW", "languages": ["json"],
+            "pattern": '"tag": "latest"', "paths": {"include": [".tools/app.json"]}}  # fmt: skip
+    Path("a.yaml").write_text(json.dumps({"rules": [rule]}))
+    body = (
+        '{\n%s  "//1": "ruleid: latest",\n  "tag": "latest",\n  "//2": "ok: latest",\n  "x": 1\n}\n'
+    )
+    Path("a.json").write_text(body % '  "//": "samplepath: .tools/app.json",\n')
+    Path("a.test.json").write_text(body % "")
+    assert tavo("rules", "test", "a.yaml").code == 0
+    Path("a.json").write_text(body % '  "//": "samplepath: .tools/other.json",\n')
+    done = tavo("rules", "test", "a.yaml")
+    assert done.code == 1
+    assert "a.json:4: missing" in done.out
+
+
 def test_a_scan_with_rules_on_text_looks_at_files_of_any_kind(tavo) -> None:
     Path("r.yaml").write_text(RULES)
     Path("app.conf").write_text("token = tok_abcdef\n")
@@ -98,3 +114,22 @@ def test_a_scan_with_rules_on_text_looks_at_files_of_any_kind(tavo) -> None:
     assert found == {("token", "app.conf"), ("call", "app.py")}
     assert report["run"]["complete"] is True
     assert report["run"]["files"] == 2
+
+
+def test_rules_list_for_a_risk_a_weakness_a_technique_or_a_language(tavo) -> None:
+    def ids(*words: str) -> set[str]:
+        return {rule["id"] for rule in json.loads(tavo("rules", "list", *words, "--json").out)}
+
+    every = ids()
+    assert "llm-output-to-exec" in ids("--owasp", "llm05")
+    assert ids("--owasp", "LLM05", "--owasp", "ASI04:2026") > ids("--owasp", "LLM05")
+    assert "llm-output-to-shell" in ids("--cwe", "78") == ids("--cwe", "cwe-78")
+    assert "provider-api-key" in ids("--atlas", "AML.T0055", "--language", "regex")
+    assert "agent-hook-runs-remote-code" in ids("--language", "regex") - ids("--language", "python")
+    assert ids("--language", "ts") == ids("--language", "javascript") < every
+    done = tavo("rules", "list", "--owasp", "LLM99")
+    assert (done.code, done.out) == (0, "")
+    assert "No rule is about all of that" in done.err
+    done = tavo("rules", "list", "--language", "cobol")
+    assert done.code == 2
+    assert "there are no rules for 'cobol'" in done.err

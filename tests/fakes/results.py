@@ -51,9 +51,11 @@ INFO = RunInfo(
 
 
 def replace(value: Any, **changes: Any) -> Any:
-    """Return a copy of a finding or result with other fields."""
+    """Return a copy of a value with other fields: a finding, a result, a row of a catalog."""
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.replace(value, **changes)
+    if isinstance(value, tuple):
+        return value._replace(**changes)  # type: ignore[attr-defined]
     return dataclasses.replace(value, **changes)
 
 

@@ -418,20 +418,6 @@ class Plugin(Base):
     assert result.findings[path("a.py")][0].message == "sk-123"
 
 
-@pytest.mark.parametrize(
-    ("more", "word"),
-    [
-        ("permissions: {subprocess: [git]}\n", "subprocess"),
-        ("permissions: {files: project}\n", "files: project"),
-    ],
-)
-def test_permissions_of_later_versions_are_refused(
-    more: str, word: str, machine: PluginMachine
-) -> None:
-    with pytest.raises(NotAvailableError, match=f"{word} is not available in this version"):
-        StaticWorker(machine.verified(more=more))
-
-
 @pytest.mark.parametrize("kind", ["dynamic", "proxy", "log"])
 def test_a_plugin_of_another_type_is_not_run_as_a_static_one(
     kind: str, machine: PluginMachine

@@ -183,13 +183,30 @@ def test_unused_permissions_are_named(tmp_path: Path) -> None:
     assert report.tried["target"] == ("target.send",)
 
 
-def test_what_a_scan_refuses_fails_the_suite(tmp_path: Path) -> None:
-    folder = author_plugin(tmp_path / "new")
+ASKING = """\
+    def start(self, context):
+        self.context = context
+
+    def ask(self, act, *arguments):
+        try:
+            return act(*arguments)
+        except NotAvailableError:
+            return None
+"""
+
+
+def test_what_a_plugin_asks_the_host_for_is_compared_with_its_manifest(tmp_path: Path) -> None:
+    main = static_main(
+        'self.ask(self.context.run, "git", ["status"])\n'
+        'self.ask(self.context.read_project, "uv.lock")'
+    ).replace("    def analyze_file", ASKING + "    def analyze_file")
+    folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
     manifest = folder / "plugin.yaml"
-    manifest.write_text(manifest.read_text().replace("files: none", "subprocess: [git]"))
+    manifest.write_text(manifest.read_text().replace("files: none", "subprocess: [git, hg]"))
     report = tried(folder)
-    assert "subprocess" in check_of(report, "runs in a scan").found
-    assert not report.passed
+    assert report.tried["subprocess"] == ("git",)
+    assert check_of(report, "permissions used").found.endswith("subprocess: hg")
+    assert "files: it tried uv.lock" in check_of(report, "permissions declared").found
 
 
 DYNAMIC = """\

@@ -6,7 +6,7 @@ Each test changes one thing in a situation that is accepted as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from signing.publishers import Namespace, Publishers
 from signing.roles import blob_path
 from tests.fakes.operator_market import Marketplace
 from tests.fakes.repository import NOW, key_map
+from tests.fakes.results import replace
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tavo.host import interpreters as pythons
 from tavo.registry.candidates import CatalogCandidates, Choice, choose_for
 from tests.fakes.plugin_sets import PluginShop
 from tests.fakes.repository import verified_catalog
+from tests.fakes.results import replace
 
 
 @pytest.fixture

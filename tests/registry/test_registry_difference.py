@@ -209,7 +209,7 @@ class Mirror:
         self.market.release(BUILT)
         self.path = self.market.copy("mirror")
         self.opened = self.market.machine(MemoryStore()).open(DirectorySource(self.path))
-        object.__setattr__(self.opened, "sources", (DirectorySource(self.path),))
+        self.opened = self.opened._replace(sources=(DirectorySource(self.path),))
 
     def sides(self, *versions: str) -> list[Side]:
         work = self.market.folder / "work"

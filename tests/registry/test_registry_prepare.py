@@ -25,7 +25,7 @@ class Mirror:
         self.path = self.market.copy("mirror")
         self.opened = self.market.machine(MemoryStore()).open(DirectorySource(self.path))
         # Blobs come from this mirror alone: the honest embedded copy would repair the attack.
-        object.__setattr__(self.opened, "sources", (DirectorySource(self.path),))
+        self.opened = self.opened._replace(sources=(DirectorySource(self.path),))
         with Catalog.open(self.opened.file) as catalog:
             self.release = catalog.release("small")
 

@@ -32,7 +32,8 @@ def test_words_do_not(text: str) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [r"(a+)+$", r"^(.*)*$", r"([a-z]+)*x", r"(\w+\s?)*$", r"^(([a-z])+.)+[A-Z]([a-z])+$",
-     r"(x+x+)+y", r"(a+|b+)*c", r"(.+)+=x", r"-(?:x|[0-9]+(?:[.][0-9]+)*)$", r"(a+){4}b",
+     r"(x+x+)+y", r"(a+|b+)*c", r"(.+)+=x", r"(?:\.[a-z]+)*$", r"(a+b)+c", r"(a{1,3})+b",
+     r"(a+b){3,5}c", r"-(?:x|[0-9]+(?:[.][0-9]+)*)$", r"(a+){4}b",
      r"^([a-zA-Z0-9])(([\-.]|[_]+)?([a-zA-Z0-9]+))*(@){1}[a-z0-9]+$"],
 )  # fmt: skip
 def test_expressions_that_explode(pattern: str) -> None:
@@ -41,8 +42,9 @@ def test_expressions_that_explode(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"(a+b)+", r"(ab)+", r"a+b+", r"(a|b)+", r"(a+){10}", r"(a+){3}b", r"(a?)+b",
-     r"(a+,)+", r"[a-z]+", r"(.|\n)*", "(", r"(\w|\d)+", "(?R)", "x" * 5_000],
+    [r"(a+b)+", r"(ab)+", r"a+b+", r"(a|b)+", r"(a+){10}", r"(a+,)+", r"[a-z]+", r"(.|\n)*", "(",
+     r"(\w|\d)+", "(?R)", "x" * 5_000, r"(a{2})+b", r"(a+b)?c", r"(a|aa)+c", r"((a+b)+)|c",
+     r"(a+){3}b", r"(a?)+b"],
 )  # fmt: skip
 def test_expressions_that_do_not(pattern: str) -> None:
     assert not can_explode(pattern)

@@ -11,6 +11,8 @@ from tavo.progress import Reporter
 from tavo.scan import engine
 from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile
+from tavo.scan.incremental import scan_files
+from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
 from tavo.scan.timing import MINIFIED, USUAL, Bounds, bounds_of
 
@@ -236,12 +238,13 @@ class Counter(Reporter):
 
 
 def test_progress_is_reported_also_when_the_scan_is_given_up(
-    tmp_path: Path, rules: RuleSet
+    tmp_path: Path, rule_file: Path
 ) -> None:
     counter = Counter()
-    running: Iterator[FileResult] = scan(
-        sources(tmp_path, 3), rules, rule_paths=(), reporter=counter
-    )
+    running: Iterator[FileResult] = scan_files(
+        sources(tmp_path, 3), RuleSource([rule_file]), kept=None, jobs=1, largest=1 << 20,
+        reporter=counter,
+    )  # fmt: skip
     next(running)
     running.close()  # type: ignore[attr-defined]
     assert counter.log == ["scanning 3", "end"]
@@ -307,7 +310,7 @@ def test_a_file_that_kills_its_process_is_named_and_the_others_are_scanned(
     )
     results = list(scan(files, rules, rule_paths=[rule_file], jobs=2))
     assert [result.path for result in results] == [file.relative for file in files]
-    assert results[30].problems == ("the scanner died on this file",)
+    assert results[30].problems == ("the scanner died on this file: it was ended by SIGKILL",)
     assert all(not result.problems for n, result in enumerate(results) if n != 30)
     assert sum(len(result.hits) for n, result in enumerate(results) if n != 30) == 60
 
@@ -317,7 +320,7 @@ def test_a_defect_on_one_file_is_named_and_the_others_are_scanned(
 ) -> None:
     real = engine.scan_source
 
-    def broken(data: bytes, path: PurePosixPath, rules: RuleSet) -> FileResult:
+    def broken(data: bytes, path: PurePosixPath, rules: RuleSet, **_: object) -> FileResult:
         if path.name == "bad.py":
             raise KeyError("x")
         return real(data, path, rules)

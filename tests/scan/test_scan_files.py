@@ -1,6 +1,8 @@
 """Which files are scanned and what their bytes mean."""
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,27 @@ def test_bytes_that_are_not_text_say_why(data: bytes, reason: str) -> None:
 
 def test_binary_is_no_text_and_no_error() -> None:
     assert not decode(b"\x7fELF\0\0").is_text
+
+
+def test_ignore_patterns_that_explode_are_named_and_the_others_hold(tmp_path: Path) -> None:
+    many = "\n".join(f"**/a{n}*/**/b*" for n in range(3_000))  # more than the engine takes at once
+    (tmp_path / ".gitignore").write_text("[" * 100_000 + f"\n{many}\nleft.py\n")
+    for name in ("left.py", "kept.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "a7x" / "c").mkdir(parents=True)
+    (tmp_path / "a7x" / "c" / "b.py").write_text("")
+    began = time.process_time()
+    found = list(walk([tmp_path], tmp_path))
+    assert time.process_time() - began < 10
+    (problem,) = [file.problem for file in found if file.problem]
+    assert problem.startswith("the pattern '[[[")
+    assert problem.endswith("is not valid: it has more than 500 characters")
+    assert {file.path.name for file in found if not file.problem} >= {"kept.py"}
+    assert not {file.path.name for file in found} & {"left.py", "b.py"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text here")
+def test_a_name_that_is_no_text_beside_ignore_patterns(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("x\n")
+    (tmp_path / os.fsdecode(b"bad\xff.py")).write_text("")
+    assert len(list(walk([tmp_path], tmp_path))) == 2

@@ -78,6 +78,8 @@ def condition(name: str, **keys: Any) -> list[dict[str, Any]]:
          "run(ff)", ["run(ff)"]),
         (condition("metavariable-comparison", comparison="re.match('a.*', $X)"),
          "run('ab')\nrun('b')", ["run('ab')"]),
+        (condition("metavariable-comparison", comparison="re.match('[$]a', $X)"),
+         "run('$a')\nrun('Ta')", ["run('$a')"]),
         (condition("metavariable-comparison", comparison="int($X) % 2 == 0"),
          "run('6')\nrun(7)", ["run('6')"]),
         (condition("metavariable-comparison", comparison="str($X) in ['a', 'b']"),

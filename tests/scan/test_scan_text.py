@@ -14,6 +14,7 @@ from tavo.scan.files import SourceFile, walk
 from tavo.scan.languages import is_source
 from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.suppress import ignores_in
 
 
 def rules_of(tmp_path: Path, *rules: dict[str, Any]) -> RuleSet:
@@ -109,6 +110,19 @@ def test_ignore_comments_in_any_text(tmp_path: Path, comment: str) -> None:
     assert hit.ignore.reason in {"nosemgrep", "known"}
 
 
+def test_ignore_comments_in_json_are_the_value_of_a_key(tmp_path: Path) -> None:
+    rules = rules_of(tmp_path, {"pattern-regex": "bad|worse"})
+    source = (
+        '{\n  "//": "tavo: ignore[r0] known",\n  "a": "bad",\n'
+        '  "//2": "tavo: ignore[r0]", "b": "worse"\n}\n'
+    )
+    result = scan_source(source.encode(), PurePosixPath("a.json"), rules)
+    assert [hit.ignore and hit.ignore.reason for hit in result.hits] == ["known", None]
+    assert result.problems == ("line 4: `tavo: ignore` has no reason and does not hold",)
+    kept = ignores_in(PurePosixPath("a.json"), source.encode())
+    assert [(n, one[0].reason) for n, one in kept.by_line.items()] == [(2, "known"), (3, "known")]
+
+
 def scanned(folder: Path, rules: RuleSet, *, largest: int = 1 << 20) -> dict[str, FileResult]:
     files = [
         file
@@ -130,7 +144,7 @@ def test_bad_input_is_scanned_or_named(tmp_path: Path) -> None:
     (folder / "mixed.txt").write_bytes("é secret ".encode() + b"\xe9\xff secret\n")
     (folder / "binary.bin").write_bytes(b"\0\1secret" * 9)
     (folder / "huge.bin").write_bytes(b"\0" * (2 << 20))
-    (folder / "huge.log").write_bytes(b"secret " * 300_000)
+    (folder / "huge.log").write_bytes(b"secret " * 1_300_000)
     (folder / "line.txt").write_bytes(b"x" * 900_000 + b" secret")
     (folder / "utf16.txt").write_bytes("a secret".encode("utf-16"))
     (folder / "loop").symlink_to(folder)
@@ -185,7 +199,7 @@ def test_a_rule_file_full_of_what_is_not_supported_keeps_the_rest(tmp_path: Path
     rules = [{"id": f"bad{n}", **usual, "pattern-regex": bad} for n, bad in enumerate(
         ["(?R)", "(?<=a*)b", "(", "(*FAIL)(?=a)", r"\K(?=a)"])]  # fmt: skip
     rules += [
-        {"id": "bad-language", **usual, "languages": ["dockerfile"], "pattern": "RUN $X"},
+        {"id": "bad-language", **usual, "languages": ["ruby"], "pattern": "a($X)"},
         {"id": "bad-key", **usual, "pattern-regex": "a", "pattern-where": "x"},
         {"id": "good", **usual, "pattern-regex": "a"},
     ]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
+from pathlib import PurePosixPath
 from types import FunctionType
 
 import pytest
 
-from tavo.scan.timing import Bounds, Clock, TimeUpError
+from tavo.scan import timing
+from tavo.scan.engine import scan_source
+from tavo.scan.languages import parse_file
+from tavo.scan.rules import PACK, load_rules
+from tavo.scan.timing import Bounds, Clock, TimeUpError, limited
 
 SPIN = """
 def spin(seconds):
@@ -72,3 +77,55 @@ def test_nothing_is_stopped_afterwards() -> None:
     with pytest.raises(TimeUpError), clock.one():
         ours(5.0)
     ours(0.2)
+
+
+# texts for which the parser's time is the square of their length
+BOMBS = {
+    "comments.js": b"/* " * 200_000,
+    "expressions.js": b"/[" * 200_000,
+    "quotes.js": b'"' * 400_001,
+    "quotes.json": b'"' * 400_001,
+    "continuations.py": b"a\\\n" * 100_000,
+    "lines.py": b"\\\n" * 200_000,
+    "strings.py": b'"""a' * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_text_that_takes_the_parser_for_ever_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_PARSING_S", 0.3)
+    monkeypatch.setattr(timing, "_PARSING_S_EACH_MB", 0.1)
+    began = time.process_time()
+    file = parse_file(BOMBS[name], f".{name.partition('.')[2]}")
+    assert time.process_time() - began < 5.0
+    assert file.problems[0].startswith("not parsed: parsing takes more than 0.3")
+    assert not file.lasting
+    result = scan_source(
+        BOMBS[name] + b"\n# eval exec openai", PurePosixPath(name), load_rules([PACK])
+    )
+    assert result.problems or not result.hits
+
+
+def test_a_parser_that_takes_all_memory_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not timing._resident():
+        pytest.skip("the system does not say how much memory a process has")
+    monkeypatch.setattr(timing, "_PARSING_MEMORY", 50 << 20)
+    file = parse_file(b"a<b>(" * 100_000, ".ts")
+    assert file.problems == ["not parsed: parsing needs more than 50 MB"]
+
+
+def test_a_bound_inside_another_one_is_the_outer_one() -> None:
+    ours = spinning("tavo.scan.some_rule")
+    began = time.process_time()
+    with pytest.raises(TimeUpError), limited(0.1), limited(1000.0):
+        ours(5.0)
+    assert time.process_time() - began < 4.0
+
+
+def test_after_a_bomb_the_parser_reads_the_next_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_PARSING_S", 0.1)
+    monkeypatch.setattr(timing, "_PARSING_S_EACH_MB", 0.1)
+    assert parse_file(BOMBS["lines.py"], ".py").problems
+    assert parse_file(b"eval(1)\n", ".py").problems == []

@@ -6,8 +6,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tavo.plugins import Finding
-from tavo.scan.engine import scan, scan_source
+from tavo.progress import Reporter
+from tavo.scan.engine import scan_source
 from tavo.scan.files import SourceFile
+from tavo.scan.incremental import scan_files
+from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import RuleSet, load_rules
 
 RULE = """
@@ -134,7 +137,12 @@ def project(folder: Path, rules: RuleSet, files: dict[str, str], *, jobs: int = 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         sources.append(SourceFile(path, PurePosixPath(name)))
-    results = list(scan(sources, rules, rule_paths=[folder / "flow.yaml"], jobs=jobs))
+    results = list(
+        scan_files(
+            sources, RuleSource([folder / "flow.yaml"]), kept=None, jobs=jobs, largest=1 << 20,
+            reporter=Reporter(),
+        )
+    )  # fmt: skip
     assert [problem for result in results for problem in result.problems] == []
     assert sum(result.scanned for result in results) == len(files)
     return [hit.finding for result in results for hit in result.hits if hit.ignore is None]

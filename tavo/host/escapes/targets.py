@@ -357,12 +357,17 @@ def project_state(path: Path) -> tuple[object, ...] | None:
 
 
 def processes_of(marker: str) -> list[int]:
-    """Return the living processes with a text in the environment that they were started with."""
+    """Return the living processes with a text in the environment that they were started with.
+
+    A worker that is a copy of one that was ready has the environment of that one: it, and what it
+    starts, is known by its folder.
+    """
     found = []
     wanted = os.fsencode(marker)
     for number in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if wanted not in Path(f"/proc/{number}/environ").read_bytes():
+            folder = os.fsencode(os.readlink(f"/proc/{number}/cwd"))
+            if wanted not in folder + b"\0" + Path(f"/proc/{number}/environ").read_bytes():
                 continue
             state = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()[0]
             if state not in {b"Z", b"X"}:

@@ -8,12 +8,13 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import PurePosixPath
+from tavo.scan.timing import TimeUpError, is_limited, limited, parsing_s
 
+if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
 __all__ = [
@@ -41,6 +42,7 @@ LANGUAGES = {
     "javascript": "javascript", "js": "javascript", "jsx": "javascript",
     "typescript": "javascript", "ts": "javascript", "tsx": "javascript",
     "regex": "regex", "none": "regex", "generic": "generic", "yaml": "yaml", "json": "json",
+    "dockerfile": "dockerfile", "docker": "dockerfile",
 }  # fmt: skip
 """The names that rule files use, and the language that each one means here."""
 
@@ -48,7 +50,7 @@ SUFFIXES = {
     ".py": "python", ".pyi": "python", ".pyw": "python", ".ipynb": "python",
     ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
     ".ts": "javascript", ".tsx": "javascript", ".mts": "javascript", ".cts": "javascript",
-    ".yaml": "yaml", ".yml": "yaml", ".json": "json",
+    ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".dockerfile": "dockerfile",
 }  # fmt: skip
 """The ends of file names, in small letters, and the language of such files."""
 
@@ -61,7 +63,8 @@ NOTEBOOK = ".ipynb"
 DATA_LANGUAGES = frozenset({"yaml", "json"})
 """The languages that hold mappings, lists and scalars only."""
 
-_USUAL_SUFFIX = {"javascript": ".js", "yaml": ".yaml", "json": ".json"}
+_DOCKERFILES = re.compile(r"(?:[\w-]+\.)?(?:dockerfile|containerfile)(?:\.[\w.-]+)?", re.IGNORECASE)
+_USUAL_SUFFIX = {"dockerfile": ".dockerfile", "javascript": ".js", "yaml": ".yaml", "json": ".json"}
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 
 
@@ -72,7 +75,10 @@ def language_of(suffix: str) -> str | None:
 
 def language_at(path: PurePosixPath) -> str | None:
     """Return the language of a file by its name, None for one that is only text."""
-    return SUFFIXES.get(path.suffix.lower())
+    found = SUFFIXES.get(path.suffix.lower())
+    if found is None and _DOCKERFILES.fullmatch(path.name):
+        return "dockerfile"
+    return found
 
 
 def is_source(path: PurePosixPath) -> bool:
@@ -91,11 +97,33 @@ def parse_as(data: bytes, language: str, path: PurePosixPath) -> ParsedFile:
         from tavo.scan.languages.text import parse
 
         return parse(data, language)
-    return parse_file(data, path.suffix)
+    return parse_file(
+        data, _USUAL_SUFFIX["dockerfile"] if language == "dockerfile" else path.suffix
+    )
 
 
 def parse_file(data: bytes, suffix: str) -> ParsedFile:
-    """Parse UTF-8 source by the end of its file's name, Python where there is none."""
+    """Parse UTF-8 source by the end of its file's name, Python where there is none.
+
+    A file that takes too long comes without a tree, and says so. Raises TimeUpError only inside a
+    bound of time that somebody else set.
+    """
+    if is_limited():
+        return _parse(data, suffix)
+    seconds = parsing_s(len(data))
+    try:
+        with limited(seconds):
+            return _parse(data, suffix)
+    except TimeUpError as error:
+        from tavo.scan.languages.text import parse
+
+        file = parse(data, language_of(suffix) or "python")
+        file.problems.append(f"not parsed: {str(error) or f'it takes more than {seconds:.2g} s'}")
+        file.lasting = False
+        return file
+
+
+def _parse(data: bytes, suffix: str) -> ParsedFile:
     language = language_of(suffix)
     if suffix.lower() == NOTEBOOK:
         from tavo.scan.languages.notebook import parse_notebook
@@ -105,6 +133,10 @@ def parse_file(data: bytes, suffix: str) -> ParsedFile:
         from tavo.scan.languages import data as reading
 
         return reading.parse_yaml(data) if language == "yaml" else reading.parse_json(data)
+    if language == "dockerfile":
+        from tavo.scan.languages import dockerfile
+
+        return dockerfile.parse(data)
     if language == "javascript":
         from tavo.scan.languages import ecmascript
 
@@ -131,6 +163,10 @@ def parse_pattern_of(language: str, source: str) -> ParsedFile:
         from tavo.scan.languages.data import parse_pattern
 
         return parse_pattern(source, language)
+    if language == "dockerfile":
+        from tavo.scan.languages.dockerfile import parse_pattern as parse_dockerfile_pattern
+
+        return parse_dockerfile_pattern(source)
     if language == "javascript":
         from tavo.scan.languages.ecma_pattern import parse_ecma_pattern
 

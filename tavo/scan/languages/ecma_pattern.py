@@ -31,6 +31,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_PAIR = re.compile(r"(?:[A-Za-z_$][\w$]*|\"[^\"\n]*\"|'[^'\n]*')\s*:\s*(?!for\b|while\b|do\b|\{)\S")
 _BEFORE_SPREAD = frozenset("([,{")
 _VALUE = re.compile(r"[\w$(\[{\"'`]")
 _TYPE = re.compile(r"\s*:\s*([A-Za-z_][\w.]*(?:<[\w., <>]*>)?)\s*\)(?!\s*(?:=>|\{|:))")
@@ -47,7 +48,9 @@ def parse_ecma_pattern(source: str) -> ParsedFile:
             parsed = read(candidate.encode())
             if not parsed.problems:
                 if inner:
-                    parsed.root.children = parsed.root.children[0].children[-1].children
+                    first = parsed.root.children[0]
+                    holder = first if first.kind == "dictionary" else first.children[-1]
+                    parsed.root.children = holder.children
                 return parsed
             problem = problem or parsed.problems[0]
     raise PatternError(f"the pattern is not JavaScript: {problem}")
@@ -56,6 +59,8 @@ def parse_ecma_pattern(source: str) -> ParsedFile:
 def _candidates(text: str) -> list[tuple[str, bool]]:
     """Return the ways to read a pattern, each with whether it is what a class holds."""
     bare = text.strip().rstrip(";")
+    if _PAIR.match(bare):  # an entry of an object, wherever it stands among others
+        return [(f"({{{bare}}})", True), (text, False)]
     whole, expression, member = (text, False), (f"({bare})", False), (f"class A {{ {text} }}", True)
     # An object at the start of a statement would be a block.
     if bare.startswith("{") and bare.endswith("}"):

@@ -16,20 +16,21 @@ from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
 from tavo.scan.languages.ecma_imports import ecma_imports
-from tavo.scan.languages.lowering import lower
-from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.languages.lowering import COMPUTED, lower
+from tavo.scan.parsed import Comment, ParsedFile, unescaped
+from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
-_SKIP, _WORD, _COMMENT, _UNWRAP, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(8)
+_SKIP, _WORD, _COMMENT, _UNWRAP, _ESCAPE, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(9)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
                         "computed_property_name", "class_static_block"})  # fmt: skip
 _DROPPED = frozenset({
     "empty_statement", "hash_bang_line", "type_arguments", "type_parameters", "implements_clause",
-    "accessibility_modifier", "override_modifier", "asserts_annotation", "escape_sequence",
-    "jsx_closing_element", "type_predicate_annotation", "meta_property",
+    "accessibility_modifier", "override_modifier", "asserts_annotation",
+    "jsx_closing_element", "type_predicate_annotation",
     "extends_type_clause", "index_signature", "method_signature", "abstract_method_signature",
     "function_signature", "import_attribute",
 })  # fmt: skip
@@ -38,6 +39,12 @@ _LABELLED = frozenset({
     "shorthand_property_identifier", "shorthand_property_identifier_pattern", "super", "undefined",
     "statement_identifier", "number", "regex", "string_fragment", "predefined_type", "jsx_text",
     "html_character_reference", "nested_identifier", "literal_type", "jsx_namespace_name",
+    "meta_property",
+})  # fmt: skip
+_NAMES = frozenset({
+    "identifier", "property_identifier", "private_property_identifier", "type_identifier",
+    "shorthand_property_identifier", "shorthand_property_identifier_pattern",
+    "statement_identifier",
 })  # fmt: skip
 # Types are kept as text only.
 _TYPES = frozenset({
@@ -80,6 +87,7 @@ def _treatment_of(kind: str, *, named: bool) -> int:
         ({"comment", "html_comment"}, _COMMENT),
         (_DROPPED, _SKIP),
         (_UNWRAPPED, _UNWRAP),
+        ({"escape_sequence"}, _ESCAPE),
         (_LABELLED | _TYPES, _LEAF),
         ({"string"}, _STRING),
         ({"template_string"}, _TEMPLATE),
@@ -102,13 +110,14 @@ def _grammar(dialect: str) -> _Grammar:
 
 
 def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
-    """Parse UTF-8 source; `problems` says what could not be parsed. Never raises for any bytes.
+    """Parse UTF-8 source; `problems` says what could not be parsed. Raises TimeUpError.
 
     `dialect` is `tsx` for everything but `.ts` files, which are `typescript`.
     """
     grammar = _grammar(dialect)
     source = SourceText(data)
-    tree = grammar.parser.parse(data)
+    data = _with_short_first_line(data)
+    tree = tree_of(grammar.parser, data)
     order, comments, too_deep = _build(tree.walk(), data, grammar)
     root = order[0]
     by_kind = lower(root, order)
@@ -121,6 +130,19 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
+
+
+def _with_short_first_line(data: bytes) -> bytes:
+    """Return source of the same size in which `#!` ends where it does for an interpreter.
+
+    For the grammar only a line feed ends a line there: behind U+2028 code would be hidden.
+    """
+    if not data.startswith(b"#!"):
+        return data
+    first, end, rest = data.partition(b"\n")
+    for mark in (b"\xe2\x80\xa8", b"\xe2\x80\xa9"):
+        first = first.replace(mark, b"  \n")
+    return first + end + rest
 
 
 def parse_typescript(data: bytes) -> ParsedFile:
@@ -149,6 +171,8 @@ def _build(
         number = raw.kind_id
         known = number < len(kinds)  # an ERROR node has the largest number there is
         treatment = treatments[number] if known else _PLAIN
+        if treatment == _ESCAPE and parent.kind == "template_string":
+            treatment = _LEAF  # text of its own there
         if treatment >= _LEAF:
             start, end = raw.start_byte, raw.end_byte
             node = Node(kinds[number] if known else "ERROR", start, end, parent)
@@ -157,6 +181,8 @@ def _build(
             order.append(node)
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
+                if "\\" in node.label and node.kind in _NAMES:
+                    node.label = unescaped(node.label)
             elif treatment == _STRING:
                 node.value = data[start + 1 : max(end - 1, start + 1)].decode("utf-8", "replace")
             else:
@@ -177,7 +203,7 @@ def _build(
                 too_deep = True
             elif first_child():
                 levels.append((parent, outer_role))
-                outer_role = role
+                outer_role = COMPUTED if role == "key" else role
                 continue
         elif treatment == _WORD:
             if parent.kind in _OPERATORS and outer_role == "":

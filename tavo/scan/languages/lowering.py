@@ -21,12 +21,16 @@ from tavo.scan.languages.rewriting import SPLICED, adopt, become, made, roles, s
 from tavo.scan.placeholders import ELLIPSIS, VARIABLE
 from tavo.scan.tree import Node
 
-__all__ = ["lower"]
+__all__ = ["COMPUTED", "lower"]
+
+COMPUTED = "computed"
+"""The role of the key in `{[key]: value}`."""
 
 _RENAMED = {
     "program": "module", "statement_block": "block", "null": "none",
-    "formal_parameters": "parameters", "arguments": "argument_list", "string_fragment":
-    "string_content", "await_expression": "await", "yield_expression": "yield",
+    "formal_parameters": "parameters", "arguments": "argument_list",
+    "string_fragment": "string_content", "escape_sequence": "string_content",
+    "await_expression": "await", "yield_expression": "yield",
     "throw_statement": "raise_statement", "array": "list", "array_pattern": "list",
     "object": "dictionary", "object_pattern": "dictionary", "sequence_expression":
     "expression_list", "spread_element": "list_splat", "rest_pattern": "list_splat",
@@ -36,7 +40,7 @@ _RENAMED = {
     "super": "identifier", "undefined": "identifier", "statement_identifier": "identifier",
     "nested_identifier": "identifier", "predefined_type": "identifier", "literal_type":
     "identifier", "generic_type": "identifier", "template_substitution": "interpolation",
-    "jsx_namespace_name": "identifier",
+    "jsx_namespace_name": "identifier", "meta_property": "identifier",
 }  # fmt: skip
 _COMPARISONS = frozenset({"==", "===", "!=", "!==", "<", "<=", ">", ">=", "in", "instanceof"})
 _LOGICAL = frozenset({"&&", "||", "??"})
@@ -174,7 +178,10 @@ def _property_name(node: Node) -> Node:
 def _pair(node: Node) -> None:
     node.kind = "pair"
     if len(node.children) == 2:
-        _property_name(node.children[0])
+        if node.children[0].field == COMPUTED:
+            node.op = "["
+        else:
+            _property_name(node.children[0])
         node.children[1].field = "value"
 
 

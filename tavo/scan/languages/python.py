@@ -9,6 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import cast
 
 import tree_sitter_python
@@ -17,6 +18,7 @@ from tree_sitter import Node as RawNode
 
 from tavo.scan.names import Imports
 from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
 __all__ = ["parse"]
@@ -45,9 +47,9 @@ _DEEPEST = 900
 
 
 def parse(data: bytes) -> ParsedFile:
-    """Parse UTF-8 source; `problems` says what could not be parsed. Never raises for any bytes."""
+    """Parse UTF-8 source; `problems` says what could not be parsed. Raises TimeUpError."""
     source = SourceText(data)
-    tree = _PARSER.parse(data)
+    tree = tree_of(_PARSER, data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
     parsed = ParsedFile(
@@ -106,6 +108,8 @@ def _build(
                 parent.op += "x"
             if treatment == _LEAF:
                 node.label = data[start:end].decode("utf-8", "replace")
+                if not node.label.isascii() and node.kind == "identifier":
+                    node.label = unicodedata.normalize("NFKC", node.label)  # as Python reads it
             else:
                 if outer_range is not None:
                     node.start, node.end = outer_range
@@ -147,6 +151,10 @@ def _build(
             comments.append(Comment(raw.start_byte, text))
         elif treatment == _CONVERSION:
             parent.op += data[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
+            if raw.named_child_count and len(levels) < _DEEPEST and first_child():
+                levels.append((None, outer_role, outer_range))  # `{x:{width}}` runs width
+                outer_role, outer_range = "", None
+                continue
         while not next_sibling():
             if not levels:
                 alive = False

@@ -14,11 +14,14 @@ from tavo.scan.tree import Node, SourceText
 
 __all__ = ["comments_in", "parse"]
 
+# JSON has no comments: there a key "//" holds what a comment would say.
 _COMMENT = re.compile(
-    rb"(?:#|//|/\*|<!--|--|;|%|\{\{!|\{#|\bREM\b)[ \t]*(?:nosem|tavo:)[^\n]*", re.IGNORECASE
+    rb"(?:\"//\d*\"[ \t]*:[ \t]*\"|#|//|/\*|<!--|--|;|%|\{\{!|\{#|\bREM\b)"
+    rb"[ \t]*(?:nosem|tavo:)[^\n]*",
+    re.IGNORECASE,
 )
-_MARKS = re.compile(rb"nosem|tavo:", re.IGNORECASE)
 _CLOSING = re.compile(r"\s*(?:-->|\*/|#\}|\}\})\s*\Z")
+_KEY = re.compile(r"\"//\d*\"[ \t]*:[ \t]*\"([^\"]*)")
 _OPENING = re.compile(r"^(?:<!--|--|;|%|\{\{!|\{#|REM)", re.IGNORECASE)
 
 
@@ -34,10 +37,13 @@ def parse(data: bytes, language: str = "regex") -> ParsedFile:
 
 def comments_in(data: bytes) -> list[Comment]:
     """Return what looks like an ignore comment, written with `#`."""
-    if not _MARKS.search(data):
+    small = data.lower()
+    if b"nosem" not in small and b"tavo:" not in small:
         return []
     out = []
     for found in _COMMENT.finditer(data):
-        text = _CLOSING.sub("", found.group().decode("utf-8", "replace"))
+        text = found.group().decode("utf-8", "replace")
+        key = _KEY.match(text)
+        text = f"# {key[1]}" if key is not None else _CLOSING.sub("", text)
         out.append(Comment(found.start(), _OPENING.sub("#", text)))
     return out

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
@@ -25,7 +25,7 @@ from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary, sources_of
 from tavo.scan.tree import Node
 
-__all__ = ["Across", "functions_of", "parameter_sources"]
+__all__ = ["Across", "functions_of", "parameter_sources", "parts_of"]
 
 _MOST_RUNS = 50
 _WHOLE_FILE = 3
@@ -77,6 +77,8 @@ class _Graph:
                 )
                 if given is not None and given.function is not None:
                     self._edge(here, id(given.function.node))
+                elif given is not None and given.dotted:
+                    self.dotted.setdefault(here, set()).add(given.dotted)
 
     def _edge(self, caller: int, callee: int) -> None:
         self.callees.setdefault(caller, {})[callee] = None
@@ -128,6 +130,59 @@ def _graph_of(file: ParsedFile, functions: Functions) -> _Graph:
     return known
 
 
+class Parts:
+    """The functions and classes at the top of a file; the file's own code is the part "".
+
+    `calls` are the parts that each one calls, `outside` the dotted names with the parts that call
+    them or give them to others. A file whose functions share variables is one part.
+    """
+
+    def __init__(self, file: ParsedFile) -> None:
+        self.functions = functions_of(file)
+        self.graph = _graph_of(file, self.functions)
+        self._one = file.language != "python" or bool(file.by_kind.get("global_statement"))
+        self.calls: dict[str, set[str]] = {} if self._one else {
+            self.of(number): set() for number in self.functions.by_node
+        }  # fmt: skip
+        self.outside: dict[str, set[str]] = {}
+        for caller, callees in self.graph.callees.items():
+            for callee in callees:
+                here, there = self.of(caller), self.of(callee)
+                if here != there:
+                    self.calls.setdefault(here, set()).add(there)
+        for caller, names in self.graph.dotted.items():
+            for name in names:
+                self.outside.setdefault(name, set()).add(self.of(caller))
+        self._ranges = sorted(
+            (f.node.start, f.node.end, number) for number, f in self.functions.by_node.items()
+        )
+
+    def of(self, number: int) -> str:
+        """Return the part that a function is in."""
+        if self._one:
+            return ""
+        while (outer := self.graph.around.get(number, _MODULE)) != _MODULE:
+            number = outer
+        function = self.functions.by_node.get(number)
+        return function.name.partition(".")[0] if function is not None else ""
+
+    def at(self, spots: Iterable[tuple[int, int]]) -> set[str]:
+        """Return the parts that byte ranges are in."""
+        out = set()
+        for start, end in spots:
+            inside = [n for s, e, n in self._ranges if s <= start and end <= e]
+            out.add(self.of(inside[-1]) if inside else "")
+        return out
+
+
+def parts_of(file: ParsedFile) -> Parts:
+    """Return the parts of a file, found once."""
+    known = file.memory.get(Parts)
+    if not isinstance(known, Parts):
+        known = file.memory[Parts] = Parts(file)
+    return known
+
+
 class Across:
     """One rule on one file, its calls followed."""
 
@@ -160,9 +215,14 @@ class Across:
         run.elsewhere = elsewhere
         run.parameter_sources = self.parameters
 
-    def run_all(self) -> list[Node]:
-        """Run what matters until nothing changes. Returns what was given up."""
-        relevant = self._relevant()
+    def run_all(self, wanted: Collection[str] | None) -> list[Node]:
+        """Run what matters until nothing changes, for some functions or for all.
+
+        Returns what was given up.
+        """
+        relevant = self._relevant(wanted)
+        if not relevant:
+            return []
         position = {id(f.node): f.node.start for f in self.functions}
         inner_first = sorted(relevant, key=lambda number: -position.get(number, -1))
         self._ranks = self.graph.order(inner_first)
@@ -194,14 +254,23 @@ class Across:
             rank = (self.runs.get(number, 0), self._ranks[number])
             heapq.heappush(self._waiting, (rank, number))
 
-    def _relevant(self) -> set[int]:
+    def _relevant(self, wanted: Collection[str] | None) -> set[int]:
         """Return the functions that can have a part in a flow."""
         graph = self.graph
+        begin = [s for n, s in enumerate(self.marks.sources) if n not in self.parameters]
         holders = self._holders(self.marks.sinks) | self._holders(self.marks.sources)
-        for number, dotted in graph.dotted.items():
-            if any(name in self.run.elsewhere for name in dotted):
-                holders.add(number)
-        reach = graph.closure(holders, graph.callers)
+        calling = {
+            number
+            for number, dotted in graph.dotted.items()
+            if any(name in self.run.elsewhere for name in dotted)
+        }
+        reach = graph.closure(holders | calling, graph.callers)
+        if wanted is not None:  # with what may put something into the module or an object
+            called = {id(f.node) for f in self.functions if _is_one_of(f.name, wanted)}
+            if not calling and not called & reach:
+                return set()
+            asked = called | graph.closure(self._holders(begin) | calling, graph.callers)
+            reach = reach if self._shares(calling) else reach & asked
         for number in list(reach):
             while number in graph.around:
                 number = graph.around[number]
@@ -209,6 +278,11 @@ class Across:
         owners = {f.owner for n in reach if (f := self.functions.by_node.get(n)) and f.owner}
         reach |= {id(f.node) for f in self.functions if f.owner in owners}
         return graph.closure(reach | {_MODULE}, graph.callees)
+
+    def _shares(self, calling: set[int]) -> bool:
+        """Tell whether what comes from other files can be put where any function sees it."""
+        shared = self.file.language != "python" or self.file.by_kind.get("global_statement")
+        return bool(calling) and (bool(shared) or _MODULE in calling)
 
     def _holders(self, spots: Iterable[object]) -> set[int]:
         known = self.functions.by_node
@@ -352,6 +426,11 @@ class Across:
             for caller in self.graph.callers.get(number, ()):
                 if self.runs.get(caller):
                     self._queue(caller)
+
+
+def _is_one_of(name: str, wanted: Collection[str]) -> bool:
+    """Tell whether a function is called by one of the names, or makes what is."""
+    return name in wanted or name.rpartition(".")[0] in wanted
 
 
 def _changed(taint: Taint, place: Path) -> Taint:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
@@ -23,7 +23,15 @@ from tavo.scan.rules import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.calls import Known
 from tavo.scan.taint.expressions import Exhausted
-from tavo.scan.taint.marks import FarSink, Marks, Spot, find_marks, labels_of
+from tavo.scan.taint.marks import (
+    Ends,
+    FarSink,
+    Marks,
+    Spot,
+    find_ends,
+    find_marks,
+    labels_of,
+)
 from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary
@@ -60,16 +68,25 @@ class Result(msgspec.Struct):
     summaries: dict[int, Summary] = msgspec.field(default_factory=dict)
 
 
-def analyze(file: ParsedFile, spec: TaintSpec, *, budget: int = _BUDGET) -> Iterator[Flow]:
+def analyze(
+    file: ParsedFile,
+    spec: TaintSpec,
+    *,
+    budget: int = _BUDGET,
+    heard: Callable[[Ends], None] | None = None,
+) -> Iterator[Flow]:
     """Yield where tainted data reaches a sink of the rule, in the order of the source.
 
-    `budget` bounds the steps spent on each function. Raises BudgetError when a pattern takes too
-    long to match, and, after all flows, when a function was given up.
+    `budget` bounds the steps spent on each function. `heard` is told where the rule's data can
+    begin and end in the file. Raises BudgetError when a pattern takes too long to match, and,
+    after all flows, when a function was given up.
     """
-    marks = find_marks(spec, file)
-    if marks is None:
+    ends = find_ends(spec, file)
+    if heard is not None:
+        heard(ends)
+    if not ends.sinks or not ends.sources:
         return
-    result = flows_of(file, spec, marks, {}, budget=budget)
+    result = flows_of(file, spec, find_marks(spec, file, ends), {}, budget=budget)
     yield from result.flows
     if result.problem:
         raise BudgetError(result.problem)
@@ -82,13 +99,17 @@ def flows_of(
     elsewhere: Mapping[str, Known],
     *,
     budget: int = _BUDGET,
+    wanted: Collection[str] | None = None,
 ) -> Result:
-    """Return the flows between marks; `elsewhere` are imported functions by dotted name."""
+    """Return the flows between marks; `elsewhere` are imported functions by dotted name.
+
+    With `wanted` only what those functions of the file do is asked for.
+    """
     run = Statements(file, marks, spec.options, budget)
     if spec.across_functions:
         from tavo.scan.taint.across import Across
 
-        given_up = Across(file, marks, run, budget, elsewhere).run_all()
+        given_up = Across(file, marks, run, budget, elsewhere).run_all(wanted)
     else:
         given_up = _run_all(file, marks, run, budget)
     unify = "taint_unify_mvars" in spec.options

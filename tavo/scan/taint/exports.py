@@ -2,18 +2,23 @@
 
 Rules this module keeps:
 - an exported summary is a small value without any tree: steps are locations, inputs are places;
+- as an offer it is text, with each step once, that the files read which call the function;
 - only functions that matter to a caller are exported: one of whose inputs reaches a sink, that
   brings data from a source, or that makes the objects of a class with such methods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
 from tavo.plugins import Location, Step
 from tavo.scan.bindings import Binding
+from tavo.scan.linking import Offer
 from tavo.scan.suppress import Ignore
 from tavo.scan.taint.calls import Known, spoken
 from tavo.scan.taint.functions import Function, Input
@@ -21,7 +26,7 @@ from tavo.scan.taint.marks import FarSink, Marks, Spot
 from tavo.scan.taint.state import ANY_SOURCE, CLEAN, Path, Taint, Trace, entrance, union
 from tavo.scan.taint.summary import Summary, sources_of
 
-__all__ = ["Export", "Place", "Way", "brought", "exported"]
+__all__ = ["Export", "Place", "Way", "brought", "exported", "offered", "opened"]
 
 _CONSTRUCTORS = frozenset({"__init__", "constructor"})
 _MOST_WAYS = 24
@@ -60,13 +65,40 @@ class Export(msgspec.Struct, frozen=True):
     sinks: tuple[tuple[FarSink, Way], ...]
 
 
+class _Way(msgspec.Struct, array_like=True):
+    """A way with its steps as numbers of the list that all of a function's ways share."""
+
+    origin: Path | None
+    steps: tuple[int, ...]
+    evidence: tuple[tuple[str, str], ...]
+
+
+class _Text(msgspec.Struct, array_like=True):
+    """An export as it is written: its steps and sinks once each."""
+
+    inputs: tuple[Input, ...]
+    entries: tuple[tuple[str, int], ...]
+    me: str
+    makes: bool
+    returns: tuple[_Way, ...]
+    writes: tuple[tuple[Path, _Way], ...]
+    sinks: tuple[tuple[int, _Way], ...]
+    steps: list[Step]
+    fars: list[FarSink]
+
+
 def exported(
     functions: Iterable[Function],
     summaries: Mapping[int, Summary],
     marks: Marks,
     place: Place,
+    *,
+    wanted: Collection[str],
 ) -> tuple[Export, ...]:
-    """Return the summaries of a file that other files may need. Nested functions are not theirs."""
+    """Return the summaries that other files need, by the names that they want.
+
+    Nested functions are not theirs.
+    """
     known = [(one, summaries[id(one.node)]) for one in functions if id(one.node) in summaries]
     chosen = [(one, summary) for one, summary in known if _matters(summary)]
     classes = {one.name.rpartition(".")[0] for one, _ in chosen} - {""}
@@ -75,13 +107,20 @@ def exported(
         for one, summary in known
         if not _matters(summary) and _makes(one) and one.name.rpartition(".")[0] in classes
     ]
-    return tuple(_export(one, summary, marks, place) for one, summary in chosen)
+    return tuple(
+        _export(one, summary, marks, place) for one, summary in chosen if _called(one) in wanted
+    )
 
 
 def _matters(summary: Summary) -> bool:
     """Tell whether a caller learns more from it than from not knowing the function."""
     values = (summary.returns, *summary.writes.values())
     return bool(summary.sinks) or any(sources_of(taint) for taint in values)
+
+
+def _called(function: Function) -> str:
+    """Return the name that callers use: of what makes an object, its class."""
+    return function.name.rpartition(".")[0] if _makes(function) else function.name
 
 
 def _makes(function: Function) -> bool:
@@ -197,3 +236,93 @@ def _taint(way: Way, marks: Marks, *, apart: bool) -> Taint:
     for step in rest:
         trace = trace.then_elsewhere(step)
     return (trace,)
+
+
+# -- as text
+
+
+def offered(export: Export) -> Offer:
+    """Return an export as other files are offered it."""
+    steps: dict[tuple[int, str], int] = {}
+    fars: dict[int, int] = {}
+    every: list[Step] = []
+    sinks: list[FarSink] = []
+
+    def step(one: Step) -> int:
+        key = id(one.location), one.message
+        if key not in steps:
+            steps[key] = len(every)
+            every.append(one)
+        return steps[key]
+
+    def far(one: FarSink) -> int:
+        if id(one) not in fars:
+            fars[id(one)] = len(sinks)
+            sinks.append(one)
+        return fars[id(one)]
+
+    def way(one: Way) -> _Way:
+        return _Way(one.origin, tuple(step(each) for each in one.steps), one.evidence)
+
+    text = _Text(
+        export.inputs,
+        tuple((name, step(one)) for name, one in export.entries),
+        export.me,
+        export.makes,
+        tuple(way(one) for one in export.returns),
+        tuple((path, way(one)) for path, one in export.writes),
+        tuple((far(sink), way(one)) for sink, one in export.sinks),
+        every,
+        sinks,
+    )
+    name = export.name.rpartition(".")[0] if export.makes else export.name
+    content = msgspec.json.encode(text, enc_hook=_text_of)
+    return Offer(name, _digest(content), _meaning(export), content)
+
+
+def opened(name: str, content: bytes) -> Export:
+    """Return what an offer says, under the name that the caller knows it by."""
+    text = msgspec.json.decode(content, type=_Text, dec_hook=_path_of)
+
+    def way(one: _Way) -> Way:
+        return Way(one.origin, tuple(text.steps[number] for number in one.steps), one.evidence)
+
+    return Export(
+        name,
+        text.inputs,
+        tuple((name, text.steps[number]) for name, number in text.entries),
+        text.me,
+        text.makes,
+        tuple(way(one) for one in text.returns),
+        tuple((path, way(one)) for path, one in text.writes),
+        tuple((text.fars[number], way(one)) for number, one in text.sinks),
+    )
+
+
+def _meaning(export: Export) -> bytes:
+    """Return a digest of what callers learn, whatever the steps are."""
+    said = (
+        [(entry.name, entry.rest) for entry in export.inputs],
+        export.me,
+        export.makes,
+        [way.origin for way in export.returns],
+        [(path, way.origin) for path, way in export.writes],
+        [(str(f.location.path), f.location.region, way.origin) for f, way in export.sinks],
+    )
+    return _digest(repr(said).encode("utf-8", "surrogatepass"))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=12).digest()
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, PurePosixPath):
+        return str(value)
+    raise TypeError(f"{type(value)} is not written")
+
+
+def _path_of(kind: type, value: Any) -> Any:
+    if kind is PurePosixPath:
+        return PurePosixPath(value)
+    raise TypeError(f"{kind} is not read")

@@ -32,6 +32,8 @@ from tavo.scan.tree import Node
 __all__ = ["Exhausted", "Expressions"]
 
 _DEEPEST = 60
+_MOST_FIELDS = 200
+_ANY_INDEX = "[*]"
 _LEAVES = frozenset({
     "string", "integer", "float", "true", "false", "none", "ellipsis", "string_content", "pass",
     "type", "generic_type", "union_type", "member_type", "constrained_type", "comment",
@@ -73,6 +75,8 @@ class Expressions:
         self.safe_numbers = "taint_assume_safe_numbers" in options
         self.told_apart = "taint_unify_mvars" in options
         self.parameter_sources: frozenset[int] = frozenset()
+        self.is_ecma = file.language == "javascript"
+        self.loses = self.is_ecma and "interfile" not in options  # what Semgrep loses
         self.steps = budget
         self.found: dict[int, Taint] = {}
         self.taken: dict[Path, Taint] = {}
@@ -81,6 +85,7 @@ class Expressions:
         self._cleansing = 0
         self._open_sinks: list[int] = []
         self._carried: dict[tuple[int, int], Taint] = {}
+        self._held: dict[Node, Taint] = {}
 
     # -- the entrance
 
@@ -147,6 +152,8 @@ class Expressions:
             inner, last = node.children
             if node.kind == "attribute":
                 parts.append("." + self.file.text(last))
+            elif node.kind == "subscript" and self.is_ecma:
+                return None  # as in Semgrep any index may be the one
             elif node.kind == "subscript" and last.kind in {"string", "integer"}:
                 key = last.value if last.value is not None else self.file.text(last)
                 parts.append(f"[{last.kind[0]}:{key}]")
@@ -159,9 +166,9 @@ class Expressions:
         self.spend()
         kind = target.kind
         if kind not in _CHAINS:
-            is_named = kind == "pair" and target.children[0].field == "label"
+            is_named = kind == "pair" and self.is_ecma
             for child in target.children[-1:] if is_named else target.children:
-                self.bind(child, trace, state)
+                self.bind(child, CLEAN if self.loses and _is_lost(child) else trace, state)
             return
         path = self.path(target)
         if path is not None:
@@ -170,6 +177,9 @@ class Expressions:
             else:
                 state.clean(path)
             self._mark_target(target, path, state)
+            return
+        if self.is_ecma:
+            self._bind_inside(target, trace, state)
             return
         base = target
         while base.kind in {"attribute", "subscript"} and base.children:
@@ -188,6 +198,38 @@ class Expressions:
                     state.add(path, then(trace, target.start, target.end))
                 return
         self.value(base, state)
+
+    def _bind_inside(self, target: Node, trace: Taint, state: State) -> None:
+        """Give a value to a target with an index in it: `a[b]`, `a[b].c`.
+
+        What is clean makes all of `a` clean, as in Semgrep.
+        """
+        parts: list[str] = []
+        base = target
+        while base.kind in _CHAINS and base.children:
+            mark = self.marks.at.get((base.start, base.end))
+            if base.kind == "subscript":
+                parts.append(_ANY_INDEX)
+                for index in base.children[1:]:
+                    touched = self.value(index, state)
+                    if touched and mark is not None and not self.safe_indexes:
+                        self.report(mark.sinks, touched)
+            else:
+                parts.append("." + self.file.text(base.children[-1]))
+            base = base.children[0]
+        if base.kind != "identifier":
+            self.value(base, state)
+            return
+        path = (self.file.text(base), *reversed(parts))
+        mark = self.marks.at.get((target.start, target.end))
+        if mark is not None and target.kind == "subscript":
+            reached = union(trace, state.read(path[:-1]))
+            if reached and mark.sinks:
+                self.report(mark.sinks, reached)
+        if trace:
+            state.add(path, then(trace, target.start, target.end))
+        elif self.loses:
+            state.clean(path[:-1] if target.kind == "subscript" else path)
 
     def _mark_target(self, target: Node, path: Path, state: State) -> None:
         mark = self.marks.at.get((target.start, target.end))
@@ -274,8 +316,12 @@ class Expressions:
         if kind == "lambda":
             self._lambda(node, state)
             return CLEAN, CLEAN
-        if kind == "pair" and node.children[0].field == "label":
-            return self.value(node.children[-1], state), CLEAN
+        if kind == "pair" and self.is_ecma:
+            if _is_computed(node):
+                trace = self._union(node.children, state)
+                return (CLEAN if self.loses else trace), CLEAN
+            held = self._held[node] = self.value(node.children[-1], state)
+            return held, CLEAN
         if kind == "interpolation":
             inner = node.role("expression")
             return (self.value(inner, state) if inner is not None else CLEAN), CLEAN
@@ -283,6 +329,8 @@ class Expressions:
             inner = node.role("value")
             return (self.value(inner, state) if inner is not None else CLEAN), CLEAN
         trace = self._union(node.children, state)
+        if kind == "dictionary_splat":
+            self._held[node] = trace
         return (self._yielded(trace) if kind == "yield" else trace), CLEAN
 
     def _union(self, nodes: Iterable[Node], state: State) -> Taint:
@@ -344,7 +392,7 @@ class Expressions:
                 receiver = state.read(path)
             if mark is not None:
                 called = self.settle(callee, mark, state, CLEAN, CLEAN)
-            if given and self.file.text(name) in _TAKES_IN:
+            if given and not self.loses and self.file.text(name) in _TAKES_IN:
                 self._take_in(owner, given, call, state)
         else:
             called = self.value(callee, state)
@@ -352,7 +400,7 @@ class Expressions:
         result = called if self.safe_functions else inputs
         if (known := self.through(call, parts, receiver, state)) is not None:
             result = union(known, called)
-            if self.file.text(name) not in _TAKES_IN:
+            if self.loses or self.file.text(name) not in _TAKES_IN:
                 inputs = union(inputs, known)
         if result and name.kind == "identifier":
             text = self.file.text(name)
@@ -400,13 +448,91 @@ class Expressions:
                 self.bind(target, trace, state)
             return next((trace for trace in traces if trace), CLEAN)
         trace = self.value(right, state)
-        self.bind(left, trace, state)
         parts = self.built(right)
-        if parts is not None and (path := self.path(left)) is not None:
-            state.clean(path)
-            for below, taint in parts.items():
-                state.taint((*path, *below), then(taint, left.start, left.end))
+        if parts is None and trace and self.is_ecma:
+            parts = self.fields(right, state)
+        self.bind(left, trace, state)
+        if parts is not None:
+            self._bind_parts(left, parts, state)
         return trace
+
+    def _bind_parts(self, target: Node, parts: Mapping[Path, Taint], state: State) -> None:
+        """Give a target what is known of the parts of its new value."""
+        path = self.path(target)
+        if path is not None:
+            state.clean(path)
+            for below in sorted(parts, key=len):
+                state.taint((*path, *below), then(parts[below], target.start, target.end))
+        elif target.kind == "dictionary":
+            for pair in target.children:
+                if pair.kind == "pair" and not _is_computed(pair):
+                    place = "." + self.file.text(pair.children[0])
+                    inner = {below[1:]: parts[below] for below in parts if below[:1] == (place,)}
+                    if () in parts:
+                        inner.setdefault((), parts[()])
+                    self.bind(pair.children[-1], CLEAN, state)
+                    self._bind_parts(pair.children[-1], inner, state)
+
+    def fields(self, node: Node, state: State) -> dict[Path, Taint] | None:
+        """Return what the parts of a value hold, by their places in it, None where it is one.
+
+        The expression was evaluated just before.
+        """
+        self.spend()
+        if self._ambient or (node.start, node.end) in self.marks.at:
+            return None
+        if node.kind in {"identifier", "attribute"}:
+            path = self.path(node)
+            return state.below(path) if path is not None and self._is_plain(node) else None
+        if node.kind == "assignment":
+            right = node.role("right")
+            return self.fields(right, state) if right is not None else None
+        if node.kind == "conditional_expression" and len(node.children) == 3:
+            arms = [self.fields(arm, state) for arm in (node.children[0], node.children[2])]
+            found: dict[Path, Taint] = {}
+            for arm in arms:
+                if arm is None:
+                    return None
+                for place, taint in arm.items():
+                    if taint:
+                        found[place] = union(found.get(place, CLEAN), taint)
+            return found
+        if node.kind in _LEAVES:
+            return {}
+        return self._fields_of_object(node, state) if node.kind == "dictionary" else None
+
+    def _is_plain(self, node: Node) -> bool:
+        """Tell whether nothing inside a chain of names is a source or the like."""
+        while node.children:
+            if (node.start, node.end) in self.marks.at:
+                return False
+            node = node.children[0]
+        return (node.start, node.end) not in self.marks.at
+
+    def _fields_of_object(self, node: Node, state: State) -> dict[Path, Taint] | None:
+        found: dict[Path, Taint] = {}
+        for child in node.children:
+            held = self._held.get(child)
+            if len(found) > _MOST_FIELDS:
+                return None
+            if child.kind == "dictionary_splat" and child.children and held is not None:
+                inner = self.fields(child.children[0], state)
+                for place, taint in ({(): held} if inner is None else inner).items():
+                    found[place] = union(found.get(place, CLEAN), taint)
+            elif child.kind != "pair" or _is_computed(child):
+                continue
+            elif held is None:
+                return None
+            else:
+                name = "." + self.file.text(child.children[0])
+                inner = self.fields(child.children[-1], state) if held else {}
+                found = {place: taint for place, taint in found.items() if place[:1] != (name,)}
+                found[(name,)] = CLEAN
+                for place, taint in ({(): held} if inner is None else inner).items():
+                    found[(name, *place)] = taint
+        if found.get(()):  # something is anywhere in it
+            return {place: taint for place, taint in found.items() if taint}
+        return found
 
     def built(self, node: Node) -> Mapping[Path, Taint] | None:
         """Return what the attributes of a new object hold, if an expression makes one."""
@@ -451,8 +577,8 @@ class Expressions:
                 begun = self._origin_at(parameter, name)
                 annotation = parameter.role("type")
                 is_plain = annotation is None or annotation.kind != "object_type"
-                if begun and is_plain and default is None:
-                    self._taint_properties(name, begun, state)
+                if begun and is_plain:
+                    self._taint_properties(name, begun, state, defaults=default is not None)
                 self._bind_given(name, given, state)
                 self._bind_marked(name, state)
                 continue
@@ -492,11 +618,16 @@ class Expressions:
                 return begun
         return CLEAN
 
-    def _taint_properties(self, pattern: Node, trace: Taint, state: State) -> None:
-        """Taint what `{a, b}` brings; as in Semgrep nothing nested or with a default."""
+    def _taint_properties(
+        self, pattern: Node, trace: Taint, state: State, *, defaults: bool
+    ) -> None:
+        """Taint what `{a, b}` brings; as in Semgrep nothing nested.
+
+        What has a default is tainted where the whole has one, and only there.
+        """
         for pair in pattern.children if pattern.kind == "dictionary" else ():
             value = pair.children[-1] if pair.children else pair
-            if pair.kind == "pair" and value.kind == "identifier" and not value.op:
+            if pair.kind == "pair" and value.kind == "identifier" and bool(value.op) is defaults:
                 state.taint((self.file.text(value),), trace)
 
     def _bind_marked(self, pattern: Node, state: State) -> None:
@@ -524,6 +655,16 @@ class Expressions:
             return CLEAN
         self.report(sinks, trace)
         return trace
+
+
+def _is_lost(part: Node) -> bool:
+    """Tell whether Semgrep loses taint in a part of a pattern: the rest, a computed key."""
+    return _is_computed(part) if part.kind == "pair" else "splat" in part.kind
+
+
+def _is_computed(pair: Node) -> bool:
+    """Tell whether the key of a pair is computed, as in `{[key]: value}`."""
+    return pair.children[0].field == "computed"
 
 
 def _pairs_up(left: Node, right: Node) -> bool:

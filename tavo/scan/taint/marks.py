@@ -15,12 +15,12 @@ import msgspec
 from tavo.plugins import Location
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import Requirement, TaintSource, TaintSpec
+from tavo.scan.rules import Requirement, TaintSink, TaintSource, TaintSpec
 from tavo.scan.suppress import Ignore
 from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node
 
-__all__ = ["FarSink", "Mark", "Marks", "Spot", "find_marks", "labels_of"]
+__all__ = ["Ends", "FarSink", "Mark", "Marks", "Spot", "find_ends", "find_marks", "labels_of"]
 
 Range = tuple[int, int]
 
@@ -98,24 +98,29 @@ class Marks(msgspec.Struct):
         return mark is not None and mark.clean_around
 
 
-def find_marks(
-    spec: TaintSpec, file: ParsedFile, *, both: bool = True, alone: bool = True
-) -> Marks | None:
-    """Return where a rule's parts match, None when it has no sink or no source in this file.
+class Ends(msgspec.Struct, frozen=True):
+    """Where the sinks and the sources of a rule match in a file."""
 
-    Without `both` it is enough that other files may need what is here: sinks, or, in a file that
-    stands `alone`, sources that need a name; any parameter is nothing that others need.
+    sinks: Sequence[tuple[TaintSink, Match]]
+    sources: Sequence[tuple[TaintSource, Match]]
+
+
+def find_ends(spec: TaintSpec, file: ParsedFile, *, all_sources: bool = False) -> Ends:
+    """Return where a rule's sinks and sources match.
+
+    In a file without sinks sources are looked for with `all_sources` only.
     """
-    marks = Marks()
     sinks = [(entry, match) for entry in spec.sinks for match in entry.formula.evaluate(file)]
-    if both and not sinks:
-        return None
-    begin: Sequence[TaintSource] = spec.sources
-    if not both and alone and not sinks:
-        begin = [one for one in begin if one.formula.anchor() and one.formula.possible(file.names)]
-    sources = [(entry, match) for entry in begin for match in entry.formula.evaluate(file)]
-    if not sources and (both or (alone and not sinks)):
-        return None
+    if not sinks and not all_sources:
+        return Ends(sinks, ())
+    sources = [(entry, match) for entry in spec.sources for match in entry.formula.evaluate(file)]
+    return Ends(sinks, sources)
+
+
+def find_marks(spec: TaintSpec, file: ParsedFile, ends: Ends) -> Marks:
+    """Return where a rule's parts match, besides its sinks and sources also the other ones."""
+    marks = Marks()
+    sinks, sources = ends.sinks, ends.sources
     nodes = _nodes_by_range(file)
     for sink, match in sinks[:_MOST_SPOTS]:
         number = len(marks.sinks)

@@ -51,7 +51,8 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
 
     `start` and `end` are byte offsets, or `elsewhere` is a step in another file. `label` is that
     of the source, and `note` says what happens at this step if it is not an assignment. Of traces
-    with the same `key` and label a value keeps one.
+    with the same `key` and label a value keeps one. A trace with `inner` is the steps of that one
+    behind `parent`, which stands in place of its first step.
     """
 
     start: int
@@ -63,6 +64,7 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
     note: str = ""
     elsewhere: Step | None = None
     key: Origin = ANY_SOURCE
+    inner: Trace | None = None
 
     def then(self, start: int, end: int, note: str = "") -> Trace:
         """Return the trace with one step more, itself when it is long enough."""
@@ -81,9 +83,14 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
 
     def steps(self) -> list[Trace]:
         """Return the steps, the source first."""
-        out = [self]
-        while out[-1].parent is not None:
-            out.append(out[-1].parent)
+        out: list[Trace] = []
+        node: Trace | None = self
+        while node is not None:
+            if node.inner is not None:
+                out += reversed(node.inner.steps()[1:])
+            else:
+                out.append(node)
+            node = node.parent
         out.reverse()
         return out
 
@@ -96,6 +103,14 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
 
     def after(self, before: Trace) -> Trace:
         """Return this trace behind another one, in place of its own first step."""
+        length = before.length + self.length - 1
+        if self.length == 1:
+            return before
+        if length <= _LONGEST_TRACE:
+            return Trace(
+                self.start, self.end, before.origin, before, length, before.label, self.note,
+                self.elsewhere, before.key, self,
+            )  # fmt: skip
         out = before
         for step in self.steps()[1:]:
             if out.length >= _LONGEST_TRACE:
@@ -162,6 +177,17 @@ class State:
                 if below and len(place) > size and place[:size] == path:
                     taint = union(taint, below)
         return taint
+
+    def below(self, path: Path) -> Entries:
+        """Return what a place holds, by the places below it: `()` is the place itself."""
+        entries = self._roots.get(path[0])
+        if entries is None:
+            return {}
+        size = len(path)
+        found = {place[size:]: taint for place, taint in entries.items() if place[:size] == path}
+        if () not in found and (taint := _inherited(entries, path)):
+            found[()] = taint
+        return found
 
     def entries(self, root: str) -> Entries:
         """Return all that is known of the places of one variable."""

@@ -1,7 +1,6 @@
 import streamlit as st
 from fastapi.responses import HTMLResponse
-from flask import Flask, render_template_string
-from jinja2 import Environment, Template
+from flask import Flask
 from markupsafe import Markup
 from openai import OpenAI
 
@@ -25,16 +24,6 @@ def fastapi_keyword(question):
 def marked(question, llm):
     # ruleid: llm-output-to-html
     return Markup(llm.invoke(question).content)
-
-
-def template(question, llm):
-    answer = llm.predict(question)
-    # ruleid: llm-output-to-html
-    first = Template("Dear customer, " + answer).render()
-    # ruleid: llm-output-to-html
-    second = Environment().from_string(answer).render()
-    # ruleid: llm-output-to-html
-    return first, second, render_template_string(answer)
 
 
 def page(question, llm):

@@ -1,8 +1,8 @@
-"""Other programs that a scan asks: found where the user put them, run with bounds, never trusted.
+"""Other programs that we ask: found where the user put them, run with bounds, never trusted.
 
 Rules this module keeps:
 - a program comes from the absolute folders of PATH, never from the folder that is worked in;
-- it gets the variables that are named here and no others, no input, and no terminal;
+- it gets the variables that are named here and no others, no terminal, and the input that is given;
 - its time and its output are bounded; what it has started ends with it.
 
 Units: times in seconds, sizes in bytes.
@@ -10,13 +10,15 @@ Units: times in seconds, sizes in bytes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +32,13 @@ _PASSED = (
 )  # fmt: skip
 _PIECE = 1 << 16
 _MOST_ERRORS = 1 << 16
+
+
+Ended = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def _by_nobody(_: Callable[[], None]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +68,16 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def run_program(
     command: Sequence[str], *, extra: Mapping[str, str], seconds: float, most: int,
-    folder: Path | None = None,
+    folder: Path | None = None, given: bytes = b"", ended_by: Ended = _by_nobody,
 ) -> Answer:  # fmt: skip
-    """Run a program to its end and return what it printed. Raises OSError if it does not start."""
+    """Run a program to its end and return what it printed. Raises OSError if it does not start.
+
+    `given` is its standard input. `ended_by` is a context in which a call of what it is handed ends
+    the program early.
+    """
     process = subprocess.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        list(command), stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=environment(extra), cwd=folder, start_new_session=True,
     )  # fmt: skip
     if process.stdout is None or process.stderr is None:
@@ -79,10 +93,17 @@ def run_program(
     timer = threading.Timer(seconds, lambda: stop(f"it took longer than {seconds:.0f} s"))
     timer.daemon = True
     timer.start()
+    if process.stdin is not None:
+        threading.Thread(target=_feed, args=(process.stdin, given), daemon=True).start()
     try:
-        code = process.wait()
-        out.join()
-        errors.join()
+        with ended_by(lambda: stop("it was stopped with the run")):
+            if hasattr(os, "waitid"):
+                # while it is not reaped its number is its own, so the group can be killed safely
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                kill(process)
+            code = process.wait()
+            out.join()
+            errors.join()
     except BaseException:
         kill(process)
         raise
@@ -107,6 +128,11 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         process.kill()
+
+
+def _feed(pipe: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(OSError), pipe:  # a program need not read to the end
+        pipe.write(data)
 
 
 class _Reader(threading.Thread):

@@ -1,0 +1,88 @@
+"""Processes that look at files for a scan across files, whatever the next one needs.
+
+Rules this module keeps:
+- they are copies of this process, with its rules, where the system has that;
+- an interrupted scan leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from tavo.scan.linking import Looked, Task
+from tavo.scan.rules import RuleSet, load_rules
+
+__all__ = ["look_there", "processes", "stop"]
+
+_BATCH = 24
+
+
+class _Setting(msgspec.Struct, frozen=True):
+    """What every process needs; `rules` only reach a process that is a copy of this one."""
+
+    rules: RuleSet
+    rule_paths: tuple[Path, ...]
+    largest: int
+
+
+_setting: _Setting | None = None
+_looks = 0
+
+
+def processes(
+    rules: RuleSet, *, rule_paths: Sequence[Path], jobs: int, largest: int
+) -> ProcessPoolExecutor:
+    """Return processes that have the rules."""
+    return _pool(_Setting(rules, tuple(rule_paths), largest), jobs)
+
+
+def look_there(task: Task) -> Looked:
+    """Do a task of a scan across files on one of the processes."""
+    global _looks
+    if _setting is None:
+        raise RuntimeError("the process was started without rules")
+    from tavo.scan.looking import look
+
+    looked = look(task, _setting.rules)
+    _looks += 1
+    if _looks % _BATCH == 0:
+        gc.collect()
+    return looked
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End the pool's processes now. (`terminate_workers` does that from Python 3.14 on.)"""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
+
+
+def _start_copied() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+
+
+def _start_fresh(rule_paths: Sequence[Path], largest: int) -> None:
+    global _setting
+    _start_copied()
+    _setting = _Setting(load_rules(rule_paths), tuple(rule_paths), largest)
+
+
+def _pool(setting: _Setting, jobs: int) -> ProcessPoolExecutor:
+    global _setting
+    if "fork" in multiprocessing.get_all_start_methods():
+        _setting = setting
+        gc.freeze()  # what is here already is not looked at again by the copies
+        context = multiprocessing.get_context("fork")
+        return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_copied)
+    return ProcessPoolExecutor(
+        jobs,
+        initializer=_start_fresh,
+        initargs=(setting.rule_paths, setting.largest),
+    )

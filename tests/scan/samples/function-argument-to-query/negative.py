@@ -1,0 +1,51 @@
+TABLES = {"chunks", "documents"}
+
+
+class VectorStore:
+    def __init__(self, connection, table):
+        self.connection = connection
+        self.table = table
+
+    def delete(self, doc_id: str) -> None:
+        # ok: function-argument-to-query
+        self.connection.execute("DELETE FROM chunks WHERE doc_id = %s", (doc_id,))
+
+    def own_table(self, doc_id: str) -> None:
+        # ok: function-argument-to-query
+        self.connection.execute(f"DELETE FROM {self.table} WHERE doc_id = %s", (doc_id,))
+
+    def many(self, ids: list):
+        marks = ", ".join(["?"] * len(ids))
+        # ok: function-argument-to-query
+        return self.connection.execute(f"SELECT text FROM chunks WHERE id IN ({marks})", ids)
+
+    def some(self, limit: int):
+        # ok: function-argument-to-query
+        return self.connection.execute(f"SELECT text FROM chunks LIMIT {limit} WHERE 1 = 1")
+
+    def count(self, number):
+        # ok: function-argument-to-query
+        return self.connection.execute(f"SELECT text FROM chunks WHERE page = {int(number)}")
+
+    def quoted(self, name: str):
+        # ok: function-argument-to-query
+        return self.connection.execute(f"SELECT text FROM chunks WHERE name = {quote_literal(name)}")
+
+
+def prompt(question: str) -> str:
+    # ok: function-argument-to-query
+    return f"Select the best of these answers to the question: {question}"
+
+
+def run(connection, query: str):
+    # ok: function-argument-to-query
+    return connection.execute(query)
+
+
+def count_rows(connection, table: str) -> int:
+    if table not in TABLES:
+        raise ValueError(table)
+    known_tables = TABLES
+    assert table in known_tables
+    # ok: function-argument-to-query
+    return connection.execute(f"SELECT count(*) FROM {table} WHERE deleted = 0")

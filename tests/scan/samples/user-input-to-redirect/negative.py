@@ -1,0 +1,45 @@
+from urllib.parse import urlparse
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import RedirectResponse
+from flask import Flask, redirect, request
+
+app = FastAPI()
+web = Flask(__name__)
+PAGES = {"chat": "/chat"}
+ALLOWED_TARGETS = {"/chat", "/settings"}
+
+
+@app.get("/login")
+def login(next: str):
+    # ok: user-input-to-redirect
+    return RedirectResponse(PAGES.get(next, "/"))
+
+
+@app.get("/allowed")
+def allowed(next: str):
+    if next not in ALLOWED_TARGETS:
+        raise HTTPException(400)
+    # ok: user-input-to-redirect
+    return RedirectResponse(next)
+
+
+@app.get("/model/{name}")
+def model(name: str):
+    # ok: user-input-to-redirect
+    return RedirectResponse(f"/models/{name}")
+
+
+@web.route("/out")
+def out():
+    target = request.args["to"]
+    if urlparse(target).netloc:
+        return "no"
+    # ok: user-input-to-redirect
+    return redirect(target)
+
+
+@app.get("/home")
+def home(request: Request):
+    # ok: user-input-to-redirect
+    return RedirectResponse(request.url_for("chat"))

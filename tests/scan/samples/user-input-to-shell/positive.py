@@ -1,0 +1,39 @@
+import os
+import subprocess
+
+from fastapi import FastAPI
+from flask import Flask, request
+
+app = FastAPI()
+site = Flask(__name__)
+
+
+@app.get("/gpu")
+def gpu(node: str):
+    # ruleid: user-input-to-shell
+    return os.popen(f"ssh {node} nvidia-smi").read()
+
+
+@site.route("/train", methods=["POST"])
+def train():
+    data = request.get_json()
+    command = "python train.py --model " + data["model"]
+    # ruleid: user-input-to-shell
+    subprocess.Popen(command, shell=True)
+    return "started"
+
+
+@app.post("/convert")
+async def convert(body: dict):
+    run(body["model"])
+
+
+def run(model):
+    # ruleid: user-input-to-shell
+    subprocess.run(["bash", "-c", f"convert {model}"], check=True)
+
+
+async def profile(req):
+    pid = req.query["pid"]
+    # ruleid: user-input-to-shell
+    return subprocess.check_output(f"py-spy dump -p {pid}", shell=True)
