@@ -27,9 +27,13 @@ _REPOSITORY = re.compile(r"github:([\w.-]+/[\w.-]+)")
 
 def findings(path: Path) -> list[tuple[str, int, int]]:
     cost = run([sys.executable, str(PYZ), "--offline", "scan", str(path), "--format", "json"])
+    told = json.loads(cost.output)
+    for one in told["not_done"]:
+        if "defect" in one["reason"] or "died" in one["reason"]:
+            raise SystemExit(f"no figure: {one['subject']}: {one['reason']}")
     return [
         (f["rule_id"], f["location"]["region"]["start_line"], f["location"]["region"]["end_line"])
-        for f in json.loads(cost.output)["findings"]
+        for f in told["findings"]
     ]
 
 
