@@ -279,8 +279,16 @@ class ExpressionCompiler(LiteralCompiler):
         test = self.generic(node)
         if not self.takes_all(node):
             return test
-        kinds = {"list_comprehension", "generator_expression"}
-        return lambda n, env, run: (env,) if n.kind in kinds else test(n, env, run)
+
+        def whole(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            # As in Semgrep, `f(a for a in b)` is given a list.
+            around = n.parent if n.kind == "generator_expression" else None
+            bare = around is not None and around.kind == "argument_list"
+            if n.kind == "list_comprehension" or (bare and around and around.start == n.start):
+                return (env,)
+            return test(n, env, run)
+
+        return whole
 
     def _generator(self, node: Node) -> Test:
         items = self.items(node.children)

@@ -269,8 +269,10 @@ def _returns(file: ParsedFile) -> Iterable[Node]:
 def _in_head(node: Node) -> bool:
     """Tell whether a lambda is a default of a parameter, or stands in a decorator."""
     for around in node.ancestors():
-        if around.kind in {"parameters", "decorator"}:
+        if around.kind == "parameters":
             return True
+        if around.kind == "decorated_definition":
+            return all(child.kind != "class_definition" for child in around.children)
         if around.kind in {"block", "module"}:
             return False
     return False

@@ -205,13 +205,14 @@ TYPES = [
 RETURNS = [
     ("return ...", "a = lambda: b\nrun(lambda: c)", ["b", "c"]),
     ("return ...", "def f(a=lambda: b): pass\n@run(lambda: c)\ndef g(): pass", []),
+    ("return ...", "@run(lambda: c)\nclass A: pass", ["c"]),
     ("return ...", "a = lambda: b if c else d", []),
 ]
 IMPORTED = [
     ("m.$F(...)", "import m as n\ndef f():\n  n.a()\n  n = 1\n  n.b()", ["n.a()", "n.b()"]),
     ("m.$F(...)", "import m as n\ndef f(n):\n  n.a()\ndef g():\n  for n in b:\n    n.c()", []),
     ("m.$F(...)", "import m as n\ndef f():\n  n: int = 1\n  n.a()", []),
-    ("[...]", "run(a for a in b)", ["(a for a in b)"]),
+    ("[...]", "run(a for a in b)\nrun((a for a in b))\nc = (a for a in b)", ["(a for a in b)"]),
 ]  # fmt: skip
 
 
