@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tavo.scan.flow import CHANGES, Pass, bound_anywhere_once, bound_once, changed_inside
+from tavo.scan.flow import (
+    CHANGES,
+    Pass,
+    bound_anywhere_once,
+    bound_once,
+    changed_inside,
+    first_bound,
+)
 from tavo.scan.scopes import own_names
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, joined, number
@@ -80,11 +87,16 @@ class Constants:
                 for name, value in once.items()
                 if isinstance(value, Constant) and value.kind != "unknown"
             }
+            starts = {} if self._declared else first_bound(self._by_kind, self._globals)
             while pending:
                 function, seen = pending.pop()
                 local = own_names(function, declared=self._declared)
                 outside = {**self._globals, **seen}
-                known = {n: v for n, v in outside.items() if n not in local}
+                known = {
+                    n: v
+                    for n, v in outside.items()
+                    if n not in local and starts.get(n, 0) <= function.start
+                }
                 body = function.role("body")
                 if body is not None:
                     run = Pass(self._evaluate, self._at, known, single, self._declared)

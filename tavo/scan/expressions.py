@@ -245,7 +245,9 @@ class ExpressionCompiler(LiteralCompiler):
                     known = run.file.constants.bound_to(node)
                     if known is not None:
                         out += deep(known, env, run)
-                if node.kind != "lambda" or not is_ecma:  # as Semgrep: not into functions
+                if not is_ecma:
+                    stack.extend(reversed(_deep_parts(node)))
+                elif node.kind != "lambda":  # as Semgrep: not into functions
                     stack.extend(reversed(parts_of(node)))
             return out
 
@@ -277,7 +279,16 @@ class ExpressionCompiler(LiteralCompiler):
         test = self.generic(node)
         if not self.takes_all(node):
             return test
-        return lambda n, env, run: (env,) if n.kind == "list_comprehension" else test(n, env, run)
+
+        def whole(n: Node, env: Env, run: Run) -> Sequence[Env]:
+            # As in Semgrep, `f(a for a in b)` is given a list.
+            around = n.parent if n.kind == "generator_expression" else None
+            bare = around is not None and around.kind == "argument_list"
+            if n.kind == "list_comprehension" or (bare and around and around.start == n.start):
+                return (env,)
+            return test(n, env, run)
+
+        return whole
 
     def _generator(self, node: Node) -> Test:
         items = self.items(node.children)
@@ -410,6 +421,27 @@ _PATTERNS = frozenset({"dictionary", "list"})
 _NAMED = _PATTERNS | {"identifier"}
 _PARAMETERS = frozenset({"identifier", "typed_parameter", "default_parameter",
                          "typed_default_parameter", "dictionary", "list"})  # fmt: skip
+
+
+def _deep_parts(node: Node) -> Sequence[Node]:
+    """Return where `<... ...>` looks below a node: as in Semgrep, not in heads of definitions."""
+    kind = node.kind
+    if kind in _WITH_HEADS:
+        return [child for child in node.children if child.kind in _BODIES_OF_HEADS]
+    if kind == "for_statement" or kind == "lambda":
+        return [child for child in node.children if child.field not in {"left", "parameters"}]
+    if kind == "as_pattern" and node.parent is not None and node.parent.kind in _WITH:
+        return ()
+    if kind == "assignment" and node.role("type") is not None:
+        right = node.role("right")
+        return [right] if right is not None else []
+    return parts_of(node)
+
+
+_WITH_HEADS = frozenset({"function_definition", "class_definition", "decorated_definition",
+                         "except_clause"})  # fmt: skip
+_WITH = frozenset({"with_statement", "with_clause", "with_item"})
+_BODIES_OF_HEADS = frozenset({"block", "function_definition", "class_definition"})
 
 
 def _only_value(block: Node) -> Node | None:

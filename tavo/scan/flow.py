@@ -15,12 +15,16 @@ from tavo.scan.scopes import BINDERS, FUNCTIONS, changes_outside, names_bound, o
 from tavo.scan.tree import Node
 from tavo.scan.values import Constant, State, Value, applied, join
 
-__all__ = ["CHANGES", "Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside"]
+__all__ = [
+    "CHANGES", "Evaluate", "Pass", "bound_anywhere_once", "bound_once", "changed_inside",
+    "first_bound",
+]  # fmt: skip
 
 # The value of an expression in a state of names, or (None) at its own place.
 Evaluate = Callable[[Node, State | None], Value | None]
 
 _DEEPEST_BLOCK = 60
+_NEVER = 1 << 62
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
 })  # fmt: skip
@@ -44,7 +48,8 @@ class Pass:
     ) -> None:
         """Walk with what is known before; `single` are the names that a file binds only once.
 
-        `declared`: a function changes names that it does not declare, as in JavaScript.
+        `declared`: a function changes names that it does not declare, as in JavaScript. Elsewhere
+        a name is no longer known after a method of its object was run for its own sake.
         """
         self.declared = declared
         self.single = single
@@ -53,7 +58,7 @@ class Pass:
         self.known = known
         self.functions: dict[Node, State] = {}
         self.once: State | None = None
-        self.jumps: list[list[State]] = []
+        self.jumps: list[tuple[list[State], list[State]]] = []  # what breaks, and what continues
         self.fixed: set[str] = set()
 
     def block(
@@ -102,16 +107,16 @@ class Pass:
         elif kind == "match_statement":
             return self._match(node, state, depth)
         elif kind in {"import_statement", "import_from_statement"}:
-            for part in node.walk():
-                if part.kind == "identifier":
-                    state.pop(part.label or "", None)
+            pass  # as Semgrep: what a name was given before stays known
         elif kind == "block":
             return self._statements(node.children, state, depth + 1)
         else:
             self._expression(node, state)
+            if kind == "call":
+                self._forget_owner(node.children[0], state)
             if kind in _ENDINGS:
                 if self.jumps and kind in {"break_statement", "continue_statement"}:
-                    self.jumps[-1].append(dict(state))
+                    self.jumps[-1][kind == "continue_statement"].append(dict(state))
                 return None
         return state
 
@@ -165,6 +170,7 @@ class Pass:
         if left.kind != "identifier":
             self._expression(left, state)
             self._unbind(left, state)
+            self._forget_owner(left, state)
             return
         name = left.label or ""
         value = self.evaluate(right, state)
@@ -187,6 +193,7 @@ class Pass:
         before = self.evaluate(left, state)
         value = self.evaluate(right, state)
         self._unbind(left, state)
+        self._forget_owner(left, state)
         if left.kind == "identifier" and isinstance(before, Constant):
             after = (
                 applied(node.op.rstrip("="), before, value) if isinstance(value, Constant) else None
@@ -227,14 +234,16 @@ class Pass:
             before = {n: v for n, v in state.items() if n not in bound}
         if source is not None:
             self._expression(source, state)
+            if source.kind == "call":
+                self._forget_owner(source.children[0], state)
         body, step = node.role("body"), node.role("increment")
         # Twice: first to learn what the body leaves, then with what it may have left already.
         inside = dict(state)
         if target is not None:
             self._unbind(target, inside)
-        self.jumps.append([])
+        self.jumps.append(([], []))
         first = self._statements(body.children if body else (), inside, depth + 1)
-        joined = join([dict(state), first, *self.jumps[-1]]) or {}
+        joined = join([dict(state), first, *self.jumps[-1][0], *self.jumps[-1][1]]) or {}
         joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
@@ -245,13 +254,18 @@ class Pass:
         condition = node.role("condition")
         if condition is not None:
             self._expression(condition, joined)
+            if node.kind == "while_statement":
+                for part in _computed_before(condition):
+                    self._expression(part, {**joined, **state})
         again = dict(joined)
         last = self._statements(body.children if body else (), again, depth + 1)
-        end = join([joined, last, *self.jumps.pop()])
+        broken, continued = self.jumps.pop()
+        end = join([joined, last, *continued])
         for clause in node.children:
             if clause.kind == "else_clause" and end is not None:
                 after = clause.role("body")
                 end = self._statements(after.children if after else (), end, depth + 1)
+        end = join([end, *broken])
         return end if end is not None else before
 
     def _try(self, node: Node, state: State, depth: int) -> State | None:
@@ -338,6 +352,14 @@ class Pass:
             else:
                 stack.extend((child, names) for child in reversed(part.children))
 
+    def _forget_owner(self, node: Node, state: State) -> None:
+        """Forget what a name is when a part of it is set, or a method of it runs by itself."""
+        root = node
+        while root.kind in {"attribute", "subscript"} and root.children:
+            root = root.children[0]
+        if not self.declared and root is not node and root.kind == "identifier":
+            state.pop(root.label or "", None)
+
     def _unbind(self, target: Node, state: State) -> None:
         stack = [target]
         while stack:
@@ -348,6 +370,27 @@ class Pass:
                 stack.extend(node.children)
 
 
+def _computed_before(condition: Node) -> list[Node]:
+    """Return the parts of a loop's condition that stand for what they are before the first round.
+
+    As with Semgrep: what a call is given, and what decides whether a call is made.
+    """
+    found: list[Node] = []
+    stack = [condition]
+    while stack:
+        node = stack.pop()
+        decides = node.kind in {"boolean_operator", "conditional_expression"}
+        if node.kind == "call" or (decides and _calls(node.children[1:])):
+            found.append(node)
+        else:
+            stack.extend(node.children)
+    return found
+
+
+def _calls(nodes: Iterable[Node]) -> bool:
+    return any(part.kind == "call" for node in nodes for part in node.walk())
+
+
 def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
     """Return the names that the whole file binds exactly once, at whatever level."""
     counts: dict[str, int] = {}
@@ -356,6 +399,31 @@ def bound_anywhere_once(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:
             for target in targets(node):
                 counts[target.label or ""] = counts.get(target.label or "", 0) + 1
     return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def first_bound(by_kind: Mapping[str, list[Node]], names: Iterable[str]) -> dict[str, int]:
+    """Return from where on functions know what each of these names of the module is.
+
+    It is where a file assigns the name; one that was imported before stays what was imported.
+    """
+    wanted = set(names)
+    imports: dict[str, int] = {}
+    for kind in ("import_from_statement", "aliased_import") if wanted else ():
+        for node in by_kind.get(kind, ()):
+            parts = node.children[-1:] if kind == "aliased_import" else node.children[1:]
+            for part in parts:
+                if (label := part.children[0].label if part.children else part.label) in wanted:
+                    imports.setdefault(label, node.start)
+    starts: dict[str, int] = {}
+    for node in by_kind.get("assignment", ()) if wanted else ():
+        target = node.role("left")
+        if target is None or target.kind != "identifier" or target.label not in wanted:
+            continue
+        if all(around.kind not in _INNER for around in node.ancestors()):
+            start = min(node.start, starts.get(target.label, node.start))
+            known = imports.get(target.label, start + 1) > start
+            starts[target.label] = start if known else _NEVER
+    return starts
 
 
 def changed_inside(by_kind: Mapping[str, list[Node]]) -> frozenset[str]:

@@ -36,6 +36,11 @@ _COMPUTED = frozenset({"identifier", "binary_operator", "unary_operator", "not_o
 _FOLLOWED = frozenset({"call", "attribute", "subscript", "binary_operator"})
 _REGEX_STRING = re.compile(r"=~/(?P<regex>.*)/(?P<flags>[a-z]*)\Z", re.DOTALL)
 _BUILTIN_TYPES = {name: frozenset({name}) for name in ("int", "str", "float", "bool")}
+_LITERAL_TYPES = {"integer": "int", "float": "float", "true": "bool", "false": "bool",
+                  "string": "str"}  # fmt: skip
+_KNOWN_TYPES = frozenset({"int", "str", "bool"})
+_WHOLE_NUMBERS = frozenset({"%", "**", "//"})
+_DEEPEST_TYPE = 20
 _HOLDERS = frozenset({"function_definition", "lambda", "module"})
 _NUMBER = frozenset({"number", "float"})
 _ECMA_TYPES = {"int": _NUMBER, "float": _NUMBER, "str": frozenset({"string"}),
@@ -347,16 +352,42 @@ def _whole_variable(value: str) -> str | None:
 
 def types_of(node: Node, file: ParsedFile) -> frozenset[str]:
     """Return the names of an expression's type where it is plain to see."""
-    known = file.constant(node)
-    if known is not None:
-        types = _ECMA_TYPES if file.language == "javascript" else _BUILTIN_TYPES
-        return types.get(known.kind, frozenset())
+    if file.language == "python":
+        known = _python_type(node, file, 0)
+        return frozenset({known}) if known is not None else frozenset()
+    constant = file.constant(node)
+    if constant is not None:
+        return _ECMA_TYPES.get(constant.kind, frozenset())
     found = _declared_type(node, file)
     return frozenset({found}) if found is not None else frozenset()
 
 
+def _python_type(node: Node, file: ParsedFile, depth: int) -> str | None:
+    """Return the type of an expression of Python, as far as Semgrep tells it."""
+    kind = node.kind
+    if kind in _LITERAL_TYPES:
+        return _LITERAL_TYPES[kind]
+    if depth > _DEEPEST_TYPE:
+        return None
+    if kind == "identifier":
+        known = file.constant(node)
+        if known is not None and (known.kind in _KNOWN_TYPES or known.value is not None):
+            return known.kind if known.kind in _BUILTIN_TYPES else None
+        return _declared_type(node, file)
+    if kind == "binary_operator" and node.op in _WHOLE_NUMBERS:
+        parts = {_python_type(child, file, depth + 1) for child in node.children}
+        return "int" if parts == {"int"} else None
+    if kind == "conditional_expression" and len(node.children) == 3:
+        first = _python_type(node.children[0], file, depth + 1)
+        return first if first == _python_type(node.children[2], file, depth + 1) else None
+    if kind == "call":
+        made = _declared_type(node, file)
+        return made if made not in _BUILTIN_TYPES else None
+    return None
+
+
 def _declared_type(node: Node, file: ParsedFile) -> str | None:
-    """Return the type that an annotation or a constructor says an expression has."""
+    """Return the type that an annotation, a first value or a constructor gives an expression."""
     if node.kind == "call":
         return file.dotted(node.children[0])
     if node.kind != "identifier":
@@ -366,26 +397,47 @@ def _declared_type(node: Node, file: ParsedFile) -> str | None:
         return None
     for around in node.ancestors():
         if around.kind in _HOLDERS:
-            for start, kind in declared:
-                if around.start <= start < around.end:
-                    return kind
+            for holder, start, kind in declared:
+                if holder is around and start <= node.start:
+                    return kind or None
     return None
 
 
-def _declarations(file: ParsedFile) -> dict[str, list[tuple[int, str]]]:
-    """Return by name where in a file it is declared with a type, and which; made once."""
+def _declarations(file: ParsedFile) -> dict[str, list[tuple[Node, int, str]]]:
+    """Return by name where in a file it is declared, in what, and with which type; made once.
+
+    In Python the type of a plain first value counts, and a name without one has none.
+    """
     known = file.memory.get(_declarations)
     if isinstance(known, dict):
         return known
-    found: dict[str, list[tuple[int, str]]] = {}
-    for kind in ("typed_parameter", "typed_default_parameter", "assignment"):
+    found: dict[str, list[tuple[Node, int, str]]] = {}
+    is_python = file.language == "python"
+    kinds = ["typed_parameter", "typed_default_parameter", "assignment"]
+    for kind in [*kinds, "default_parameter"] if is_python else kinds:
         for part in file.by_kind.get(kind, ()):
             annotation = part.role("type")
             name = part.role("name") or part.role("left") or part.children[0]
-            if annotation is not None and name.kind == "identifier":
+            if name.kind != "identifier" or (annotation is None and not is_python):
+                continue
+            text = ""
+            right = part.role("right")
+            if annotation is not None:
                 text = "".join(file.text(annotation).split())
-                found.setdefault(name.label or "", []).append((part.start, text))
+            elif right is not None:
+                text = _LITERAL_TYPES.get(right.kind, "")
+            holder = _holder(part, classes=is_python)
+            found.setdefault(name.label or "", []).append((holder, part.start, text))
     for places in found.values():
-        places.sort()
+        places.sort(key=lambda place: place[1])
     file.memory[_declarations] = found
     return found
+
+
+def _holder(node: Node, *, classes: bool) -> Node:
+    """Return the function, class or module in which a name is declared."""
+    around = node
+    for around in node.ancestors():
+        if around.kind in _HOLDERS or (classes and around.kind == "class_definition"):
+            break
+    return around

@@ -120,7 +120,7 @@ class Imports:
                     own = [entry for entry in entries if entry[0] is around]
                     if own:
                         return _last_before(own, node.start)
-                    if label in self._scopes.own(around):
+                    if self._scopes.hides(around, label):
                         return None
         outer = [entry for entry in entries if entry[0] is None]
         return _last_before(outer, node.start) if outer else None

@@ -82,7 +82,7 @@ _OTHERS = {
     "set": ("dictionary", "set"),
     "tuple": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
     "expression_list": ("tuple", "expression_list", "pattern_list", "tuple_pattern"),
-    "list": ("list", "list_pattern", "list_comprehension"),
+    "list": ("list", "list_pattern", "list_comprehension", "generator_expression"),
     "generator_expression": ("generator_expression", "list_comprehension"),
     "for_statement": ("for_statement", "c_for_statement"),
 }
@@ -251,11 +251,31 @@ def _bare_decorators(file: ParsedFile) -> list[Node]:
     ]
 
 
+# Bodies of a lambda that Semgrep does not take for what it returns.
+_NOT_RETURNED = frozenset({"block", "conditional_expression", "lambda"})
+
+
 def _returns(file: ParsedFile) -> Iterable[Node]:
     """Return the return statements, and the bodies of lambdas, which are returned as well."""
-    bodies = [node.role("body") for node in file.by_kind.get("lambda", ())]
+    lambdas: Iterable[Node] = file.by_kind.get("lambda", ())
+    if file.language == "python":
+        lambdas = [node for node in lambdas if not _in_head(node)]
+    bodies = [node.role("body") for node in lambdas]
     returns = file.by_kind.get("return_statement", [])
-    return [*returns, *(body for body in bodies if body is not None and body.kind != "block")]
+    kinds = _NOT_RETURNED if file.language == "python" else frozenset({"block"})
+    return [*returns, *(body for body in bodies if body is not None and body.kind not in kinds)]
+
+
+def _in_head(node: Node) -> bool:
+    """Tell whether a lambda is a default of a parameter, or stands in a decorator."""
+    for around in node.ancestors():
+        if around.kind == "parameters":
+            return True
+        if around.kind == "decorated_definition":
+            return all(child.kind != "class_definition" for child in around.children)
+        if around.kind in {"block", "module"}:
+            return False
+    return False
 
 
 def _literals(kind: str, *, computed: bool) -> Places:

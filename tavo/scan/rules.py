@@ -127,11 +127,15 @@ class TaintSink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaintSanitizer(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes data clean. `by_side_effect`: the checked variable is clean from then on."""
+    """What makes data clean. `by_side_effect`: the checked variable is clean from then on.
+
+    `not_conflicting`: what is a source or a sink itself makes nothing clean.
+    """
 
     formula: Formula
     exact: bool = False
     by_side_effect: bool = False
+    not_conflicting: bool = False
 
 
 class TaintPropagator(msgspec.Struct, frozen=True, kw_only=True):
@@ -522,8 +526,6 @@ def _known_options(options: Mapping[str, Any], language: str, names: _Names) -> 
 
 
 def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) -> TaintSpec:
-    known = replace(known, symbolic=False)
-
     def items(key: str, *, required: bool) -> list[tuple[Mapping[str, Any], Formula, str]]:
         value = entry.get(key)
         if value is None and not required:
@@ -552,7 +554,20 @@ def _taint(entry: Mapping[str, Any], options: frozenset[str], known: Options) ->
             for item, f, where in items("pattern-sinks", required=True)
         ),
         sanitizers=tuple(
-            TaintSanitizer(formula=f, **_flags(item, where, exact=False, by_side_effect=False))
+            TaintSanitizer(
+                formula=f,
+                **_flags(
+                    # Semgrep spells this one key with an underscore.
+                    {
+                        ("not-conflicting" if k == "not_conflicting" else k): v
+                        for k, v in item.items()
+                    },
+                    where,
+                    exact=False,
+                    by_side_effect=False,
+                    not_conflicting=False,
+                ),
+            )
             for item, f, where in items("pattern-sanitizers", required=False)
         ),
         propagators=tuple(

@@ -32,6 +32,9 @@ BINDERS = (
     "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression",
     "function_definition", "class_definition", "as_pattern", "update_expression",
 )  # fmt: skip
+_SOFT = frozenset({
+    "assignment", "augmented_assignment", "function_definition", "class_definition",
+})  # fmt: skip
 _CHANGES = frozenset({"augmented_assignment", "update_expression"})
 _BY_LEFT = frozenset({"assignment", "augmented_assignment", "for_statement", "for_in_clause"})
 
@@ -59,8 +62,9 @@ def targets(node: Node) -> Iterable[Node]:
 
 
 def names_bound(node: Node) -> set[str]:
-    """Return the names that a node and everything below it bind."""
-    return {target.label or "" for part in node.walk() for target in targets(part)}
+    """Return the names that a node and everything below it bind, other than by an import."""
+    parts = (part for part in node.walk() if part.kind not in _IMPORTS)
+    return {target.label or "" for part in parts for target in targets(part)}
 
 
 def changes_outside(node: Node) -> bool:
@@ -69,10 +73,11 @@ def changes_outside(node: Node) -> bool:
     return kind in _CHANGES or (kind == "assignment" and not node.op)
 
 
-def own_names(function: Node, *, declared: bool = False) -> set[str]:
+def own_names(function: Node, *, declared: bool = False, hiding: bool = False) -> set[str]:
     """Return the names that live in a function: its parameters and what it binds itself.
 
-    `declared`: only what it declares, as in JavaScript.
+    `declared`: only what it declares, as in JavaScript. `hiding`: without what it assigns or
+    defines and gives no type.
     """
     names: set[str] = set()
     foreign: set[str] = set()
@@ -93,6 +98,9 @@ def own_names(function: Node, *, declared: bool = False) -> set[str]:
             foreign.update(target.label or "" for target in targets(node))
         elif kind in _IMPORTS or kind == "delete_statement":
             pass
+        elif hiding and kind in _SOFT:
+            if node.role("type") is not None:
+                names.update(target.label or "" for target in targets(node))
         elif not declared or not changes_outside(node):
             names.update(target.label or "" for target in targets(node))
         if kind not in FUNCTIONS and kind != "class_definition":
@@ -127,6 +135,7 @@ class Scopes:
         self._by_kind = by_kind
         self._ever: set[str] | None = None
         self._own: dict[Node, set[str]] = {}
+        self._hiding: dict[Node, set[str]] = {}
         self._taken_out: dict[Node, set[str]] = {}
 
     def ever_own(self, label: str) -> bool:
@@ -170,3 +179,15 @@ class Scopes:
         if names is None:
             names = self._own[function] = own_names(function, declared=self._declared)
         return names
+
+    def hides(self, function: Node, label: str) -> bool:
+        """Tell whether a name of a function hides an import around it.
+
+        As with Semgrep, what Python only assigns or defines in a function does not.
+        """
+        if self._declared:
+            return label in self.own(function)
+        names = self._hiding.get(function)
+        if names is None:
+            names = self._hiding[function] = own_names(function, hiding=True)
+        return label in names

@@ -182,6 +182,11 @@ ROWS = [
     ("$X = 1\n...\nrun($X)", "a = 1\nb = lambda: run(a)", []),
     ("$X = 1\n...\nrun($X)", "def f():\n  a = 1\ndef g():\n  run(a)", []),
     ("run()\n...\n<... stop() ...>", "run()\nif stop(): pass", ["run()\nif stop(): pass"]),
+    ("run()\n...\n<... stop ...>", "run()\n@stop\ndef f(a=stop) -> stop: pass", []),
+    ("run()\n...\n<... stop ...>", "run()\nclass A(stop): pass", []),
+    ("run()\n...\n<... stop ...>", "run()\nfor stop in a:\n  with stop as b: pass", []),
+    ("run()\n...\n<... stop ...>", "run()\nwith a, stop: pass", ["run()\nwith a, stop: pass"]),
+    ("run()\n...\n<... stop ...>", "run()\ndef f():\n  stop()", ["run()\ndef f():\n  stop()"]),
     ("def f(...):\n  ...\n  run($X)\n  ...", "def f():\n  if a:\n    return run(1)\n  b",
      ["def f():\n  if a:\n    return run(1)\n  b"]),
     ("def f(...):\n  $X = 1", "def f():\n  a = 1\ndef f():\n  b\n  a = 1", ["def f():\n  a = 1"]),
@@ -189,9 +194,31 @@ ROWS = [
 ]  # fmt: skip
 
 
+TYPES = [
+    ("run($X: int)", "n = 0\nif a:\n  n = b()\nrun(n)\nrun(2 ** n)\nrun(n + 1)",
+     ["run(n)", "run(2 ** n)"]),
+    ("run($X: int)", "n = b()\nif a:\n  n = 0\nrun(n)\nrun(int(n))\nrun(len(n))", []),
+    ("run($X: int)", "def f(n=1):\n  run(n)\ndef g():\n  run(m)\nm = a()", []),
+    ("run($X: float)", "a = 1.5\nrun(a)\nb = 1.5 if c else 2.5\nrun(b)", ["run(a)"]),
+    ("run($X: Made)", "a = Made()\nrun(Made())", ["run(Made())"]),
+]  # fmt: skip
+RETURNS = [
+    ("return ...", "a = lambda: b\nrun(lambda: c)", ["b", "c"]),
+    ("return ...", "def f(a=lambda: b): pass\n@run(lambda: c)\ndef g(): pass", []),
+    ("return ...", "@run(lambda: c)\nclass A: pass", ["c"]),
+    ("return ...", "a = lambda: b if c else d", []),
+]
+IMPORTED = [
+    ("m.$F(...)", "import m as n\ndef f():\n  n.a()\n  n = 1\n  n.b()", ["n.a()", "n.b()"]),
+    ("m.$F(...)", "import m as n\ndef f(n):\n  n.a()\ndef g():\n  for n in b:\n    n.c()", []),
+    ("m.$F(...)", "import m as n\ndef f():\n  n: int = 1\n  n.a()", []),
+    ("[...]", "run(a for a in b)\nrun((a for a in b))\nc = (a for a in b)", ["(a for a in b)"]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("pattern", "code", "wanted"),
-    [*CALLS, *STRINGS, *EXPRESSIONS, *NAMES, *STATEMENTS, *ROWS],
+    [*TYPES, *RETURNS, *IMPORTED, *CALLS, *STRINGS, *EXPRESSIONS, *NAMES, *STATEMENTS, *ROWS],
 )
 def test_a_pattern_matches_this_and_nothing_else(
     pattern: str, code: str, wanted: list[str]
@@ -224,6 +251,18 @@ def test_a_name_stands_for_what_it_was_bound_to_only_when_asked_for() -> None:
     code = "def f():\n  q = make(1)\n  run(q)\n  if a:\n    q = other()\n  run(q)"
     assert found("run(make(...))", code) == []
     assert found("run(make(...))", code, symbolic=True) == ["run(q)"]
+
+
+@pytest.mark.parametrize("between", ["q.go()", "q.a.go()", "q.a = 1", "q[0] = 1"])
+def test_a_name_is_unknown_after_its_object_was_changed(between: str) -> None:
+    code = f"def f():\n  q = make(1)\n  run(q)\n  {between}\n  run(q)"
+    assert found("run(make(...))", code, symbolic=True) == ["run(q)"]
+
+
+@pytest.mark.parametrize("between", ["a = q.go()", "go(q)", "q()", "q.go().b()", "import q"])
+def test_a_name_is_known_after_its_object_was_used(between: str) -> None:
+    code = f"def f():\n  q = make(1)\n  run(q)\n  {between}\n  run(q)"
+    assert found("run(make(...))", code, symbolic=True) == ["run(q)", "run(q)"]
 
 
 @pytest.mark.parametrize(

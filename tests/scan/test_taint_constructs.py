@@ -159,6 +159,24 @@ SPECS = {
         "pattern-sinks: [{pattern: sink(...)}]",
         "clean(sink(src())) #!\nsink(clean(src()))\n",
     ),
+    "sanitizer that does not conflict": (
+        "pattern-sources: [{pattern: src(...)}]\n"
+        "pattern-sanitizers: [{pattern: $F(...), not_conflicting: true}]\n"
+        "pattern-sinks: [{pattern: sink(...)}]",
+        "sink(src()) #!\nsink(clean(src()))\n",
+    ),
+    "sanitizer that conflicts (control)": (
+        "pattern-sources: [{pattern: src(...)}]\n"
+        "pattern-sanitizers: [{pattern: $F(...)}]\n"
+        "pattern-sinks: [{pattern: sink(...)}]",
+        "sink(src())\nsink(clean(src()))\n",
+    ),
+    "sink by what a name stands for": (
+        "options: {symbolic_propagation: true}\n"
+        "pattern-sources: [{pattern: src(...)}]\n"
+        "pattern-sinks: [{pattern: Made(...).send(...)}]",
+        "def f():\n    m = Made()\n    m.send(src()) #!\n    m.send(src())\n",
+    ),
     "call as a sink": (
         "pattern-sources: [{pattern: src(...)}]\npattern-sinks: [{pattern: $O.sink(...)}]",
         "t = src()\no.sink(1, k=t) #!\nt.sink() #!\no.sink(1)\n",

@@ -144,8 +144,11 @@ def find_marks(spec: TaintSpec, file: ParsedFile, ends: Ends) -> Marks:
                 mark.source_only &= source.only
             mark.source_around |= not (source.exact or source.only)
             mark.source_lasts |= source.by_side_effect
+    taken = {(spot.start, spot.end) for spot in (*marks.sources, *marks.sinks)}
     for sanitizer in spec.sanitizers:
         for match in sanitizer.formula.evaluate(file)[:_MOST_SPOTS]:
+            if sanitizer.not_conflicting and (match.start, match.end) in taken:
+                continue
             for where, _ in _places(match, nodes, file):
                 mark = marks.on(where)
                 mark.clean = True
