@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=15, help="name so many differing rules")
     parser.add_argument("--languages", default="", help="only rules for these, such as js,ts")
     parser.add_argument("--category", default="", help="only rules of this metadata.category")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if not given.rules.is_dir():
         print(f"not measured: {given.rules} is no folder of rules")
         return 0
