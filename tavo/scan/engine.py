@@ -115,7 +115,7 @@ def scan_source(
         try:
             scan.run(file, chosen, _ignores(file, own, path))
             if scan.outlining is not None and language == own:
-                scan.outlining.parsed(file)
+                scan.outlining.parsed(file, scan.clock)
         finally:
             file.release()
     if scan.outlining is not None:
