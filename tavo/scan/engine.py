@@ -66,7 +66,7 @@ def scan(
     `rules` were loaded from `rule_paths`, which other processes load again. `outlined`: with what
     each file tells the others. Closing the iterator stops the scan.
     """
-    if jobs > 1 and len(files) > _INLINE:
+    if len(files) > _INLINE:  # a parser that crashes takes a child with it, not the scan
         from tavo.scan.pool import scan_parallel
 
         yield from scan_parallel(
