@@ -66,7 +66,7 @@ def scan(
     `rules` were loaded from `rule_paths`, which other processes load again. `outlined`: with what
     each file tells the others. Closing the iterator stops the scan.
     """
-    if jobs > 1 and len(files) > _INLINE:
+    if len(files) > _INLINE:  # a parser that crashes takes a child with it, not the scan
         from tavo.scan.pool import scan_parallel
 
         yield from scan_parallel(
@@ -115,7 +115,7 @@ def scan_source(
         try:
             scan.run(file, chosen, _ignores(file, own, path))
             if scan.outlining is not None and language == own:
-                scan.outlining.parsed(file)
+                scan.outlining.parsed(file, scan.clock)
         finally:
             file.release()
     if scan.outlining is not None:
