@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tavo.plugins import Rule
     from tavo.scan.rule_tests import RuleTest
+    from tavo.scan.rules import RuleProblem, RuleSet
 
 __all__ = ["register"]
 
@@ -107,13 +108,41 @@ def validate(
     from tavo.scan.rules import load_rules
 
     loaded = load_rules(paths)
-    for problem in loaded.problems:
+    problems = [*loaded.problems, *_names_nobody_knows(loaded)]
+    for problem in problems:
         print(printable(str(problem)))
-    session_of(context).say(
-        f"{_rules(len(loaded.rules))} can be used, {len(loaded.problems)} cannot."
-    )
-    if loaded.problems:
-        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
+    refused = {problem.rule_id for problem in problems if problem.rule_id}
+    files = sum(not problem.rule_id for problem in problems)
+    usable = len(loaded.rules.keys() - refused)
+    lost = _counted(len(refused), files)
+    session_of(context).say(f"{_rules(usable)} can be used, {lost} cannot.")
+    if problems:
+        raise ConfigError(f"{lost} cannot be used, named above")
+
+
+def _counted(rules: int, files: int) -> str:
+    """Say how many rules, and how many whole files or folders."""
+    places = "1 file or folder" if files == 1 else f"{files} files or folders"
+    if not files:
+        return _rules(rules)
+    return f"{_rules(rules)} and {places}" if rules else places
+
+
+def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
+    """Yield what is wrong with rules that yield to ones that are neither there nor ours."""
+    from tavo.scan.precedence import YIELDS_TO
+    from tavo.scan.rules import PACK, RuleProblem, load_rules
+
+    known = {*loaded.rules, *(problem.rule_id for problem in loaded.problems)}
+    if any(not known.issuperset(named) for named in loaded.yields.values()):
+        known |= load_rules([PACK]).rules.keys()
+    for rule_id, named in loaded.yields.items():
+        for name in named:
+            if name not in known:
+                yield RuleProblem(
+                    file=loaded.rules[rule_id].file, rule_id=rule_id,
+                    reason=f"{YIELDS_TO}: there is no rule {name!r} here or in our own pack",
+                )  # fmt: skip
 
 
 def try_rules(
@@ -213,6 +242,9 @@ def explain(
     print(printable(f"{rule.severity.value} severity, {rule.confidence.value} confidence"
                     f"; {', '.join((*rule.cwe, *rule.owasp, *_atlas(rule)))}"))  # fmt: skip
     print(f"\n{rule.description}\n")
+    if known[rule_id].yields_to:
+        print(printable("Left out where one of these, which say more, finds the same:"
+                        f" {', '.join(known[rule_id].yields_to)}\n"))  # fmt: skip
     if rule.help:
         print(rule.help)
     for reference in rule.references:
