@@ -111,21 +111,11 @@ def validate(
     problems = [*loaded.problems, *_names_nobody_knows(loaded)]
     for problem in problems:
         print(printable(str(problem)))
-    refused = {problem.rule_id for problem in problems if problem.rule_id}
-    files = sum(not problem.rule_id for problem in problems)
-    usable = len(loaded.rules.keys() - refused)
-    lost = _counted(len(refused), files)
-    session_of(context).say(f"{_rules(usable)} can be used, {lost} cannot.")
+    wrong = {problem.rule_id for problem in problems[len(loaded.problems) :]}
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    session_of(context).say(f"{_rules(len(loaded.rules) - len(wrong))} can be used; {count}.")
     if problems:
-        raise ConfigError(f"{lost} cannot be used, named above")
-
-
-def _counted(rules: int, files: int) -> str:
-    """Say how many rules, and how many whole files or folders."""
-    places = "1 file or folder" if files == 1 else f"{files} files or folders"
-    if not files:
-        return _rules(rules)
-    return f"{_rules(rules)} and {places}" if rules else places
+        raise ConfigError(f"rules validate: {count}, named above")
 
 
 def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:

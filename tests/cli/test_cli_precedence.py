@@ -132,7 +132,7 @@ def test_rules_that_cannot_be_ordered_are_refused(tavo: Run) -> None:
         "r.yaml: rule b: metadata.yields_to: rules yield to each other in a circle: b -> a -> b",
         "r.yaml: rule c: metadata.yields_to: there is no rule 'nosuch' here or in our own pack",
     ]
-    assert "1 rule can be used, 5 rules cannot." in done.err
+    assert "1 rule can be used; 5 problems." in done.err
 
 
 def test_a_rule_shows_what_it_yields_to(tavo: Run) -> None:
@@ -148,7 +148,7 @@ def test_a_folder_without_rules_is_refused(tavo: Run) -> None:
     assert (done.code, done.out) == (
         2, "empty: no file below it ends in .yaml or .yml, so there is no rule\n",
     )  # fmt: skip
-    assert "0 rules can be used, 1 file or folder cannot." in done.err
+    assert "0 rules can be used; 1 problem." in done.err
     done = tavo("scan", "a.py", "--no-default-rules", "--rules", "empty")
     assert done.code == 4
     assert "rule empty: no file below it ends in .yaml or .yml" in done.out
