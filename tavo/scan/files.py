@@ -45,6 +45,8 @@ _FIRST_LINES = re.compile(rb"\r\n?|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -227,10 +229,19 @@ def _declared(data: bytes) -> str:
     for line in _FIRST_LINES.split(data[:4096], 2)[:2]:
         found = _COOKIE.match(line)
         if found:
-            return found.group(1).decode("ascii")
+            return _without_line_ends(found.group(1).decode("ascii"))
         if line.strip() and not line.lstrip().startswith(b"#"):
             return ""
     return ""
+
+
+def _without_line_ends(encoding: str) -> str:
+    """Return the encoding that Python takes for one with a suffix, as Emacs writes `utf-8-unix`."""
+    start = encoding[:12].lower().replace("_", "-")
+    for known in ("utf-8", "latin-1", "iso-8859-1", "iso-latin-1"):
+        if start.startswith(f"{known}-"):
+            return known
+    return encoding
 
 
 def _normal(encoding: str) -> str:

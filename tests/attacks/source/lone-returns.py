@@ -1,0 +1,1 @@
+# a commentbad(1)# another
