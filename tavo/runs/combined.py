@@ -285,7 +285,7 @@ def _left_out(paths: Sequence[Path], root: Path) -> Notice:
     return Notice(
         kind="file",
         subject="left out",
-        reason=f"by ignore files, exclude or name: {', '.join(names)}{more}",
+        reason=f"by ignore files, exclude, name or kind: {', '.join(names)}{more}",
         incomplete=False,
     )
 

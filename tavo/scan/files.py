@@ -112,7 +112,8 @@ def walk(
     `exclude` are patterns as in .gitignore, relative to the root. Named targets that are files
     are yielded whatever is excluded. Folders that cannot be read are yielded with their problem.
     `left_out` collects the files and folders that are left out: by ignore files, by `exclude`, by
-    their name such as `.venv`, or because they are links that lead out of the root.
+    their name such as `.venv`, or because they are pipes, devices, links to folders, or links that
+    lead out of the root.
     """
     seen: set[Path] = set()
     own = PathPatterns(exclude) if exclude else None
@@ -294,6 +295,8 @@ def _walk(
                 left_out.append(path)
             else:
                 yield SourceFile(path, _relative(path, root))
+        else:
+            left_out.append(path)  # a pipe, a device, or a link to a folder
 
 
 def _resolves_inside(path: Path, root: Path) -> bool:
