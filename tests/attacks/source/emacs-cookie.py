@@ -1,3 +1,3 @@
 # -*- coding: latin-1-unix -*-
 x = 'é'
-bad(1)
+run(1)

@@ -1,1 +1,1 @@
-# a commentbad(1)# another
+# a commentrun(1)# another

@@ -1,4 +1,4 @@
 # coding: utf-8
 x = 'Ã©'
 y = 'é'
-bad(1)
+run(1)

@@ -1,2 +1,2 @@
 # coding: utf-7
-# +AAo-bad(1)
+# +AAo-run(1)
