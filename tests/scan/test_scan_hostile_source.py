@@ -310,7 +310,9 @@ def test_files_that_are_none_loops_and_names(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
     said = done.stdout.decode("utf-8")
     assert (done.returncode, done.stderr) == (4, b""), (said, done.stderr)
-    assert "files tree/self, tree/self.py: cannot be read: Too many levels of symbolic links" in said
+    assert (
+        "files tree/self, tree/self.py: cannot be read: Too many levels of symbolic links" in said
+    )
     assert said.count("called") == 6
     assert not any(sign in said for sign in ("\x1b", "\x07", "\u202e"))
     assert "new\ufffdline.py" in said
