@@ -67,12 +67,12 @@ def parse(data: bytes) -> ParsedFile:
 
 def _take_whole_value(splat: Node) -> None:
     """Let the star of `[*a.b()]` be that of the call: the grammar gives it to `a` alone."""
-    top = below = splat.parent
+    below = splat.parent
     if below is None or not _begins_with(below, splat) or not splat.children:
         return
-    while top is not None and top.parent is not None and _begins_with(top.parent, top):
+    top = below
+    while top.parent is not None and _begins_with(top.parent, top):
         top = top.parent
-    assert top is not None
     holder, value = top.parent, splat.children[0]
     if holder is None:
         return
