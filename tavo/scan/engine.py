@@ -106,6 +106,8 @@ def scan_source(
             names_of_code = known
         chosen = [rule for rule in chosen if rule.applies_to(text)]
         if not chosen:
+            if file is not None:  # what of it was not read may hold what no rule asked for
+                scan.problems += file.problems
             continue
         if file is None:
             file = parse_as(data, language, path)
