@@ -17,7 +17,7 @@ import tree_sitter_typescript
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
-from tavo.scan.languages.ecma_imports import ecma_imports
+from tavo.scan.languages.ecma_imports import ecma_imports, without_defaults
 from tavo.scan.languages.lowering import COMPUTED, lower
 from tavo.scan.parsed import Comment, ParsedFile, unescaped
 from tavo.scan.timing import tree_of
@@ -27,6 +27,7 @@ __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
 _MOST_ENDED = 8
+_STILL_DIVIDED = "parsed in part: lines that begin with a regular expression behind a function"
 _LINE_ENDS = re.compile(rb"[\n\r]|\xe2\x80[\xa8\xa9]")
 _SKIP, _WORD, _COMMENT, _UNWRAP, _ESCAPE, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(9)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
@@ -131,6 +132,8 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
             break
     root = order[0]
     by_kind = lower(root, order)
+    if b"Default" in data:
+        without_defaults(by_kind)
     parsed = ParsedFile(
         language="javascript", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=ecma_imports,
@@ -138,7 +141,7 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     if tree.root_node.has_error:
         parsed.problems.append(f"parsed in part: {_first_error(tree.walk(), source)}")
     if divided:
-        parsed.problems.append("parsed in part: code behind arrow functions and regular expressions")
+        parsed.problems.append(_STILL_DIVIDED)
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
