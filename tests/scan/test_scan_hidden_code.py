@@ -66,6 +66,7 @@ JAVASCRIPT = {
     "expression far after an arrow function": 'f=async x=>{} // }\n/* b\n*/ /"/;eval("H")//"',
     "division after an arrow function": '(x=>{})\n/eval("H")/1',
     "class of an expression": '/[/"]/;eval("H")//"]/',
+    "call of what stands behind a zero": 'globalThis.require=require;(0,eval)("H")',
     "template": '`${`${eval("H")}`}`',
     "byte order mark": '\ufeffeval("H")',
     "no-break space": 'eval\ufeff("H")',

@@ -132,7 +132,7 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
             break
     root = order[0]
     by_kind = lower(root, order)
-    if b"Default" in data:
+    if b".default" in data:
         without_defaults(by_kind)
     parsed = ParsedFile(
         language="javascript", source=source, root=root, comments=comments, problems=[],
