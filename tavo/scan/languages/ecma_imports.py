@@ -109,7 +109,7 @@ def _required(assignment: Node) -> str | None:
 
 
 def _wrapper_of(node: Node) -> str:
-    """Return the name of the function that a call with an argument wraps around it, else nothing."""
+    """Return the name of the function that a call gives an argument to, else nothing."""
     if node.kind != "call" or len(node.children) != 2 or not node.children[1].children:
         return ""
     callee = node.children[0]
@@ -117,7 +117,7 @@ def _wrapper_of(node: Node) -> str:
 
 
 def without_defaults(by_kind: dict[str, list[Node]]) -> None:
-    """Make `fs_1.default` the name `fs_1` where a compiler wrote `__importDefault(require("fs"))`."""
+    """Make `f.default` the name `f` where a compiler wrote `f = __importDefault(require("fs"))`."""
     names = {
         left.label
         for node in by_kind.get("assignment", ())
