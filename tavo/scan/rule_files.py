@@ -100,10 +100,7 @@ def read_rule_file(file: Path) -> list[Mapping[str, Any]]:
 
 
 def expand(value: Any, library: Path) -> Any:
-    """Return a rule with every `use: NAME` replaced by that library's patterns.
-
-    A `requires` beside it is that of each of them.
-    """
+    """Return a rule with every `use: NAME` replaced by that library's patterns."""
     return _expand(value, library, {}, depth=0)
 
 
@@ -189,7 +186,7 @@ def _expand(
         return value
     out: list[Any] = []
     for item in value:
-        if isinstance(item, Mapping) and "use" in item and set(item) <= {"use", "requires"}:
+        if isinstance(item, Mapping) and set(item) == {"use"}:
             name = item["use"]
             if not isinstance(name, str) or not _LIBRARY.fullmatch(name):
                 raise FormulaError(f"use: {str(name)[:60]!r} is not the name of a library")
@@ -203,9 +200,7 @@ def _expand(
                 ):
                     raise FormulaError(f"library {name}: expected a list under the key 'patterns'")
                 known[path] = content["patterns"]
-            more = {key: item[key] for key in item if key != "use"}
-            parts = _expand(known[path], library, known, depth=depth + 1, count=count)
-            out.extend({**part, **more} if more else part for part in parts)
+            out.extend(_expand(known[path], library, known, depth=depth + 1, count=count))
         else:
             out.append(_expand(item, library, known, depth=depth + 1, count=count))
     return out
