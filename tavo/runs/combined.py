@@ -23,7 +23,7 @@ from tavo import __version__
 from tavo.errors import ExitCode, worst
 from tavo.plugins import Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
-from tavo.results.gate import verdict
+from tavo.results.gate import denies, verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
@@ -32,7 +32,9 @@ from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
+    from tavo.results.values import Absent
     from tavo.runs.already import Already
+    from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
 __all__ = ["CombinedRun", "notices_of_rules"]
@@ -61,6 +63,9 @@ class CombinedRun:
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._plugins: list[PluginRun] = []
+        self._rules = rules
+        self._unseen: Sequence[Absent] = ()
         self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
         self.id = store.begin(
@@ -116,20 +121,47 @@ class CombinedRun:
         reported = self._compared([self._judged(one) for one in outcome.reported])
         self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
+        self._plugins.append(outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
 
     def add_engine(self, row: PluginRun) -> None:
         """Store that another engine scanned, and what that cost."""
         self._store.add_plugin_run(self.id, row)
+        self._plugins.append(row)
 
-    def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
+    def finish(
+        self,
+        *,
+        fail_on: Severity,
+        exit_zero: bool,
+        failed: bool = False,
+        plan: GatePlan | None = None,
+    ) -> ExitCode:
         """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
-        notices = list(dict.fromkeys(self._notices))
-        self._store.add_notices(self.id, notices)
-        complete = not any(notice.incomplete for notice in notices)
+        from tavo.runs.gate import GatePlan, judge
+
+        plan = plan or GatePlan()
+        found = list(self._store.findings(self.id))
+        judged = judge(
+            plan, found, list(dict.fromkeys(self._notices)), self._plugins, fail_on=fail_on,
+            files=len(self._scanned), rules=self._rules, looked=self._looked,
+        )  # fmt: skip
+        self._store.mark(
+            self.id,
+            (new for old, new in zip(found, judged.findings, strict=True) if new is not old),
+        )
+        self._store.add_notices(self.id, judged.notices)
+        self._store.add_gate(self.id, judged.gate)
+        self._unseen = judged.unseen
+        complete = not any(notice.incomplete for notice in judged.notices)
         code = verdict(
-            self._store.findings(self.id), complete=complete, fail_on=fail_on, exit_zero=exit_zero
+            judged.findings,
+            complete=not any(one.incomplete and not one.allowed for one in judged.notices),
+            fail_on=fail_on,
+            fail_on_confidence=plan.fail_on_confidence,
+            denied=denies(judged.gate.policy_results),
+            exit_zero=exit_zero,
         )
         if failed and not exit_zero:
             code = worst([code, ExitCode.FINDINGS])
@@ -141,7 +173,40 @@ class CombinedRun:
             files=len(self._scanned),
             cpu_s=_cpu_s() - self._before,
         )
+        if plan.write_baseline is not None:
+            self._write_baseline(plan.write_baseline)
         return code
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a path of an earlier run is one of this run, or lies below the root."""
+        return PurePosixPath(path) in self._files or self._lies_here(path)
+
+    def _lies_here(self, path: str) -> bool:
+        relative = PurePosixPath(path)
+        if relative.is_absolute() or ".." in relative.parts:
+            return False
+        try:
+            return (self.root / relative).exists()
+        except (OSError, ValueError):
+            return False
+
+    def _looked(self, tool: str, path: str) -> bool:
+        """Tell whether a tool looked at a file, or would have if it were still there."""
+        ran = {run.plugin for run in self._plugins}
+        failed = {notice.subject for notice in self._notices if notice.incomplete}
+        if tool == "tavo":
+            if not self._rules or path in failed:
+                return False
+            return PurePosixPath(path) in self._scanned or not self._lies_here(path)
+        if tool not in ran or tool in failed:
+            return False
+        return PurePosixPath(path) in self._files or not self._lies_here(path)
+
+    def _write_baseline(self, path: Path) -> None:
+        from tavo.results.baseline import baseline_text, write_baseline
+
+        run = self._store.run(self.id)
+        write_baseline(path, baseline_text(run, self._store.findings(self.id), self._unseen))
 
     def _compared(self, reported: Sequence[Reported]) -> Sequence[Reported]:
         return reported if self._already is None else self._already.judged(reported)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.runs.gate import GatePlan
     from tavo.runs.abreast import Work
     from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
@@ -47,7 +48,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours. `show_output` notes what plugins logged and
+    is another engine, which scans instead of ours. `gate` is what the run is judged by besides the
+    thresholds. `show_output` notes what plugins logged and
     printed.
     """
 
@@ -68,6 +70,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 0
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
+    gate: GatePlan | None = None
     accept_sandbox: tuple[str, ...] = ()
     show_output: bool = False
 
@@ -108,6 +111,8 @@ def _run(
     if plan.engine is None:
         run.note(notices_of_rules(plan.rules.problems))
     files = everything = run.choose(plan.targets, plan.exclude)
+    if plan.gate is not None and plan.gate.baseline is not None:
+        plan.gate.baseline.check_project(run.exists)
     if revision is not None:
         from tavo.runs.already import Already
 
@@ -147,7 +152,9 @@ def _run(
                     reporter.note(f"{outcome.run.plugin}: {line}")
             reporter.advance()
         reporter.end()
-    return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
+    return run.id, run.finish(
+        fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate
+    )
 
 
 def _sources(
