@@ -45,7 +45,7 @@ class Baseline(msgspec.Struct, frozen=True):
 
     def check_project(self, exists: Callable[[str], bool]) -> None:
         """Raise UsageError if not one of its files is here: it is of another project."""
-        paths = dict.fromkeys(one.path for one in self.findings)
+        paths = dict.fromkeys(one.path for one in self.findings if one.line)
         if paths and not any(exists(path) for path in paths):
             first = printable(next(iter(paths)))
             raise UsageError(

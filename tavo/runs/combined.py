@@ -12,7 +12,7 @@ Units: CPU time in seconds, times UTC.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["CombinedRun", "notices_of_rules"]
+__all__ = ["CombinedRun", "lies_below", "notices_of_rules"]
 
 _MOST_NAMED = 5
 
@@ -145,7 +145,7 @@ class CombinedRun:
         found = list(self._store.findings(self.id))
         judged = judge(
             plan, found, list(dict.fromkeys(self._notices)), self._plugins, fail_on=fail_on,
-            files=len(self._scanned), rules=self._rules, looked=self._looked,
+            files=len(self._scanned), rules=self._rules, looked=self._looker(),
         )  # fmt: skip
         self._store.mark(
             self.id,
@@ -177,30 +177,19 @@ class CombinedRun:
             self._write_baseline(plan.write_baseline)
         return code
 
-    def exists(self, path: str) -> bool:
-        """Tell whether a path of an earlier run is one of this run, or lies below the root."""
-        return PurePosixPath(path) in self._files or self._lies_here(path)
-
-    def _lies_here(self, path: str) -> bool:
-        relative = PurePosixPath(path)
-        if relative.is_absolute() or ".." in relative.parts:
-            return False
-        try:
-            return (self.root / relative).exists()
-        except (OSError, ValueError):
-            return False
-
-    def _looked(self, tool: str, path: str) -> bool:
-        """Tell whether a tool looked at a file, or would have if it were still there."""
+    def _looker(self) -> Callable[[str, str], bool]:
+        """Return what tells whether a tool looked at a file, or would have if it were there."""
         ran = {run.plugin for run in self._plugins}
         failed = {notice.subject for notice in self._notices if notice.incomplete}
-        if tool == "tavo":
-            if not self._rules or path in failed:
+
+        def looked(tool: str, path: str) -> bool:
+            own = tool == "tavo"
+            if (not self._rules or path in failed) if own else (tool not in ran or tool in failed):
                 return False
-            return PurePosixPath(path) in self._scanned or not self._lies_here(path)
-        if tool not in ran or tool in failed:
-            return False
-        return PurePosixPath(path) in self._files or not self._lies_here(path)
+            seen = self._scanned if own else self._files
+            return PurePosixPath(path) in seen or not lies_below(self.root, path)
+
+        return looked
 
     def _write_baseline(self, path: Path) -> None:
         from tavo.results.baseline import baseline_text, write_baseline
@@ -234,6 +223,17 @@ class CombinedRun:
             return read(self._files[path], largest=self._largest)
         except (UnreadableError, KeyError):
             return None
+
+
+def lies_below(root: Path, path: str) -> bool:
+    """Tell whether a path of an earlier run is there, and inside the root."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        return False
+    try:
+        return (root / relative).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def notices_of_rules(problems: Iterable[RuleProblem]) -> list[Notice]:

@@ -21,7 +21,7 @@ from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
-from tavo.runs.combined import CombinedRun, notices_of_rules
+from tavo.runs.combined import CombinedRun, lies_below, notices_of_rules
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.incremental import KeptResults, scan_files
 from tavo.scan.results import FileResult
@@ -78,10 +78,12 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
     """Scan, store, judge; return the run's number and the exit code.
 
-    Raises InputError for a target that does not exist, UsageError for a revision that does not,
-    before the run is begun.
+    Raises InputError for a target that does not exist, UsageError for a revision that does not
+    and for a baseline of another project, before the run is begun.
     """
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
+    if plan.gate is not None and plan.gate.baseline is not None:
+        plan.gate.baseline.check_project(partial(lies_below, root))
     with ExitStack() as stack:
         kept = None
         if plan.results is not None and plan.targets and plan.engine is None:
@@ -111,8 +113,6 @@ def _run(
     if plan.engine is None:
         run.note(notices_of_rules(plan.rules.problems))
     files = everything = run.choose(plan.targets, plan.exclude)
-    if plan.gate is not None and plan.gate.baseline is not None:
-        plan.gate.baseline.check_project(run.exists)
     if revision is not None:
         from tavo.runs.already import Already
 

@@ -3,6 +3,7 @@
 Rules this module keeps:
 - the process has no variable, no file that it could open and no more memory and time than is given
   to it: a policy is foreign text for native code;
+- the library is never loaded into our own process, where it crashes beside other native modules;
 - what a policy prints is not an answer; an error is one, never a value that is missing;
 - one document is one evaluation: the library's sets take quadratic time.
 
@@ -20,6 +21,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import ResourceLoader
 from importlib.metadata import PackageNotFoundError, version
 
 from tavo.errors import ConfigError
@@ -210,10 +212,26 @@ def _ended(code: int, stopped: str) -> str:
 
 
 def _library() -> str:
-    """Return where the native library lies; inside the single file that checks its hash first."""
-    import regopy.rego_shared as shared
+    """Return where the native library lies, without loading it: in our process it crashes others.
 
-    return os.path.abspath(shared.path)
+    Inside the single file this hashes it. Raises ConfigError.
+    """
+    spec = importlib.util.find_spec("regopy")
+    folder = None if spec is None or spec.origin is None else os.path.dirname(spec.origin)
+    name = {"win32": "rego_shared.dll", "darwin": "librego_shared.dylib"}.get(
+        sys.platform, "librego_shared.so"
+    )
+    if spec is None or folder is None or not isinstance(spec.loader, ResourceLoader):
+        raise ConfigError("--policy: regopy is not installed as a package of files")
+    path = os.path.join(folder, name)
+    try:
+        spec.loader.get_data(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--policy: regopy has no library for this system ({path}: {error.strerror})",
+            hint="Put the program opa on PATH.",
+        ) from error
+    return path
 
 
 def _version() -> str:
