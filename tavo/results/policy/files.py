@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tavo.errors import ConfigError, InputError
 from tavo.printable import printable
 
-__all__ = ["CONVENTIONS", "Module", "PolicyFiles", "read_policy"]
+__all__ = ["CONVENTIONS", "WORDS", "Module", "PolicyFiles", "Token", "read_policy", "tokens_of"]
 
 CONVENTIONS = (
     "A policy is `package main` with rules such as `deny contains msg if { … }`, also `violation`"
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     r"#[^\n]*|\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
     r"|(?P<number>\d[\w.]*)|(?P<sign>:=|==|!=|<=|>=|[^\s\w])|(?P<line>\n)"
 )
-_WORDS = frozenset(
+WORDS = frozenset(
     "package import default if else contains some every in not with as null true false".split()
 )
 _FORBIDDEN = {
@@ -51,6 +51,7 @@ class Module(NamedTuple):
     package: str
     rules: tuple[str, ...]
     functions: frozenset[str]
+    aliases: frozenset[str]
     calls: tuple[tuple[str, int], ...]
 
 
@@ -128,33 +129,36 @@ def _read(path: Path, option: str, largest: int) -> str:
     return text
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A part of a text: a `name` with its dots, a `number`, a `string`, a `sign` or a `line` end."""
+
     kind: str
     text: str
     line: int
 
 
-def _tokens(text: str) -> list[_Token]:
-    out: list[_Token] = []
+def tokens_of(text: str) -> list[Token]:
+    """Return the tokens of a policy, without its comments."""
+    out: list[Token] = []
     line = 1
     for found in _TOKEN.finditer(text):
         if found.lastgroup is None:
             if not found.group().startswith("#"):
-                out.append(_Token("string", found.group(), line))
+                out.append(Token("string", found.group(), line))
             line += found.group().count("\n")
             continue
-        out.append(_Token(found.lastgroup, found.group(), line))
+        out.append(Token(found.lastgroup, found.group(), line))
         line += found.lastgroup == "line"
     return out
 
 
 def _module(name: str, text: str) -> Module:
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     package, rules, functions, aliases = "", [], set(), {"data", "input"}
     calls: list[tuple[str, int]] = []
     depth, fresh = 0, True
     for at, token in enumerate(tokens):
-        after = tokens[at + 1] if at + 1 < len(tokens) else _Token("line", "\n", token.line)
+        after = tokens[at + 1] if at + 1 < len(tokens) else Token("line", "\n", token.line)
         if token.kind == "line":
             fresh = depth == 0
             continue
@@ -169,30 +173,30 @@ def _module(name: str, text: str) -> Module:
                 aliases.add(_alias(tokens, at))
             elif token.text == "default" and fresh:
                 continue  # the head comes next
-            elif after.text == "(" and token.text not in _WORDS:
+            elif after.text == "(" and token.text not in WORDS:
                 if fresh:
                     functions.add(token.text)
                 else:
                     calls.append((token.text, token.line))
-            elif fresh and token.text not in _WORDS:
+            elif fresh and token.text not in WORDS:
                 rules.append(token.text.partition(".")[0])
                 _check_form(name, tokens, at)
         fresh = False
     mine = {call for call in calls if call[0].partition(".")[0] not in aliases}
     return Module(
         name, text, package, tuple(dict.fromkeys(rules)), frozenset(functions),
-        tuple(sorted(mine, key=lambda call: call[1])),
+        frozenset(aliases), tuple(sorted(mine, key=lambda call: call[1])),
     )  # fmt: skip
 
 
-def _alias(tokens: Sequence[_Token], at: int) -> str:
+def _alias(tokens: Sequence[Token], at: int) -> str:
     path = tokens[at + 1].text if at + 1 < len(tokens) else ""
     if at + 3 < len(tokens) and tokens[at + 2].text == "as":
         return tokens[at + 3].text
     return path.rpartition(".")[2]
 
 
-def _check_form(name: str, tokens: Sequence[_Token], at: int) -> None:
+def _check_form(name: str, tokens: Sequence[Token], at: int) -> None:
     """Refuse `deny[msg] { … }`: the two evaluators read that old form differently."""
     head = tokens[at]
     if _KINDS.match(head.text) and tokens[at + 1 : at + 2] and tokens[at + 1].text == "[":

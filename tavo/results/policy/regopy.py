@@ -9,7 +9,7 @@ Rules this module keeps:
 
 Known of version 1.5: a time with Z cannot be parsed and says so; a call of what is not there, or a
 recursion, comes as text where a value is expected; a text with escaped characters is longer than it
-is; a variable that nothing binds takes its rule away without a word.
+is; a variable that nothing binds takes its rule away without a word, see `unbound`.
 
 Units: seconds, bytes.
 """
@@ -28,6 +28,7 @@ from tavo.errors import ConfigError
 from tavo.programs import run_program
 from tavo.results.policy.answers import Answers, query_of
 from tavo.results.policy.files import PolicyFiles
+from tavo.results.policy.unbound import check_bound
 
 __all__ = ["DOCUMENT_S", "by_regopy", "has_regopy"]
 
@@ -149,6 +150,7 @@ def has_regopy() -> bool:
 
 def by_regopy(files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
     """Evaluate a policy on documents. Raises ConfigError for a policy that cannot be used at all."""
+    check_bound(files.modules)
     name = f"regopy {_version()}"
     own = {function for module in files.modules for function in module.functions}
     calls = {call for module in files.modules for call, _ in module.calls} - _EVERYWHERE
