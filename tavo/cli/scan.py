@@ -124,7 +124,9 @@ def scan(
     ] = None,
     policy: Annotated[
         list[Path] | None,
-        typer.Option("--policy", metavar="PATH", help="A policy in Rego: package main, deny, warn."),
+        typer.Option(
+            "--policy", metavar="PATH", help="A policy in Rego: package main, deny, warn."
+        ),
     ] = None,
     data: Annotated[
         list[Path] | None,

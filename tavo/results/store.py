@@ -110,8 +110,12 @@ class ResultStore:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        run_id, n.kind, _storable(n.subject), _storable(n.reason),
-                        int(n.incomplete), int(n.allowed),
+                        run_id,
+                        n.kind,
+                        _storable(n.subject),
+                        _storable(n.reason),
+                        int(n.incomplete),
+                        int(n.allowed),
                     )
                     for n in notices
                 ],

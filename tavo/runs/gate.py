@@ -106,9 +106,7 @@ def _with_policy(
     from tavo.results.policy.documents import documents
     from tavo.results.policy.evaluate import PolicyOutcome, evaluated
 
-    seen = documents(
-        findings, notices, plugins, files=files, rules=rules, tool_version=__version__
-    )
+    seen = documents(findings, notices, plugins, files=files, rules=rules, tool_version=__version__)
     try:
         outcome = evaluated(policy, seen, findings)
     except TavoError as error:  # it was fine before the scan; what was found is kept

@@ -152,9 +152,7 @@ def _run(
                     reporter.note(f"{outcome.run.plugin}: {line}")
             reporter.advance()
         reporter.end()
-    return run.id, run.finish(
-        fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate
-    )
+    return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
 
 
 def _sources(

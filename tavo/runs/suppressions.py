@@ -66,6 +66,7 @@ class _Usable:
         self.entry = entry
         self.used = 0
         self._paths = PathPatterns([entry.path]) if entry.path else None
+        self._known: dict[str, bool] = {}
         self.suppression = Suppression(
             kind="external",
             reason=entry.reason.strip(),
@@ -79,15 +80,21 @@ class _Usable:
         """Say why the path pattern cannot be used, empty where it can."""
         return self._paths.unusable[0][1] if self._paths and self._paths.unusable else ""
 
-    def covers(self, one: Reported) -> bool:
-        entry = self.entry
-        if entry.fingerprint and entry.fingerprint != one.fingerprint:
-            return False
-        if entry.rule and not any(
-            fnmatch.fnmatchcase(name, entry.rule) for name in (one.rule.id, f"{one.tool}:{one.rule.id}")
-        ):
-            return False
-        return self._paths is None or bool(self._paths.verdict(str(one.finding.location.path)))
+    def names(self, one: Reported) -> bool:
+        """Tell whether the entry is about the rule of a finding, or about no rule."""
+        pattern = self.entry.rule
+        return not pattern or any(
+            fnmatch.fnmatchcase(name, pattern)
+            for name in (one.rule.id, f"{one.tool}:{one.rule.id}")
+        )
+
+    def covers_path(self, path: str) -> bool:
+        """Tell whether the entry is about a file, or about all."""
+        if self._paths is None:
+            return True
+        if path not in self._known:
+            self._known[path] = bool(self._paths.verdict(path))
+        return self._known[path]
 
 
 class Suppressions:
@@ -100,7 +107,9 @@ class Suppressions:
         for number, entry in enumerate(entries, start=1):
             why = _why_not(entry, today)
             usable = None if why else _Usable(number, entry)
-            why = why or (f"its path is no pattern: {usable.problem}" if usable and usable.problem else "")
+            why = why or (
+                f"its path is no pattern: {usable.problem}" if usable and usable.problem else ""
+            )
             if usable is None or why:
                 self._note(number, entry, f"{why}, so it does not count")
                 continue
@@ -132,22 +141,21 @@ class Suppressions:
         found = list(self._problems)
         for one in unused:
             found.append(
-                self._notice(one.number, one.entry, "covers nothing here; take it out if it never does")
+                self._notice(
+                    one.number, one.entry, "covers nothing here; take it out if it never does"
+                )
             )
         return found
 
     def _entry_for(self, one: Reported) -> _Usable | None:
+        path = str(one.finding.location.path)
         entry = self._by_fingerprint.get(one.fingerprint)
-        if entry is not None and entry.covers(one):
+        if entry is not None and entry.names(one) and entry.covers_path(path):
             return entry
         key = (one.tool, one.rule.id)
         if key not in self._by_rule:
-            names = (one.rule.id, f"{one.tool}:{one.rule.id}")
-            self._by_rule[key] = [
-                other for other in self._others
-                if any(fnmatch.fnmatchcase(name, other.entry.rule) for name in names)
-            ]  # fmt: skip
-        return next((other for other in self._by_rule[key] if other.covers(one)), None)
+            self._by_rule[key] = [other for other in self._others if other.names(one)]
+        return next((other for other in self._by_rule[key] if other.covers_path(path)), None)
 
     def _note(self, number: int, entry: _Entry, text: str) -> None:
         self._problems.append(self._notice(number, entry, text))

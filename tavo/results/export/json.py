@@ -122,7 +122,8 @@ class _NoticeValue(msgspec.Struct, frozen=True):
     reason: str
     incomplete: Annotated[bool, msgspec.Meta(description="True: it makes the run incomplete.")]
     allowed: Annotated[
-        bool, msgspec.Meta(description="True: --allow-incomplete, it does not decide the exit code.")
+        bool,
+        msgspec.Meta(description="True: --allow-incomplete, it does not decide the exit code."),
     ] = False
 
 
@@ -379,7 +380,10 @@ def _finding(one: Reported) -> _FindingValue:
         suppression=None
         if suppression is None
         else _SuppressionValue(
-            suppression.kind, suppression.reason, suppression.line, suppression.expires,
+            suppression.kind,
+            suppression.reason,
+            suppression.line,
+            suppression.expires,
             suppression.approved_by,
         ),
         baseline_state=one.baseline_state or None,

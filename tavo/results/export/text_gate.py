@@ -27,7 +27,9 @@ _MOST_NAMED = 3
 _STYLES = {"deny": "high", "violation": "high", "warn": "medium"}
 
 
-def gate_lines(run: Run, ignored: Sequence[Reported], every: Sequence[Reported], wrap: Wrap) -> Iterator[Line]:
+def gate_lines(
+    run: Run, ignored: Sequence[Reported], every: Sequence[Reported], wrap: Wrap
+) -> Iterator[Line]:
     """Yield what the gate did: suppressions of a file, what is gone, the policy."""
     yield from _suppressed(ignored, wrap)
     if run.gate is not None:

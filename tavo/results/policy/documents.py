@@ -209,7 +209,10 @@ def _finding(one: Reported) -> _FindingInput:
         suppression=None
         if why is None
         else _SuppressionInput(
-            kind=why.kind, reason=_text(why.reason), expires=why.expires, approved_by=why.approved_by
+            kind=why.kind,
+            reason=_text(why.reason),
+            expires=why.expires,
+            approved_by=why.approved_by,
         ),
     )
 

@@ -122,7 +122,9 @@ def _message(name: str, value: Any) -> tuple[str, dict[str, Any]]:
         return value, {}
     if isinstance(value, dict) and isinstance(value.get("msg"), str):
         return value["msg"], {key: one for key, one in value.items() if key != "msg"}
-    raise _ShapeError(f"{name} holds {_shape(value)}, expected a text or an object with a text `msg`")
+    raise _ShapeError(
+        f"{name} holds {_shape(value)}, expected a text or an object with a text `msg`"
+    )
 
 
 def _exceptions(found: Sequence[Any]) -> frozenset[str]:

@@ -252,14 +252,12 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(
             f"--data {path}: is no object at the top",
-            hint="Give it a name: {\"allowed\": [...]} is data.allowed in the policy.",
+            hint='Give it a name: {"allowed": [...]} is data.allowed in the policy.',
         )
     return value
 
 
-def _merge(
-    into: dict[str, Any], value: dict[str, Any], path: Path, folders: Sequence[str]
-) -> None:
+def _merge(into: dict[str, Any], value: dict[str, Any], path: Path, folders: Sequence[str]) -> None:
     for folder in folders:
         into = into.setdefault(folder, {})
         if not isinstance(into, dict):

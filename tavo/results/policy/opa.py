@@ -74,7 +74,8 @@ def _read(name: str, files: PolicyFiles, answer: Answer, folder: str) -> Answers
         if all(str(one.get("code", "")).startswith("eval_") for one in errors):
             return Answers(evaluator=name, problem=problem)
         raise ConfigError(
-            f"--policy {', '.join(files.names)}: {name}: {problem}", hint="`opa check` names the place."
+            f"--policy {', '.join(files.names)}: {name}: {problem}",
+            hint="`opa check` names the place.",
         )
     values = said["result"][0]["expressions"][0]["value"]
     return Answers(evaluator=name, values=values)
@@ -82,7 +83,9 @@ def _read(name: str, files: PolicyFiles, answer: Answer, folder: str) -> Answers
 
 def _told(error: dict[str, Any], folder: str) -> str:
     place = error.get("location") or {}
-    row = f"{Path(str(place.get('file', ''))).name} line {place['row']}: " if place.get("row") else ""
+    row = (
+        f"{Path(str(place.get('file', ''))).name} line {place['row']}: " if place.get("row") else ""
+    )
     return row + str(error.get("message", error)).replace(folder, "").strip()
 
 
