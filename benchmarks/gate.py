@@ -1,10 +1,10 @@
-"""What the gate costs: thresholds, baseline and suppressions natively, a policy in Rego by each evaluator.
+"""What the gate costs: thresholds, baseline and suppressions, and a policy by each evaluator.
 
     .venv/cp311/bin/python benchmarks/gate.py [--findings 10000] [--repeat 3]
 
-CPU seconds of this process and of its children, from the findings in the store to the verdict in the
-store. The policy is that of the tests, six rules and an exception. Where both evaluators are here,
-their verdicts are compared; an evaluator that is not here is "not measured".
+CPU seconds of this process and of its children, from the findings in the store to the verdict in
+the store. The policy is that of the tests, six rules and an exception. Where both evaluators are
+here, their verdicts are compared; an evaluator that is not here is "not measured".
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def stored(findings: list[Reported]) -> tuple[ResultStore, int]:
 
 
 def gate(findings: list[Reported], plan: Callable[[], GatePlan]) -> tuple[float, int, list[str]]:
-    """Judge a stored run as a scan does at its end; return CPU seconds, code and what was denied."""
+    """Judge a stored run as a scan does; return CPU seconds, exit code and what was said."""
     store, run_id = stored(findings)
     began = cpu_s()
     asked = plan()

@@ -73,8 +73,8 @@ def run_program(
 ) -> Answer:  # fmt: skip
     """Run a program to its end and return what it printed. Raises OSError if it does not start.
 
-    `given` is its standard input, `passed` the variables of ours that it gets. `ended_by` is a context in which a call of what it is handed ends
-    the program early.
+    `given` is its standard input, `passed` the variables of ours that it gets. `ended_by` is a
+    context in which a call of what it is handed ends the program early.
     """
     process = subprocess.Popen(
         list(command), stdin=subprocess.PIPE if given else subprocess.DEVNULL,

@@ -11,9 +11,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 
+from tavo.plugins import Confidence, Severity
 from tavo.results.values import Absent, Gate, PolicyResult, Reported
 
 __all__ = ["gate_of", "mark", "write_gate"]
+
+_KINDS = {kind: kind for kind in ("deny", "violation", "warn")}
 
 
 def mark(
@@ -80,7 +83,10 @@ def write_gate(
 
 
 def gate_of(connection: sqlite3.Connection, run_id: int) -> Gate | None:
-    """Return how a run was judged, None where it was not, or by an older tavo."""
+    """Return how a run was judged, None where it was not, or by an older tavo.
+
+    Raises ValueError for a row that no tavo writes.
+    """
     row = connection.execute("SELECT * FROM gates WHERE run_id = ?", (run_id,)).fetchone()
     if row is None:
         return None
@@ -89,8 +95,8 @@ def gate_of(connection: sqlite3.Connection, run_id: int) -> Gate | None:
         "SELECT * FROM policy_results WHERE run_id = ? ORDER BY id", (run_id,)
     )
     return Gate(
-        fail_on=row["fail_on"],
-        fail_on_confidence=row["fail_on_confidence"],
+        fail_on=Severity(row["fail_on"]).value,
+        fail_on_confidence=Confidence(row["fail_on_confidence"]).value,
         baseline=row["baseline"],
         policy=tuple(json.loads(row["policy"])),
         evaluator=row["evaluator"],
@@ -99,7 +105,7 @@ def gate_of(connection: sqlite3.Connection, run_id: int) -> Gate | None:
         ),
         policy_results=tuple(
             PolicyResult(
-                kind=one["kind"],
+                kind=_KINDS[one["kind"]],
                 rule=one["rule"],
                 message=one["message"],
                 details=json.loads(one["details"]),

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
-    from tavo.runs.gate import GatePlan
     from tavo.runs.abreast import Work
+    from tavo.runs.gate import GatePlan
     from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
 

@@ -138,14 +138,8 @@ class Suppressions:
     def notices(self) -> list[Notice]:
         """Say which entries do not count, will soon not, or were not used."""
         unused = [one for one in self._usable if not one.used]
-        found = list(self._problems)
-        for one in unused:
-            found.append(
-                self._notice(
-                    one.number, one.entry, "covers nothing here; take it out if it never does"
-                )
-            )
-        return found
+        said = "covers nothing here; take it out if it never does"
+        return [*self._problems, *(self._notice(one.number, one.entry, said) for one in unused)]
 
     def _entry_for(self, one: Reported) -> _Usable | None:
         path = str(one.finding.location.path)

@@ -22,6 +22,10 @@ from tavo.results.values import Reported, Run
 __all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value"]
 
 SCHEMA = "tavo-results/1"
+_State = Literal["new", "unchanged"]
+_Kind = Literal["deny", "violation", "warn"]
+_STATES: dict[str, _State] = {"new": "new", "unchanged": "unchanged"}
+_KINDS: dict[str, _Kind] = {"deny": "deny", "violation": "violation", "warn": "warn"}
 _SCHEMA_ID = "urn:tavo:schema:results:1"
 _NOT_ASCII = re.compile(r"[^\x20-\x7e\n]+")
 
@@ -87,7 +91,7 @@ class _FindingValue(msgspec.Struct, frozen=True):
         _SuppressionValue | None, msgspec.Meta(description="Not null: it does not count.")
     ]
     baseline_state: Annotated[
-        Literal["new", "unchanged"] | None,
+        _State | None,
         msgspec.Meta(description="Compared with the baseline; null: there was none."),
     ] = None
 
@@ -181,7 +185,7 @@ class _AbsentValue(msgspec.Struct, frozen=True):
 class _PolicyResultValue(msgspec.Struct, frozen=True):
     """What a rule of a policy said."""
 
-    kind: Literal["deny", "violation", "warn"]
+    kind: _Kind
     rule: Annotated[str, msgspec.Meta(description="Its whole name, such as deny_secrets.")]
     message: str
     details: Annotated[
@@ -341,7 +345,12 @@ def _policy(run: Run) -> _PolicyValue | None:
         warned=counts["warn"],
         results=[
             _PolicyResultValue(
-                one.kind, one.rule, one.message, dict(one.details), one.fingerprint, one.excepted
+                _KINDS[one.kind],
+                one.rule,
+                one.message,
+                dict(one.details),
+                one.fingerprint,
+                one.excepted,
             )
             for one in gate.policy_results
         ],
@@ -386,7 +395,7 @@ def _finding(one: Reported) -> _FindingValue:
             suppression.expires,
             suppression.approved_by,
         ),
-        baseline_state=one.baseline_state or None,
+        baseline_state=_STATES.get(one.baseline_state),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from tavo.results.policy.files import PolicyFiles
 
-__all__ = ["Answers", "query_of"]
+__all__ = ["Answers", "Values", "query_of"]
 
 Values = dict[str, list[Any]]
 """For one document: the value of each rule, in a list that is empty where it is undefined."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -103,10 +103,10 @@ class _SummaryInput(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str
 
 
-class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema",
+             tag=SCHEMA):  # fmt: skip
     """One document; it has one of the three."""
 
-    schema: Literal["tavo-policy-input/1"]
     finding: _FindingInput | None = None
     suppressed: _FindingInput | None = None
     summary: _SummaryInput | None = None
@@ -126,11 +126,7 @@ def documents(
     out = []
     for one in findings:
         value = _finding(one)
-        document = (
-            _Input(schema=SCHEMA, finding=value)
-            if one.suppression is None
-            else _Input(schema=SCHEMA, suppressed=value)
-        )
+        document = _Input(finding=value) if one.suppression is None else _Input(suppressed=value)
         out.append(encode(document))
     open_ones = [one for one in findings if one.suppression is None]
     severities = Counter(one.finding.severity for one in open_ones)
@@ -167,7 +163,7 @@ def documents(
         ],
         tool_version=tool_version,
     )  # fmt: skip
-    out.append(encode(_Input(schema=SCHEMA, summary=summary)))
+    out.append(encode(_Input(summary=summary)))
     return out
 
 

@@ -32,9 +32,10 @@ _TOKEN = re.compile(
     r"#[^\n]*|\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
     r"|(?P<number>\d[\w.]*)|(?P<sign>:=|==|!=|<=|>=|[^\s\w])|(?P<line>\n)"
 )
-WORDS = frozenset(
-    "package import default if else contains some every in not with as null true false".split()
-)
+WORDS = frozenset({
+    "package", "import", "default", "if", "else", "contains", "some", "every", "in", "not", "with",
+    "as", "null", "true", "false",
+})  # fmt: skip
 _FORBIDDEN = {
     "http.send": "asks the network",
     "net.lookup_ip_addr": "asks the network",
@@ -66,13 +67,14 @@ class PolicyFiles(NamedTuple):
 
 
 def read_policy(paths: Sequence[Path], data: Sequence[Path] = ()) -> PolicyFiles:
-    """Read policies and data. Raises InputError for what cannot be read, ConfigError for the rest."""
+    """Read policies and data. Raises InputError for unreadable files, ConfigError for the rest."""
     modules = [_module(name, text) for path in paths for name, text in _texts(path)]
     main = [module for module in modules if module.package == "main"]
     if not main:
         found = ", ".join(sorted({module.package for module in modules})) or "none"
         raise ConfigError(
-            f"--policy {_shown(paths)}: no file of it is `package main` (found: {printable(found)})",
+            f"--policy {_shown(paths)}: no file of it is `package main` (found:"
+            f" {printable(found)})",
             hint=CONVENTIONS,
         )
     rules = sorted({rule for module in main for rule in module.rules if _KINDS.match(rule)})
@@ -130,7 +132,7 @@ def _read(path: Path, option: str, largest: int) -> str:
 
 
 class Token(NamedTuple):
-    """A part of a text: a `name` with its dots, a `number`, a `string`, a `sign` or a `line` end."""
+    """A part: a `name` with its dots, a `number`, a `string`, a `sign` or the end of a `line`."""
 
     kind: str
     text: str
@@ -149,7 +151,17 @@ def tokens_of(text: str) -> list[Token]:
             continue
         out.append(Token(found.lastgroup, found.group(), line))
         line += found.lastgroup == "line"
+        _join(out)
     return out
+
+
+def _join(out: list[Token]) -> None:
+    """Make `opa["runtime"]` the name `opa.runtime`, which it is to an evaluator."""
+    if len(out) < 4 or out[-1].text != "]" or out[-3].text != "[" or out[-4].kind != "name":
+        return
+    inner = out[-2].text[1:-1]
+    if out[-2].kind == "string" and inner.isidentifier():
+        out[-4:] = [Token("name", f"{out[-4].text}.{inner}", out[-4].line)]
 
 
 def _module(name: str, text: str) -> Module:

@@ -33,7 +33,7 @@ _TAKEN_OUT = frozenset({"http.send", "net.lookup_ip_addr", "opa.runtime", "rego.
 
 
 def by_opa(program: Path, files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
-    """Evaluate a policy on documents. Raises ConfigError for a policy that cannot be used at all."""
+    """Evaluate a policy on documents. Raises ConfigError for one that cannot be used at all."""
     with TemporaryDirectory(prefix="tavo-policy-") as folder:
         place = Path(folder)
         version = _ask(program, ["version"], place).out.decode("utf-8", "replace")
@@ -96,8 +96,9 @@ def _capabilities(program: Path, place: Path) -> bytes:
         value["builtins"] = [one for one in value["builtins"] if one["name"] not in _TAKEN_OUT]
     except (ValueError, KeyError, TypeError):
         raise ConfigError(
-            f"{program}: does not say what it can do, so what reaches the network cannot be taken out",
-            hint="Use opa 0.42 or newer, or take it off PATH: then regopy evaluates, if it is here.",
+            f"{program}: does not say what it can do, so what reaches the network cannot be taken"
+            " out",
+            hint="Use opa 0.42 or newer, or take it off PATH for regopy to evaluate.",
         ) from None
     value["allow_net"] = []
     return json.dumps(value).encode()

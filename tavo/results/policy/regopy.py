@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import ResourceLoader
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from tavo.errors import ConfigError
 from tavo.programs import run_program
-from tavo.results.policy.answers import Answers, query_of
+from tavo.results.policy.answers import Answers, Values, query_of
 from tavo.results.policy.files import PolicyFiles
 from tavo.results.policy.unbound import check_bound
 
@@ -149,7 +148,9 @@ if timer:
 for name, module in asked["modules"]:
     if lib.regoAddModule(rego, name.encode(), module.encode()):
         refuse()
-if lib.regoAddDataJSON(rego, asked["data"].encode()) or lib.regoSetQuery(rego, asked["query"].encode()):
+if lib.regoAddDataJSON(rego, asked["data"].encode()):
+    refuse()
+if lib.regoSetQuery(rego, asked["query"].encode()):
     refuse()
 bundle = lib.regoBuild(rego)
 if not bundle or not lib.regoBundleOk(bundle):
@@ -185,8 +186,7 @@ def has_regopy() -> bool:
 
 
 def by_regopy(files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
-    """Evaluate a policy on documents. Raises ConfigError for a policy that cannot be used at all."""
-    check_bound(files.modules)
+    """Evaluate a policy on documents. Raises ConfigError for one that cannot be used at all."""
     name = f"regopy {_version()}"
     own = {function for module in files.modules for function in module.functions}
     calls = {call for module in files.modules for call, _ in module.calls} - _EVERYWHERE
@@ -214,7 +214,8 @@ def by_regopy(files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
         raise ConfigError(
             f"--policy {', '.join(files.names)}: {name}: {reason}", hint=_hint(reason)
         )
-    values = []
+    check_bound(files.modules)  # of what is no Rego at all, the evaluator says more
+    values: list[Values] = []
     for line in whole[1:]:
         if line.startswith(b"-"):
             reason = line[1:].decode("utf-8", "replace")
@@ -232,7 +233,7 @@ def by_regopy(files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
     return Answers(evaluator=name, values=values)
 
 
-def _values(line: bytes) -> dict[str, list[object]]:
+def _values(line: bytes) -> Values:
     found = json.loads(line)["bindings"]["x"]
     return {str(name): list(values) for name, values in found.items()}
 
@@ -250,9 +251,8 @@ def _ended(code: int, stopped: str) -> str:
 
     if code == -getattr(signal, "SIGPROF", 0):
         return f"the policy took longer than {DOCUMENT_S:g} s on one document"
-    if code < 0:
-        return f"the evaluator was ended by {signal.Signals(-code).name}; it may use {_MEMORY >> 20} MB"
-    return f"the evaluator ended with code {code}; it may use {_MEMORY >> 20} MB"
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return f"the evaluator {how}; it may use {_MEMORY >> 20} MB"
 
 
 def _library() -> str:
@@ -261,15 +261,15 @@ def _library() -> str:
     Inside the single file this hashes it. Raises ConfigError.
     """
     spec = importlib.util.find_spec("regopy")
-    folder = None if spec is None or spec.origin is None else os.path.dirname(spec.origin)
     name = {"win32": "rego_shared.dll", "darwin": "librego_shared.dylib"}.get(
         sys.platform, "librego_shared.so"
     )
-    if spec is None or folder is None or not isinstance(spec.loader, ResourceLoader):
+    read = getattr(None if spec is None else spec.loader, "get_data", None)
+    if spec is None or spec.origin is None or read is None:
         raise ConfigError("--policy: regopy is not installed as a package of files")
-    path = os.path.join(folder, name)
+    path = str(Path(spec.origin).with_name(name))
     try:
-        spec.loader.get_data(path)
+        read(path)
     except OSError as error:
         raise ConfigError(
             f"--policy: regopy has no library for this system ({path}: {error.strerror})",

@@ -1,11 +1,11 @@
 """Variables that nothing binds, which one of the two evaluators passes over in silence.
 
-regopy takes a rule with such a variable for one that never holds: a typing mistake in a policy would
-let everything pass. opa refuses it. Here the tokens of each rule are looked at.
+regopy takes a rule with such a variable for one that never holds: a typing mistake in a policy
+would let everything pass. opa refuses it. Here the tokens of each rule are looked at.
 
 Rules this module keeps:
-- only what is certain is refused: a name that stands once in its rule, at a place that binds nothing
-  (what is compared or assigned, what a function is given, what a set of messages contains);
+- only what is certain is refused: a name that stands once in its rule, at a place that binds
+  nothing (what is compared or assigned, what a function is given, what a set contains);
 - a name that may be bound, by an index, a pattern or a last argument, is let pass.
 """
 
