@@ -168,7 +168,9 @@ def scan(
         raise UsageError(
             "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
         )
-    gate = _gate(settings.scan, baseline, write_baseline)
+    gate = _gate(
+        settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
+    )
     with ExitStack() as closing:
         verified = [
             _verified(session, names, accept_local or (), wanted=kind)
@@ -206,15 +208,26 @@ def _texts(paths: list[Path] | None) -> list[str] | None:
     return [str(path) for path in paths] if paths else None
 
 
-def _gate(scan: ScanSettings, baseline: Path | None, write: Path | None) -> GatePlan:
-    """Read all that the run will be judged by, so that nothing is started if it is wrong."""
+def _gate(
+    scan: ScanSettings,
+    baseline: Path | None,
+    write: Path | None,
+    *,
+    policy: list[Path] | None,
+    data: list[Path] | None,
+    suppressions: Path | None,
+) -> GatePlan:
+    """Read all that the run will be judged by, so that nothing is started if it is wrong.
+
+    What stands on the command line is read as it is named there: so it is named in messages.
+    """
     from tavo.results.gate import check_allowed
     from tavo.runs.gate import GatePlan
 
     check_allowed(scan.allow_incomplete)
     if scan.policy_data and not scan.policy:
         raise UsageError("scan: --data is for a policy, and there is none", hint="Add --policy.")
-    known = suppressions = files = None
+    known = reasoned = files = None
     if baseline is not None:
         from tavo.results.baseline import read_baseline
 
@@ -224,17 +237,19 @@ def _gate(scan: ScanSettings, baseline: Path | None, write: Path | None) -> Gate
 
         from tavo.runs.suppressions import read_suppressions
 
-        suppressions = read_suppressions(Path(scan.suppressions), datetime.now(UTC).date())
+        today = datetime.now(UTC).date()
+        reasoned = read_suppressions(suppressions or Path(scan.suppressions), today)
     if scan.policy:
         from tavo.results.policy.evaluate import check_policy
         from tavo.results.policy.files import read_policy
 
         files = read_policy(
-            [Path(path) for path in scan.policy], [Path(path) for path in scan.policy_data]
+            policy or [Path(path) for path in scan.policy],
+            data or [Path(path) for path in scan.policy_data],
         )
         check_policy(files)
     return GatePlan(
-        fail_on_confidence=scan.fail_on_confidence, suppressions=suppressions, baseline=known,
+        fail_on_confidence=scan.fail_on_confidence, suppressions=reasoned, baseline=known,
         write_baseline=write, policy=files, allow_incomplete=scan.allow_incomplete,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ Wrap = Callable[[str, str, str], Iterator[Line]]
 
 _MOST_LISTED = 20
 _MOST_NAMED = 3
+_MISSING = "Not looked at, or not in full"
 _STYLES = {"deny": "high", "violation": "high", "warn": "medium"}
 
 
@@ -104,7 +105,7 @@ def _more(count: int, style: str) -> Iterator[Line]:
 
 
 def last_line(missing: Sequence[Notice], wrap: Wrap) -> Iterator[Line]:
-    """Say in one sentence what was not looked at, and what of that was allowed."""
+    """Say in one line what was not looked at, and what of that was allowed."""
     kinds: dict[str, list[Notice]] = {}
     for one in missing:
         kinds.setdefault(one.kind, []).append(one)
@@ -116,4 +117,12 @@ def last_line(missing: Sequence[Notice], wrap: Wrap) -> Iterator[Line]:
         more = len(shown) - _MOST_NAMED
         listed = ", ".join(shown[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         parts.append(f"{kind if len(names) == 1 else kind + 's'} {listed}")
-    yield from wrap(f"Not looked at, or not in full: {'; '.join(parts)}.", "", "warning")
+    lines = list(wrap(f"{_MISSING}: {'; '.join(parts)}.", "", "warning"))
+    if len(lines) > 1:
+        counts = [
+            f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in kinds.items()
+        ]
+        allowed = sum(one.allowed for one in missing)
+        tail = f" ({allowed} allowed)" if allowed else ""
+        lines = list(wrap(f"{_MISSING}: {', '.join(counts)}{tail}.", "", "warning"))
+    yield from lines
