@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tavo import config
 from tavo.results.policy.regopy import has_regopy
 from tavo.results.store import ResultStore
+from tavo.runs.suppressions import read_suppressions
 from tests.cli.test_cli_scan import CLEAN, FLAW
 from tests.fakes.snapshots import check_snapshot
 
@@ -289,6 +291,20 @@ def test_a_suppressions_file_that_is_wrong_is_refused(tavo, text: str, reason: s
     assert reason in done.err
     assert "suppressions: [{rule:" in done.err
     assert tavo("scan", ".", "--suppressions", "none.yaml").code == 3
+
+
+def test_the_suppressions_of_the_guide_are_read(tavo) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "user-guide.md").read_text("utf-8")
+    (text,) = re.findall(r"^```yaml\n# suppressions.yaml\n(.*?)^```$", guide, re.M | re.S)
+    found = read_suppressions(_written("s.yaml", text), date(2026, 11, 28))
+    assert [one.reason.rpartition(") ")[2] for one in found.notices] == [
+        "covers nothing here; take it out if it never does"
+    ] * 3
+
+
+def _written(name: str, text: str) -> Path:
+    Path(name).write_text(text)
+    return Path(name)
 
 
 # -- policies

@@ -342,6 +342,25 @@ def test_a_process_that_dies_is_a_failure_with_its_finding(
     assert re.search(r"\(at [\w-]+ in ", outcome.problem)
 
 
+GUIDE = (HERE.parents[1] / "docs" / "user-guide.md").read_text("utf-8")
+
+
+def test_the_policy_of_the_guide_works(evaluator: str, say: Any) -> None:
+    (text,) = re.findall(r"^```rego\n(.*?)^```$", GUIDE, re.M | re.S)
+    results = say(text, data={"accepted": ["unsafe-torch-load"]}).results
+    rules = {(one.rule, one.excepted) for one in results}
+    assert ("deny_serious", False) in rules
+    assert ("deny_serious", True) in rules
+    assert ("warn", False) in rules
+    assert ("deny_incomplete", False) in rules
+
+
+def test_the_guide_names_the_rules_that_are_evaluated_and_the_limits() -> None:
+    assert f"more than {regopy.DOCUMENT_S:g} s for one finding" in GUIDE
+    for name in ("deny", "violation", "warn", "exception contains"):
+        assert f"`{name}" in GUIDE
+
+
 # -- both
 
 

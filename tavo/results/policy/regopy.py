@@ -56,9 +56,10 @@ try:
         hard = resource.getrlimit(what)[1]
         if hard == resource.RLIM_INFINITY or most < hard:
             resource.setrlimit(what, (most, most))
-    with open("/proc/self/statm") as sizes:
-        here = int(sizes.read().split()[0]) * resource.getpagesize()
-    limit(resource.RLIMIT_AS, here + asked["memory"])
+    if sys.platform == "linux":  # elsewhere the system does not keep such a limit
+        with open("/proc/self/statm") as sizes:
+            here = int(sizes.read().split()[0]) * resource.getpagesize()
+        limit(resource.RLIMIT_AS, here + asked["memory"])
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_NOFILE, 0)
