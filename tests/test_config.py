@@ -187,8 +187,8 @@ def test_a_project_can_be_stricter_about_the_network(place: Place) -> None:
     ("user", "project", "expected"),
     [
         ("", "info", Severity.INFO), ("", "low", Severity.LOW), ("", "medium", None),
-        ("high", "medium", Severity.MEDIUM), ("high", "critical", None), ("high", "", Severity.HIGH),
-        ("info", "low", None),
+        ("high", "medium", Severity.MEDIUM), ("high", "critical", None), ("info", "low", None),
+        ("high", "", Severity.HIGH),
     ],
 )  # fmt: skip
 def test_a_project_can_only_lower_a_threshold(

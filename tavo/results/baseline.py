@@ -135,7 +135,11 @@ def _of_report(one: dict[str, Any]) -> Absent:
 
 
 def _counts(one: dict[str, Any]) -> bool:
-    return one["suppression"] is None or one.get("baseline_state") == "unchanged"
+    why = one["suppression"]
+    if why is None:
+        return True
+    known = one.get("baseline_state") == "unchanged" and why["kind"] == "external"
+    return known and not why.get("expires")
 
 
 def _of_sarif(path: Path, value: dict[str, Any]) -> tuple[Absent, ...]:

@@ -97,7 +97,7 @@ def test_every_document_is_valid_and_about_one_thing() -> None:
 
 
 def test_a_finding_that_does_not_count_is_no_finding_to_a_policy(evaluator: str, say: Any) -> None:
-    text = 'deny contains input.finding.path\nwarn contains input.suppressed.suppression.reason'
+    text = "deny contains input.finding.path\nwarn contains input.suppressed.suppression.reason"
     results = said(say(text))
     assert ("warn", "warn", "constant expression, see DEV-12") in results
     assert ("deny", "deny", "tools/calc.py") not in results
@@ -218,10 +218,10 @@ def test_a_wrong_policy_is_said_in_one_sentence(
         files = read_policy([policy])
         check_policy(files)
         outcome = evaluated(files, seen(found), found)
-        told, shown = outcome.problem, [one.message for one in outcome.results]
+        told, shown, hint = outcome.problem, [one.message for one in outcome.results], "none needed"
     except ConfigError as error:
-        told, shown = str(error), []
-        assert error.hint
+        told, shown, hint = str(error), [], error.hint
+    assert hint
     assert any(part in told for part in expected.split("|"))
     assert "\n" not in told
     assert "s3cret" not in told
@@ -266,8 +266,8 @@ FINE = [
     'deny contains "a" if { every t in input.finding.tags { t != "x" } }',
     'deny contains {"msg": msg, "n": n} if { msg := "a"; n := count(input.finding.tags) }',
     'deny contains msg if { split("a", "b", out); msg := "q" }',
-    "r := x if { x := 3 } else := 4\ndeny contains \"a\" if r == 3",
-    "import data.limits as z\ndeny contains \"q\" if input.finding.severity == z",
+    'r := x if { x := 3 } else := 4\ndeny contains "a" if r == 3',
+    'import data.limits as z\ndeny contains "q" if input.finding.severity == z',
     "# deny if nobody == 3\ndeny contains `raw nobody == 3`",
 ]
 
@@ -334,7 +334,9 @@ def test_a_process_that_dies_is_a_failure_with_its_finding(
         pytest.skip("no regopy here")
     monkeypatch.setattr(evaluate, "_answers", by_regopy)
     end = "    if lib.regoSetInput(rego, made):"
-    broken = regopy._CHILD.replace(end, "    if asked['data'] == '{}': os.kill(os.getpid(), 9)\n" + end)
+    broken = regopy._CHILD.replace(
+        end, "    if asked['data'] == '{}': os.kill(os.getpid(), 9)\n" + end
+    )
     assert broken != regopy._CHILD
     monkeypatch.setattr(regopy, "_CHILD", broken)
     outcome = say('deny contains "x"')

@@ -122,7 +122,7 @@ def last_line(missing: Sequence[Notice], wrap: Wrap) -> Iterator[Line]:
         counts = [
             f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in kinds.items()
         ]
-        allowed = sum(one.allowed for one in missing)
-        tail = f" ({allowed} allowed)" if allowed else ""
+        excused = sum(one.allowed for one in missing)
+        tail = f" ({excused} allowed)" if excused else ""
         lines = list(wrap(f"{_MISSING}: {', '.join(counts)}{tail}.", "", "warning"))
     yield from lines
