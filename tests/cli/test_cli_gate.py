@@ -323,7 +323,7 @@ def test_a_policy_denies_warns_and_is_in_every_report(tavo) -> None:
              "--fail-on-confidence", "high", "--save", "r.db")  # fmt: skip
     done = tavo(*words)
     assert done.code == 1
-    assert "1 denied, 1 warned.\n  deny deny_cwe: CWE-94 is banned (agent.py:10)\n" in done.out
+    assert "1 denied, 1 warned.\n  deny_cwe: CWE-94 is banned (agent.py:10)\n" in done.out
     assert "  warn: look\n" in done.out
     report = json.loads(tavo(*words, "--format", "json").out)
     said = [(one["kind"], one["rule"], one["message"]) for one in report["policy"]["results"]]
@@ -336,7 +336,7 @@ def test_a_policy_denies_warns_and_is_in_every_report(tavo) -> None:
     assert ("error", "policy deny_cwe: CWE-94 is banned") in told
     assert ("warning", "policy warn: look") in told
     shown = tavo("results", "show", "--store", "r.db").out
-    assert "deny deny_cwe: CWE-94 is banned (agent.py:10)" in shown
+    assert "deny_cwe: CWE-94 is banned (agent.py:10)" in shown
 
 
 @needs_rego

@@ -78,9 +78,9 @@ def _policy(gate: Gate, findings: Mapping[str, Reported], wrap: Wrap) -> Iterato
     for one in gate.policy_results:
         grouped.setdefault((one.kind, one.rule, one.message, one.excepted), []).append(one)
     for (kind, rule, message, covered), said in list(grouped.items())[:_MOST_LISTED]:
-        word = "excepted" if covered else kind
-        lead = f"{word} {rule}" if rule not in (kind, "") or covered else word
-        text = f"{lead}: {message}{_about(said, findings)}"
+        lead = f"excepted {rule}" if covered else rule  # which begins with its kind
+        places = _about(said, findings)
+        text = f"{lead}: {message}" + ("" if places[2:-1] in message else places)
         yield from wrap(text, "  ", "dim" if covered else _STYLES[kind])
     yield from _more(len(grouped), "dim")
 

@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tavo.errors import ConfigError
+from tavo.printable import printable
 from tavo.programs import run_program
 from tavo.results.policy.answers import Answers, Values, query_of
 from tavo.results.policy.files import PolicyFiles
@@ -37,6 +38,7 @@ DOCUMENT_S = 5.0
 _SECONDS, _EACH_S = 60.0, 0.02
 _MEMORY = 1 << 30
 _MOST_ANSWERS = 256 << 20
+_LONGEST = 600
 _PASSED = ("SYSTEMROOT",)  # without it Windows starts no Python
 
 _EVERYWHERE = frozenset({"print", "trace"})  # known to its compiler, not to its list
@@ -213,7 +215,8 @@ def by_regopy(files: PolicyFiles, documents: Sequence[bytes]) -> Answers:
     if not whole or whole[0].startswith(b"-"):
         reason = whole[0][1:].decode() if whole else _ended(answer.code, answer.stopped)
         raise ConfigError(
-            f"--policy {', '.join(files.names)}: {name}: {reason}", hint=_hint(reason)
+            f"--policy {', '.join(files.names)}: {name}: {printable(reason)[:_LONGEST]}",
+            hint=_hint(reason),
         )
     check_bound(files.modules)  # of what is no Rego at all, the evaluator says more
     values: list[Values] = []
