@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tavo.plugins import Rule
     from tavo.scan.rule_tests import RuleTest
+    from tavo.scan.rules import RuleProblem, RuleSet
 
 __all__ = ["register"]
 
@@ -107,13 +108,31 @@ def validate(
     from tavo.scan.rules import load_rules
 
     loaded = load_rules(paths)
-    for problem in loaded.problems:
+    problems = [*loaded.problems, *_names_nobody_knows(loaded)]
+    for problem in problems:
         print(printable(str(problem)))
-    session_of(context).say(
-        f"{_rules(len(loaded.rules))} can be used, {len(loaded.problems)} cannot."
-    )
-    if loaded.problems:
-        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
+    wrong = {problem.rule_id for problem in problems[len(loaded.problems) :]}
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    session_of(context).say(f"{_rules(len(loaded.rules) - len(wrong))} can be used; {count}.")
+    if problems:
+        raise ConfigError(f"rules validate: {count}, named above")
+
+
+def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
+    """Yield what is wrong with rules that yield to ones that are neither there nor ours."""
+    from tavo.scan.precedence import YIELDS_TO
+    from tavo.scan.rules import PACK, RuleProblem, load_rules
+
+    known = {*loaded.rules, *(problem.rule_id for problem in loaded.problems)}
+    if any(not known.issuperset(named) for named in loaded.yields.values()):
+        known |= load_rules([PACK]).rules.keys()
+    for rule_id, named in loaded.yields.items():
+        for name in named:
+            if name not in known:
+                yield RuleProblem(
+                    file=loaded.rules[rule_id].file, rule_id=rule_id,
+                    reason=f"{YIELDS_TO}: there is no rule {name!r} here or in our own pack",
+                )  # fmt: skip
 
 
 def try_rules(
@@ -213,6 +232,9 @@ def explain(
     print(printable(f"{rule.severity.value} severity, {rule.confidence.value} confidence"
                     f"; {', '.join((*rule.cwe, *rule.owasp, *_atlas(rule)))}"))  # fmt: skip
     print(f"\n{rule.description}\n")
+    if known[rule_id].yields_to:
+        print(printable("Left out where one of these, which say more, finds the same:"
+                        f" {', '.join(known[rule_id].yields_to)}\n"))  # fmt: skip
     if rule.help:
         print(rule.help)
     for reference in rule.references:

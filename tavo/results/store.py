@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -163,6 +163,20 @@ class ResultStore:
         with self._batch():
             write_gate(self._connection, run_id, gate, _storable)
 
+    def settle(
+        self, run_id: int, out: Iterable[int], evidence: Mapping[int, Mapping[str, str]]
+    ) -> None:
+        """Take findings of a run out, and give others new evidence; all or nothing."""
+        with self._batch():
+            self._connection.executemany(
+                "DELETE FROM findings WHERE run_id = ? AND id = ?",
+                [(run_id, number) for number in out],
+            )
+            self._connection.executemany(
+                "UPDATE findings SET evidence = ? WHERE run_id = ? AND id = ?",
+                [(_dumps(dict(new)), run_id, number) for number, new in evidence.items()],
+            )
+
     def finish(
         self, run_id: int, *, finished_at: str, complete: bool, exit_code: int, files: int,
         cpu_s: float,
@@ -204,6 +218,11 @@ class ResultStore:
 
     def findings(self, run_id: int) -> Iterator[Reported]:
         """Yield the findings of a run by path and line. Raises InputError for damaged rows."""
+        for _, one in self.numbered(run_id):
+            yield one
+
+    def numbered(self, run_id: int) -> Iterator[tuple[int, Reported]]:
+        """Yield the same with their numbers, which `settle` takes."""
         with self._reading():
             rules = {row["id"]: (row["tool"], _rule(row)) for row in self._rows_of(run_id, "rules")}
             rows = self._connection.execute(
@@ -213,7 +232,7 @@ class ResultStore:
             )
             for row in rows:
                 tool, rule = rules[row["rule"]]
-                yield _reported(row, tool, rule)
+                yield row["id"], _reported(row, tool, rule)
 
     # -- inside
 

@@ -13,6 +13,7 @@ import msgspec
 from tavo.plugins import Finding, Rule
 
 __all__ = [
+    "ALSO",
     "Absent",
     "Exchange",
     "Gate",
@@ -25,6 +26,9 @@ __all__ = [
     "RunInfo",
     "Suppression",
 ]
+
+ALSO = "also"
+"""Name of the evidence that says which other rules said the same and were left out."""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):

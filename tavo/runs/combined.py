@@ -3,6 +3,8 @@
 Rules this module keeps:
 - findings go to the store as they come, so that an interrupted run keeps what it found;
 - whatever was asked for and not done makes the run incomplete;
+- at its end a finding is left out where a more specific rule says the same; a run that was
+  interrupted keeps both;
 - a comment that ignores a finding of a plugin must name its rule or its plugin;
 - only the thread that made it uses it.
 
@@ -11,8 +13,10 @@ Units: CPU time in seconds, times UTC.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -21,12 +25,13 @@ from msgspec.structs import replace
 
 from tavo import __version__
 from tavo.errors import ExitCode, worst
-from tavo.plugins import Rule, Severity
+from tavo.plugins import Finding, Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
 from tavo.results.gate import denies, verdict
 from tavo.results.store import ResultStore
-from tavo.results.values import Notice, PluginRun, Reported, RunInfo, Suppression
+from tavo.results.values import ALSO, Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
+from tavo.scan.precedence import Settled, above, settle
 from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
@@ -44,6 +49,10 @@ _MOST_NAMED = 5
 
 class Described(Protocol):
     """What knows its rules by their ids."""
+
+    @property
+    def yields(self) -> Mapping[str, tuple[str, ...]]:
+        """Return which rules are left out for which more specific ones."""
 
     def rule(self, rule_id: str) -> Rule:
         """Return what a rule says about itself."""
@@ -68,6 +77,7 @@ class CombinedRun:
         self._unseen: Sequence[Absent] = ()
         self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
+        self._described: list[tuple[str, Described]] = []
         self.id = store.begin(
             RunInfo(
                 command=tuple(command),
@@ -111,6 +121,8 @@ class CombinedRun:
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))
+        if result.hits and not any(one is rules for _, one in self._described):
+            self._described.append((tool, rules))
         reported = self._compared(list(_reported(result, rules, tool))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
@@ -142,6 +154,7 @@ class CombinedRun:
         from tavo.runs.gate import GatePlan, judge
 
         plan = plan or GatePlan()
+        self._settle()
         found = list(self._store.findings(self.id))
         judged = judge(
             plan, found, list(dict.fromkeys(self._notices)), self._plugins, fail_on=fail_on,
@@ -197,6 +210,53 @@ class CombinedRun:
         run = self._store.run(self.id)
         write_baseline(path, baseline_text(run, self._store.findings(self.id), self._unseen))
 
+    def settled(self, reported: Sequence[Reported]) -> list[Reported]:
+        """Return findings without those that a more specific rule says as well."""
+        higher = self._higher()
+        if not higher:
+            return list(reported)
+        by_file: dict[tuple[str, PurePosixPath], list[tuple[int, Reported]]] = {}
+        for number, one in enumerate(reported):
+            by_file.setdefault((one.tool, one.finding.location.path), []).append((number, one))
+        out: set[int] = set()
+        also: dict[int, tuple[str, ...]] = {}
+        for (tool, _), group in by_file.items():
+            decided = _decided(group, higher.get(tool, {}))
+            out |= decided.out
+            also.update(decided.also)
+        return [
+            replace(one, finding=_with_also(one.finding, also[number])) if number in also else one
+            for number, one in enumerate(reported)
+            if number not in out
+        ]
+
+    def _settle(self) -> None:
+        """Take out of the store what a more specific rule says as well."""
+        higher = self._higher()
+        if not higher:
+            return
+        out: list[int] = []
+        evidence: dict[int, Mapping[str, str]] = {}
+        every = self._store.numbered(self.id)
+        for _, group in itertools.groupby(every, lambda one: one[1].finding.location.path):
+            found = list(group)
+            findings = {number: one.finding for number, one in found}
+            for tool, names in higher.items():
+                decided = _decided([one for one in found if one[1].tool == tool], names)
+                out += decided.out
+                for number, also in decided.also.items():
+                    evidence[number] = _with_also(findings[number], also).evidence
+        if out:
+            self._store.settle(self.id, out, evidence)
+
+    def _higher(self) -> dict[str, dict[str, frozenset[str]]]:
+        """Return for each tool's rules the more specific ones."""
+        yields: dict[str, dict[str, tuple[str, ...]]] = {}
+        for tool, rules in self._described:
+            if rules.yields:
+                yields.setdefault(tool, {}).update(rules.yields)
+        return {tool: above(names) for tool, names in yields.items()}
+
     def _compared(self, reported: Sequence[Reported]) -> Sequence[Reported]:
         return reported if self._already is None else self._already.judged(reported)
 
@@ -234,6 +294,22 @@ def lies_below(root: Path, path: str) -> bool:
         return (root / relative).exists()
     except (OSError, ValueError):
         return False
+
+
+def _decided(
+    found: Sequence[tuple[int, Reported]], higher: Mapping[str, frozenset[str]]
+) -> Settled:
+    return settle(
+        [
+            (number, one.finding, one.suppression is None or one.suppression.kind == "inSource")
+            for number, one in found
+        ],
+        higher,
+    )
+
+
+def _with_also(finding: Finding, rules: Sequence[str]) -> Finding:
+    return dataclasses.replace(finding, evidence={**finding.evidence, ALSO: ", ".join(rules)})
 
 
 def notices_of_rules(problems: Iterable[RuleProblem]) -> list[Notice]:
@@ -274,7 +350,7 @@ def _left_out(paths: Sequence[Path], root: Path) -> Notice:
     return Notice(
         kind="file",
         subject="left out",
-        reason=f"by ignore files, exclude or name: {', '.join(names)}{more}",
+        reason=f"by ignore files, exclude, name or kind: {', '.join(names)}{more}",
         incomplete=False,
     )
 

@@ -45,6 +45,8 @@ _FIRST_LINES = re.compile(rb"\r\n?|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -110,7 +112,8 @@ def walk(
     `exclude` are patterns as in .gitignore, relative to the root. Named targets that are files
     are yielded whatever is excluded. Folders that cannot be read are yielded with their problem.
     `left_out` collects the files and folders that are left out: by ignore files, by `exclude`, by
-    their name such as `.venv`, or because they are links that lead out of the root.
+    their name such as `.venv`, or because they are pipes, devices, links to folders, or links that
+    lead out of the root.
     """
     seen: set[Path] = set()
     own = PathPatterns(exclude) if exclude else None
@@ -227,10 +230,19 @@ def _declared(data: bytes) -> str:
     for line in _FIRST_LINES.split(data[:4096], 2)[:2]:
         found = _COOKIE.match(line)
         if found:
-            return found.group(1).decode("ascii")
+            return _without_line_ends(found.group(1).decode("ascii"))
         if line.strip() and not line.lstrip().startswith(b"#"):
             return ""
     return ""
+
+
+def _without_line_ends(encoding: str) -> str:
+    """Return the encoding that Python takes for one with a suffix, as Emacs writes `utf-8-unix`."""
+    start = encoding[:12].lower().replace("_", "-")
+    for known in ("utf-8", "latin-1", "iso-8859-1", "iso-latin-1"):
+        if start.startswith(f"{known}-"):
+            return known
+    return encoding
 
 
 def _normal(encoding: str) -> str:
@@ -283,6 +295,8 @@ def _walk(
                 left_out.append(path)
             else:
                 yield SourceFile(path, _relative(path, root))
+        else:
+            left_out.append(path)  # a pipe, a device, or a link to a folder
 
 
 def _resolves_inside(path: Path, root: Path) -> bool:

@@ -21,7 +21,7 @@ from itertools import groupby
 from tavo.plugins import Finding, Location, Severity, Step
 from tavo.printable import printable
 from tavo.results.export.text_gate import gate_lines, last_line
-from tavo.results.values import Notice, PluginRun, Reported, Run
+from tavo.results.values import ALSO, Notice, PluginRun, Reported, Run
 
 __all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
 
@@ -91,6 +91,9 @@ def _finding(one: Reported, width: int, *, verbose: bool) -> Iterator[Line]:
     )
     for paragraph in finding.message.splitlines():
         yield from _wrapped(paragraph, width, indent=_INDENT)
+    if finding.location.region is not None and ALSO in finding.evidence:
+        text = f"The same flaw by other rules: {finding.evidence[ALSO]}"
+        yield from _wrapped(text, width, indent=_INDENT, style="dim")
     yield from _code(finding, width, most=10 if verbose else 3)
     for number, step in enumerate(finding.flow, start=1):
         yield _step(number, step, finding, width)

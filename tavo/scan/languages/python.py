@@ -52,6 +52,8 @@ def parse(data: bytes) -> ParsedFile:
     tree = tree_of(_PARSER, data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
+    for splat in by_kind.get("list_splat", ()):
+        _take_whole_value(splat)
     parsed = ParsedFile(
         language="python", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=_imports,
@@ -61,6 +63,32 @@ def parse(data: bytes) -> ParsedFile:
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
+
+
+def _take_whole_value(splat: Node) -> None:
+    """Let the star of `[*a.b()]` be that of the call: the grammar gives it to `a` alone."""
+    below = splat.parent
+    if below is None or not _begins_with(below, splat) or not splat.children:
+        return
+    top = below
+    while top.parent is not None and _begins_with(top.parent, top):
+        top = top.parent
+    holder, value = top.parent, splat.children[0]
+    if holder is None:
+        return
+    value.parent, value.field = below, splat.field
+    below.children[0] = value
+    node: Node | None = below
+    while node is not None and node is not holder:
+        node.start = value.start
+        node = node.parent
+    holder.children[holder.children.index(top)] = splat
+    splat.parent, splat.field, splat.children, splat.end = holder, top.field, [top], top.end
+    top.parent, top.field = splat, ""
+
+
+def _begins_with(node: Node, first: Node) -> bool:
+    return node.kind in {"attribute", "call", "subscript"} and node.children[0] is first
 
 
 def _imports(file: ParsedFile) -> Imports:
