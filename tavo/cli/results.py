@@ -21,6 +21,7 @@ class Format(enum.StrEnum):
     TEXT = "text"
     JSON = "json"
     SARIF = "sarif"
+    BASELINE = "baseline"
 
 
 Store = Annotated[Path, typer.Option("--store", metavar="FILE", help="The result store.")]
@@ -98,6 +99,10 @@ def write_report(store: object, run_id: int, kind: Format, *, color: bool, verbo
         from tavo.results.export.sarif import run_to_sarif
 
         print(run_to_sarif(run, findings))
+    elif kind is Format.BASELINE:
+        from tavo.results.baseline import baseline_text
+
+        print(baseline_text(run, findings), end="")
     else:
         from tavo.results.export.text import run_to_lines
 

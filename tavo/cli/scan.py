@@ -17,7 +17,9 @@ from tavo.errors import UsageError
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
+    from tavo.config import ScanSettings
     from tavo.host.installations import VerifiedInstallation
+    from tavo.runs.gate import GatePlan
     from tavo.scan.external import Engine
 
 __all__ = ["register"]
@@ -100,6 +102,42 @@ def scan(
         str | None,
         typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
     ] = None,
+    fail_on_confidence: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on-confidence", metavar="CONFIDENCE", help="And of at least this confidence."
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="FILE", help="What an earlier run found is known."),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option("--write-baseline", metavar="FILE", help="Write what this run finds as one."),
+    ] = None,
+    suppressions: Annotated[
+        Path | None,
+        typer.Option(
+            "--suppressions", metavar="FILE", help="Reasoned exceptions with an end date, in YAML."
+        ),
+    ] = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--policy", metavar="PATH", help="A policy in Rego: package main, deny, warn."
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="PATH", help="Data of the policy, in JSON or YAML."),
+    ] = None,
+    allow_incomplete: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-incomplete", metavar="ID", help="This plugin, file or rule may fail."
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="PATTERN", help="Leave out, as in .gitignore."),
@@ -116,7 +154,12 @@ def scan(
     session = session_of(context)
     if session.json and format is Format.TEXT:
         format = Format.JSON  # noqa: A001
-    settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
+    settings = session.settings(
+        scan__jobs=jobs, scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
+        scan__suppressions=None if suppressions is None else str(suppressions),
+        scan__policy=_texts(policy), scan__policy_data=_texts(data),
+        scan__allow_incomplete=allow_incomplete or None,
+    )  # fmt: skip
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)
@@ -125,6 +168,9 @@ def scan(
         raise UsageError(
             "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
         )
+    gate = _gate(
+        settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
+    )
     with ExitStack() as closing:
         verified = [
             _verified(session, names, accept_local or (), wanted=kind)
@@ -148,6 +194,7 @@ def scan(
             jobs=settings.scan.jobs,
             fail_on=settings.scan.fail_on,
             exit_zero=exit_zero,
+            gate=gate,
             accept_sandbox=settings.sandbox.accept,
             show_output=session.verbose,
         )
@@ -155,6 +202,56 @@ def scan(
         run_id, code = run_scan(plan, store, session.reporter())
         write_report(store, run_id, format, color=session.color, verbose=session.verbose)
     raise typer.Exit(int(code))
+
+
+def _texts(paths: list[Path] | None) -> list[str] | None:
+    return [str(path) for path in paths] if paths else None
+
+
+def _gate(
+    scan: ScanSettings,
+    baseline: Path | None,
+    write: Path | None,
+    *,
+    policy: list[Path] | None,
+    data: list[Path] | None,
+    suppressions: Path | None,
+) -> GatePlan:
+    """Read all that the run will be judged by, so that nothing is started if it is wrong.
+
+    What stands on the command line is read as it is named there: so it is named in messages.
+    """
+    from tavo.results.gate import check_allowed
+    from tavo.runs.gate import GatePlan
+
+    check_allowed(scan.allow_incomplete)
+    if scan.policy_data and not scan.policy:
+        raise UsageError("scan: --data is for a policy, and there is none", hint="Add --policy.")
+    known = reasoned = files = None
+    if baseline is not None:
+        from tavo.results.baseline import read_baseline
+
+        known = read_baseline(baseline)
+    if scan.suppressions is not None:
+        from datetime import UTC, datetime
+
+        from tavo.runs.suppressions import read_suppressions
+
+        today = datetime.now(UTC).date()
+        reasoned = read_suppressions(suppressions or Path(scan.suppressions), today)
+    if scan.policy:
+        from tavo.results.policy.evaluate import check_policy
+        from tavo.results.policy.files import read_policy
+
+        files = read_policy(
+            policy or [Path(path) for path in scan.policy],
+            data or [Path(path) for path in scan.policy_data],
+        )
+        check_policy(files)
+    return GatePlan(
+        fail_on_confidence=scan.fail_on_confidence, suppressions=reasoned, baseline=known,
+        write_baseline=write, policy=files, allow_incomplete=scan.allow_incomplete,
+    )  # fmt: skip
 
 
 def _engine(name: str) -> Engine | None:

@@ -14,10 +14,13 @@ from tavo.plugins import Finding, Rule
 
 __all__ = [
     "ALSO",
+    "Absent",
     "Exchange",
+    "Gate",
     "Notice",
     "PluginRun",
     "PluginTotals",
+    "PolicyResult",
     "Reported",
     "Run",
     "RunInfo",
@@ -31,12 +34,15 @@ ALSO = "also"
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     """Why a finding does not count: its reason, and for an ignore comment its line.
 
-    `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere.
+    `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere. `expires`
+    is the last day on which one of a suppressions file holds, `approved_by` who agreed to it.
     """
 
     kind: str
     reason: str
     line: int
+    expires: str = ""
+    approved_by: str = ""
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
 
     `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store. `line_hash` is
     filled by `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
+    `baseline_state` is SARIF's `new` or `unchanged`, empty where there was no baseline.
     """
 
     finding: Finding
@@ -52,19 +59,64 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     suppression: Suppression | None = None
     fingerprint: str = ""
     line_hash: str = ""
+    baseline_state: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was asked for and not done, or not done in full.
 
-    `kind` is `file`, `rule`, `plugin`, `engine`, `comment` or `step`; `subject` is its path or its
-    name. A notice with `incomplete` makes the run incomplete.
+    `kind` is `file`, `rule`, `plugin`, `engine`, `comment`, `step`, `suppression` or `policy`;
+    `subject` is its path or its name. A notice with `incomplete` makes the run incomplete; one that
+    is `allowed` as well does not decide about the exit code.
     """
 
     kind: str
     subject: str
     reason: str
     incomplete: bool = True
+    allowed: bool = False
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding of the baseline that is gone, though its file was looked at. `line` 0: the file."""
+
+    fingerprint: str
+    rule_id: str
+    tool: str
+    path: str
+    line: int
+    message: str
+
+
+class PolicyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule of a policy said about a finding, or about the run where `fingerprint` is empty.
+
+    `kind` is `deny`, `violation` or `warn`; `rule` is its whole name. `excepted`: an exception of
+    the policy covers it, so it does not count.
+    """
+
+    kind: str
+    rule: str
+    message: str
+    details: Mapping[str, Any] = {}
+    fingerprint: str = ""
+    excepted: bool = False
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What turned a run into pass or fail: the thresholds, the baseline and the policy.
+
+    `baseline` names the file, empty where there was none; `absent` is what is gone since. `policy`
+    names the files, `evaluator` what evaluated them.
+    """
+
+    fail_on: str = "low"
+    fail_on_confidence: str = "low"
+    baseline: str = ""
+    absent: tuple[Absent, ...] = ()
+    policy: tuple[str, ...] = ()
+    evaluator: str = ""
+    policy_results: tuple[PolicyResult, ...] = ()
 
 
 class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +186,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored run. `finished_at` is empty and `complete` false where it was interrupted."""
+    """A stored run. `finished_at` is empty and `complete` false where it was interrupted.
+
+    `gate` is None where it was not judged, or by an older tavo.
+    """
 
     id: int
     uuid: str
@@ -147,3 +202,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     notices: tuple[Notice, ...] = msgspec.field(default=())
     plugins: tuple[PluginRun, ...] = msgspec.field(default=())
+    gate: Gate | None = None

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -27,7 +27,7 @@ from tavo import __version__
 from tavo.errors import ExitCode, worst
 from tavo.plugins import Finding, Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
-from tavo.results.gate import verdict
+from tavo.results.gate import denies, verdict
 from tavo.results.store import ResultStore
 from tavo.results.values import ALSO, Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
@@ -37,10 +37,12 @@ from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
+    from tavo.results.values import Absent
     from tavo.runs.already import Already
+    from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["CombinedRun", "notices_of_rules"]
+__all__ = ["CombinedRun", "lies_below", "notices_of_rules"]
 
 _MOST_NAMED = 5
 
@@ -70,6 +72,9 @@ class CombinedRun:
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._plugins: list[PluginRun] = []
+        self._rules = rules
+        self._unseen: Sequence[Absent] = ()
         self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
         self._described: list[tuple[str, Described]] = []
@@ -128,21 +133,48 @@ class CombinedRun:
         reported = self._compared([self._judged(one) for one in outcome.reported])
         self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
+        self._plugins.append(outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
 
     def add_engine(self, row: PluginRun) -> None:
         """Store that another engine scanned, and what that cost."""
         self._store.add_plugin_run(self.id, row)
+        self._plugins.append(row)
 
-    def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
+    def finish(
+        self,
+        *,
+        fail_on: Severity,
+        exit_zero: bool,
+        failed: bool = False,
+        plan: GatePlan | None = None,
+    ) -> ExitCode:
         """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
+        from tavo.runs.gate import GatePlan, judge
+
+        plan = plan or GatePlan()
         self._settle()
-        notices = list(dict.fromkeys(self._notices))
-        self._store.add_notices(self.id, notices)
-        complete = not any(notice.incomplete for notice in notices)
+        found = list(self._store.findings(self.id))
+        judged = judge(
+            plan, found, list(dict.fromkeys(self._notices)), self._plugins, fail_on=fail_on,
+            files=len(self._scanned), rules=self._rules, looked=self._looker(),
+        )  # fmt: skip
+        self._store.mark(
+            self.id,
+            (new for old, new in zip(found, judged.findings, strict=True) if new is not old),
+        )
+        self._store.add_notices(self.id, judged.notices)
+        self._store.add_gate(self.id, judged.gate)
+        self._unseen = judged.unseen
+        complete = not any(notice.incomplete for notice in judged.notices)
         code = verdict(
-            self._store.findings(self.id), complete=complete, fail_on=fail_on, exit_zero=exit_zero
+            judged.findings,
+            complete=not any(one.incomplete and not one.allowed for one in judged.notices),
+            fail_on=fail_on,
+            fail_on_confidence=plan.fail_on_confidence,
+            denied=denies(judged.gate.policy_results),
+            exit_zero=exit_zero,
         )
         if failed and not exit_zero:
             code = worst([code, ExitCode.FINDINGS])
@@ -154,7 +186,29 @@ class CombinedRun:
             files=len(self._scanned),
             cpu_s=_cpu_s() - self._before,
         )
+        if plan.write_baseline is not None:
+            self._write_baseline(plan.write_baseline)
         return code
+
+    def _looker(self) -> Callable[[str, str], bool]:
+        """Return what tells whether a tool looked at a file, or would have if it were there."""
+        ran = {run.plugin for run in self._plugins}
+        failed = {notice.subject for notice in self._notices if notice.incomplete}
+
+        def looked(tool: str, path: str) -> bool:
+            own = tool == "tavo"
+            if (not self._rules or path in failed) if own else (tool not in ran or tool in failed):
+                return False
+            seen = self._scanned if own else self._files
+            return PurePosixPath(path) in seen or not lies_below(self.root, path)
+
+        return looked
+
+    def _write_baseline(self, path: Path) -> None:
+        from tavo.results.baseline import baseline_text, write_baseline
+
+        run = self._store.run(self.id)
+        write_baseline(path, baseline_text(run, self._store.findings(self.id), self._unseen))
 
     def settled(self, reported: Sequence[Reported]) -> list[Reported]:
         """Return findings without those that a more specific rule says as well."""
@@ -229,6 +283,17 @@ class CombinedRun:
             return read(self._files[path], largest=self._largest)
         except (UnreadableError, KeyError):
             return None
+
+
+def lies_below(root: Path, path: str) -> bool:
+    """Tell whether a path of an earlier run is there, and inside the root."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        return False
+    try:
+        return (root / relative).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _decided(

@@ -35,7 +35,7 @@ __all__ = [
     "walk",
 ]
 
-IGNORE_FILES = (".gitignore", ".tavoignore")
+IGNORE_FILES = (".gitignore", ".semgrepignore", ".tavoignore")
 _NEVER = frozenset({"node_modules", ".venv", "venv", ".tox", ".nox", ".eggs", "site-packages"})
 _SILENT = frozenset({
     ".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache",
@@ -314,9 +314,11 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
         try:
             if path.is_symlink() or not path.is_file():
                 continue
-            with path.open("rb") as stream:
-                text = stream.read(1 << 20).decode("utf-8", "replace")
-            found = PathPatterns(text.splitlines())
+            lines = _ignore_lines(path)
+            if name == ".semgrepignore":
+                lines, wrong = _with_includes(folder, lines)
+                problems += [(path, reason) for reason in wrong[:_MOST_UNUSABLE]]
+            found = PathPatterns(lines)
             chain.append((folder, found))
             for pattern, reason in found.unusable[:_MOST_UNUSABLE]:
                 shown = pattern[:_LONGEST_SHOWN]
@@ -324,6 +326,46 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
         except OSError as error:
             problems.append((path, f"cannot be read: {error.strerror}"))
     return chain, problems
+
+
+def _ignore_lines(path: Path) -> list[str]:
+    with path.open("rb") as stream:
+        return stream.read(1 << 20).decode("utf-8", "replace").splitlines()
+
+
+def _with_includes(folder: Path, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Put the lines of other files in the place of `:include FILE`, as Semgrep does.
+
+    Such a file lies in the same folder or below, and is no link. Returns what is wrong as well.
+    """
+    out: list[str] = []
+    wrong: list[str] = []
+    for line in lines:
+        if not line.startswith(":"):
+            out.append(line)
+            continue
+        word, _, name = line[1:].strip().partition(" ")
+        name = name.strip()
+        shown = printable(line.strip()[:_LONGEST_SHOWN])
+        parts = PurePosixPath(name).parts
+        place = folder.joinpath(*parts)
+        if word != "include" or not name:
+            wrong.append(f"the line {shown!r} is not known; `:include FILE` is")
+        elif ".." in parts or PurePosixPath(name).is_absolute() or not _is_plain(folder, parts):
+            wrong.append(f"{shown!r} names no file of this folder")
+        else:
+            found = _ignore_lines(place)
+            out += [one for one in found if not one.startswith(":")]
+    return out, wrong
+
+
+def _is_plain(folder: Path, parts: Sequence[str]) -> bool:
+    """Tell whether a path leads to a regular file through no link."""
+    for part in parts:
+        folder = folder / part
+        if folder.is_symlink():
+            return False
+    return folder.is_file()
 
 
 def _outer_specs(folder: Path) -> _Chain:

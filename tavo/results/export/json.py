@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,6 +22,10 @@ from tavo.results.values import Reported, Run
 __all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value"]
 
 SCHEMA = "tavo-results/1"
+_State = Literal["new", "unchanged"]
+_Kind = Literal["deny", "violation", "warn"]
+_STATES: dict[str, _State] = {"new": "new", "unchanged": "unchanged"}
+_KINDS: dict[str, _Kind] = {"deny": "deny", "violation": "violation", "warn": "warn"}
 _SCHEMA_ID = "urn:tavo:schema:results:1"
 _NOT_ASCII = re.compile(r"[^\x20-\x7e\n]+")
 
@@ -64,6 +68,8 @@ class _SuppressionValue(msgspec.Struct, frozen=True):
     kind: Annotated[str, msgspec.Meta(description="`inSource` for a comment, else `external`.")]
     reason: str
     line: int
+    expires: Annotated[str, msgspec.Meta(description="The last day it holds, or empty.")] = ""
+    approved_by: Annotated[str, msgspec.Meta(description="Who agreed, or empty.")] = ""
 
 
 class _FindingValue(msgspec.Struct, frozen=True):
@@ -84,6 +90,10 @@ class _FindingValue(msgspec.Struct, frozen=True):
     suppression: Annotated[
         _SuppressionValue | None, msgspec.Meta(description="Not null: it does not count.")
     ]
+    baseline_state: Annotated[
+        _State | None,
+        msgspec.Meta(description="Compared with the baseline; null: there was none."),
+    ] = None
 
 
 class _RuleValue(msgspec.Struct, frozen=True):
@@ -107,11 +117,18 @@ class _NoticeValue(msgspec.Struct, frozen=True):
 
     kind: Annotated[
         str,
-        msgspec.Meta(description="`file`, `rule`, `plugin`, `engine`, `comment` or `step`."),
+        msgspec.Meta(
+            description="`file`, `rule`, `plugin`, `engine`, `comment`, `step`, `suppression` or"
+            " `policy`."
+        ),
     ]
     subject: str
     reason: str
     incomplete: Annotated[bool, msgspec.Meta(description="True: it makes the run incomplete.")]
+    allowed: Annotated[
+        bool,
+        msgspec.Meta(description="True: --allow-incomplete, it does not decide the exit code."),
+    ] = False
 
 
 class _PluginValue(msgspec.Struct, frozen=True):
@@ -154,6 +171,53 @@ class _RunValue(msgspec.Struct, frozen=True):
     cpu_s: _Seconds
 
 
+class _AbsentValue(msgspec.Struct, frozen=True):
+    """A finding of the baseline that is gone, though its file was looked at."""
+
+    fingerprint: str
+    rule_id: str
+    tool: str
+    path: str
+    line: Annotated[int, msgspec.Meta(ge=0, description="0: the file as a whole.")]
+    message: str
+
+
+class _PolicyResultValue(msgspec.Struct, frozen=True):
+    """What a rule of a policy said."""
+
+    kind: _Kind
+    rule: Annotated[str, msgspec.Meta(description="Its whole name, such as deny_secrets.")]
+    message: str
+    details: Annotated[
+        dict[str, Any], msgspec.Meta(description="What stood beside `msg`, else empty.")
+    ]
+    fingerprint: Annotated[
+        str, msgspec.Meta(description="The finding that it is about; empty: the run.")
+    ]
+    excepted: Annotated[bool, msgspec.Meta(description="True: an exception covers it.")]
+
+
+class _PolicyValue(msgspec.Struct, frozen=True):
+    """The policy that judged the run."""
+
+    files: list[str]
+    evaluator: Annotated[str, msgspec.Meta(description="Such as regopy 1.5.2; empty: it failed.")]
+    denied: Annotated[int, msgspec.Meta(ge=0, description="deny and violation; fails the run.")]
+    warned: _FromZero
+    results: list[_PolicyResultValue]
+
+
+class _GateValue(msgspec.Struct, frozen=True):
+    """What turned the run into pass or fail."""
+
+    fail_on: Severity
+    fail_on_confidence: Confidence
+    baseline: Annotated[str, msgspec.Meta(description="The file; empty: there was none.")]
+    new: _FromZero
+    known: _FromZero
+    absent: list[_AbsentValue]
+
+
 class _SummaryValue(msgspec.Struct, frozen=True):
     """Counts. Suppressed findings stand in `suppressed` only."""
 
@@ -172,6 +236,10 @@ class _Document(msgspec.Struct, frozen=True):
     findings: list[_FindingValue]
     not_done: list[_NoticeValue]
     plugins: list[_PluginValue]
+    gate: Annotated[
+        _GateValue | None, msgspec.Meta(description="Null: not judged, or by an older tavo.")
+    ] = None
+    policy: Annotated[_PolicyValue | None, msgspec.Meta(description="Null: there was none.")] = None
 
 
 def run_to_json(run: Run, findings: Iterable[Reported]) -> str:
@@ -192,7 +260,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(_Document)
     names = {f"_{name}Value": name for name in (
         "Region", "Location", "Step", "Suppression", "Finding", "Rule", "Notice", "Plugin", "Run",
-        "Summary",
+        "Summary", "Absent", "PolicyResult", "Policy", "Gate",
     )} | {"_Document": "Document"}  # fmt: skip
     text = json.dumps(schema)
     for ours, published in names.items():
@@ -238,10 +306,53 @@ def _document(run: Run, findings: Iterable[Reported]) -> _Document:
         ),
         rules=[_rule(tool, rules[tool, name]) for tool, name in sorted(rules)],
         findings=[_finding(one) for one in items],
-        not_done=[_NoticeValue(n.kind, n.subject, n.reason, n.incomplete) for n in run.notices],
+        not_done=[
+            _NoticeValue(n.kind, n.subject, n.reason, n.incomplete, n.allowed) for n in run.notices
+        ],
         plugins=[
             _PluginValue(**{name: getattr(plugin, name) for name in _PluginValue.__struct_fields__})
             for plugin in run.plugins
+        ],
+        gate=_gate(run, items),
+        policy=_policy(run),
+    )
+
+
+def _gate(run: Run, items: Sequence[Reported]) -> _GateValue | None:
+    gate = run.gate
+    if gate is None:
+        return None
+    states = Counter(one.baseline_state for one in items)
+    return _GateValue(
+        fail_on=Severity(gate.fail_on),
+        fail_on_confidence=Confidence(gate.fail_on_confidence),
+        baseline=gate.baseline,
+        new=states["new"],
+        known=states["unchanged"],
+        absent=[_AbsentValue(**msgspec.structs.asdict(one)) for one in gate.absent],
+    )
+
+
+def _policy(run: Run) -> _PolicyValue | None:
+    gate = run.gate
+    if gate is None or not gate.policy:
+        return None
+    counts = Counter(one.kind for one in gate.policy_results if not one.excepted)
+    return _PolicyValue(
+        files=list(gate.policy),
+        evaluator=gate.evaluator,
+        denied=counts["deny"] + counts["violation"],
+        warned=counts["warn"],
+        results=[
+            _PolicyResultValue(
+                _KINDS[one.kind],
+                one.rule,
+                one.message,
+                dict(one.details),
+                one.fingerprint,
+                one.excepted,
+            )
+            for one in gate.policy_results
         ],
     )
 
@@ -277,7 +388,14 @@ def _finding(one: Reported) -> _FindingValue:
         fingerprint=one.fingerprint,
         suppression=None
         if suppression is None
-        else _SuppressionValue(suppression.kind, suppression.reason, suppression.line),
+        else _SuppressionValue(
+            suppression.kind,
+            suppression.reason,
+            suppression.line,
+            suppression.expires,
+            suppression.approved_by,
+        ),
+        baseline_state=_STATES.get(one.baseline_state),
     )
 
 

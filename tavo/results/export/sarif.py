@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from tavo.plugins import Location, Step
 from tavo.results.export.sarif_tool import LEVELS, NOTICE_KINDS, SCORES, Components, notice_id
-from tavo.results.values import Notice, Reported, Run, Suppression
+from tavo.results.values import Notice, PolicyResult, Reported, Run, Suppression
 
 __all__ = ["run_to_sarif", "run_to_sarif_value"]
 
@@ -65,7 +65,7 @@ def run_to_sarif_value(
     notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
     """Return a run with its findings as JSON-able values; `notices` come on top of the run's."""
-    items = [one for one in findings if suppressed or one.suppression is None]
+    items = [one for one in findings if suppressed or one.suppression is None or _is_known(one)]
     items, plugins, cuts = _within_limits(run, items)
     components = Components(run, items, plugins)
     return {
@@ -157,9 +157,22 @@ def _result(one: Reported, components: Components) -> dict[str, Any]:
         result["codeFlows"] = [{"threadFlows": [{"locations": _steps(finding.flow)}]}]
     if finding.fix is not None and finding.location.region is not None:
         result["fixes"] = [_fix(one, finding.fix)]
-    if one.suppression is not None:
+    if one.baseline_state:
+        result["baselineState"] = one.baseline_state
+    if one.suppression is not None and not _is_known(one):
         result["suppressions"] = [_suppression(one.suppression, finding.location)]
     return result
+
+
+def _is_known(one: Reported) -> bool:
+    """Tell whether only the baseline speaks for a finding: in SARIF that is a state of its own."""
+    why = one.suppression
+    return (
+        one.baseline_state == "unchanged"
+        and why is not None
+        and why.kind == "external"
+        and not why.expires
+    )
 
 
 def _plain(text: str) -> str:
@@ -257,7 +270,10 @@ def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
     value: dict[str, Any] = {
         "executionSuccessful": run.complete,
         "startTimeUtc": run.info.started_at,
-        "toolExecutionNotifications": [_notification(n) for n in notices if n.kind != "rule"],
+        "toolExecutionNotifications": [
+            *(_notification(n) for n in notices if n.kind != "rule"),
+            *(_said(one) for one in (run.gate.policy_results if run.gate else ())),
+        ],
         "toolConfigurationNotifications": [_notification(n) for n in notices if n.kind == "rule"],
     }
     if run.finished_at:
@@ -267,9 +283,23 @@ def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
     return value
 
 
+def _said(one: PolicyResult) -> dict[str, Any]:
+    """Return what a policy said: about the run and its gate, so no result of its own."""
+    level = "note" if one.excepted else "warning" if one.kind == "warn" else "error"
+    value: dict[str, Any] = {
+        "level": level,
+        "message": {"text": _plain(f"policy {one.rule}: {one.message}")},
+        "descriptor": {"id": notice_id("policy"), "index": list(NOTICE_KINDS).index("policy")},
+        "properties": {"kind": one.kind, "rule": one.rule, "excepted": one.excepted},
+    }
+    if one.fingerprint:
+        value["properties"]["fingerprint"] = one.fingerprint
+    return value
+
+
 def _notification(notice: Notice) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "level": "error" if notice.incomplete else "note",
+        "level": "error" if notice.incomplete and not notice.allowed else "note",
         "message": {"text": _plain(f"{notice.kind} {notice.subject}: {notice.reason}")},
     }
     if notice.kind in NOTICE_KINDS:

@@ -34,6 +34,8 @@ NOTICE_KINDS = {
     "comment": "An ignore comment does not hold.",
     "engine": "Another engine failed, or did not do all of it.",
     "step": "A step of a pipeline did not run.",
+    "suppression": "An entry of a suppressions file does not count, or is not used.",
+    "policy": "A policy said something, or failed.",
     "report": "This report leaves something out.",
 }
 _PRECISION = {Confidence.HIGH: "high", Confidence.MEDIUM: "medium", Confidence.LOW: "low"}

@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - quiet when clean, and never "no findings" for a run that did not look at everything;
-- the last lines say what was looked at, and what was not, with the reasons;
+- the last lines say what was looked at, and what was not, with the reasons; where something was
+  not, the very last line is one sentence about that;
 - text from scanned code is made printable: nothing in it can steer a terminal;
 - no line of code or of a data flow is wider than the terminal.
 
@@ -19,6 +20,7 @@ from itertools import groupby
 
 from tavo.plugins import Finding, Location, Severity, Step
 from tavo.printable import printable
+from tavo.results.export.text_gate import gate_lines, last_line
 from tavo.results.values import ALSO, Notice, PluginRun, Reported, Run
 
 __all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
@@ -63,6 +65,11 @@ def run_to_lines(
     if verbose and ignored:
         yield from _ignored(ignored, width)
     yield from _hint(shown, width)
+
+    def wrap(text: str, indent: str, style: str) -> Iterator[Line]:
+        return _wrapped(text, width, indent=indent, style=style)
+
+    yield from gate_lines(run, ignored, items, wrap)
     yield from _summary(run, shown, ignored, width)
     for plugin in run.plugins:
         yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
@@ -195,9 +202,13 @@ def _summary(
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
     tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
     kinds = Counter(one.suppression.kind for one in ignored if one.suppression is not None)
-    external = kinds.pop("external", 0)
+    known = sum(one.baseline_state == "unchanged" and _by_baseline(one) for one in ignored)
+    dated = sum(bool(one.suppression and one.suppression.expires) for one in ignored)
+    external = kinds.pop("external", 0) - known - dated
     comments = kinds.total()
     besides = f", {comments} ignored by comments" if comments else ""
+    besides += f", {dated} suppressed" if dated else ""
+    besides += f", {known} known" if known else ""
     besides += f", {external} already there" if external else ""
     if shown:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
@@ -217,6 +228,11 @@ def _summary(
     )
     for line in others:
         yield (("", line),)
+
+
+def _by_baseline(one: Reported) -> bool:
+    why = one.suppression
+    return why is not None and why.kind == "external" and not why.expires
 
 
 def _is_complete(run: Run) -> bool:
@@ -249,6 +265,9 @@ def _not_done(run: Run, width: int) -> Iterator[Line]:
     if missing:
         yield (("warning", f"Not looked at, or not in full ({len(missing)}):"),)
         yield from _listed(missing, width)
+        yield from last_line(
+            missing, lambda text, indent, style: _wrapped(text, width, indent=indent, style=style)
+        )
     if not run.finished_at:
         yield (("warning", "The run was interrupted before its end."),)
     elif not run.complete and not missing:
@@ -261,10 +280,12 @@ def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
     for notice in notices:
         if notice.kind == "plugin":
             place, clause = place_and_clause(notice.reason)
+            clause += "; allowed" if notice.allowed else ""
             places = reasons.setdefault((notice.kind, notice.subject, clause), [])
             places += [place] if place else []
         else:
-            reasons.setdefault((notice.kind, "", notice.reason), []).append(notice.subject)
+            reason = f"{notice.reason}; allowed" if notice.allowed else notice.reason
+            reasons.setdefault((notice.kind, "", reason), []).append(notice.subject)
     for (kind, plugin, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
         noun = kind if plugin else _plural(len(subjects), kind)
         text = " ".join(filter(None, (noun, plugin, first_of(subjects))))
