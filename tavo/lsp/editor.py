@@ -73,7 +73,7 @@ class Editor:
     # -- ours
 
     def ask(self, method: str, params: Any, then: Then | None = None) -> None:
-        """Ask the client; `then` gets its result, None where it refused."""
+        """Ask the client; `then` gets its result, and is not called where it refused."""
         self._number += 1
         number = f"tavo-{self._number}"
         self._asked[number] = then or (lambda _: None)
@@ -82,14 +82,12 @@ class Editor:
     def answered(self, message: Message) -> None:
         """Take the client's answer to what we asked; one that nobody asked for is ignored."""
         then = self._asked.pop(message.id, None) if message.id is not None else None
-        if then is None:
+        if then is None or message.error is not None:
             return
-        result = None
-        if message.error is None and message.result is not None:
-            try:
-                result = msgspec.json.decode(message.result)
-            except (msgspec.MsgspecError, RecursionError, ValueError):
-                result = None
+        try:
+            result = None if message.result is None else msgspec.json.decode(message.result)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return
         then(result)
 
     def notify(self, method: str, params: Any) -> None:

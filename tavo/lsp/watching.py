@@ -148,10 +148,12 @@ class Watching:
         self._wants_workspace = True
         if token is None and self._editor.client.progress:
             self._made += 1
-            token = f"tavo-scan-{self._made}"
-            made = token
-            self._editor.ask("window/workDoneProgress/create", {"token": made})
-        if token is not None:
+            token = made = f"tavo-scan-{self._made}"
+            self._editor.ask(
+                "window/workDoneProgress/create", {"token": made},
+                lambda _: self._begin(number, made),
+            )  # fmt: skip
+        elif token is not None:
             self._begin(number, token)
 
         def end(outcome: Outcome) -> None:
@@ -194,6 +196,8 @@ class Watching:
     # -- progress
 
     def _begin(self, number: int | str, token: Token) -> None:
+        if not self._editor.is_open(number):
+            return
         self._tokens[number] = token
         self._editor.progress(
             token, {"kind": "begin", "title": _TITLE, "cancellable": True, "percentage": 0}
@@ -204,6 +208,8 @@ class Watching:
             return None
 
         def step(folder: str, done: int, of: int) -> None:
+            if token not in self._tokens.values():
+                return
             self._editor.progress(token, {
                 "kind": "report", "message": f"{folder}: {done} of {of} files",
                 "percentage": 100 * done // max(of, 1),
