@@ -17,8 +17,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -142,7 +142,9 @@ class _Analyst:
 
     def _all(self, order: exchange.Survey) -> tuple[int, str]:
         """Look at all files; return how many, and why it was not all of them."""
-        found = walk([order.root], order.root, exclude=order.exclude, left_out=[])
+        found = chain(
+            walk([order.root], order.root, exclude=order.exclude, left_out=[]), _unwritten(order)
+        )
         chosen = (one for one in found if not one.problem and self._rules.wants(one.relative))
         files = []
         for one in islice(chosen, order.most + 1):
@@ -202,3 +204,11 @@ class _Analyst:
     def _named(self, results: Iterable[FileResult]) -> tuple[Rule, ...]:
         ids = {hit.finding.rule_id for one in results for hit in one.hits}
         return tuple(self._rules.rule(rule_id) for rule_id in sorted(ids))
+
+
+def _unwritten(order: exchange.Survey) -> Iterator[SourceFile]:
+    """Yield the texts that are open and on no disk yet."""
+    for relative in sorted(order.open):
+        path = order.root / relative
+        if not os.path.lexists(path):
+            yield SourceFile(path, relative)

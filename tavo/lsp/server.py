@@ -237,6 +237,7 @@ class Server:
             return
         self._touch(document)
         self._watching.opened(document)
+        self._surveying.plan()
 
     def _did_change(self, params: msgspec.Raw) -> None:
         said = msgspec.json.decode(params, type=p.DidChange)
@@ -270,6 +271,7 @@ class Server:
         if not all(added):
             self._editor.warn(["too many or too large documents are open: not all are looked at"])
         self._touch(notebook)
+        self._surveying.plan()
 
     def _did_change_notebook(self, params: msgspec.Raw) -> None:
         said = msgspec.json.decode(params, type=p.DidChangeNotebook)

@@ -168,7 +168,7 @@ class Surveying:
         one.number, one.at, one.own, one.far = self._number, folder, {}, {}
         texts: dict[PurePosixPath, bytes] = {}
         for subject in self._documents.subjects:
-            if subject.name.folder == folder:
+            if subject.name.folder == folder and not noise.hides(str(subject.name.relative)):
                 one.pieces[subject.uri] = subject.pieces
                 texts[subject.name.relative] = subject.content()
         largest = min(self.largest, noise.largest or self.largest)
