@@ -82,10 +82,10 @@ class Editor:
     def answered(self, message: Message) -> None:
         """Take the client's answer to what we asked; one that nobody asked for is ignored."""
         then = self._asked.pop(message.id, None) if message.id is not None else None
-        if then is None or message.error is not None:
+        if then is None or bytes(message.error) != b"null":
             return
         try:
-            result = None if message.result is None else msgspec.json.decode(message.result)
+            result = msgspec.json.decode(message.result)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return
         then(result)

@@ -62,8 +62,8 @@ class Message(msgspec.Struct):
     id: int | str | None = None
     method: str | None = None
     params: msgspec.Raw = msgspec.Raw(b"null")
-    result: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _DECODER = msgspec.json.Decoder(Message)
