@@ -18,7 +18,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +42,7 @@ _COLLECT_EVERY = 16
 _REPORT_EVERY_S = 0.25
 _BATCH = 64
 _JOBS = 2
+_MOST_WALKED = 200_000
 
 
 def main() -> int:
@@ -145,11 +146,16 @@ class _Analyst:
         found = chain(
             walk([order.root], order.root, exclude=order.exclude, left_out=[]), _unwritten(order)
         )
-        chosen = (one for one in found if not one.problem and self._rules.wants(one.relative))
-        files = []
-        for one in islice(chosen, order.most + 1):
+        files: list[SourceFile] = []
+        for number, one in enumerate(found):
             if self._stopped.is_set():
                 return 0, "stopped"
+            if number >= _MOST_WALKED:
+                return 0, f"more than {_MOST_WALKED} files of any kind"
+            if len(files) > order.most:
+                break
+            if one.problem or not self._rules.wants(one.relative):
+                continue
             content = order.open.get(one.relative)
             changed = SourceFile(one.path, one.relative, content=content)
             files.append(one if content is None else changed)

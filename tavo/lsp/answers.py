@@ -20,12 +20,19 @@ from tavo.lsp.documents import Document, Documents, Spot, Subject
 from tavo.lsp.editor import Editor
 from tavo.lsp.exchange import Insertion
 from tavo.lsp.findings import Known, Shown, span_of
-from tavo.lsp.lines import Position, Range
+from tavo.lsp.lines import Position, Range, Span
 from tavo.lsp.options import Noise
 from tavo.lsp.places import Folder
 from tavo.lsp.protocol import CodeActionParams
 from tavo.lsp.surveying import Surveying
-from tavo.lsp.telling import diagnostic, edit_of, help_text, problem_diagnostic, range_in
+from tavo.lsp.telling import (
+    comment_line,
+    diagnostic,
+    edit_of,
+    help_text,
+    problem_diagnostic,
+    range_in,
+)
 from tavo.plugins import Location, Severity
 from tavo.scan.results import Hit
 
@@ -35,6 +42,7 @@ _QUICK_FIX = "quickfix"
 _RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MOST_ACTIONS = 40
 _MOST_DIAGNOSTICS = 1_000
+_LINE_END = 1 << 30
 
 
 class _IgnoreData(msgspec.Struct, frozen=True):
@@ -69,8 +77,13 @@ class Answers:
                 wanted.append(diagnostic(one, self._editor.client, self._locator(subject)))
         problems = self._known(subject).problems if found else ()
         if problems and self._noise_of(subject.name.folder).min_severity <= Severity.LOW:
-            first = next(iter(found))
-            found[first] += [problem_diagnostic(problem) for problem in problems]
+            for problem in problems:
+                line = comment_line(problem)
+                spot = None if line is None else subject.spot(Span(line, 1, line, _LINE_END))
+                if spot is None or spot.uri not in found:
+                    found[next(iter(found))].append(problem_diagnostic(problem))
+                else:
+                    found[spot.uri].append(problem_diagnostic(problem, spot.range))
         return found
 
     def diagnostics_of_file(self, folder: Folder, relative: PurePosixPath) -> list[dict[str, Any]]:

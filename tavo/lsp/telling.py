@@ -20,7 +20,10 @@ from tavo.lsp.protocol import Client
 from tavo.plugins import Location, Rule, Severity
 from tavo.printable import one_line, printable
 
-__all__ = ["diagnostic", "edit_of", "help_text", "link_of", "problem_diagnostic", "range_in"]
+__all__ = [
+    "comment_line", "diagnostic", "edit_of", "help_text", "link_of", "problem_diagnostic",
+    "range_in",
+]  # fmt: skip
 
 SOURCE = "tavo"
 _SEVERITIES = {
@@ -29,6 +32,7 @@ _SEVERITIES = {
 _MOST_STEPS = 40
 _LONGEST = 4_000
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$])")
+_COMMENT = re.compile(r"line ([0-9]{1,9}): `tavo: ignore")
 _LINK = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#][^\s<>()\[\]\"'`\\]*)?\Z")
 
 Locate = Callable[[Location], tuple[str, Range] | None]
@@ -53,8 +57,20 @@ def diagnostic(one: Shown, client: Client, locate: Locate) -> dict[str, Any]:
     return value
 
 
-def problem_diagnostic(problem: str) -> dict[str, Any]:
-    """Return what was not done as a diagnostic at the beginning of a document."""
+def comment_line(problem: str) -> int | None:
+    """Return the line of the ignore comment that a problem is about, None for another problem."""
+    found = _COMMENT.match(problem)
+    return int(found[1]) if found is not None else None
+
+
+def problem_diagnostic(problem: str, where: Range | None = None) -> dict[str, Any]:
+    """Return a problem as a diagnostic: of a comment where it is, else at the beginning."""
+    if where is not None:
+        text = problem.partition(": ")[2]
+        return {
+            "range": where, "severity": 2, "source": SOURCE, "code": "comment",
+            "message": printable_text(text),
+        }  # fmt: skip
     return {
         "range": Range(Position(0, 0), Position(0, 0)),
         "severity": 3,
