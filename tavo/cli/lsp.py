@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -71,4 +72,6 @@ def lsp(
         min_severity=settings.lsp.min_severity, most_files=max_files,
         results=None if no_cache else session.results(),
     )  # fmt: skip
+    if sys.stdin is not None and sys.stdin.isatty():
+        session.say("tavo lsp waits for an editor on standard input; docs/editors.md says how.")
     raise typer.Exit(serve(options))

@@ -9,6 +9,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tavo.errors import ConfigError
 from tavo.plugins import Severity
 from tavo.scan.path_patterns import PathPatterns
 
-__all__ = ["Noise", "UserOptions", "noise_of_client", "noise_of_project"]
+__all__ = ["Noise", "UserOptions", "check_user", "noise_of_client", "noise_of_project"]
 
 _MOST_PATTERNS = 1_000
 _NAMES = frozenset({"minSeverity", "exclude"})
@@ -54,10 +55,13 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
 
     def hides(self, path: str) -> bool:
         """Tell whether a file is left out by its path, or a folder above it is."""
-        if not self.exclude:
-            return False
-        patterns = PathPatterns(self.exclude)
-        return patterns.verdict(path) is True
+        return bool(self.exclude) and _patterns(self.exclude).verdict(path) is True
+
+
+@functools.lru_cache(maxsize=64)
+def _patterns(patterns: tuple[str, ...]) -> PathPatterns:
+    """Return patterns, read once, because every change of a text asks them."""
+    return PathPatterns(patterns)
 
 
 def noise_of_project(values: Mapping[str, Any]) -> tuple[Noise, list[str]]:

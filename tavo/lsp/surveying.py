@@ -82,6 +82,7 @@ class Surveying:
         self._round: _Round | None = None
         self._number = 0
         self._last_s = 0.0
+        self.rounds = 0
         self._deaths = 0
         self._waiting: list[tuple[Then, Step | None]] = []
         self._waiting_next: list[tuple[Then, Step | None]] = []
@@ -216,6 +217,7 @@ class Surveying:
 
     def _finish(self, one: _Round) -> None:
         self._round = None
+        self.rounds += 1
         self._last_s = self._clock() - one.began
         known = set(self._documents.folders)
         for table in (self.own, self.far):

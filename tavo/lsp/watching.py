@@ -45,6 +45,7 @@ class Watching:
         self._wants_workspace = False
         self._pushed: set[str] = set()
         self._held: list[_Report] = []
+        self._has_reported = False
         self._tokens: dict[int | str, Token] = {}
         self._made = 0
 
@@ -99,7 +100,7 @@ class Watching:
     def report(self, number: int | str, params: WorkspaceDiagnosticParams) -> None:
         """Answer with the diagnostics of all files, now or when there is something new."""
         one = _Report(number, params)
-        if self._surveying.is_settled and params.previous_result_ids:
+        if self._surveying.is_settled and self._surveying.rounds:
             self._answer(one)
             return
         token = params.work_done_token
@@ -135,9 +136,10 @@ class Watching:
             ):
                 items.append({"uri": uri, "version": None, "kind": "full",
                               "resultId": result_id([]), "items": []})  # fmt: skip
-        if not items and one.params.previous_result_ids and self._surveying.is_settled:
+        if not items and self._has_reported and self._surveying.is_settled:
             self._held.append(one)
             return
+        self._has_reported = True
         self._editor.answer(one.number, {"items": items})
 
     def _is_shown(self, uri: str) -> bool:
