@@ -34,7 +34,7 @@ class Editor:
         self._open: set[int | str] = set()
         self._asked: dict[int | str, Then] = {}
         self._number = 0
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     # -- its requests
 
@@ -107,9 +107,9 @@ class Editor:
 
     def _once(self, method: str, kind: int, text: str) -> None:
         text = printable(text[:_LONGEST])
-        if text in self._said or len(self._said) >= _MOST_SAID:
+        if (method, text) in self._said or len(self._said) >= _MOST_SAID:
             return
-        self._said.add(text)
+        self._said.add((method, text))
         self.notify(method, {"type": kind, "message": f"tavo: {text}"})
 
     # -- progress

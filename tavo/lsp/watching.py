@@ -161,6 +161,7 @@ class Watching:
         def end(outcome: Outcome) -> None:
             self._end_progress(number, outcome)
             self._push_files()
+            self._editor.warn(one for one in outcome.problems if not one.endswith("stopped"))
             self._editor.answer(number, msgspec.to_builtins(outcome))
 
         self._surveying.ask(end, self._stepper(token))

@@ -185,6 +185,7 @@ def test_a_folder_with_too_many_files_is_named_and_the_rest_works(
             command = lsp.ExecuteCommandParams("tavo.scanWorkspace")
             done: Any = await it.client.workspace_execute_command_async(command)
             assert len(await it.open((place / "a.py").as_uri(), RUNS)) == 1
+            await it.until(lambda: done["complete"] or it.shown)
             return done, list(it.said)
 
     done, said = asyncio.run(session("20"))
