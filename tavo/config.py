@@ -26,11 +26,13 @@ from tavo.plugins import Confidence, Severity
 
 __all__ = [
     "PROJECT_FILE",
+    "LspSettings",
     "Paths",
     "RegistrySettings",
     "SandboxSettings",
     "ScanSettings",
     "Settings",
+    "load_project",
     "load_settings",
     "user_paths",
 ]
@@ -71,6 +73,12 @@ class RegistrySettings(NamedTuple):
     root: str | None = None
 
 
+class LspSettings(NamedTuple):
+    """Section [lsp]: what an editor shows, from this severity on."""
+
+    min_severity: Severity = Severity.INFO
+
+
 class Settings(NamedTuple):
     """All settings of one invocation."""
 
@@ -78,6 +86,7 @@ class Settings(NamedTuple):
     scan: ScanSettings = ScanSettings()
     sandbox: SandboxSettings = SandboxSettings()
     registry: RegistrySettings = RegistrySettings()
+    lsp: LspSettings = LspSettings()
 
 
 class Paths(NamedTuple):
@@ -111,6 +120,7 @@ _KINDS: dict[str, str] = {
     "sandbox.accept": _LEVELS,
     "registry.source": _PATH,
     "registry.root": _PATH,
+    "lsp.min_severity": _SEVERITY,
 }
 _USER_ONLY = frozenset({
     "sandbox.accept", "registry.source", "registry.root", "scan.suppressions", "scan.policy",
@@ -135,6 +145,7 @@ _FROM_ENVIRONMENT = {
     "TAVO_ACCEPT_SANDBOX": "sandbox.accept",
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
+    "TAVO_LSP_MIN_SEVERITY": "lsp.min_severity",
 }
 _ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE")
 """Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
@@ -150,10 +161,12 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     user_file: Path | None = None,
     folder: Path | None = None,
+    with_project: bool = True,
 ) -> Settings:
     """Merge all sources. Raises ConfigError naming the file, the key, and what was expected.
 
-    `project_file` replaces `tavo.toml` of `folder` (default: the current one) and must exist.
+    `project_file` replaces `tavo.toml` of `folder` (default: the current one) and must exist;
+    without it, and not `with_project`, no project has a say.
     `flags` has dotted keys; entries that are None count as not given.
     """
     variables = os.environ if environment is None else environment
@@ -163,16 +176,26 @@ def load_settings(
     if users is not None:
         values = _read(users, required=False)
         merged |= _checked(values, str(users), base=users.absolute().parent)
-    project = project_file or here / PROJECT_FILE
-    values = _read(project, required=project_file is not None)
-    _refuse_trust(values, project, users)
-    found = _checked(values, str(project), base=project.absolute().parent)
-    _refuse_weaker(found, merged, project, users)
-    merged |= found
+    if project_file is not None or with_project:
+        project = project_file or here / PROJECT_FILE
+        found = _project(project, users, required=project_file is not None)
+        _refuse_weaker(found, merged, project, users)
+        merged |= found
     merged |= _environment(variables, base=here)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     merged |= _checked(given, "the command line", base=here)
     return _settings(merged)
+
+
+def load_project(folder: Path) -> Mapping[str, Any]:
+    """Return what the project in a folder sets, with dotted keys. Raises ConfigError."""
+    return _project(folder / PROJECT_FILE, None, required=False)
+
+
+def _project(file: Path, users: Path | None, *, required: bool) -> dict[str, Any]:
+    values = _read(file, required=required)
+    _refuse_trust(values, file, users)
+    return _checked(values, str(file), base=file.absolute().parent)
 
 
 def _user_file(variables: Mapping[str, str]) -> Path | None:
@@ -409,6 +432,7 @@ def _settings(merged: Mapping[str, Any]) -> Settings:
         ("scan", ScanSettings),
         ("sandbox", SandboxSettings),
         ("registry", RegistrySettings),
+        ("lsp", LspSettings),
     ):
         prefix = f"{name}."
         own = {k.removeprefix(prefix): v for k, v in merged.items() if k.startswith(prefix)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tavo import config
-from tavo.config import PROJECT_FILE, Settings, load_settings, user_paths
+from tavo.config import PROJECT_FILE, Settings, load_project, load_settings, user_paths
 from tavo.errors import ConfigError, ExitCode, exit_code_of
 from tavo.plugins import Confidence, Severity
 
@@ -92,6 +92,8 @@ def test_every_key_can_be_set_in_the_user_file(place: Place) -> None:
         [registry]
         source = "https://example.org/tavo"
         root = "root.json"
+        [lsp]
+        min_severity = "medium"
         """
     )
     folder = place.user_file.parent
@@ -108,6 +110,7 @@ def test_every_key_can_be_set_in_the_user_file(place: Place) -> None:
     assert settings.sandbox.accept == ("L1:tavo/model-files", "L0:mine")
     assert settings.registry.source == "https://example.org/tavo"
     assert settings.registry.root == str(folder / "root.json")
+    assert settings.lsp.min_severity is Severity.MEDIUM
 
 
 def test_every_key_has_a_variable(place: Place) -> None:
@@ -117,7 +120,7 @@ def test_every_key_has_a_variable(place: Place) -> None:
             "TAVO_OFFLINE": "1", "TAVO_EXCLUDE": "a/, b/", "TAVO_MAX_FILE_BYTES": "9",
             "TAVO_JOBS": "2", "TAVO_FAIL_ON": "critical", "TAVO_RULES": "r.yaml",
             "TAVO_ACCEPT_SANDBOX": "L1:tavo/model-files", "TAVO_REGISTRY_SOURCE": "mirror",
-            "TAVO_REGISTRY_ROOT": "/etc/root.json",
+            "TAVO_REGISTRY_ROOT": "/etc/root.json", "TAVO_LSP_MIN_SEVERITY": "high",
             "TAVO_FAIL_ON_CONFIDENCE": "high", "TAVO_SUPPRESSIONS": "s.yaml", "TAVO_POLICY": "a,b",
             "TAVO_POLICY_DATA": "d.json", "TAVO_ALLOW_INCOMPLETE": "acme/slow,odd.py",
         }
@@ -132,6 +135,17 @@ def test_every_key_has_a_variable(place: Place) -> None:
     assert settings.scan.allow_incomplete == ("acme/slow", "odd.py")
     assert settings.sandbox.accept == ("L1:tavo/model-files",)
     assert settings.registry.source == str(place.project / "mirror")
+
+
+def test_an_editor_leaves_the_project_s_rules_out(place: Place) -> None:
+    (place.project / PROJECT_FILE).write_text('[scan]\nrules = ["evil.yaml"]\n')
+    asked = {"environment": place.environment, "folder": place.project}
+    assert load_settings(**asked, with_project=False).scan.rules == ()
+    assert load_settings(**asked).scan.rules == (str(place.project / "evil.yaml"),)  # the control
+    assert load_project(place.project) == {"scan.rules": (str(place.project / "evil.yaml"),)}
+    (place.project / PROJECT_FILE).write_text('[registry]\nsource = "https://evil.example"\n')
+    with pytest.raises(ConfigError, match="decides about trust"):
+        load_project(place.project)
 
 
 def test_an_empty_variable_is_not_set(place: Place) -> None:

@@ -65,12 +65,14 @@ class UnreadableError(Exception):
 class SourceFile(msgspec.Struct, frozen=True):
     """A file of the scan: where it is, and its path relative to the scan's root.
 
-    `problem` says why it cannot be looked at, empty where it can.
+    `problem` says why it cannot be looked at, empty where it can. `content` is what an editor has
+    changed and not saved, instead of what is on the disk.
     """
 
     path: Path
     relative: PurePosixPath
     problem: str = ""
+    content: bytes | None = None
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -140,6 +142,10 @@ def walk(
 
 def read(file: SourceFile, *, largest: int) -> bytes:
     """Return a regular file's bytes. Raises UnreadableError with the reason."""
+    if file.content is not None:
+        if len(file.content) > largest:
+            raise UnreadableError(f"too large: {len(file.content)} bytes, at most {largest}")
+        return file.content
     try:
         descriptor = os.open(file.path, _READING)
         try:
@@ -174,6 +180,8 @@ def is_binary(file: SourceFile) -> bool:
 
     A file that cannot be read is none: reading it will say why.
     """
+    if file.content is not None:
+        return False
     try:
         descriptor = os.open(file.path, _READING)
         try:
