@@ -42,7 +42,7 @@ class Inputs:
     baseline: str
     suppressions: str
     fail_on: str
-    min_confidence: str
+    fail_on_confidence: str
     exclude: tuple[str, ...]
     diff: str
     gate_from_base: bool
@@ -116,7 +116,7 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         baseline=line("baseline"),
         suppressions=line("suppressions"),
         fail_on=line("fail-on"),
-        min_confidence=line("min-confidence"),
+        fail_on_confidence=line("fail-on-confidence"),
         exclude=lines("exclude"),
         diff=line("diff"),
         gate_from_base=gate_from == "base",
@@ -156,7 +156,7 @@ def scan_words(inputs: Inputs, *, store: str, diff: str) -> list[str]:
     words = ["scan", "--save", store]
     for option, value in (
         ("--fail-on", inputs.fail_on),
-        ("--min-confidence", inputs.min_confidence),
+        ("--fail-on-confidence", inputs.fail_on_confidence),
         ("--static-plugins", inputs.static_plugins),
         ("--dynamic-plugins", inputs.dynamic_plugins),
         ("--target", inputs.target),

@@ -218,7 +218,7 @@ def _reports(
     run = json.loads(tavo.ask("results", "export", "--store", str(store), "--format", "json"))
     workflow.output("findings", str(run["summary"]["findings"]))
     workflow.output("complete", "true" if run["run"]["complete"] else "false")
-    if code == INCOMPLETE:
+    if code == INCOMPLETE and not inputs.annotate:  # else the annotations begin with it
         undone = [one for one in run["not_done"] if one["incomplete"]]
         lines = [f"{x['kind']} {x['subject']}: {x['reason']}" for x in undone[:_MOST_NAMED]]
         if len(undone) > len(lines):
