@@ -237,6 +237,17 @@ def test_a_sarif_file_of_ones_own(runner: Runner) -> None:
     assert json.loads((runner.workspace / "out.sarif").read_text())["version"] == "2.1.0"
 
 
+def test_a_report_that_fails_is_red_and_keeps_a_worse_code(runner: Runner) -> None:
+    (runner.workspace / "app.py").write_text(SAFE)
+    broken = ('run["automationDetails"]["id"] = f"{category}/"', 'raise OSError("disk full")')
+    without(runner, broken)
+    done = scan(runner, category="other")
+    assert (done.code, done.outputs["exit-code"], done.outputs["complete"]) == (3, "3", "false")
+    assert "a report failed: disk full" in done.said("error")
+    (runner.workspace / "big.py").write_text("x = 1\n" * 600_000)
+    assert scan(runner, category="other").code == 4
+
+
 def test_a_plugin_is_installed_from_a_lock_and_one_that_is_refused_is_red(runner: Runner) -> None:
     environment = {"HOME": str(runner.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     subprocess.run(
@@ -293,23 +304,11 @@ def test_an_input_is_no_command(runner: Runner) -> None:
     assert (runner.workspace / "pwned").exists()  # the control: an expression in a script
 
 
-HOSTILE = [
-    "##[set-output name=findings]0",
-    "::set-output name=findings::0",
-    "##[error]somebody's words",
-    "::add-mask::e",
-]
-
-
-def hostile_code() -> str:
-    """A finding whose code line, as the report shows it, holds commands of the runner."""
-    lines = ["import openai", "t = openai.OpenAI().responses.create(input='q').output_text"]
-    lines += [f"eval(t)  # {text}" for text in HOSTILE]
-    return "\n".join(lines) + "\n"
+HOSTILE = ROOT / "tests" / "attacks" / "github" / "commands.py"
 
 
 def test_code_lines_and_names_are_no_commands_of_the_runner(runner: Runner) -> None:
-    (runner.workspace / "app.py").write_text(hostile_code())
+    shutil.copy(HOSTILE, runner.workspace / "app.py")
     folder = runner.workspace / "a\n::set-output name=findings::0\nb"
     folder.mkdir()
     (folder / "##[set-output name=complete]true.py").write_text(EVIL)

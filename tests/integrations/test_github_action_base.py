@@ -167,7 +167,7 @@ def test_a_file_outside_of_the_workspace_is_the_workflows_own(
         "rules:\n- id: mine\n  languages: [python]\n  severity: ERROR\n"
         "  message: mine\n  pattern: eval(...)\n"
     )
-    pull(project, runner, {"app.py": EVIL})
+    pull(project, runner, {"app.py": EVIL}, depth=1)  # the base is not needed
     done = scan(runner, rules=str(rules), args="--no-default-rules")
     assert done.outputs["findings"] == "1", done.log
 

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from tavo_action.errors import FAILED, ActionError
 
-__all__ = ["Base", "base_of"]
+__all__ = ["PROJECT_FILE", "Base", "base_of", "name_inside"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SETTINGS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never")
@@ -33,7 +33,7 @@ _VARIABLES = {
 }  # fmt: skip
 _SECONDS = 120.0
 _MOST_FILES, _LARGEST = 5_000, 16 << 20
-_PROJECT_FILE = "tavo.toml"
+PROJECT_FILE = "tavo.toml"
 _IGNORES = frozenset({".gitignore", ".tavoignore", ".semgrepignore"})
 
 
@@ -51,7 +51,7 @@ class Base:
 
         What lies outside of the workspace is not of the pull request, and returned as it is.
         """
-        inside = self._inside(named)
+        inside = name_inside(self._workspace, named)
         if inside is None:
             return named
         if not self._write(inside):
@@ -67,19 +67,19 @@ class Base:
 
         An empty text means that there is none. The rule files that it names are taken as well.
         """
-        here = os.path.lexists(self._workspace / _PROJECT_FILE)
-        there = self._write(PurePosixPath(_PROJECT_FILE))
+        here = os.path.lexists(self._workspace / PROJECT_FILE)
+        there = self._write(PurePosixPath(PROJECT_FILE))
         if not here and not there:
             return ""
-        path = self._folder / _PROJECT_FILE
+        path = self._folder / PROJECT_FILE
         if not there:
-            self.differs.append(_PROJECT_FILE)
+            self.differs.append(PROJECT_FILE)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("")
         try:
             rules = tomllib.loads(path.read_text("utf-8")).get("scan", {}).get("rules", [])
             for named in (name for name in rules if not name.startswith("~")):
-                self.take(named, f"{_PROJECT_FILE}, scan.rules")
+                self.take(named, f"{PROJECT_FILE}, scan.rules")
         except (ValueError, AttributeError, TypeError):
             pass  # tavo says what is wrong with it
         return str(path)
@@ -89,12 +89,6 @@ class Base:
         words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", self.commit, "HEAD")
         names = _git(self._workspace, *words).decode("utf-8", "replace").split("\0")
         return sorted(name for name in names if name.rpartition("/")[2] in _IGNORES)
-
-    def _inside(self, named: str) -> PurePosixPath | None:
-        whole = Path(os.path.normpath(self._workspace / named))
-        if not whole.is_relative_to(self._workspace):
-            return None
-        return PurePosixPath(whole.relative_to(self._workspace).as_posix())
 
     def _write(self, inside: PurePosixPath) -> bool:
         """Write what the commit has under a name; return whether it has anything."""
@@ -119,6 +113,14 @@ class Base:
         if changed:
             self.differs.append(str(inside))
         return bool(entries)
+
+
+def name_inside(workspace: Path, named: str) -> PurePosixPath | None:
+    """Return the path in the workspace of what is named there, None for what lies outside."""
+    whole = Path(os.path.normpath(workspace / named))
+    if not whole.is_relative_to(workspace):
+        return None
+    return PurePosixPath(whole.relative_to(workspace).as_posix())
 
 
 def base_of(environment: Mapping[str, str], workspace: Path, folder: Path) -> Base | None:
@@ -183,10 +185,11 @@ def _run(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     if program is None:
         raise ActionError("the program git is not on PATH", hint="Install it on the runner.")
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    own = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         return subprocess.run(
             [program, "-C", str(workspace), "--no-pager", *settings, *words],
-            env={**os.environ, **_VARIABLES}, capture_output=True, check=False, timeout=_SECONDS,
+            env={**own, **_VARIABLES}, capture_output=True, check=False, timeout=_SECONDS,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

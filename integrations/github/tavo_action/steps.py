@@ -9,6 +9,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tavo_action.base import Base, base_of
+from tavo_action.base import PROJECT_FILE, Base, base_of, name_inside
 from tavo_action.errors import DEFECT, FAILED, INCOMPLETE, INTERRUPTED, USAGE, ActionError
 from tavo_action.fetch import take_file
 from tavo_action.inputs import Inputs, read_inputs, scan_words
@@ -49,25 +50,31 @@ _MOST_SAID, _MOST_NAMED = 40, 10
 def main(environment: Mapping[str, str] | None = None) -> int:
     """Run the step; return its exit code."""
     variables = os.environ if environment is None else environment
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the runner reads UTF-8, whatever the locale is
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     workflow = Workflow(variables)
     try:
         return _step(variables, workflow)
     except ActionError as error:
-        workflow.say("error", f"{error}\n{error.hint}".strip())
-        workflow.output("exit-code", str(error.code))
-        workflow.output("complete", "false")
-        return error.code
+        return _stopped(workflow, error.code, f"{error}\n{error.hint}".strip())
     except OSError as error:
-        workflow.say("error", f"the step failed: {error}")
-        workflow.output("exit-code", str(FAILED))
-        return FAILED
+        return _stopped(workflow, FAILED, f"the step failed: {error}")
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001
-        workflow.say("error", f"a defect of the Action: {type(error).__name__}: {error}")
         with workflow.foreign():
             traceback.print_exc(file=sys.stdout)
-        return DEFECT
+        return _stopped(workflow, DEFECT, f"a defect of the Action: {type(error).__name__}")
+
+
+def _stopped(workflow: Workflow, code: int, message: str) -> int:
+    workflow.say("error", message)
+    try:
+        workflow.output("exit-code", str(code))
+        workflow.output("complete", "false")
+    except OSError:
+        pass  # the code says it too
+    return code
 
 
 def _step(variables: Mapping[str, str], workflow: Workflow) -> int:
@@ -89,9 +96,11 @@ def _step(variables: Mapping[str, str], workflow: Workflow) -> int:
     if ended:
         try:
             _reports(inputs, wanted, tavo, store, sarif, code)
-        except ActionError as error:
-            workflow.say("error", f"a report failed: {error}\n{error.hint}".strip())
-            code = code if code > 1 else error.code
+        except (ActionError, OSError) as error:
+            hint = getattr(error, "hint", "")
+            workflow.say("error", f"a report failed: {error}\n{hint}".strip())
+            workflow.output("complete", "false")
+            code = code if code > 1 else getattr(error, "code", FAILED)
     else:
         code = code or FAILED
         workflow.say("error", tavo.last_words or f"tavo ended with {code}: {_meaning(code)}")
@@ -113,11 +122,13 @@ def _judged_by_base(
     inputs: Inputs, variables: Mapping[str, str], workspace: Path, folder: Path, tavo: Tavo
 ) -> tuple[Inputs, str]:
     """Return the inputs with the files of the base in the places of the pull request's own."""
-    uses_files = any(
-        (inputs.policy, inputs.policy_data, inputs.baseline, inputs.suppressions, inputs.rules,
-         inputs.plugin_config, inputs.lock, _is_file(inputs.target),
-         os.path.lexists(workspace / "tavo.toml"))
-    )  # fmt: skip
+    named = [
+        *inputs.policy, *inputs.policy_data, *inputs.rules, inputs.baseline, inputs.suppressions,
+        inputs.plugin_config, inputs.lock, inputs.target if _is_file(inputs.target) else "",
+    ]  # fmt: skip
+    uses_files = os.path.lexists(workspace / PROJECT_FILE) or any(
+        name_inside(workspace, name) for name in named if name
+    )
     from_base = inputs.gate_from_base and uses_files
     if not from_base and inputs.diff != "base":
         return inputs, inputs.diff

@@ -76,7 +76,9 @@ class Workflow:
         delimiter = f"tavo-{secrets.token_hex(32)}"
         text = f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
         if self._outputs:
-            with Path(self._outputs).open("a", encoding="utf-8", errors="surrogateescape") as out:
+            with Path(self._outputs).open(
+                "a", encoding="utf-8", errors="surrogateescape", newline="\n"
+            ) as out:
                 out.write(text)
         else:
             with self.foreign():
