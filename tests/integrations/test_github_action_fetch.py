@@ -8,16 +8,11 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.fakes.certificates import self_signed
 from tests.fakes.github_runner import ROOT, Runner, Step
 from tests.fakes.single_file import PYZ
 
@@ -88,12 +83,12 @@ class Server(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.sent = 0
         self.closing = threading.Event()
-        self.authority = folder / "authority.pem"
+        self.authority = self_signed(folder, "127.0.0.1")
         scheme = "http"
         if not plain:
             scheme = "https"
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate(self.authority, folder / "key.pem"))
+            context.load_cert_chain(self.authority)
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.address = f"{scheme}://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -105,36 +100,6 @@ class Server(http.server.ThreadingHTTPServer):
         self.closing.set()
         self.shutdown()
         self.server_close()
-
-
-def certificate(cert: Path, key_file: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return cert, key_file
 
 
 @pytest.fixture
