@@ -189,6 +189,8 @@ def test_the_threshold_and_more_options(runner: Runner) -> None:
         ({"formats": "../x"}, 2, "names '../x', which is no name of a format"),
         ({"args": "--save x.db"}, 2, "args names --save, which the Action sets itself"),
         ({"args": "--format=json"}, 2, "args names --format=json"),
+        ({"args": "--baseline=b.json"}, 2, "--baseline=b.json, which is the input baseline"),
+        ({"args": "--policy p.rego"}, 2, "args names --policy, which is the input policy"),
         ({"args": "'open"}, 2, "not quoted as in a shell"),
         ({"fail_on": "huge"}, 2, "fail_on is 'huge'"),
         ({"paths": "gone"}, 3, "gone: no such file or folder"),

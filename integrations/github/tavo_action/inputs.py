@@ -19,6 +19,11 @@ __all__ = ["Inputs", "read_inputs", "scan_words"]
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _FORMAT = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _OURS = ("--save", "--format", "--output", "--help", "-h", "--")
+_INPUTS = {
+    "--policy": "policy", "--data": "policy-data", "--baseline": "baseline", "--diff": "diff",
+    "--suppressions": "suppressions", "--rules": "rules", "--plugin-config": "plugin-config",
+    "--target": "target",
+}  # fmt: skip
 _MOST = 64 * 1024
 
 
@@ -143,7 +148,10 @@ def _args(value: str) -> tuple[str, ...]:
     except ValueError as error:
         raise ActionError(f"the input args is not quoted as in a shell: {error}") from None
     for word in words:
-        if word.partition("=")[0] in _OURS:
+        option = word.partition("=")[0]
+        if option in _INPUTS:  # it would not be taken from the base of a pull request
+            raise ActionError(f"the input args names {word}, which is the input {_INPUTS[option]}")
+        if option in _OURS:
             raise ActionError(
                 f"the input args names {word}, which the Action sets itself",
                 hint="Reports are chosen with the input formats, what is scanned with paths.",
