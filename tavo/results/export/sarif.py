@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tavo.plugins import Location, Step
+from tavo.results.export.json import uncommanded_json
 from tavo.results.export.sarif_tool import LEVELS, NOTICE_KINDS, SCORES, Components, notice_id
 from tavo.results.values import Notice, Reported, Run, Suppression
 
@@ -88,7 +89,8 @@ def run_to_sarif_value(
 
 
 def _dumps(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f")
+    text = json.dumps(value, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return uncommanded_json(text)
 
 
 # -- what GitHub takes
