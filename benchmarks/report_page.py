@@ -85,8 +85,8 @@ def main() -> int:
             made = make()
             costs.append(time.process_time() - start)
         data = made if isinstance(made, bytes) else made.encode()
-        packed = len(zlib.compress(data)) / 1000
-        print(f"| {name} | {statistics.median(costs):.2f} | {len(data) / 1000:.0f} | {packed:.0f} |")
+        size, packed = len(data) / 1000, len(zlib.compress(data)) / 1000
+        print(f"| {name} | {statistics.median(costs):.2f} | {size:.0f} | {packed:.0f} |")
     _in_browser(run_to_html(run, findings), given.repeat)
     return 0
 

@@ -52,7 +52,7 @@ _MOST_STEPS = 20
 _MOST_EVIDENCE = 6
 _LONGEST_TEXT = 2_000
 _BAR = 100
-_LONGEST_LABEL = 28
+_LONGEST_LABEL = 24
 
 
 def run_to_html(run: Run, findings: Iterable[Reported]) -> str:
@@ -284,7 +284,7 @@ def _entries(items: Sequence[Reported], rules: _Rules) -> tuple[list[str], int]:
     """
     places = [_finding(one, rules, bare=True) for one in items]
     room = _LARGEST - sum(map(len, places))
-    entries = []
+    entries: list[str] = []
     for number, one in enumerate(items):
         entry = _finding(one, rules, bare=False)
         room -= len(entry.encode()) - len(places[number])

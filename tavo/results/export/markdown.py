@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 from tavo.plugins import Location, Severity
-from tavo.printable import printable, uncommanded
+from tavo.printable import one_line, printable, uncommanded
 from tavo.results.export.summary import (
     by_severity,
     counted,
@@ -70,7 +70,7 @@ def run_to_markdown(
     shown, ignored = split(findings)
     shown = worst_first(shown)
     head = "\n".join(_head(run, shown, ignored))
-    tail = "\n".join(_not_done(run)) + _foot(run)
+    tail = "\n".join([*_not_done(run), _foot(run)])
     out = _Bounded(limit - len(f"{head}{tail}\n\n".encode()) - 400)
 
     def link(location: Location) -> str:
@@ -194,10 +194,11 @@ def _detail(one: Reported, link: Link) -> Iterator[str]:
 
 
 def _not_done(run: Run) -> Iterator[str]:
-    missing = list(reasons_of(notice for notice in run.notices if notice.incomplete))
+    notices = [notice for notice in run.notices if notice.incomplete]
+    missing = list(reasons_of(notices))
     if not missing:
         return
-    yield f"<details><summary>Not looked at, or not in full ({len(missing)})</summary>"
+    yield f"<details><summary>Not looked at, or not in full ({len(notices)})</summary>"
     yield ""
     for subjects, reason in missing[:_MOST_REASONS]:
         yield f"- {_code(subjects)}: {_prose(reason[:_LONGEST_MESSAGE])}"
@@ -228,6 +229,7 @@ def _link(location: Location, files: str) -> str:
 # -- the one place where text becomes Markdown
 
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_OPENING = re.compile(r"(?:\d+(?=[.)](?:\s|$)))?[!-/:-@\[-`{-~]")  # of a list, a heading, a rule
 _BREAK = "\u200b"
 _REFERENCE = re.compile(
     r"(@|#(?=\d)|://|(?<![0-9A-Za-z])(?:www|GH-|[0-9a-f]{6}(?=[0-9a-f]*\b))|:(?=[\w+-]+:))", re.I
@@ -240,9 +242,11 @@ def _prose(text: str) -> str:
     Entities stop Markdown; what looks at the finished page for names to link is stopped by a break
     of no width.
     """
-    one_line = " ".join(printable(text).split())
-    broken = _REFERENCE.sub(rf"\1{_BREAK}", one_line)
-    return _PUNCTUATION.sub(lambda found: _entity(found.group()), broken)
+    broken = _REFERENCE.sub(rf"\1{_BREAK}", one_line(text))
+    opened = _OPENING.match(broken)
+    start = "" if opened is None else f"{opened[0][:-1]}&#{ord(opened[0][-1])};"
+    rest = broken[len(opened[0]) :] if opened is not None else broken
+    return start + _PUNCTUATION.sub(lambda found: _entity(found.group()), rest)
 
 
 def _entity(character: str) -> str:
@@ -252,12 +256,12 @@ def _entity(character: str) -> str:
 
 def _code(text: str) -> str:
     """Return text as a code span."""
-    one_line = " ".join(printable(text).split()) or " "
-    if len(one_line) > _LONGEST_SPAN:
-        one_line = f"{one_line[: _LONGEST_SPAN // 2]}…{one_line[-_LONGEST_SPAN // 2 :]}"
-    fence = "`" * (_longest_run(one_line) + 1)
-    pad = " " if one_line.startswith("`") or one_line.endswith("`") else ""
-    return f"{fence}{pad}{one_line}{pad}{fence}"
+    shown = one_line(text) or " "
+    if len(shown) > _LONGEST_SPAN:
+        shown = f"{shown[: _LONGEST_SPAN // 2]}…{shown[-_LONGEST_SPAN // 2 :]}"
+    fence = "`" * (_longest_run(shown) + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
 
 
 def _cell(text: str) -> str:

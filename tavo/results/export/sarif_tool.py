@@ -17,7 +17,15 @@ from typing import Any
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.results.values import Reported, Run
 
-__all__ = ["LEVELS", "NOTICE_KINDS", "SCORES", "Components"]
+__all__ = [
+    "LEVELS",
+    "MOST_TAGS",
+    "NOTICE_KINDS",
+    "SCORES",
+    "Components",
+    "notice_id",
+    "tags_of",
+]
 
 LEVELS = {
     Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warning",
@@ -37,7 +45,7 @@ NOTICE_KINDS = {
     "report": "This report leaves something out.",
 }
 _PRECISION = {Confidence.HIGH: "high", Confidence.MEDIUM: "medium", Confidence.LOW: "low"}
-_MOST_TAGS = 20
+MOST_TAGS = 20
 
 
 class _Taxonomy:
@@ -120,8 +128,6 @@ class Components:
         return [self._rule(rules[rule_id]) for rule_id in sorted(rules)]
 
     def _rule(self, rule: Rule) -> dict[str, Any]:
-        tags = ["security", *(f"external/cwe/{entry.lower()}" for entry in rule.cwe)]
-        tags += [*rule.owasp, *rule.tags]
         help_text = rule.help or rule.description or rule.title
         value: dict[str, Any] = {
             "id": rule.id,
@@ -133,7 +139,7 @@ class Components:
             "properties": {
                 "security-severity": SCORES[rule.severity],
                 "precision": _PRECISION[rule.confidence],
-                "tags": list(dict.fromkeys(tags))[:_MOST_TAGS],
+                "tags": tags_of(rule)[:MOST_TAGS],
             },
         }
         relationships = [
@@ -156,6 +162,12 @@ class Components:
         if uri is not None:
             value["helpUri"] = uri
         return value
+
+
+def tags_of(rule: Rule) -> list[str]:
+    """Return the tags of a rule, of which GitHub takes `MOST_TAGS`, the first ones."""
+    weaknesses = [f"external/cwe/{entry.lower()}" for entry in rule.cwe]
+    return list(dict.fromkeys(["security", *weaknesses, *rule.owasp, *rule.tags]))
 
 
 def notice_id(kind: str) -> str:
