@@ -71,9 +71,7 @@ def test_columns_are_named_only_inside_a_line() -> None:
     one = taint_finding()
     region = replace(one.finding.location.region, end_line=14)
     where = replace(one.finding.location, region=region)
-    ((_, values, _),) = parsed(
-        report([replace(one, finding=replace(one.finding, location=where))])
-    )
+    ((_, values, _),) = parsed(report([replace(one, finding=replace(one.finding, location=where))]))
     assert (values["line"], values["endLine"]) == ("12", "14")
     assert "col" not in values
 

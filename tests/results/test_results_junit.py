@@ -97,8 +97,8 @@ def test_the_report_is_as_kept() -> None:
 
 def test_a_file_is_a_suite_and_a_rule_a_case_with_all_its_places() -> None:
     one = taint_finding()
-    other = replace(one, finding=replace(one.finding, location=location("agent/answer.py", 40, 1, 9,
-                                                                         "eval(more)")))  # fmt: skip
+    where = location("agent/answer.py", 40, 1, 9, "eval(more)")
+    other = replace(one, finding=replace(one.finding, location=where))
     root = report([one, other])
     suites = {suite.attrib["name"]: suite for suite in root}
     assert list(suites) == ["tavo", "agent/answer.py"]
@@ -145,7 +145,7 @@ def test_an_ignored_finding_is_skipped_with_its_reason_and_info_passes() -> None
     (info,) = [case for case in root.iter("testcase") if case.get("name") == "prompt-is-long"]
     assert [child.tag for child in info] == ["system-out"]
     low = replace(everything()[4], finding=replace(everything()[4].finding, severity=Severity.LOW))
-    assert [child.tag for child in list(report([low])[1])[0]] == ["failure"], "control"
+    assert [child.tag for child in next(iter(report([low])[1]))] == ["failure"], "control"
 
 
 @pytest.mark.parametrize("attack", HOSTILE)

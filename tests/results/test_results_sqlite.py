@@ -58,6 +58,8 @@ def test_a_run_is_there_with_all_of_it(tmp_path: Path, in_memory: bool) -> None:
 def test_the_other_run_would_be_there_without_the_guard(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "all.db") as store:
         one = taint_finding()
-        stored_run(store, [replace(one, finding=finding_of(one.rule, location("a", 1, 1, 2, SECRET)))])
+        stored_run(
+            store, [replace(one, finding=finding_of(one.rule, location("a", 1, 1, 2, SECRET)))]
+        )
         stored_run(store, everything())
     assert SECRET.encode() in (tmp_path / "all.db").read_bytes()

@@ -46,6 +46,8 @@ NOTICE_KINDS = {
 }
 _PRECISION = {Confidence.HIGH: "high", Confidence.MEDIUM: "medium", Confidence.LOW: "low"}
 MOST_TAGS = 20
+_LONGEST_NAME = 255
+_LONGEST_DESCRIPTION = 1024
 
 
 class _Taxonomy:
@@ -131,9 +133,9 @@ class Components:
         help_text = rule.help or rule.description or rule.title
         value: dict[str, Any] = {
             "id": rule.id,
-            "name": _pascal_case(rule.id),
-            "shortDescription": {"text": rule.title},
-            "fullDescription": {"text": rule.description or rule.title},
+            "name": _pascal_case(rule.id)[:_LONGEST_NAME],
+            "shortDescription": {"text": _cut(rule.title)},
+            "fullDescription": {"text": _cut(rule.description or rule.title)},
             "help": {"text": help_text, "markdown": help_text},
             "defaultConfiguration": {"level": LEVELS[rule.severity]},
             "properties": {
@@ -173,6 +175,11 @@ def tags_of(rule: Rule) -> list[str]:
 def notice_id(kind: str) -> str:
     """Return the id of the descriptor that notices of a kind refer to."""
     return f"tavo/{kind}-not-done"
+
+
+def _cut(text: str) -> str:
+    """Return what GitHub shows of a description; the help has everything that is needed."""
+    return text if len(text) <= _LONGEST_DESCRIPTION else f"{text[: _LONGEST_DESCRIPTION - 1]}…"
 
 
 def _entries(rules: Iterable[Rule]) -> dict[str, list[str]]:
