@@ -112,8 +112,10 @@ def _finding(one: Reported, width: int, *, verbose: bool, again: bool) -> Iterat
     for number, step in enumerate(finding.flow, start=1):
         region = step.location.region
         place = (step.location.path, region.start_line if region is not None else None)
-        yield _step(number, step, finding, width, code=place not in seen)
-        seen.add(place)
+        line = _step(number, step, finding, width, code=place not in seen)
+        if line[-1][0] == "dim":  # there was room for the code
+            seen.add(place)
+        yield line
     yield ()
 
 
