@@ -184,7 +184,7 @@ def test_a_run_that_is_not_complete_is_not_called_clean() -> None:
     assert "No findings" not in text_of([], NOTICES)
     assert "The scan is not complete:" in text_of([], NOTICES)
     assert "interrupted before its end" in text_of([], finished=False)
-    assert "No findings" in text_of([]), "control"
+    assert "<p class=good><b>No findings</b></p>" in text_of([]), "control"
     assert "not complete" not in text_of([])
 
 

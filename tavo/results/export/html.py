@@ -74,7 +74,7 @@ def run_to_html(run: Run, findings: Iterable[Reported]) -> str:
         "title": f"{_text(headline(run, shown))} · {_text(name)}",
         "name": _text(name),
         "run": _about(run),
-        "state": "".join(_state(run, len(items) - len(listed), bare)),
+        "state": "".join([*_said(run, shown), *_state(run, len(items) - len(listed), bare)]),
         "tiles": "".join(_tiles(shown, ignored)),
         "charts": "".join(_charts(shown)),
         "filters": "".join(_filters(listed, rules)),
@@ -111,6 +111,8 @@ class _Rules:
         return sorted(((n, name) for name, n in self._numbers.items()), key=lambda pair: pair[1])
 
     def sections(self) -> Iterator[str]:
+        if self._rules:
+            yield "<h2>Rules</h2>\n"
         for name, rule in self._rules.items():
             tags = [*rule.cwe, *rule.owasp]
             yield f"<section class=rule id=r{self._numbers[name]}><h3>{_text(name)}</h3>"
@@ -144,6 +146,12 @@ def _about(run: Run) -> str:
         looked_at(run), f"{seconds(run.cpu_s)} CPU", *([] if run.finished_at else [ended]),
     ]  # fmt: skip
     return " · ".join(_text(part) for part in parts)
+
+
+def _said(run: Run, shown: Sequence[Reported]) -> Iterator[str]:
+    if not shown and is_complete(run):
+        said = headline(run, shown)
+        yield f"<p class={'good' if said == 'No findings' else 'warning'}><b>{said}</b></p>"
 
 
 def _state(run: Run, left_out: int, bare: int) -> Iterator[str]:
@@ -232,7 +240,7 @@ def _chart(title: str, kind: str, bars: Sequence[tuple[str, str, int, Severity]]
         width = max(round(_BAR * count / most, 1), 0.8)
         lines.append(
             f'<li data-filter={kind} data-value="{_text(value)}"><span class=label'
-            f' title="{_text(label)}">{_text(_end_of(label))}</span>'
+            f' title="{_text(label)}">{_text(_end_of(label) if kind == "p" else label)}</span>'
             f"<svg viewBox='0 0 {_BAR} 8' preserveAspectRatio=none aria-hidden=true>"
             f"<rect class=s{severity.rank} width={width} height=8 rx=1 /></svg>"
             f"<span class=count>{count:,}</span></li>"

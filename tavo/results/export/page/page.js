@@ -119,6 +119,7 @@
   for (const node of document.querySelectorAll("li[data-filter]")) {
     if (node.classList.contains("none")) continue;
     node.setAttribute("role", "button");
+    node.parentNode.setAttribute("role", "group");
     node.tabIndex = 0;
     node.addEventListener("click", () => choose(node));
     node.addEventListener("keydown", (event) => {
