@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
@@ -265,11 +265,12 @@ def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) ->
         from tavo.results.export.html import run_to_html
 
         text = run_to_html(run, findings)
-    else:
+    elif kind is Format.TEXT:
         from tavo.results.export.text import run_to_lines
 
-        lines = run_to_lines(run, findings, width=columns() if path is None else 100)
-        text = "\n".join(styled(line, color=False).rstrip() for line in lines)
+        text = "\n".join(styled(line, color=False).rstrip() for line in run_to_lines(run, findings))
+    else:
+        assert_never(kind)
     return f"{text.rstrip()}\n".encode("utf-8", "backslashreplace")
 
 
