@@ -18,7 +18,7 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import columns, styled, table, wants_color
-from tavo.errors import ExitCode, UsageError
+from tavo.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
     from tavo.results.store import ResultStore
@@ -208,12 +208,12 @@ def write_reports(store: ResultStore, run_id: int, reports: Reports, session: Se
     for kind, path in reports.files:
         from signing.files import write_atomically
 
-        data = _report(store, run_id, kind, path)
         try:
-            write_atomically(path, data)
-        except OSError as error:
+            write_atomically(path, _report(store, run_id, kind, path))
+        except (OSError, InputError) as error:
             code = ExitCode.FAILED
-            session.complain(f"{path}: the report cannot be written: {error.strerror or error}")
+            why = getattr(error, "strerror", None) or error
+            session.complain(f"{path}: the report cannot be written: {why}")
         else:
             session.say(f"tavo: {kind.value} report in {path}")
     if reports.printed is Format.TEXT:
@@ -258,9 +258,10 @@ def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) ->
         from tavo.results.export.markdown import COMMENT, SUMMARY, run_to_markdown
 
         step = os.environ.get("GITHUB_STEP_SUMMARY")
-        limit = SUMMARY if path is not None and str(path) == step else COMMENT
+        limit = SUMMARY if step and path == Path(step) else COMMENT
         prefix, files = _checkout(run.info.root)
-        text = run_to_markdown(run, findings, files=f"{files}{prefix}", limit=limit)
+        below = f"{files}{prefix}" if files else ""
+        text = run_to_markdown(run, findings, files=below, limit=limit)
     elif kind is Format.HTML:
         from tavo.results.export.html import run_to_html
 
@@ -291,7 +292,8 @@ def _checkout(root: str) -> tuple[str, str]:
         address = f"{parts[0]}/-/blob/{parts[1]}/" if all(parts) else ""
     else:
         return "", ""
-    path = Path(os.path.relpath(root, top)).as_posix() if top else "."
+    path = os.path.relpath(os.path.realpath(root), os.path.realpath(top)) if top else "."
+    path = path.replace(os.sep, "/")
     if path == ".." or path.startswith("../"):
         return "", ""
     return ("" if path == "." else f"{path}/"), address

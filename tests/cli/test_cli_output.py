@@ -164,6 +164,8 @@ def test_on_github_paths_and_links_are_those_of_the_repository(
     assert done.out.startswith("::error file=services/api/agent.py,line=10,")
     link = "https://github.com/ada/shop/blob/abc123/services/api/agent.py#L10"
     assert f"]({link})" in (top / "r.md").read_text("utf-8")
+    monkeypatch.delenv("GITHUB_SHA")
+    assert "](" not in tavo("scan", ".", "--format", "markdown").out, "no address, no links"
     monkeypatch.setenv("GITHUB_WORKSPACE", str(top / "elsewhere"))
     assert tavo("scan", ".", "--format", "github").out.startswith("::error file=agent.py,")
 
