@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.cli.results import Format, write_report
-from tavo.errors import UsageError
+from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
@@ -91,7 +91,10 @@ def scan(
             "--engine", metavar="NAME", help="tavo, or opengrep or semgrep of PATH, with our rules."
         ),
     ] = "tavo",
-    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format | None, typer.Option("--format", help="The report's format; default: text.")
+    ] = None,
+    output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
     ] = None,
@@ -152,8 +155,8 @@ def scan(
     from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
-    if session.json and format is Format.TEXT:
-        format = Format.JSON  # noqa: A001
+    printed = Format.JSON if session.json else Format.TEXT
+    reports = reports_of(format, output, printed=printed, save=save)
     settings = session.settings(
         scan__jobs=jobs, scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
         scan__suppressions=None if suppressions is None else str(suppressions),
@@ -200,7 +203,7 @@ def scan(
         )
         store = closing.enter_context(ResultStore(save))
         run_id, code = run_scan(plan, store, session.reporter())
-        write_report(store, run_id, format, color=session.color, verbose=session.verbose)
+        code = worst((code, write_reports(store, run_id, reports, session)))
     raise typer.Exit(int(code))
 
 

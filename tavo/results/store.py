@@ -275,6 +275,11 @@ class ResultStore:
                     answer_tokens=row["answer_tokens"],
                 )
 
+    def copy_to(self, other: sqlite3.Connection) -> None:
+        """Copy everything into another, empty database. Raises InputError for a damaged store."""
+        with self._reading():
+            self._connection.backup(other)
+
     def _batch(self) -> _Batch:
         return _Batch(self._connection, self.path)
 

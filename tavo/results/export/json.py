@@ -19,7 +19,7 @@ import msgspec
 from tavo.plugins import Confidence, Location, Rule, Severity
 from tavo.results.values import Reported, Run
 
-__all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value"]
+__all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value", "uncommanded_json"]
 
 SCHEMA = "tavo-results/1"
 _State = Literal["new", "unchanged"]
@@ -245,7 +245,14 @@ class _Document(msgspec.Struct, frozen=True):
 def run_to_json(run: Run, findings: Iterable[Reported]) -> str:
     """Return a run with its findings as indented JSON in ASCII."""
     text = msgspec.json.format(msgspec.json.encode(_document(run, findings)), indent=2).decode()
-    return text if text.isascii() and "\x7f" not in text else _NOT_ASCII.sub(_escaped, text)
+    if not text.isascii() or "\x7f" in text:
+        text = _NOT_ASCII.sub(_escaped, text)
+    return uncommanded_json(text)
+
+
+def uncommanded_json(text: str) -> str:
+    """Return the same JSON with nothing in it that the log of a CI system takes for a command."""
+    return text.replace("##", "#\\u0023")  # only texts hold it
 
 
 def run_to_value(run: Run, findings: Iterable[Reported]) -> dict[str, Any]:

@@ -20,7 +20,17 @@ from typing import Any
 from urllib.parse import quote
 
 from tavo.plugins import Location, Step
-from tavo.results.export.sarif_tool import LEVELS, NOTICE_KINDS, SCORES, Components, notice_id
+from tavo.results.export.json import uncommanded_json
+from tavo.results.export.sarif_tool import (
+    LEVELS,
+    MOST_TAGS,
+    NOTICE_KINDS,
+    SCORES,
+    Components,
+    notice_id,
+    tags_of,
+)
+from tavo.results.export.summary import worst_first
 from tavo.results.values import Notice, PolicyResult, Reported, Run, Suppression
 
 __all__ = ["run_to_sarif", "run_to_sarif_value"]
@@ -32,7 +42,9 @@ _SHOWN_RESULTS = 5_000
 _MOST_RESULTS = 25_000
 _MOST_STEPS = 1_000
 _MOST_EXTENSIONS = 100
-_LARGEST_UPLOAD = 10 << 20
+_LARGEST_UPLOAD = 10_000_000
+_LEAST_KEPT = 100
+_READ_BY_PEOPLE = 1_000
 _LINK = re.compile(r"\[(?=[^\]]*\]\()")
 
 
@@ -44,16 +56,36 @@ def run_to_sarif(
     `suppressed` takes in the findings that do not count. `category` tells the uploads of one commit
     apart, where several scans of it are uploaded.
     """
-    items = list(findings)
+    items = [one for one in findings if suppressed or one.suppression is None]
+    most = min(len(items), _MOST_RESULTS)
     text = _dumps(run_to_sarif_value(run, items, suppressed=suppressed, category=category))
-    if len(text) > _LARGEST_UPLOAD and len(zlib.compress(text.encode())) > _LARGEST_UPLOAD:
-        notice = _report_notice(f"compressed it is larger than the {_LARGEST_UPLOAD >> 20} MB that"
-                                " GitHub takes: scan the project in parts")  # fmt: skip
-        value = run_to_sarif_value(
-            run, items, suppressed=suppressed, category=category, notices=(notice,)
+    while (size := _uploaded(text)) > _LARGEST_UPLOAD and most > _LEAST_KEPT:
+        # Results are most of it, and the least severe ones are cut off: a little more than needed.
+        most = max(_LEAST_KEPT, int(most * min(0.95 * _LARGEST_UPLOAD / size, 0.9)))
+        kept = worst_first(items)[:most]
+        notice = _report_notice(
+            f"{len(items) - most} findings of the lowest severity are left out, as compressed at"
+            f" most {_LARGEST_UPLOAD // 1_000_000} MB can be uploaded"
         )
-        text = _dumps(value)
+        text = _dumps(
+            run_to_sarif_value(
+                run, kept, suppressed=suppressed, category=category, notices=(notice,)
+            )
+        )
+    if size > _LARGEST_UPLOAD:
+        notice = _report_notice("compressed it is still larger than can be uploaded")
+        text = _dumps(
+            run_to_sarif_value(
+                run, worst_first(items)[:most], suppressed=suppressed, category=category,
+                notices=(notice,),
+            )
+        )  # fmt: skip
     return text
+
+
+def _uploaded(text: str) -> int:
+    """Return the size of a report as it is uploaded."""
+    return len(text) if len(text) <= _LARGEST_UPLOAD else len(zlib.compress(text.encode()))
 
 
 def run_to_sarif_value(
@@ -88,7 +120,10 @@ def run_to_sarif_value(
 
 
 def _dumps(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f")
+    # A long report is for programs only, and without its blanks half as long.
+    indent = 1 if len(value["runs"][0]["results"]) <= _READ_BY_PEOPLE else None
+    text = json.dumps(value, indent=indent, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return uncommanded_json(text)
 
 
 # -- what GitHub takes
@@ -99,7 +134,8 @@ def _within_limits(
 ) -> tuple[list[Reported], list[str], list[Notice]]:
     """Return the results and plugins that fit, and what to say about the others."""
     notices = []
-    tools = dict.fromkeys([*(one.tool for one in items), *(ran.plugin for ran in run.plugins)])
+    worst = [one.tool for one in worst_first(items)]
+    tools = dict.fromkeys([*worst, *(ran.plugin for ran in run.plugins)])
     plugins = [tool for tool in tools if tool != "tavo"]
     if len(plugins) > _MOST_EXTENSIONS:
         dropped = set(plugins[_MOST_EXTENSIONS:])
@@ -113,17 +149,20 @@ def _within_limits(
         )
     if len(items) > _MOST_RESULTS:
         left_out = len(items) - _MOST_RESULTS
-        # Stable: within a severity the order of the paths stays.
-        items = sorted(items, key=lambda one: -one.finding.severity.rank)[:_MOST_RESULTS]
+        items = worst_first(items)[:_MOST_RESULTS]
         notices.append(_report_notice(f"{left_out} findings of the lowest severity are left out, at"
                                       f" most {_MOST_RESULTS} fit"))  # fmt: skip
     if len(items) > _SHOWN_RESULTS:
+        items = worst_first(items)
         notices.append(
             _report_notice(f"{len(items)} findings, of which GitHub shows {_SHOWN_RESULTS}")
         )
     long = sum(len(one.finding.flow) > _MOST_STEPS for one in items)
     if long:
         notices.append(_report_notice(f"{long} data flows are shortened to {_MOST_STEPS} steps"))
+    tagged = {(one.tool, one.rule.id) for one in items if len(tags_of(one.rule)) > MOST_TAGS}
+    if tagged:
+        notices.append(_report_notice(f"{len(tagged)} rules keep {MOST_TAGS} of their tags"))
     return items, plugins, notices
 
 
