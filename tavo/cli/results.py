@@ -1,4 +1,4 @@
-"""`tavo results`: the runs of a result store, listed, shown again, exported."""
+"""`tavo results`: the runs of a result store, listed, shown again, exported; others imported."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_runs)
     group.command("show")(show)
     group.command("export")(export)
+    group.command("import")(import_)
     app.add_typer(group, name="results")
 
 
@@ -80,6 +81,51 @@ def export(
 ) -> None:
     """Write a run in another format to standard output."""
     _report(context, store, run, format)
+
+
+def import_(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="SARIF 2.1.0, also packed with gzip.")
+    ],
+    store: Store = _DEFAULT,
+    root: Annotated[
+        Path, typer.Option("--root", metavar="DIR", help="The folder that paths are relative to.")
+    ] = Path(),
+    base: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--base", metavar="DIR|URI", help="What the machine of the tool called that folder."
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
+    ] = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
+    ] = False,
+) -> None:
+    """Add what other tools found to a store, as one run: same report, same exit codes."""
+    from tavo.errors import InputError
+    from tavo.results.store import ResultStore
+    from tavo.runs.imported import import_sarif, read_all
+
+    session = session_of(context)
+    if session.json and format is Format.TEXT:
+        format = Format.JSON  # noqa: A001
+    if not root.is_dir():
+        raise InputError(f"{root}: is not a folder", hint="Name the project's folder with --root.")
+    settings = session.settings(scan__fail_on=fail_on)
+    read = read_all(files)
+    with ResultStore(store) as opened:
+        run_id, code = import_sarif(
+            read, opened, root=root.resolve(), bases=tuple(base or ()),
+            command=tuple(sys.argv[1:]), fail_on=settings.scan.fail_on, exit_zero=exit_zero,
+        )  # fmt: skip
+        write_report(opened, run_id, format, color=session.color, verbose=session.verbose)
+    raise typer.Exit(int(code))
 
 
 def write_report(store: object, run_id: int, kind: Format, *, color: bool, verbose: bool) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.results.imported.document import SarifFile
     from tavo.scan.external import Engine
 
 __all__ = ["register"]
@@ -77,6 +78,12 @@ def scan(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    import_sarif: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import-sarif", metavar="FILE", help="Count what another tool found, in SARIF."
+        ),
+    ] = None,
     diff: Annotated[
         str | None,
         typer.Option(
@@ -133,6 +140,7 @@ def scan(
         plan = ScanPlan(
             targets=tuple(paths or ()),
             rules=RuleSource(rule_paths if paths else ()),
+            imported=_imported(import_sarif),
             plugins=verified[0],
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
@@ -155,6 +163,14 @@ def scan(
         run_id, code = run_scan(plan, store, session.reporter())
         write_report(store, run_id, format, color=session.color, verbose=session.verbose)
     raise typer.Exit(int(code))
+
+
+def _imported(files: Sequence[Path] | None) -> tuple[SarifFile, ...]:
+    if not files:
+        return ()
+    from tavo.runs.imported import read_all
+
+    return read_all(files)
 
 
 def _engine(name: str) -> Engine | None:

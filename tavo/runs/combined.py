@@ -119,6 +119,16 @@ class CombinedRun:
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
 
+    def add_imported(
+        self, reported: Iterable[Reported], files: Iterable[SourceFile], row: PluginRun
+    ) -> None:
+        """Store what another tool found elsewhere; `files` are those of them that are here."""
+        for file in files:
+            self._files.setdefault(file.relative, file)
+        judged = [one if one.suppression is not None else self._judged(one) for one in reported]
+        self._store.add(self.id, with_line_hashes(self._compared(judged), self._lines_of))
+        self._store.add_plugin_run(self.id, row)
+
     def add_engine(self, row: PluginRun) -> None:
         """Store that another engine scanned, and what that cost."""
         self._store.add_plugin_run(self.id, row)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.results.imported.document import SarifFile
     from tavo.runs.abreast import Work
     from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
@@ -47,12 +48,13 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours. `show_output` notes what plugins logged and
+    is another engine, which scans instead of ours. `imported` is what other tools found. `show_output` notes what plugins logged and
     printed.
     """
 
     targets: tuple[Path, ...]
     rules: RuleSource
+    imported: tuple[SarifFile, ...] = ()
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: HttpTarget | None = None
@@ -138,6 +140,10 @@ def _run(
             plugins.start()  # not before the scan's processes, which are copies of this one
             plugins.check()
         run.add_result(result, plan.rules)
+    if plan.imported:
+        from tavo.runs.imported import add_imported
+
+        add_imported(run, plan.imported)
     if plugins is not None:
         reporter.begin("running plugins", len(works))
         for outcome in plugins.outcomes():

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tavo.plugins import Finding, Location, Severity, Step
-from tavo.printable import printable
+from tavo.printable import one_line, printable
 from tavo.results.values import Notice, PluginRun, Reported, Run
 
 __all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
@@ -64,7 +64,7 @@ def run_to_lines(
         yield from _ignored(ignored, width)
     yield from _hint(shown, width)
     yield from _summary(run, shown, ignored, width)
-    for plugin in run.plugins:
+    for plugin in filter(_ran_here, run.plugins):
         yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
@@ -99,7 +99,7 @@ def _place(location: Location) -> str:
 
 def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
     room = max(min(width, _WIDEST) - len(indent), _NARROWEST - 4)
-    for line in textwrap.wrap(" ".join(printable(text).split()), room):
+    for line in textwrap.wrap(one_line(text), room):
         yield ((style, indent + line),)
 
 
@@ -188,7 +188,7 @@ def _summary(
     rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
     looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
     if not run.info.rules and not run.files and run.plugins:
-        looked = "no files"
+        looked = "no files" if any(map(_ran_here, run.plugins)) else "nothing was scanned here"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
     tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
     kinds = Counter(one.suppression.kind for one in ignored if one.suppression is not None)
@@ -202,7 +202,7 @@ def _summary(
         style, head = "bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}:"
     elif not _is_complete(run):
         style, head = "warning", f"Not complete{besides}:"
-    elif not run.files and not any(one.files or one.requests for one in run.plugins):
+    elif not run.files and not any(map(_has_looked, run.plugins)):
         style, head = "warning", "Nothing to look at:"
     else:
         style, head = "good", f"No findings{besides}:"
@@ -220,10 +220,22 @@ def _is_complete(run: Run) -> bool:
     return run.complete and not any(notice.incomplete for notice in run.notices)
 
 
+def _ran_here(run: PluginRun) -> bool:
+    """Tell whether it ran in this run, and was not imported: what runs has a sandbox."""
+    return bool(run.sandbox)
+
+
+def _has_looked(run: PluginRun) -> bool:
+    return bool(run.files or run.requests) or not _ran_here(run)
+
+
 def _plugin(run: PluginRun) -> str:
     looked = f"on {run.files} {_plural(run.files, 'file')}"
     if run.requests:
         looked = f"with {run.requests} {_plural(run.requests, 'request')}"
+    if not _ran_here(run):
+        noun = _plural(run.findings, "finding")
+        return one_line(f"{run.plugin} {run.version} with {run.findings} {noun}, imported")
     return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
 
 
