@@ -11,6 +11,7 @@ import typer
 
 from tavo.cli.context import session_of
 from tavo.cli.render import columns, styled, table, wants_color
+from tavo.errors import UsageError
 
 __all__ = ["Format", "register", "write_report"]
 
@@ -21,6 +22,7 @@ class Format(enum.StrEnum):
     TEXT = "text"
     JSON = "json"
     SARIF = "sarif"
+    AI_BOM = "ai-bom"
 
 
 Store = Annotated[Path, typer.Option("--store", metavar="FILE", help="The result store.")]
@@ -115,6 +117,11 @@ def import_(
     session = session_of(context)
     if session.json and format is Format.TEXT:
         format = Format.JSON  # noqa: A001
+    if format is Format.AI_BOM:
+        raise UsageError(
+            "a bill of materials is made from a project, not from results",
+            hint="Use `tavo scan PATH --format ai-bom`.",
+        )
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder", hint="Name the project's folder with --root.")
     settings = session.settings(scan__fail_on=fail_on)
@@ -136,6 +143,11 @@ def write_report(store: object, run_id: int, kind: Format, *, color: bool, verbo
         raise TypeError("a report is made from a result store")
     run = store.run(run_id)
     findings = store.findings(run_id)
+    if kind is Format.AI_BOM:
+        raise UsageError(
+            "a bill of materials is made from a project, not from stored results",
+            hint="Use `tavo scan PATH --format ai-bom`.",
+        )
     if kind is Format.JSON:
         from tavo.results.export.json import run_to_json
 

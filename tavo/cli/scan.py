@@ -124,6 +124,10 @@ def scan(
     if session.json and format is Format.TEXT:
         format = Format.JSON  # noqa: A001
     settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
+    if format is Format.AI_BOM:
+        from tavo.cli.ai_bom import print_ai_bom
+
+        raise typer.Exit(int(print_ai_bom(context, paths or [], settings, exclude or [])))
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)

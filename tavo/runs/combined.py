@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tavo.runs.already import Already
     from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["CombinedRun", "notices_of_rules"]
+__all__ = ["CombinedRun", "left_out_notice", "notices_of_rules"]
 
 _MOST_NAMED = 5
 
@@ -83,7 +83,7 @@ class CombinedRun:
             else:
                 files.append(file)
         if left_out:
-            self.note([_left_out(left_out, self.root)])
+            self.note([left_out_notice(left_out, self.root)])
         self._files.update((file.relative, file) for file in files)
         return files
 
@@ -212,7 +212,7 @@ def _text_of(data: bytes) -> bytes:
     return content.data if content.is_text else b""
 
 
-def _left_out(paths: Sequence[Path], root: Path) -> Notice:
+def left_out_notice(paths: Sequence[Path], root: Path) -> Notice:
     """Say what was left out on purpose: a project can hide code with its ignore files."""
     names = [path.relative_to(root).as_posix() for path in paths[:_MOST_NAMED]]
     more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
