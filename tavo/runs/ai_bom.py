@@ -20,7 +20,7 @@ from tavo.scan.files import SourceFile, UnreadableError, decode, read, scan_root
 from tavo.scan.incremental import scan_files
 from tavo.scan.inventory.artifacts import digest_of_file, kind_of_file
 from tavo.scan.inventory.collect import INVENTORY_PACK, Collector, text_of_region
-from tavo.scan.inventory.manifests import UNREAD, declared_in, is_manifest
+from tavo.scan.inventory.manifests import declared_in, is_manifest, is_unread
 from tavo.scan.rule_source import RuleSource
 
 __all__ = ["take_inventory"]
@@ -47,7 +47,7 @@ def take_inventory(
             files.append(file)
     if left_out:
         notices.append(left_out_notice(left_out, root))
-    collector = Collector()
+    collector = Collector(own_modules=_own_modules(files))
     rules = RuleSource((INVENTORY_PACK,))
     sources = [file for file in files if rules.wants(file.relative)]
     results = scan_files(
@@ -72,6 +72,12 @@ def take_inventory(
     )
 
 
+def _own_modules(files: Sequence[SourceFile]) -> frozenset[str]:
+    """Return the names of the packages of Python that the project itself holds, at their top."""
+    folders = {file.relative.parent for file in files if file.relative.name == "__init__.py"}
+    return frozenset(folder.name for folder in folders if folder.parent not in folders)
+
+
 def _literals(file: SourceFile, largest: int) -> Callable[[Finding], str | None]:
     """Return what gives the text at the place of a finding; the file is read once, if at all."""
     known: list[str | None] = []
@@ -92,7 +98,7 @@ def _add_file(
     file: SourceFile, collector: Collector, notices: list[Notice], looked: set[PurePosixPath]
 ) -> None:
     path = file.relative
-    if path.name in UNREAD:
+    if is_unread(path):
         reason = "this kind of manifest is not read"
         notices.append(Notice(kind="file", subject=str(path), reason=reason, incomplete=False))
     if is_manifest(path):

@@ -56,9 +56,13 @@ class _Seen:
 
 
 class Collector:
-    """Collects parts. Add what was found in any order, then take the inventory."""
+    """Collects parts. Add what was found in any order, then take the inventory.
 
-    def __init__(self) -> None:
+    `own_modules` are the packages of Python that the project itself holds.
+    """
+
+    def __init__(self, *, own_modules: frozenset[str] = frozenset()) -> None:
+        self._own_modules = own_modules
         self._parts: dict[tuple[Kind, str], _Seen] = {}
         self._other: set[tuple[str, str]] = set()
 
@@ -69,7 +73,9 @@ class Collector:
         place = Place(str(finding.location.path), region.start_line if region else 0, rule.title)
         given = {name.lstrip("$"): value for name, value in finding.evidence.items()}
         if kind == "import":
-            self._package(more[0], package_of_import(more[0], given.get("NAME", "")), place)
+            module = given.get("NAME", "")
+            if more[0] != "pypi" or module.partition(".")[0] not in self._own_modules:
+                self._package(more[0], package_of_import(more[0], module), place)
         elif kind == "service":
             self._service(more[0] if more else "", given, place)
         elif kind == "prompt":

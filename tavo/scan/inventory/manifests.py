@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["UNREAD", "Declared", "declared_in", "is_manifest"]
+__all__ = ["Declared", "declared_in", "is_manifest", "is_unread"]
 
-UNREAD = frozenset({
+_UNREAD = frozenset({
     "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "pdm.lock", "Pipfile", "Pipfile.lock",
-    "environment.yml", "environment.yaml", "setup.py", "setup.cfg", "go.mod", "pom.xml",
-    "build.gradle", "Cargo.lock", "Gemfile.lock",
+    "environment.yml", "environment.yaml", "go.mod", "pom.xml", "build.gradle", "Cargo.lock",
+    "Gemfile.lock",
 })  # fmt: skip
-"""Manifests that are not read, so that what stands only there is missing."""
+_UNREAD_AT_THE_TOP = frozenset({"setup.py", "setup.cfg"})
 
 _LONGEST = 200
 
@@ -40,6 +40,11 @@ class Declared(msgspec.Struct, frozen=True):
 def is_manifest(path: PurePosixPath) -> bool:
     """Tell whether a file of this name is read."""
     return _reader(path) is not None
+
+
+def is_unread(path: PurePosixPath) -> bool:
+    """Tell whether a file is a manifest of a kind that is not read: what it names is missing."""
+    return path.name in _UNREAD or str(path) in _UNREAD_AT_THE_TOP
 
 
 def declared_in(path: PurePosixPath, text: str) -> list[Declared]:
