@@ -198,7 +198,7 @@ def _unknown(
     hint += (
         "those of plugins and findings are in a result store: name it with --store."
         if store is None
-        else "`tavo results show --json` names the fingerprints of a run."
+        else "`tavo results export` names the fingerprints of a run."
     )
     return UsageError(f"there is no rule or finding {shown!r} here{where}", hint=hint)
 

@@ -74,6 +74,7 @@ def add_imported(run: CombinedRun, files: Sequence[SarifFile], *, bases: Sequenc
         for value in file.runs:
             places = Places(value, root=uri_of_folder(root), bases=others, read=text_of)
             said = read_run(value, places)
+            run.note(said.notices)
             found = {one.finding.location.path for one in said.reported}
             run.add_imported(
                 said.reported,

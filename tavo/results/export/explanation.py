@@ -19,7 +19,7 @@ import msgspec
 
 from tavo.plugins import Finding, Location, Rule, Step
 from tavo.printable import one_line, printable
-from tavo.results.export.text import Line, code_lines, window, wrapped
+from tavo.results.export.text import Line, _code, _window, _wrapped
 from tavo.results.values import Reported
 
 __all__ = ["Accepting", "accepting", "explained", "explained_value", "rule_value"]
@@ -140,28 +140,28 @@ def _finding(one: Reported, finding: Finding, origin: str, width: int) -> Iterat
     yield (("path", one_line(_place(finding.location))),)
     said = "" if finding.message == one.rule.description else finding.message
     for paragraph in said.splitlines():
-        yield from wrapped(paragraph, width, indent="  ")
-    yield from code_lines(finding, width, most=_MOST_CODE)
+        yield from _wrapped(paragraph, width, indent="  ")
+    yield from _code(finding, width, most=_MOST_CODE)
     if one.suppression is not None:
         kind = "by a comment" if one.suppression.kind == "inSource" else "elsewhere"
-        yield from wrapped(
+        yield from _wrapped(
             f"It does not count, accepted {kind}: {one.suppression.reason}", width, indent="  "
         )
     if finding.evidence and finding.location.region is not None:
         yield from _section("Evidence")
         for name, value in sorted(finding.evidence.items()):
-            yield from wrapped(f"{name}: {value}", width, indent="  ")
+            yield from _wrapped(f"{name}: {value}", width, indent="  ")
     if finding.flow:
         yield from _section("How the data gets there")
         for number, step in enumerate(finding.flow, start=1):
             yield from _step(number, step, width)
     origin = f"fingerprint {one.fingerprint}{', ' if origin else ''}{origin}"
     yield ()
-    yield from wrapped(origin, width, indent="", style="dim")
+    yield from _wrapped(origin, width, indent="", style="dim")
 
 
 def _step(number: int, step: Step, width: int) -> Iterator[Line]:
-    yield from wrapped(f"{number}. {_place(step.location)}: {step.message}", width, indent="  ")
+    yield from _wrapped(f"{number}. {_place(step.location)}: {step.message}", width, indent="  ")
     region = step.location.region
     if region is None or not step.location.snippet:
         return
@@ -169,7 +169,7 @@ def _step(number: int, step: Step, width: int) -> Iterator[Line]:
     last = region.end_column - 1 if region.end_line == region.start_line else len(code)
     first = region.start_column - 1
     spans = [("code", code[:first]), ("marker", code[first:last]), ("code", code[last:])]
-    yield (("gutter", f"{region.start_line:>9} | "), *window(spans, width - 13))
+    yield (("gutter", f"{region.start_line:>9} | "), *_window(spans, width - 13))
 
 
 def _place(location: Location) -> str:
@@ -227,18 +227,18 @@ def _paragraphs(text: str, width: int) -> Iterator[Line]:
         if fence or in_code or not line.strip():
             yield (("", f"  {printable(line)}".rstrip()),)
         else:
-            yield from wrapped(line, width, indent="  ")
+            yield from _wrapped(line, width, indent="  ")
 
 
 def _accepting(rule: Rule, tool: str, one: Reported | None, width: int) -> Iterator[Line]:
     yield from _section("How to accept it, with a reason")
     location = one.finding.location if one is not None else None
     if location is not None and location.region is None:
-        yield from wrapped("It is about no line, so no comment can accept it.", width, indent="  ")
+        yield from _wrapped("It is about no line, so no comment can accept it.", width, indent="  ")
         return
     line = location.region.start_line if location is not None and location.region else 0
     how = accepting(rule, tool, location.path if location is not None else None, line)
-    yield from wrapped(f"{how.where}:", width, indent="  ")
+    yield from _wrapped(f"{how.where}:", width, indent="  ")
     yield (("code", f"    {one_line(how.comment)}"),)
 
 

@@ -21,10 +21,7 @@ from tavo.plugins import Finding, Location, Severity, Step
 from tavo.printable import one_line, printable
 from tavo.results.values import Notice, PluginRun, Reported, Run
 
-__all__ = [
-    "Line", "code_lines", "columns_of", "first_of", "place_and_clause", "run_to_lines", "window",
-    "wrapped",
-]  # fmt: skip
+__all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
 _INDENT = " " * 11
@@ -68,7 +65,7 @@ def run_to_lines(
     yield from _hint(shown, width)
     yield from _summary(run, shown, ignored, width)
     for plugin in filter(_ran_here, run.plugins):
-        yield from wrapped(_spent(plugin), width, indent="  ", style="dim")
+        yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
 
@@ -86,8 +83,8 @@ def _finding(one: Reported, width: int, *, verbose: bool) -> Iterator[Line]:
         ("bold", printable(name)),
     )
     for paragraph in finding.message.splitlines():
-        yield from wrapped(paragraph, width, indent=_INDENT)
-    yield from code_lines(finding, width, most=10 if verbose else 3)
+        yield from _wrapped(paragraph, width, indent=_INDENT)
+    yield from _code(finding, width, most=10 if verbose else 3)
     for number, step in enumerate(finding.flow, start=1):
         yield _step(number, step, finding, width)
     yield ()
@@ -100,31 +97,29 @@ def _place(location: Location) -> str:
     return "target" if location.snippet else "file"  # a goal stands where code would
 
 
-def wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
-    """Yield foreign text as lines of words that fit the width."""
+def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
     room = max(min(width, _WIDEST) - len(indent), _NARROWEST - 4)
     for line in textwrap.wrap(one_line(text), room):
         yield ((style, indent + line),)
 
 
-def code_lines(finding: Finding, width: int, *, most: int) -> Iterator[Line]:
-    """Yield the code of a finding with its line numbers, or its evidence where there is no code."""
+def _code(finding: Finding, width: int, *, most: int) -> Iterator[Line]:
     region = finding.location.region
     if region is None or not finding.location.snippet:
         for name, value in sorted(finding.evidence.items())[:_MOST_EVIDENCE]:
-            yield from wrapped(f"{name}: {value}", width, indent=_INDENT, style="dim")
+            yield from _wrapped(f"{name}: {value}", width, indent=_INDENT, style="dim")
         return
     lines = finding.location.snippet.split("\n")
     for number, code in enumerate(lines[:most], start=region.start_line):
         first = region.start_column - 1 if number == region.start_line else 0
         last = region.end_column - 1 if number == region.end_line else len(code)
         spans = [("code", code[:first]), ("marker", code[first:last]), ("code", code[last:])]
-        yield (("gutter", f"{number:>9} | "), *window(spans, width - 13))
+        yield (("gutter", f"{number:>9} | "), *_window(spans, width - 13))
     if region.end_line - region.start_line + 1 > min(most, len(lines)):
         yield (("gutter", f"{'…':>9} |"),)
 
 
-def window(spans: Sequence[tuple[str, str]], room: int) -> Line:
+def _window(spans: Sequence[tuple[str, str]], room: int) -> Line:
     """Cut code to the room that there is, so that the start of the marked part stays in sight."""
     cells = [(style, c, _columns(c)) for style, text in spans for c in printable(text)]
     if sum(columns for _, _, columns in cells) <= room:
@@ -165,12 +160,12 @@ def _step(number: int, step: Step, finding: Finding, width: int) -> Line:
     text = " ".join(printable(f"{other}{line}: {step.message}").split())
     room = width - len(lead) - columns_of(text) - 3
     if room < 0:
-        cut = window((("", text),), width - len(lead))
+        cut = _window((("", text),), width - len(lead))
         return (("dim", lead), *(("", part) for _, part in cut))
     code = step.location.snippet.split("\n")[0].strip()
     if not code or room < 16:
         return (("dim", lead), ("", text))
-    shown = "".join(part for _, part in window((("dim", code),), room))
+    shown = "".join(part for _, part in _window((("dim", code),), room))
     return (("dim", lead), ("", text), ("dim", f"   {shown}"))
 
 
@@ -179,7 +174,7 @@ def _ignored(items: Sequence[Reported], width: int) -> Iterator[Line]:
     for one in items:
         place = f"{one.finding.location.path}:{_place(one.finding.location)}"
         reason = one.suppression.reason if one.suppression is not None else ""
-        yield from wrapped(f"{place} {one.rule.id}: {reason}", width, indent="  ", style="dim")
+        yield from _wrapped(f"{place} {one.rule.id}: {reason}", width, indent="  ", style="dim")
     yield ()
 
 
@@ -282,7 +277,7 @@ def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
     for (kind, plugin, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
         noun = kind if plugin else _plural(len(subjects), kind)
         text = " ".join(filter(None, (noun, plugin, first_of(subjects))))
-        for number, (line,) in enumerate(wrapped(f"{text}: {reason}", width - 2, indent="  ")):
+        for number, (line,) in enumerate(_wrapped(f"{text}: {reason}", width - 2, indent="  ")):
             yield (("", f"  {line[1]}" if number else line[1]),)
     if len(reasons) > _MOST_LISTED:
         yield (("dim", f"  and {len(reasons) - _MOST_LISTED} more; --format json lists all"),)
@@ -312,7 +307,7 @@ def _hint(shown: Sequence[Reported], width: int) -> Iterator[Line]:
     told = [(rule, text) for (_, rule), text in foreign.items() if text.strip()]
     for rule, text in told[:_MOST_EXPLAINED]:
         cut = text if len(text) <= _LONGEST_HELP else text[: _LONGEST_HELP - 1] + "…"
-        yield from wrapped(
+        yield from _wrapped(
             f"Why, and how to mend it ({rule}): {cut}", width, indent="", style="dim"
         )
     if len(told) > _MOST_EXPLAINED:

@@ -70,7 +70,7 @@ class _Reader:
                 one = self._reported(result)
             except (ValueError, TypeError, AttributeError, OverflowError) as error:
                 self._lost.add(
-                    "results cannot be read", f"results[{number}]: {error}", finding=True
+                    "results that cannot be read", f"results[{number}]: {error}", finding=True
                 )
                 continue
             if one is not None:
@@ -80,8 +80,8 @@ class _Reader:
         if outside:
             notices.append(
                 self._notice(
-                    f"{outside} findings are in files that are not below the root, and shown under"
-                    f" {OUTSIDE}/: --base names the folder that the tool looked at",
+                    f"findings in files that are not below the root, shown under {OUTSIDE}/:"
+                    f" {outside}; --base names the folder that the tool looked at",
                     incomplete=False,
                 )
             )
@@ -99,10 +99,10 @@ class _Reader:
     def _reported(self, result: Mapping[str, Any]) -> Reported | None:
         kind = result.get("kind", "fail")
         if kind in _NOT_FAILED:
-            self._lost.add(f"results say {kind!r} and are no findings")
+            self._lost.add(f"results that say {kind!r}, so no findings")
             return None
         if result.get("baselineState") == "absent":
-            self._lost.add("results say 'absent': they were there once")
+            self._lost.add("results that say 'absent', so not there any more")
             return None
         described = self._descriptors.of(result)
         properties = mapping(result.get("properties"))
@@ -163,7 +163,9 @@ class _Reader:
     def _location(self, physical: Mapping[str, Any]) -> Location:
         location, problem = self._places.location(physical)
         if problem:
-            self._lost.add(f"places {problem}: the file as a whole is named", str(location.path))
+            self._lost.add(
+                f"places {problem}, so the file as a whole is named", str(location.path)
+            )
         return location
 
     def _flow(self, result: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -172,7 +174,7 @@ class _Reader:
             for flow in mappings(code.get("threadFlows"))
         ]  # fmt: skip
         if len(flows) > 1:
-            self._lost.add("results have several data flows: the first of each is kept")
+            self._lost.add("results with several data flows, of which the first is kept")
         known = mappings(self._run.get("threadFlowLocations"))
         steps: list[Step] = []
         for one in mappings(flows[0].get("locations")) if flows else ():
@@ -182,12 +184,12 @@ class _Reader:
             )
             physical = mapping(value.get("physicalLocation"))
             if not physical:
-                self._lost.add("steps of data flows name no file")
+                self._lost.add("steps of data flows without a file, left out")
                 continue
             said = plain_text(text(mapping(value.get("message")).get("text"))[:_LONGEST_MESSAGE])
             steps.append(Step(location=self._location(physical), message=said.strip() or "goes on"))
         if len(steps) > _MOST_STEPS:
-            self._lost.add(f"data flows are shortened to {_MOST_STEPS} steps")
+            self._lost.add(f"data flows shortened to {_MOST_STEPS} steps")
             steps = [*steps[: _MOST_STEPS - 1], steps[-1]]
         return tuple(steps)
 
@@ -208,7 +210,7 @@ class _Reader:
                 if len(new) <= _LONGEST_FIX:
                     return new
         if fixes:
-            self._lost.add("fixes change other places than that of their finding")
+            self._lost.add("fixes of other places than that of their finding, left out")
         return None
 
     # -- the invocation
@@ -231,7 +233,7 @@ class _Reader:
                     if told <= _MOST_NOTICES:
                         yield notice
         if told > _MOST_NOTICES:
-            yield self._notice(f"{told - _MOST_NOTICES} more notifications", incomplete=True)
+            yield self._notice(f"notifications beyond the first {_MOST_NOTICES}: {told - _MOST_NOTICES}", incomplete=True)
 
     def _notification(self, value: Mapping[str, Any]) -> Notice | None:
         level = value.get("level", "warning")

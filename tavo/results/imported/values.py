@@ -40,8 +40,8 @@ class Lost:
         """Yield a clause for each reason, and whether findings were lost."""
         for reason, count in self._counts.items():
             example = self._first[reason]
-            first = f", first {one_line(example)[:200]}" if example else ""
-            yield f"{count} {reason}{first}", reason in self._findings
+            first = f" (first: {one_line(example)[:200]})" if example else ""
+            yield f"{reason}: {count}{first}", reason in self._findings
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
