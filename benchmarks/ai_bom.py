@@ -68,7 +68,8 @@ def main() -> None:
             f"{kind} {name}"
             for kind, name in wanted
             if not any(
-                k == kind and (n == name.lower() or (kind in ("tool", "mcp-server") and name.lower() in n))
+                k == kind
+                and (n == name.lower() or (kind in ("tool", "mcp-server") and name.lower() in n))
                 for k, n in found
             )
         ]

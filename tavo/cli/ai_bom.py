@@ -48,7 +48,9 @@ def print_ai_bom(
     missing = [notice for notice in inventory.notices if notice.incomplete]
     if not missing:
         return ExitCode.OK
-    session.say(f"Not looked at, or not in full ({len(missing)}); all of it stands in the document:")
+    session.say(
+        f"Not looked at, or not in full ({len(missing)}); all of it stands in the document:"
+    )
     for notice in missing[:_MOST_NAMED]:
         session.say(f"  {notice.subject}: {notice.reason}")
     return ExitCode.INCOMPLETE

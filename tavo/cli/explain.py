@@ -141,17 +141,17 @@ def _from_store(
     """Show a finding or a rule of a store; add the names that it knows."""
     from tavo.results.imported.descriptors import rule_id_of
 
-    wanted = {what, rule_id_of(what)}
+    wanted, by_name = {what, rule_id_of(what)}, _FINGERPRINT.fullmatch(what) is not None
     for run in store.runs():
         found: list[tuple[Run, Reported]] = []
         by_rule: dict[tuple[str, str], Rule] = {}
         for one in store.findings(run.id):
             by_rule[one.tool, one.rule.id] = one.rule
-            if _FINGERPRINT.fullmatch(what) and one.fingerprint.startswith(what):
+            here = place is not None and str(one.finding.location.path) == place["path"]
+            if by_name and one.fingerprint.startswith(what):
                 found.append((run, one))
-            elif place is not None and str(one.finding.location.path) == place["path"]:
-                if _covers(one, int(place["line"])):
-                    found.append((run, one))
+            if place is not None and here and _covers(one, int(place["line"])):
+                found.append((run, one))
         if found:
             _check_unique(what, found, by_place=place is not None)
             _show(session, found, store.path)
@@ -210,7 +210,9 @@ def _show_rule(session: Session, rule: Rule, tool: str) -> None:
     from tavo.results.export.explanation import explained, rule_value
 
     if session.json:
-        session.print_json(rule_value(rule) if tool == "tavo" else {**rule_value(rule), "tool": tool})
+        session.print_json(
+            rule_value(rule) if tool == "tavo" else {**rule_value(rule), "tool": tool}
+        )
         return
     _print(session, explained(rule, tool, width=columns()))
 

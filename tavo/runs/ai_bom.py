@@ -50,9 +50,7 @@ def take_inventory(
     collector = Collector(own_modules=_own_modules(files))
     rules = RuleSource((INVENTORY_PACK,))
     sources = [file for file in files if rules.wants(file.relative)]
-    results = scan_files(
-        sources, rules, kept=None, jobs=jobs, largest=largest, reporter=reporter
-    )
+    results = scan_files(sources, rules, kept=None, jobs=jobs, largest=largest, reporter=reporter)
     looked: set[PurePosixPath] = set()
     for file, result in zip(sources, results, strict=False):
         notices += [_notice(file.relative, problem) for problem in result.problems]

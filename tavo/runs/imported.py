@@ -55,7 +55,9 @@ def import_sarif(
     return run.id, run.finish(fail_on=fail_on, exit_zero=exit_zero)
 
 
-def add_imported(run: CombinedRun, files: Sequence[SarifFile], *, bases: Sequence[str] = ()) -> None:
+def add_imported(
+    run: CombinedRun, files: Sequence[SarifFile], *, bases: Sequence[str] = ()
+) -> None:
     """Add what other tools found to a run. `bases` are what their machines called the root."""
     root = run.root.resolve()
     others = [uri_of_folder(run.root), *map(_uri_of, bases)]

@@ -48,8 +48,8 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours. `imported` is what other tools found. `show_output` notes what plugins logged and
-    printed.
+    is another engine, which scans instead of ours. `imported` is what other tools found.
+    `show_output` notes what plugins logged and printed.
     """
 
     targets: tuple[Path, ...]

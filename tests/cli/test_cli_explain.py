@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from tavo.cli.explain import _check_unique
+from tavo.errors import UsageError
+from tavo.results.store import ResultStore
 from tests.cli.test_cli_imported import CODE, result, sarif
 from tests.cli.test_cli_scan import FLAW
 from tests.fakes.snapshots import check_snapshot
@@ -82,20 +87,12 @@ def test_the_start_of_several_fingerprints_names_them(tavo) -> None:
     Path("app.py").write_text(CODE)
     Path("many.sarif").write_text(sarif(*(result(line=5, level="note") for _ in range(400))))
     tavo("results", "import", "many.sarif")
-    from tavo.cli.explain import _check_unique
-    from tavo.errors import UsageError
-    from tavo.results.store import ResultStore
-
     with ResultStore(Path("results.db")) as store:
         run = store.run()
         found = [(run, one) for one in store.findings(run.id)]
-    try:
+    with pytest.raises(UsageError, match=r"^ab: 400 findings of run 1 begin like this$") as caught:
         _check_unique("ab", found, by_place=False)
-    except UsageError as error:
-        assert str(error) == "ab: 400 findings of run 1 begin like this"
-        assert "and 392 more" in error.hint
-    else:
-        raise AssertionError("several findings passed as one")
+    assert "and 392 more" in caught.value.hint
 
 
 def test_a_rule_of_another_tool_is_found_in_the_store_also_by_its_own_name(tavo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def test_findings_of_another_tool_get_the_same_report_and_exit_code(tavo) -> Non
     ))  # fmt: skip
     done = tavo("results", "import", "other.sarif")
     assert done.code == 4
-    check_snapshot(SNAPSHOTS / "results-import.txt", done.out)
+    said = re.sub(r"[0-9.]+ s CPU", "0.00 s CPU", done.out)
+    check_snapshot(SNAPSHOTS / "results-import.txt", said)
     assert done.err == ""
     shown = tavo("results", "show")
     assert shown.out == done.out
@@ -142,7 +144,9 @@ def test_hostile_text_reaches_the_terminal_as_text(tavo) -> None:
 
 @pytest.mark.parametrize("with_sources", [True, False])
 def test_our_own_report_comes_back_as_the_same_findings(tavo, with_sources: bool) -> None:
-    Path("agent.py").write_text(FLAW + "    eval(code)  # tavo: ignore[llm-output-to-exec] a test\n")
+    Path("agent.py").write_text(
+        FLAW + "    eval(code)  # tavo: ignore[llm-output-to-exec] a test\n"
+    )
     assert tavo("scan", ".", "--save", "own.db").code == 1
     from tavo.results.export.sarif import run_to_sarif
 
@@ -159,7 +163,9 @@ def test_our_own_report_comes_back_as_the_same_findings(tavo, with_sources: bool
     assert [one.suppression for one in after] == [one.suppression for one in before]
     assert {one.tool for one in after} == {"sarif:tavo"}
     assert [one.line_hash for one in after] == [one.line_hash for one in before]
-    rules = [(one.rule.id, one.rule.title, one.rule.cwe, one.rule.owasp, one.rule.help) for one in after]
+    rules = [
+        (one.rule.id, one.rule.title, one.rule.cwe, one.rule.owasp, one.rule.help) for one in after
+    ]
     assert rules == [
         (one.rule.id, one.rule.title, one.rule.cwe, one.rule.owasp, one.rule.help) for one in before
     ]

@@ -57,7 +57,8 @@ def test_a_tool_is_never_called_like_tavo_or_a_plugin() -> None:
 @pytest.mark.parametrize(
     ("given", "ours"),
     [
-        ("py/sql-injection", "py.sql-injection"), ("@typescript-eslint/no-eval", "typescript-eslint.no-eval"),
+        ("py/sql-injection", "py.sql-injection"), ("@typescript-eslint/no-eval",
+         "typescript-eslint.no-eval"),
         ("CKV_AWS_1", "CKV_AWS_1"), ("a b\x1bc", "a-b-c"), ("...", "unnamed"), ("x" * 300, None),
     ],
 )  # fmt: skip
@@ -105,7 +106,8 @@ def test_rules_are_found_by_index_guid_id_and_in_extensions() -> None:
 def test_what_a_rule_is_about_comes_from_tags_relationships_and_taxa() -> None:
     rule = {
         "id": "r",
-        "properties": {"tags": ["security", "external/cwe/cwe-089", "CWE-78: Injection", "LLM05:2025", "x"]},
+        "properties": {"tags": ["security", "external/cwe/cwe-089", "CWE-78: Injection",
+        "LLM05:2025", "x"]},
         "relationships": [{"target": {"id": "94", "toolComponent": {"name": "CWE"}}}],
     }  # fmt: skip
     run = {
@@ -129,12 +131,14 @@ def test_what_a_rule_is_about_comes_from_tags_relationships_and_taxa() -> None:
         ({}, {"defaultConfiguration": {"level": "note"}}, {}, Severity.LOW),
         ({}, {"properties": {"security-severity": "9.1"}}, {}, Severity.CRITICAL),
         ({"level": "error"}, {"properties": {"security-severity": "4.0"}}, {}, Severity.MEDIUM),
-        ({"properties": {"security-severity": "0.0"}}, {"properties": {"security-severity": "9"}}, {},
+        ({"properties": {"security-severity": "0.0"}}, {"properties": {"security-severity": "9"}},
+         {},
          Severity.INFO),
         ({}, {"properties": {"security-severity": "high"}}, {}, Severity.MEDIUM),
         ({}, {"properties": {"security-severity": "11"}}, {}, Severity.MEDIUM),
         ({}, {"defaultConfiguration": {"level": "note"}},
-         {"ruleConfigurationOverrides": [{"descriptor": {"index": 0}, "configuration": {"level": "error"}}]},
+         {"ruleConfigurationOverrides": [{"descriptor": {"index": 0},
+          "configuration": {"level": "error"}}]},
          Severity.HIGH),
         ({"kind": "informational", "level": "error"}, {}, {}, Severity.INFO),
     ],
@@ -148,7 +152,9 @@ def test_severity(result: Any, rule: Any, invocation: Any, severity: Severity) -
 
 
 def test_confidence_is_that_of_the_result_then_of_the_rule() -> None:
-    tool = {"driver": {"name": "t", "rules": [{"id": "r", "properties": {"precision": "very-high"}}]}}
+    tool = {
+        "driver": {"name": "t", "rules": [{"id": "r", "properties": {"precision": "very-high"}}]}
+    }
     assert one({"ruleIndex": 0}, tool=tool).finding.confidence is Confidence.HIGH
     low = one({"ruleIndex": 0, "properties": {"issue_confidence": "LOW"}}, tool=tool)
     assert low.finding.confidence is Confidence.LOW
@@ -302,7 +308,8 @@ def test_a_flow_is_taken_over_and_a_second_one_is_counted() -> None:
 def test_a_fix_counts_only_where_it_replaces_the_place_of_the_finding() -> None:
     region = {"startLine": 1, "startColumn": 1, "endColumn": 7}
     change = {"artifactLocation": {"uri": "src/a.py"},
-              "replacements": [{"deletedRegion": region, "insertedContent": {"text": "from"}}]}  # fmt: skip
+              "replacements": [{"deletedRegion": region,
+              "insertedContent": {"text": "from"}}]}  # fmt: skip
     fixes = {"fixes": [{"artifactChanges": [change]}]}
     assert one({**at("src/a.py", region), **fixes}).finding.fix == "from"
     elsewhere = {**at("src/a.py", {"startLine": 2}), **fixes}

@@ -166,7 +166,9 @@ def _not_done(inventory: Inventory) -> Iterable[tuple[str, str]]:
         yield "tavo:not looked at", f"and {len(inventory.notices) - _MOST_NOTICES} more"
 
 
-def _properties(pairs: Sequence[tuple[str, str]] | Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def _properties(
+    pairs: Sequence[tuple[str, str]] | Iterable[tuple[str, str]],
+) -> list[dict[str, str]]:
     return [{"name": name, "value": _text(value)} for name, value in pairs]
 
 

@@ -43,15 +43,16 @@ class Accepting(msgspec.Struct, frozen=True):
 
 def accepting(rule: Rule, tool: str, path: PurePosixPath | None, line: int) -> Accepting:
     """Return the comment that accepts a rule at a line of a file; of any file without a path."""
-    name = rule.id if tool == "tavo" else f"{tool}:{rule.id}"
-    text = f"tavo: ignore[{name}] {_REASON}"
+    text = f"tavo: ignore[{_name(rule, tool)}] {_REASON}"
     if path is None:
         return Accepting(f"# {text}", "at the end of the line, or alone on the line before it")
     suffix = path.suffix.lower()
     if suffix == ".json":
         return Accepting(f'"//": "{text}",', f"on the line before line {line}, in the same object")
     if suffix == ".ipynb":
-        return Accepting(f"# {text}", "in the cell, at the end of the line or on the line before it")
+        return Accepting(
+            f"# {text}", "in the cell, at the end of the line or on the line before it"
+        )
     if suffix in _ANGLES:
         comment = f"<!-- {text} -->"
     else:
@@ -118,7 +119,11 @@ def explained_value(rule: Rule, tool: str, one: Reported, *, run: int | None) ->
         "suppressed": None
         if suppression is None
         else {"kind": suppression.kind, "reason": suppression.reason, "line": suppression.line},
-        "accept": {"comment": how.comment if region is not None else None, "where": how.where},
+        "accept": {
+            "comment": how.comment if region is not None else None,
+            "where": how.where,
+            "suppression": _entry(rule, tool, one),
+        },
     }
 
 
@@ -233,13 +238,28 @@ def _paragraphs(text: str, width: int) -> Iterator[Line]:
 def _accepting(rule: Rule, tool: str, one: Reported | None, width: int) -> Iterator[Line]:
     yield from _section("How to accept it, with a reason")
     location = one.finding.location if one is not None else None
-    if location is not None and location.region is None:
-        yield from _wrapped("It is about no line, so no comment can accept it.", width, indent="  ")
-        return
-    line = location.region.start_line if location is not None and location.region else 0
-    how = accepting(rule, tool, location.path if location is not None else None, line)
-    yield from _wrapped(f"{how.where}:", width, indent="  ")
-    yield (("code", f"    {one_line(how.comment)}"),)
+    if location is None or location.region is not None:
+        line = location.region.start_line if location is not None and location.region else 0
+        how = accepting(rule, tool, location.path if location is not None else None, line)
+        yield from _wrapped(f"{how.where}:", width, indent="  ")
+        yield (("code", f"    {one_line(how.comment)}"),)
+        yield (("", "  or in the file that --suppressions names:"),)
+    else:
+        yield (("", "  it is about no line; in the file that --suppressions names:"),)
+    yield (("code", f"    {one_line(_entry(rule, tool, one))}"),)
+
+
+def _entry(rule: Rule, tool: str, one: Reported | None) -> str:
+    """Return the line of a suppressions file that accepts a finding, or a rule in some files."""
+    if one is not None and one.fingerprint:
+        what = f"fingerprint: {one.fingerprint}"
+    else:
+        what = f'rule: "{_name(rule, tool)}", path: "some/folder/*"'
+    return f'- {{{what}, reason: "{_REASON}", expires: YYYY-MM-DD}}'
+
+
+def _name(rule: Rule, tool: str) -> str:
+    return rule.id if tool == "tavo" else f"{tool}:{rule.id}"
 
 
 def _atlas(rule: Rule) -> list[str]:

@@ -164,7 +164,7 @@ class Descriptors:
             help=bounded(_markdown(value.get("help")), _LONGEST["help"]),
             cwe=tuple(cwe),
             owasp=tuple(owasp),
-            tags=tuple((*others, *([f"id:{bounded(full, _LONGEST['tag'])}"] if full != own_id else []))),
+            tags=(*others, *([f"id:{bounded(full, _LONGEST['tag'])}"] if full != own_id else ())),
             references=tuple(_addresses(value)),
         )
         name = text(self._components[component].get("name")) if component else ""

@@ -1,7 +1,7 @@
 """A SARIF file as it lies on disk -> its JSON, or one sentence about why it is refused.
 
 Rules this module keeps:
-- the file is hostile: a regular file, bounded in size before and after it is unpacked, and in depth;
+- the file is hostile: a regular file, bounded in size also after it is unpacked, and in depth;
 - what JSON leaves open is refused, not guessed: keys that stand twice, NaN, other encodings;
 - only version 2.1.0, and only a file that holds all of its properties.
 
@@ -122,8 +122,6 @@ def _json_of(data: bytes, path: Path) -> Any:
         raise _refused(path, "is nested too deep") from None
     except ValueError as error:
         raise _refused(path, f"is not JSON as SARIF asks for: {error}") from None
-
-
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,15 @@ from tavo.plugins import Confidence, Finding, Location, Rule, Severity, Step
 from tavo.printable import one_line
 from tavo.results.imported.descriptors import LEVELS, Descriptors, score_of
 from tavo.results.imported.places import NOWHERE, OUTSIDE, Places
-from tavo.results.imported.values import Lost, bounded, index_in, mapping, mappings, plain_text, text
+from tavo.results.imported.values import (
+    Lost,
+    bounded,
+    index_in,
+    mapping,
+    mappings,
+    plain_text,
+    text,
+)
 from tavo.results.values import Notice, Reported, Suppression
 
 __all__ = ["ImportedRun", "read_run"]
@@ -163,9 +171,7 @@ class _Reader:
     def _location(self, physical: Mapping[str, Any]) -> Location:
         location, problem = self._places.location(physical)
         if problem:
-            self._lost.add(
-                f"places {problem}, so the file as a whole is named", str(location.path)
-            )
+            self._lost.add(f"places {problem}, so the file as a whole is named", str(location.path))
         return location
 
     def _flow(self, result: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -206,9 +212,9 @@ class _Reader:
             inserted = mapping(replaced[0].get("insertedContent"))
             new = inserted.get("text", "" if not inserted else None)
             same = place.path == location.path and place.region == location.region
-            if same and location.region is not None and isinstance(new, str):
-                if len(new) <= _LONGEST_FIX:
-                    return new
+            fits = isinstance(new, str) and len(new) <= _LONGEST_FIX
+            if same and location.region is not None and fits:
+                return str(new)
         if fixes:
             self._lost.add("fixes of other places than that of their finding, left out")
         return None
@@ -219,9 +225,11 @@ class _Reader:
         told = 0
         for invocation in mappings(self._run.get("invocations")):
             if invocation.get("executionSuccessful") is False:
-                why = text(invocation.get("exitCodeDescription")) or text(
-                    invocation.get("processStartFailureMessage")
-                ) or text(invocation.get("exitSignalName"))
+                why = (
+                    text(invocation.get("exitCodeDescription"))
+                    or text(invocation.get("processStartFailureMessage"))
+                    or text(invocation.get("exitSignalName"))
+                )
                 reason = f": {one_line(bounded(why, _LONGEST_REASON))}" if why else ""
                 yield self._notice(f"it says that it did not succeed{reason}", incomplete=True)
             for key in ("toolExecutionNotifications", "toolConfigurationNotifications"):
@@ -233,7 +241,10 @@ class _Reader:
                     if told <= _MOST_NOTICES:
                         yield notice
         if told > _MOST_NOTICES:
-            yield self._notice(f"notifications beyond the first {_MOST_NOTICES}: {told - _MOST_NOTICES}", incomplete=True)
+            yield self._notice(
+                f"notifications beyond the first {_MOST_NOTICES}: {told - _MOST_NOTICES}",
+                incomplete=True,
+            )
 
     def _notification(self, value: Mapping[str, Any]) -> Notice | None:
         level = value.get("level", "warning")
@@ -241,7 +252,9 @@ class _Reader:
             return None
         said = plain_text(text(mapping(value.get("message")).get("text"))[:_LONGEST_MESSAGE])
         said = said or text(mapping(value.get("exception")).get("message"))
-        said = said or text(mapping(value.get("descriptor")).get("id")) or "it says nothing about it"
+        said = (
+            said or text(mapping(value.get("descriptor")).get("id")) or "it says nothing about it"
+        )
         reason = one_line(bounded(said, _LONGEST_REASON))
         for one in mappings(value.get("locations")):
             artifact = mapping(mapping(one.get("physicalLocation")).get("artifactLocation"))

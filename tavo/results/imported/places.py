@@ -52,7 +52,9 @@ class Places:
     file below the root, or None.
     """
 
-    def __init__(self, run: Mapping[str, Any], *, root: str, bases: Sequence[str], read: Read) -> None:
+    def __init__(
+        self, run: Mapping[str, Any], *, root: str, bases: Sequence[str], read: Read
+    ) -> None:
         self._roots = [_comparable(one) for one in (root, *bases)]
         self._root = root
         self._read = read
@@ -247,7 +249,9 @@ def _lines_given(region: Mapping[str, Any], context: Mapping[str, Any]) -> Mappi
     lines = quoted.removesuffix("\n").split("\n")
     column = whole(region.get("startColumn", 1), least=1) or 1
     end = whole(region.get("endColumn"), least=1)
-    if column > 1 and (len(lines[0]) < column or (len(lines) == 1 and end == column + len(lines[0]))):
+    if column > 1 and (
+        len(lines[0]) < column or (len(lines) == 1 and end == column + len(lines[0]))
+    ):
         lines[0] = " " * min(column - 1, _LONGEST_LINE) + lines[0]  # it quotes the region only
     return dict(enumerate(lines, start=first))
 

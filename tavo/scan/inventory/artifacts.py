@@ -28,12 +28,14 @@ _PIECE = 1 << 20
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MODELS = (
     "*.safetensors", "*.gguf", "*.ggml", "*.onnx", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.hdf5",
-    "*.keras", "*.tflite", "*.pkl", "*.pickle", "*.joblib", "*.mlmodel", "*.mlpackage", "*.llamafile",
+    "*.keras", "*.tflite", "*.pkl", "*.pickle", "*.joblib", "*.mlmodel", "*.mlpackage",
+    "*.llamafile",
     "pytorch_model*.bin", "adapter_model*.bin", "ggml-*.bin", "model*.bin", "saved_model.pb",
     "*.engine", "*.nemo", "*.caffemodel",
 )  # fmt: skip
 _DATA_ENDINGS = ("parquet", "arrow", "jsonl", "jsonl.gz", "csv", "tsv", "npz", "tfrecord")
-_DATA_NAMES = ("*dataset*", "*train*", "*finetun*", "*fine_tun*", "*fine-tun*", "*eval*", "*corpus*",
+_DATA_NAMES = ("*dataset*", "*train*", "*finetun*", "*fine_tun*", "*fine-tun*", "*eval*",
+"*corpus*",
                "*benchmark*", "*golden*")  # fmt: skip
 _DATA = (
     *(f"{name}.{ending}" for name in _DATA_NAMES for ending in _DATA_ENDINGS),
@@ -82,7 +84,9 @@ def digest_of_file(file: SourceFile, *, largest: int = LARGEST_HASHED) -> tuple[
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableError("not a regular file")
             if status.st_size > largest:
-                raise UnreadableError(f"too large to hash: {status.st_size} bytes, at most {largest}")
+                raise UnreadableError(
+                    f"too large to hash: {status.st_size} bytes, at most {largest}"
+                )
             size = 0
             while piece := os.read(descriptor, _PIECE):
                 size += len(piece)

@@ -65,7 +65,9 @@ def declared_in(path: PurePosixPath, text: str) -> list[Declared]:
 
 def _reader(path: PurePosixPath) -> Callable[[str], Iterator[Declared]] | None:
     name = path.name.lower()
-    if name.endswith((".txt", ".in")) and ("requirements" in name or path.parent.name == "requirements"):
+    if name.endswith((".txt", ".in")) and (
+        "requirements" in name or path.parent.name == "requirements"
+    ):
         return _requirements
     if name == "metadata" and path.parent.name.endswith(".dist-info"):
         return _metadata
@@ -87,7 +89,9 @@ class _Lines:
                         word = part.split("[")[0].split(" ")[0].rstrip("=<>!~;,")
                         self._known.setdefault(word.lower(), number)
                         for sign in "=<>!~;@":
-                            self._known.setdefault(part.split(sign)[0].split("[")[0].strip().lower(), number)
+                            self._known.setdefault(
+                                part.split(sign)[0].split("[")[0].strip().lower(), number
+                            )
         for key in (name.lower(), f"node_modules/{name}".lower()):
             if key in self._known:
                 return self._known[key]
