@@ -81,6 +81,14 @@ def test_the_same_project_gives_the_same_inventory_whatever_the_processes(projec
     assert taken(jobs=1) == taken(jobs=2)
 
 
+def test_an_address_of_a_client_is_its_provider_whichever_file_comes_first(project: Path) -> None:
+    (project / "a.py").write_text('client = OpenAI(base_url="https://api.mistral.ai/v1")\n')
+    (project / "z.py").write_text('ADDRESS = "https://api.mistral.ai/v1/chat"\n')
+    assert names(taken(), Kind.SERVICE) == [
+        "Anthropic", "Mistral AI", "OpenAI", "llm.example.org",
+    ]  # fmt: skip
+
+
 def test_what_is_not_looked_at_is_said(project: Path) -> None:
     (project / "broken.py").write_text("def f(:\n")
     (project / "pyproject.toml").write_text("[project\n")

@@ -68,6 +68,7 @@ class _Reader:
         self._run = run
         self._places = places
         self._descriptors = Descriptors(run)
+        self._known_steps = mappings(run.get("threadFlowLocations"))
         self._lost = Lost()
 
     def read(self) -> ImportedRun:
@@ -181,7 +182,7 @@ class _Reader:
         ]  # fmt: skip
         if len(flows) > 1:
             self._lost.add("results with several data flows, of which the first is kept")
-        known = mappings(self._run.get("threadFlowLocations"))
+        known = self._known_steps
         steps: list[Step] = []
         for one in mappings(flows[0].get("locations")) if flows else ():
             index = index_in(one.get("index"), known)

@@ -33,6 +33,7 @@ _MOST_LINES = 10
 _LONGEST_LINE = 400
 _LONGEST_PATH = 4_000
 _DEEPEST_BASE = 20
+_MOST_KEPT = 32
 _SOURCE = frozenset({"SRCROOT", "PROJECTROOT", "REPOROOT", "ROOTPATH", "WORKSPACE", "SOURCEROOT"})
 _SCHEME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -154,6 +155,9 @@ class Places:
             known = held.get("text") if isinstance(held.get("text"), str) else None
             if known is None and path.parts[0] not in (OUTSIDE, str(NOWHERE)):
                 known = self._read(path)
+            while len(self._texts) >= _MOST_KEPT:  # results come file by file, more or less
+                oldest = next(iter(self._texts))
+                del self._texts[oldest], self._lines[oldest]
             self._texts[path] = known
             self._lines[path] = [] if known is None else known.split("\n")
         return self._texts[path]

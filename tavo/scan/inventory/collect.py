@@ -38,7 +38,6 @@ _NO_MODEL = re.compile(
     r"(?i)(https?:|\.{0,2}/|.*\.(py|js|ts|json|ya?ml|txt|md|html|sql)$)"
     r"|(?:true|false|none|null|default|auto|string|str|model|test|user|name|id|text|unknown|custom)$"
 )
-_OWN_HOSTS = frozenset({"openai", "anthropic"})
 
 
 class _Seen:
@@ -111,6 +110,7 @@ class Collector:
 
     def inventory(self, name: str, *, files: int, notices: Iterable[Notice]) -> Inventory:
         """Return everything that was collected, sorted."""
+        self._join_addresses()
         parts = [_part(kind, seen) for (kind, _), seen in self._parts.items()]
         return Inventory(
             name=name,
@@ -155,19 +155,25 @@ class Collector:
         name = provider or urlsplit(address).netloc
         if not name:
             return
-        if not provider and (known := self._provider_at(address)):
-            name = known
         seen = self._seen(Kind.SERVICE, name)
         seen.places.add(place)
         if address:
             seen.endpoints.add(address)
 
-    def _provider_at(self, address: str) -> str:
-        host = urlsplit(address).netloc
-        for (kind, _), seen in self._parts.items():
-            if kind is Kind.SERVICE and any(urlsplit(e).netloc == host for e in seen.endpoints):
-                return min(seen.names)
-        return ""
+    def _join_addresses(self) -> None:
+        """Let a service that is only an address be its provider, where that is known by now."""
+        services = {key: seen for key, seen in self._parts.items() if key[0] is Kind.SERVICE}
+        hosts: dict[str, tuple[Kind, str]] = {}
+        for key in sorted(services):
+            for address in services[key].endpoints:
+                if urlsplit(address).netloc != key[1]:
+                    hosts.setdefault(urlsplit(address).netloc, key)
+        for key, seen in services.items():
+            if key[1] in hosts:
+                provider = self._parts[hosts[key[1]]]
+                provider.places |= seen.places
+                provider.endpoints |= seen.endpoints
+                del self._parts[key]
 
     def _prompt(self, text: str | None, place: Place) -> None:
         if not text:
