@@ -6,18 +6,33 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from tavo import __version__
 from tavo.cli.context import session_of
-from tavo.config import Settings
 from tavo.errors import ConfigError, ExitCode, UsageError
 
-__all__ = ["print_ai_bom"]
+if TYPE_CHECKING:
+    from tavo.config import Settings
+
+__all__ = ["AI_BOM", "print_ai_bom", "refuse_ai_bom"]
+
+AI_BOM = "ai-bom"
+"""The name of the format."""
 
 _USED = frozenset({"paths", "format", "exclude", "jobs"})
 _MOST_NAMED = 5
+
+
+def refuse_ai_bom(format_name: str) -> None:
+    """Raise UsageError if a bill of materials is asked for where there are only results."""
+    if format_name == AI_BOM:
+        raise UsageError(
+            "a bill of materials is made from a project, not from results",
+            hint="Use `tavo scan PATH --format ai-bom`.",
+        )
 
 
 def print_ai_bom(

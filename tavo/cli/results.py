@@ -1,4 +1,4 @@
-"""`tavo results`: the runs of a result store, listed, shown again, exported; others imported."""
+"""`tavo results`: the runs of a result store, listed, shown again, exported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 
 from tavo.cli.context import session_of
 from tavo.cli.render import columns, styled, table, wants_color
-from tavo.errors import UsageError
 
 __all__ = ["Format", "register", "write_report"]
 
@@ -32,11 +31,13 @@ _DEFAULT = Path("results.db")
 
 def register(app: typer.Typer) -> None:
     """Add the group to the root command."""
+    from tavo.cli.results_import import import_results
+
     group = typer.Typer(help="Stored results of scans.", no_args_is_help=True)
     group.command("list")(list_runs)
     group.command("show")(show)
     group.command("export")(export)
-    group.command("import")(import_)
+    group.command("import")(import_results)
     app.add_typer(group, name="results")
 
 
@@ -82,57 +83,10 @@ def export(
     format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.JSON,  # noqa: A002
 ) -> None:
     """Write a run in another format to standard output."""
+    from tavo.cli.ai_bom import refuse_ai_bom
+
+    refuse_ai_bom(format)
     _report(context, store, run, format)
-
-
-def import_(
-    context: typer.Context,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="SARIF 2.1.0, also packed with gzip.")
-    ],
-    store: Store = _DEFAULT,
-    root: Annotated[
-        Path, typer.Option("--root", metavar="DIR", help="The folder that paths are relative to.")
-    ] = Path(),
-    base: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--base", metavar="DIR|URI", help="What the machine of the tool called that folder."
-        ),
-    ] = None,
-    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
-    ] = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
-    ] = False,
-) -> None:
-    """Add what other tools found to a store, as one run: same report, same exit codes."""
-    from tavo.errors import InputError
-    from tavo.results.store import ResultStore
-    from tavo.runs.imported import import_sarif, read_all
-
-    session = session_of(context)
-    if session.json and format is Format.TEXT:
-        format = Format.JSON  # noqa: A001
-    if format is Format.AI_BOM:
-        raise UsageError(
-            "a bill of materials is made from a project, not from results",
-            hint="Use `tavo scan PATH --format ai-bom`.",
-        )
-    if not root.is_dir():
-        raise InputError(f"{root}: is not a folder", hint="Name the project's folder with --root.")
-    settings = session.settings(scan__fail_on=fail_on)
-    read = read_all(files)
-    with ResultStore(store) as opened:
-        run_id, code = import_sarif(
-            read, opened, root=root.resolve(), bases=tuple(base or ()),
-            command=tuple(sys.argv[1:]), fail_on=settings.scan.fail_on, exit_zero=exit_zero,
-        )  # fmt: skip
-        write_report(opened, run_id, format, color=session.color, verbose=session.verbose)
-    raise typer.Exit(int(code))
 
 
 def write_report(store: object, run_id: int, kind: Format, *, color: bool, verbose: bool) -> None:
@@ -143,11 +97,6 @@ def write_report(store: object, run_id: int, kind: Format, *, color: bool, verbo
         raise TypeError("a report is made from a result store")
     run = store.run(run_id)
     findings = store.findings(run_id)
-    if kind is Format.AI_BOM:
-        raise UsageError(
-            "a bill of materials is made from a project, not from stored results",
-            hint="Use `tavo scan PATH --format ai-bom`.",
-        )
     if kind is Format.JSON:
         from tavo.results.export.json import run_to_json
 
