@@ -195,7 +195,7 @@ def _summary(
     external = kinds.pop("external", 0)
     comments = kinds.total()
     besides = f", {comments} ignored by comments" if comments else ""
-    besides += f", {external} already there" if external else ""
+    besides += f", {external} {_elsewhere(ignored)}" if external else ""
     if shown:
         parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
         noun = _plural(len(shown), "finding")
@@ -218,6 +218,17 @@ def _summary(
 
 def _is_complete(run: Run) -> bool:
     return run.complete and not any(notice.incomplete for notice in run.notices)
+
+
+def _elsewhere(ignored: Sequence[Reported]) -> str:
+    """Say what findings are that no comment accepts: old ones, or such as their tool accepts."""
+    reasons = [
+        one.suppression.reason
+        for one in ignored
+        if one.suppression is not None and one.suppression.kind == "external"
+    ]
+    old = all(reason.startswith("already there") for reason in reasons)
+    return "already there" if old else "accepted elsewhere"
 
 
 def _ran_here(run: PluginRun) -> bool:
