@@ -13,8 +13,8 @@ __all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "in_front", "root_hel
 COMMANDS = {
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
     "explain": (
-        "tavo.cli.rules",
-        "Say why a rule matters, how to mend what it finds, and how to ignore it with a reason.",
+        "tavo.cli.explain",
+        "Say why a rule or finding matters, the way to it, how to mend and how to accept it.",
     ),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),

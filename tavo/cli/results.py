@@ -38,6 +38,7 @@ class Format(enum.StrEnum):
     HTML = "html"
     SQLITE = "sqlite"
     BASELINE = "baseline"
+    AI_BOM = "ai-bom"
 
 
 Output = Annotated[
@@ -64,10 +65,13 @@ _DEFAULT = Path("results.db")
 
 def register(app: typer.Typer) -> None:
     """Add the group to the root command."""
+    from tavo.cli.results_import import import_results
+
     group = typer.Typer(help="Stored results of scans.", no_args_is_help=True)
     group.command("list")(list_runs)
     group.command("show")(show)
     group.command("export")(export)
+    group.command("import")(import_results)
     app.add_typer(group, name="results")
 
 
@@ -129,12 +133,17 @@ def reports_of(
     `FILE` takes the report of --format away from standard output, `FORMAT=FILE` is one more. Raises
     UsageError for what is unclear or cannot be written.
     """
+    if kind is Format.AI_BOM or any(one.startswith("ai-bom=") for one in outputs or ()):
+        raise UsageError(
+            "a bill of materials is made from a project, not from results",
+            hint="Use `tavo scan PATH --format ai-bom`, with --output FILE for a file.",
+        )
     files: list[tuple[Format, Path]] = []
     plain = None
     for given in outputs or ():
         name, mark, path = given.partition("=")
         if mark and (not name or name.replace("-", "").isalnum()):
-            files.append((_format(name, given), _writable(path, given)))
+            files.append((_format(name, given), writable(path, given)))
         elif plain is not None:
             raise UsageError(
                 f"--output {given}: a second file, after {plain}, without the name of its format",
@@ -147,7 +156,7 @@ def reports_of(
             )
         else:
             plain = given
-            files.append((kind, _writable(given, given)))
+            files.append((kind, writable(given, given)))
     taken = [*([save] if save is not None else []), *(path for _, path in files)]
     seen: set[Path] = set()
     for one in taken:
@@ -179,7 +188,7 @@ def _format(name: str, given: str) -> Format:
         ) from None  # fmt: skip
 
 
-def _writable(path: str, given: str) -> Path:
+def writable(path: str, given: str) -> Path:
     """Return the path of a report. Raises UsageError if no file can be put there."""
     place = Path(path)
     reason = ""
@@ -271,7 +280,7 @@ def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) ->
         from tavo.results.baseline import baseline_text
 
         text = baseline_text(run, findings)
-    elif kind is Format.TEXT:
+    elif kind is Format.TEXT or kind is Format.AI_BOM:  # which is refused before
         from tavo.results.export.text import run_to_lines
 
         text = "\n".join(styled(line, color=False).rstrip() for line in run_to_lines(run, findings))

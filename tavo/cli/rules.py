@@ -1,4 +1,4 @@
-"""`tavo rules` and `tavo explain`: which rules there are, and what a finding means."""
+"""`tavo rules`: which rules there are, and whether they hold."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ Rules = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root command."""
+    """Add the group to the root command."""
     group = typer.Typer(help="The rules of a scan.", no_args_is_help=True)
     group.command("list")(list_rules)
     group.command("show")(show)
     group.command("test")(try_rules)
     group.command("validate")(validate)
     app.add_typer(group, name="rules")
-    app.command("explain")(explain)
 
 
 def list_rules(
@@ -75,7 +74,9 @@ def list_rules(
         session.say("No rule is about all of that; `tavo rules list` names all rules.")
         return
     if session.json:
-        session.print_json([_value(rule) for rule in found])
+        from tavo.results.export.explanation import rule_value
+
+        session.print_json([rule_value(rule) for rule in found])
         return
     table(
         ("rule", "severity", "confidence", "title"),
@@ -214,34 +215,6 @@ def _test_value(one: RuleTest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def explain(
-    context: typer.Context,
-    rule_id: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")],
-    rules: Rules = None,
-) -> None:
-    """Say why a rule matters, how to mend what it finds, and how to ignore it with a reason."""
-    session = session_of(context)
-    known = _load(session, rules)
-    if rule_id not in known:
-        raise _unknown(rule_id, list(known))
-    rule = known[rule_id].rule
-    if session.json:
-        session.print_json(_value(rule))
-        return
-    print(printable(f"{rule.id}: {rule.title}"))
-    print(printable(f"{rule.severity.value} severity, {rule.confidence.value} confidence"
-                    f"; {', '.join((*rule.cwe, *rule.owasp, *_atlas(rule)))}"))  # fmt: skip
-    print(f"\n{rule.description}\n")
-    if known[rule_id].yields_to:
-        print(printable("Left out where one of these, which say more, finds the same:"
-                        f" {', '.join(known[rule_id].yields_to)}\n"))  # fmt: skip
-    if rule.help:
-        print(rule.help)
-    for reference in rule.references:
-        print(f"  {reference}")
-    print(f"\nTo accept one place, with a reason:  # tavo: ignore[{rule.id}] why it is safe here")
-
-
 def _names_one(names: Sequence[str], wanted: Sequence[str] | None) -> bool:
     """Tell whether one of the names is wanted, or a part of what is: LLM05 is LLM05:2025."""
     return not wanted or any(
@@ -287,15 +260,6 @@ def _unknown(rule_id: str, known: list[str]) -> UsageError:
         hint=(f"Did you mean {near[0]}? " if near else "`tavo rules list` names all of them. ")
         + "What a plugin's rule means stands below the findings of a scan, and in its JSON.",
     )
-
-
-def _value(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id, "title": rule.title, "severity": rule.severity.value,
-        "confidence": rule.confidence.value, "description": rule.description, "help": rule.help,
-        "cwe": list(rule.cwe), "owasp": list(rule.owasp), "atlas": _atlas(rule),
-        "references": list(rule.references),
-    }  # fmt: skip
 
 
 def _atlas(rule: Rule) -> list[str]:

@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
+from tavo.cli.judging import (
+    AllowIncomplete,
+    BaselineFile,
+    FailOnConfidence,
+    PolicyData,
+    PolicyPaths,
+    SuppressionsFile,
+    WriteBaseline,
+    gate_plan,
+    texts,
+)
 from tavo.cli.results import Format, Output, reports_of, write_reports
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
-    from tavo.config import ScanSettings
     from tavo.host.installations import VerifiedInstallation
-    from tavo.runs.gate import GatePlan
+    from tavo.results.imported.document import SarifFile
     from tavo.scan.external import Engine
 
 __all__ = ["register"]
@@ -79,6 +89,12 @@ def scan(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    import_sarif: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import-sarif", metavar="FILE", help="Count what another tool found, in SARIF."
+        ),
+    ] = None,
     diff: Annotated[
         str | None,
         typer.Option(
@@ -105,42 +121,13 @@ def scan(
         str | None,
         typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
     ] = None,
-    fail_on_confidence: Annotated[
-        str | None,
-        typer.Option(
-            "--fail-on-confidence", metavar="CONFIDENCE", help="And of at least this confidence."
-        ),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option("--baseline", metavar="FILE", help="What an earlier run found is known."),
-    ] = None,
-    write_baseline: Annotated[
-        Path | None,
-        typer.Option("--write-baseline", metavar="FILE", help="Write what this run finds as one."),
-    ] = None,
-    suppressions: Annotated[
-        Path | None,
-        typer.Option(
-            "--suppressions", metavar="FILE", help="Reasoned exceptions with an end date, in YAML."
-        ),
-    ] = None,
-    policy: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--policy", metavar="PATH", help="A policy in Rego: package main, deny, warn."
-        ),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", metavar="PATH", help="Data of the policy, in JSON or YAML."),
-    ] = None,
-    allow_incomplete: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-incomplete", metavar="ID", help="This plugin, file or rule may fail."
-        ),
-    ] = None,
+    fail_on_confidence: FailOnConfidence = None,
+    baseline: BaselineFile = None,
+    write_baseline: WriteBaseline = None,
+    suppressions: SuppressionsFile = None,
+    policy: PolicyPaths = None,
+    data: PolicyData = None,
+    allow_incomplete: AllowIncomplete = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="PATTERN", help="Leave out, as in .gitignore."),
@@ -155,14 +142,19 @@ def scan(
     from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
-    printed = Format.JSON if session.json else Format.TEXT
-    reports = reports_of(format, output, printed=printed, save=save)
     settings = session.settings(
         scan__jobs=jobs, scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
         scan__suppressions=None if suppressions is None else str(suppressions),
-        scan__policy=_texts(policy), scan__policy_data=_texts(data),
+        scan__policy=texts(policy), scan__policy_data=texts(data),
         scan__allow_incomplete=allow_incomplete or None,
     )  # fmt: skip
+    if format is Format.AI_BOM:
+        from tavo.cli.ai_bom import print_ai_bom
+
+        code = print_ai_bom(context, paths or [], settings, exclude or [], output or [])
+        raise typer.Exit(int(code))
+    printed = Format.JSON if session.json else Format.TEXT
+    reports = reports_of(format, output, printed=printed, save=save)
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)
@@ -171,7 +163,7 @@ def scan(
         raise UsageError(
             "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
         )
-    gate = _gate(
+    gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
     with ExitStack() as closing:
@@ -182,6 +174,7 @@ def scan(
         plan = ScanPlan(
             targets=tuple(paths or ()),
             rules=RuleSource(rule_paths if paths else ()),
+            imported=_imported(import_sarif),
             plugins=verified[0],
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
@@ -207,54 +200,12 @@ def scan(
     raise typer.Exit(int(code))
 
 
-def _texts(paths: list[Path] | None) -> list[str] | None:
-    return [str(path) for path in paths] if paths else None
+def _imported(files: Sequence[Path] | None) -> tuple[SarifFile, ...]:
+    if not files:
+        return ()
+    from tavo.runs.imported import read_all
 
-
-def _gate(
-    scan: ScanSettings,
-    baseline: Path | None,
-    write: Path | None,
-    *,
-    policy: list[Path] | None,
-    data: list[Path] | None,
-    suppressions: Path | None,
-) -> GatePlan:
-    """Read all that the run will be judged by, so that nothing is started if it is wrong.
-
-    What stands on the command line is read as it is named there: so it is named in messages.
-    """
-    from tavo.results.gate import check_allowed
-    from tavo.runs.gate import GatePlan
-
-    check_allowed(scan.allow_incomplete)
-    if scan.policy_data and not scan.policy:
-        raise UsageError("scan: --data is for a policy, and there is none", hint="Add --policy.")
-    known = reasoned = files = None
-    if baseline is not None:
-        from tavo.results.baseline import read_baseline
-
-        known = read_baseline(baseline)
-    if scan.suppressions is not None:
-        from datetime import UTC, datetime
-
-        from tavo.runs.suppressions import read_suppressions
-
-        today = datetime.now(UTC).date()
-        reasoned = read_suppressions(suppressions or Path(scan.suppressions), today)
-    if scan.policy:
-        from tavo.results.policy.evaluate import check_policy
-        from tavo.results.policy.files import read_policy
-
-        files = read_policy(
-            policy or [Path(path) for path in scan.policy],
-            data or [Path(path) for path in scan.policy_data],
-        )
-        check_policy(files)
-    return GatePlan(
-        fail_on_confidence=scan.fail_on_confidence, suppressions=reasoned, baseline=known,
-        write_baseline=write, policy=files, allow_incomplete=scan.allow_incomplete,
-    )  # fmt: skip
+    return read_all(files)
 
 
 def _engine(name: str) -> Engine | None:

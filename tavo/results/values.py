@@ -48,8 +48,9 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
     """A finding with its rule, the tool that made it, and its suppression if it has one.
 
-    `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store. `line_hash` is
-    filled by `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
+    `tool` is `tavo`, a plugin's full id, or `sarif:` and the name of a tool that was imported.
+    `fingerprint` is filled by the store. `line_hash` is filled by
+    `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
     `baseline_state` is SARIF's `new` or `unchanged`, empty where there was no baseline.
     """
 
@@ -121,6 +122,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`.
+
+    An imported tool has no level, and as `package` the digest of the file that it came from.
 
     `requests` reached its target; `cached` files of `files` had been looked at before.
     """

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["CombinedRun", "lies_below", "notices_of_rules"]
+__all__ = ["CombinedRun", "left_out_notice", "lies_below", "notices_of_rules"]
 
 _MOST_NAMED = 5
 
@@ -98,7 +98,7 @@ class CombinedRun:
             else:
                 files.append(file)
         if left_out:
-            self.note([_left_out(left_out, self.root)])
+            self.note([left_out_notice(left_out, self.root)])
         self._files.update((file.relative, file) for file in files)
         return files
 
@@ -137,8 +137,18 @@ class CombinedRun:
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
 
+    def add_imported(
+        self, reported: Iterable[Reported], files: Iterable[SourceFile], row: PluginRun
+    ) -> None:
+        """Store what another tool found elsewhere; `files` are those of them that are here."""
+        for file in files:
+            self._files.setdefault(file.relative, file)
+        judged = [one if one.suppression is not None else self._judged(one) for one in reported]
+        self._store.add(self.id, with_line_hashes(self._compared(judged), self._lines_of))
+        self.add_engine(row)
+
     def add_engine(self, row: PluginRun) -> None:
-        """Store that another engine scanned, and what that cost."""
+        """Store that another engine or tool looked, and what that cost."""
         self._store.add_plugin_run(self.id, row)
         self._plugins.append(row)
 
@@ -343,7 +353,7 @@ def _text_of(data: bytes) -> bytes:
     return content.data if content.is_text else b""
 
 
-def _left_out(paths: Sequence[Path], root: Path) -> Notice:
+def left_out_notice(paths: Sequence[Path], root: Path) -> Notice:
     """Say what was left out on purpose: a project can hide code with its ignore files."""
     names = [path.relative_to(root).as_posix() for path in paths[:_MOST_NAMED]]
     more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""

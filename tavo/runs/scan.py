@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.results.imported.document import SarifFile
     from tavo.runs.abreast import Work
     from tavo.runs.gate import GatePlan
     from tavo.scan.external import Engine
@@ -49,12 +50,13 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
     is another engine, which scans instead of ours. `gate` is what the run is judged by besides the
-    thresholds. `show_output` notes what plugins logged and
+    thresholds. `imported` is what other tools found. `show_output` notes what plugins logged and
     printed.
     """
 
     targets: tuple[Path, ...]
     rules: RuleSource
+    imported: tuple[SarifFile, ...] = ()
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: HttpTarget | None = None
@@ -143,6 +145,10 @@ def _run(
             plugins.start()  # not before the scan's processes, which are copies of this one
             plugins.check()
         run.add_result(result, plan.rules)
+    if plan.imported:
+        from tavo.runs.imported import add_imported
+
+        add_imported(run, plan.imported)
     if plugins is not None:
         reporter.begin("running plugins", len(works))
         for outcome in plugins.outcomes():

@@ -34,7 +34,11 @@ _FromZero = Annotated[int, msgspec.Meta(ge=0)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 _Time = Annotated[str, msgspec.Meta(description="UTC, ISO 8601, such as 2026-11-23T13:45:14Z.")]
 _Tool = Annotated[
-    str, msgspec.Meta(description="`tavo` for built-in rules, else a plugin's full id.")
+    str,
+    msgspec.Meta(
+        description="`tavo` for built-in rules, a plugin's full id, or `sarif:` and the name of"
+        " the tool whose findings were imported."
+    ),
 ]
 
 
@@ -136,8 +140,11 @@ class _PluginValue(msgspec.Struct, frozen=True):
 
     plugin: str
     version: str
-    package: Annotated[str, msgspec.Meta(description="The digest of its package.")]
-    sandbox: Annotated[str, msgspec.Meta(description="The level it ran at, such as L2.")]
+    package: Annotated[str, msgspec.Meta(description="The digest of its package or file.")]
+    sandbox: Annotated[
+        str,
+        msgspec.Meta(description="The level it ran at, such as L2; empty: it was imported."),
+    ]
     files: _FromZero
     calls: _FromZero
     findings: _FromZero

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from tavo.plugins import Location, Severity
-from tavo.results.values import Notice, Reported, Run
+from tavo.results.values import Notice, PluginRun, Reported, Run
 
 __all__ = [
     "by_severity",
@@ -24,6 +24,7 @@ __all__ = [
     "name_of",
     "place_and_clause",
     "place_of",
+    "ran_here",
     "reasons_of",
     "rules_of",
     "seconds",
@@ -88,7 +89,7 @@ def headline(run: Run, shown: Sequence[Reported]) -> str:
         return f"{counted(len(shown), 'finding')} ({parts})"
     if not is_complete(run):
         return "Not complete"
-    if not run.files and not any(one.files or one.requests for one in run.plugins):
+    if not run.files and not any(map(_has_looked, run.plugins)):
         return "Nothing to look at"
     return "No findings"
 
@@ -96,7 +97,7 @@ def headline(run: Run, shown: Sequence[Reported]) -> str:
 def looked_at(run: Run) -> str:
     """Return what rules looked at."""
     if not run.info.rules and not run.files and run.plugins:
-        return "no files"
+        return "no files" if any(map(ran_here, run.plugins)) else "nothing was scanned here"
     return f"{counted(run.files, 'file')} with {counted(run.info.rules, 'rule')}"
 
 
@@ -108,9 +109,32 @@ def ignored_in_words(ignored: Sequence[Reported]) -> str:
     external = kinds.pop("external", 0) - known - dated
     told = (
         (kinds.total(), "ignored by comments"), (dated, "suppressed"), (known, "known"),
-        (external, "already there"),
+        (external, _elsewhere(ignored)),
     )  # fmt: skip
     return ", ".join(f"{count} {what}" for count, what in told if count)
+
+
+def ran_here(run: PluginRun) -> bool:
+    """Tell whether a plugin ran in this run, and was not imported: what runs has a sandbox."""
+    return bool(run.sandbox)
+
+
+def _has_looked(run: PluginRun) -> bool:
+    return bool(run.files or run.requests) or not ran_here(run)
+
+
+def _elsewhere(ignored: Sequence[Reported]) -> str:
+    """Say what findings are that no comment accepts: old ones, or such as their tool accepts."""
+    reasons = [
+        one.suppression.reason
+        for one in ignored
+        if one.suppression is not None
+        and one.suppression.kind == "external"
+        and not one.suppression.expires
+        and one.baseline_state != "unchanged"
+    ]
+    old = all(reason.startswith("already there") for reason in reasons)
+    return "already there" if old else "accepted elsewhere"
 
 
 def _by_baseline(one: Reported) -> bool:

@@ -19,13 +19,14 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from tavo.plugins import Finding, Location, Step
-from tavo.printable import printable, uncommanded
+from tavo.printable import one_line, printable, uncommanded
 from tavo.results.export.summary import (
     counted,
     headline,
     ignored_in_words,
     looked_at,
     name_of,
+    ran_here,
     reasons_of,
     rules_of,
     seconds,
@@ -93,7 +94,7 @@ def _lines(run: Run, findings: Iterable[Reported], width: int, *, verbose: bool)
 
     yield from gate_lines(run, ignored, items, wrap)
     yield from _summary(run, shown, ignored, width)
-    for plugin in run.plugins:
+    for plugin in filter(ran_here, run.plugins):
         yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
@@ -148,7 +149,7 @@ def _place(location: Location) -> str:
 
 def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
     room = max(min(width, _WIDEST) - len(indent), _NARROWEST - 4)
-    for line in textwrap.wrap(" ".join(printable(text).split()), room):
+    for line in textwrap.wrap(one_line(text), room):
         yield ((style, indent + line),)
 
 
@@ -266,6 +267,9 @@ def _plugin(run: PluginRun) -> str:
     looked = f"on {counted(run.files, 'file')}"
     if run.requests:
         looked = f"with {counted(run.requests, 'request')}"
+    if not ran_here(run):
+        found = counted(run.findings, "finding")
+        return one_line(f"{run.plugin} {run.version} with {found}, imported")
     return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
 
 
