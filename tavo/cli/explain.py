@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tavo.plugins import Rule
     from tavo.results.store import ResultStore
     from tavo.results.values import Reported, Run
+    from tavo.scan.rules import ScanRule
 
 __all__ = ["register"]
 
@@ -59,7 +60,7 @@ def explain(
         return
     known = _loaded(session, rules)
     if what in known and store is None:
-        _show_rule(session, known[what], "tavo")
+        _show_rule(session, known[what].rule, "tavo", known[what].yields_to)
         return
     opened = store if store is not None else _DEFAULT if _DEFAULT.is_file() else None
     names = list(known)
@@ -70,7 +71,7 @@ def explain(
             if _from_store(session, results, what, place, names):
                 return
     if what in known:
-        _show_rule(session, known[what], "tavo")
+        _show_rule(session, known[what].rule, "tavo", known[what].yields_to)
         return
     raise _unknown(what, names, place, opened)
 
@@ -78,7 +79,7 @@ def explain(
 # -- where it is looked for
 
 
-def _loaded(session: Session, paths: list[Path] | None) -> dict[str, Rule]:
+def _loaded(session: Session, paths: list[Path] | None) -> dict[str, ScanRule]:
     from tavo.scan.rules import PACK, load_rules
 
     loaded = load_rules([PACK, *(paths or [])])
@@ -86,7 +87,7 @@ def _loaded(session: Session, paths: list[Path] | None) -> dict[str, Rule]:
         count = len(loaded.problems)
         noun = "1 rule" if count == 1 else f"{count} rules"
         session.say(f"{noun} cannot be used: see `tavo rules validate`.")
-    return {name: entry.rule for name, entry in loaded.rules.items()}
+    return dict(loaded.rules)
 
 
 def _scanned(
@@ -206,7 +207,7 @@ def _unknown(
 # -- showing
 
 
-def _show_rule(session: Session, rule: Rule, tool: str) -> None:
+def _show_rule(session: Session, rule: Rule, tool: str, yields_to: Sequence[str] = ()) -> None:
     from tavo.results.export.explanation import explained, rule_value
 
     if session.json:
@@ -214,7 +215,7 @@ def _show_rule(session: Session, rule: Rule, tool: str) -> None:
             rule_value(rule) if tool == "tavo" else {**rule_value(rule), "tool": tool}
         )
         return
-    _print(session, explained(rule, tool, width=columns()))
+    _print(session, explained(rule, tool, yields_to=yields_to, width=columns()))
 
 
 def _show(session: Session, found: Sequence[tuple[Run, Reported]], store: Path | None) -> None:

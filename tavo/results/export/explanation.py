@@ -61,9 +61,18 @@ def accepting(rule: Rule, tool: str, path: PurePosixPath | None, line: int) -> A
 
 
 def explained(
-    rule: Rule, tool: str, *, one: Reported | None = None, origin: str = "", width: int = 100
+    rule: Rule,
+    tool: str,
+    *,
+    one: Reported | None = None,
+    origin: str = "",
+    yields_to: Sequence[str] = (),
+    width: int = 100,
 ) -> Iterator[Line]:
-    """Yield the explanation of a rule, or of a finding of it. `origin` says where that stands."""
+    """Yield the explanation of a rule, or of a finding of it. `origin` says where that stands.
+
+    `yields_to` are the rules in whose favour this one is left out where both find the same.
+    """
     finding = one.finding if one is not None else None
     severity = finding.severity if finding is not None else rule.severity
     confidence = finding.confidence if finding is not None else rule.confidence
@@ -80,6 +89,12 @@ def explained(
     if rule.description.strip():
         yield from _section("Why it matters")
         yield from _paragraphs(rule.description, width)
+    if yields_to:
+        names = ", ".join(yields_to)
+        yield ()
+        yield from _paragraphs(
+            f"Left out where one of these, which say more, finds the same: {names}", width
+        )
     if rule.help.strip() and rule.help.strip() != rule.description.strip():
         yield from _section("How to mend it")
         yield from _paragraphs(rule.help, width)

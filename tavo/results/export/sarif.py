@@ -56,7 +56,7 @@ def run_to_sarif(
     `suppressed` takes in the findings that do not count. `category` tells the uploads of one commit
     apart, where several scans of it are uploaded.
     """
-    items = [one for one in findings if suppressed or one.suppression is None]
+    items = _reported_here(findings, suppressed=suppressed)
     most = min(len(items), _MOST_RESULTS)
     text = _dumps(run_to_sarif_value(run, items, suppressed=suppressed, category=category))
     while (size := _uploaded(text)) > _LARGEST_UPLOAD and most > _LEAST_KEPT:
@@ -97,7 +97,7 @@ def run_to_sarif_value(
     notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
     """Return a run with its findings as JSON-able values; `notices` come on top of the run's."""
-    items = [one for one in findings if suppressed or one.suppression is None or _is_known(one)]
+    items = _reported_here(findings, suppressed=suppressed)
     items, plugins, cuts = _within_limits(run, items)
     components = Components(run, items, plugins)
     return {
@@ -117,6 +117,10 @@ def run_to_sarif_value(
             }
         ],
     }
+
+
+def _reported_here(findings: Iterable[Reported], *, suppressed: bool) -> list[Reported]:
+    return [one for one in findings if suppressed or one.suppression is None or _is_known(one)]
 
 
 def _dumps(value: dict[str, Any]) -> str:
