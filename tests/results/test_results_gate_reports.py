@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import jsonschema
 import pytest
 
+from tavo.results.export.github import run_to_github
+from tavo.results.export.html import run_to_html
 from tavo.results.export.json import run_to_value
+from tavo.results.export.junit import run_to_junit
+from tavo.results.export.markdown import run_to_markdown
 from tavo.results.export.sarif import run_to_sarif_value
 from tavo.results.export.text import run_to_lines
 from tavo.results.store import ResultStore
@@ -106,3 +111,37 @@ def test_a_run_that_was_not_judged_says_nothing_of_a_gate() -> None:
     run_id = stored_run(store, everything(), (Notice(kind="file", subject="a", reason="b"),))
     value = run_to_value(store.run(run_id), store.findings(run_id))
     assert (value["gate"], value["policy"]) == (None, None)
+
+
+def test_reports_for_people_say_what_the_policy_denied(judged: tuple[ResultStore, int]) -> None:
+    store, run_id = judged
+    run, findings = store.run(run_id), list(store.findings(run_id))
+    markdown = run_to_markdown(run, findings)
+    assert "🔴 **Policy:** 4 denied, 2 warned, 6 excepted." in markdown
+    assert "1 finding of the baseline gone." in markdown
+    page = run_to_html(run, findings)
+    assert "<b>Policy:</b> 4 denied, 2 warned, 6 excepted." in page
+    suites = fromstring(run_to_junit(run, findings)).findall("testsuite")
+    (policy,) = [one for one in suites if one.get("name") == "policy"]
+    # a deny, a violation and a warn about a finding and about the run, and what is excepted of them
+    assert (policy.get("failures"), policy.get("skipped"), policy.get("tests")) == ("2", "3", "6")
+    commands = run_to_github(run, findings).splitlines()
+    denied = [line for line in commands if line.startswith("::error title=tavo policy")]
+    warned = [line for line in commands if line.startswith("::warning title=tavo policy")]
+    assert (len(denied), len(warned)) == (2, 1)
+    for text in (markdown, page, "\n".join(commands)):
+        assert forbidden(text) == set()
+
+
+def test_policy_that_denied_nothing_is_said_too(judged: tuple[ResultStore, int]) -> None:
+    store, run_id = judged
+    run = store.run(run_id)
+    assert run.gate is not None
+    quiet = replace(run, gate=replace(run.gate, policy_results=(), absent=()))
+    assert "✅ **Policy:** 0 denied, 0 warned." in run_to_markdown(quiet, [])
+    assert "<div class=good><b>Policy:</b> 0 denied" in run_to_html(quiet, [])
+    assert 'name="nothing is denied"' in run_to_junit(quiet, [])
+    none = replace(run, gate=replace(run.gate, policy=(), policy_results=(), absent=()))
+    for report in (run_to_markdown, run_to_junit, run_to_github):
+        assert "olicy" not in report(none, [])
+    assert "<b>Policy:</b>" not in run_to_html(none, [])

@@ -11,17 +11,21 @@ Source: GitHub, "Workflow commands for GitHub Actions"; the escaping is that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tavo.plugins import Severity
 from tavo.printable import printable, uncommanded
 from tavo.results.export.summary import (
     counted,
+    denies,
     headline,
     ignored_in_words,
     is_complete,
     looked_at,
     name_of,
+    place_of,
+    policy_headline,
+    policy_said,
     reasons_of,
     split,
     worst_first,
@@ -44,9 +48,11 @@ def run_to_github(run: Run, findings: Iterable[Reported], *, prefix: str = "") -
     `prefix` leads from the root of the repository to that of the run, such as `services/api/`.
     """
     shown, ignored = split(findings)
+    every = {one.fingerprint: one for one in (*shown, *ignored)}
     lines = []
     for level in ("error", "warning", "notice"):
         commands = list(_incomplete(run)) if level == "error" else []
+        commands += _policy(run, every, level)[: _MOST - 1 - len(commands)]
         items = worst_first(one for one in shown if _LEVELS[one.finding.severity] == level)
         room = _MOST - len(commands)
         fit = items if len(items) <= room else items[: room - 1]
@@ -57,6 +63,8 @@ def run_to_github(run: Run, findings: Iterable[Reported], *, prefix: str = "") -
             commands.append(_command(level, {"title": f"tavo: {more}"}, said))
         lines += commands
     besides = ignored_in_words(ignored)
+    policy = policy_headline(run.gate)
+    besides += f"{', ' if besides and policy else ''}{f'policy {policy}' if policy else ''}"
     said = f"{headline(run, shown)}{', ' + besides if besides else ''}: {looked_at(run)}."
     return "\n".join([*lines, uncommanded(printable(f"tavo: {said}"))])
 
@@ -73,6 +81,21 @@ def _incomplete(run: Run) -> Iterator[str]:
         *([] if run.finished_at else ["The run was interrupted before its end."]),
     ] or ["Not everything was looked at."]
     yield _command("error", {"title": "tavo: the scan is not complete"}, "\n".join(told))
+
+
+def _policy(run: Run, findings: Mapping[str, Reported], level: str) -> list[str]:
+    """Return a command for each thing that a policy denied or warned of."""
+    return [
+        _command(level, {"title": f"tavo policy: {one.rule}"}, _about(text, about))
+        for one, text, about in policy_said(run.gate, findings)
+        if not one.excepted and level == ("error" if denies(one) else "warning")
+    ]
+
+
+def _about(text: str, found: Sequence[Reported]) -> str:
+    places = [place_of(one.finding.location) for one in found[:_MOST]]
+    more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+    return "\n".join([text, *places, *more])
 
 
 def _annotation(one: Reported, prefix: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import get_data
 
@@ -26,12 +26,15 @@ from tavo.printable import printable, uncommanded
 from tavo.results.export.summary import (
     by_severity,
     counted,
+    denies,
     headline,
     ignored_in_words,
     is_complete,
     looked_at,
     name_of,
     place_of,
+    policy_headline,
+    policy_said,
     reasons_of,
     rules_of,
     seconds,
@@ -50,6 +53,7 @@ _MOST_LINES = 10
 _LONGEST_LINE = 240
 _MOST_STEPS = 20
 _MOST_EVIDENCE = 6
+_MOST_SAID = 50
 _LONGEST_TEXT = 2_000
 _BAR = 100
 _LONGEST_LABEL = 24
@@ -74,7 +78,10 @@ def run_to_html(run: Run, findings: Iterable[Reported]) -> str:
         "title": f"{_text(headline(run, shown))} · {_text(name)}",
         "name": _text(name),
         "run": _about(run),
-        "state": "".join([*_said(run, shown), *_state(run, len(items) - len(listed), bare)]),
+        "state": "".join(
+            [*_said(run, shown), *_state(run, len(items) - len(listed), bare),
+             *_gate(run, {one.fingerprint: one for one in items})]
+        ),
         "tiles": "".join(_tiles(shown, ignored)),
         "charts": "".join(_charts(shown)),
         "filters": "".join(_filters(listed, rules)),
@@ -172,6 +179,29 @@ def _state(run: Run, left_out: int, bare: int) -> Iterator[str]:
             f"<p class=warning><b>Not in this page:</b> {', and '.join(parts)}."
             " <code>--format json</code> has everything.</p>"
         )
+
+
+def _gate(run: Run, findings: Mapping[str, Reported]) -> Iterator[str]:
+    """Yield what is gone since the baseline, and what the policy said."""
+    if run.gate is not None and run.gate.absent:
+        yield f"<p class=good>{counted(len(run.gate.absent), 'finding')} of the baseline gone.</p>"
+    said = policy_headline(run.gate)
+    if not said or run.gate is None:
+        return
+    denied = any(map(denies, run.gate.policy_results))
+    yield f"<div class={'warning' if denied else 'good'}><b>Policy:</b> {_text(said)}."
+    results = policy_said(run.gate, findings)
+    if results:
+        yield "<ul>"
+        for _, text, about in results[:_MOST_SAID]:
+            places = [place_of(found.finding.location) for found in about[:_MOST_STEPS]]
+            more = f" and {len(about) - _MOST_STEPS} more" if len(about) > _MOST_STEPS else ""
+            where = f" ({_text(', '.join(places))}{more})" if places else ""
+            yield f"<li>{_text(text[:_LONGEST_TEXT])}{where}</li>"
+        if len(results) > _MOST_SAID:
+            yield f"<li>and {counted(len(results) - _MOST_SAID, 'more result')}</li>"
+        yield "</ul>"
+    yield "</div>"
 
 
 def _tiles(shown: Sequence[Reported], ignored: Sequence[Reported]) -> Iterator[str]:

@@ -14,17 +14,21 @@ Source: the schema of the xUnit plugin of Jenkins (junit-10.xsd), of which other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from tavo.plugins import Severity
 from tavo.printable import printable, uncommanded
 from tavo.results.export.summary import (
     counted,
+    denies,
     is_complete,
     looked_at,
     name_of,
     place_of,
+    policy_headline,
+    policy_said,
     reasons_of,
     worst_first,
 )
@@ -39,8 +43,9 @@ _LONGEST = 300
 
 def run_to_junit(run: Run, findings: Iterable[Reported]) -> str:
     """Return a run with its findings as JUnit XML."""
-    suites = [_run_suite(run)]
-    for path, group in groupby(findings, key=lambda one: str(one.finding.location.path)):
+    items = list(findings)
+    suites = [_run_suite(run), *_policy_suite(run, {one.fingerprint: one for one in items})]
+    for path, group in groupby(items, key=lambda one: str(one.finding.location.path)):
         suites.append(_file_suite(path, list(group), run))
     totals = [sum(suite[0][number] for suite in suites) for number in range(3)]
     return "\n".join(
@@ -76,6 +81,35 @@ def _run_suite(run: Run) -> _Suite:
         cases.append('  <testcase classname="tavo" name="everything was looked at" time="0"/>')
     numbers = (max(len(errors), 1), 0, len(errors))
     return numbers, _suite("tavo", numbers, 0, cases, run, note=looked_at(run))
+
+
+def _policy_suite(run: Run, findings: Mapping[str, Reported]) -> list[_Suite]:
+    """Return the suite of the policy, if there was one: a test case for each thing it said."""
+    headline = policy_headline(run.gate)
+    if not headline:
+        return []
+    cases: list[str] = []
+    numbers: Counter[str] = Counter()
+    for one, text, about in policy_said(run.gate, findings):
+        places = "\n".join(place_of(found.finding.location) for found in about[:_MOST_PLACES])
+        cases.append(f'  <testcase classname="policy" name={_value(text)} time="0">')
+        if one.excepted:
+            numbers["skipped"] += 1
+            cases.append(f"   <skipped message={_value(text)}/>")
+        elif denies(one):
+            numbers["failed"] += 1
+            cases.append(
+                f'   <failure type="policy" message={_value(text)}>{_text(places)}</failure>'
+            )
+        else:
+            cases.append(f"   <system-out>{_text(places or text)}</system-out>")
+        cases.append("  </testcase>")
+        numbers["all"] += 1
+    if not numbers["all"]:
+        numbers["all"] = 1
+        cases.append('  <testcase classname="policy" name="nothing is denied" time="0"/>')
+    counts = (numbers["all"], numbers["failed"], 0)
+    return [(counts, _suite("policy", counts, numbers["skipped"], cases, run, note=headline))]
 
 
 def _file_suite(path: str, items: Sequence[Reported], run: Run) -> _Suite:

@@ -13,7 +13,7 @@ job summaries. Units: sizes in bytes of UTF-8, never fewer than the characters t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from tavo.plugins import Location, Severity
@@ -21,6 +21,7 @@ from tavo.printable import one_line, printable, uncommanded
 from tavo.results.export.summary import (
     by_severity,
     counted,
+    denies,
     first_of,
     headline,
     ignored_in_words,
@@ -28,6 +29,8 @@ from tavo.results.export.summary import (
     looked_at,
     name_of,
     place_of,
+    policy_headline,
+    policy_said,
     reasons_of,
     seconds,
     split,
@@ -52,6 +55,7 @@ _MOST_ROWS = 1_000
 _MOST_DETAILS = 50
 _MOST_STEPS = 12
 _MOST_REASONS = 50
+_MOST_SAID = 20
 _LONGEST_LINE = 200
 _LONGEST_SPAN = 160
 _LONGEST_MESSAGE = 600
@@ -68,8 +72,9 @@ def run_to_markdown(
     no links.
     """
     shown, ignored = split(findings)
+    every = {one.fingerprint: one for one in (*shown, *ignored)}
     shown = worst_first(shown)
-    head = "\n".join(_head(run, shown, ignored))
+    head = "\n".join([*_head(run, shown, ignored), *_gate(run, every)])
     tail = "\n".join([*_not_done(run), _foot(run)])
     out = _Bounded(limit - len(f"{head}{tail}\n\n".encode()) - 400)
 
@@ -160,6 +165,28 @@ def _head(run: Run, shown: Sequence[Reported], ignored: Sequence[Reported]) -> I
         yield ""
         yield "> [!WARNING]"
         yield f"> **The scan is not complete:** {what}, see the end."
+
+
+def _gate(run: Run, findings: Mapping[str, Reported]) -> Iterator[str]:
+    """Yield what is gone since the baseline, and what the policy said."""
+    if run.gate is not None and run.gate.absent:
+        yield ""
+        yield f"{counted(len(run.gate.absent), 'finding')} of the baseline gone."
+    said = policy_headline(run.gate)
+    if not said or run.gate is None:
+        return
+    denied = any(map(denies, run.gate.policy_results))
+    yield ""
+    yield f"{'🔴' if denied else '✅'} **Policy:** {said}."
+    results = policy_said(run.gate, findings)
+    for one, text, about in results[:_MOST_SAID]:
+        places = ", ".join(_code(place_of(found.finding.location)) for found in about[:3])
+        more = f" and {len(about) - 3} more" if len(about) > 3 else ""
+        mark = "🔴" if denies(one) else "🟡" if not one.excepted else "⚪"
+        told = _prose(text[:_LONGEST_MESSAGE])
+        yield f"- {mark} {told}{f' ({places}{more})' if places else ''}"
+    if len(results) > _MOST_SAID:
+        yield f"- and {counted(len(results) - _MOST_SAID, 'more result')}"
 
 
 def _row(one: Reported, link: Link) -> str:

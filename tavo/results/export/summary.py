@@ -8,14 +8,15 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tavo.plugins import Location, Severity
-from tavo.results.values import Notice, PluginRun, Reported, Run
+from tavo.results.values import Gate, Notice, PluginRun, PolicyResult, Reported, Run
 
 __all__ = [
     "by_severity",
     "counted",
+    "denies",
     "first_of",
     "headline",
     "ignored_in_words",
@@ -24,6 +25,8 @@ __all__ = [
     "name_of",
     "place_and_clause",
     "place_of",
+    "policy_headline",
+    "policy_said",
     "ran_here",
     "reasons_of",
     "rules_of",
@@ -153,6 +156,44 @@ def place_of(location: Location) -> str:
 def seconds(value: float) -> str:
     """Return a duration for people."""
     return f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"
+
+
+# -- what the gate did
+
+
+def policy_headline(gate: Gate | None) -> str:
+    """Return how often a policy denied, warned and excepted; empty where there was none."""
+    if gate is None or not gate.policy:
+        return ""
+    counts = Counter(one.kind for one in gate.policy_results if not one.excepted)
+    excepted = sum(one.excepted for one in gate.policy_results)
+    parts = [f"{counts['deny'] + counts['violation']} denied", f"{counts['warn']} warned"]
+    return ", ".join([*parts, *([f"{excepted} excepted"] if excepted else [])])
+
+
+def policy_said(
+    gate: Gate | None, findings: Mapping[str, Reported]
+) -> list[tuple[PolicyResult, str, list[Reported]]]:
+    """Return what a policy said, each thing once: a result, the words, and what it is about.
+
+    `findings` are those of the run by fingerprint.
+    """
+    if gate is None:
+        return []
+    grouped: dict[tuple[str, str, str, bool], list[PolicyResult]] = {}
+    for one in gate.policy_results:
+        grouped.setdefault((one.kind, one.rule, one.message, one.excepted), []).append(one)
+    said = []
+    for (_, rule, message, covered), results in grouped.items():
+        about = [found for one in results if (found := findings.get(one.fingerprint)) is not None]
+        lead = f"excepted {rule}" if covered else rule  # which begins with its kind
+        said.append((results[0], f"{lead}: {message}", about))
+    return said
+
+
+def denies(one: PolicyResult) -> bool:
+    """Tell whether what a policy said fails the run."""
+    return one.kind in {"deny", "violation"} and not one.excepted
 
 
 # -- what was not done

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tavo.results.values import Gate, Notice, PolicyResult, Reported, Run
+from tavo.results.export.summary import denies, policy_headline, policy_said
+from tavo.results.values import Gate, Notice, Reported, Run
 
 __all__ = ["gate_lines", "last_line"]
 
@@ -64,35 +65,26 @@ def _gone(gate: Gate, wrap: Wrap) -> Iterator[Line]:
 
 
 def _policy(gate: Gate, findings: Mapping[str, Reported], wrap: Wrap) -> Iterator[Line]:
-    if not gate.policy:
+    said = policy_headline(gate)
+    if not said:
         return
-    counts = Counter(one.kind for one in gate.policy_results if not one.excepted)
-    excepted = sum(one.excepted for one in gate.policy_results)
-    denied = counts["deny"] + counts["violation"]
-    parts = [f"{denied} denied", f"{counts['warn']} warned"]
-    parts += [f"{excepted} excepted"] if excepted else []
-    style = "high" if denied else "good"
+    style = "high" if any(map(denies, gate.policy_results)) else "good"
     name = f" ({gate.evaluator})" if gate.evaluator else ""
-    yield ((style, f"Policy{name}: {', '.join(parts)}."),)
-    grouped: dict[tuple[str, str, str, bool], list[PolicyResult]] = {}
-    for one in gate.policy_results:
-        grouped.setdefault((one.kind, one.rule, one.message, one.excepted), []).append(one)
-    for (kind, rule, message, covered), said in list(grouped.items())[:_MOST_LISTED]:
-        lead = f"excepted {rule}" if covered else rule  # which begins with its kind
-        places = _about(said, findings)
-        text = f"{lead}: {message}" + ("" if places[2:-1] in message else places)
-        yield from wrap(text, "  ", "dim" if covered else _STYLES[kind])
-    yield from _more(len(grouped), "dim")
+    yield ((style, f"Policy{name}: {said}."),)
+    results = policy_said(gate, findings)
+    for one, text, about in results[:_MOST_LISTED]:
+        places = _about(about)
+        told = text + ("" if places[2:-1] in one.message else places)
+        yield from wrap(told, "  ", "dim" if one.excepted else _STYLES[one.kind])
+    yield from _more(len(results), "dim")
 
 
-def _about(said: Sequence[PolicyResult], findings: Mapping[str, Reported]) -> str:
+def _about(found: Sequence[Reported]) -> str:
     places = []
-    for one in said:
-        found = findings.get(one.fingerprint)
-        if found is not None:
-            region = found.finding.location.region
-            line = f":{region.start_line}" if region is not None else ""
-            places.append(f"{found.finding.location.path}{line}")
+    for one in found:
+        region = one.finding.location.region
+        line = f":{region.start_line}" if region is not None else ""
+        places.append(f"{one.finding.location.path}{line}")
     if not places:
         return ""
     more = len(places) - _MOST_NAMED
