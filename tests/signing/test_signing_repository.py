@@ -65,8 +65,9 @@ def test_online_machine_releases_a_catalog_and_nothing_else(
         repository.publish(releases=[path], now=NOW)
     with pytest.raises(RepositoryError, match="targets: 2 keys must sign"):
         repository.publish(renew=["targets"], now=NOW)
+    fresh = simulator.keyring.with_role("root", [PrivateKey.generate() for _ in range(3)])
     with pytest.raises(RepositoryError, match="root: 2 keys must sign"):
-        repository.rotate_root(simulator.keyring, NOW)
+        repository.rotate_root(fresh, NOW)
     assert {item: item.read_bytes() for item in simulator.directory.rglob("*.json")} == before
     Repository.open(simulator.directory, simulator.keyring).publish(
         publishers=simple_publishers().to_bytes(), now=NOW
