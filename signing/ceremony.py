@@ -84,8 +84,13 @@ class Ceremony:
         base: Mapping[str, Metadata[Any]],
         metadata: Mapping[str, Metadata[Any]],
         artifacts: Mapping[str, Path | bytes],
+        before: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Use `prepare` or `read`; `artifacts` are by name: `publishers/publishers.json`."""
+        """Use `prepare` or `read`; `artifacts` are by name: `publishers/publishers.json`.
+
+        `before` are those that they replace, which holders compare them with.
+        """
+        self.before = dict(before or {})
         self.base = dict(base)
         self.metadata = dict(metadata)
         self.artifacts = dict(artifacts)
@@ -97,6 +102,7 @@ class Ceremony:
         change: Change,
         now: datetime,
         life: Mapping[str, timedelta] = DEFAULT_LIFE,
+        before: Mapping[str, bytes] | None = None,
     ) -> Ceremony:
         """Prepare a change of metadata, by role, that is left as it is.
 
@@ -130,9 +136,8 @@ class Ceremony:
             raise RepositoryError("nothing is to be changed", hint="Name what is to be signed.")
         for role in changed:
             issue(after[role], now, life[role])
-        return cls(
-            base, {role: after[role] for role in OFFLINE_ROLES if role in changed}, artifacts
-        )
+        signed = {role: after[role] for role in OFFLINE_ROLES if role in changed}
+        return cls(base, signed, artifacts, before)
 
     # -- the folder
 
@@ -144,6 +149,8 @@ class Ceremony:
                 if not path.exists():
                     write_atomically(path, content if isinstance(content, bytes) else
                                      content.read_bytes())  # fmt: skip
+            for name, data in self.before.items():
+                write_atomically(directory / "before" / Path(name).name, data)
             for folder, group in (("base", self.base), ("sign", self.metadata)):
                 for role, value in group.items():
                     if value.signed.version > 0:  # a first ceremony starts from nothing
@@ -163,6 +170,8 @@ class Ceremony:
             base = _metadata_in(directory / "base")
             metadata = _metadata_in(directory / "sign")
             artifacts = _artifacts_of(directory / "artifacts", head["artifacts"], metadata)
+            known = directory / "before" / Path(PUBLISHERS_NAME).name
+            before = {PUBLISHERS_NAME: _bounded(known)} if known.exists() else {}
         except (OSError, TufRepositoryError, ValueError, TypeError, KeyError,
                 AttributeError, RecursionError) as error:  # fmt: skip
             raise RepositoryError(
@@ -173,7 +182,7 @@ class Ceremony:
             raise RepositoryError(f"{directory}: is not a complete ceremony: metadata is missing")
         if odd := sorted(set(metadata) - set(OFFLINE_ROLES)):
             raise RepositoryError(f"{directory}: {odd[0]} is not an offline role")
-        return cls(base, metadata, artifacts)
+        return cls(base, metadata, artifacts, before)
 
     # -- signing
 
@@ -262,6 +271,23 @@ class Ceremony:
         if Digest.of(data).hex != target.hashes.get("sha256"):
             raise RepositoryError(f"{PUBLISHERS_NAME}: is another file than is signed")
         return Publishers.parse(data)
+
+    def publishers_before(self) -> Publishers | None:
+        """Return the document that is in force where this was prepared, if it came along."""
+        content = self.before.get(PUBLISHERS_NAME)
+        if content is None or "publishers" not in self.base:
+            return None
+        target = self.base["publishers"].signed.targets.get(PUBLISHERS_NAME)
+        if target is None or Digest.of(content).hex != target.hashes.get("sha256"):
+            raise RepositoryError(f"{PUBLISHERS_NAME}: is not the one that is in force")
+        return Publishers.parse(content)
+
+    def base_root(self) -> str:
+        """Return the SHA-256 of the root that this starts from, empty for a first ceremony."""
+        root = self.base.get("root")
+        if root is None or root.signed.version < 1:
+            return ""
+        return Digest.of(root.to_bytes()).hex
 
     def new_keys(self) -> dict[str, tuple[tuple[PublicKey, ...], tuple[PublicKey, ...]]]:
         """Return the roles whose keys change, each with its keys before and after."""

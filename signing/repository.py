@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,27 @@ class Repository:
         target = self._metadata[role].signed.targets.get(name) if role in DELEGATED_PATHS else None
         return None if target is None else Digest(target.hashes["sha256"])
 
+    def expires(self, role: str) -> datetime:
+        """Return until when the role's newest metadata is valid."""
+        end: datetime = self._metadata[role].signed.expires
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
+
+    @property
+    def development(self) -> bool:
+        """Tell whether the root says that it was made for development."""
+        return bool(self._metadata["root"].signed.unrecognized_fields.get(DEVELOPMENT_FIELD))
+
+    def artifact(self, name: str) -> Path | None:
+        """Return where a published artifact lies, or None."""
+        digest = self.published(name)
+        return None if digest is None else self.directory / artifact_path(name, digest)
+
+    def missing_keys(self, role: str) -> int:
+        """Return how many keys are missing in the keyring to sign a role, 0 if none."""
+        allowed = role_of(role, self._metadata)
+        held = {key.public.key_id for key in self.keyring.of(role)} & set(allowed.keyids)
+        return max(0, int(allowed.threshold) - len(held))
+
     # -- publishing
 
     def publish(
@@ -264,7 +285,9 @@ class Repository:
     def prepare(self, change: Change, now: datetime) -> Ceremony:
         """Prepare a change of the offline roles for those who hold their keys."""
         offline = {role: self._metadata[role] for role in OFFLINE_ROLES}
-        return Ceremony.prepare(offline, change, now, self._life)
+        known = None if change.publishers is None else self.artifact(PUBLISHERS_NAME)
+        before = {} if known is None else {PUBLISHERS_NAME: known.read_bytes()}
+        return Ceremony.prepare(offline, change, now, self._life, before)
 
     def adopt(self, ceremony: Ceremony, now: datetime) -> None:
         """Take over what the holders of the offline keys signed, and sign the online roles.

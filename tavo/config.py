@@ -111,7 +111,7 @@ _FROM_ENVIRONMENT = {
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
 }
-_ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE")
+_ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE", "TAVO_KEY_PASSPHRASE", "TAVO_KEYS", "TAVO_MARKET")
 """Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
 
 _SECTIONS = frozenset(key.split(".")[0] for key in _KINDS if "." in key)

@@ -21,7 +21,8 @@ COMMANDS = {
     "results": ("tavo.cli.results", "Stored results of scans."),
     "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
-    "key": ("tavo.cli.key", "Keys with which publishers sign."),
+    "key": ("tavo.cli.key", "Keys with which people sign."),
+    "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
     "doctor": ("tavo.cli.doctor", "Say what works here, what does not, and why."),
     "self": ("tavo.cli.itself", "This file of tavo: verify, update, unpack, completion."),
@@ -29,7 +30,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "lsp", "market", "proxy", "trust",
+    "attack", "demo", "logs", "lsp", "proxy", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 
