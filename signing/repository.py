@@ -334,7 +334,7 @@ class Repository:
         base = {role: self._metadata[role] for role in OFFLINE_ROLES}
         for wanting in Ceremony(base, ceremony.metadata, {}).wanting():
             raise RepositoryError(
-                f"{wanting.role}: {wanting.needed} keys must sign, {wanting.have} did",
+                f"{wanting.role}: {_count(wanting.needed)} must sign, {wanting.have} did",
                 hint="Have another holder sign: "
                 + ", ".join(key[:12] for key in wanting.keys)
                 + ".",
@@ -354,7 +354,8 @@ class Repository:
         held = [key for key in self.keyring.of(role) if key.public.key_id in allowed.keyids]
         if len(held) < allowed.threshold:
             raise RepositoryError(
-                f"{role}: {allowed.threshold} keys must sign, this keyring holds {len(held)}",
+                f"{role}: {_count(int(allowed.threshold))} must sign, {len(held)} of them"
+                " are in this keyring",
                 hint=f"Sign on the machine that holds the {role} keys.",
             )
         return held
@@ -476,3 +477,7 @@ def _blank(version: int) -> dict[str, Metadata[Any]]:
     for role, value in metadata.items():
         value.signed.version = 0 if role == "root" else version
     return metadata
+
+
+def _count(keys: int) -> str:
+    return "1 key" if keys == 1 else f"{keys} keys"
