@@ -136,7 +136,8 @@ class Ceremony:
             raise RepositoryError("nothing is to be changed", hint="Name what is to be signed.")
         for role in changed:
             issue(after[role], now, life[role])
-        signed = {role: after[role] for role in OFFLINE_ROLES if role in changed}
+        signed: dict[str, Metadata[Any]] = {}
+        signed |= {role: after[role] for role in OFFLINE_ROLES if role in changed}
         return cls(base, signed, artifacts, before)
 
     # -- the folder
