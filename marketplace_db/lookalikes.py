@@ -41,10 +41,10 @@ def look_alike(name: str, others: Iterable[str]) -> str | None:
 
 def skeleton(name: str) -> str:
     """Return what a reader sees of a name, with look-alikes folded."""
-    text = name.lower()
+    text = name.lower().translate(_ALIKE)
     for pair, single in _PAIRS:
         text = text.replace(pair, single)
-    return text.translate(_ALIKE)
+    return text
 
 
 def distance(first: str, second: str, most: int) -> int:
