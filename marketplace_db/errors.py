@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AdvisoryError",
     "CatalogError",
     "ConflictError",
     "ManifestError",
@@ -56,3 +57,7 @@ class MirrorError(MarketplaceError):
 
 class WorkingDatabaseError(MarketplaceError):
     """The operator's working database does not allow this step."""
+
+
+class AdvisoryError(MarketplaceError):
+    """An advisory or a snapshot of them cannot be read."""

@@ -17,7 +17,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,7 @@ from signing.files import write_atomically
 from signing.publishers import Publishers
 from signing.roles import blob_path, format_time
 
-__all__ = ["Market", "Submission"]
+__all__ = ["Check", "Market", "Submission"]
 
 _OUTCOMES = ("passed", "failed", "not done")
 
@@ -60,6 +60,16 @@ class Submission:
     reason: str
     submitted_at: str
     approvals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of a submission: `outcome` is passed, failed or not done."""
+
+    name: str
+    outcome: str
+    report: Digest
+    checked_at: str
 
 
 class Market:
@@ -289,6 +299,79 @@ class Market:
             " AS approvals FROM submissions s ORDER BY id"
         )
         return [Submission(**{**dict(row), "package": Digest(row["package"])}) for row in rows]
+
+    def submission(self, identifier: str) -> Submission:
+        """Return one submission, by its id or the beginning of it that no other has.
+
+        Raises WorkingDatabaseError.
+        """
+        found = [one for one in self.submissions() if one.uuid.startswith(identifier)]
+        if not identifier or len(found) != 1:
+            many = "several submissions" if found and identifier else "no submission"
+            raise WorkingDatabaseError(
+                f"{many} with the id {identifier!r:.60}",
+                hint="`tavo market submissions` lists them.",
+            )
+        return found[0]
+
+    def checks(self, submission: str) -> list[Check]:
+        """Return the checks of a submission, the oldest first."""
+        rows = self.connection.execute(
+            "SELECT name, outcome, report, checked_at FROM checks WHERE submission_id = ?"
+            " ORDER BY id",
+            (self._submission(submission)["id"],),
+        )
+        return [Check(**{**dict(row), "report": Digest(row["report"])}) for row in rows]
+
+    def approvals(self, submission: str) -> list[tuple[str, str, str]]:
+        """Return key, decision and time of the reviewers' statements, the oldest first."""
+        rows = self.connection.execute(
+            "SELECT key_id, decision, issued FROM approvals WHERE submission_id = ? ORDER BY id",
+            (self._submission(submission)["id"],),
+        )
+        return [(row["key_id"], row["decision"], row["issued"]) for row in rows]
+
+    def publishers(self) -> list[str]:
+        """Return the names of the publishers."""
+        rows = self.connection.execute("SELECT name FROM publishers ORDER BY name")
+        return [row["name"] for row in rows]
+
+    def plugin_ids(self) -> list[str]:
+        """Return the full ids of all plugins that were released or are waiting."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT full_id FROM submissions WHERE state != 'rejected' ORDER BY full_id"
+        )
+        return [row["full_id"] for row in rows]
+
+    def released(self) -> int:
+        """Return how many releases there are, withdrawn ones too."""
+        (count,) = self.connection.execute("SELECT count(*) FROM plugin_versions").fetchone()
+        return int(count)
+
+    def withdrawn(self) -> int:
+        """Return how many releases are withdrawn."""
+        (count,) = self.connection.execute(
+            "SELECT count(*) FROM plugin_versions WHERE yanked_at IS NOT NULL"
+        ).fetchone()
+        return int(count)
+
+    def release_of(self, full_id: str, version: str) -> Digest:
+        """Return the package of a release. Raises WorkingDatabaseError if there is none."""
+        row = self.connection.execute(
+            "SELECT package FROM plugin_versions WHERE uuid = ?",
+            (outer_id("version", f"{full_id}@{version}"),),
+        ).fetchone()
+        if row is None:
+            raise WorkingDatabaseError(f"{full_id} {version}: was never released")
+        return Digest(row["package"])
+
+    def backup(self, destination: Path) -> None:
+        """Copy the database as it is at one moment into a new file. Raises OSError."""
+        try:
+            with closing(sqlite3.connect(destination)) as copy:
+                self.connection.backup(copy)
+        except sqlite3.Error as error:
+            raise WorkingDatabaseError(f"{destination}: cannot be written: {error}") from error
 
     # -- inside
 

@@ -9,7 +9,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -91,22 +91,43 @@ class Keyring:
         return cls(keys, development=True, directory=directory)
 
     @classmethod
-    def load(cls, directory: Path, passphrases: Mapping[str, bytes | None] | None = None) -> Self:
-        """Load all `<role>-<number>.key` files of a folder; `passphrases` are by file name.
+    def load(
+        cls,
+        directory: Path,
+        *,
+        roles: Iterable[str] = ROLES,
+        load: Callable[[Path], PrivateKey] = lambda path: PrivateKey.load(path, None),
+    ) -> Self:
+        """Load the `<role>-<number>.key` files of these roles; `load` reads one of them.
 
         Raises KeyFileError if there is none, or one cannot be loaded.
         """
-        given = passphrases or {}
-        keys: dict[str, list[PrivateKey]] = {}
-        for role in ROLES:
-            paths = sorted(directory.glob(f"{role}-*.key"))
-            keys[role] = [PrivateKey.load(path, given.get(path.name)) for path in paths]
+        keys = {
+            role: [load(path) for path in sorted(directory.glob(f"{role}-*.key"))] for role in roles
+        }
         if not any(keys.values()):
             raise KeyFileError(
                 f"{directory}: no key files named <role>-<number>.key",
                 hint="Check the folder of the repository's keys.",
             )
         return cls(keys, development=(directory / _MARKER).exists(), directory=directory)
+
+    @classmethod
+    def make(cls, directory: Path, passphrase: bytes | None) -> Self:
+        """Make new keys of all roles in a folder that holds none; None: not encrypted.
+
+        Raises KeyFileError.
+        """
+        if directory.is_dir() and any(directory.glob("*.key")):
+            raise KeyFileError(
+                f"{directory}: keys are here already", hint="Choose an empty folder."
+            )
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = cls.generate()
+        for role in ROLES:
+            for number, key in enumerate(made.of(role), start=1):
+                key.save(directory / f"{role}-{number}.key", passphrase)
+        return made
 
     def named(self, name: str) -> PrivateKey:
         """Return a further development key, such as `publisher-tavo`, making it once.

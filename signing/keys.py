@@ -156,7 +156,11 @@ class PrivateKey:
         Raises KeyFileError if it is missing, readable by others, not a regular file, not an
         Ed25519 key, or if the passphrase is missing or wrong.
         """
-        pem = _read_private(path)
+        return cls.from_pem(_read_private(path), passphrase, where=str(path))
+
+    @classmethod
+    def from_pem(cls, pem: bytes, passphrase: bytes | None, *, where: str) -> Self:
+        """Read a key in PEM form; `where` names it in messages. Raises KeyFileError."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -166,21 +170,21 @@ class PrivateKey:
             key = load_pem_private_key(pem, passphrase if encrypted else None)
         except TypeError:
             raise KeyFileError(
-                f"{path}: the key is encrypted and no passphrase was given",
+                f"{where}: the key is encrypted and no passphrase was given",
                 hint="Give the passphrase of this key.",
             ) from None
         except (ValueError, UnsupportedAlgorithm) as error:
             if encrypted:
                 raise KeyFileError(
-                    f"{path}: the passphrase is wrong, or the file is damaged",
+                    f"{where}: the passphrase is wrong, or the file is damaged",
                     hint="Try again with the passphrase of this key.",
                 ) from error
             raise KeyFileError(
-                f"{path}: not a private key in PEM form", hint="Make one with `tavo key new`."
+                f"{where}: not a private key in PEM form", hint="Make one with `tavo key new`."
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise KeyFileError(
-                f"{path}: expected an Ed25519 key, found another kind",
+                f"{where}: expected an Ed25519 key, found another kind",
                 hint="Make one with `tavo key new`.",
             )
         return cls(key)

@@ -17,53 +17,48 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from securesystemslib.signer import Key, Signature, SSlibKey  # type: ignore[attr-defined]
+from securesystemslib.signer import Signature  # type: ignore[attr-defined]
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import (  # type: ignore[attr-defined]
-    DelegatedRole,
-    Delegations,
     Metadata,
     MetaFile,
-    Role,
     Root,
-    Signed,
     Snapshot,
     TargetFile,
     Targets,
     Timestamp,
 )
 
+from signing.ceremony import Ceremony, Change, issue
 from signing.digests import Digest, hash_file
 from signing.errors import RepositoryError
 from signing.files import replace_file, write_atomically
 from signing.keyring import Keyring
-from signing.keys import PrivateKey, PublicKey
+from signing.keys import PrivateKey
+from signing.layout import PublicKeys, check_keys, keys_of, role_of
+from signing.publishers import Publishers
 from signing.roles import (
     CATALOG_NAME,
     DEFAULT_LIFE,
     DELEGATED_PATHS,
     DEVELOPMENT_FIELD,
-    ISSUED_FIELD,
     LONGEST_LIFE,
     OFFLINE_ROLES,
-    ONLINE_ROLES,
     PUBLISHERS_NAME,
     REPOSITORY_FIELD,
+    ROLES,
     ROOT_VERSION_FIELD,
-    THRESHOLDS,
     artifact_path,
     blob_path,
     format_time,
 )
 
-__all__ = ["Repository"]
+__all__ = ["Repository", "first_ceremony"]
 
-_S = TypeVar("_S", bound=Signed)
-_TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 _CHUNK = 1 << 20
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
@@ -112,27 +107,39 @@ class Repository:
             raise ValueError(f"{identity!r} is not an id of 32 hexadecimal digits")
         if first_version < 1:
             raise ValueError(f"versions begin at 1, found {first_version}")
+        public = {role: [key.public for key in keyring.of(role)] for role in ROLES}
+        first = first_ceremony(
+            public, now, identity=identity, development=keyring.development,
+            first_version=first_version, life=life,
+        )  # fmt: skip
+        first.sign_all(key for role in OFFLINE_ROLES for key in keyring.of(role))
+        return cls.found(directory, first, keyring, now, life=life)
+
+    @classmethod
+    def found(
+        cls,
+        directory: Path,
+        first: Ceremony,
+        keyring: Keyring,
+        now: datetime,
+        *,
+        life: Mapping[str, timedelta] | None = None,
+    ) -> Repository:
+        """Make a repository out of its first ceremony, in a folder that holds none yet.
+
+        The keyring holds the online keys. Raises RepositoryError if a repository is there, or
+        signatures are missing.
+        """
         if (directory / "metadata").exists():
             raise RepositoryError(
                 f"{directory}: a repository is already here",
                 hint="Open it, or choose a new folder.",
             )
-        _check_separation(keyring)
-        root = Root(consistent_snapshot=True, roles=_top_roles(keyring), keys=_top_keys(keyring))
-        root.unrecognized_fields[REPOSITORY_FIELD] = identity or secrets.token_hex(16)
-        if keyring.development:
-            root.unrecognized_fields[DEVELOPMENT_FIELD] = True
-        metadata: dict[str, Metadata[Any]] = {
-            "root": Metadata(root),
-            "targets": Metadata(Targets(delegations=_delegations(keyring))),
-            **{role: Metadata(Targets()) for role in DELEGATED_PATHS},
-            "snapshot": Metadata(Snapshot()),
-            "timestamp": Metadata(Timestamp()),
-        }
-        repository = cls(directory, keyring, metadata, life)
-        for role, value in metadata.items():
-            value.signed.version = 0 if role == "root" else first_version - 1
-        repository._write(("root", "targets", *DELEGATED_PATHS), now)
+        if set(first.metadata) != set(OFFLINE_ROLES) or first.metadata["root"].signed.version != 1:
+            raise RepositoryError("this ceremony does not found a repository")
+        before = first.metadata["publishers"].signed.version - 1
+        repository = cls(directory, keyring, _blank(before), life)
+        repository.adopt(first, now)
         return repository
 
     @classmethod
@@ -189,6 +196,27 @@ class Repository:
         target = self._metadata[role].signed.targets.get(name) if role in DELEGATED_PATHS else None
         return None if target is None else Digest(target.hashes["sha256"])
 
+    def expires(self, role: str) -> datetime:
+        """Return until when the role's newest metadata is valid."""
+        end: datetime = self._metadata[role].signed.expires
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
+
+    @property
+    def development(self) -> bool:
+        """Tell whether the root says that it was made for development."""
+        return bool(self._metadata["root"].signed.unrecognized_fields.get(DEVELOPMENT_FIELD))
+
+    def artifact(self, name: str) -> Path | None:
+        """Return where a published artifact lies, or None."""
+        digest = self.published(name)
+        return None if digest is None else self.directory / artifact_path(name, digest)
+
+    def missing_keys(self, role: str) -> int:
+        """Return how many keys are missing in the keyring to sign a role, 0 if none."""
+        allowed = role_of(role, self._metadata)
+        held = {key.public.key_id for key in self.keyring.of(role)} & set(allowed.keyids)
+        return max(0, int(allowed.threshold) - len(held))
+
     # -- publishing
 
     def publish(
@@ -242,37 +270,79 @@ class Repository:
         signed again. The given keyring replaces this one. Raises RepositoryError if a threshold
         of old or new keys is missing, or an online key is also an offline key.
         """
-        _check_separation(keyring)
-        old_signers = self._signers("root")
-        before = deepcopy(self._metadata), self.keyring
-        root = self._metadata["root"].signed
-        old_roles = {role: sorted(value.keyids) for role, value in root.roles.items()}
-        old_delegations = _delegation_keys(self._metadata["targets"].signed)
-        root.roles, root.keys = _top_roles(keyring), _top_keys(keyring)
-        changed = {"root"}
-        changed.update(
-            role for role, value in root.roles.items() if sorted(value.keyids) != old_roles[role]
-        )
-        targets = self._metadata["targets"].signed
-        targets.delegations = _delegations(keyring)
-        new_delegations = _delegation_keys(targets)
-        moved = {role for role in DELEGATED_PATHS if new_delegations[role] != old_delegations[role]}
-        if moved:
-            changed |= moved | {"targets"}
+        public = {role: [key.public for key in keyring.of(role)] for role in ROLES}
+        ceremony = self.prepare(Change(keys=public, renew=("root",)), now)
+        holders = (*self.keyring.of("root"), *(key for role in ROLES for key in keyring.of(role)))
+        ceremony.sign_all(holders)
+        before = self.keyring
+        self.keyring = keyring
         try:
-            self.keyring = keyring
-            for role in (*changed, "snapshot", "timestamp"):
-                self._signers(role)
-            self._write(
-                [role for role in ("root", "targets", *DELEGATED_PATHS) if role in changed],
-                now,
-                also_sign_root=old_signers,
-            )
+            self.adopt(ceremony, now)
         except BaseException:
-            self._metadata, self.keyring = before
+            self.keyring = before
+            raise
+
+    def prepare(self, change: Change, now: datetime) -> Ceremony:
+        """Prepare a change of the offline roles for those who hold their keys."""
+        offline = {role: self._metadata[role] for role in OFFLINE_ROLES}
+        known = None if change.publishers is None else self.artifact(PUBLISHERS_NAME)
+        before = {} if known is None else {PUBLISHERS_NAME: known.read_bytes()}
+        return Ceremony.prepare(offline, change, now, self._life, before)
+
+    def adopt(self, ceremony: Ceremony, now: datetime) -> None:
+        """Take over what the holders of the offline keys signed, and sign the online roles.
+
+        Raises RepositoryError if it is for another repository or not for what is here now, if
+        signatures are missing, or an online key is not in the keyring; then nothing changed.
+        """
+        self._check_fits(ceremony)
+        before = deepcopy(self._metadata)
+        try:
+            catalog = self._catalog_keys()
+            self._metadata |= {role: deepcopy(value) for role, value in ceremony.metadata.items()}
+            online = ["catalog"] if self._catalog_keys() != catalog else []
+            for role in (*online, "snapshot", "timestamp"):
+                self._signers(role)
+            for name, content in ceremony.artifacts.items():
+                target = self._metadata[name.partition("/")[0]].signed.targets[name]
+                if self._store_artifact(name, content) != target:
+                    raise RepositoryError(f"{name}: is another file than was signed")
+            self._write(online, now, signed=tuple(ceremony.metadata))
+        except BaseException:
+            self._metadata = before
             raise
 
     # -- inside
+
+    def _check_fits(self, ceremony: Ceremony) -> None:
+        mine = self._metadata["root"].signed
+        identity = mine.unrecognized_fields.get(REPOSITORY_FIELD)
+        if identity is not None and identity != ceremony.identity:
+            raise RepositoryError(
+                f"the ceremony is for the repository {ceremony.identity[:12]}, this is"
+                f" {identity[:12]}",
+                hint="Name the ceremony that was prepared here.",
+            )
+        for role, value in ceremony.metadata.items():
+            expected = self.version(role) + 1
+            if value.signed.version != expected:
+                raise RepositoryError(
+                    f"{role}: the ceremony makes version {value.signed.version}, expected"
+                    f" {expected}: something else was signed since it was prepared",
+                    hint="Prepare the change again.",
+                )
+        base = {role: self._metadata[role] for role in OFFLINE_ROLES}
+        for wanting in Ceremony(base, ceremony.metadata, {}).wanting():
+            raise RepositoryError(
+                f"{wanting.role}: {_count(wanting.needed)} must sign, {wanting.have} did",
+                hint="Have another holder sign: "
+                + ", ".join(key[:12] for key in wanting.keys)
+                + ".",
+            )
+
+    def _catalog_keys(self) -> tuple[str, ...]:
+        root, targets = self._metadata["root"].signed, self._metadata["targets"].signed
+        return tuple(sorted(key.key_id for key in keys_of(root, targets).get("catalog", ())))
 
     def _path(self, role: str) -> Path:
         version = self._metadata[role].signed.version
@@ -280,33 +350,21 @@ class Repository:
         return self.directory / "metadata" / name
 
     def _signers(self, role: str) -> list[PrivateKey]:
-        allowed = self._allowed(role)
+        allowed = role_of(role, self._metadata)
         held = [key for key in self.keyring.of(role) if key.public.key_id in allowed.keyids]
         if len(held) < allowed.threshold:
             raise RepositoryError(
-                f"{role}: {allowed.threshold} keys must sign, this keyring holds {len(held)}",
+                f"{role}: {_count(int(allowed.threshold))} must sign, {len(held)} of them"
+                " are in this keyring",
                 hint=f"Sign on the machine that holds the {role} keys.",
             )
         return held
 
-    def _allowed(self, role: str) -> Role:
-        if role in _TOP_ROLES:
-            found: Role = self._metadata["root"].signed.roles[role]
-            return found
-        delegations = self._metadata["targets"].signed.delegations
-        delegated: Role = delegations.roles[role]
-        return delegated
-
-    def _write(
-        self,
-        changed: Sequence[str],
-        now: datetime,
-        *,
-        also_sign_root: Sequence[PrivateKey] = (),
-    ) -> None:
+    def _write(self, changed: Sequence[str], now: datetime, *, signed: Sequence[str] = ()) -> None:
+        """Sign what changed and write it, after what others `signed`, and before the rest."""
         snapshot: Snapshot = self._metadata["snapshot"].signed
-        for role in changed:
-            data = self._sign(role, now, also_sign_root if role == "root" else ())
+        for role in (*signed, *changed):
+            data = self._keep(role) if role in signed else self._sign(role, now)
             if role != "root":
                 version = self._metadata[role].signed.version
                 snapshot.meta[f"{role}.json"] = MetaFile.from_data(version, data, ["sha256"])
@@ -317,19 +375,17 @@ class Repository:
         self._write_hint(now)
         self._sign("timestamp", now)
 
-    def _sign(self, role: str, now: datetime, also: Sequence[PrivateKey] = ()) -> bytes:
+    def _sign(self, role: str, now: datetime) -> bytes:
         metadata = self._metadata[role]
-        signed = metadata.signed
-        signed.version += 1
-        issued = now.replace(microsecond=0)
-        signed.expires = issued + self._life[role]
-        signed.unrecognized_fields[ISSUED_FIELD] = format_time(issued)
+        issue(metadata, now, self._life[role])
         payload = metadata.signed_bytes
-        metadata.signatures.clear()
-        for key in (*also, *self._signers(role)):
+        for key in self._signers(role):
             key_id = key.public.key_id
             metadata.signatures[key_id] = Signature(key_id, key.sign(payload).hex())
-        data = metadata.to_bytes()
+        return self._keep(role)
+
+    def _keep(self, role: str) -> bytes:
+        data: bytes = self._metadata[role].to_bytes()
         try:
             write_atomically(self._path(role), data)
         except OSError as error:
@@ -382,60 +438,46 @@ def _root_versions(folder: Path) -> list[int]:
     return [int(name) for name in names if name.isdecimal()]
 
 
-def _tuf_key(key: PublicKey) -> SSlibKey:
-    return SSlibKey(key.key_id, "ed25519", "ed25519", {"public": key.hex})
+def first_ceremony(
+    keys: PublicKeys,
+    now: datetime,
+    *,
+    publishers: Publishers | None = None,
+    identity: str | None = None,
+    development: bool = False,
+    first_version: int = 1,
+    life: Mapping[str, timedelta] | None = None,
+) -> Ceremony:
+    """Prepare a new repository for those who hold its offline keys.
+
+    `identity` is the repository's id, 32 lower-case hexadecimal digits, drawn at random if not
+    given. `first_version` is where the versions of all metadata but the root begin. Raises
+    RepositoryError if a threshold cannot be met, or an online key is also an offline key.
+    """
+    check_keys(keys)
+    base = _blank(first_version - 1)
+    root = base["root"].signed
+    root.unrecognized_fields[REPOSITORY_FIELD] = identity or secrets.token_hex(16)
+    if development:
+        root.unrecognized_fields[DEVELOPMENT_FIELD] = True
+    change = Change(publishers=publishers, keys=keys, renew=OFFLINE_ROLES)
+    offline = {role: base[role] for role in OFFLINE_ROLES}
+    return Ceremony.prepare(offline, change, now, {**DEFAULT_LIFE, **(life or {})})
 
 
-def _check_separation(keyring: Keyring) -> None:
-    for role, threshold in THRESHOLDS.items():
-        held = {key.public.key_id for key in keyring.of(role)}
-        if len(held) < threshold:
-            raise RepositoryError(
-                f"{role}: {threshold} different keys are needed, the keyring holds {len(held)}"
-            )
-    offline = {key.public.key_id for role in OFFLINE_ROLES for key in keyring.of(role)}
-    online = {key.public.key_id for role in ONLINE_ROLES for key in keyring.of(role)}
-    if offline & online:
-        raise RepositoryError(
-            "the same key serves an offline and an online role",
-            hint="Make separate keys: whoever steals the online keys must gain nothing offline.",
-        )
-
-
-def _top_roles(keyring: Keyring) -> dict[str, Role]:
-    return {
-        role: Role([key.public.key_id for key in keyring.of(role)], THRESHOLDS[role])
-        for role in _TOP_ROLES
+def _blank(version: int) -> dict[str, Metadata[Any]]:
+    """Return metadata of nothing, before its first version."""
+    metadata: dict[str, Metadata[Any]] = {
+        "root": Metadata(Root(consistent_snapshot=True)),
+        "targets": Metadata(Targets()),
+        **{role: Metadata(Targets()) for role in DELEGATED_PATHS},
+        "snapshot": Metadata(Snapshot()),
+        "timestamp": Metadata(Timestamp()),
     }
+    for role, value in metadata.items():
+        value.signed.version = 0 if role == "root" else version
+    return metadata
 
 
-def _top_keys(keyring: Keyring) -> dict[str, Any]:
-    return {
-        key.public.key_id: _tuf_key(key.public) for role in _TOP_ROLES for key in keyring.of(role)
-    }
-
-
-def _delegations(keyring: Keyring) -> Delegations:
-    keys: dict[str, Key] = {
-        key.public.key_id: _tuf_key(key.public)
-        for role in DELEGATED_PATHS
-        for key in keyring.of(role)
-    }
-    roles = {
-        role: DelegatedRole(
-            role,
-            [key.public.key_id for key in keyring.of(role)],
-            THRESHOLDS[role],
-            terminating=True,
-            paths=list(paths),
-        )
-        for role, paths in DELEGATED_PATHS.items()
-    }
-    return Delegations(keys, roles)
-
-
-def _delegation_keys(targets: Targets) -> dict[str, list[str]]:
-    delegations = targets.delegations
-    if delegations is None or delegations.roles is None:
-        return {}
-    return {name: sorted(role.keyids) for name, role in delegations.roles.items()}
+def _count(keys: int) -> str:
+    return "1 key" if keys == 1 else f"{keys} keys"

@@ -22,7 +22,8 @@ COMMANDS = {
     "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
     "lsp": ("tavo.cli.lsp", "Serve an editor over the Language Server Protocol."),
-    "key": ("tavo.cli.key", "Keys with which publishers sign."),
+    "key": ("tavo.cli.key", "Keys with which people sign."),
+    "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
     "doctor": ("tavo.cli.doctor", "Say what works here, what does not, and why."),
     "self": ("tavo.cli.itself", "This file of tavo: verify, update, unpack, completion."),
@@ -30,7 +31,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "market", "proxy", "trust",
+    "attack", "demo", "logs", "proxy", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

@@ -14,6 +14,7 @@ import typer
 from tavo.cli.chosen import needed_plugins
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.plugin_submit import submit
 from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
 from tavo.cli.wheels import build_wheels, lock
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     group.command("lock")(lock)
     group.command("pack")(pack)
     group.command("sign")(sign)
+    group.command("submit")(submit)
     group.command("trust")(trust)
     app.add_typer(group, name="plugin")
 

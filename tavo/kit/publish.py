@@ -15,12 +15,13 @@ from pathlib import Path
 
 from marketplace_db.acceptance import publisher_claim
 from marketplace_db.package import InspectedPackage, build_package, inspect_package
+from marketplace_db.submission import write_submission
 from signing.attest import sign_publisher
 from signing.files import write_atomically
 from signing.keys import PrivateKey
 from tavo.errors import InputError, RefusedError, UsageError
 
-__all__ = ["STATEMENT_SUFFIX", "pack", "sign"]
+__all__ = ["STATEMENT_SUFFIX", "pack", "sign", "submission"]
 
 STATEMENT_SUFFIX = ".dsse.json"
 
@@ -63,3 +64,19 @@ def sign(package: Path, key: PrivateKey, *, now: datetime, out: Path | None = No
     except OSError as error:
         raise InputError(f"{error.filename or package}: {error.strerror or error}") from error
     return target
+
+
+def submission(package: Path, statement: Path, *, wheels: Path | None, out: Path) -> Path:
+    """Write the one file for a marketplace; return its path. `wheels` is a folder of them.
+
+    Raises PackageError, ManifestError, and InputError where a file is missing.
+    """
+    try:
+        found = {path.name: path for path in wheels.glob("*.whl")} if wheels is not None else {}
+        write_atomically(out, write_submission(package, statement.read_bytes(), found))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or package}: {error.strerror or error}",
+            hint="Pack it with `tavo plugin pack`, sign it with `tavo plugin sign`.",
+        ) from error
+    return out

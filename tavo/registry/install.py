@@ -121,7 +121,9 @@ def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> Ac
     _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
     publisher = _statement(opened, release.publisher_envelope, folder, release)
     reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
-    return accept(release, opened.publishers, package, publisher, reviews)
+    return accept(
+        release, opened.publishers, package, publisher, reviews, known_yanks=opened.withdrawn
+    )
 
 
 def _statement(opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow) -> bytes:

@@ -30,8 +30,14 @@ def commands(group: typer._click.Command, prefix: str = "tavo") -> list[str]:
     return [name for key, child in children.items() for name in commands(child, f"{prefix} {key}")]
 
 
-def test_the_user_guide_names_every_command() -> None:
-    guide = (ROOT / "docs" / "user-guide.md").read_text()
+def guides() -> str:
+    """The texts for users and for operators."""
+    names = ("user-guide.md", "operator-guide.md")
+    return "\n".join((ROOT / "docs" / name).read_text() for name in names)
+
+
+def test_the_guides_name_every_command() -> None:
+    guide = guides()
     missing = [name for name in commands(ROOT_COMMAND) if name not in guide]
     assert missing == []
 
@@ -61,8 +67,8 @@ def test_the_drawn_help_fits_the_terminal_and_says_everything(width: int) -> Non
         assert text in words
 
 
-def test_the_user_guide_names_every_option() -> None:
-    guide = (ROOT / "docs" / "user-guide.md").read_text()
+def test_the_guides_name_every_option() -> None:
+    guide = guides()
 
     def options(group: typer._click.Command) -> set[str]:
         own = {o for p in group.params for o in p.opts if o.startswith("--")}

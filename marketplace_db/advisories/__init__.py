@@ -1,0 +1,1 @@
+"""Known vulnerabilities of other people's packages: read, kept as one file, asked offline."""

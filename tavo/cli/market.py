@@ -1,0 +1,308 @@
+"""`tavo market`: run a marketplace: from what is handed in to what is released.
+
+The changes that need offline keys stand in `tavo.cli.market_offline`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tavo.cli import market_offline
+from tavo.cli.context import Session, session_of
+from tavo.cli.key import load_key, load_keyring
+from tavo.cli.market_place import KeysFolder, Place, opened
+from tavo.cli.render import table
+from tavo.errors import RefusedError, UsageError
+from tavo.printable import printable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace_db.intake import Submission
+    from signing.attest import Decision
+    from tavo.operator.marketplace import OperatedMarket
+
+__all__ = ["register"]
+
+SubmissionId = Annotated[
+    str, typer.Argument(metavar="ID", help="A submission, or the beginning of its id.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the root command."""
+    group = typer.Typer(help="Run a marketplace of plugins.", no_args_is_help=True)
+    market_offline.register(group)
+    group.command("submit")(submit)
+    group.command("submissions")(submissions)
+    group.command("approve")(approve)
+    group.command("reject")(reject)
+    group.command("yank")(yank)
+    group.command("release")(release)
+    group.command("status")(status)
+    group.command("backup")(backup)
+    app.add_typer(group, name="market")
+
+
+def submit(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tavo plugin submit` wrote.")],
+    market: Place = Path("market"),
+    allow_look_alike: Annotated[
+        str,
+        typer.Option("--allow-look-alike", metavar="REASON", help="Take a name that looks alike."),
+    ] = "",
+) -> None:
+    """Take in a submission: what a client would refuse is refused here."""
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    with opened(session, market) as place:
+        identifier = place.submit(file, utc_now(), although_alike=allow_look_alike)
+        taken = place.intake.submission(identifier)
+    _print(session, _form(taken), f"{taken.full_id} {taken.version} is submission {identifier}.")
+
+
+def submissions(
+    context: typer.Context,
+    identifier: Annotated[
+        str, typer.Argument(metavar="[ID]", help="One of them, with all that is known.")
+    ] = "",
+    market: Place = Path("market"),
+) -> None:
+    """List what was handed in, the oldest first, or show one with its checks and statements."""
+    session = session_of(context)
+    with opened(session, market) as place:
+        if identifier:
+            _show(session, place, place.intake.submission(identifier))
+            return
+        found = place.intake.submissions()
+    if session.json:
+        session.print_json([_form(one) for one in found])
+        return
+    if not found:
+        session.say("Nothing was handed in yet.")
+    table(
+        ("id", "plugin", "version", "state", "approvals", "handed in", "reason"),
+        [
+            (one.uuid[:8], one.full_id, one.version, one.state, str(one.approvals),
+             one.submitted_at, one.reason)
+            for one in found
+        ],
+        color=session.color,
+    )  # fmt: skip
+
+
+def approve(
+    context: typer.Context,
+    identifier: SubmissionId,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Your own key as a reviewer.")
+    ] = None,
+    statement: Annotated[
+        Path | None,
+        typer.Option("--statement", metavar="FILE", help="A statement signed elsewhere."),
+    ] = None,
+    market: Place = Path("market"),
+) -> None:
+    """Approve with a reviewer's key; with enough approvals it is in the next release."""
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    with opened(session, market) as place:
+        chosen = place.intake.submission(identifier)
+        now = utc_now()
+        _review(place, chosen, key, statement, "approve", now)
+        needed = place.publishers().reviews_needed(chosen.full_id)
+        have = place.intake.submission(chosen.uuid).approvals
+        if have < needed:
+            text = f"{have} of {needed} approvals; another reviewer must approve it too."
+        else:
+            place.approve(chosen, now)
+            text = "approved; `tavo market release` brings it into the catalog."
+        after = place.intake.submission(chosen.uuid)
+    _print(session, _form(after), f"{after.full_id} {after.version}: {text}")
+
+
+def reject(
+    context: typer.Context,
+    identifier: SubmissionId,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="What its publisher reads.")
+    ],
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Your own key as a reviewer.")
+    ] = None,
+    statement: Annotated[
+        Path | None,
+        typer.Option("--statement", metavar="FILE", help="A statement signed elsewhere."),
+    ] = None,
+    market: Place = Path("market"),
+) -> None:
+    """Reject with a reviewer's key, and close the submission."""
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    if not reason.strip():
+        raise UsageError("market reject: --reason is empty", hint="Its publisher reads it.")
+    with opened(session, market) as place:
+        chosen = place.intake.submission(identifier)
+        now = utc_now()
+        _review(place, chosen, key, statement, "reject", now)
+        place.intake.reject(chosen.uuid, reason=reason, now=now)
+        after = place.intake.submission(chosen.uuid)
+    _print(session, _form(after), f"{after.full_id} {after.version}: rejected.")
+
+
+def yank(
+    context: typer.Context,
+    plugin: Annotated[str, typer.Argument(metavar="PUBLISHER/NAME", help="The plugin.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The release.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What users read.")],
+    market: Place = Path("market"),
+) -> None:
+    """Withdraw a release from the next catalog on; to let it back needs offline keys."""
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    if not reason.strip():
+        raise UsageError("market yank: --reason is empty", hint="Users read it.")
+    with opened(session, market) as place:
+        place.intake.yank(plugin, version, reason=reason, now=utc_now())
+    _print(
+        session, {"plugin": plugin, "version": version, "reason": reason},
+        f"{plugin} {version} is withdrawn with the next `tavo market release`.",
+    )  # fmt: skip
+
+
+def release(
+    context: typer.Context,
+    keys: KeysFolder = None,
+    market: Place = Path("market"),
+) -> None:
+    """Make the next catalog out of what was approved, and sign it with the online keys."""
+    from signing.roles import ONLINE_ROLES
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    with opened(session, market, load_keyring(keys, ONLINE_ROLES)) as place:
+        made = place.release(utc_now())
+        version = place.repository.version("catalog")
+    news = "" if made.changed else " Nothing is new in it; its dates are."
+    _print(
+        session,
+        {"catalog": made.catalog.hex, "version": version, "bytes": made.length,
+         "releases": made.releases, "changed": made.changed},
+        f"catalog version {version}: {made.releases} releases, {made.length} bytes,"
+        f" sha256 {made.catalog.hex}.{news}",
+    )  # fmt: skip
+
+
+def status(
+    context: typer.Context,
+    keys: KeysFolder = None,
+    market: Place = Path("market"),
+) -> None:
+    """Show the queue, what is released, how long metadata is valid, and which keys are here."""
+    from signing.roles import ROLES
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    with opened(session, market, load_keyring(keys, ROLES)) as place:
+        value = place.status(utc_now())
+    if session.json:
+        session.print_json(value)
+        return
+    print(f"repository  {value['repository']}")
+    print(f"root        sha256 {value['root_sha256']}")
+    print(f"releases    {value['releases']} ({value['withdrawn']} withdrawn)")
+    print(f"waiting     {len(value['waiting'])} of {value['submissions']} submissions")
+    for one in value["waiting"]:
+        print(printable(f"  {one['id'][:8]}  {one['plugin']} {one['version']}: {one['needs']}"))
+    table(
+        ("role", "version", "valid until", "days left", "keys missing here"),
+        [
+            (one["role"], str(one["version"]), one["expires"], str(one["days_left"]),
+             str(one["keys_missing"] or ""))
+            for one in value["roles"]
+        ],
+        color=session.color,
+    )  # fmt: skip
+
+
+def backup(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    market: Place = Path("market"),
+) -> None:
+    """Copy the whole marketplace, its database as of one moment; no keys are in it."""
+    session = session_of(context)
+    with opened(session, market) as place:
+        place.backup(folder)
+    _print(session, {"folder": str(folder)}, f"{folder}: a copy of {market}, without keys.")
+
+
+def _review(
+    place: OperatedMarket,
+    submission: Submission,
+    key: Path | None,
+    statement: Path | None,
+    decision: Decision,
+    now: datetime,
+) -> None:
+    if (key is None) == (statement is None):
+        raise UsageError(
+            f"market {decision}: name --key, or --statement",
+            hint="A reviewer's statement is signed with the reviewer's own key.",
+        )
+    envelope = (
+        statement.read_bytes()
+        if statement is not None
+        else place.statement(submission, load_key(key or Path()), decision, now)
+    )
+    found = place.review(submission, envelope, now)
+    if found != decision:
+        raise RefusedError(
+            f"{submission.full_id} {submission.version}: the statement says {found}",
+            hint=f"Use `tavo market {found}`.",
+        )
+
+
+def _show(session: Session, place: OperatedMarket, one: Submission) -> None:
+    checks, approvals = place.intake.checks(one.uuid), place.intake.approvals(one.uuid)
+    value = {
+        **_form(one),
+        "checks": [{"name": c.name, "outcome": c.outcome, "report": c.report.hex,
+                    "at": c.checked_at} for c in checks],
+        "statements": [{"key_id": k, "decision": d, "issued": t} for k, d, t in approvals],
+    }  # fmt: skip
+    if session.json:
+        session.print_json(value)
+        return
+    print(printable(f"{one.full_id} {one.version}: {one.state}"))
+    if one.reason:
+        print(printable(f"  because {one.reason}"))
+    print(f"  id         {one.uuid}\n  package    sha256 {one.package.hex}")
+    print(f"  handed in  {one.submitted_at}")
+    for check in checks:
+        print(printable(f"  check      {check.name}: {check.outcome}, report {check.report.hex}"))
+    for key_id, decision, issued in approvals:
+        print(f"  statement  {decision} by {key_id[:12]}, {issued}")
+
+
+def _form(one: Submission) -> dict[str, Any]:
+    return {
+        "id": one.uuid, "plugin": one.full_id, "version": one.version, "state": one.state,
+        "package": one.package.hex, "approvals": one.approvals, "reason": one.reason,
+        "submitted_at": one.submitted_at,
+    }  # fmt: skip
+
+
+def _print(session: Session, value: dict[str, Any], text: str) -> None:
+    if session.json:
+        session.print_json(value)
+    else:
+        print(printable(text))

@@ -1,0 +1,286 @@
+"""A marketplace as its operator has it: a folder with what was handed in and what is released.
+
+    DIR/market.db, DIR/blobs/    submissions, checks, statements (`marketplace_db.intake`)
+    DIR/catalog.db               the catalog of the last release
+    DIR/repository/              what clients and mirrors read (`signing.repository`)
+
+Rules this module keeps:
+- the one document of publishers is the signed one in the repository; there is no draft of it that
+  could differ;
+- a change of an offline role is a ceremony, also where one machine holds all keys;
+- a release can be repeated: what a killed one left is completed by the next.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from marketplace_db.errors import WorkingDatabaseError
+from marketplace_db.intake import Market, Submission
+from marketplace_db.lookalikes import look_alike
+from marketplace_db.package import inspect_package
+from marketplace_db.release import release_catalog
+from marketplace_db.submission import read_submission
+from signing.attest import Decision, ReviewerClaim, sign_reviewer
+from signing.ceremony import Ceremony, Change
+from signing.digests import Digest, hash_file
+from signing.errors import RepositoryError
+from signing.keyring import Keyring
+from signing.keys import PrivateKey
+from signing.publishers import Publishers
+from signing.repository import Repository
+from signing.roles import CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
+
+__all__ = ["OperatedMarket", "Released"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What a release brought: the catalog's digest and size in bytes, and how many were in it.
+
+    `changed` is false where the market had nothing new, and dates alone were renewed.
+    """
+
+    catalog: Digest
+    length: int
+    releases: int
+    blobs: int
+    changed: bool
+
+
+class OperatedMarket:
+    """An operator's marketplace. Use it as a context manager, or call `close`."""
+
+    def __init__(self, directory: Path, repository: Repository) -> None:
+        """Use `open` or `found`."""
+        self.directory = directory
+        self.repository = repository
+        self.intake = Market.open(directory)
+
+    @classmethod
+    def open(cls, directory: Path, keyring: Keyring) -> OperatedMarket:
+        """Open the marketplace in a folder with the keys that are at hand, perhaps none.
+
+        Raises RepositoryError, WorkingDatabaseError, OSError.
+        """
+        tree = directory / "repository"
+        if not (tree / "metadata").is_dir():
+            raise RepositoryError(
+                f"{directory}: there is no marketplace here",
+                hint=f"Make one: `tavo market init {directory} --keys KEYS`.",
+            )
+        return cls(directory, Repository.open(tree, keyring))
+
+    @classmethod
+    def found(
+        cls, directory: Path, first: Ceremony, keyring: Keyring, now: datetime
+    ) -> OperatedMarket:
+        """Make a marketplace out of the first ceremony, with an empty catalog.
+
+        Raises RepositoryError, WorkingDatabaseError, OSError.
+        """
+        repository = Repository.found(directory / "repository", first, keyring, now)
+        opened = cls(directory, repository)
+        opened.release(now)
+        return opened
+
+    @property
+    def development(self) -> bool:
+        """Tell whether its root was made for trials."""
+        return self.repository.development
+
+    def close(self) -> None:
+        """Close the database."""
+        self.intake.close()
+
+    def __enter__(self) -> OperatedMarket:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- the offline roles
+
+    def publishers(self) -> Publishers:
+        """Return the document of publishers, reviewers and recalls that is in force."""
+        path = self.repository.artifact(PUBLISHERS_NAME)
+        return Publishers(namespaces={}) if path is None else Publishers.parse(path.read_bytes())
+
+    def prepare(self, change: Change, now: datetime) -> Ceremony:
+        """Prepare a change of the offline roles. Raises RepositoryError if it changes nothing."""
+        if change.publishers is not None and change.publishers == self.publishers():
+            raise RepositoryError("publishers.json: this changes nothing in it")
+        return self.repository.prepare(change, now)
+
+    def adopt(self, ceremony: Ceremony, now: datetime) -> None:
+        """Take over what the holders of offline keys signed; new namespaces get a row here.
+
+        Raises RepositoryError, WorkingDatabaseError.
+        """
+        self.repository.adopt(ceremony, now)
+        self.register(now)
+
+    def register(self, now: datetime) -> None:
+        """Give each namespace of the signed document its row among the publishers."""
+        shown = self.intake.publishers()
+        for name, namespace in self.publishers().namespaces.items():
+            if name not in shown:
+                self.intake.register_publisher(
+                    name, display_name=name, official=namespace.official, now=now
+                )
+
+    # -- submissions
+
+    def submit(self, file: Path, now: datetime, *, although_alike: str = "") -> str:
+        """Take in a submission's file; return its id.
+
+        `although_alike` says why a name that looks like another one is taken. Raises
+        MarketplaceError and SigningError for everything that a client would refuse, OSError.
+        """
+        with tempfile.TemporaryDirectory(prefix="tavo-submission-") as folder:
+            package, statement, wheels = read_submission(file, Path(folder))
+            manifest = inspect_package(package).manifest
+            if not although_alike.strip():
+                self._check_name(manifest.publisher, manifest.id)
+            return self.intake.submit(
+                package, statement, wheels=wheels, publishers=self.publishers(), now=now
+            )
+
+    def _check_name(self, publisher: str, name: str) -> None:
+        """Raise WorkingDatabaseError for a plugin that can be taken for one of another publisher.
+
+        The same name in another namespace is told apart by the namespace, except from an official
+        one, whose plugins go by their bare name.
+        """
+        official = {ns for ns, one in self.publishers().namespaces.items() if one.official}
+        for other in self.intake.plugin_ids():
+            owner, _, known = other.partition("/")
+            if owner == publisher:
+                continue
+            same = name == known and owner in official
+            if same or look_alike(name, [known]):
+                raise WorkingDatabaseError(
+                    f"{publisher}/{name}: the name can be taken for {other}",
+                    hint="Choose another id; the operator can allow it with a reason.",
+                )
+
+    # -- reviewing
+
+    def statement(
+        self, submission: Submission, key: PrivateKey, decision: Decision, now: datetime
+    ) -> bytes:
+        """Return a reviewer's signed statement that names every report about the submission."""
+        claim = ReviewerClaim(
+            full_id=submission.full_id,
+            version=submission.version,
+            package=submission.package,
+            reports=tuple(
+                dict.fromkeys(check.report for check in self.intake.checks(submission.uuid))
+            ),
+            decision=decision,
+            issued=now,
+        )
+        return sign_reviewer(claim, key)
+
+    def review(self, submission: Submission, envelope: bytes, now: datetime) -> str:
+        """Record a reviewer's statement; return its decision. Raises AttestationError."""
+        return self.intake.record_review(
+            submission.uuid, envelope, publishers=self.publishers(), now=now
+        )
+
+    def approve(self, submission: Submission, now: datetime) -> None:
+        """Make a release of a submission that has all it needs. Raises NotAcceptedError."""
+        self.intake.approve(submission.uuid, publishers=self.publishers(), now=now)
+
+    # -- releasing
+
+    def release(self, now: datetime) -> Released:
+        """Bring what was approved into the next catalog and sign it with the online keys.
+
+        Raises RepositoryError where an online key is missing, MarketplaceError.
+        """
+        published = self.repository.published(CATALOG_NAME)
+        previous = self.repository.artifact(CATALOG_NAME)
+        out = self.directory / "catalog.db"
+        made = release_catalog(self.intake, out, previous=previous)
+        for blob in made.blobs:
+            self.repository.add_blob(blob)
+        digest, length = hash_file(made.path)
+        changed = digest != published
+        self.repository.publish(
+            catalog=made.path if changed else None,
+            renew=() if changed else ("catalog",),
+            now=now,
+        )
+        return Released(
+            catalog=digest,
+            length=length,
+            releases=self.intake.released(),
+            blobs=len(made.blobs),
+            changed=changed,
+        )
+
+    def status(self, now: datetime) -> dict[str, Any]:
+        """Return the queue, what is released, and how long which metadata is valid, as JSON."""
+        publishers = self.publishers()
+        submissions = self.intake.submissions()
+        waiting = [
+            {
+                "id": one.uuid, "plugin": one.full_id, "version": one.version,
+                "submitted_at": one.submitted_at, "approvals": one.approvals,
+                "needs": _needs(one, publishers),
+            }
+            for one in submissions if one.state == "submitted"
+        ]  # fmt: skip
+        return {
+            "repository": self.repository.identity,
+            "root_sha256": Digest.of(self.repository.root_bytes).hex,
+            "releases": self.intake.released(),
+            "withdrawn": self.intake.withdrawn(),
+            "submissions": len(submissions),
+            "waiting": waiting,
+            "roles": [
+                {
+                    "role": role,
+                    "version": self.repository.version(role),
+                    "expires": format_time(self.repository.expires(role)),
+                    "days_left": (self.repository.expires(role) - now).days,
+                    "keys_missing": self.repository.missing_keys(role),
+                }
+                for role in ROLES
+            ],
+        }
+
+    def backup(self, destination: Path) -> None:
+        """Copy the whole marketplace into a new folder, its database as of one moment.
+
+        Raises RepositoryError if the folder is not empty, OSError.
+        """
+        if destination.exists() and any(destination.iterdir()):
+            raise RepositoryError(f"{destination}: is not empty", hint="Name a new folder.")
+        destination.mkdir(parents=True, exist_ok=True)
+        self.intake.backup(destination / "market.db")
+        for name in ("blobs", "repository"):
+            if (self.directory / name).is_dir():
+                shutil.copytree(self.directory / name, destination / name, dirs_exist_ok=True)
+        catalog = self.directory / "catalog.db"
+        if catalog.exists():
+            shutil.copyfile(catalog, destination / "catalog.db")
+
+
+def _needs(submission: Submission, publishers: Publishers) -> str:
+    if submission.full_id.partition("/")[0] not in publishers.namespaces:
+        return "its namespace is closed"
+    missing = publishers.reviews_needed(submission.full_id) - submission.approvals
+    return f"{missing} more approvals" if missing > 0 else "to be approved"

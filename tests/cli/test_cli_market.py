@@ -1,0 +1,230 @@
+"""A marketplace from its founding to a recall, as its operator and its users type it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from signing.keys import PrivateKey
+from signing.roles import ROLES
+from tavo.errors import ExitCode
+from tests.cli.conftest import Run
+
+
+def public_of(tavo: Run, name: str) -> str:
+    """Make a key and return its public half."""
+    made = tavo("--json", "key", "new", f"{name}.key", "--unsafe-no-passphrase")
+    assert made.code == 0, made.err
+    return str(json.loads(made.out)["public"])
+
+
+def submission_of(tavo: Run, name: str, publisher: str = "acme") -> Path:
+    """Write, pack and sign a plugin with the publisher's key; return the file for the market."""
+    assert tavo("plugin", "init", name, "--publisher", publisher).code == 0
+    assert tavo("plugin", "pack", name).code == 0
+    package = Path(f"{publisher}-{name}-0.1.0.zip")
+    assert tavo("plugin", "sign", package, "--key", f"{publisher}.key").code == 0
+    assert tavo("plugin", "submit", package).code == 0
+    return Path(f"{package}.submission")
+
+
+def id_of(tavo: Run, file: Path) -> str:
+    done = tavo("--json", "market", "submit", file)
+    assert done.code == 0, done.err
+    return str(json.loads(done.out)["id"])
+
+
+@pytest.fixture
+def market(tavo: Run, home: Path) -> Path:
+    """A marketplace with the namespace acme and two reviewers, which this user's tavo trusts."""
+    assert tavo("market", "init", "--keys", "keys", "--unsafe-no-passphrase").code == 0
+    acme, first, second = (public_of(tavo, name) for name in ("acme", "first", "second"))
+    assert tavo("market", "publisher", "add", "acme", "--key", acme, "--keys", "keys").code == 0
+    given = ("market", "reviewer", "add", "--key", first, "--key", second, "--keys", "keys")
+    assert tavo(*given).code == 0
+    folder = home / ".config" / "tavo"
+    folder.mkdir(parents=True)
+    tree = Path("market/repository").absolute()
+    (folder / "tavo.toml").write_text(
+        f'[registry]\nroot = "{tree}/metadata/1.root.json"\nsource = "{tree}"\n'
+    )
+    return Path("market")
+
+
+def test_plugin_goes_from_its_author_to_a_user_and_back(tavo: Run, market: Path) -> None:
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    assert "1 more approvals" in tavo("market", "status").out
+    assert tavo("registry", "install", "acme/finder", "--yes").code != 0  # nobody approved it
+    approved = tavo("market", "approve", identifier[:8], "--key", "first.key")
+    assert approved.out == (
+        "acme/finder 0.1.0: approved; `tavo market release` brings it into the catalog.\n"
+    )
+    assert tavo("market", "release", "--keys", "keys").code == 0
+    assert tavo("registry", "update").code == 0
+    installed = tavo("registry", "install", "acme/finder", "--yes")
+    assert "signed by its publisher, 1 reviews" in installed.out
+    recalled = tavo("market", "revoke", "acme/finder", "0.1.0", "--reason", "It steals cookies",
+                    "--keys", "keys")  # fmt: skip
+    assert "recalls the package" in recalled.err
+    assert "opens the namespace" not in recalled.err  # only what changes is told
+    assert tavo("registry", "update").code == 0
+    verified = tavo("registry", "verify")
+    assert verified.code == ExitCode.REFUSED
+    assert "was recalled: It steals cookies" in verified.out
+
+
+def test_publisher_does_not_approve_its_own_work(tavo: Run, market: Path) -> None:
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    own = tavo("market", "approve", identifier, "--key", "acme.key")
+    assert own.code == ExitCode.REFUSED
+    assert "is not among the 2 allowed keys" in own.err
+    assert tavo("market", "approve", identifier, "--key", "first.key").code == 0  # control
+
+
+def test_official_plugin_needs_two_people(tavo: Run, market: Path) -> None:
+    done = tavo("market", "publisher", "add", "acme", "--key", public_of(tavo, "more"),
+                "--official", "--keys", "keys")  # fmt: skip
+    assert "makes acme an official namespace" in done.err
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    first = tavo("market", "approve", identifier, "--key", "first.key")
+    assert "1 of 2 approvals" in first.out
+    again = tavo("market", "approve", identifier, "--key", "first.key")
+    assert "1 of 2 approvals" in again.out  # the same person does not count twice
+    assert "releases    0" in tavo("market", "status").out
+    assert ": approved" in tavo("market", "approve", identifier, "--key", "second.key").out
+
+
+def test_rejection_is_signed_and_has_a_reason(tavo: Run, market: Path) -> None:
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    assert tavo("market", "reject", identifier, "--key", "first.key", "--reason", " ").code == 2
+    done = tavo("market", "reject", identifier, "--key", "first.key", "--reason", "No tests")
+    assert done.out == "acme/finder 0.1.0: rejected.\n"
+    shown = tavo("market", "submissions", identifier)
+    assert "because No tests" in shown.out
+    assert "reject by" in shown.out
+    late = tavo("market", "approve", identifier, "--key", "second.key")
+    assert late.code == ExitCode.FAILED
+    assert "the submission is already rejected" in late.err
+
+
+def test_withdrawn_release_comes_back_by_the_offline_role_alone(tavo: Run, market: Path) -> None:
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    assert tavo("market", "approve", identifier, "--key", "first.key").code == 0
+    assert tavo("market", "release", "--keys", "keys").code == 0
+    assert tavo("market", "yank", "acme/finder", "0.1.0", "--reason", "It is slow").code == 0
+    assert tavo("market", "release", "--keys", "keys").code == 0
+    tavo("registry", "update")
+    refused = tavo("registry", "install", "acme/finder==0.1.0", "--yes")
+    assert refused.code == ExitCode.REFUSED
+    assert "It is slow" in refused.err
+    lifted = tavo("market", "lift", "acme/finder", "0.1.0", "--keys", "keys")
+    assert "lets the withdrawn package" in lifted.err
+    tavo("registry", "update")
+    assert tavo("registry", "install", "acme/finder==0.1.0", "--yes").code == 0
+
+
+def test_names_that_look_alike_are_refused(tavo: Run, market: Path) -> None:
+    key = public_of(tavo, "other")
+    taken = tavo("market", "publisher", "add", "acrne", "--key", key, "--keys", "keys")
+    assert taken.code == ExitCode.FAILED
+    assert "acrne: the name can be taken for acme" in taken.err
+    given = ("market", "publisher", "add", "other", "--key", key, "--keys", "keys")
+    assert tavo(*given).code == 0  # control
+    id_of(tavo, submission_of(tavo, "prompt-guard"))
+    double = tavo("market", "submit", submission_of(tavo, "prornpt-guard", "other"))
+    assert double.code == ExitCode.FAILED
+    assert "other/prornpt-guard: the name can be taken for acme/prompt-guard" in double.err
+    allowed = tavo("market", "submit", "other-prornpt-guard-0.1.0.zip.submission",
+                   "--allow-look-alike", "They are one company")  # fmt: skip
+    assert allowed.code == 0
+
+
+def test_holders_of_keys_never_meet(tavo: Run) -> None:
+    public = {
+        role: [public_of(tavo, f"h/{role}-{number}") for number in (1, 2, 3)[: _count(role)]]
+        for role in ROLES
+    }
+    Path("public.json").write_text(json.dumps(public))
+    begun = tavo("market", "init", "there", "--public", "public.json", "--ceremony", "stick")
+    assert begun.code == 0, begun.err
+    keys = [word for role in ROLES[:4] for word in ("--key", f"h/{role}-1.key")]
+    unread = tavo("key", "sign", "stick", *keys)
+    assert unread.code == ExitCode.REFUSED
+    assert "nobody is here to read what is signed" in unread.err
+    assert "4 more" not in tavo("key", "sign", "stick", *keys, "--yes").out
+    early = tavo("market", "adopt", "stick", "--market", "there", "--keys", "h")
+    assert early.code == ExitCode.FAILED
+    assert "2 keys must sign, 1 did" in early.err
+    assert not Path("there/market.db").exists()
+    second = [word for role in ROLES[:4] for word in ("--key", f"h/{role}-2.key")]
+    assert tavo("key", "sign", "stick", *second, "--yes").code == 0
+    founded = tavo("market", "adopt", "stick", "--market", "there", "--keys", "h")
+    assert founded.out.startswith("there: founded; its root has sha256 ")
+    fingerprint = founded.out.split()[-1]
+    change = ("market", "publisher", "add", "acme", "--key", public_of(tavo, "acme"))
+    assert tavo(*change, "--market", "there", "--ceremony", "next").code == 0
+    foreign = tavo("key", "sign", "next", "--key", "h/publishers-1.key", "--yes",
+                   "--root-sha256", "0" * 64)  # fmt: skip
+    assert foreign.code == ExitCode.REFUSED
+    assert "you know 0000" in foreign.err
+    holders = ("--key", "h/publishers-1.key", "--key", "h/publishers-3.key")
+    assert tavo("key", "sign", "next", *holders, "--yes", "--root-sha256", fingerprint).code == 0
+    assert tavo("market", "adopt", "next", "--market", "there", "--keys", "h").code == 0
+    assert tavo("market", "publisher", "list", "--market", "there").out.startswith("acme: 1 of 1")
+
+
+def _count(role: str) -> int:
+    return 1 if role in ("catalog", "snapshot", "timestamp") else 3
+
+
+def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
+    cases: dict[tuple[str, ...], str] = {
+        ("market", "status", "--market", "nowhere"): "nowhere: there is no marketplace here",
+        ("market", "init", "new"): "name a folder for the new keys with --keys",
+        ("market", "init", "new", "--public", "x"): "--public and --ceremony belong together",
+        ("market", "init", "--keys", "keys", "--unsafe-no-passphrase"): "keys are here already",
+        ("market", "release"): "catalog: 1 key must sign, 0 of them are in this keyring",
+        ("market", "approve", "0000", "--key", "first.key"): "no submission with the id '0000'",
+        ("market", "publisher", "add", "x", "--key", "zz"): "'zz' is not hexadecimal",
+        ("market", "revoke", "acme/x", "1", "--reason", "y"): "acme/x 1: was never released",
+        ("market", "revoke-key", "ab" * 32, "--reason", "y"): "nobody has the key",
+        ("market", "submit", "first.key"): "first.key: ",
+        ("market", "adopt", "nowhere"): "nowhere: is not a complete ceremony",
+        ("market", "backup", "keys"): "keys: is not empty",
+        ("key", "show", "env:NOTHING"): "the variable NOTHING is not set",
+        ("plugin", "submit", "nothing.zip"): "nothing.zip",
+    }
+    for words, sentence in cases.items():
+        done = tavo(*words)
+        assert done.code in {ExitCode.USAGE, ExitCode.FAILED, ExitCode.REFUSED}, (words, done)
+        assert sentence in done.err, (words, done.err)
+        assert "Traceback" not in done.err
+
+
+def test_key_from_the_environment_and_with_a_new_passphrase(
+    tavo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = PrivateKey.generate()
+    key.save(Path("plain.key"), None)
+    monkeypatch.setenv("CI_KEY", Path("plain.key").read_text())
+    assert key.public.hex in tavo("key", "show", "env:CI_KEY").out
+    monkeypatch.setenv("TAVO_KEY_PASSPHRASE", "correct horse battery")
+    assert tavo("key", "passwd", "plain.key", "--output", "locked.key").code == 0
+    assert key.public.hex in tavo("key", "show", "locked.key").out
+    monkeypatch.setenv("TAVO_KEY_PASSPHRASE", "something else")
+    wrong = tavo("key", "show", "locked.key")
+    assert "the passphrase is wrong" in wrong.err
+    monkeypatch.delenv("TAVO_KEY_PASSPHRASE")
+    silent = tavo("key", "show", "locked.key")
+    assert "set TAVO_KEY_PASSPHRASE" in silent.err
+
+
+def test_backup_is_a_marketplace(tavo: Run, market: Path) -> None:
+    identifier = id_of(tavo, submission_of(tavo, "finder"))
+    assert tavo("market", "backup", "copy").code == 0
+    assert not list(Path("copy").rglob("*.key"))
+    given = ("--key", "first.key", "--market", "copy")
+    assert tavo("market", "approve", identifier, *given).code == 0
+    assert tavo("market", "release", "--keys", "keys", "--market", "copy").code == 0
