@@ -14,6 +14,7 @@ The catalog's key can therefore take away, and can neither publish nor approve.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -32,10 +33,27 @@ from signing.digests import Digest
 from signing.errors import AttestationError
 from signing.publishers import Publishers
 
-__all__ = ["AcceptedPackage", "accept", "check_not_recalled", "publisher_claim"]
+__all__ = [
+    "AcceptedPackage",
+    "Override",
+    "accept",
+    "check_not_recalled",
+    "count_reviews",
+    "overrides_of",
+    "publisher_claim",
+]
 
 _SEAL = object()
 _MOST_ENVELOPES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A check that a reviewer let pass although it failed or was not done, in their own words."""
+
+    key_id: str
+    check: str
+    reason: str
 
 
 class AcceptedPackage:
@@ -69,6 +87,11 @@ class AcceptedPackage:
         """Return the reviewers' keys whose approvals counted, each once."""
         return tuple(dict.fromkeys(key for review in self.reviews for key in review.key_ids))
 
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Return which checks reviewers let pass although they failed, and why."""
+        return overrides_of(self.reviews)
+
     def __repr__(self) -> str:
         release = self.release
         return f"AcceptedPackage({release.full_id!r}, {release.version!r}, {release.package})"
@@ -101,7 +124,7 @@ def accept(
         threshold=namespace.threshold,
         revoked=publishers.revoked_keys,
     )
-    reviews = _count_reviews(release, publishers, reviewer_envelopes)
+    reviews = count_reviews(release, publishers, reviewer_envelopes)
     return AcceptedPackage(
         _SEAL,
         release=release,
@@ -183,9 +206,20 @@ def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
             )
 
 
-def _count_reviews(
+def overrides_of(reviews: Sequence[VerifiedStatement]) -> tuple[Override, ...]:
+    """Return what the reviews let pass, the same of one reviewer once, in order."""
+    found = [
+        Override(key_id=review.key_id, check=check, reason=reason)
+        for review in reviews
+        for check, reason in sorted(review.overrides.items())
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def count_reviews(
     release: ReleaseRow, publishers: Publishers, envelopes: Sequence[bytes]
 ) -> tuple[VerifiedStatement, ...]:
+    """Return the approvals of a release that hold. Raises NotAcceptedError if they are too few."""
     needed = publishers.reviews_needed(release.full_id)
     own = publishers.namespace(release.full_id).keys
     allowed = {key_id: key for key_id, key in publishers.reviewers.items() if key_id not in own}
