@@ -371,11 +371,12 @@ class Market(MarketView):
                 if name in review.overrides and (report is None or report in review.reports):
                     continue
                 stale = " as it is now" if name in review.overrides else ""
+                first = "" if why == "failed" else "Do it: `tavo market vet`. "
                 raise NotAcceptedError(
                     f"{row['full_id']} {row['version']}: the check {name} {why}, and the reviewer"
                     f" with key {review.key_id[:12]} does not let that pass{stale}",
-                    hint=f"Reject it, or approve it with --although {name}=REASON, which users"
-                    " read.",
+                    hint=f"{first}Else reject it, or approve it with --although {name}=REASON,"
+                    " which users read.",
                 )
 
     def _prospect(self, row: sqlite3.Row, reviews: list[Digest], now: datetime) -> ReleaseRow:

@@ -89,6 +89,15 @@ class MarketView:
         )
         return [Check(**{**dict(row), "report": Digest(row["report"])}) for row in rows]
 
+    def wheels(self, submission: str) -> dict[str, Path]:
+        """Return the wheels of a submission: file name to where it is stored."""
+        rows = self.connection.execute(
+            "SELECT filename, digest FROM submission_wheels WHERE submission_id = ?"
+            " ORDER BY filename",
+            (self.row_of(submission)["id"],),
+        )
+        return {row["filename"]: self.blob(Digest(row["digest"])) for row in rows}
+
     def latest_checks(self, submission: str) -> dict[str, Check]:
         """Return the latest check of each name."""
         return {check.name: check for check in self.checks(submission)}

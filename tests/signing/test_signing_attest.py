@@ -355,7 +355,7 @@ def test_overrides_of_another_form_are_refused(overrides: Any) -> None:
     with pytest.raises(AttestationError, match="the overrides: "):
         verify_reviewer(bad, key_map(KEY), replace(REVIEW, reports=(), issued=None))
     if overrides:
-        with pytest.raises(ValueError, match="expected|a check|a reason"):
+        with pytest.raises(ValueError, match=r"expected|a check|a reason"):
             sign_reviewer(replace(REVIEW, overrides=overrides), KEY)
 
 
