@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from marketplace_db.acceptance import Override, count_reviews, overrides_of
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
+from marketplace_db.reviews import Override, count_reviews, overrides_of
 from signing.client import fetch_blob
 from signing.digests import Digest
 from signing.errors import SourceError
