@@ -21,21 +21,14 @@ from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
 from marketplace_db.manifest import permission_digest
 from marketplace_db.package import InspectedPackage, inspect_package
-from signing.attest import (
-    PublisherClaim,
-    ReviewerClaim,
-    VerifiedStatement,
-    verify_publisher,
-    verify_reviewer,
-)
+from marketplace_db.reviews import Override, count_reviews, overrides_of, refusal
+from signing.attest import PublisherClaim, VerifiedStatement, verify_publisher
 from signing.digests import Digest
-from signing.errors import AttestationError
 from signing.publishers import Publishers
 
 __all__ = ["AcceptedPackage", "accept", "check_not_recalled", "publisher_claim"]
 
 _SEAL = object()
-_MOST_ENVELOPES = 32
 
 
 class AcceptedPackage:
@@ -69,6 +62,11 @@ class AcceptedPackage:
         """Return the reviewers' keys whose approvals counted, each once."""
         return tuple(dict.fromkeys(key for review in self.reviews for key in review.key_ids))
 
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Return which checks reviewers let pass although they failed, and why."""
+        return overrides_of(self.reviews)
+
     def __repr__(self) -> str:
         release = self.release
         return f"AcceptedPackage({release.full_id!r}, {release.version!r}, {release.package})"
@@ -93,7 +91,7 @@ def accept(
     _compare(release, inspected)
     namespace = publishers.namespace(release.full_id)
     if Digest.of(publisher_envelope) != release.publisher_envelope:
-        raise _refusal(release, "the publisher's statement is not the one the catalog names")
+        raise refusal(release, "the publisher's statement is not the one the catalog names")
     published = verify_publisher(
         publisher_envelope,
         namespace.keys,
@@ -101,7 +99,7 @@ def accept(
         threshold=namespace.threshold,
         revoked=publishers.revoked_keys,
     )
-    reviews = _count_reviews(release, publishers, reviewer_envelopes)
+    reviews = count_reviews(release, publishers, reviewer_envelopes)
     return AcceptedPackage(
         _SEAL,
         release=release,
@@ -150,10 +148,6 @@ def check_not_recalled(
         )
 
 
-def _refusal(release: ReleaseRow, problem: str, hint: str = "") -> NotAcceptedError:
-    return NotAcceptedError(f"{release.full_id} {release.version}: {problem}", hint=hint)
-
-
 def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
     """Compare the catalog row with the opened package, field by field."""
     manifest = inspected.manifest
@@ -176,38 +170,8 @@ def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:
     for field, expected, found in fields:
         if expected != found:
             detail = "" if field.startswith(("copy", "list")) else f" ({expected} and {found})"
-            raise _refusal(
+            raise refusal(
                 release,
                 f"the catalog and the package differ in the {field}{detail}",
                 "Do not use this package; fetch it again or from another mirror.",
             )
-
-
-def _count_reviews(
-    release: ReleaseRow, publishers: Publishers, envelopes: Sequence[bytes]
-) -> tuple[VerifiedStatement, ...]:
-    needed = publishers.reviews_needed(release.full_id)
-    own = publishers.namespace(release.full_id).keys
-    allowed = {key_id: key for key_id, key in publishers.reviewers.items() if key_id not in own}
-    claim = ReviewerClaim(full_id=release.full_id, version=release.version, package=release.package)
-    reviews: list[VerifiedStatement] = []
-    problems: list[str] = []
-    for envelope in envelopes[:_MOST_ENVELOPES]:
-        if Digest.of(envelope) not in release.reviewer_envelopes:
-            problems.append("a statement is not named in the catalog")
-            continue
-        try:
-            reviews.append(
-                verify_reviewer(envelope, allowed, claim, revoked=publishers.revoked_keys)
-            )
-        except AttestationError as error:
-            problems.append(str(error))
-    keys = {key_id for review in reviews for key_id in review.key_ids}
-    if len(keys) < needed:
-        detail = f" ({problems[0]})" if problems else ""
-        raise _refusal(
-            release,
-            f"needs {needed} reviewers' approvals, has {len(keys)}{detail}",
-            "Wait for its review; nothing that was not reviewed is installed.",
-        )
-    return tuple(reviews)

@@ -6,6 +6,8 @@ Rules this module keeps:
   statement are checked by the same code;
 - approving asks the same question as installing (`marketplace_db.acceptance`), so nothing is
   released that a client would turn down;
+- a check that failed, or a required one that was not done, is let pass only by reviewers who say so
+  in their signed statements, each for the very report that they name;
 - releases are never changed or deleted; a yank only adds to them.
 
 A market is a folder: `market.db` and `blobs/sha256/…`. Times are UTC and come in as arguments.
@@ -16,17 +18,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from marketplace_db.acceptance import accept, publisher_claim
 from marketplace_db.catalog import ReleaseRow, WheelRow
-from marketplace_db.errors import WorkingDatabaseError
+from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
 from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.market_view import Check, MarketView, Submission, not_open
 from marketplace_db.origins import ORIGINS, origins_report, wheel_origins
 from marketplace_db.package import InspectedPackage, inspect_package
 from marketplace_db.schema import outer_id, upgrade_market
@@ -41,43 +43,15 @@ from signing.digests import Digest
 from signing.errors import AttestationError
 from signing.files import write_atomically
 from signing.publishers import Publishers
-from signing.roles import blob_path, format_time
+from signing.roles import format_time
 
 __all__ = ["Check", "Market", "Submission"]
 
 _OUTCOMES = ("passed", "failed", "not done")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """One submitted package; `state` is submitted, approved or rejected."""
-
-    uuid: str
-    full_id: str
-    version: str
-    package: Digest
-    state: str
-    reason: str
-    submitted_at: str
-    approvals: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One check of a submission: `outcome` is passed, failed or not done."""
-
-    name: str
-    outcome: str
-    report: Digest
-    checked_at: str
-
-
-class Market:
+class Market(MarketView):
     """An open market. Use it as a context manager, or call `close`."""
-
-    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
-        self.directory = directory
-        self.connection = connection
 
     @classmethod
     def open(cls, directory: Path) -> Market:
@@ -110,10 +84,6 @@ class Market:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def blob(self, digest: Digest) -> Path:
-        """Return where a stored file lies in this market."""
-        return self.directory / blob_path(digest)
 
     def register_publisher(
         self,
@@ -198,24 +168,34 @@ class Market:
         """Store a vetting report; return its digest, which reviewers name in their statements."""
         if outcome not in _OUTCOMES:
             raise ValueError(f"{outcome!r} is not one of {_OUTCOMES}")
-        row = self._submission(submission)
+        row = self.row_of(submission)
         digest = self._store(report)
         with self._step():
             self._insert_check(row["id"], name, outcome, digest, now)
         return digest
 
     def record_review(
-        self, submission: str, envelope: bytes, *, publishers: Publishers, now: datetime
+        self,
+        submission: str,
+        envelope: bytes,
+        *,
+        publishers: Publishers,
+        required: Collection[str] = (),
+        now: datetime,
     ) -> str:
         """Store a reviewer's signed statement; return its decision, "approve" or "reject".
 
-        A reviewer's later statement replaces the earlier one. Raises AttestationError for keys
-        that may not review and for statements about something else.
+        A reviewer's later statement replaces the earlier one. `required` are the checks without
+        which nothing is approved. Raises AttestationError for keys that may not review and for
+        statements about something else, NotAcceptedError for an approval that does not say why a
+        check that failed is let pass.
         """
-        row = self._submission(submission)
+        row = self.row_of(submission)
         if row["state"] != "submitted":
-            raise _not_open(row)
+            raise not_open(row)
         decision, statement = _verify_review(row, envelope, publishers)
+        if decision == "approve":
+            self._check_vetted(row, [statement], required)
         digest = self._store(envelope)
         with self._step():
             self.connection.execute(
@@ -232,15 +212,22 @@ class Market:
             )  # fmt: skip
         return decision
 
-    def approve(self, submission: str, *, publishers: Publishers, now: datetime) -> ReleaseRow:
+    def approve(
+        self,
+        submission: str,
+        *,
+        publishers: Publishers,
+        required: Collection[str] = (),
+        now: datetime,
+    ) -> ReleaseRow:
         """Make a release of a submission that a client would accept; it gets the next `seq`.
 
-        Raises NotAcceptedError and AttestationError when a client would refuse it, and
-        WorkingDatabaseError when a reviewer rejected it.
+        Raises NotAcceptedError and AttestationError when a client would refuse it or a check
+        blocks it, and WorkingDatabaseError when a reviewer rejected it.
         """
-        row = self._submission(submission)
+        row = self.row_of(submission)
         if row["state"] != "submitted":
-            raise _not_open(row)
+            raise not_open(row)
         reviews = self.connection.execute(
             "SELECT key_id, decision, envelope FROM approvals WHERE submission_id = ? ORDER BY id",
             (row["id"],),
@@ -253,13 +240,14 @@ class Market:
                     hint="Reject the submission, or ask the reviewer for a new statement.",
                 )
         release = self._prospect(row, [Digest(review["envelope"]) for review in reviews], now)
-        accept(
+        accepted = accept(
             release,
             publishers,
             self.blob(release.package),
             self.blob(release.publisher_envelope).read_bytes(),
             [self.blob(digest).read_bytes() for digest in release.reviewer_envelopes],
         )
+        self._check_vetted(row, accepted.reviews, required)
         with self._step():
             self._insert_release(row, release)
             self.connection.execute(
@@ -270,9 +258,9 @@ class Market:
 
     def reject(self, submission: str, *, reason: str, now: datetime) -> None:
         """Close a submission without a release."""
-        row = self._submission(submission)
+        row = self.row_of(submission)
         if row["state"] != "submitted":
-            raise _not_open(row)
+            raise not_open(row)
         with self._step():
             self.connection.execute(
                 "UPDATE submissions SET state = 'rejected', reason = ?, decided_at = ?"
@@ -290,80 +278,6 @@ class Market:
             )
             if not done.rowcount:
                 raise WorkingDatabaseError(f"{full_id} {version}: was never released")
-
-    def submissions(self) -> list[Submission]:
-        """Return all submissions, the oldest first."""
-        rows = self.connection.execute(
-            "SELECT uuid, full_id, version, package, state, reason, submitted_at, (SELECT count(*)"
-            " FROM approvals a WHERE a.submission_id = s.id AND a.decision = 'approve')"
-            " AS approvals FROM submissions s ORDER BY id"
-        )
-        return [Submission(**{**dict(row), "package": Digest(row["package"])}) for row in rows]
-
-    def submission(self, identifier: str) -> Submission:
-        """Return one submission, by its id or the beginning of it that no other has.
-
-        Raises WorkingDatabaseError.
-        """
-        found = [one for one in self.submissions() if one.uuid.startswith(identifier)]
-        if not identifier or len(found) != 1:
-            many = "several submissions" if found and identifier else "no submission"
-            raise WorkingDatabaseError(
-                f"{many} with the id {identifier!r:.60}",
-                hint="`tavo market submissions` lists them.",
-            )
-        return found[0]
-
-    def checks(self, submission: str) -> list[Check]:
-        """Return the checks of a submission, the oldest first."""
-        rows = self.connection.execute(
-            "SELECT name, outcome, report, checked_at FROM checks WHERE submission_id = ?"
-            " ORDER BY id",
-            (self._submission(submission)["id"],),
-        )
-        return [Check(**{**dict(row), "report": Digest(row["report"])}) for row in rows]
-
-    def approvals(self, submission: str) -> list[tuple[str, str, str]]:
-        """Return key, decision and time of the reviewers' statements, the oldest first."""
-        rows = self.connection.execute(
-            "SELECT key_id, decision, issued FROM approvals WHERE submission_id = ? ORDER BY id",
-            (self._submission(submission)["id"],),
-        )
-        return [(row["key_id"], row["decision"], row["issued"]) for row in rows]
-
-    def publishers(self) -> list[str]:
-        """Return the names of the publishers."""
-        rows = self.connection.execute("SELECT name FROM publishers ORDER BY name")
-        return [row["name"] for row in rows]
-
-    def plugin_ids(self) -> list[str]:
-        """Return the full ids of all plugins that were released or are waiting."""
-        rows = self.connection.execute(
-            "SELECT DISTINCT full_id FROM submissions WHERE state != 'rejected' ORDER BY full_id"
-        )
-        return [row["full_id"] for row in rows]
-
-    def released(self) -> int:
-        """Return how many releases there are, withdrawn ones too."""
-        (count,) = self.connection.execute("SELECT count(*) FROM plugin_versions").fetchone()
-        return int(count)
-
-    def withdrawn(self) -> int:
-        """Return how many releases are withdrawn."""
-        (count,) = self.connection.execute(
-            "SELECT count(*) FROM plugin_versions WHERE yanked_at IS NOT NULL"
-        ).fetchone()
-        return int(count)
-
-    def release_of(self, full_id: str, version: str) -> Digest:
-        """Return the package of a release. Raises WorkingDatabaseError if there is none."""
-        row = self.connection.execute(
-            "SELECT package FROM plugin_versions WHERE uuid = ?",
-            (outer_id("version", f"{full_id}@{version}"),),
-        ).fetchone()
-        if row is None:
-            raise WorkingDatabaseError(f"{full_id} {version}: was never released")
-        return Digest(row["package"])
 
     def backup(self, destination: Path) -> None:
         """Copy the database as it is at one moment into a new file. Raises OSError."""
@@ -443,13 +357,27 @@ class Market:
             (submission_id, name, outcome, report.hex, format_time(now)),
         )
 
-    def _submission(self, identifier: str) -> sqlite3.Row:
-        row: sqlite3.Row | None = self.connection.execute(
-            "SELECT * FROM submissions WHERE uuid = ?", (identifier,)
-        ).fetchone()
-        if row is None:
-            raise WorkingDatabaseError(f"there is no submission {identifier}")
-        return row
+    def _check_vetted(
+        self, row: sqlite3.Row, reviews: Sequence[VerifiedStatement], required: Collection[str]
+    ) -> None:
+        """Raise NotAcceptedError unless each review lets every blocking check pass by name.
+
+        An override counts for the report that its reviewer has named, never for a later one.
+        """
+        latest = self.latest_checks(row["uuid"])
+        for name, why in sorted(self.blocking(row["uuid"], required).items()):
+            report = latest[name].report if name in latest else None
+            for review in reviews:
+                if name in review.overrides and (report is None or report in review.reports):
+                    continue
+                stale = " as it is now" if name in review.overrides else ""
+                first = "" if why == "failed" else "Do it: `tavo market vet`. "
+                raise NotAcceptedError(
+                    f"{row['full_id']} {row['version']}: the check {name} {why}, and the reviewer"
+                    f" with key {review.key_id[:12]} does not let that pass{stale}",
+                    hint=f"{first}Else reject it, or approve it with --although {name}=REASON,"
+                    " which users read.",
+                )
 
     def _prospect(self, row: sqlite3.Row, reviews: list[Digest], now: datetime) -> ReleaseRow:
         """Return the release that approving this submission would make."""
@@ -521,12 +449,6 @@ class Market:
             (outer_id("plugin", release.full_id), publisher_id, plugin, release.published_at),
         )
         return int(cursor.lastrowid or 0)
-
-
-def _not_open(row: sqlite3.Row) -> WorkingDatabaseError:
-    return WorkingDatabaseError(
-        f"{row['full_id']} {row['version']}: the submission is already {row['state']}"
-    )
 
 
 def _verify_publisher(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -31,15 +31,19 @@ __all__ = [
     "PublisherClaim",
     "ReviewerClaim",
     "VerifiedStatement",
+    "VettingClaim",
     "add_signature",
     "sign_build",
     "sign_publisher",
     "sign_reviewer",
+    "sign_vetting",
     "unverified_build",
     "unverified_publisher",
+    "unverified_vetting",
     "verify_build",
     "verify_publisher",
     "verify_reviewer",
+    "verify_vetting",
 ]
 
 Decision = Literal["approve", "reject"]
@@ -49,8 +53,13 @@ _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PUBLISHER_TYPE = "urn:tavo:attestation:publisher:v1"
 _REVIEWER_TYPE = "urn:tavo:attestation:reviewer:v1"
 _BUILD_TYPE = "urn:tavo:attestation:build:v1"
+_VETTING_TYPE = "urn:tavo:attestation:vetting:v1"
 _LONGEST_ENVELOPE = 64 * 1024
+_LONGEST_VETTING = 1 << 20
 _MOST_SIGNATURES = 16
+_MOST_OVERRIDES = 32
+_LONGEST_CHECK = 60
+_LONGEST_OVERRIDE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +78,29 @@ class PublisherClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewerClaim:
-    """What a reviewer says about a package after reading `reports`."""
+    """What a reviewer says about a package after reading `reports`.
+
+    `overrides` are the checks that the reviewer lets pass although they failed or were not done,
+    each with the reason that users read.
+    """
 
     full_id: str
     version: str
     package: Digest
     reports: tuple[Digest, ...] = ()
     decision: Decision = "approve"
+    issued: datetime | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VettingClaim:
+    """What an automatic check said about a package: `report` is its whole report, plain JSON."""
+
+    full_id: str
+    version: str
+    package: Digest
+    report: Mapping[str, Any]
     issued: datetime | None = None
 
 
@@ -104,11 +129,15 @@ class BuildClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStatement:
-    """A statement whose signatures and content held. `reports` is empty for a publisher's."""
+    """A statement whose signatures and content held.
+
+    `reports` and `overrides` are a reviewer's, and empty for others.
+    """
 
     key_ids: tuple[str, ...]
     issued: datetime
     reports: tuple[Digest, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key_id(self) -> str:
@@ -129,6 +158,11 @@ def sign_reviewer(claim: ReviewerClaim, key: PrivateKey) -> bytes:
 def sign_build(claim: BuildClaim, key: PrivateKey) -> bytes:
     """Sign how a wheel was built; return the envelope. Raises ValueError without `issued`."""
     return _sign(_statement(claim, _BUILD_TYPE, _build_predicate(claim)), key)
+
+
+def sign_vetting(claim: VettingClaim, key: PrivateKey) -> bytes:
+    """Sign what a check said; return the envelope. Raises ValueError without `issued`."""
+    return _sign(_statement(claim, _VETTING_TYPE, _vetting_predicate(claim)), key)
 
 
 def add_signature(envelope: bytes, key: PrivateKey) -> bytes:
@@ -192,8 +226,8 @@ def verify_reviewer(
 ) -> VerifiedStatement:
     """Verify that one of the keys signed the expected decision about the package.
 
-    The reports are the reviewer's to name: they are returned, and compared only if
-    `expect.reports` is not empty. Raises AttestationError naming what differs.
+    The reports and overrides are the reviewer's to name: they are returned, and compared only if
+    those of `expect` are not empty. Raises AttestationError naming what differs.
     """
     who = f"reviewer statement for {expect.full_id} {expect.version}"
     statement, signers = _verify(envelope, keys, 1, revoked or {}, who)
@@ -203,8 +237,43 @@ def verify_reviewer(
     reports = _read_reports(predicate.get("reports"), who)
     if not expect.reports:
         expected["reports"] = predicate["reports"]
+    overrides: dict[str, str] = {}
+    if "overrides" in predicate:
+        overrides = _read_overrides(predicate["overrides"], who)
+        if not expect.overrides:
+            expected["overrides"] = predicate["overrides"]
     _compare(predicate, expected, who)
-    return VerifiedStatement(key_ids=signers, issued=issued, reports=reports)
+    return VerifiedStatement(key_ids=signers, issued=issued, reports=reports, overrides=overrides)
+
+
+def verify_vetting(
+    envelope: bytes,
+    keys: Mapping[str, PublicKey],
+    full_id: str,
+    version: str,
+    package: Digest,
+    *,
+    revoked: Mapping[str, str] | None = None,
+) -> VettingClaim:
+    """Verify that one of the keys says what a check found in this package; return what it says.
+
+    Raises AttestationError naming what differs.
+    """
+    who = f"vetting statement for {full_id} {version}"
+    statement, _ = _verify(envelope, keys, 1, revoked or {}, who, limit=_LONGEST_VETTING)
+    return _read_vetting(statement, full_id, version, package, who)
+
+
+def unverified_vetting(
+    envelope: bytes, full_id: str, version: str, package: Digest
+) -> VettingClaim:
+    """Return what a vetting statement says about this package, whoever signed it.
+
+    For an operator who shows reports of their own. Raises AttestationError.
+    """
+    who = f"vetting statement for {full_id} {version}"
+    payload, _ = _open(envelope, limit=_LONGEST_VETTING)
+    return _read_vetting(_parse(payload, who), full_id, version, package, who)
 
 
 def verify_build(
@@ -295,16 +364,41 @@ def _publisher_predicate(claim: PublisherClaim) -> dict[str, Any]:
 def _reviewer_predicate(claim: ReviewerClaim) -> dict[str, Any]:
     if claim.decision not in get_args(Decision):
         raise ValueError(f"{claim.decision!r} is not a decision")
-    return {
+    predicate: dict[str, Any] = {
         "id": claim.full_id,
         "version": claim.version,
         "decision": claim.decision,
         "reports": [str(digest) for digest in claim.reports],
     }
+    if claim.overrides:  # without any, the statement is the one that every version reads
+        if problem := _overrides_problem(claim.overrides):
+            raise ValueError(problem)
+        predicate["overrides"] = dict(claim.overrides)
+    return predicate
+
+
+def _vetting_predicate(claim: VettingClaim) -> dict[str, Any]:
+    return {"id": claim.full_id, "version": claim.version, "report": dict(claim.report)}
+
+
+def _read_vetting(
+    statement: object, full_id: str, version: str, package: Digest, who: str
+) -> VettingClaim:
+    subject = _subject_of(f"{full_id}@{version}", package)
+    predicate = _check_statement(statement, _VETTING_TYPE, subject, who)
+    issued = _take_issued(predicate, who)
+    report = predicate.get("report")
+    if not isinstance(report, dict):
+        raise AttestationError(f"{who}: the report is not an object")
+    claim = VettingClaim(
+        full_id=full_id, version=version, package=package, report=report, issued=issued
+    )
+    _compare(predicate, _vetting_predicate(claim), who)
+    return claim
 
 
 def _statement(
-    claim: PublisherClaim | ReviewerClaim | BuildClaim,
+    claim: PublisherClaim | ReviewerClaim | BuildClaim | VettingClaim,
     predicate_type: str,
     predicate: dict[str, Any],
 ) -> dict[str, Any]:
@@ -318,7 +412,7 @@ def _statement(
     }
 
 
-def _subject(claim: PublisherClaim | ReviewerClaim | BuildClaim) -> dict[str, Any]:
+def _subject(claim: PublisherClaim | ReviewerClaim | BuildClaim | VettingClaim) -> dict[str, Any]:
     if isinstance(claim, BuildClaim):
         return _subject_of(claim.wheel, claim.digest)
     return _subject_of(f"{claim.full_id}@{claim.version}", claim.package)
@@ -371,13 +465,31 @@ def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
         raise AttestationError(f"{who}: a report: {printable(error)}") from None
 
 
+def _read_overrides(value: object, who: str) -> dict[str, str]:
+    if problem := _overrides_problem(value):
+        raise AttestationError(f"{who}: the overrides: {problem}")
+    return dict(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _overrides_problem(value: object) -> str:
+    """Return why this is no set of overrides, nothing if it is: none, too many, or no reason."""
+    if not isinstance(value, Mapping) or not 0 < len(value) <= _MOST_OVERRIDES:
+        return f"expected 1 to {_MOST_OVERRIDES} checks with their reasons"
+    for check, reason in value.items():
+        if not isinstance(check, str) or not 0 < len(check) <= _LONGEST_CHECK:
+            return f"a check is named with 1 to {_LONGEST_CHECK} characters"
+        if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_OVERRIDE:
+            return f"a reason has 1 to {_LONGEST_OVERRIDE} characters"
+    return ""
+
+
 def _digest(value: object) -> Digest:
     return Digest(str(value).removeprefix("sha256:"))
 
 
 def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
-    for field, value in expected.items():
-        _equal(found.get(field), value, field, who)
+    for name, value in expected.items():
+        _equal(found.get(name), value, name, who)
     extra = sorted(set(found) - set(expected))
     if extra:
         raise AttestationError(
@@ -418,11 +530,9 @@ def _seal(payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
     return json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _open(envelope: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    if len(envelope) > _LONGEST_ENVELOPE:
-        raise AttestationError(
-            f"envelope: {len(envelope)} bytes, at most {_LONGEST_ENVELOPE} are allowed"
-        )
+def _open(envelope: bytes, limit: int = _LONGEST_ENVELOPE) -> tuple[bytes, list[tuple[str, bytes]]]:
+    if len(envelope) > limit:
+        raise AttestationError(f"envelope: {len(envelope)} bytes, at most {limit} are allowed")
     try:
         value = json.loads(envelope, object_pairs_hook=_unique)
         if set(value) != {"payload", "payloadType", "signatures"}:
@@ -453,10 +563,12 @@ def _verify(
     threshold: int,
     revoked: Mapping[str, str],
     who: str,
+    *,
+    limit: int = _LONGEST_ENVELOPE,
 ) -> tuple[object, tuple[str, ...]]:
     if threshold < 1:
         raise ValueError("a threshold below 1 would verify nothing")
-    payload, signatures = _open(envelope)
+    payload, signatures = _open(envelope, limit)
     data = _pre_authentication(payload)
     signers: list[str] = []
     notes: list[str] = []

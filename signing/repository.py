@@ -42,6 +42,7 @@ from signing.keys import PrivateKey
 from signing.layout import PublicKeys, check_keys, keys_of, role_of
 from signing.publishers import Publishers
 from signing.roles import (
+    ADVISORIES_NAME,
     CATALOG_NAME,
     DEFAULT_LIFE,
     DELEGATED_PATHS,
@@ -226,6 +227,7 @@ class Repository:
         publishers: bytes | None = None,
         releases: Sequence[Path] = (),
         deltas: Sequence[Path] = (),
+        advisories: Path | None = None,
         renew: Collection[str] = (),
         now: datetime,
     ) -> None:
@@ -240,6 +242,8 @@ class Repository:
         if catalog is not None:
             files.append(("catalog", CATALOG_NAME, catalog))
         files.extend(("catalog", f"catalog/deltas/{path.name}", path) for path in deltas)
+        if advisories is not None:
+            files.append(("catalog", ADVISORIES_NAME, advisories))
         if publishers is not None:
             files.append(("publishers", PUBLISHERS_NAME, publishers))
         files.extend(("releases", f"releases/{path.name}", path) for path in releases)

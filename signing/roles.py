@@ -19,6 +19,7 @@ from typing import Final
 from signing.digests import Digest
 
 __all__ = [
+    "ADVISORIES_NAME",
     "CATALOG_NAME",
     "DEFAULT_LIFE",
     "DELEGATED_PATHS",
@@ -47,6 +48,7 @@ THRESHOLDS: Final = {
     **dict.fromkeys(ONLINE_ROLES, 1),
 }
 
+ADVISORIES_NAME: Final = "catalog/advisories.db"
 CATALOG_NAME: Final = "catalog/catalog.db"
 PUBLISHERS_NAME: Final = "publishers/publishers.json"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli import market_offline
+from tavo.cli import market_offline, market_vet
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
 from tavo.cli.market_place import KeysFolder, Place, opened
@@ -19,6 +19,7 @@ from tavo.errors import RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from marketplace_db.intake import Submission
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tavo.operator.marketplace import OperatedMarket
 
 __all__ = ["register"]
+
+_LONGEST_REASON = 500
+_SENTENCES = 3
 
 SubmissionId = Annotated[
     str, typer.Argument(metavar="ID", help="A submission, or the beginning of its id.")
@@ -38,6 +42,7 @@ def register(app: typer.Typer) -> None:
     market_offline.register(group)
     group.command("submit")(submit)
     group.command("submissions")(submissions)
+    market_vet.register(group)
     group.command("approve")(approve)
     group.command("reject")(reject)
     group.command("yank")(yank)
@@ -106,6 +111,12 @@ def approve(
         Path | None,
         typer.Option("--statement", metavar="FILE", help="A statement signed elsewhere."),
     ] = None,
+    although: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--although", metavar="CHECK=REASON", help="Let a failed check pass; users read why."
+        ),
+    ] = None,
     market: Place = Path("market"),
 ) -> None:
     """Approve with a reviewer's key; with enough approvals it is in the next release."""
@@ -115,7 +126,8 @@ def approve(
     with opened(session, market) as place:
         chosen = place.intake.submission(identifier)
         now = utc_now()
-        _review(place, chosen, key, statement, "approve", now)
+        overrides = _overrides(place, chosen, although or ())
+        _review(place, chosen, key, statement, "approve", now, overrides)
         needed = place.publishers().reviews_needed(chosen.full_id)
         have = place.intake.submission(chosen.uuid).approvals
         if have < needed:
@@ -221,7 +233,8 @@ def status(
     print(f"releases    {value['releases']} ({value['withdrawn']} withdrawn)")
     print(f"waiting     {len(value['waiting'])} of {value['submissions']} submissions")
     for one in value["waiting"]:
-        print(printable(f"  {one['id'][:8]}  {one['plugin']} {one['version']}: {one['needs']}"))
+        needs = "; ".join((one["needs"], *_grouped(one["blocked_by"])))
+        print(printable(f"  {one['id'][:8]}  {one['plugin']} {one['version']}: {needs}"))
     table(
         ("role", "version", "valid until", "days left", "keys missing here"),
         [
@@ -252,16 +265,24 @@ def _review(
     statement: Path | None,
     decision: Decision,
     now: datetime,
+    overrides: dict[str, str] | None = None,
 ) -> None:
     if (key is None) == (statement is None):
         raise UsageError(
             f"market {decision}: name --key, or --statement",
             hint="A reviewer's statement is signed with the reviewer's own key.",
         )
+    if statement is not None and overrides:
+        raise UsageError(
+            "market approve: --although goes with --key",
+            hint="A statement that was signed elsewhere says itself what it lets pass.",
+        )
     envelope = (
         statement.read_bytes()
         if statement is not None
-        else place.statement(submission, load_key(key or Path()), decision, now)
+        else place.statement(
+            submission, load_key(key or Path()), decision, now, overrides=overrides
+        )
     )
     found = place.review(submission, envelope, now)
     if found != decision:
@@ -271,12 +292,42 @@ def _review(
         )
 
 
+def _overrides(
+    place: OperatedMarket, submission: Submission, given: Sequence[str]
+) -> dict[str, str]:
+    """Read CHECK=REASON; each must name a check that blocks the approval."""
+    blocking = place.blocking(submission)
+    overrides: dict[str, str] = {}
+    for text in given:
+        check, _, reason = (part.strip() for part in text.partition("="))
+        if not check or not reason:
+            raise UsageError(
+                f"market approve: --although {text!r:.80} is not CHECK=REASON",
+                hint="Such as: --although 'licence=Our lawyers agreed on 1 May'.",
+            )
+        if len(reason) > _LONGEST_REASON:
+            raise UsageError(f"market approve: a reason has at most {_LONGEST_REASON} characters")
+        if check not in blocking:
+            known = f"What blocks it: {', '.join(sorted(blocking))}." if blocking else "None does."
+            raise UsageError(
+                f"market approve: the check {check!r:.60} does not block this approval", hint=known
+            )
+        overrides[check] = reason
+    return overrides
+
+
 def _show(session: Session, place: OperatedMarket, one: Submission) -> None:
+    from tavo.operator.vetting.run import read_report
+
     checks, approvals = place.intake.checks(one.uuid), place.intake.approvals(one.uuid)
+    reports = [read_report(place.intake, one, check) for check in checks]
+    blocking = place.blocking(one) if one.state == "submitted" else {}
     value = {
         **_form(one),
         "checks": [{"name": c.name, "outcome": c.outcome, "report": c.report.hex,
-                    "at": c.checked_at} for c in checks],
+                    "at": c.checked_at, "sentences": list(r.sentences) if r else []}
+                   for c, r in zip(checks, reports, strict=True)],
+        "blocked_by": blocking,
         "statements": [{"key_id": k, "decision": d, "issued": t} for k, d, t in approvals],
     }  # fmt: skip
     if session.json:
@@ -287,10 +338,22 @@ def _show(session: Session, place: OperatedMarket, one: Submission) -> None:
         print(printable(f"  because {one.reason}"))
     print(f"  id         {one.uuid}\n  package    sha256 {one.package.hex}")
     print(f"  handed in  {one.submitted_at}")
-    for check in checks:
+    for check, report in zip(checks, reports, strict=True):
         print(printable(f"  check      {check.name}: {check.outcome}, report {check.report.hex}"))
+        for sentence in (report.sentences if report else ())[:_SENTENCES]:
+            print(printable(f"             {sentence}"))
+    for text in _grouped(blocking):
+        print(printable(f"  blocked    {text}"))
     for key_id, decision, issued in approvals:
         print(f"  statement  {decision} by {key_id[:12]}, {issued}")
+
+
+def _grouped(blocking: Mapping[str, str]) -> list[str]:
+    """Say which checks block an approval, those with the same reason together."""
+    names: dict[str, list[str]] = {}
+    for name, why in sorted(blocking.items()):
+        names.setdefault(why.removeprefix("was "), []).append(name)
+    return [f"{why}: {', '.join(listed)}" for why, listed in sorted(names.items())]
 
 
 def _form(one: Submission) -> dict[str, Any]:

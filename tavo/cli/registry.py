@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,6 +97,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     danger = danger_sentences(manifest) if manifest else ()
+    overrides, unknown = _overrides(opened, newest) if newest else ([], "")
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
@@ -103,6 +105,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
                             "danger": danger,
+                            "overrides": overrides,
                             "needs": [str(need) for need in manifest.requirements]
                             if manifest else [],
                             "python": manifest.python if manifest else "",
@@ -118,6 +121,10 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         needs += [f"CPython {manifest.python}"] if manifest.python else []
         print(printable(f"  needs {', '.join(needs)}"))
     print_permissions(can, cannot, danger)
+    for one in overrides:
+        print(printable(f"ATTENTION: {one['sentence']}"))
+    if unknown:
+        session.say(f"Whether reviewers let a failed check pass is not known here: {unknown}")
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
@@ -243,6 +250,25 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _overrides(opened: OpenCatalog, release: ReleaseRow) -> tuple[list[dict[str, str]], str]:
+    """Return what reviewers let pass, and why that is not known where it is not."""
+    import tempfile
+
+    from marketplace_db.errors import NotAcceptedError
+    from tavo.registry.reviews import fetch_overrides, override_sentences
+
+    with tempfile.TemporaryDirectory(prefix="tavo-show-") as folder:
+        try:
+            found = fetch_overrides(opened, release, Path(folder))
+        except NotAcceptedError as error:
+            return [], str(error)
+    told = zip(found, override_sentences(found), strict=True)
+    return [
+        {"key_id": one.key_id, "check": one.check, "reason": one.reason, "sentence": sentence}
+        for one, sentence in told
+    ], ""
 
 
 def _granted(words: frozenset[str] | None) -> dict[str, Any]:

@@ -223,6 +223,7 @@ def _install(
     import tempfile
 
     from tavo.registry.plan import prepare_step
+    from tavo.registry.reviews import override_sentences
 
     if not steps:
         return []
@@ -239,6 +240,8 @@ def _install(
                 f"{release.full_id} {release.version}: verified ({release.package.short}, signed by"
                 f" its publisher, {len(prepared.accepted.reviewer_keys)} reviews)"
             ))  # fmt: skip
+            for sentence in override_sentences(prepared.accepted.overrides):
+                print(printable(f"ATTENTION: {sentence}"))
             consents.append(ask_consent(session, prepared, grants, is_named=step.named))
         installed = session.installations().install_all(
             [prepared.staged(**step.provenance) for step, prepared in ready]

@@ -16,14 +16,14 @@ import msgspec
 
 from marketplace_db.manifest import Manifest
 
-__all__ = ["manifest_schema", "report_schema", "schema_text"]
+__all__ = ["manifest_schema", "report_schema", "schema_of", "schema_text"]
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def manifest_schema() -> dict[str, Any]:
     """Return the schema of plugin.yaml, JSON Schema 2020-12."""
-    schema = _schema_of(Manifest, "plugin.yaml of tavo, plugin API 1")
+    schema = schema_of(Manifest, "plugin.yaml of tavo, plugin API 1")
     return {**schema, "patternProperties": {"^x-": {}}}
 
 
@@ -31,7 +31,7 @@ def report_schema() -> dict[str, Any]:
     """Return the schema of the report of `tavo plugin test --json`."""
     from tavo.kit.contract import SuiteReport
 
-    return _schema_of(SuiteReport, "What tavo plugin test found, version 1")
+    return schema_of(SuiteReport, "What tavo plugin test found, version 1")
 
 
 def schema_text(schema: dict[str, Any]) -> str:
@@ -39,7 +39,8 @@ def schema_text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
-def _schema_of(struct: type, title: str) -> dict[str, Any]:
+def schema_of(struct: type, title: str) -> dict[str, Any]:
+    """Return the JSON Schema 2020-12 of one of our forms."""
     _, parts = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     whole = parts.pop(struct.__name__)
     return {"$schema": _DRAFT, **whole, "title": title, "$defs": parts}

@@ -52,7 +52,7 @@ from tavo.kit.statement import Statement, look_at_statement
 from tavo.kit.wheels import check_wheels
 from tavo.runs.plugins import LANGUAGES
 
-__all__ = ["INTERFACES", "Problem", "Validation", "validate"]
+__all__ = ["INTERFACES", "Problem", "Validation", "reads_like", "validate"]
 
 INTERFACES = {
     "static": "StaticAnalysisPlugin",
@@ -284,15 +284,23 @@ def _files(folder: Path) -> Iterator[Problem]:
         )  # fmt: skip
 
 
+def reads_like(license_id: str, text: str) -> bool | None:
+    """Tell whether a text reads like that of an SPDX licence, None where its words are not known.
+
+    For a look, never for lawyers: it is a few words that each version of the licence has.
+    """
+    words = _LICENSE_WORDS.get(license_id)
+    return None if words is None else words in " ".join(text.lower().split())
+
+
 def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     path = folder / "LICENSE"
     if not path.is_file():
         return
     text = _beginning(path, _LARGEST_MANIFEST).decode("utf-8", "replace")
-    words = _LICENSE_WORDS.get(manifest.license)
     if not text.strip():
         yield Problem(where="LICENSE", what="is empty", hint="Add the licence's text.")
-    elif words is not None and words not in " ".join(text.lower().split()):
+    elif reads_like(manifest.license, text) is False:
         yield Problem(
             where="LICENSE", kind="note",
             what=f"does not read like {manifest.license}, which plugin.yaml names",

@@ -2,6 +2,7 @@
 
     DIR/market.db, DIR/blobs/    submissions, checks, statements (`marketplace_db.intake`)
     DIR/catalog.db               the catalog of the last release
+    DIR/market.toml              what the operator asks of packages (`tavo.operator.policy`)
     DIR/repository/              what clients and mirrors read (`signing.repository`)
 
 Rules this module keeps:
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +37,8 @@ from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.publishers import Publishers
 from signing.repository import Repository
-from signing.roles import CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
+from signing.roles import ADVISORIES_NAME, CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
+from tavo.operator.policy import POLICY_NAME, Policy, read_policy
 
 __all__ = ["OperatedMarket", "Released"]
 
@@ -177,10 +180,27 @@ class OperatedMarket:
 
     # -- reviewing
 
+    def policy(self) -> Policy:
+        """Return what the operator asks of packages. Raises ConfigError."""
+        return read_policy(self.directory)
+
+    def blocking(self, submission: Submission) -> dict[str, str]:
+        """Return the checks that block the submission's approval, and why each does."""
+        return self.intake.blocking(submission.uuid, self.policy().required)
+
     def statement(
-        self, submission: Submission, key: PrivateKey, decision: Decision, now: datetime
+        self,
+        submission: Submission,
+        key: PrivateKey,
+        decision: Decision,
+        now: datetime,
+        *,
+        overrides: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return a reviewer's signed statement that names every report about the submission."""
+        """Return a reviewer's signed statement that names every report about the submission.
+
+        `overrides` are the checks that the reviewer lets pass, with reasons that users read.
+        """
         claim = ReviewerClaim(
             full_id=submission.full_id,
             version=submission.version,
@@ -190,18 +210,31 @@ class OperatedMarket:
             ),
             decision=decision,
             issued=now,
+            overrides=overrides or {},
         )
         return sign_reviewer(claim, key)
 
     def review(self, submission: Submission, envelope: bytes, now: datetime) -> str:
-        """Record a reviewer's statement; return its decision. Raises AttestationError."""
+        """Record a reviewer's statement; return its decision.
+
+        Raises AttestationError, and NotAcceptedError where a check blocks the approval.
+        """
         return self.intake.record_review(
-            submission.uuid, envelope, publishers=self.publishers(), now=now
+            submission.uuid,
+            envelope,
+            publishers=self.publishers(),
+            required=self.policy().required,
+            now=now,
         )
 
     def approve(self, submission: Submission, now: datetime) -> None:
         """Make a release of a submission that has all it needs. Raises NotAcceptedError."""
-        self.intake.approve(submission.uuid, publishers=self.publishers(), now=now)
+        self.intake.approve(
+            submission.uuid,
+            publishers=self.publishers(),
+            required=self.policy().required,
+            now=now,
+        )
 
     # -- releasing
 
@@ -231,15 +264,25 @@ class OperatedMarket:
             changed=changed,
         )
 
+    def publish_advisories(self, snapshot: Path, now: datetime) -> None:
+        """Sign a snapshot of advisories as an artifact. Raises RepositoryError."""
+        self.repository.publish(advisories=snapshot, now=now)
+
+    def advisories(self) -> Path | None:
+        """Return the snapshot of advisories that this market has signed, None without one."""
+        return self.repository.artifact(ADVISORIES_NAME)
+
     def status(self, now: datetime) -> dict[str, Any]:
         """Return the queue, what is released, and how long which metadata is valid, as JSON."""
         publishers = self.publishers()
+        required = self.policy().required
         submissions = self.intake.submissions()
         waiting = [
             {
                 "id": one.uuid, "plugin": one.full_id, "version": one.version,
                 "submitted_at": one.submitted_at, "approvals": one.approvals,
                 "needs": _needs(one, publishers),
+                "blocked_by": self.intake.blocking(one.uuid, required),
             }
             for one in submissions if one.state == "submitted"
         ]  # fmt: skip
@@ -274,9 +317,9 @@ class OperatedMarket:
         for name in ("blobs", "repository"):
             if (self.directory / name).is_dir():
                 shutil.copytree(self.directory / name, destination / name, dirs_exist_ok=True)
-        catalog = self.directory / "catalog.db"
-        if catalog.exists():
-            shutil.copyfile(catalog, destination / "catalog.db")
+        for name in ("catalog.db", POLICY_NAME):
+            if (self.directory / name).exists():
+                shutil.copyfile(self.directory / name, destination / name)
 
 
 def _needs(submission: Submission, publishers: Publishers) -> str:

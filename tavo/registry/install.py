@@ -16,21 +16,16 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from marketplace_db.acceptance import AcceptedPackage, accept
 from marketplace_db.catalog import Catalog, ReleaseRow, WheelRow
-from marketplace_db.errors import NotAcceptedError
 from marketplace_db.manifest import permission_sentences
-from signing.client import fetch_blob
-from signing.digests import Digest
-from signing.errors import SourceError
 from tavo import __version__
 from tavo.errors import RefusedError
 from tavo.host import interpreters
 from tavo.host.installations import Staged
 from tavo.host.interpreters import Interpreter
+from tavo.registry.reviews import fetch_from, fetch_statement
 from tavo.registry.trust import OpenCatalog
 
 __all__ = ["Prepared", "fetch_accepted", "fitting_wheels", "prepare", "scanner_problem"]
-
-_LONGEST_STATEMENT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +83,7 @@ def prepare(
     wheels: dict[str, Path] = {}
     for wheel in fitting:
         path = folder / wheel.filename
-        _fetch(opened, wheel.digest, wheel.length, path, wheel.filename)
+        fetch_from(opened, wheel.digest, wheel.length, path, wheel.filename)
         wheels[wheel.filename] = path
     can, cannot = permission_sentences(accepted.inspected.manifest)
     record = opened.record
@@ -118,38 +113,13 @@ def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> Ac
     Raises NotAcceptedError, PackageError, VerificationError, SourceError.
     """
     package = folder / "package.zip"
-    _fetch(opened, release.package, release.length, package, f"the package of {release.full_id}")
-    publisher = _statement(opened, release.publisher_envelope, folder, release)
-    reviews = [_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
+    fetch_from(
+        opened, release.package, release.length, package, f"the package of {release.full_id}"
+    )
+    publisher = fetch_statement(opened, release.publisher_envelope, folder, release)
+    reviews = [fetch_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
     return accept(
         release, opened.publishers, package, publisher, reviews, known_yanks=opened.withdrawn
-    )
-
-
-def _statement(opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow) -> bytes:
-    path = folder / f"{digest.hex}.dsse"
-    try:
-        _fetch(opened, digest, None, path, f"a statement about {release.full_id}")
-    except SourceError as error:
-        raise NotAcceptedError(
-            f"{release.full_id} {release.version}: a statement that the catalog names is missing:"
-            f" {error}",
-            hint="The mirror is incomplete: sync it again, or use another one.",
-        ) from error
-    return path.read_bytes()
-
-
-def _fetch(opened: OpenCatalog, digest: Digest, length: int | None, path: Path, what: str) -> None:
-    problem: SourceError | None = None
-    for source in opened.sources:
-        try:
-            fetch_blob(source, digest, length, path, limit=_LONGEST_STATEMENT)
-            return
-        except SourceError as error:
-            problem = problem or error
-    raise SourceError(
-        f"{what} cannot be had: {problem or 'no source holds packages'}",
-        hint="Name a mirror that holds it with --mirror.",
     )
 
 

@@ -44,6 +44,8 @@ def market(tavo: Run, home: Path) -> Path:
     assert tavo("market", "publisher", "add", "acme", "--key", acme, "--keys", "keys").code == 0
     given = ("market", "reviewer", "add", "--key", first, "--key", second, "--keys", "keys")
     assert tavo(*given).code == 0
+    # what vetting does is in test_cli_market_vet.py
+    Path("market/market.toml").write_text("[vetting]\nrequired = []\n")
     folder = home / ".config" / "tavo"
     folder.mkdir(parents=True)
     tree = Path("market/repository").absolute()
@@ -225,6 +227,7 @@ def test_backup_is_a_marketplace(tavo: Run, market: Path) -> None:
     identifier = id_of(tavo, submission_of(tavo, "finder"))
     assert tavo("market", "backup", "copy").code == 0
     assert not list(Path("copy").rglob("*.key"))
+    assert Path("copy/market.toml").is_file()
     given = ("--key", "first.key", "--market", "copy")
     assert tavo("market", "approve", identifier, *given).code == 0
     assert tavo("market", "release", "--keys", "keys", "--market", "copy").code == 0

@@ -14,14 +14,18 @@ from signing.attest import (
     BuildClaim,
     PublisherClaim,
     ReviewerClaim,
+    VettingClaim,
     add_signature,
     sign_build,
     sign_publisher,
     sign_reviewer,
+    sign_vetting,
     unverified_build,
+    unverified_vetting,
     verify_build,
     verify_publisher,
     verify_reviewer,
+    verify_vetting,
 )
 from signing.digests import Digest
 from signing.errors import AttestationError
@@ -311,3 +315,67 @@ def test_the_kinds_of_statements_are_not_each_other() -> None:
         verify_publisher(sign_build(BUILD, KEY), key_map(KEY), claim)
     with pytest.raises(AttestationError, match="predicate type differs"):
         verify_build(sign_publisher(claim, KEY), key_map(KEY), WHEEL, BUILD.digest)
+
+
+def test_overrides_are_signed_and_a_statement_without_any_is_the_old_one() -> None:
+    asked = replace(REVIEW, reports=(), issued=None)
+    old = json.loads(base64.b64decode(json.loads(sign_reviewer(REVIEW, KEY))["payload"]))
+    assert "overrides" not in old["predicate"]  # byte for byte what every version reads
+    assert verify_reviewer(sign_reviewer(REVIEW, KEY), key_map(KEY), asked).overrides == {}
+    given = replace(REVIEW, overrides={"licence": "Our lawyers agreed"})
+    envelope = sign_reviewer(given, KEY)
+    found = verify_reviewer(envelope, key_map(KEY), asked)
+    assert found.overrides == {"licence": "Our lawyers agreed"}
+    with pytest.raises(AttestationError, match="overrides differs"):
+        verify_reviewer(envelope, key_map(KEY), replace(asked, overrides={"licence": "Other"}))
+
+    def forge(value: Any) -> None:
+        value["predicate"]["overrides"]["scan"] = "Never said"
+
+    with pytest.raises(AttestationError, match="does not match"):  # and not signed again
+        verify_reviewer(_changed(envelope, forge), key_map(KEY), asked)
+
+
+def _changed(envelope: bytes, change: Any) -> bytes:
+    outer = json.loads(envelope)
+    statement = json.loads(base64.b64decode(outer["payload"]))
+    change(statement)
+    outer["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+    return json.dumps(outer).encode()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, [], {"scan": ""}, {"scan": " "}, {"": "x"}, {"scan": 1}, {"scan": "x" * 501},
+     {f"c{number}": "x" for number in range(33)}],
+)  # fmt: skip
+def test_overrides_of_another_form_are_refused(overrides: Any) -> None:
+    envelope = sign_reviewer(replace(REVIEW, overrides={"scan": "x"}), KEY)
+    bad = resigned(envelope, lambda value: value["predicate"].update(overrides=overrides))
+    with pytest.raises(AttestationError, match="the overrides: "):
+        verify_reviewer(bad, key_map(KEY), replace(REVIEW, reports=(), issued=None))
+    if overrides:
+        with pytest.raises(ValueError, match=r"expected|a check|a reason"):
+            sign_reviewer(replace(REVIEW, overrides=overrides), KEY)
+
+
+def test_vetting_statements_hold_for_one_package_and_are_no_review() -> None:
+    claim = VettingClaim(
+        full_id=REVIEW.full_id, version=REVIEW.version, package=REVIEW.package,
+        report={"check": "scan", "outcome": "failed"}, issued=ISSUED,
+    )  # fmt: skip
+    envelope = sign_vetting(claim, KEY)
+    about = (claim.full_id, claim.version, claim.package)
+    assert verify_vetting(envelope, key_map(KEY), *about) == claim
+    assert unverified_vetting(envelope, *about) == claim
+    with pytest.raises(AttestationError, match="not among the 1 allowed keys"):
+        verify_vetting(envelope, key_map(OTHER), *about)
+    assert unverified_vetting(envelope, *about).report["outcome"] == "failed"  # as its name says
+    with pytest.raises(AttestationError, match="package digest differs"):
+        verify_vetting(envelope, key_map(KEY), *about[:2], Digest.of(b"another"))
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_reviewer(envelope, key_map(KEY), replace(REVIEW, reports=()))
+    with pytest.raises(AttestationError, match="predicate type differs"):
+        verify_vetting(sign_reviewer(REVIEW, KEY), key_map(KEY), *about)
+    with pytest.raises(AttestationError, match="was revoked: stolen"):
+        verify_vetting(envelope, key_map(KEY), *about, revoked={KEY.public.key_id: "stolen"})

@@ -1,0 +1,87 @@
+"""What an operator asks of packages: `market.toml` beside the market's database.
+
+    [vetting]
+    required = ["package", "scan"]       # checks without which nothing is approved
+    licences = ["Apache-2.0", "MIT"]     # SPDX ids of plugins and their wheels
+
+Rules this module keeps:
+- without the file, or a key of it, the strict values here hold;
+- an unknown key is an error that names the nearest right one: a misspelt rule is no rule.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from tavo.errors import ConfigError
+from tavo.operator.vetting import NAMES
+
+__all__ = ["POLICY_NAME", "Policy", "read_policy"]
+
+POLICY_NAME = "market.toml"
+
+_LARGEST = 64 * 1024
+_OPTIONAL = frozenset({"source"})
+_LICENCES = (
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT",
+    "MIT-0", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib",
+)  # fmt: skip
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must have been done before an approval, and which licences are taken."""
+
+    required: tuple[str, ...] = tuple(name for name in NAMES if name not in _OPTIONAL)
+    licences: tuple[str, ...] = _LICENCES
+
+
+def read_policy(market: Path) -> Policy:
+    """Read the policy of the market in a folder. Raises ConfigError."""
+    path = market / POLICY_NAME
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return Policy()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        if len(data) > _LARGEST:
+            raise ValueError(f"larger than {_LARGEST} bytes")
+        document = tomllib.loads(data.decode())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    _check_keys(document, ("vetting",), f"{path}")
+    vetting = document.get("vetting", {})
+    if not isinstance(vetting, dict):
+        raise ConfigError(f"{path}: vetting is a section: [vetting]")
+    _check_keys(vetting, Policy.__struct_fields__, f"{path}: [vetting]")
+    try:
+        policy = msgspec.convert(vetting, Policy)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: [vetting]: {error}", hint="Both are lists of texts.") from None
+    for name in policy.required:
+        if name not in NAMES:
+            raise ConfigError(f"{path}: there is no check {name!r}", hint=_near(name, NAMES))
+    try:
+        licences = tuple(str(canonicalize_license_expression(one)) for one in policy.licences)
+    except InvalidLicenseExpression as error:
+        raise ConfigError(f"{path}: licences: {error}", hint="Name SPDX ids like MIT.") from None
+    return msgspec.structs.replace(policy, licences=licences)
+
+
+def _check_keys(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in found:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}", hint=_near(key, known))
+
+
+def _near(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."

@@ -1,0 +1,1 @@
+"""One check each; `tavo.operator.vetting.NAMES` lists them."""

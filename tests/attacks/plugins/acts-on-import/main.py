@@ -1,0 +1,7 @@
+import urllib.request
+
+urllib.request.urlopen("https://example.org/hello")
+
+
+class Plugin:
+    pass

@@ -1,0 +1,5 @@
+DATA = b"x"
+
+
+def join(data):
+    return data.decode()
