@@ -321,10 +321,23 @@ def test_code_lines_and_names_are_no_commands_of_the_runner(runner: Runner) -> N
     assert done.outputs["complete"] == "false"
     assert [name for name, _, _ in done.commands] == ["error"]
     assert "somebody" not in done.said()
-    control = scan(without(runner, ('print(f"::stop-commands::{token}", flush=True)', "pass")))
-    names = [name for name, _, _ in control.commands]
-    assert "error" in names  # the control: the runner obeys the scanned code
-    assert "somebody's words" in control.said()
+
+
+def test_what_a_program_prints_is_no_command_of_the_runner(runner: Runner) -> None:
+    """tavo itself prints no command of the scanned code; whatever else it prints is held, too."""
+    loud = runner.workspace / "loud.pyz"
+    with zipfile.ZipFile(loud, "w") as out:
+        out.writestr(
+            "__main__.py",
+            "import sys\n"
+            "print('::error ::somebody said so', flush=True)\n"
+            "sys.exit(3 if 'results' in sys.argv else 1)\n",
+        )
+    done = scan(runner, tavo="loud.pyz", sha256=sha256(loud))
+    assert "somebody said so" not in done.said()
+    guard = ('print(f"::stop-commands::{token}", flush=True)', "pass")
+    control = scan(without(runner, guard), tavo="loud.pyz", sha256=sha256(loud))
+    assert "somebody said so" in control.said()
 
 
 def test_an_output_cannot_bring_another_one(
