@@ -182,6 +182,7 @@ class Rehearsal:
             entry_point="tavo_kit_harness:Harness",
             languages=(),
             file_patterns=(),
+            config_schema={},  # what the harness gets is no configuration of the plugin
             permissions=Permissions(),
             limits=limits,
         )
