@@ -338,7 +338,10 @@ def _show(session: Session, place: OperatedMarket, one: Submission) -> None:
         print(printable(f"  because {one.reason}"))
     print(f"  id         {one.uuid}\n  package    sha256 {one.package.hex}")
     print(f"  handed in  {one.submitted_at}")
+    latest = {check.name: check for check in checks}
     for check, report in zip(checks, reports, strict=True):
+        if check is not latest[check.name]:
+            continue  # it was done again; --json has all
         print(printable(f"  check      {check.name}: {check.outcome}, report {check.report.hex}"))
         for sentence in (report.sentences if report else ())[:_SENTENCES]:
             print(printable(f"             {sentence}"))
