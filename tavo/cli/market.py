@@ -30,6 +30,7 @@ __all__ = ["register"]
 
 _LONGEST_REASON = 500
 _SENTENCES = 3
+_LARGEST_STATEMENT = 1 << 20
 
 SubmissionId = Annotated[
     str, typer.Argument(metavar="ID", help="A submission, or the beginning of its id.")
@@ -65,6 +66,10 @@ def submit(
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
+    if not file.is_file():
+        raise UsageError(
+            f"{file}: there is no such file", hint="Name what `tavo plugin submit` wrote."
+        )
     with opened(session, market) as place:
         identifier = place.submit(file, utc_now(), although_alike=allow_look_alike)
         taken = place.intake.submission(identifier)
@@ -267,6 +272,8 @@ def _review(
     now: datetime,
     overrides: dict[str, str] | None = None,
 ) -> None:
+    from marketplace_db.package import read_bounded
+
     if (key is None) == (statement is None):
         raise UsageError(
             f"market {decision}: name --key, or --statement",
@@ -277,8 +284,10 @@ def _review(
             "market approve: --although goes with --key",
             hint="A statement that was signed elsewhere says itself what it lets pass.",
         )
+    if statement is not None and not statement.is_file():
+        raise UsageError(f"{statement}: there is no such file")
     envelope = (
-        statement.read_bytes()
+        read_bounded(statement, _LARGEST_STATEMENT)
         if statement is not None
         else place.statement(
             submission, load_key(key or Path()), decision, now, overrides=overrides

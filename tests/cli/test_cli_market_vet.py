@@ -269,6 +269,8 @@ def test_wrong_usage_of_vetting_gets_a_sentence(tavo: Run, market: Path) -> None
         ("vet", "0000", "--keys", "keys"): "no submission with the id '0000'",
         ("advisories", "nowhere", "--keys", "keys"): "nowhere: there is no such file or folder",
         ("advisories", "first.key", "--keys", "keys"): "first.key: is not JSON",
+        ("submit", "nowhere.submission"): "nowhere.submission: there is no such file",
+        ("approve", identifier, "--statement", "nowhere"): "nowhere: there is no such file",
         ("approve", identifier, "--key", "first.key", "--although", "x"): "is not CHECK=REASON",
         ("approve", identifier, "--key", "first.key", "--although", "x=y"): "does not block",
     }

@@ -5,6 +5,6 @@ Rules this package keeps:
   `tavo.scan.rule_files.expand` is plain Semgrep syntax;
 - each rule of `tavo_ai`, the pack that users have, has samples under `tests/scan/samples/` and a
   section in `docs/rules/`;
-- `vetting` is for plugins that are handed in to a marketplace (`tavo.operator.vetting`); its samples
-  are in `tests/attacks/vetting/samples/`, and the operator guide says what it looks for.
+- `vetting` is for plugins that are handed in to a marketplace (`tavo.operator.vetting`); its
+  samples are in `tests/attacks/vetting/samples/`; the operator guide says what it looks for.
 """
