@@ -35,8 +35,9 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-ENVIRONMENT = ROOT / ".venv" / TAG
 WORK = ROOT / ".build"
+# In a clone of pre-commit .venv is a file that leads to its own environment.
+ENVIRONMENT = (WORK / "venv" if (ROOT / ".venv").is_file() else ROOT / ".venv") / TAG
 DIST = ROOT / "dist"
 PYZ = DIST / "tavo.pyz"
 REPOSITORY = DIST / "repository"

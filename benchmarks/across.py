@@ -23,17 +23,17 @@ from scan_speed import SEMGREP, expanded_rules, semgrep
 CODE = ("langchain-community==0.3.27", "pydantic-ai-slim==2.68.0")
 
 
-def following(rules: Path) -> Path:
-    """Write the rules again with `interfile`."""
-    folder = WORK / "rules-across"
+def following(rules: Path, *, across: bool = True) -> Path:
+    """Write the rules of a file or folder again with `interfile`, or with none of it."""
+    folder = WORK / ("rules-across" if across else "rules-within")
     folder.mkdir(parents=True, exist_ok=True)
-    for file in rules.glob("*.yaml"):
+    for file in [rules] if rules.is_file() else rules.glob("*.yaml"):
         document = yaml.safe_load(file.read_text())
         for rule in document["rules"]:
             if rule.get("mode") == "taint":
-                rule["options"] = {**(rule.get("options") or {}), "interfile": True}
+                rule["options"] = {**(rule.get("options") or {}), "interfile": across}
         (folder / file.name).write_text(yaml.safe_dump(document, sort_keys=False))
-    return folder
+    return folder / rules.name if rules.is_file() else folder
 
 
 def tavo(target: Path, rules: Path, home: Path | None, *words: str) -> tuple[Cost, list[object]]:

@@ -1,14 +1,16 @@
 """Agreement of tavo and semgrep, rule by rule, on real code with rules that you bring.
 
     python3 build.py pyz
-    .venv/cp311/bin/python benchmarks/agreement.py RULES CODE [CODE ...] [--most 200] [--rows 15]
+    .venv/cp311/bin/python benchmarks/agreement.py RULES CODE [CODE ...] [--most 50,200] [--across]
     .venv/cp311/bin/python benchmarks/agreement.py --fixtures RULES [--languages python]
 
 RULES is a folder of rule files in Semgrep's syntax, which is read and neither shipped nor copied;
 CODE is a folder, or a package of PyPI such as `llama-index-core==0.12.0`. Semgrep is installed
 from PyPI when the script runs. Both get the rules that tavo can load, in one process, without a
 network. Findings are compared by rule, file and start line; recall and precision are averaged over
-the rules that either of them reported. With --fixtures, the code is the annotated samples that
+the rules that either of them reported. With --across, every taint rule is run once more following
+data through calls and across files, which semgrep does not do; the first run is then without that,
+whatever a rule says. With --fixtures, the code is the annotated samples that
 stand beside the rules (fixtures.py). What cannot be had is "not measured".
 """
 
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import fixtures
 import yaml
+from across import following
 from measure import PYZ, WORK, Cost, machine, peer, reported, run, source
 
 from tavo.errors import ConfigError
@@ -131,16 +134,41 @@ def worst(rules: Found, rows: int) -> None:
         print(f"  {rule}: {count} differ; only tavo {more}; only semgrep {less}", file=sys.stderr)
 
 
+def row(
+    name: str,
+    target: Path | None,
+    rules: Path,
+    count: int,
+    tool: Path | None,
+    given: argparse.Namespace,
+) -> str:
+    """Measure one code base with one set of rules; return the row of the table."""
+    if target is None or tool is None or not count:
+        return f"| {name} | {count} | not measured |" + " |" * (8 if given.across else 6)
+    cost, mine = ours(following(rules, across=False) if given.across else rules, target)
+    wide = ours(following(rules), target)[0] if given.across else None
+    peer_cost, peers = theirs(tool, rules, target)
+    more = f" {wide.cpu_s:.2f} | {wide.cpu_s / peer_cost.cpu_s:.3f} |" if wide is not None else ""
+    rules_of = by_rule(mine, peers)
+    worst(rules_of, given.rows)
+    return (
+        f"| {name} | {count} | {cost.cpu_s:.2f} | {peer_cost.cpu_s:.2f} |"
+        f" {cost.cpu_s / peer_cost.cpu_s:.3f} |{more} {len(mine)} / {len(peers)} |"
+        f" {summary(rules_of)} |"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rules", type=Path)
     parser.add_argument("code", nargs="*")
     parser.add_argument("--fixtures", action="store_true", help="compare on the rules' own samples")
-    parser.add_argument("--most", type=int, default=200, help="use so many rules at most")
+    parser.add_argument("--most", default="200", help="use so many rules at most: 50,200 both")
+    parser.add_argument("--across", action="store_true", help="also follow data across files")
     parser.add_argument("--rows", type=int, default=15, help="name so many differing rules")
     parser.add_argument("--languages", default="", help="only rules for these, such as js,ts")
     parser.add_argument("--category", default="", help="only rules of this metadata.category")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if not given.rules.is_dir():
         print(f"not measured: {given.rules} is no folder of rules")
         return 0
@@ -156,31 +184,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.code:
         parser.error("name CODE, or --fixtures")
-    rules, count, refused = usable_rules(given.rules, given.most, wanted, given.category)
     tool = peer(SEMGREP, "semgrep")
-    print(f"{machine()}; {count} rules, {refused} more that tavo refuses; {SEMGREP}")
-    print(
-        "| code | tavo CPU s | semgrep CPU s | ratio | findings | recall | precision | identical |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"{machine()}; {SEMGREP}; load {os.getloadavg()[0]:.1f}\n")
+    more = " across files CPU s | across / semgrep |" if given.across else ""
+    print("| code | rules | tavo CPU s | semgrep CPU s | ratio |" + more
+          + " findings | recall | precision | identical |")  # fmt: skip
+    print("|---" * (11 if given.across else 9) + "|")
     run([sys.executable, str(PYZ), "rules", "list"])  # the first run of a new file unpacks it
-    for name in given.code:
-        target = Path(name).resolve() if Path(name).exists() else source(name)
-        if target is None or tool is None or not count:
-            print(f"| {name} | not measured | not measured | | | | | |")
-            continue
-        cost, mine = ours(rules, target)
-        peer_cost, peers = theirs(tool, rules, target)
-        rules_of = by_rule(mine, peers)
-        print(
-            f"| {name} | {cost.cpu_s:.2f} | {peer_cost.cpu_s:.2f} |"
-            f" {cost.cpu_s / peer_cost.cpu_s:.3f} | {len(mine)} / {len(peers)} |"
-            f" {summary(rules_of)} |",
-            flush=True,
-        )
-        worst(rules_of, given.rows)
-    for file in (rules, rules.with_suffix(".json")):
-        file.unlink(missing_ok=True)
+    for most in given.most.split(","):
+        rules, count, refused = usable_rules(given.rules, int(most), wanted, given.category)
+        print(f"{count} rules, {refused} more that tavo refuses", file=sys.stderr)
+        for name in given.code:
+            target = Path(name).resolve() if Path(name).exists() else source(name)
+            print(row(name, target, rules, count, tool, given), flush=True)
+        for file in (rules, rules.with_suffix(".json")):
+            file.unlink(missing_ok=True)
     return 0
 
 

@@ -293,6 +293,13 @@ class Catalog:
             )
         return found[0]
 
+    def withdrawn(self) -> dict[Digest, str]:
+        """Return the packages of all withdrawn releases, each with its reason."""
+        rows = self._rows(
+            "SELECT package, yanked_reason FROM plugin_versions WHERE yanked_at IS NOT NULL"
+        )
+        return {_digest(row["package"]): row["yanked_reason"] or "" for row in rows}
+
     def releases(self) -> Iterator[ReleaseRow]:
         """Yield every release of every plugin in the order of `seq`."""
         names = {

@@ -5,6 +5,7 @@ Rules this module keeps:
 - an unknown key, section or TAVO_ variable is an error that names the nearest right one;
 - the project file belongs to the scanned project, so it can never weaken a check: what decides
   about trust or about the network stands in the user file only, and is refused by name elsewhere;
+  thresholds it may only lower, so that more fails;
 - a path in a file is relative to the folder of that file.
 
 Units: sizes in bytes.
@@ -21,15 +22,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tavo.errors import ConfigError
-from tavo.plugins import Severity
+from tavo.plugins import Confidence, Severity
 
 __all__ = [
     "PROJECT_FILE",
+    "LspSettings",
     "Paths",
     "RegistrySettings",
     "SandboxSettings",
     "ScanSettings",
     "Settings",
+    "load_project",
     "load_settings",
     "user_paths",
 ]
@@ -42,13 +45,19 @@ class ScanSettings(NamedTuple):
     """Section [scan]: what is scanned, with which rules, and what fails.
 
     `jobs` 0 means one process for each processor. `rules` come on top of the built-in ones.
+    `suppressions`, `policy` and `policy_data` are files of the user.
     """
 
     exclude: tuple[str, ...] = ()
     max_file_bytes: int = 2 << 20
     jobs: int = 0
     fail_on: Severity = Severity.LOW
+    fail_on_confidence: Confidence = Confidence.LOW
     rules: tuple[str, ...] = ()
+    suppressions: str | None = None
+    policy: tuple[str, ...] = ()
+    policy_data: tuple[str, ...] = ()
+    allow_incomplete: tuple[str, ...] = ()
 
 
 class SandboxSettings(NamedTuple):
@@ -64,6 +73,12 @@ class RegistrySettings(NamedTuple):
     root: str | None = None
 
 
+class LspSettings(NamedTuple):
+    """Section [lsp]: what an editor shows, from this severity on."""
+
+    min_severity: Severity = Severity.INFO
+
+
 class Settings(NamedTuple):
     """All settings of one invocation."""
 
@@ -71,6 +86,7 @@ class Settings(NamedTuple):
     scan: ScanSettings = ScanSettings()
     sandbox: SandboxSettings = SandboxSettings()
     registry: RegistrySettings = RegistrySettings()
+    lsp: LspSettings = LspSettings()
 
 
 class Paths(NamedTuple):
@@ -86,6 +102,7 @@ _FLAG, _TEXTS = "true or false", "a list of texts"
 _PATH, _PATHS = "a path", "a list of paths"
 _COUNT, _POSITIVE = "a whole number from 0", "a whole number from 1"
 _SEVERITY = "info, low, medium, high or critical"
+_CONFIDENCE = "low, medium or high"
 _LEVELS = "a list of levels and plugins, such as ['L1:tavo/model-files']"
 
 _KINDS: dict[str, str] = {
@@ -94,22 +111,41 @@ _KINDS: dict[str, str] = {
     "scan.max_file_bytes": _POSITIVE,
     "scan.jobs": _COUNT,
     "scan.fail_on": _SEVERITY,
+    "scan.fail_on_confidence": _CONFIDENCE,
     "scan.rules": _PATHS,
+    "scan.suppressions": _PATH,
+    "scan.policy": _PATHS,
+    "scan.policy_data": _PATHS,
+    "scan.allow_incomplete": _TEXTS,
     "sandbox.accept": _LEVELS,
     "registry.source": _PATH,
     "registry.root": _PATH,
+    "lsp.min_severity": _SEVERITY,
 }
-_USER_ONLY = frozenset({"sandbox.accept", "registry.source", "registry.root"})
+_USER_ONLY = frozenset({
+    "sandbox.accept", "registry.source", "registry.root", "scan.suppressions", "scan.policy",
+    "scan.policy_data", "scan.allow_incomplete",
+})  # fmt: skip
+_THRESHOLDS: dict[str, Severity | Confidence] = {
+    "scan.fail_on": Severity.LOW,
+    "scan.fail_on_confidence": Confidence.LOW,
+}
 _FROM_ENVIRONMENT = {
     "TAVO_OFFLINE": "offline",
     "TAVO_EXCLUDE": "scan.exclude",
     "TAVO_MAX_FILE_BYTES": "scan.max_file_bytes",
     "TAVO_JOBS": "scan.jobs",
     "TAVO_FAIL_ON": "scan.fail_on",
+    "TAVO_FAIL_ON_CONFIDENCE": "scan.fail_on_confidence",
+    "TAVO_SUPPRESSIONS": "scan.suppressions",
+    "TAVO_POLICY": "scan.policy",
+    "TAVO_POLICY_DATA": "scan.policy_data",
+    "TAVO_ALLOW_INCOMPLETE": "scan.allow_incomplete",
     "TAVO_RULES": "scan.rules",
     "TAVO_ACCEPT_SANDBOX": "sandbox.accept",
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
+    "TAVO_LSP_MIN_SEVERITY": "lsp.min_severity",
 }
 _ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE", "TAVO_KEY_PASSPHRASE", "TAVO_KEYS", "TAVO_MARKET")
 """Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
@@ -125,10 +161,12 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     user_file: Path | None = None,
     folder: Path | None = None,
+    with_project: bool = True,
 ) -> Settings:
     """Merge all sources. Raises ConfigError naming the file, the key, and what was expected.
 
-    `project_file` replaces `tavo.toml` of `folder` (default: the current one) and must exist.
+    `project_file` replaces `tavo.toml` of `folder` (default: the current one) and must exist;
+    without it, and not `with_project`, no project has a say.
     `flags` has dotted keys; entries that are None count as not given.
     """
     variables = os.environ if environment is None else environment
@@ -138,14 +176,26 @@ def load_settings(
     if users is not None:
         values = _read(users, required=False)
         merged |= _checked(values, str(users), base=users.absolute().parent)
-    project = project_file or here / PROJECT_FILE
-    values = _read(project, required=project_file is not None)
-    _refuse_trust(values, project, users)
-    merged |= _checked(values, str(project), base=project.absolute().parent)
+    if project_file is not None or with_project:
+        project = project_file or here / PROJECT_FILE
+        found = _project(project, users, required=project_file is not None)
+        _refuse_weaker(found, merged, project, users)
+        merged |= found
     merged |= _environment(variables, base=here)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     merged |= _checked(given, "the command line", base=here)
     return _settings(merged)
+
+
+def load_project(folder: Path) -> Mapping[str, Any]:
+    """Return what the project in a folder sets, with dotted keys. Raises ConfigError."""
+    return _project(folder / PROJECT_FILE, None, required=False)
+
+
+def _project(file: Path, users: Path | None, *, required: bool) -> dict[str, Any]:
+    values = _read(file, required=required)
+    _refuse_trust(values, file, users)
+    return _checked(values, str(file), base=file.absolute().parent)
 
 
 def _user_file(variables: Mapping[str, str]) -> Path | None:
@@ -271,6 +321,22 @@ def _refuse_trust(values: Mapping[str, Any], project: Path, users: Path | None) 
             )
 
 
+def _refuse_weaker(
+    found: Mapping[str, Any], merged: Mapping[str, Any], project: Path, users: Path | None
+) -> None:
+    """Refuse a threshold of the project that lets more pass than the user's or the default one."""
+    for key, default in _THRESHOLDS.items():
+        most = merged.get(key, default)
+        if key in found and found[key] > most:
+            name = key.partition(".")[2]
+            raise ConfigError(
+                f"{project}: {key} is {found[key].value}, and a project may not let more pass than"
+                f" {most.value}",
+                hint=f"Whoever runs the scan can: --{name.replace('_', '-')} {found[key].value},"
+                f" TAVO_{name.upper()}, or {name} in {users or 'the file of the user'}.",
+            )
+
+
 def _environment(variables: Mapping[str, str], *, base: Path) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for variable in sorted(variables):
@@ -336,6 +402,10 @@ def _converted(key: str, value: Any, where: str, base: Path) -> Any:
         for severity in Severity:
             if value in (severity, severity.value):
                 return severity
+    if kind == _CONFIDENCE:
+        for confidence in Confidence:
+            if value in (confidence, confidence.value):
+                return confidence
     if kind == _PATH and isinstance(value, str) and value:
         return _anchored(value, base)
     raise wrong
@@ -362,6 +432,7 @@ def _settings(merged: Mapping[str, Any]) -> Settings:
         ("scan", ScanSettings),
         ("sandbox", SandboxSettings),
         ("registry", RegistrySettings),
+        ("lsp", LspSettings),
     ):
         prefix = f"{name}."
         own = {k.removeprefix(prefix): v for k, v in merged.items() if k.startswith(prefix)}

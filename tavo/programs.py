@@ -60,25 +60,26 @@ def find_program(name: str) -> Path | None:
     return Path(found) if any(Path(found).parent == Path(folder) for folder in folders) else None
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that another program gets."""
-    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return {**passed, "LC_ALL": "C.UTF-8", **extra}
+def environment(extra: Mapping[str, str], passed: Sequence[str] = _PASSED) -> dict[str, str]:
+    """Return the variables that another program gets: of ours those that are `passed`."""
+    ours = {name: os.environ[name] for name in passed if name in os.environ}
+    return {**ours, "LC_ALL": "C.UTF-8", **extra}
 
 
 def run_program(
     command: Sequence[str], *, extra: Mapping[str, str], seconds: float, most: int,
     folder: Path | None = None, given: bytes = b"", ended_by: Ended = _by_nobody,
+    passed: Sequence[str] = _PASSED,
 ) -> Answer:  # fmt: skip
     """Run a program to its end and return what it printed. Raises OSError if it does not start.
 
-    `given` is its standard input. `ended_by` is a context in which a call of what it is handed ends
-    the program early.
+    `given` is its standard input, `passed` the variables of ours that it gets. `ended_by` is a
+    context in which a call of what it is handed ends the program early.
     """
     process = subprocess.Popen(
         list(command), stdin=subprocess.PIPE if given else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment(extra), cwd=folder, start_new_session=True,
+        env=environment(extra, passed), cwd=folder, start_new_session=True,
     )  # fmt: skip
     if process.stdout is None or process.stderr is None:
         raise RuntimeError("a pipe is missing")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tavo import config
-from tavo.config import PROJECT_FILE, Settings, load_settings, user_paths
+from tavo.config import PROJECT_FILE, Settings, load_project, load_settings, user_paths
 from tavo.errors import ConfigError, ExitCode, exit_code_of
-from tavo.plugins import Severity
+from tavo.plugins import Confidence, Severity
 
 
 class Place:
@@ -81,12 +81,19 @@ def test_every_key_can_be_set_in_the_user_file(place: Place) -> None:
         max_file_bytes = 1000
         jobs = 3
         fail_on = "high"
+        fail_on_confidence = "medium"
         rules = ["rules", "/opt/rules.yaml"]
+        suppressions = "s.yaml"
+        policy = ["policies"]
+        policy_data = ["/opt/data.json"]
+        allow_incomplete = ["acme/slow"]
         [sandbox]
         accept = ["L1:tavo/model-files", "L0:mine"]
         [registry]
         source = "https://example.org/tavo"
         root = "root.json"
+        [lsp]
+        min_severity = "medium"
         """
     )
     folder = place.user_file.parent
@@ -94,10 +101,16 @@ def test_every_key_can_be_set_in_the_user_file(place: Place) -> None:
     assert settings.scan.exclude == ("generated/",)
     assert settings.scan.max_file_bytes == 1000
     assert settings.scan.fail_on is Severity.HIGH
+    assert settings.scan.fail_on_confidence is Confidence.MEDIUM
+    assert settings.scan.suppressions == str(folder / "s.yaml")
+    assert settings.scan.policy == (str(folder / "policies"),)
+    assert settings.scan.policy_data == ("/opt/data.json",)
+    assert settings.scan.allow_incomplete == ("acme/slow",)
     assert settings.scan.rules == (str(folder / "rules"), "/opt/rules.yaml")
     assert settings.sandbox.accept == ("L1:tavo/model-files", "L0:mine")
     assert settings.registry.source == "https://example.org/tavo"
     assert settings.registry.root == str(folder / "root.json")
+    assert settings.lsp.min_severity is Severity.MEDIUM
 
 
 def test_every_key_has_a_variable(place: Place) -> None:
@@ -107,14 +120,32 @@ def test_every_key_has_a_variable(place: Place) -> None:
             "TAVO_OFFLINE": "1", "TAVO_EXCLUDE": "a/, b/", "TAVO_MAX_FILE_BYTES": "9",
             "TAVO_JOBS": "2", "TAVO_FAIL_ON": "critical", "TAVO_RULES": "r.yaml",
             "TAVO_ACCEPT_SANDBOX": "L1:tavo/model-files", "TAVO_REGISTRY_SOURCE": "mirror",
-            "TAVO_REGISTRY_ROOT": "/etc/root.json",
+            "TAVO_REGISTRY_ROOT": "/etc/root.json", "TAVO_LSP_MIN_SEVERITY": "high",
+            "TAVO_FAIL_ON_CONFIDENCE": "high", "TAVO_SUPPRESSIONS": "s.yaml", "TAVO_POLICY": "a,b",
+            "TAVO_POLICY_DATA": "d.json", "TAVO_ALLOW_INCOMPLETE": "acme/slow,odd.py",
         }
     )  # fmt: skip
     assert settings.offline is True
     assert settings.scan.exclude == ("a/", "b/")
     assert settings.scan.rules == (str(place.project / "r.yaml"),)
+    assert settings.scan.fail_on_confidence is Confidence.HIGH
+    assert settings.scan.suppressions == str(place.project / "s.yaml")
+    assert settings.scan.policy == (str(place.project / "a"), str(place.project / "b"))
+    assert settings.scan.policy_data == (str(place.project / "d.json"),)
+    assert settings.scan.allow_incomplete == ("acme/slow", "odd.py")
     assert settings.sandbox.accept == ("L1:tavo/model-files",)
     assert settings.registry.source == str(place.project / "mirror")
+
+
+def test_an_editor_leaves_the_project_s_rules_out(place: Place) -> None:
+    (place.project / PROJECT_FILE).write_text('[scan]\nrules = ["evil.yaml"]\n')
+    asked = {"environment": place.environment, "folder": place.project}
+    assert load_settings(**asked, with_project=False).scan.rules == ()
+    assert load_settings(**asked).scan.rules == (str(place.project / "evil.yaml"),)  # the control
+    assert load_project(place.project) == {"scan.rules": (str(place.project / "evil.yaml"),)}
+    (place.project / PROJECT_FILE).write_text('[registry]\nsource = "https://evil.example"\n')
+    with pytest.raises(ConfigError, match="decides about trust"):
+        load_project(place.project)
 
 
 def test_an_empty_variable_is_not_set(place: Place) -> None:
@@ -126,6 +157,10 @@ TRUST = [
     ('[registry]\nsource = "https://evil.example"\n', "registry.source"),
     ('[registry]\nroot = "root.json"\n', "registry.root"),
     ("offline = false\n", "offline"),
+    ('[scan]\nsuppressions = "s.yaml"\n', "scan.suppressions"),
+    ('[scan]\npolicy = ["p.rego"]\n', "scan.policy"),
+    ('[scan]\npolicy_data = ["d.json"]\n', "scan.policy_data"),
+    ('[scan]\nallow_incomplete = ["x"]\n', "scan.allow_incomplete"),
 ]
 
 
@@ -160,6 +195,32 @@ def test_control_without_the_refusal_the_project_would_decide(
 
 def test_a_project_can_be_stricter_about_the_network(place: Place) -> None:
     assert place.load(project="offline = true\n").offline is True
+
+
+@pytest.mark.parametrize(
+    ("user", "project", "expected"),
+    [
+        ("", "info", Severity.INFO), ("", "low", Severity.LOW), ("", "medium", None),
+        ("high", "medium", Severity.MEDIUM), ("high", "critical", None), ("info", "low", None),
+        ("high", "", Severity.HIGH),
+    ],
+)  # fmt: skip
+def test_a_project_can_only_lower_a_threshold(
+    place: Place, user: str, project: str, expected: Severity | None
+) -> None:
+    def file(value: str) -> str:
+        return f"[scan]\nfail_on = '{value}'\n" if value else "# none\n"
+
+    if expected is None:
+        with pytest.raises(ConfigError, match="may not let more pass") as caught:
+            place.load(user=file(user), project=file(project))
+        assert str(place.user_file) in caught.value.hint
+        assert f"--fail-on {project}" in caught.value.hint
+        flags = {"scan.fail_on": "low"}
+        with pytest.raises(ConfigError):
+            place.load(user=file(user), project=file(project), flags=flags)
+    else:
+        assert place.load(user=file(user), project=file(project)).scan.fail_on is expected
 
 
 def test_paths_of_a_project_file_start_at_its_folder(place: Place) -> None:

@@ -13,14 +13,15 @@ __all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "in_front", "root_hel
 COMMANDS = {
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
     "explain": (
-        "tavo.cli.rules",
-        "Say why a rule matters, how to mend what it finds, and how to ignore it with a reason.",
+        "tavo.cli.explain",
+        "Say why a rule or finding matters, the way to it, how to mend and how to accept it.",
     ),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
     "results": ("tavo.cli.results", "Stored results of scans."),
     "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
+    "lsp": ("tavo.cli.lsp", "Serve an editor over the Language Server Protocol."),
     "key": ("tavo.cli.key", "Keys with which people sign."),
     "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
@@ -30,7 +31,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "lsp", "proxy", "trust",
+    "attack", "demo", "logs", "proxy", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

@@ -146,6 +146,10 @@ class Session:
         if not self.quiet:
             print("\n".join(printable(line) for line in message.split("\n")), file=sys.stderr)
 
+    def complain(self, message: str) -> None:
+        """Say what failed, on stderr, also to people who asked for quiet."""
+        print(f"tavo: {printable(message)}", file=sys.stderr)
+
     def tell(self, notes: Iterable[str]) -> None:
         """Say each note."""
         for note in notes:

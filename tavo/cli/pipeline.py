@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.cli.results import Format, write_report
+from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.errors import worst
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def run(
     file: PipelineFile,
     accept_local: AcceptLocal = None,
     allow_key: AllowKey = None,
-    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format | None, typer.Option("--format", help="The report's format; default: text.")
+    ] = None,
+    output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
     ] = None,
@@ -65,8 +69,8 @@ def run(
     from tavo.runs.pipeline_file import load_pipeline
 
     session = session_of(context)
-    if session.json and format is Format.TEXT:
-        format = Format.JSON  # noqa: A001
+    printed = Format.JSON if session.json else Format.TEXT
+    reports = reports_of(format, output, printed=printed, save=save)
     settings = session.settings(scan__fail_on=fail_on)
     pipeline = load_pipeline(file)
     plan = PipelinePlan(
@@ -85,7 +89,7 @@ def run(
     )
     with ResultStore(save) as store:
         run_id, code = run_pipeline(plan, store, session.reporter())
-        write_report(store, run_id, format, color=session.color, verbose=session.verbose)
+        code = worst((code, write_reports(store, run_id, reports, session)))
     raise typer.Exit(int(code))
 
 

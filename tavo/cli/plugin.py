@@ -396,7 +396,7 @@ def _say_output(session: Session, output: str) -> None:
 
 def _say_failures(session: Session, notices: Sequence[Notice], tracebacks: Sequence[str]) -> None:
     """Say each cause once, with the files that it hit, then where in the plugin it was."""
-    from tavo.results.export.text import first_of, place_and_clause
+    from tavo.results.export.summary import first_of, place_and_clause
 
     causes: dict[str, list[str]] = {}
     for notice in notices:

@@ -145,7 +145,7 @@ def rollback(
                 raise RefusedError(
                     f"{before.full_id} {before.version}: is not the package of the catalog"
                 )
-            check_not_recalled(release, opened.publishers)
+            check_not_recalled(release, opened.publishers, known_yanks=opened.withdrawn)
             if (reason := recall_of(recalls, before)) is not None:
                 raise RefusedError(f"{before.full_id} {before.version}: was recalled: {reason}")
 

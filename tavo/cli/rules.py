@@ -1,4 +1,4 @@
-"""`tavo rules` and `tavo explain`: which rules there are, and what a finding means."""
+"""`tavo rules`: which rules there are, and whether they hold."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tavo.plugins import Rule
     from tavo.scan.rule_tests import RuleTest
+    from tavo.scan.rules import RuleProblem, RuleSet
 
 __all__ = ["register"]
 
@@ -27,14 +28,13 @@ Rules = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root command."""
+    """Add the group to the root command."""
     group = typer.Typer(help="The rules of a scan.", no_args_is_help=True)
     group.command("list")(list_rules)
     group.command("show")(show)
     group.command("test")(try_rules)
     group.command("validate")(validate)
     app.add_typer(group, name="rules")
-    app.command("explain")(explain)
 
 
 def list_rules(
@@ -74,7 +74,9 @@ def list_rules(
         session.say("No rule is about all of that; `tavo rules list` names all rules.")
         return
     if session.json:
-        session.print_json([_value(rule) for rule in found])
+        from tavo.results.export.explanation import rule_value
+
+        session.print_json([rule_value(rule) for rule in found])
         return
     table(
         ("rule", "severity", "confidence", "title"),
@@ -107,13 +109,31 @@ def validate(
     from tavo.scan.rules import load_rules
 
     loaded = load_rules(paths)
-    for problem in loaded.problems:
+    problems = [*loaded.problems, *_names_nobody_knows(loaded)]
+    for problem in problems:
         print(printable(str(problem)))
-    session_of(context).say(
-        f"{_rules(len(loaded.rules))} can be used, {len(loaded.problems)} cannot."
-    )
-    if loaded.problems:
-        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
+    wrong = {problem.rule_id for problem in problems[len(loaded.problems) :]}
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    session_of(context).say(f"{_rules(len(loaded.rules) - len(wrong))} can be used; {count}.")
+    if problems:
+        raise ConfigError(f"rules validate: {count}, named above")
+
+
+def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
+    """Yield what is wrong with rules that yield to ones that are neither there nor ours."""
+    from tavo.scan.precedence import YIELDS_TO
+    from tavo.scan.rules import PACK, RuleProblem, load_rules
+
+    known = {*loaded.rules, *(problem.rule_id for problem in loaded.problems)}
+    if any(not known.issuperset(named) for named in loaded.yields.values()):
+        known |= load_rules([PACK]).rules.keys()
+    for rule_id, named in loaded.yields.items():
+        for name in named:
+            if name not in known:
+                yield RuleProblem(
+                    file=loaded.rules[rule_id].file, rule_id=rule_id,
+                    reason=f"{YIELDS_TO}: there is no rule {name!r} here or in our own pack",
+                )  # fmt: skip
 
 
 def try_rules(
@@ -195,31 +215,6 @@ def _test_value(one: RuleTest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def explain(
-    context: typer.Context,
-    rule_id: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")],
-    rules: Rules = None,
-) -> None:
-    """Say why a rule matters, how to mend what it finds, and how to ignore it with a reason."""
-    session = session_of(context)
-    known = _load(session, rules)
-    if rule_id not in known:
-        raise _unknown(rule_id, list(known))
-    rule = known[rule_id].rule
-    if session.json:
-        session.print_json(_value(rule))
-        return
-    print(printable(f"{rule.id}: {rule.title}"))
-    print(printable(f"{rule.severity.value} severity, {rule.confidence.value} confidence"
-                    f"; {', '.join((*rule.cwe, *rule.owasp, *_atlas(rule)))}"))  # fmt: skip
-    print(f"\n{rule.description}\n")
-    if rule.help:
-        print(rule.help)
-    for reference in rule.references:
-        print(f"  {reference}")
-    print(f"\nTo accept one place, with a reason:  # tavo: ignore[{rule.id}] why it is safe here")
-
-
 def _names_one(names: Sequence[str], wanted: Sequence[str] | None) -> bool:
     """Tell whether one of the names is wanted, or a part of what is: LLM05 is LLM05:2025."""
     return not wanted or any(
@@ -265,15 +260,6 @@ def _unknown(rule_id: str, known: list[str]) -> UsageError:
         hint=(f"Did you mean {near[0]}? " if near else "`tavo rules list` names all of them. ")
         + "What a plugin's rule means stands below the findings of a scan, and in its JSON.",
     )
-
-
-def _value(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id, "title": rule.title, "severity": rule.severity.value,
-        "confidence": rule.confidence.value, "description": rule.description, "help": rule.help,
-        "cwe": list(rule.cwe), "owasp": list(rule.owasp), "atlas": _atlas(rule),
-        "references": list(rule.references),
-    }  # fmt: skip
 
 
 def _atlas(rule: Rule) -> list[str]:

@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.cli.results import Format, write_report
-from tavo.errors import UsageError
+from tavo.cli.judging import (
+    AllowIncomplete,
+    BaselineFile,
+    FailOnConfidence,
+    PolicyData,
+    PolicyPaths,
+    SuppressionsFile,
+    WriteBaseline,
+    gate_plan,
+    texts,
+)
+from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.results.imported.document import SarifFile
     from tavo.scan.external import Engine
 
 __all__ = ["register"]
@@ -77,6 +89,12 @@ def scan(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    import_sarif: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import-sarif", metavar="FILE", help="Count what another tool found, in SARIF."
+        ),
+    ] = None,
     diff: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +107,10 @@ def scan(
             "--engine", metavar="NAME", help="tavo, or opengrep or semgrep of PATH, with our rules."
         ),
     ] = "tavo",
-    format: Annotated[Format, typer.Option("--format", help="The report's format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format | None, typer.Option("--format", help="The report's format; default: text.")
+    ] = None,
+    output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
     ] = None,
@@ -100,6 +121,13 @@ def scan(
         str | None,
         typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
     ] = None,
+    fail_on_confidence: FailOnConfidence = None,
+    baseline: BaselineFile = None,
+    write_baseline: WriteBaseline = None,
+    suppressions: SuppressionsFile = None,
+    policy: PolicyPaths = None,
+    data: PolicyData = None,
+    allow_incomplete: AllowIncomplete = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="PATTERN", help="Leave out, as in .gitignore."),
@@ -114,9 +142,19 @@ def scan(
     from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
-    if session.json and format is Format.TEXT:
-        format = Format.JSON  # noqa: A001
-    settings = session.settings(scan__jobs=jobs, scan__fail_on=fail_on)
+    settings = session.settings(
+        scan__jobs=jobs, scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
+        scan__suppressions=None if suppressions is None else str(suppressions),
+        scan__policy=texts(policy), scan__policy_data=texts(data),
+        scan__allow_incomplete=allow_incomplete or None,
+    )  # fmt: skip
+    if format is Format.AI_BOM:
+        from tavo.cli.ai_bom import print_ai_bom
+
+        code = print_ai_bom(context, paths or [], settings, exclude or [], output or [])
+        raise typer.Exit(int(code))
+    printed = Format.JSON if session.json else Format.TEXT
+    reports = reports_of(format, output, printed=printed, save=save)
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = _names(static_plugins), _names(dynamic_plugins)
@@ -125,6 +163,9 @@ def scan(
         raise UsageError(
             "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
         )
+    gate = gate_plan(
+        settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
+    )
     with ExitStack() as closing:
         verified = [
             _verified(session, names, accept_local or (), wanted=kind)
@@ -133,6 +174,7 @@ def scan(
         plan = ScanPlan(
             targets=tuple(paths or ()),
             rules=RuleSource(rule_paths if paths else ()),
+            imported=_imported(import_sarif),
             plugins=verified[0],
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
@@ -148,13 +190,22 @@ def scan(
             jobs=settings.scan.jobs,
             fail_on=settings.scan.fail_on,
             exit_zero=exit_zero,
+            gate=gate,
             accept_sandbox=settings.sandbox.accept,
             show_output=session.verbose,
         )
         store = closing.enter_context(ResultStore(save))
         run_id, code = run_scan(plan, store, session.reporter())
-        write_report(store, run_id, format, color=session.color, verbose=session.verbose)
+        code = worst((code, write_reports(store, run_id, reports, session)))
     raise typer.Exit(int(code))
+
+
+def _imported(files: Sequence[Path] | None) -> tuple[SarifFile, ...]:
+    if not files:
+        return ()
+    from tavo.runs.imported import read_all
+
+    return read_all(files)
 
 
 def _engine(name: str) -> Engine | None:

@@ -248,11 +248,14 @@ class Finder:
         return self._sources[own].get(name, "")
 
     def get_data(self, path: str) -> bytes:
-        """Return a data file, after its check. Raises OSError if there is none."""
+        """Return a data file or a library, after its check. Raises OSError if there is none."""
         relative = os.path.relpath(path, self.home).replace(os.sep, "/")
-        for files in self._data.values():
+        libraries = self.libraries.values()
+        for files in (*self._data.values(), *libraries):
             for file in files:
                 if file[0] == relative:
+                    if files in libraries:
+                        self._check_beside(relative)
                     with open(self.checked(*file), "rb") as stream:
                         return stream.read()
         raise FileNotFoundError(path)

@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from marketplace_db.acceptance import check_not_recalled
@@ -16,6 +16,7 @@ from marketplace_db.catalog import Catalog, ReleaseRow
 from marketplace_db.errors import ManifestError, NotAcceptedError
 from marketplace_db.manifest import API_VERSION, Manifest
 from marketplace_db.resolve import Candidate
+from signing.digests import Digest
 from signing.publishers import Publishers
 from tavo.errors import RefusedError
 from tavo.host import interpreters
@@ -36,9 +37,17 @@ class Choice:
 class CatalogCandidates:
     """A `CandidateSource` over an open catalog."""
 
-    def __init__(self, catalog: Catalog, publishers: Publishers) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        publishers: Publishers,
+        *,
+        withdrawn: Mapping[Digest, str] | None = None,
+    ) -> None:
+        """`withdrawn` are packages that earlier catalogs withdrew."""
         self._catalog = catalog
         self._publishers = publishers
+        self._withdrawn = withdrawn
         self._releases: dict[tuple[str, str], ReleaseRow] = {}
 
     def versions(self, full_id: str) -> list[str]:
@@ -68,7 +77,7 @@ class CatalogCandidates:
 
     def _problem(self, release: ReleaseRow, manifest: Manifest) -> str:
         try:
-            check_not_recalled(release, self._publishers)
+            check_not_recalled(release, self._publishers, known_yanks=self._withdrawn)
         except NotAcceptedError as error:
             return str(error).removeprefix(f"{release.full_id} {release.version}: ")
         if release.api > API_VERSION:

@@ -118,7 +118,9 @@ def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> Ac
     )
     publisher = fetch_statement(opened, release.publisher_envelope, folder, release)
     reviews = [fetch_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
-    return accept(release, opened.publishers, package, publisher, reviews)
+    return accept(
+        release, opened.publishers, package, publisher, reviews, known_yanks=opened.withdrawn
+    )
 
 
 def fitting_wheels(

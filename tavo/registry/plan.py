@@ -68,7 +68,7 @@ def plan(
     named = _named(wanted)
     for full_id in named:
         catalog.plugin(full_id)  # a wrong name is told with the nearest right one
-    source = _Source(CatalogCandidates(catalog, opened.publishers), here, named)
+    source = _Source(_candidates(opened, catalog), here, named)
     return _steps(opened, source, named, here, renew=True)
 
 
@@ -101,7 +101,7 @@ def plan_upgrade(
             name: str(one.provenance.get("wanted", ""))
             for name, one in ours.items() if not is_only_needed(one)
         }  # fmt: skip
-    source = _Source(CatalogCandidates(catalog, opened.publishers), here, named, upgrade=True)
+    source = _Source(_candidates(opened, catalog), here, named, upgrade=True)
     if not wanted:
         source.stay.clear()  # what is only needed goes along
     if not named:
@@ -129,7 +129,7 @@ def locked_steps(
             " `tavo registry lock`.",
         )
     here = {one.full_id: one for one in installed}
-    candidates = CatalogCandidates(catalog, opened.publishers)
+    candidates = _candidates(opened, catalog)
     found: dict[str, Candidate] = {}
     for one in lock.plugins:
         release = candidates.release(one.full_id, one.version)
@@ -162,6 +162,10 @@ def prepare_step(opened: OpenCatalog, catalog: Catalog, step: Step, folder: Path
 
 
 # -- inside
+
+
+def _candidates(opened: OpenCatalog, catalog: Catalog) -> CatalogCandidates:
+    return CatalogCandidates(catalog, opened.publishers, withdrawn=opened.withdrawn)
 
 
 class _Source(CandidateSource):

@@ -5,6 +5,8 @@ Rules this module keeps:
   opening;
 - the embedded repository is a starting point: whatever newer catalog was accepted replaces it;
 - what was ever recalled stays recalled, whichever catalog is opened;
+- what was ever seen withdrawn stays so until the offline role lifts it or gives the catalog new
+  keys: a later catalog that forgets it may be the work of a stolen key;
 - what the user granted to a namespace stands while the same hands hold it, and is taken back in the
   same step that accepts the document which says otherwise;
 - no source is contacted that the user did not name.
@@ -54,13 +56,17 @@ class TrustStore(Protocol):
 
 
 class OpenCatalog(NamedTuple):
-    """A verified catalog, who may publish in it, where its blobs are, and what to tell the user."""
+    """A verified catalog, who may publish in it, where its blobs are, and what to tell the user.
+
+    `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason.
+    """
 
     file: VerifiedFile
     publishers: Publishers
     sources: tuple[Source, ...]
     record: AcceptedRecord
     notes: tuple[str, ...]
+    withdrawn: Mapping[Digest, str]
 
 
 class _Keys(NamedTuple):
@@ -227,6 +233,7 @@ class Trust:
                     name: {"now": sorted(one.now), "ever": sorted(one.ever)}
                     for name, one in keys.items()
                 },
+                "withdrawn": self._withdrawn_with(accepted),
             },
             in_same_hands=[name for name, one in keys.items() if one.same_hands],
         )
@@ -274,6 +281,7 @@ class Trust:
             sources=tuple(sources),
             record=record,
             notes=tuple(note for note in notes if note),
+            withdrawn=self._withdrawn(),
         )
 
     def _embedded_is_newer(self, record: AcceptedRecord) -> bool:
@@ -291,6 +299,36 @@ class Trust:
     def _record(self) -> AcceptedRecord | None:
         stored = self._stored().get("record")
         return AcceptedRecord.from_dict(stored) if stored else None
+
+    def _withdrawn(self) -> Mapping[Digest, str]:
+        """Return the packages that were ever seen withdrawn, each with its reason."""
+        stored = self._stored().get("withdrawn", {})
+        try:
+            return {Digest(d): str(r) for d, r in stored.get("packages", {}).items()}
+        except ValueError as error:
+            raise RefusedError(f"the stored withdrawals cannot be read: {error}") from error
+
+    def _withdrawn_with(self, accepted: Refreshed) -> dict[str, Any]:
+        """Return what is withdrawn from now on, and which keys of the catalog said so.
+
+        New keys begin anew, as with the floors of versions: only the offline role gives them, and
+        so a thief's withdrawals end with the stolen key.
+        """
+        keys = accepted.record.floors["catalog"].keys
+        stored, record = self._stored().get("withdrawn", {}), self._record()
+        same_keys = stored.get("keys") == keys
+        if same_keys and record is not None and record.catalog.digest == accepted.catalog.digest:
+            return dict(stored)
+        from marketplace_db.catalog import Catalog
+        from marketplace_db.errors import CatalogError
+
+        packages = {d.hex: reason for d, reason in self._withdrawn().items()} if same_keys else {}
+        try:
+            with Catalog.open(accepted.catalog) as catalog:
+                new = {digest.hex: reason for digest, reason in catalog.withdrawn().items()}
+        except CatalogError:
+            new = {}  # it withdraws nothing, and whoever opens it is told why
+        return {"keys": keys, "packages": {**new, **packages}}
 
     def _known_keys(self) -> dict[str, _Keys]:
         """Return the keys of each namespace that this machine has seen, none where it cannot say.

@@ -66,7 +66,31 @@ ALTER TABLE plugin_runs ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE plugin_runs ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE findings ADD COLUMN baseline_state TEXT NOT NULL DEFAULT '';
+ALTER TABLE findings ADD COLUMN suppression_expires TEXT NOT NULL DEFAULT '';
+ALTER TABLE findings ADD COLUMN suppression_approved_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE notices ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE gates (
+    run_id INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    fail_on TEXT NOT NULL, fail_on_confidence TEXT NOT NULL, baseline TEXT NOT NULL,
+    policy TEXT NOT NULL, evaluator TEXT NOT NULL
+) STRICT;
+CREATE TABLE absent (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL, rule_id TEXT NOT NULL, tool TEXT NOT NULL, path TEXT NOT NULL,
+    line INTEGER NOT NULL, message TEXT NOT NULL
+) STRICT;
+CREATE INDEX absent_by_run ON absent (run_id);
+CREATE TABLE policy_results (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL, rule TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, excepted INTEGER NOT NULL
+) STRICT;
+CREATE INDEX policy_results_by_run ON policy_results (run_id);
+"""
+
+STEPS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """The statements that lead from version n to version n + 1; never changed once released."""
 
 SCHEMA_VERSION = len(STEPS)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -23,9 +23,11 @@ from typing import Any
 from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
+from tavo.results.gate_rows import gate_of, mark, write_gate
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
 from tavo.results.values import (
     Exchange,
+    Gate,
     Notice,
     PluginRun,
     PluginTotals,
@@ -104,10 +106,17 @@ class ResultStore:
         """Record what was not done."""
         with self._batch():
             self._connection.executemany(
-                "INSERT INTO notices (run_id, kind, subject, reason, incomplete)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO notices (run_id, kind, subject, reason, incomplete, allowed)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (run_id, n.kind, _storable(n.subject), _storable(n.reason), int(n.incomplete))
+                    (
+                        run_id,
+                        n.kind,
+                        _storable(n.subject),
+                        _storable(n.reason),
+                        int(n.incomplete),
+                        int(n.allowed),
+                    )
                     for n in notices
                 ],
             )
@@ -144,6 +153,30 @@ class ResultStore:
                 ],
             )  # fmt: skip
 
+    def mark(self, run_id: int, marked: Iterable[Reported]) -> None:
+        """Write anew the suppression and the baseline state of findings of a run."""
+        with self._batch():
+            mark(self._connection, run_id, marked, _storable)
+
+    def add_gate(self, run_id: int, gate: Gate) -> None:
+        """Record how a run was judged."""
+        with self._batch():
+            write_gate(self._connection, run_id, gate, _storable)
+
+    def settle(
+        self, run_id: int, out: Iterable[int], evidence: Mapping[int, Mapping[str, str]]
+    ) -> None:
+        """Take findings of a run out, and give others new evidence; all or nothing."""
+        with self._batch():
+            self._connection.executemany(
+                "DELETE FROM findings WHERE run_id = ? AND id = ?",
+                [(run_id, number) for number in out],
+            )
+            self._connection.executemany(
+                "UPDATE findings SET evidence = ? WHERE run_id = ? AND id = ?",
+                [(_dumps(dict(new)), run_id, number) for number, new in evidence.items()],
+            )
+
     def finish(
         self, run_id: int, *, finished_at: str, complete: bool, exit_code: int, files: int,
         cpu_s: float,
@@ -175,6 +208,7 @@ class ResultStore:
                     row,
                     notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
                     plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
+                    gate=gate_of(self._connection, row["id"]),
                 )
         wanted = "a run" if run_id is None else f"run {run_id}"
         raise UsageError(
@@ -184,6 +218,11 @@ class ResultStore:
 
     def findings(self, run_id: int) -> Iterator[Reported]:
         """Yield the findings of a run by path and line. Raises InputError for damaged rows."""
+        for _, one in self.numbered(run_id):
+            yield one
+
+    def numbered(self, run_id: int) -> Iterator[tuple[int, Reported]]:
+        """Yield the same with their numbers, which `settle` takes."""
         with self._reading():
             rules = {row["id"]: (row["tool"], _rule(row)) for row in self._rows_of(run_id, "rules")}
             rows = self._connection.execute(
@@ -193,7 +232,7 @@ class ResultStore:
             )
             for row in rows:
                 tool, rule = rules[row["rule"]]
-                yield _reported(row, tool, rule)
+                yield row["id"], _reported(row, tool, rule)
 
     # -- inside
 
@@ -235,6 +274,11 @@ class ResultStore:
                     prompt_tokens=row["prompt_tokens"],
                     answer_tokens=row["answer_tokens"],
                 )
+
+    def copy_to(self, other: sqlite3.Connection) -> None:
+        """Copy everything into another, empty database. Raises InputError for a damaged store."""
+        with self._reading():
+            self._connection.backup(other)
 
     def _batch(self) -> _Batch:
         return _Batch(self._connection, self.path)
@@ -282,6 +326,9 @@ class ResultStore:
             suppression.kind if suppression else None,
             _storable(suppression.reason) if suppression else None,
             suppression.line if suppression else None,
+            suppression.expires if suppression else "",
+            _storable(suppression.approved_by) if suppression else "",
+            one.baseline_state,
         )
 
     def _rule_number(self, run_id: int, one: Reported) -> int:
@@ -381,7 +428,8 @@ def _unwritable(path: Path | None, error: sqlite3.Error) -> InputError:
 _FINDING = (
     "run_id", "rule", "fingerprint", "line_hash", "severity", "confidence", "path", "start_line",
     "start_column", "end_line", "end_column", "message", "snippet", "evidence", "flow", "fix",
-    "suppression_kind", "suppression_reason", "suppression_line",
+    "suppression_kind", "suppression_reason", "suppression_line", "suppression_expires",
+    "suppression_approved_by", "baseline_state",
 )  # fmt: skip
 _RUNS = (
     "SELECT r.*, (SELECT count(*) FROM findings f WHERE f.run_id = r.id"
@@ -390,8 +438,9 @@ _RUNS = (
 
 
 def _run(
-    row: sqlite3.Row, *, notices: tuple[Notice, ...] = (), plugins: tuple[PluginRun, ...] = ()
-) -> Run:
+    row: sqlite3.Row, *, notices: tuple[Notice, ...] = (), plugins: tuple[PluginRun, ...] = (),
+    gate: Gate | None = None,
+) -> Run:  # fmt: skip
     return Run(
         id=row["id"],
         uuid=row["uuid"],
@@ -410,6 +459,7 @@ def _run(
         cpu_s=row["cpu_s"],
         notices=notices,
         plugins=plugins,
+        gate=gate,
     )
 
 
@@ -419,6 +469,7 @@ def _notice(row: sqlite3.Row) -> Notice:
         subject=row["subject"],
         reason=row["reason"],
         incomplete=bool(row["incomplete"]),
+        allowed=bool(row["allowed"]),
     )
 
 
@@ -448,6 +499,8 @@ def _reported(row: sqlite3.Row, tool: str, rule: Rule) -> Reported:
             kind=row["suppression_kind"],
             reason=row["suppression_reason"],
             line=row["suppression_line"],
+            expires=row["suppression_expires"],
+            approved_by=row["suppression_approved_by"],
         )
     places = [row[name] for name in ("start_line", "start_column", "end_line", "end_column")]
     return Reported(
@@ -472,6 +525,7 @@ def _reported(row: sqlite3.Row, tool: str, rule: Rule) -> Reported:
         suppression=suppression,
         fingerprint=row["fingerprint"],
         line_hash=row["line_hash"],
+        baseline_state=row["baseline_state"],
     )
 
 

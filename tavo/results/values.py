@@ -13,33 +13,45 @@ import msgspec
 from tavo.plugins import Finding, Rule
 
 __all__ = [
+    "ALSO",
+    "Absent",
     "Exchange",
+    "Gate",
     "Notice",
     "PluginRun",
     "PluginTotals",
+    "PolicyResult",
     "Reported",
     "Run",
     "RunInfo",
     "Suppression",
 ]
 
+ALSO = "also"
+"""Name of the evidence that says which other rules said the same and were left out."""
+
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     """Why a finding does not count: its reason, and for an ignore comment its line.
 
-    `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere.
+    `kind` is SARIF's: `inSource` for a comment, `external` for a decision kept elsewhere. `expires`
+    is the last day on which one of a suppressions file holds, `approved_by` who agreed to it.
     """
 
     kind: str
     reason: str
     line: int
+    expires: str = ""
+    approved_by: str = ""
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
     """A finding with its rule, the tool that made it, and its suppression if it has one.
 
-    `tool` is `tavo` or a plugin's full id. `fingerprint` is filled by the store. `line_hash` is
-    filled by `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
+    `tool` is `tavo`, a plugin's full id, or `sarif:` and the name of a tool that was imported.
+    `fingerprint` is filled by the store. `line_hash` is filled by
+    `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
+    `baseline_state` is SARIF's `new` or `unchanged`, empty where there was no baseline.
     """
 
     finding: Finding
@@ -48,23 +60,70 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     suppression: Suppression | None = None
     fingerprint: str = ""
     line_hash: str = ""
+    baseline_state: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was asked for and not done, or not done in full.
 
-    `kind` is `file`, `rule`, `plugin`, `engine`, `comment` or `step`; `subject` is its path or its
-    name. A notice with `incomplete` makes the run incomplete.
+    `kind` is `file`, `rule`, `plugin`, `engine`, `comment`, `step`, `suppression` or `policy`;
+    `subject` is its path or its name. A notice with `incomplete` makes the run incomplete; one that
+    is `allowed` as well does not decide about the exit code.
     """
 
     kind: str
     subject: str
     reason: str
     incomplete: bool = True
+    allowed: bool = False
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding of the baseline that is gone, though its file was looked at. `line` 0: the file."""
+
+    fingerprint: str
+    rule_id: str
+    tool: str
+    path: str
+    line: int
+    message: str
+
+
+class PolicyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule of a policy said about a finding, or about the run where `fingerprint` is empty.
+
+    `kind` is `deny`, `violation` or `warn`; `rule` is its whole name. `excepted`: an exception of
+    the policy covers it, so it does not count.
+    """
+
+    kind: str
+    rule: str
+    message: str
+    details: Mapping[str, Any] = {}
+    fingerprint: str = ""
+    excepted: bool = False
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What turned a run into pass or fail: the thresholds, the baseline and the policy.
+
+    `baseline` names the file, empty where there was none; `absent` is what is gone since. `policy`
+    names the files, `evaluator` what evaluated them.
+    """
+
+    fail_on: str = "low"
+    fail_on_confidence: str = "low"
+    baseline: str = ""
+    absent: tuple[Absent, ...] = ()
+    policy: tuple[str, ...] = ()
+    evaluator: str = ""
+    policy_results: tuple[PolicyResult, ...] = ()
 
 
 class PluginRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one plugin did and cost in a run; `sandbox` is its level, such as `L2`.
+
+    An imported tool has no level, and as `package` the digest of the file that it came from.
 
     `requests` reached its target; `cached` files of `files` had been looked at before.
     """
@@ -130,7 +189,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored run. `finished_at` is empty and `complete` false where it was interrupted."""
+    """A stored run. `finished_at` is empty and `complete` false where it was interrupted.
+
+    `gate` is None where it was not judged, or by an older tavo.
+    """
 
     id: int
     uuid: str
@@ -143,3 +205,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     notices: tuple[Notice, ...] = msgspec.field(default=())
     plugins: tuple[PluginRun, ...] = msgspec.field(default=())
+    gate: Gate | None = None

@@ -3,6 +3,8 @@
 Rules this module keeps:
 - findings go to the store as they come, so that an interrupted run keeps what it found;
 - whatever was asked for and not done makes the run incomplete;
+- at its end a finding is left out where a more specific rule says the same; a run that was
+  interrupted keeps both;
 - a comment that ignores a finding of a plugin must name its rule or its plugin;
 - only the thread that made it uses it.
 
@@ -11,8 +13,10 @@ Units: CPU time in seconds, times UTC.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -21,27 +25,34 @@ from msgspec.structs import replace
 
 from tavo import __version__
 from tavo.errors import ExitCode, worst
-from tavo.plugins import Rule, Severity
+from tavo.plugins import Finding, Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
-from tavo.results.gate import verdict
+from tavo.results.gate import denies, verdict
 from tavo.results.store import ResultStore
-from tavo.results.values import Notice, PluginRun, Reported, RunInfo, Suppression
+from tavo.results.values import ALSO, Notice, PluginRun, Reported, RunInfo, Suppression
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
+from tavo.scan.precedence import Settled, above, settle
 from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
+    from tavo.results.values import Absent
     from tavo.runs.already import Already
+    from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["CombinedRun", "notices_of_rules"]
+__all__ = ["CombinedRun", "left_out_notice", "lies_below", "notices_of_rules"]
 
 _MOST_NAMED = 5
 
 
 class Described(Protocol):
     """What knows its rules by their ids."""
+
+    @property
+    def yields(self) -> Mapping[str, tuple[str, ...]]:
+        """Return which rules are left out for which more specific ones."""
 
     def rule(self, rule_id: str) -> Rule:
         """Return what a rule says about itself."""
@@ -61,8 +72,12 @@ class CombinedRun:
         self._files: dict[PurePosixPath, SourceFile] = {}
         self._notices: list[Notice] = []
         self._scanned: set[PurePosixPath] = set()
+        self._plugins: list[PluginRun] = []
+        self._rules = rules
+        self._unseen: Sequence[Absent] = ()
         self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
+        self._described: list[tuple[str, Described]] = []
         self.id = store.begin(
             RunInfo(
                 command=tuple(command),
@@ -83,7 +98,7 @@ class CombinedRun:
             else:
                 files.append(file)
         if left_out:
-            self.note([_left_out(left_out, self.root)])
+            self.note([left_out_notice(left_out, self.root)])
         self._files.update((file.relative, file) for file in files)
         return files
 
@@ -106,6 +121,8 @@ class CombinedRun:
         if result.scanned:
             self._scanned.add(result.path)
         self.note(_notices(result))
+        if result.hits and not any(one is rules for _, one in self._described):
+            self._described.append((tool, rules))
         reported = self._compared(list(_reported(result, rules, tool))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
@@ -116,20 +133,58 @@ class CombinedRun:
         reported = self._compared([self._judged(one) for one in outcome.reported])
         self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
+        self._plugins.append(outcome.run)
         self._store.add_exchanges(self.id, outcome.exchanges)
         self.note(outcome.notices)
 
-    def add_engine(self, row: PluginRun) -> None:
-        """Store that another engine scanned, and what that cost."""
-        self._store.add_plugin_run(self.id, row)
+    def add_imported(
+        self, reported: Iterable[Reported], files: Iterable[SourceFile], row: PluginRun
+    ) -> None:
+        """Store what another tool found elsewhere; `files` are those of them that are here."""
+        for file in files:
+            self._files.setdefault(file.relative, file)
+        judged = [one if one.suppression is not None else self._judged(one) for one in reported]
+        self._store.add(self.id, with_line_hashes(self._compared(judged), self._lines_of))
+        self.add_engine(row)
 
-    def finish(self, *, fail_on: Severity, exit_zero: bool, failed: bool = False) -> ExitCode:
+    def add_engine(self, row: PluginRun) -> None:
+        """Store that another engine or tool looked, and what that cost."""
+        self._store.add_plugin_run(self.id, row)
+        self._plugins.append(row)
+
+    def finish(
+        self,
+        *,
+        fail_on: Severity,
+        exit_zero: bool,
+        failed: bool = False,
+        plan: GatePlan | None = None,
+    ) -> ExitCode:
         """Judge the run and close it. `failed` says that it did not pass, whatever it found."""
-        notices = list(dict.fromkeys(self._notices))
-        self._store.add_notices(self.id, notices)
-        complete = not any(notice.incomplete for notice in notices)
+        from tavo.runs.gate import GatePlan, judge
+
+        plan = plan or GatePlan()
+        self._settle()
+        found = list(self._store.findings(self.id))
+        judged = judge(
+            plan, found, list(dict.fromkeys(self._notices)), self._plugins, fail_on=fail_on,
+            files=len(self._scanned), rules=self._rules, looked=self._looker(),
+        )  # fmt: skip
+        self._store.mark(
+            self.id,
+            (new for old, new in zip(found, judged.findings, strict=True) if new is not old),
+        )
+        self._store.add_notices(self.id, judged.notices)
+        self._store.add_gate(self.id, judged.gate)
+        self._unseen = judged.unseen
+        complete = not any(notice.incomplete for notice in judged.notices)
         code = verdict(
-            self._store.findings(self.id), complete=complete, fail_on=fail_on, exit_zero=exit_zero
+            judged.findings,
+            complete=not any(one.incomplete and not one.allowed for one in judged.notices),
+            fail_on=fail_on,
+            fail_on_confidence=plan.fail_on_confidence,
+            denied=denies(judged.gate.policy_results),
+            exit_zero=exit_zero,
         )
         if failed and not exit_zero:
             code = worst([code, ExitCode.FINDINGS])
@@ -141,7 +196,76 @@ class CombinedRun:
             files=len(self._scanned),
             cpu_s=_cpu_s() - self._before,
         )
+        if plan.write_baseline is not None:
+            self._write_baseline(plan.write_baseline)
         return code
+
+    def _looker(self) -> Callable[[str, str], bool]:
+        """Return what tells whether a tool looked at a file, or would have if it were there."""
+        ran = {run.plugin for run in self._plugins}
+        failed = {notice.subject for notice in self._notices if notice.incomplete}
+
+        def looked(tool: str, path: str) -> bool:
+            own = tool == "tavo"
+            if (not self._rules or path in failed) if own else (tool not in ran or tool in failed):
+                return False
+            seen = self._scanned if own else self._files
+            return PurePosixPath(path) in seen or not lies_below(self.root, path)
+
+        return looked
+
+    def _write_baseline(self, path: Path) -> None:
+        from tavo.results.baseline import baseline_text, write_baseline
+
+        run = self._store.run(self.id)
+        write_baseline(path, baseline_text(run, self._store.findings(self.id), self._unseen))
+
+    def settled(self, reported: Sequence[Reported]) -> list[Reported]:
+        """Return findings without those that a more specific rule says as well."""
+        higher = self._higher()
+        if not higher:
+            return list(reported)
+        by_file: dict[tuple[str, PurePosixPath], list[tuple[int, Reported]]] = {}
+        for number, one in enumerate(reported):
+            by_file.setdefault((one.tool, one.finding.location.path), []).append((number, one))
+        out: set[int] = set()
+        also: dict[int, tuple[str, ...]] = {}
+        for (tool, _), group in by_file.items():
+            decided = _decided(group, higher.get(tool, {}))
+            out |= decided.out
+            also.update(decided.also)
+        return [
+            replace(one, finding=_with_also(one.finding, also[number])) if number in also else one
+            for number, one in enumerate(reported)
+            if number not in out
+        ]
+
+    def _settle(self) -> None:
+        """Take out of the store what a more specific rule says as well."""
+        higher = self._higher()
+        if not higher:
+            return
+        out: list[int] = []
+        evidence: dict[int, Mapping[str, str]] = {}
+        every = self._store.numbered(self.id)
+        for _, group in itertools.groupby(every, lambda one: one[1].finding.location.path):
+            found = list(group)
+            findings = {number: one.finding for number, one in found}
+            for tool, names in higher.items():
+                decided = _decided([one for one in found if one[1].tool == tool], names)
+                out += decided.out
+                for number, also in decided.also.items():
+                    evidence[number] = _with_also(findings[number], also).evidence
+        if out:
+            self._store.settle(self.id, out, evidence)
+
+    def _higher(self) -> dict[str, dict[str, frozenset[str]]]:
+        """Return for each tool's rules the more specific ones."""
+        yields: dict[str, dict[str, tuple[str, ...]]] = {}
+        for tool, rules in self._described:
+            if rules.yields:
+                yields.setdefault(tool, {}).update(rules.yields)
+        return {tool: above(names) for tool, names in yields.items()}
 
     def _compared(self, reported: Sequence[Reported]) -> Sequence[Reported]:
         return reported if self._already is None else self._already.judged(reported)
@@ -169,6 +293,33 @@ class CombinedRun:
             return read(self._files[path], largest=self._largest)
         except (UnreadableError, KeyError):
             return None
+
+
+def lies_below(root: Path, path: str) -> bool:
+    """Tell whether a path of an earlier run is there, and inside the root."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        return False
+    try:
+        return (root / relative).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _decided(
+    found: Sequence[tuple[int, Reported]], higher: Mapping[str, frozenset[str]]
+) -> Settled:
+    return settle(
+        [
+            (number, one.finding, one.suppression is None or one.suppression.kind == "inSource")
+            for number, one in found
+        ],
+        higher,
+    )
+
+
+def _with_also(finding: Finding, rules: Sequence[str]) -> Finding:
+    return dataclasses.replace(finding, evidence={**finding.evidence, ALSO: ", ".join(rules)})
 
 
 def notices_of_rules(problems: Iterable[RuleProblem]) -> list[Notice]:
@@ -202,14 +353,14 @@ def _text_of(data: bytes) -> bytes:
     return content.data if content.is_text else b""
 
 
-def _left_out(paths: Sequence[Path], root: Path) -> Notice:
+def left_out_notice(paths: Sequence[Path], root: Path) -> Notice:
     """Say what was left out on purpose: a project can hide code with its ignore files."""
     names = [path.relative_to(root).as_posix() for path in paths[:_MOST_NAMED]]
     more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
     return Notice(
         kind="file",
         subject="left out",
-        reason=f"by ignore files, exclude or name: {', '.join(names)}{more}",
+        reason=f"by ignore files, exclude, name or kind: {', '.join(names)}{more}",
         incomplete=False,
     )
 

@@ -203,6 +203,7 @@ class _Running:
                 self._found[step.id] += self._run.add_result(result, rules)
                 if result.problems:
                     self._complete[step.id] = False
+            self._found[step.id] = self._run.settled(self._found[step.id])
         finally:
             if kept is not None:
                 kept.close()

@@ -21,7 +21,7 @@ from tavo.errors import ExitCode
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
-from tavo.runs.combined import CombinedRun, notices_of_rules
+from tavo.runs.combined import CombinedRun, lies_below, notices_of_rules
 from tavo.scan.files import SourceFile, scan_root
 from tavo.scan.incremental import KeptResults, scan_files
 from tavo.scan.results import FileResult
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import HttpTarget
     from tavo.host.installations import VerifiedInstallation
+    from tavo.results.imported.document import SarifFile
     from tavo.runs.abreast import Work
+    from tavo.runs.gate import GatePlan
     from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
 
@@ -47,12 +49,14 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     plugins' configurations by their full ids. `cache` is the folder of what static plugins said
     before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
     Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours. `show_output` notes what plugins logged and
+    is another engine, which scans instead of ours. `gate` is what the run is judged by besides the
+    thresholds. `imported` is what other tools found. `show_output` notes what plugins logged and
     printed.
     """
 
     targets: tuple[Path, ...]
     rules: RuleSource
+    imported: tuple[SarifFile, ...] = ()
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: HttpTarget | None = None
@@ -68,6 +72,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 0
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
+    gate: GatePlan | None = None
     accept_sandbox: tuple[str, ...] = ()
     show_output: bool = False
 
@@ -75,10 +80,12 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 def run_scan(plan: ScanPlan, store: ResultStore, reporter: Reporter) -> tuple[int, ExitCode]:
     """Scan, store, judge; return the run's number and the exit code.
 
-    Raises InputError for a target that does not exist, UsageError for a revision that does not,
-    before the run is begun.
+    Raises InputError for a target that does not exist, UsageError for a revision that does not
+    and for a baseline of another project, before the run is begun.
     """
     root = scan_root(plan.targets) if plan.targets else Path.cwd()
+    if plan.gate is not None and plan.gate.baseline is not None:
+        plan.gate.baseline.check_project(partial(lies_below, root))
     with ExitStack() as stack:
         kept = None
         if plan.results is not None and plan.targets and plan.engine is None:
@@ -138,6 +145,10 @@ def _run(
             plugins.start()  # not before the scan's processes, which are copies of this one
             plugins.check()
         run.add_result(result, plan.rules)
+    if plan.imported:
+        from tavo.runs.imported import add_imported
+
+        add_imported(run, plan.imported)
     if plugins is not None:
         reporter.begin("running plugins", len(works))
         for outcome in plugins.outcomes():
@@ -147,7 +158,7 @@ def _run(
                     reporter.note(f"{outcome.run.plugin}: {line}")
             reporter.advance()
         reporter.end()
-    return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero)
+    return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
 
 
 def _sources(

@@ -8,6 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,10 @@ __all__ = ["compile_formula"]
 _CONTEXT_KEYS = ("pattern-inside", "pattern-not-inside", "pattern-not")
 _DEEPEST = 40
 _LONGEST_CODE = 20_000
+_MOST_SHARED = 8_192
+
+_shared: dict[bytes, Both] = {}
+"""What was compiled, by what it was compiled from: rules use the same libraries."""
 
 
 def compile_formula(
@@ -83,12 +88,19 @@ def compile_formula(
             )
             for n, item in enumerate(as_list(content, here))
         ))  # fmt: skip
+    said = content, replace(opts, names={}), bool(opts.names), needs_positive
+    digest = hashlib.blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    if (shared := _shared.get(digest)) is not None:
+        return shared
     both = Both()
     _fill(both, as_list(content, here), here, opts, depth)
     if needs_positive and not both.positives:
         raise FormulaError(f"{here}: needs at least one pattern that says what to find")
     # What only narrows down comes last, whatever the order in the file.
     both.positives.sort(key=lambda part: isinstance(part, Inside))
+    if len(_shared) >= _MOST_SHARED:
+        _shared.clear()
+    _shared[digest] = both
     return both
 
 

@@ -50,7 +50,13 @@ def regex_condition(entry: Mapping[str, Any], where: str) -> Condition:
             return ()
         known = _constant(binding, file) if follow else None
         text = str(known.value) if known is not None else binding.text
-        return (match.env,) if regex.starts(text) else ()
+        answers = file.memory.get(holds)
+        if not isinstance(answers, dict):
+            answers = file.memory[holds] = {}
+        found = answers.get(text)
+        if found is None:
+            found = answers[text] = regex.starts(text)
+        return (match.env,) if found else ()
 
     return holds
 

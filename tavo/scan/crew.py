@@ -48,7 +48,7 @@ class Crew:
         """Return what came of one of the tasks."""
         if self._done:
             return self._done.pop()
-        if self._pool is None and (self._jobs < 2 or len(self._tasks) < _WORTH_IT):
+        if self._pool is None and len(self._tasks) < _WORTH_IT:
             from tavo.scan.looking import look
 
             path = next(iter(self._tasks))

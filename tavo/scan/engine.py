@@ -66,7 +66,7 @@ def scan(
     `rules` were loaded from `rule_paths`, which other processes load again. `outlined`: with what
     each file tells the others. Closing the iterator stops the scan.
     """
-    if jobs > 1 and len(files) > _INLINE:
+    if len(files) > _INLINE:  # a parser that crashes takes a child with it, not the scan
         from tavo.scan.pool import scan_parallel
 
         yield from scan_parallel(
@@ -106,6 +106,8 @@ def scan_source(
             names_of_code = known
         chosen = [rule for rule in chosen if rule.applies_to(text)]
         if not chosen:
+            if file is not None:  # what of it was not read may hold what no rule asked for
+                scan.problems += file.problems
             continue
         if file is None:
             file = parse_as(data, language, path)
@@ -115,7 +117,7 @@ def scan_source(
         try:
             scan.run(file, chosen, _ignores(file, own, path))
             if scan.outlining is not None and language == own:
-                scan.outlining.parsed(file)
+                scan.outlining.parsed(file, scan.clock)
         finally:
             file.release()
     if scan.outlining is not None:

@@ -27,6 +27,7 @@ from tavo.programs import find_program, run_program
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
 from tavo.scan.formula import FormulaError
 from tavo.scan.languages import is_source, parse_file
+from tavo.scan.precedence import yields_of
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule_source import RuleProblem
 from tavo.scan.rules import PROBLEM, describe, entries_of
@@ -67,6 +68,7 @@ class ExternalScan(msgspec.Struct, kw_only=True):
     rules: dict[str, Rule]
     problems: list[RuleProblem]
     failures: list[str]
+    yields: dict[str, tuple[str, ...]] = {}
 
     def rule(self, rule_id: str) -> Rule:
         """Return what a rule says about itself."""
@@ -169,11 +171,14 @@ def _rules(rule_paths: Sequence[Path]) -> tuple[list[Mapping[str, Any]], Externa
                     if rule_id in scan.rules:
                         raise FormulaError("there is another rule with this id")
                     rule = describe(entry, rule_id, str(entry.get("message", "")))
+                    yields_to = yields_of(entry, rule_id)
                 except (FormulaError, ValueError) as error:
                     problem = RuleProblem(file=file, rule_id=rule_id, reason=str(error))
                     scan.problems.append(problem)
                     continue
                 scan.rules[rule_id] = rule
+                if yields_to:
+                    scan.yields[rule_id] = yields_to
                 usable.append(entry)
     return usable, scan
 

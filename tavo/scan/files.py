@@ -35,7 +35,7 @@ __all__ = [
     "walk",
 ]
 
-IGNORE_FILES = (".gitignore", ".tavoignore")
+IGNORE_FILES = (".gitignore", ".semgrepignore", ".tavoignore")
 _NEVER = frozenset({"node_modules", ".venv", "venv", ".tox", ".nox", ".eggs", "site-packages"})
 _SILENT = frozenset({
     ".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache",
@@ -45,6 +45,8 @@ _FIRST_LINES = re.compile(rb"\r\n?|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -63,12 +65,14 @@ class UnreadableError(Exception):
 class SourceFile(msgspec.Struct, frozen=True):
     """A file of the scan: where it is, and its path relative to the scan's root.
 
-    `problem` says why it cannot be looked at, empty where it can.
+    `problem` says why it cannot be looked at, empty where it can. `content` is what an editor has
+    changed and not saved, instead of what is on the disk.
     """
 
     path: Path
     relative: PurePosixPath
     problem: str = ""
+    content: bytes | None = None
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -110,7 +114,8 @@ def walk(
     `exclude` are patterns as in .gitignore, relative to the root. Named targets that are files
     are yielded whatever is excluded. Folders that cannot be read are yielded with their problem.
     `left_out` collects the files and folders that are left out: by ignore files, by `exclude`, by
-    their name such as `.venv`, or because they are links that lead out of the root.
+    their name such as `.venv`, or because they are pipes, devices, links to folders, or links that
+    lead out of the root.
     """
     seen: set[Path] = set()
     own = PathPatterns(exclude) if exclude else None
@@ -137,6 +142,10 @@ def walk(
 
 def read(file: SourceFile, *, largest: int) -> bytes:
     """Return a regular file's bytes. Raises UnreadableError with the reason."""
+    if file.content is not None:
+        if len(file.content) > largest:
+            raise UnreadableError(f"too large: {len(file.content)} bytes, at most {largest}")
+        return file.content
     try:
         descriptor = os.open(file.path, _READING)
         try:
@@ -171,6 +180,8 @@ def is_binary(file: SourceFile) -> bool:
 
     A file that cannot be read is none: reading it will say why.
     """
+    if file.content is not None:
+        return False
     try:
         descriptor = os.open(file.path, _READING)
         try:
@@ -227,10 +238,19 @@ def _declared(data: bytes) -> str:
     for line in _FIRST_LINES.split(data[:4096], 2)[:2]:
         found = _COOKIE.match(line)
         if found:
-            return found.group(1).decode("ascii")
+            return _without_line_ends(found.group(1).decode("ascii"))
         if line.strip() and not line.lstrip().startswith(b"#"):
             return ""
     return ""
+
+
+def _without_line_ends(encoding: str) -> str:
+    """Return the encoding that Python takes for one with a suffix, as Emacs writes `utf-8-unix`."""
+    start = encoding[:12].lower().replace("_", "-")
+    for known in ("utf-8", "latin-1", "iso-8859-1", "iso-latin-1"):
+        if start.startswith(f"{known}-"):
+            return known
+    return encoding
 
 
 def _normal(encoding: str) -> str:
@@ -283,6 +303,8 @@ def _walk(
                 left_out.append(path)
             else:
                 yield SourceFile(path, _relative(path, root))
+        else:
+            left_out.append(path)  # a pipe, a device, or a link to a folder
 
 
 def _resolves_inside(path: Path, root: Path) -> bool:
@@ -300,9 +322,11 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
         try:
             if path.is_symlink() or not path.is_file():
                 continue
-            with path.open("rb") as stream:
-                text = stream.read(1 << 20).decode("utf-8", "replace")
-            found = PathPatterns(text.splitlines())
+            lines = _ignore_lines(path)
+            if name == ".semgrepignore":
+                lines, wrong = _with_includes(folder, lines)
+                problems += [(path, reason) for reason in wrong[:_MOST_UNUSABLE]]
+            found = PathPatterns(lines)
             chain.append((folder, found))
             for pattern, reason in found.unusable[:_MOST_UNUSABLE]:
                 shown = pattern[:_LONGEST_SHOWN]
@@ -310,6 +334,46 @@ def _specs_of(folder: Path) -> tuple[_Chain, list[tuple[Path, str]]]:
         except OSError as error:
             problems.append((path, f"cannot be read: {error.strerror}"))
     return chain, problems
+
+
+def _ignore_lines(path: Path) -> list[str]:
+    with path.open("rb") as stream:
+        return stream.read(1 << 20).decode("utf-8", "replace").splitlines()
+
+
+def _with_includes(folder: Path, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Put the lines of other files in the place of `:include FILE`, as Semgrep does.
+
+    Such a file lies in the same folder or below, and is no link. Returns what is wrong as well.
+    """
+    out: list[str] = []
+    wrong: list[str] = []
+    for line in lines:
+        if not line.startswith(":"):
+            out.append(line)
+            continue
+        word, _, name = line[1:].strip().partition(" ")
+        name = name.strip()
+        shown = printable(line.strip()[:_LONGEST_SHOWN])
+        parts = PurePosixPath(name).parts
+        place = folder.joinpath(*parts)
+        if word != "include" or not name:
+            wrong.append(f"the line {shown!r} is not known; `:include FILE` is")
+        elif ".." in parts or PurePosixPath(name).is_absolute() or not _is_plain(folder, parts):
+            wrong.append(f"{shown!r} names no file of this folder")
+        else:
+            found = _ignore_lines(place)
+            out += [one for one in found if not one.startswith(":")]
+    return out, wrong
+
+
+def _is_plain(folder: Path, parts: Sequence[str]) -> bool:
+    """Tell whether a path leads to a regular file through no link."""
+    for part in parts:
+        folder = folder / part
+        if folder.is_symlink():
+            return False
+    return folder.is_file()
 
 
 def _outer_specs(folder: Path) -> _Chain:

@@ -176,8 +176,11 @@ class Either(msgspec.Struct, frozen=True):
         return frozenset(anchors)
 
 
-class Both(msgspec.Struct):
-    """All of several formulas, less what is excluded, where all conditions hold."""
+class Both(msgspec.Struct, eq=False):
+    """All of several formulas, less what is excluded, where all conditions hold.
+
+    Rules that say the same share one, which finds its matches in a file once.
+    """
 
     positives: list[Formula] = msgspec.field(default_factory=list)
     nots: list[Formula] = msgspec.field(default_factory=list)
@@ -198,6 +201,14 @@ class Both(msgspec.Struct):
         return best
 
     def evaluate(self, file: ParsedFile, within: Within | None = None) -> list[Match]:
+        if within is not None:
+            return self._evaluate(file, within)
+        known = file.memory.get(self)
+        if not isinstance(known, list):
+            known = file.memory[self] = self._evaluate(file, None)
+        return known
+
+    def _evaluate(self, file: ParsedFile, within: Within | None) -> list[Match]:
         if not self.possible(file.names):
             return []
         sets: list[list[Match]] = []

@@ -59,10 +59,11 @@ class KeptResults:
         """Return what an earlier run said about a file, or None if it has to be looked at."""
         if file.problem or not self._kept.is_there:
             return None
-        known = self._decoded(self._kept.find(file.path, file.relative), file.relative)
-        if known is not None:
-            self._keys[file.relative] = self._kept.key_of(file.relative)
-            return known
+        if file.content is None:
+            known = self._decoded(self._kept.find(file.path, file.relative), file.relative)
+            if known is not None:
+                self._keys[file.relative] = self._kept.key_of(file.relative)
+                return known
         try:
             content = hashlib.sha256(read(file, largest=self._largest)).digest()
         except UnreadableError:
@@ -71,7 +72,8 @@ class KeptResults:
         known = self._decoded(self._kept.find_content(key), file.relative)
         if known is not None:
             self._keys[file.relative] = key
-            self._kept.keep(file.path, file.relative, key, None)
+            if file.content is None:
+                self._kept.keep(file.path, file.relative, key, None)
         return known
 
     def keep(self, file: SourceFile, result: FileResult) -> None:
@@ -86,7 +88,10 @@ class KeptResults:
         except UnicodeEncodeError:
             return
         self._used.update(hit.finding.rule_id for hit in result.hits)
-        self._kept.keep(file.path, file.relative, key, text)
+        if file.content is None:
+            self._kept.keep(file.path, file.relative, key, text)
+        else:
+            self._kept.keep_content(key, text)
 
     def close(self) -> None:
         """Write what is new."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from tavo.scan.scopes import FUNCTIONS, Scopes
+from tavo.scan.scopes import FUNCTIONS, Scopes, function_around
 from tavo.scan.tree import Node
 
 __all__ = ["Imported", "Imports", "imported"]
@@ -84,7 +84,7 @@ class Imports:
         self._known: dict[Node, str | None] = {}
         self._expanded: dict[Node, Node | None] = {}
         for statement in statements:
-            scope = _function_around(statement)
+            scope = function_around(statement)
             for entry in read(statement):
                 name = entry.alias or (entry.name if entry.is_from else "")
                 if name and entry.name != "*":
@@ -163,13 +163,6 @@ class Imports:
 def _last_before(entries: Sequence[tuple[Node | None, int, str]], position: int) -> str | None:
     before = [path for _, start, path in entries if start <= position]
     return before[-1] if before else None
-
-
-def _function_around(node: Node) -> Node | None:
-    for around in node.ancestors():
-        if around.kind in FUNCTIONS:
-            return around
-    return None
 
 
 def _dotted(node: Node) -> str:

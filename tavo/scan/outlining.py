@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from tavo.plugins import Location
 from tavo.scan.linking import Offer
 from tavo.scan.locations import locate
+from tavo.scan.match import BudgetError
 from tavo.scan.outline import Outline, Use
 from tavo.scan.parsed import ParsedFile
+from tavo.scan.regexes import LateError
 from tavo.scan.rules import RuleSet, ScanRule, TaintSink, TaintSource
 from tavo.scan.suppress import Ignores
 from tavo.scan.taint.across import functions_of, parts_of
@@ -26,6 +28,7 @@ from tavo.scan.taint.analysis import Result
 from tavo.scan.taint.exports import Place, exported, offered
 from tavo.scan.taint.functions import function_around
 from tavo.scan.taint.marks import Ends, Marks
+from tavo.scan.timing import Clock, TimeUpError
 
 __all__ = ["Outlining", "offers_of", "outline_of_uses", "spots_of"]
 
@@ -74,9 +77,39 @@ class Outlining:
         found = parts.at((match.start, match.end) for _, match in ends.sources)
         self._sources[identifier] = tuple(sorted(found))
 
-    def parsed(self, file: ParsedFile) -> None:
-        """Note what a parsed file uses, while its tree is there."""
+    def parsed(self, file: ParsedFile, clock: Clock) -> None:
+        """Note what a parsed file uses, and where rules that were not run have ends in it.
+
+        The tree is there now; what only names told would have files parsed again for nothing.
+        """
         self._parsed = outline_of_uses(file, self._path)
+        text = str(self._path)
+        ends = self._rules.may_end(file.names, self._language)
+        begins = self._rules.may_begin(file.names, self._language)
+        for rule in self._rules.of(self._language):
+            identifier = rule.rule.id
+            if rule.follows_calls and rule.applies_to(text):
+                if identifier in ends and identifier not in self._sinks:
+                    self._look(rule, file, clock, "sinks", self._sinks)
+                if identifier in begins and identifier not in self._sources:
+                    self._look(rule, file, clock, "sources", self._sources)
+
+    def _look(
+        self, rule: ScanRule, file: ParsedFile, clock: Clock, what: str, found: _Marked
+    ) -> None:
+        """Note where a rule has ends of one kind; nothing where that takes too long."""
+        key = what, rule.rule.id
+        if key in self._without or clock.is_up:
+            return
+        try:
+            with clock.one():
+                spots = spots_of(rule, file, what)
+        except (TimeUpError, LateError, BudgetError, RecursionError):
+            return
+        if spots:
+            found[rule.rule.id] = tuple(sorted(parts_of(file).at(spots)))
+        else:
+            self._without.add(key)
 
     def outline(self, data: bytes, names: frozenset[bytes]) -> Outline:
         """Return all of it."""

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["TASK_CPU_S", "TASK_MEMORY", "TASK_WALL_S", "Work", "in_processes"]
+__all__ = ["TASK_CPU_S", "TASK_MEMORY", "TASK_WALL_S", "Work", "bound_memory", "in_processes"]
 
 TASK_CPU_S = 120.0
 """The processor time in user code that one task may take before the system ends its process."""
@@ -250,7 +250,7 @@ def _serve(pipe: Connection, at: Any, work: Work[object], others: list[Connectio
     gc.disable()
     for other in others:
         other.close()  # or a sibling would not notice that the parent is gone
-    _bound_memory()
+    bound_memory()
     while True:
         try:
             batch = pipe.recv()
@@ -277,7 +277,7 @@ def _bound_time(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
 
 
-def _bound_memory() -> None:
+def bound_memory() -> None:
     """Bound this process's memory where the system has a bound, and never leave a core file."""
     try:
         import resource

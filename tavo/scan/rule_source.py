@@ -9,7 +9,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class RuleNote(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has to know of its rules without loading them, and those that found something.
 
     `follows_calls`: some follow data from file to file. `reads_text`: some are for other files
-    than code.
+    than code. `yields`: which are left out for which more specific ones.
     """
 
     count: int
@@ -58,6 +58,7 @@ class RuleNote(msgspec.Struct, frozen=True, kw_only=True):
     reads_text: bool
     problems: tuple[RuleProblem, ...] = ()
     rules: tuple[Rule, ...] = ()
+    yields: dict[str, tuple[str, ...]] = {}
 
 
 class RuleSource:
@@ -98,6 +99,11 @@ class RuleSource:
         return self.loaded.problems if self._note is None else self._note.problems
 
     @property
+    def yields(self) -> Mapping[str, tuple[str, ...]]:
+        """Return which rules are left out for which more specific ones."""
+        return self.loaded.yields if self._note is None else self._note.yields
+
+    @property
     def follows_calls(self) -> bool:
         """Tell whether a rule follows data from file to file."""
         return self.loaded.follows_calls if self._note is None else self._note.follows_calls
@@ -118,6 +124,7 @@ class RuleSource:
         return RuleNote(
             count=len(loaded.rules), follows_calls=loaded.follows_calls,
             reads_text=loaded.reads_text, problems=tuple(loaded.problems), rules=rules,
+            yields=loaded.yields,
         )  # fmt: skip
 
     def knows(self, rule_id: str) -> bool:

@@ -32,6 +32,7 @@ from tavo.scan.formula import (
 from tavo.scan.labels import Requirement, requirement
 from tavo.scan.languages import CODE, LANGUAGES, TEXT_LANGUAGES, language_at
 from tavo.scan.path_patterns import PathPatterns
+from tavo.scan.precedence import YIELDS_TO, cycles, yields_of
 from tavo.scan.regexes import Regex
 from tavo.scan.rule_source import COMPILED, PACK, RuleProblem, check_rule_paths
 from tavo.scan.select import Selector
@@ -212,7 +213,10 @@ class FixRegex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule of a rule file, compiled for a language; `others` are the same for other ones."""
+    """One rule of a rule file, compiled for a language; `others` are the same for other ones.
+
+    `yields_to` are more specific rules: where one of them finds the same, this one is left out.
+    """
 
     rule: Rule
     message: str
@@ -225,6 +229,7 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     exclude: PathPatterns | None = None
     language: str = "python"
     others: tuple[ScanRule, ...] = ()
+    yields_to: tuple[str, ...] = ()
 
     def applies_to(self, path: str) -> bool:
         """Tell whether the rule's `paths` let it look at a file."""
@@ -302,6 +307,11 @@ class RuleSet(msgspec.Struct):
         return {one.rule_id for one in selector.candidates(names)}
 
     @property
+    def yields(self) -> dict[str, tuple[str, ...]]:
+        """Return which rules are left out for which more specific ones."""
+        return {name: rule.yields_to for name, rule in self.rules.items() if rule.yields_to}
+
+    @property
     def follows_calls(self) -> bool:
         """Tell whether a rule follows data from file to file."""
         return any(rule.follows_calls for rule in self.rules.values())
@@ -342,7 +352,9 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
     began = time.process_time()
     for path in paths:
         files, names = entries_of(path)
+        is_empty = True
         for file, entries in files:
+            is_empty = False
             if isinstance(entries, FormulaError):
                 loaded.problems.append(RuleProblem(file=file, rule_id="", reason=str(entries)))
                 continue
@@ -353,6 +365,10 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
                     loaded.problems.append(problem)
                     continue
                 _add(loaded, entry, file, names)
+        if is_empty:
+            reason = "no file below it ends in .yaml or .yml, so there is no rule"
+            loaded.problems.append(RuleProblem(file=path, rule_id="", reason=reason))
+    _leave_out_circles(loaded)
     return loaded
 
 
@@ -403,6 +419,14 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: _Names) -
         loaded.problems.append(RuleProblem(file=file, rule_id=rule_id[:_LONGEST_ID], reason=shown))
 
 
+def _leave_out_circles(loaded: RuleSet) -> None:
+    """Refuse rules that yield to each other: which one is more specific nobody can say."""
+    for rule_id, way in cycles(loaded.yields).items():
+        reason = f"{YIELDS_TO}: rules yield to each other in a circle: {' -> '.join(way)}"
+        file = loaded.rules.pop(rule_id).file
+        loaded.problems.append(RuleProblem(file=file, rule_id=rule_id, reason=reason))
+
+
 def _id_of(entry: Mapping[str, Any]) -> str:
     identifier = entry.get("id")
     return identifier if isinstance(identifier, str) else ""
@@ -440,11 +464,12 @@ def _compile(entry: Mapping[str, Any], rule_id: str, file: Path, names: _Names) 
         raise FormulaError("fix: expected a text")
     include, exclude = _paths(entry.get("paths") or {})
     described, fix_regex = describe(entry, rule_id, message), _fix_regex(entry.get("fix-regex"))
+    yields_to = yields_of(entry, rule_id)
     first, *others = (
         ScanRule(
             rule=described, message=" ".join(message.split()), search=search, taint=taint,
             file=file, fix=fix, fix_regex=fix_regex, include=include, exclude=exclude,
-            language=language,
+            language=language, yields_to=yields_to,
         )
         for language, (search, taint) in bodies.items()
     )  # fmt: skip

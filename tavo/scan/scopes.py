@@ -17,6 +17,7 @@ __all__ = [
     "FUNCTIONS",
     "Scopes",
     "changes_outside",
+    "function_around",
     "names_bound",
     "own_names",
     "targets",
@@ -59,6 +60,11 @@ def targets(node: Node) -> Iterable[Node]:
     if target.kind == "identifier":
         return (target,)
     return [part for part in target.walk() if part.kind == "identifier"]
+
+
+def function_around(node: Node) -> Node | None:
+    """Return the innermost function around a node, None at the level of the module."""
+    return next((around for around in node.ancestors() if around.kind in FUNCTIONS), None)
 
 
 def names_bound(node: Node) -> set[str]:

@@ -5,7 +5,8 @@ Rules this module keeps:
 - a comment speaks for its own line, and alone on its line for the next one;
 - in text of which no grammar is known here, our comment counts behind a usual sign of comments,
   and in JSON as the value of a key "//";
-- `# tavo: ignore[rule] reason` without a reason does not hold, and says so.
+- `# tavo: ignore[rule] reason` without a reason does not hold, and says so; the text that an editor
+  puts in the place of one is none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from tavo.scan.languages import is_source, parse_file
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
 
-__all__ = ["Ignore", "Ignores", "find_ignores", "find_ignores_in_lines", "ignores_in"]
+__all__ = [
+    "PLACEHOLDER", "Ignore", "Ignores", "find_ignores", "find_ignores_in_lines", "ignores_in",
+]  # fmt: skip
+
+PLACEHOLDER = "<why this is safe here>"
+"""What an editor writes where the reason has to be."""
+
 _SEMGREP = re.compile(r"(?:#|//|/\*)\s*nosem(?:grep)?\b(?P<ids>\s*:\s*[\w.,\- ]+)?", re.IGNORECASE)
 _OURS = re.compile(
     r"(?:#|//|/\*)\s*tavo:\s*ignore\[(?P<ids>[^\]]*)\]\s*(?P<reason>.*)", re.IGNORECASE
@@ -132,5 +139,10 @@ def _ours(found: re.Match[str], line: int, problems: list[str]) -> Ignore | None
         return None
     if not reason:
         problems.append(f"line {line}: `tavo: ignore` has no reason and does not hold")
+        return None
+    if reason == PLACEHOLDER:
+        problems.append(
+            f"line {line}: `tavo: ignore` does not hold before {PLACEHOLDER} is a reason"
+        )
         return None
     return Ignore(rules, reason[:_LONGEST_REASON], line)

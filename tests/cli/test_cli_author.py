@@ -174,7 +174,7 @@ def test_a_plugins_rule_is_explained_below_its_findings(tavo: Run, tmp_path: Pat
     assert "Why, and how to mend it (hard-coded-model-key): " in done.out
     explained = tavo("explain", "hard-coded-model-key")
     assert explained.code == 2
-    assert "stands below the findings of a scan" in explained.err
+    assert "those of plugins and findings are in a result store" in explained.err
 
 
 LIES = """\

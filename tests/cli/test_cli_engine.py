@@ -157,3 +157,94 @@ def test_the_real_one_agrees(tavo: Run, monkeypatch: pytest.MonkeyPatch) -> None
     ]
     assert len(places[0]) == 1
     assert places[0] == places[1]
+
+
+# -- a rule that the engine refuses takes all rules with it: it is looked for by halves
+
+PICKY = """\
+asked = [rule["id"] for rule in rules]
+with open({log!r} + ".asks", "a") as log:
+    log.write(json.dumps(asked) + "\\n")
+if any("refuse" in name for name in asked):
+    report = {{"results": [], "paths": {{"scanned": []}}, "errors": [
+        {{"message": "invalid language in rule: " + ", ".join(asked), "rule_id": None}}]}}
+"""
+
+
+def several(*names: str) -> str:
+    rules = [
+        {"id": name, "message": "m", "severity": "LOW", "languages": ["python", "dockerfile"],
+         "pattern": "subprocess.run(...)"} for name in names
+    ]  # fmt: skip
+    return json.dumps({"rules": rules})
+
+
+def asks(log: Path) -> list[list[str]]:
+    return [json.loads(line) for line in Path(f"{log}.asks").read_text().splitlines()]
+
+
+def test_a_rule_that_it_refuses_is_found_by_halves_and_named(
+    tavo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.json"
+    install(tmp_path, monkeypatch, PICKY.format(log=str(log)))
+    Path("a.py").write_text(FLAW)
+    names = [f"rule-{number}" for number in range(14)] + ["refuse-a", "refuse-b"]
+    Path("r.yaml").write_text(several(*names))
+    words = ("scan", "a.py", "--no-default-rules", "--rules", "r.yaml", "--engine", "opengrep")
+    done = tavo(*words)
+    said = " ".join(done.out.split())
+    assert done.code == 4
+    assert "rule refuse-a: opengrep: invalid language in rule: refuse-a" in said
+    assert "rule refuse-b: opengrep: invalid language in rule: refuse-b" in said
+    assert "opengrep rule-0" in done.out, "the others still ran"
+    assert asks(log)[-1] == names[:14]
+    assert len(asks(log)) <= 12, "by halves, not one by one"
+
+
+def test_without_looking_for_it_nothing_is_found(
+    tavo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tavo.scan import external
+
+    monkeypatch.setattr(external, "_accepted", lambda engine, entries, *rest: entries)
+    install(tmp_path, monkeypatch, PICKY.format(log=str(tmp_path / "log.json")))
+    Path("a.py").write_text(FLAW)
+    Path("r.yaml").write_text(several("rule-0", "refuse-a"))
+    words = ("scan", "a.py", "--no-default-rules", "--rules", "r.yaml", "--engine", "opengrep")
+    done = tavo(*words)
+    assert done.code == 4
+    assert "opengrep rule-0" not in done.out
+
+
+def test_when_it_refuses_very_many_it_is_not_asked_for_ever(
+    tavo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.json"
+    install(tmp_path, monkeypatch, PICKY.format(log=str(log)))
+    Path("a.py").write_text(FLAW)
+    Path("r.yaml").write_text(several("good", *(f"refuse-{number}" for number in range(60))))
+    words = ("scan", "a.py", "--no-default-rules", "--rules", "r.yaml", "--engine", "opengrep")
+    done = tavo(*words, "--format", "json")
+    assert done.code == 4
+    assert len(asks(log)) <= 41
+    notices = [one for one in json.loads(done.out)["not_done"] if one["kind"] == "rule"]
+    assert {one["subject"] for one in notices} >= {f"refuse-{number}" for number in range(60)}
+    assert any("too many rules are refused: not tried" in one["reason"] for one in notices)
+
+
+@pytest.mark.skipif(_semgrep() is None, reason="not measured: there is no semgrep here")
+def test_the_real_one_refuses_a_rule_and_runs_the_others(
+    tavo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(_semgrep() or "").parent
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    Path("a.py").write_text(FLAW)
+    good, bad = json.loads(several("good", "bad"))["rules"]
+    bad["languages"] = ["python", "no-such-language"]
+    Path("r.yaml").write_text(json.dumps({"rules": [good, bad]}))
+    words = ("scan", "a.py", "--no-default-rules", "--rules", "r.yaml", "--engine", "semgrep")
+    done = tavo(*words)
+    assert done.code == 4, done.out
+    assert "semgrep good" in done.out
+    assert "rule bad: semgrep: " in " ".join(done.out.split())

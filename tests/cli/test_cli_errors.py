@@ -13,7 +13,7 @@ def test_an_unknown_command_names_the_nearest(tavo) -> None:
     assert done.err == "tavo: 'scn' is not a command\n  Did you mean 'scan'?\n"
 
 
-@pytest.mark.parametrize("command", ["attack", "proxy", "logs", "lsp"])
+@pytest.mark.parametrize("command", ["attack", "proxy", "logs", "trust"])
 def test_what_is_planned_refuses_with_a_sentence(tavo, command: str) -> None:
     done = tavo(command, "anything")
     assert (done.code, done.out) == (2, "")
@@ -40,7 +40,7 @@ def test_explain_says_why_and_how(tavo) -> None:
 def test_explain_of_an_unknown_rule_names_the_nearest(tavo) -> None:
     done = tavo("explain", "llm-output-to-exe")
     assert done.code == 2
-    assert "Did you mean llm-output-to-exec?" in done.err
+    assert "Did you mean llm-output-to-exec or " in done.err
 
 
 def test_a_missing_option_value_is_usage(tavo) -> None:

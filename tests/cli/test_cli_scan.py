@@ -162,7 +162,9 @@ def test_ignore_files_hold_but_not_for_named_files(tavo) -> None:
     Path(".tavoignore").write_text("agent.py\n")
     done = tavo("scan", ".")
     assert "No findings: 1 file with" in done.out  # the ignore file itself
-    assert "left out: by ignore files, exclude or name: agent.py" in " ".join(done.out.split())
+    assert "left out: by ignore files, exclude, name or kind: agent.py" in " ".join(
+        done.out.split()
+    )
     assert tavo("scan", "agent.py").code == 1
 
 

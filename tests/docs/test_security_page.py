@@ -39,3 +39,14 @@ def test_other_pages_name_the_same_number() -> None:
     folder = Path(__file__).parents[2]
     for name in ("README.md", "docs/user-guide.md", "docs/security-model.md", "CHANGELOG.md"):
         assert f"{len(NAMES)} attacks" in (folder / name).read_text(), name
+
+
+def test_every_drill_of_the_page_is_a_test_and_every_drill_is_on_the_page() -> None:
+    code = (Path(__file__).parents[1] / "operator" / "test_operator_drills.py").read_text()
+    drills = set(re.findall(r"^def test_(\w+)\(", code, re.M)) - {
+        "a_state_of_an_earlier_tavo_learns_what_is_withdrawn"
+    }
+    rows = [line for line in PAGE.splitlines() if line.count("|") == 6 and line.endswith("` |")]
+    named = [line.split("`")[-2] for line in rows]
+    assert set(named) == drills
+    assert len(named) == len(set(named))

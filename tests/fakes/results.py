@@ -170,6 +170,35 @@ NOTICES = (
 )
 
 
+def many_findings(count: int) -> list[Reported]:
+    """Return findings as a large project has them: of all severities, every third with a flow."""
+    rules = [
+        EVAL_RULE, TORCH_RULE, STYLE_RULE,
+        *(replace(TORCH_RULE, id=f"rule-number-{n}", title=f"Something is wrong, number {n}",
+                  severity=list(Severity)[n % 5], help=EVAL_RULE.help) for n in range(40)),
+    ]  # fmt: skip
+    found = []
+    for number in range(count):
+        rule = rules[number * 7 % len(rules)]
+        path = f"services/area{number % 23}/agents/module_{number % 311:03}.py"
+        line = number % 900 + 10
+        code = f"    answer_{number} = execute(template.format(question=question_{number}))"
+        steps = tuple(
+            Step(location=location(path, line - back, 5, 20, f"    value_{back} = read({number})"),
+                 message=f"goes into: value_{back}")
+            for back in (6, 4, 2, 0)
+        ) if number % 3 == 0 else ()  # fmt: skip
+        text = (
+            "Text written by a model is sent to a database as a query or as part of one. The model,"
+            " or whoever writes what it reads, can change any data this connection may touch."
+        )
+        finding = finding_of(rule, location(path, line, 5, 40, code), text, flow=steps)
+        ignored = Suppression(kind="inSource", reason="checked, see DEV-9", line=line)
+        suppression = ignored if number % 50 == 49 else None
+        found.append(Reported(rule=rule, finding=finding, suppression=suppression))
+    return found
+
+
 def stored_run(
     store: ResultStore,
     findings: Sequence[Reported] = (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import socket
 import ssl
 import threading
@@ -19,6 +18,7 @@ from tavo.host.lending import LendError
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel
 from tavo.host.workers import StaticWorker
+from tests.fakes.certificates import self_signed
 from tests.fakes.plugins import PluginMachine, text_file
 from tests.host.test_sandbox_l3_view import ANSWERS
 
@@ -43,7 +43,7 @@ class Server:
         self._context: ssl.SSLContext | None = None
         if secure:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificate(folder))
+            self._context.load_cert_chain(self_signed(folder, NAME))
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -65,34 +65,6 @@ class Server:
 
     def close(self) -> None:
         self._listener.close()
-
-
-def certificate(folder: Path) -> Path:
-    """Write a key and a certificate of its own for the name."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = folder / "server.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )  # fmt: skip
-    return path
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import random
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.fakes.results import (
     MODEL_RULE,
     NOTICES,
     PLUGIN_RUN,
+    TORCH_RULE,
     everything,
     finding_of,
     location,
@@ -314,7 +316,9 @@ def test_a_long_flow_keeps_its_source_and_its_sink() -> None:
 def test_more_plugins_than_github_takes_are_said() -> None:
     plugins = tuple(replace(PLUGIN_RUN, plugin=f"acme/p{n:03}") for n in range(103))
     items = [replace(many(1, Severity.LOW)[0], tool=plugin.plugin) for plugin in plugins]
+    items[-1] = replace(many(1, Severity.HIGH)[0], tool=plugins[-1].plugin)
     run = direct(items, plugins)
+    assert run["results"][-1]["level"] == "error", "that with the worst finding is among them"
     assert len(run["tool"]["extensions"]) == 100
     assert len(run["results"]) == 100
     assert "3 plugins and their findings are left out" in report_texts(run)[0]
@@ -323,14 +327,44 @@ def test_more_plugins_than_github_takes_are_said() -> None:
 def test_tags_stay_within_the_limit() -> None:
     rule = replace(EVAL_RULE, tags=tuple(f"t{n}" for n in range(40)))
     one = replace(taint_finding(), rule=rule)
-    (shown,) = direct([one])["tool"]["driver"]["rules"]
+    run = direct([one])
+    (shown,) = run["tool"]["driver"]["rules"]
     assert len(shown["properties"]["tags"]) == 20
+    assert report_texts(run) == ["report SARIF: 1 rules keep 20 of their tags"]
 
 
-def test_a_report_too_large_to_upload_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def noisy(count: int, length: int) -> list[Reported]:
+    """Return findings that no compression makes small."""
     noise = random.Random(7)
-    code = "".join(noise.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(4000))
-    one = Reported(rule=EVAL_RULE, finding=finding_of(EVAL_RULE, location("a", 1, 1, 2, code)))
-    assert report_texts(run_of([one])) == []
+    return [
+        Reported(
+            rule=TORCH_RULE if number % 2 else EVAL_RULE,
+            finding=finding_of(
+                TORCH_RULE if number % 2 else EVAL_RULE,
+                location("a", number + 1, 1, 2, noise.randbytes(length // 2).hex()),
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def test_a_report_too_large_to_upload_loses_the_least_severe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    items = noisy(400, 400)
+    assert report_texts(run_of(items)) == []
+    monkeypatch.setattr(sarif, "_LARGEST_UPLOAD", 80_000)
+    log = log_of(items)
+    assert len(zlib.compress(json.dumps(log).encode())) <= 80_000
+    (run,) = log["runs"]
+    kept = [result["properties"]["severity"] for result in run["results"]]
+    assert 100 < len(kept) < 400
+    assert kept.count("critical") == 200, "these all fit"
+    (text,) = report_texts(run)
+    assert text.startswith(f"report SARIF: {400 - len(kept)} findings of the lowest severity are")
+
+
+def test_one_that_cannot_be_made_small_enough_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sarif, "_LARGEST_UPLOAD", 2000)
-    assert "larger than the" in report_texts(run_of([one]))[0]
+    (text,) = report_texts(run_of(noisy(1, 4000)))
+    assert text == "report SARIF: compressed it is still larger than can be uploaded"

@@ -14,7 +14,7 @@ import pytest
 from tavo.errors import ExitCode, InputError, UsageError, exit_code_of
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, STEPS, NotAStoreError, prepare
 from tavo.results.store import ResultStore
-from tavo.results.values import Exchange
+from tavo.results.values import Absent, Exchange, Gate, PolicyResult, Suppression
 from tests.fakes.results import (
     INFO,
     NOTICES,
@@ -150,6 +150,70 @@ def test_a_store_of_schema_1_is_read_and_written(tmp_path: Path) -> None:
         assert list(store.exchanges(1)) == [exchange]
 
 
+def test_a_store_of_schema_2_is_read_and_judged_anew(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    prepare(connection, STEPS[:2])
+    connection.execute(
+        "INSERT INTO runs (uuid, command, root, tool_version, started_at, finished_at, complete,"
+        " exit_code, files, rules, cpu_s) VALUES ('u', '[]', '/', '0.1', 't', 't', 1, 0, 1, 1, 0.5)"
+    )
+    connection.execute(
+        "INSERT INTO rules (run_id, tool, rule_id, title, severity, confidence, description, help,"
+        " cwe, owasp, tags, refs) VALUES (1, 'tavo', 'r', 't', 'low', 'low', '', '', '[]', '[]',"
+        " '[]', '[]')"
+    )
+    connection.execute(
+        "INSERT INTO findings (run_id, rule, fingerprint, line_hash, severity, confidence, path,"
+        " message, snippet, evidence, flow, suppression_kind, suppression_reason, suppression_line)"
+        " VALUES (1, 1, 'f', '', 'low', 'low', 'a.py', 'm', '', '{}', '[]', 'inSource', 'why', 3)"
+    )
+    connection.execute("INSERT INTO notices (run_id, kind, subject, reason, incomplete)"
+                       " VALUES (1, 'file', 'b.py', 'too large', 1)")  # fmt: skip
+    connection.close()
+    with ResultStore(path) as store:
+        run = store.run(1)
+        assert run.gate is None
+        assert [notice.allowed for notice in run.notices] == [False]
+        (found,) = store.findings(1)
+        assert (found.baseline_state, found.suppression) == (
+            "", Suppression(kind="inSource", reason="why", line=3),
+        )  # fmt: skip
+        gate = Gate(
+            fail_on="high", fail_on_confidence="medium", baseline="b.json", policy=("p.rego",),
+            evaluator="regopy 1",
+            absent=(Absent(fingerprint="g", rule_id="r", tool="tavo", path="c.py", line=1,
+                           message="m"),),
+            policy_results=(PolicyResult(kind="deny", rule="deny_x", message="no",
+                                         details={"a": [1]}, fingerprint="f", excepted=True),),
+        )  # fmt: skip
+        marked = replace(
+            found, baseline_state="new",
+            suppression=Suppression(kind="external", reason="ok", line=0, expires="2027-01-01",
+                                    approved_by="ada"),
+        )  # fmt: skip
+        store.add_gate(1, gate)
+        store.mark(1, [marked])
+        assert store.run(1).gate == gate
+        assert list(store.findings(1)) == [marked]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE gates SET fail_on = 'awful'", "UPDATE policy_results SET kind = 'pass'",
+     "UPDATE gates SET policy = '['"],
+)  # fmt: skip
+def test_a_damaged_gate_is_an_input_error(change: str) -> None:
+    store = ResultStore()
+    run_id = stored_run(store, everything())
+    said = (PolicyResult(kind="deny", rule="deny", message="m"),)
+    store.add_gate(run_id, Gate(policy=("p",), policy_results=said))
+    assert store.run(run_id).gate is not None
+    store._connection.execute(change)
+    with pytest.raises(InputError, match="damaged"):
+        store.run(run_id)
+
+
 def test_a_step_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
     ResultStore(path).close()
@@ -248,8 +312,8 @@ def test_the_tables_are_strict_and_joinable(tmp_path: Path) -> None:
         " 'sqlite%'"
     ).fetchall()
     assert sorted(strict) == [
-        ("exchanges", 1), ("findings", 1), ("notices", 1), ("plugin_runs", 1), ("rules", 1),
-        ("runs", 1),
+        ("absent", 1), ("exchanges", 1), ("findings", 1), ("gates", 1), ("notices", 1),
+        ("plugin_runs", 1), ("policy_results", 1), ("rules", 1), ("runs", 1),
     ]  # fmt: skip
     joined = connection.execute(
         "SELECT count(*) FROM findings JOIN rules ON rules.id = findings.rule"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,7 @@ from tests.fakes.results import (
     everything,
     finding_of,
     location,
+    many_findings,
     stored_run,
     taint_finding,
 )
@@ -143,7 +145,7 @@ def test_scanned_text_cannot_steer_the_terminal() -> None:
 def test_printable_keeps_print_and_nothing_else(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
-    if text.isprintable():
+    if text.isprintable() and "##" not in text:
         assert shown == text
 
 
@@ -187,3 +189,31 @@ def test_suppressed_findings_are_counted_and_listed_when_verbose() -> None:
     assert "tools/calc.py:5:1 llm-output-to-exec: constant expression, see DEV-12" in report(
         everything(), verbose=True
     )
+
+
+def test_what_findings_of_a_file_have_in_common_stands_once() -> None:
+    items = [
+        Reported(
+            rule=EVAL_RULE,
+            finding=finding_of(EVAL_RULE, location(path, line, 1, 9, "eval(x)"), "The same."),
+        )
+        for path, line in (("a.py", 1), ("a.py", 5), ("b.py", 2))
+    ]
+    assert report(items).count("The same.") == 2
+    assert report(items, verbose=True).count("The same.") == 3
+
+
+def test_a_line_of_code_stands_once() -> None:
+    text = report([taint_finding()])
+    assert text.count("return eval(answer.output_text)") == 1
+    assert text.count("answer = client.responses.create()") == 1
+
+
+def test_a_long_list_ends_with_a_count_by_rule() -> None:
+    lines = report(many_findings(60)).splitlines()
+    (end,) = [n for n, line in enumerate(lines) if re.fullmatch(r" +\d+  of \d+ other rules", line)]
+    rows = [line.split() for line in lines[end - 10 : end]]
+    assert ["2", "critical", "llm-output-to-exec"] in rows
+    assert {row[1] for row in rows} == {"critical", "high"}
+    assert any(line.startswith("59 findings (") for line in lines[-3:]), "this comes last"
+    assert not any("other rules" in line for line in report(many_findings(20)).splitlines())

@@ -24,6 +24,11 @@ def names(root: Path, *targets: str, exclude: tuple[str, ...] = ()) -> list[str]
     return [str(file.relative) for file in walk(chosen, root, exclude=exclude)]
 
 
+def problems(root: Path) -> list[tuple[str, str]]:
+    """The files of a folder that cannot be used, and why."""
+    return [(str(one.relative), one.problem) for one in walk([root], root) if one.problem]
+
+
 def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     make(tmp_path, {"b.py": "", "a/z.py": "", "a/b.py": "", "c.py": ""})
     assert names(tmp_path) == ["a/b.py", "a/z.py", "b.py", "c.py"]
@@ -59,6 +64,35 @@ def test_an_inner_ignore_file_overrules_an_outer_one(tmp_path: Path) -> None:
 def test_a_named_file_is_scanned_whatever_is_ignored(tmp_path: Path) -> None:
     make(tmp_path, {".gitignore": "x.py\n", "x.py": ""})
     assert names(tmp_path, "x.py", "x.py") == ["x.py"]
+
+
+def test_semgreps_ignore_file_is_read_with_what_it_includes(tmp_path: Path) -> None:
+    make(tmp_path, {
+        ".semgrepignore": "# ours\nmade/\n:include more/.ignored\n!made_by_hand.py\n",
+        "more/.ignored": "*_pb2.py\n:include nothing\n", "made/x.py": "", "a_pb2.py": "",
+        "made_by_hand.py": "", "x.py": "", ".tavoignore": "!keep_pb2.py\n", "keep_pb2.py": "",
+    })  # fmt: skip
+    assert [name for name in names(tmp_path) if name.endswith(".py")] == [
+        "keep_pb2.py", "made_by_hand.py", "x.py",
+    ]  # fmt: skip
+    assert problems(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [":include ../outside", ":include /etc/hosts", ":include missing", ":include link",
+     ":include folder", ":exclude x.py", ":include", ":include linked/file"],
+)  # fmt: skip
+def test_what_semgreps_ignore_file_cannot_include_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "outside").write_text("x.py\n")
+    root = make(tmp_path / "root", {".semgrepignore": f"{line}\ny.py\n", "x.py": "", "y.py": "",
+                                    "folder/file": "x.py\n"})  # fmt: skip
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "linked").symlink_to(root / "folder")
+    assert [name for name in names(root) if name.endswith(".py")] == ["x.py"]
+    ((path, problem),) = problems(root)
+    assert path == ".semgrepignore"
+    assert line in problem
 
 
 def test_own_exclusions(tmp_path: Path) -> None:

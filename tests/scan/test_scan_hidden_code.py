@@ -39,6 +39,10 @@ PYTHON = {
     "format of an f-string": b"f'{1:{eval(\"H\") or 1}}'\n",
     "braces of an f-string": b"f'{{{eval(\"H\")}}}'\n",
     "default": b'def f(x=eval("H")): pass\n',
+    "another name": b'e = eval\ne("H")\n',
+    "another name inside a function": b'def f():\n    e = eval\n    e("H")\nf()\n',
+    "another name by the way": b'(e := eval)("H")\n',
+    "another name in a condition": b'if e := eval:\n    e("H")\n',
     "annotation": b'x: eval("H") = 1\n',
 }
 JAVASCRIPT = {
@@ -57,7 +61,12 @@ JAVASCRIPT = {
     "division": 'let a=1,g=1; a /eval("H")/ g',
     "division after a function": 'x=function(){} /eval("H")/1',
     "expression after a function": 'function f(){}\n/"/;eval("H")//"',
+    "expression after an arrow function": 'x=>{}\n/"/;eval("H")//"',
+    "expression after two arrow functions": 'x=>{}\n/"/;y=>{}//}\n/"/;eval("H")//"',
+    "expression far after an arrow function": 'f=async x=>{} // }\n/* b\n*/ /"/;eval("H")//"',
+    "division after an arrow function": '(x=>{})\n/eval("H")/1',
     "class of an expression": '/[/"]/;eval("H")//"]/',
+    "call of what stands behind a zero": 'globalThis.require=require;(0,eval)("H")',
     "template": '`${`${eval("H")}`}`',
     "byte order mark": '\ufeffeval("H")',
     "no-break space": 'eval\ufeff("H")',
@@ -101,3 +110,11 @@ def test_what_node_runs_is_seen(name: str, rules: RuleSet, tmp_path: Path) -> No
     call = "'require(\\'fs\\').writeFileSync(\\'HIT\\',\\'\\')'"
     code = JAVASCRIPT[name].replace('"H"', call)
     check(code.encode(), "x.js", node, rules, tmp_path)
+
+
+def test_a_name_that_is_given_twice_is_not_another_name_of_eval(
+    rules: RuleSet, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.py"
+    file.write_text("e = eval\ne = print\ne('H')\nf = eval\ndef g(f):\n    f('H')\n")
+    assert not scan_file(SourceFile(file, PurePosixPath("x.py")), rules).hits

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,9 +19,13 @@ import msgspec
 from tavo.plugins import Confidence, Location, Rule, Severity
 from tavo.results.values import Reported, Run
 
-__all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value"]
+__all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value", "uncommanded_json"]
 
 SCHEMA = "tavo-results/1"
+_State = Literal["new", "unchanged"]
+_Kind = Literal["deny", "violation", "warn"]
+_STATES: dict[str, _State] = {"new": "new", "unchanged": "unchanged"}
+_KINDS: dict[str, _Kind] = {"deny": "deny", "violation": "violation", "warn": "warn"}
 _SCHEMA_ID = "urn:tavo:schema:results:1"
 _NOT_ASCII = re.compile(r"[^\x20-\x7e\n]+")
 
@@ -30,7 +34,11 @@ _FromZero = Annotated[int, msgspec.Meta(ge=0)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 _Time = Annotated[str, msgspec.Meta(description="UTC, ISO 8601, such as 2026-11-23T13:45:14Z.")]
 _Tool = Annotated[
-    str, msgspec.Meta(description="`tavo` for built-in rules, else a plugin's full id.")
+    str,
+    msgspec.Meta(
+        description="`tavo` for built-in rules, a plugin's full id, or `sarif:` and the name of"
+        " the tool whose findings were imported."
+    ),
 ]
 
 
@@ -64,6 +72,8 @@ class _SuppressionValue(msgspec.Struct, frozen=True):
     kind: Annotated[str, msgspec.Meta(description="`inSource` for a comment, else `external`.")]
     reason: str
     line: int
+    expires: Annotated[str, msgspec.Meta(description="The last day it holds, or empty.")] = ""
+    approved_by: Annotated[str, msgspec.Meta(description="Who agreed, or empty.")] = ""
 
 
 class _FindingValue(msgspec.Struct, frozen=True):
@@ -84,6 +94,10 @@ class _FindingValue(msgspec.Struct, frozen=True):
     suppression: Annotated[
         _SuppressionValue | None, msgspec.Meta(description="Not null: it does not count.")
     ]
+    baseline_state: Annotated[
+        _State | None,
+        msgspec.Meta(description="Compared with the baseline; null: there was none."),
+    ] = None
 
 
 class _RuleValue(msgspec.Struct, frozen=True):
@@ -107,11 +121,18 @@ class _NoticeValue(msgspec.Struct, frozen=True):
 
     kind: Annotated[
         str,
-        msgspec.Meta(description="`file`, `rule`, `plugin`, `engine`, `comment` or `step`."),
+        msgspec.Meta(
+            description="`file`, `rule`, `plugin`, `engine`, `comment`, `step`, `suppression` or"
+            " `policy`."
+        ),
     ]
     subject: str
     reason: str
     incomplete: Annotated[bool, msgspec.Meta(description="True: it makes the run incomplete.")]
+    allowed: Annotated[
+        bool,
+        msgspec.Meta(description="True: --allow-incomplete, it does not decide the exit code."),
+    ] = False
 
 
 class _PluginValue(msgspec.Struct, frozen=True):
@@ -119,8 +140,11 @@ class _PluginValue(msgspec.Struct, frozen=True):
 
     plugin: str
     version: str
-    package: Annotated[str, msgspec.Meta(description="The digest of its package.")]
-    sandbox: Annotated[str, msgspec.Meta(description="The level it ran at, such as L2.")]
+    package: Annotated[str, msgspec.Meta(description="The digest of its package or file.")]
+    sandbox: Annotated[
+        str,
+        msgspec.Meta(description="The level it ran at, such as L2; empty: it was imported."),
+    ]
     files: _FromZero
     calls: _FromZero
     findings: _FromZero
@@ -154,6 +178,53 @@ class _RunValue(msgspec.Struct, frozen=True):
     cpu_s: _Seconds
 
 
+class _AbsentValue(msgspec.Struct, frozen=True):
+    """A finding of the baseline that is gone, though its file was looked at."""
+
+    fingerprint: str
+    rule_id: str
+    tool: str
+    path: str
+    line: Annotated[int, msgspec.Meta(ge=0, description="0: the file as a whole.")]
+    message: str
+
+
+class _PolicyResultValue(msgspec.Struct, frozen=True):
+    """What a rule of a policy said."""
+
+    kind: _Kind
+    rule: Annotated[str, msgspec.Meta(description="Its whole name, such as deny_secrets.")]
+    message: str
+    details: Annotated[
+        dict[str, Any], msgspec.Meta(description="What stood beside `msg`, else empty.")
+    ]
+    fingerprint: Annotated[
+        str, msgspec.Meta(description="The finding that it is about; empty: the run.")
+    ]
+    excepted: Annotated[bool, msgspec.Meta(description="True: an exception covers it.")]
+
+
+class _PolicyValue(msgspec.Struct, frozen=True):
+    """The policy that judged the run."""
+
+    files: list[str]
+    evaluator: Annotated[str, msgspec.Meta(description="Such as regopy 1.5.2; empty: it failed.")]
+    denied: Annotated[int, msgspec.Meta(ge=0, description="deny and violation; fails the run.")]
+    warned: _FromZero
+    results: list[_PolicyResultValue]
+
+
+class _GateValue(msgspec.Struct, frozen=True):
+    """What turned the run into pass or fail."""
+
+    fail_on: Severity
+    fail_on_confidence: Confidence
+    baseline: Annotated[str, msgspec.Meta(description="The file; empty: there was none.")]
+    new: _FromZero
+    known: _FromZero
+    absent: list[_AbsentValue]
+
+
 class _SummaryValue(msgspec.Struct, frozen=True):
     """Counts. Suppressed findings stand in `suppressed` only."""
 
@@ -172,12 +243,23 @@ class _Document(msgspec.Struct, frozen=True):
     findings: list[_FindingValue]
     not_done: list[_NoticeValue]
     plugins: list[_PluginValue]
+    gate: Annotated[
+        _GateValue | None, msgspec.Meta(description="Null: not judged, or by an older tavo.")
+    ] = None
+    policy: Annotated[_PolicyValue | None, msgspec.Meta(description="Null: there was none.")] = None
 
 
 def run_to_json(run: Run, findings: Iterable[Reported]) -> str:
     """Return a run with its findings as indented JSON in ASCII."""
     text = msgspec.json.format(msgspec.json.encode(_document(run, findings)), indent=2).decode()
-    return text if text.isascii() and "\x7f" not in text else _NOT_ASCII.sub(_escaped, text)
+    if not text.isascii() or "\x7f" in text:
+        text = _NOT_ASCII.sub(_escaped, text)
+    return uncommanded_json(text)
+
+
+def uncommanded_json(text: str) -> str:
+    """Return the same JSON with nothing in it that the log of a CI system takes for a command."""
+    return text.replace("##", "#\\u0023")  # only texts hold it
 
 
 def run_to_value(run: Run, findings: Iterable[Reported]) -> dict[str, Any]:
@@ -192,7 +274,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(_Document)
     names = {f"_{name}Value": name for name in (
         "Region", "Location", "Step", "Suppression", "Finding", "Rule", "Notice", "Plugin", "Run",
-        "Summary",
+        "Summary", "Absent", "PolicyResult", "Policy", "Gate",
     )} | {"_Document": "Document"}  # fmt: skip
     text = json.dumps(schema)
     for ours, published in names.items():
@@ -238,10 +320,53 @@ def _document(run: Run, findings: Iterable[Reported]) -> _Document:
         ),
         rules=[_rule(tool, rules[tool, name]) for tool, name in sorted(rules)],
         findings=[_finding(one) for one in items],
-        not_done=[_NoticeValue(n.kind, n.subject, n.reason, n.incomplete) for n in run.notices],
+        not_done=[
+            _NoticeValue(n.kind, n.subject, n.reason, n.incomplete, n.allowed) for n in run.notices
+        ],
         plugins=[
             _PluginValue(**{name: getattr(plugin, name) for name in _PluginValue.__struct_fields__})
             for plugin in run.plugins
+        ],
+        gate=_gate(run, items),
+        policy=_policy(run),
+    )
+
+
+def _gate(run: Run, items: Sequence[Reported]) -> _GateValue | None:
+    gate = run.gate
+    if gate is None:
+        return None
+    states = Counter(one.baseline_state for one in items)
+    return _GateValue(
+        fail_on=Severity(gate.fail_on),
+        fail_on_confidence=Confidence(gate.fail_on_confidence),
+        baseline=gate.baseline,
+        new=states["new"],
+        known=states["unchanged"],
+        absent=[_AbsentValue(**msgspec.structs.asdict(one)) for one in gate.absent],
+    )
+
+
+def _policy(run: Run) -> _PolicyValue | None:
+    gate = run.gate
+    if gate is None or not gate.policy:
+        return None
+    counts = Counter(one.kind for one in gate.policy_results if not one.excepted)
+    return _PolicyValue(
+        files=list(gate.policy),
+        evaluator=gate.evaluator,
+        denied=counts["deny"] + counts["violation"],
+        warned=counts["warn"],
+        results=[
+            _PolicyResultValue(
+                _KINDS[one.kind],
+                one.rule,
+                one.message,
+                dict(one.details),
+                one.fingerprint,
+                one.excepted,
+            )
+            for one in gate.policy_results
         ],
     )
 
@@ -277,7 +402,14 @@ def _finding(one: Reported) -> _FindingValue:
         fingerprint=one.fingerprint,
         suppression=None
         if suppression is None
-        else _SuppressionValue(suppression.kind, suppression.reason, suppression.line),
+        else _SuppressionValue(
+            suppression.kind,
+            suppression.reason,
+            suppression.line,
+            suppression.expires,
+            suppression.approved_by,
+        ),
+        baseline_state=_STATES.get(one.baseline_state),
     )
 
 

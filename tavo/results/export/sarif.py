@@ -20,8 +20,18 @@ from typing import Any
 from urllib.parse import quote
 
 from tavo.plugins import Location, Step
-from tavo.results.export.sarif_tool import LEVELS, NOTICE_KINDS, SCORES, Components, notice_id
-from tavo.results.values import Notice, Reported, Run, Suppression
+from tavo.results.export.json import uncommanded_json
+from tavo.results.export.sarif_tool import (
+    LEVELS,
+    MOST_TAGS,
+    NOTICE_KINDS,
+    SCORES,
+    Components,
+    notice_id,
+    tags_of,
+)
+from tavo.results.export.summary import worst_first
+from tavo.results.values import Notice, PolicyResult, Reported, Run, Suppression
 
 __all__ = ["run_to_sarif", "run_to_sarif_value"]
 
@@ -32,7 +42,9 @@ _SHOWN_RESULTS = 5_000
 _MOST_RESULTS = 25_000
 _MOST_STEPS = 1_000
 _MOST_EXTENSIONS = 100
-_LARGEST_UPLOAD = 10 << 20
+_LARGEST_UPLOAD = 10_000_000
+_LEAST_KEPT = 100
+_READ_BY_PEOPLE = 1_000
 _LINK = re.compile(r"\[(?=[^\]]*\]\()")
 
 
@@ -44,16 +56,36 @@ def run_to_sarif(
     `suppressed` takes in the findings that do not count. `category` tells the uploads of one commit
     apart, where several scans of it are uploaded.
     """
-    items = list(findings)
+    items = _reported_here(findings, suppressed=suppressed)
+    most = min(len(items), _MOST_RESULTS)
     text = _dumps(run_to_sarif_value(run, items, suppressed=suppressed, category=category))
-    if len(text) > _LARGEST_UPLOAD and len(zlib.compress(text.encode())) > _LARGEST_UPLOAD:
-        notice = _report_notice(f"compressed it is larger than the {_LARGEST_UPLOAD >> 20} MB that"
-                                " GitHub takes: scan the project in parts")  # fmt: skip
-        value = run_to_sarif_value(
-            run, items, suppressed=suppressed, category=category, notices=(notice,)
+    while (size := _uploaded(text)) > _LARGEST_UPLOAD and most > _LEAST_KEPT:
+        # Results are most of it, and the least severe ones are cut off: a little more than needed.
+        most = max(_LEAST_KEPT, int(most * min(0.95 * _LARGEST_UPLOAD / size, 0.9)))
+        kept = worst_first(items)[:most]
+        notice = _report_notice(
+            f"{len(items) - most} findings of the lowest severity are left out, as compressed at"
+            f" most {_LARGEST_UPLOAD // 1_000_000} MB can be uploaded"
         )
-        text = _dumps(value)
+        text = _dumps(
+            run_to_sarif_value(
+                run, kept, suppressed=suppressed, category=category, notices=(notice,)
+            )
+        )
+    if size > _LARGEST_UPLOAD:
+        notice = _report_notice("compressed it is still larger than can be uploaded")
+        text = _dumps(
+            run_to_sarif_value(
+                run, worst_first(items)[:most], suppressed=suppressed, category=category,
+                notices=(notice,),
+            )
+        )  # fmt: skip
     return text
+
+
+def _uploaded(text: str) -> int:
+    """Return the size of a report as it is uploaded."""
+    return len(text) if len(text) <= _LARGEST_UPLOAD else len(zlib.compress(text.encode()))
 
 
 def run_to_sarif_value(
@@ -65,7 +97,7 @@ def run_to_sarif_value(
     notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
     """Return a run with its findings as JSON-able values; `notices` come on top of the run's."""
-    items = [one for one in findings if suppressed or one.suppression is None]
+    items = _reported_here(findings, suppressed=suppressed)
     items, plugins, cuts = _within_limits(run, items)
     components = Components(run, items, plugins)
     return {
@@ -87,8 +119,15 @@ def run_to_sarif_value(
     }
 
 
+def _reported_here(findings: Iterable[Reported], *, suppressed: bool) -> list[Reported]:
+    return [one for one in findings if suppressed or one.suppression is None or _is_known(one)]
+
+
 def _dumps(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f")
+    # A long report is for programs only, and without its blanks half as long.
+    indent = 1 if len(value["runs"][0]["results"]) <= _READ_BY_PEOPLE else None
+    text = json.dumps(value, indent=indent, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return uncommanded_json(text)
 
 
 # -- what GitHub takes
@@ -99,7 +138,8 @@ def _within_limits(
 ) -> tuple[list[Reported], list[str], list[Notice]]:
     """Return the results and plugins that fit, and what to say about the others."""
     notices = []
-    tools = dict.fromkeys([*(one.tool for one in items), *(ran.plugin for ran in run.plugins)])
+    worst = [one.tool for one in worst_first(items)]
+    tools = dict.fromkeys([*worst, *(ran.plugin for ran in run.plugins)])
     plugins = [tool for tool in tools if tool != "tavo"]
     if len(plugins) > _MOST_EXTENSIONS:
         dropped = set(plugins[_MOST_EXTENSIONS:])
@@ -113,17 +153,20 @@ def _within_limits(
         )
     if len(items) > _MOST_RESULTS:
         left_out = len(items) - _MOST_RESULTS
-        # Stable: within a severity the order of the paths stays.
-        items = sorted(items, key=lambda one: -one.finding.severity.rank)[:_MOST_RESULTS]
+        items = worst_first(items)[:_MOST_RESULTS]
         notices.append(_report_notice(f"{left_out} findings of the lowest severity are left out, at"
                                       f" most {_MOST_RESULTS} fit"))  # fmt: skip
     if len(items) > _SHOWN_RESULTS:
+        items = worst_first(items)
         notices.append(
             _report_notice(f"{len(items)} findings, of which GitHub shows {_SHOWN_RESULTS}")
         )
     long = sum(len(one.finding.flow) > _MOST_STEPS for one in items)
     if long:
         notices.append(_report_notice(f"{long} data flows are shortened to {_MOST_STEPS} steps"))
+    tagged = {(one.tool, one.rule.id) for one in items if len(tags_of(one.rule)) > MOST_TAGS}
+    if tagged:
+        notices.append(_report_notice(f"{len(tagged)} rules keep {MOST_TAGS} of their tags"))
     return items, plugins, notices
 
 
@@ -157,9 +200,22 @@ def _result(one: Reported, components: Components) -> dict[str, Any]:
         result["codeFlows"] = [{"threadFlows": [{"locations": _steps(finding.flow)}]}]
     if finding.fix is not None and finding.location.region is not None:
         result["fixes"] = [_fix(one, finding.fix)]
-    if one.suppression is not None:
+    if one.baseline_state:
+        result["baselineState"] = one.baseline_state
+    if one.suppression is not None and not _is_known(one):
         result["suppressions"] = [_suppression(one.suppression, finding.location)]
     return result
+
+
+def _is_known(one: Reported) -> bool:
+    """Tell whether only the baseline speaks for a finding: in SARIF that is a state of its own."""
+    why = one.suppression
+    return (
+        one.baseline_state == "unchanged"
+        and why is not None
+        and why.kind == "external"
+        and not why.expires
+    )
 
 
 def _plain(text: str) -> str:
@@ -257,7 +313,10 @@ def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
     value: dict[str, Any] = {
         "executionSuccessful": run.complete,
         "startTimeUtc": run.info.started_at,
-        "toolExecutionNotifications": [_notification(n) for n in notices if n.kind != "rule"],
+        "toolExecutionNotifications": [
+            *(_notification(n) for n in notices if n.kind != "rule"),
+            *(_said(one) for one in (run.gate.policy_results if run.gate else ())),
+        ],
         "toolConfigurationNotifications": [_notification(n) for n in notices if n.kind == "rule"],
     }
     if run.finished_at:
@@ -267,9 +326,23 @@ def _invocation(run: Run, notices: Sequence[Notice]) -> dict[str, Any]:
     return value
 
 
+def _said(one: PolicyResult) -> dict[str, Any]:
+    """Return what a policy said: about the run and its gate, so no result of its own."""
+    level = "note" if one.excepted else "warning" if one.kind == "warn" else "error"
+    value: dict[str, Any] = {
+        "level": level,
+        "message": {"text": _plain(f"policy {one.rule}: {one.message}")},
+        "descriptor": {"id": notice_id("policy"), "index": list(NOTICE_KINDS).index("policy")},
+        "properties": {"kind": one.kind, "rule": one.rule, "excepted": one.excepted},
+    }
+    if one.fingerprint:
+        value["properties"]["fingerprint"] = one.fingerprint
+    return value
+
+
 def _notification(notice: Notice) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "level": "error" if notice.incomplete else "note",
+        "level": "error" if notice.incomplete and not notice.allowed else "note",
         "message": {"text": _plain(f"{notice.kind} {notice.subject}: {notice.reason}")},
     }
     if notice.kind in NOTICE_KINDS:

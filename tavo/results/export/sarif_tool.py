@@ -17,7 +17,15 @@ from typing import Any
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.results.values import Reported, Run
 
-__all__ = ["LEVELS", "NOTICE_KINDS", "SCORES", "Components"]
+__all__ = [
+    "LEVELS",
+    "MOST_TAGS",
+    "NOTICE_KINDS",
+    "SCORES",
+    "Components",
+    "notice_id",
+    "tags_of",
+]
 
 LEVELS = {
     Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warning",
@@ -34,10 +42,14 @@ NOTICE_KINDS = {
     "comment": "An ignore comment does not hold.",
     "engine": "Another engine failed, or did not do all of it.",
     "step": "A step of a pipeline did not run.",
+    "suppression": "An entry of a suppressions file does not count, or is not used.",
+    "policy": "A policy said something, or failed.",
     "report": "This report leaves something out.",
 }
 _PRECISION = {Confidence.HIGH: "high", Confidence.MEDIUM: "medium", Confidence.LOW: "low"}
-_MOST_TAGS = 20
+MOST_TAGS = 20
+_LONGEST_NAME = 255
+_LONGEST_DESCRIPTION = 1024
 
 
 class _Taxonomy:
@@ -120,20 +132,18 @@ class Components:
         return [self._rule(rules[rule_id]) for rule_id in sorted(rules)]
 
     def _rule(self, rule: Rule) -> dict[str, Any]:
-        tags = ["security", *(f"external/cwe/{entry.lower()}" for entry in rule.cwe)]
-        tags += [*rule.owasp, *rule.tags]
         help_text = rule.help or rule.description or rule.title
         value: dict[str, Any] = {
             "id": rule.id,
-            "name": _pascal_case(rule.id),
-            "shortDescription": {"text": rule.title},
-            "fullDescription": {"text": rule.description or rule.title},
+            "name": _pascal_case(rule.id)[:_LONGEST_NAME],
+            "shortDescription": {"text": _cut(rule.title)},
+            "fullDescription": {"text": _cut(rule.description or rule.title)},
             "help": {"text": help_text, "markdown": help_text},
             "defaultConfiguration": {"level": LEVELS[rule.severity]},
             "properties": {
                 "security-severity": SCORES[rule.severity],
                 "precision": _PRECISION[rule.confidence],
-                "tags": list(dict.fromkeys(tags))[:_MOST_TAGS],
+                "tags": tags_of(rule)[:MOST_TAGS],
             },
         }
         relationships = [
@@ -158,9 +168,20 @@ class Components:
         return value
 
 
+def tags_of(rule: Rule) -> list[str]:
+    """Return the tags of a rule, of which GitHub takes `MOST_TAGS`, the first ones."""
+    weaknesses = [f"external/cwe/{entry.lower()}" for entry in rule.cwe]
+    return list(dict.fromkeys(["security", *weaknesses, *rule.owasp, *rule.tags]))
+
+
 def notice_id(kind: str) -> str:
     """Return the id of the descriptor that notices of a kind refer to."""
     return f"tavo/{kind}-not-done"
+
+
+def _cut(text: str) -> str:
+    """Return what GitHub shows of a description; the help has everything that is needed."""
+    return text if len(text) <= _LONGEST_DESCRIPTION else f"{text[: _LONGEST_DESCRIPTION - 1]}…"
 
 
 def _entries(rules: Iterable[Rule]) -> dict[str, list[str]]:

@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - quiet when clean, and never "no findings" for a run that did not look at everything;
-- the last lines say what was looked at, and what was not, with the reasons;
+- the last lines say what was looked at, and what was not, with the reasons; where something was
+  not, the very last line is one sentence about that;
 - text from scanned code is made printable: nothing in it can steer a terminal;
 - no line of code or of a data flow is wider than the terminal.
 
@@ -13,20 +14,34 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import PurePosixPath
 
-from tavo.plugins import Finding, Location, Severity, Step
-from tavo.printable import printable
-from tavo.results.values import Notice, PluginRun, Reported, Run
+from tavo.plugins import Finding, Location, Step
+from tavo.printable import one_line, printable, uncommanded
+from tavo.results.export.summary import (
+    counted,
+    headline,
+    ignored_in_words,
+    looked_at,
+    name_of,
+    ran_here,
+    reasons_of,
+    rules_of,
+    seconds,
+    split,
+)
+from tavo.results.export.text_gate import gate_lines, last_line
+from tavo.results.values import ALSO, Notice, PluginRun, Reported, Run
 
-__all__ = ["Line", "columns_of", "first_of", "place_and_clause", "run_to_lines"]
+__all__ = ["Line", "columns_of", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
 _INDENT = " " * 11
+_MANY = 25
+_MOST_RULES = 10
 _MOST_LISTED = 20
-_MOST_SUBJECTS = 5
 _MOST_EVIDENCE = 6
 _MOST_EXPLAINED = 5
 _LONGEST_HELP = 400
@@ -52,19 +67,34 @@ def run_to_lines(
 
     `verbose` shows all lines of the code, and the findings that do not count with their reasons.
     """
+    for line in _lines(run, findings, max(width, _NARROWEST), verbose=verbose):
+        text = "".join(part for _, part in line)
+        safe = uncommanded(text)
+        yield line if safe == text else (("", safe),)
+
+
+def _lines(run: Run, findings: Iterable[Reported], width: int, *, verbose: bool) -> Iterator[Line]:
     items = list(findings)
-    width = max(width, _NARROWEST)
-    shown = [one for one in items if one.suppression is None]
-    ignored = [one for one in items if one.suppression is not None]
+    shown, ignored = split(items)
     for path, group in groupby(shown, key=lambda one: str(one.finding.location.path)):
         yield (("path", printable(path)),)
+        told: set[tuple[str, str, str]] = set()
         for one in group:
-            yield from _finding(one, width, verbose=verbose)
+            what = (one.tool, one.rule.id, one.finding.message)
+            yield from _finding(one, width, verbose=verbose, again=what in told)
+            told.add(what)
     if verbose and ignored:
         yield from _ignored(ignored, width)
+    if len(shown) >= _MANY:
+        yield from _by_rule(shown, width)
     yield from _hint(shown, width)
+
+    def wrap(text: str, indent: str, style: str) -> Iterator[Line]:
+        return _wrapped(text, width, indent=indent, style=style)
+
+    yield from gate_lines(run, ignored, items, wrap)
     yield from _summary(run, shown, ignored, width)
-    for plugin in run.plugins:
+    for plugin in filter(ran_here, run.plugins):
         yield from _wrapped(_spent(plugin), width, indent="  ", style="dim")
     yield from _not_done(run, width)
 
@@ -72,22 +102,42 @@ def run_to_lines(
 # -- one finding
 
 
-def _finding(one: Reported, width: int, *, verbose: bool) -> Iterator[Line]:
+def _finding(one: Reported, width: int, *, verbose: bool, again: bool) -> Iterator[Line]:
+    """Yield a finding; `again`: its message stands above, at another finding of the file."""
     finding = one.finding
     severity = finding.severity.value
-    name = one.rule.id if one.tool == "tavo" else f"{one.tool} {one.rule.id}"
+    name = name_of(one)
     yield (
         ("", f"  {_place(finding.location):>7}  "),
         (severity, f"{severity:<8}"),
         ("", "  "),
         ("bold", printable(name)),
     )
-    for paragraph in finding.message.splitlines():
+    for paragraph in () if again and not verbose else finding.message.splitlines():
         yield from _wrapped(paragraph, width, indent=_INDENT)
-    yield from _code(finding, width, most=10 if verbose else 3)
+    if finding.location.region is not None and ALSO in finding.evidence:
+        text = f"The same flaw by other rules: {finding.evidence[ALSO]}"
+        yield from _wrapped(text, width, indent=_INDENT, style="dim")
+    most = 10 if verbose else 3
+    yield from _code(finding, width, most=most)
+    seen = _lines_of(finding, most)
     for number, step in enumerate(finding.flow, start=1):
-        yield _step(number, step, finding, width)
+        region = step.location.region
+        place = (step.location.path, region.start_line if region is not None else None)
+        line = _step(number, step, finding, width, code=place not in seen)
+        if line[-1][0] == "dim":  # there was room for the code
+            seen.add(place)
+        yield line
     yield ()
+
+
+def _lines_of(finding: Finding, most: int) -> set[tuple[PurePosixPath, int | None]]:
+    """Return the lines whose code stands above the flow."""
+    region = finding.location.region
+    if region is None or not finding.location.snippet:
+        return set()
+    last = min(region.end_line, region.start_line + most - 1)
+    return {(finding.location.path, line) for line in range(region.start_line, last + 1)}
 
 
 def _place(location: Location) -> str:
@@ -99,7 +149,7 @@ def _place(location: Location) -> str:
 
 def _wrapped(text: str, width: int, *, indent: str, style: str = "") -> Iterator[Line]:
     room = max(min(width, _WIDEST) - len(indent), _NARROWEST - 4)
-    for line in textwrap.wrap(" ".join(printable(text).split()), room):
+    for line in textwrap.wrap(one_line(text), room):
         yield ((style, indent + line),)
 
 
@@ -152,7 +202,8 @@ def _back(cells: Sequence[tuple[str, str, int]], end: int, room: int) -> int:
     return end
 
 
-def _step(number: int, step: Step, finding: Finding, width: int) -> Line:
+def _step(number: int, step: Step, finding: Finding, width: int, *, code: bool) -> Line:
+    """Return one step of a flow; `code`: with the code of its line."""
     region = step.location.region
     line = f"line {region.start_line}" if region is not None else "the file"
     other = "" if step.location.path == finding.location.path else f"{step.location.path} "
@@ -162,10 +213,10 @@ def _step(number: int, step: Step, finding: Finding, width: int) -> Line:
     if room < 0:
         cut = _window((("", text),), width - len(lead))
         return (("dim", lead), *(("", part) for _, part in cut))
-    code = step.location.snippet.split("\n")[0].strip()
-    if not code or room < 16:
+    line_of_code = step.location.snippet.split("\n")[0].strip()
+    if not code or not line_of_code or room < 16:
         return (("dim", lead), ("", text))
-    shown = "".join(part for _, part in _window((("dim", code),), room))
+    shown = "".join(part for _, part in _window((("dim", line_of_code),), room))
     return (("dim", lead), ("", text), ("dim", f"   {shown}"))
 
 
@@ -178,34 +229,30 @@ def _ignored(items: Sequence[Reported], width: int) -> Iterator[Line]:
     yield ()
 
 
+def _by_rule(shown: Sequence[Reported], width: int) -> Iterator[Line]:
+    """Yield which rules most findings are of: the list above is longer than a screen."""
+    rules = rules_of(shown)
+    for severity, name, count in rules[:_MOST_RULES]:
+        lead = ((("", f"{count:>7}  ")), (severity.value, f"{severity.value:<8}"))
+        yield (*lead, *_window((("", f"  {name}"),), width - 17))
+    if len(rules) > _MOST_RULES:
+        rest = sum(count for _, _, count in rules[_MOST_RULES:])
+        yield (("dim", f"{rest:>7}  of {len(rules) - _MOST_RULES} other rules"),)
+    yield ()
+
+
 # -- what was looked at, and what was not
 
 
 def _summary(
     run: Run, shown: Sequence[Reported], ignored: Sequence[Reported], width: int
 ) -> Iterator[Line]:
-    counts = Counter(one.finding.severity for one in shown)
-    rules = f"{run.info.rules} {_plural(run.info.rules, 'rule')}"
-    looked = f"{run.files} {_plural(run.files, 'file')} with {rules}"
-    if not run.info.rules and not run.files and run.plugins:
-        looked = "no files"
     plugins = "; ".join(_plugin(plugin) for plugin in run.plugins)
-    tail = f"{looked}{'; ' + plugins if plugins else ''}; {_seconds(run.cpu_s)} CPU"
-    kinds = Counter(one.suppression.kind for one in ignored if one.suppression is not None)
-    external = kinds.pop("external", 0)
-    comments = kinds.total()
-    besides = f", {comments} ignored by comments" if comments else ""
-    besides += f", {external} already there" if external else ""
-    if shown:
-        parts = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
-        noun = _plural(len(shown), "finding")
-        style, head = "bold", f"{len(shown)} {noun} ({', '.join(parts)}){besides}:"
-    elif not _is_complete(run):
-        style, head = "warning", f"Not complete{besides}:"
-    elif not run.files and not any(one.files or one.requests for one in run.plugins):
-        style, head = "warning", "Nothing to look at:"
-    else:
-        style, head = "good", f"No findings{besides}:"
+    tail = f"{looked_at(run)}{'; ' + plugins if plugins else ''}; {seconds(run.cpu_s)} CPU"
+    besides = ignored_in_words(ignored)
+    said = headline(run, shown)
+    style = "bold" if shown else "good" if said == "No findings" else "warning"
+    head = f"{said}{', ' + besides if besides else ''}:"
     first, *others = textwrap.wrap(f"{head} {tail}.", width, subsequent_indent="  ")
     yield (
         ((style, head), ("", first.removeprefix(head)))
@@ -216,23 +263,22 @@ def _summary(
         yield (("", line),)
 
 
-def _is_complete(run: Run) -> bool:
-    return run.complete and not any(notice.incomplete for notice in run.notices)
-
-
 def _plugin(run: PluginRun) -> str:
-    looked = f"on {run.files} {_plural(run.files, 'file')}"
+    looked = f"on {counted(run.files, 'file')}"
     if run.requests:
-        looked = f"with {run.requests} {_plural(run.requests, 'request')}"
+        looked = f"with {counted(run.requests, 'request')}"
+    if not ran_here(run):
+        found = counted(run.findings, "finding")
+        return one_line(f"{run.plugin} {run.version} with {found}, imported")
     return printable(f"{run.plugin} {run.version} {looked}, sandbox {run.sandbox}")
 
 
 def _spent(run: PluginRun) -> str:
     known = f", {run.cached} files known from before" if run.cached else ""
     return (
-        f"{run.plugin}: {run.calls} {_plural(run.calls, 'call')},"
-        f" {run.findings} {_plural(run.findings, 'finding')}, {run.skipped} skipped{known};"
-        f" {_seconds(run.host_cpu_s + run.worker_cpu_s)} CPU, {_seconds(run.wall_s)} waited for,"
+        f"{run.plugin}: {counted(run.calls, 'call')},"
+        f" {counted(run.findings, 'finding')}, {run.skipped} skipped{known};"
+        f" {seconds(run.host_cpu_s + run.worker_cpu_s)} CPU, {seconds(run.wall_s)} waited for,"
         f" {run.peak_bytes >> 20} MB at most"
     )
 
@@ -246,6 +292,9 @@ def _not_done(run: Run, width: int) -> Iterator[Line]:
     if missing:
         yield (("warning", f"Not looked at, or not in full ({len(missing)}):"),)
         yield from _listed(missing, width)
+        yield from last_line(
+            missing, lambda text, indent, style: _wrapped(text, width, indent=indent, style=style)
+        )
     if not run.finished_at:
         yield (("warning", "The run was interrupted before its end."),)
     elif not run.complete and not missing:
@@ -254,36 +303,13 @@ def _not_done(run: Run, width: int) -> Iterator[Line]:
 
 def _listed(notices: Sequence[Notice], width: int) -> Iterator[Line]:
     """Yield one entry for each reason, with the first of the files or rules it is about."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for notice in notices:
-        if notice.kind == "plugin":
-            place, clause = place_and_clause(notice.reason)
-            places = reasons.setdefault((notice.kind, notice.subject, clause), [])
-            places += [place] if place else []
-        else:
-            reasons.setdefault((notice.kind, "", notice.reason), []).append(notice.subject)
-    for (kind, plugin, reason), subjects in list(reasons.items())[:_MOST_LISTED]:
-        noun = kind if plugin else _plural(len(subjects), kind)
-        text = " ".join(filter(None, (noun, plugin, first_of(subjects))))
-        for number, (line,) in enumerate(_wrapped(f"{text}: {reason}", width - 2, indent="  ")):
+    entries = list(reasons_of(notices))
+    for subjects, reason in entries[:_MOST_LISTED]:
+        told = f"{subjects}: {reason}"
+        for number, (line,) in enumerate(_wrapped(told, width - 2, indent="  ")):
             yield (("", f"  {line[1]}" if number else line[1]),)
-    if len(reasons) > _MOST_LISTED:
-        yield (("dim", f"  and {len(reasons) - _MOST_LISTED} more; --format json lists all"),)
-
-
-def place_and_clause(reason: str) -> tuple[str, str]:
-    """Take what a plugin failed at apart: the file, if it is about one, and the clause.
-
-    A failure of one file is told as `path: it …`.
-    """
-    place, mark, clause = reason.partition(": it ")
-    return (place, f"it {clause}") if mark else ("", reason)
-
-
-def first_of(names: Sequence[str]) -> str:
-    """Name the first of several, and how many more there are."""
-    more = len(names) - _MOST_SUBJECTS
-    return ", ".join(names[:_MOST_SUBJECTS]) + (f" and {more} more" if more > 0 else "")
+    if len(entries) > _MOST_LISTED:
+        yield (("dim", f"  and {len(entries) - _MOST_LISTED} more; --format json lists all"),)
 
 
 def _hint(shown: Sequence[Reported], width: int) -> Iterator[Line]:
@@ -306,11 +332,3 @@ def _hint(shown: Sequence[Reported], width: int) -> Iterator[Line]:
     if ours:
         worst = max(ours, key=lambda one: one.finding.severity)
         yield (("dim", f"Why, and how to mend it: tavo explain {worst.rule.id}"),)
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"

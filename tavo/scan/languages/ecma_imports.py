@@ -18,8 +18,14 @@ from tavo.scan.names import Imported, Imports
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.tree import Node
 
-__all__ = ["ecma_imported", "ecma_imports"]
+__all__ = ["ecma_imported", "ecma_imports", "without_defaults"]
 
+_WRAPPERS = frozenset({
+    "__importStar", "_interopRequireWildcard", "_interop_require_wildcard", "__toESM",
+})  # fmt: skip
+_DEFAULT_WRAPPERS = frozenset({
+    "__importDefault", "_interopRequireDefault", "_interop_require_default", "__toESM",
+})  # fmt: skip
 _PLAIN = re.compile(r"[A-Za-z_$][\w$]*\Z")
 
 
@@ -90,6 +96,8 @@ def _required(assignment: Node) -> str | None:
     right = assignment.role("right")
     if right is not None and right.kind == "await" and right.children:
         right = right.children[0]
+    if right is not None and _wrapper_of(right) in _WRAPPERS | _DEFAULT_WRAPPERS:
+        right = right.children[1].children[0]
     if right is None or right.kind != "call" or len(right.children) != 2:
         return None
     callee, arguments = right.children
@@ -98,6 +106,41 @@ def _required(assignment: Node) -> str | None:
     if len(arguments.children) != 1 or arguments.children[0].value is None:
         return None
     return arguments.children[0].value
+
+
+def _wrapper_of(node: Node) -> str:
+    """Return the name of the function that a call gives an argument to, else nothing."""
+    if node.kind != "call" or len(node.children) != 2 or not node.children[1].children:
+        return ""
+    callee = node.children[0]
+    return (callee.children[-1] if callee.kind == "attribute" else callee).label or ""
+
+
+def without_defaults(by_kind: dict[str, list[Node]]) -> None:
+    """Make `f.default` the name `f` where a compiler wrote `f = __importDefault(require("fs"))`."""
+    names = {
+        left.label
+        for node in by_kind.get("assignment", ())
+        if (left := node.role("left")) is not None
+        and (right := node.role("right")) is not None
+        and _wrapper_of(right) in _DEFAULT_WRAPPERS
+        and _required(node)
+    }
+    if not names:
+        return
+    gone: set[Node] = set()
+    found = [node for node in by_kind.get("attribute", ()) if _is_default_of(node, names)]
+    for node in found:
+        gone.update((node, *node.children))
+        node.kind, node.label, node.children = "identifier", node.children[0].label, []
+    for kind, more in (("attribute", []), ("identifier", found)):
+        nodes = [node for node in by_kind.get(kind, ()) if node not in gone] + more
+        by_kind[kind] = sorted(nodes, key=lambda node: node.start)
+
+
+def _is_default_of(node: Node, names: set[str | None]) -> bool:
+    owner, member = node.children[0], node.children[-1]
+    return owner.kind == "identifier" and owner.label in names and member.label == "default"
 
 
 def _from_require(assignment: Node) -> Iterator[Imported]:

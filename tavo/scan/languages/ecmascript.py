@@ -9,13 +9,15 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import cast
 
 import tree_sitter_typescript
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
-from tavo.scan.languages.ecma_imports import ecma_imports
+from tavo.scan.languages.ecma_imports import ecma_imports, without_defaults
 from tavo.scan.languages.lowering import COMPUTED, lower
 from tavo.scan.parsed import Comment, ParsedFile, unescaped
 from tavo.scan.timing import tree_of
@@ -24,6 +26,9 @@ from tavo.scan.tree import Node, SourceText
 __all__ = ["parse", "parse_typescript"]
 
 _DEEPEST = 900
+_MOST_ENDED = 8
+_STILL_DIVIDED = "parsed in part: lines that begin with a regular expression behind a function"
+_LINE_ENDS = re.compile(rb"[\n\r]|\xe2\x80[\xa8\xa9]")
 _SKIP, _WORD, _COMMENT, _UNWRAP, _ESCAPE, _LEAF, _PLAIN, _STRING, _TEMPLATE = range(9)
 _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "type_annotation",
                         "computed_property_name", "class_static_block"})  # fmt: skip
@@ -118,15 +123,25 @@ def parse(data: bytes, *, dialect: str = "tsx") -> ParsedFile:
     source = SourceText(data)
     data = _with_short_first_line(data)
     tree = tree_of(grammar.parser, data)
-    order, comments, too_deep = _build(tree.walk(), data, grammar)
+    order, comments, too_deep, divided = _build(tree.walk(), data, grammar)
+    for _ in range(_MOST_ENDED if divided else 0):
+        data = _with_arrows_ended(data, divided)
+        tree = tree_of(grammar.parser, data)
+        order, comments, too_deep, divided = _build(tree.walk(), data, grammar)
+        if not divided:
+            break
     root = order[0]
     by_kind = lower(root, order)
+    if b".default" in data:
+        without_defaults(by_kind)
     parsed = ParsedFile(
         language="javascript", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=ecma_imports,
     )  # fmt: skip
     if tree.root_node.has_error:
         parsed.problems.append(f"parsed in part: {_first_error(tree.walk(), source)}")
+    if divided:
+        parsed.problems.append(_STILL_DIVIDED)
     if too_deep:
         parsed.problems.append(f"nested deeper than {_DEEPEST} levels: what is below was left out")
     return parsed
@@ -145,6 +160,18 @@ def _with_short_first_line(data: bytes) -> bytes:
     return first + end + rest
 
 
+def _with_arrows_ended(data: bytes, divided: Sequence[tuple[int, int]]) -> bytes:
+    """Return source of the same size with a semicolon at each of the places given.
+
+    Nothing can be divided by an arrow function with a body: a `/` on the next line begins a
+    regular expression. The grammar reads a division, and the rest of that line as text.
+    """
+    ended = bytearray(data)
+    for start, end in divided:
+        ended[start:end] = b";".ljust(end - start)
+    return bytes(ended)
+
+
 def parse_typescript(data: bytes) -> ParsedFile:
     """Parse a `.ts` file, in which `<T>x` is a cast and not JSX."""
     return parse(data, dialect="typescript")
@@ -152,8 +179,11 @@ def parse_typescript(data: bytes) -> ParsedFile:
 
 def _build(
     cursor: TreeCursor, data: bytes, grammar: _Grammar
-) -> tuple[list[Node], list[Comment], bool]:
-    """Walk the raw tree once and make nodes of ours with the grammar's kinds, parents first."""
+) -> tuple[list[Node], list[Comment], bool, list[tuple[int, int]]]:
+    """Walk the raw tree once and make nodes of ours with the grammar's kinds, parents first.
+
+    The places returned are those between an arrow function and a line that it is divided by.
+    """
     top = cast(RawNode, cursor.node)
     comments: list[Comment] = []
     root = parent = Node(top.type, top.start_byte, top.end_byte, None)
@@ -161,6 +191,7 @@ def _build(
     levels: list[tuple[Node, str]] = []
     outer_role = ""
     too_deep = False
+    divided: list[tuple[int, int]] = []
     treatments, kinds = grammar.treatments, grammar.kinds
     first_child, next_sibling = cursor.goto_first_child, cursor.goto_next_sibling
     alive = first_child()
@@ -208,6 +239,18 @@ def _build(
         elif treatment == _WORD:
             if parent.kind in _OPERATORS and outer_role == "":
                 word = kinds[number]
+                if word == "/" and parent.children and parent.children[-1].kind == "arrow_function":
+                    left = raw.prev_sibling
+                    while left is not None and left.type == "comment":
+                        left = left.prev_sibling
+                    between = (parent.children[-1].end, raw.start_byte)
+                    if (
+                        left is not None
+                        and left.type == "arrow_function"
+                        and data[between[0] - 1 : between[0]] == b"}"
+                        and _LINE_ENDS.search(data, *between)
+                    ):
+                        divided.append(between)
                 parent.op = f"{parent.op} {word}" if parent.op else word
         elif treatment == _COMMENT:
             text = data[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
@@ -218,7 +261,7 @@ def _build(
                 break
             cursor.goto_parent()
             parent, outer_role = levels.pop()
-    return order, comments, too_deep
+    return order, comments, too_deep, divided
 
 
 def _first_error(cursor: TreeCursor, source: SourceText) -> str:

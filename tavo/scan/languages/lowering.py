@@ -101,12 +101,18 @@ def _call(node: Node) -> None:
         node.kind = "ERROR"
         return
     callee, *rest = parts
+    if callee.kind == "expression_list" and _is_number_before(callee):
+        callee = callee.children[1]  # `(0, module.f)(x)`, as compilers write it
     callee.field = "function"
     arguments = next((c for c in rest if c.kind == "argument_list"), None)
     if arguments is None:
         arguments = made("argument_list", rest, node)
     arguments.field = "arguments"
     adopt(node, [callee, arguments])
+
+
+def _is_number_before(node: Node) -> bool:
+    return len(node.children) == 2 and node.children[0].label in {"0", "1"}
 
 
 def _subscript(node: Node) -> None:

@@ -4,6 +4,8 @@ Rules this module keeps:
 - what one cell imports counts in those below it, as when the notebook is run from top to bottom;
 - lines for IPython, such as `%pip` or `!ls`, are no Python and do nothing here; a cell for another
   language, such as `%%bash`, is left out;
+- keys and types are read as JSON reads them, escaped or twice, and each cell stands by itself:
+  what one leaves open hides nothing of the next;
 - every position is one in the notebook's own file, and a finding says in which cell it is.
 
 Source: the notebook format, nbformat 4.
@@ -25,15 +27,21 @@ __all__ = ["NotebookText", "parse_notebook"]
 _ESCAPE = re.compile(rb"\\u[0-9A-Fa-f]{4}|\\.", re.DOTALL)
 _MAGIC = re.compile(r"(?m)^([ \t]*)(?:%{1,2}[A-Za-z_]|!|\?{1,2}\w|[\w.]+\?{1,2}[ \t]*$)[^\n]*")
 _ASSIGNED = re.compile(r"(?m)^([ \t]*[\w., \t]+=[ \t]*)(?:%[A-Za-z_]|!)[^\n]*")
-_PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "python", "python3"})
+_PYTHON_CELLS = frozenset({
+    "time", "timeit", "capture", "prun", "debug", "python", "python2", "python3", "pypy",
+})  # fmt: skip
 # A string with a colon where it is a key, or a bracket; what is escaped outside is neither.
 _JSON = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*+:)?|([\[\]{}])|\\.', re.DOTALL)
 _SOURCES = ([b"cells", b"*", b"source"], [b"cells", b"*", b"source", b"*"])
-_LANGUAGES = ([b"metadata", b"language_info", b"name"], [b"metadata", b"kernelspec", b"language"])
-_PYTHON = frozenset({"", "python", "ipython", "python3"})
+_LANGUAGES = (
+    [b"metadata", b"kernelspec", b"name"],  # what Jupyter starts, whatever the others say
+    [b"metadata", b"language_info", b"name"],
+    [b"metadata", b"kernelspec", b"language"],
+)
 _MOST_CODE = 2 << 20
 _MOST_PARTS = 4_000_000
 _DEEPEST = 500
+_NO_NOTEBOOK = "not a notebook of format 4"
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 
 
@@ -124,11 +132,11 @@ class NotebookText(SourceText):
 
 def parse_notebook(data: bytes) -> ParsedFile:
     """Parse a notebook; `problems` says what of it could not be read. Never raises."""
-    cells, language, whole = _cells_of(data)
-    problems = [] if whole else ["parsed in part: not a notebook of format 4"]
+    cells, languages, problem = _cells_of(data)
+    problems = [f"parsed in part: {problem}"] if problem else []
     pieces: list[_Piece] = []
     left = _MOST_CODE
-    if language.lower() in _PYTHON:
+    if not languages or any("python" in one.lower() for one in languages):
         for number, (kind, strings) in enumerate(cells, start=1):
             if kind != b"code":
                 continue
@@ -143,6 +151,8 @@ def parse_notebook(data: bytes) -> ParsedFile:
     parsed = parse(b"".join(piece.data for piece in pieces))
     if parsed.problems and not problems:
         problems.append("parsed in part: some cell is not valid Python")
+    elif (number := _runs_over(parsed, pieces)) and not problems:
+        problems.append(f"parsed in part: cell {number} is not valid Python by itself")
     parsed.source = NotebookText(pieces, SourceText(data))
     parsed.problems = problems
     return parsed
@@ -151,20 +161,22 @@ def parse_notebook(data: bytes) -> ParsedFile:
 _Cell = tuple[bytes, list[tuple[int, int]]]
 
 
-def _cells_of(data: bytes) -> tuple[list[_Cell], str, bool]:
+def _cells_of(data: bytes) -> tuple[list[_Cell], list[str], str]:
     """Return the cells, each with its type and the ranges of its source's strings.
 
-    Also the language, empty where none is named, and whether the notebook is whole. What cells
-    printed is passed over without being read, however large it is.
+    Also the names of kernel and language as far as they are there, and what is wrong with the
+    notebook, empty for nothing. What cells printed is passed over without being read, however
+    large it is.
     """
     cells: list[_Cell] = []
-    language = ""
+    languages: list[str] = []
     kind, strings = b"", list[tuple[int, int]]()
     path: list[bytes] = []
     found_cells = False
+    problem = ""
     for count, found in enumerate(_JSON.finditer(data)):
         if count > _MOST_PARTS or len(path) > _DEEPEST:
-            return cells, language, False
+            return cells, languages, _NO_NOTEBOOK
         token = found.group(1) or found.group(3)
         if token is None:
             continue
@@ -172,23 +184,47 @@ def _cells_of(data: bytes) -> tuple[list[_Cell], str, bool]:
             found_cells |= token == b"[" and path == [b"cells"]
             if token == b"{" and path == [b"cells", b"*"]:
                 kind, strings = b"", []
+            elif path == _SOURCES[1]:
+                problem = f"the source of cell {len(cells) + 1} is no text"
             path.append(b"*" if token == b"[" else b"")
         elif token in b"}]":
             if not path:
-                return cells, language, False
+                return cells, languages, _NO_NOTEBOOK
             path.pop()
             if token == b"}" and path == [b"cells", b"*"]:
                 cells.append((kind, strings))
         elif found.group(2):
             if path:
-                path[-1] = token[1:-1]
+                path[-1] = _key_of(token)
+            if path == _SOURCES[0]:
+                strings = []  # of a key that is there twice the last one counts
+                if data[found.end() : found.end() + 64].lstrip()[:1] not in {b'"', b"["}:
+                    problem = f"the source of cell {len(cells) + 1} is no text"
         elif path in _SOURCES:
             strings.append((found.start(1) + 1, found.end(1) - 1))
         elif path == [b"cells", b"*", b"cell_type"]:
-            kind = token[1:-1]
-        elif path in _LANGUAGES and not language:
-            language = token[1:-1].decode("utf-8", "replace")
-    return cells, language, found_cells and not path
+            kind = _key_of(token)
+        elif path in _LANGUAGES:
+            languages.append(_key_of(token).decode("utf-8", "replace"))
+    return cells, languages, problem if found_cells and not path else _NO_NOTEBOOK
+
+
+def _key_of(token: bytes) -> bytes:
+    """Return what a string of JSON says, without its quotes and escapes."""
+    inside = token[1:-1]
+    return _text_of(inside).encode("utf-8", "replace") if b"\\" in inside else inside
+
+
+def _runs_over(parsed: ParsedFile, pieces: list[_Piece]) -> int:
+    """Return the first cell, from 1, that a statement goes on behind; 0 for none."""
+    ends = [(piece.at, pieces[n - 1].cell) for n, piece in enumerate(pieces) if not piece.cell]
+    number = 0
+    for statement in parsed.root.children:
+        while number < len(ends) and ends[number][0] < statement.end:
+            if statement.start < ends[number][0]:
+                return ends[number][1]
+            number += 1
+    return 0
 
 
 def _read_cell(

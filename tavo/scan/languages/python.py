@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterator
 from typing import cast
 
 import tree_sitter_python
 from tree_sitter import Language, Parser, TreeCursor
 from tree_sitter import Node as RawNode
 
-from tavo.scan.names import Imports
+from tavo.scan.names import Imported, Imports, imported
 from tavo.scan.parsed import Comment, ParsedFile
+from tavo.scan.scopes import function_around
 from tavo.scan.timing import tree_of
 from tavo.scan.tree import Node, SourceText
 
@@ -41,6 +44,7 @@ _UNWRAPPED = frozenset({"parenthesized_expression", "expression_statement", "typ
 _DROPPED = frozenset({"comment", "line_continuation", "string_start", "string_end",
                       "escape_sequence", "escape_interpolation"})  # fmt: skip
 _LABELLED = frozenset({"identifier", "integer", "float", "import_prefix", "string_content"})
+_RUNS_CODE = frozenset({"eval", "exec", "compile", "__import__"})
 _MEANT = frozenset({("comparison_operator", "in"), ("yield", "from")})
 _PREFIX = re.compile(r"[A-Za-z]{1,2}(?=[\"'])")
 _DEEPEST = 900
@@ -52,6 +56,8 @@ def parse(data: bytes) -> ParsedFile:
     tree = tree_of(_PARSER, data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
+    for splat in by_kind.get("list_splat", ()):
+        _take_whole_value(splat)
     parsed = ParsedFile(
         language="python", source=source, root=root, comments=comments, problems=[],
         by_kind=by_kind, read_imports=_imports,
@@ -63,11 +69,66 @@ def parse(data: bytes) -> ParsedFile:
     return parsed
 
 
+def _take_whole_value(splat: Node) -> None:
+    """Let the star of `[*a.b()]` be that of the call: the grammar gives it to `a` alone."""
+    below = splat.parent
+    if below is None or not _begins_with(below, splat) or not splat.children:
+        return
+    top = below
+    while top.parent is not None and _begins_with(top.parent, top):
+        top = top.parent
+    holder, value = top.parent, splat.children[0]
+    if holder is None:
+        return
+    value.parent, value.field = below, splat.field
+    below.children[0] = value
+    node: Node | None = below
+    while node is not None and node is not holder:
+        node.start = value.start
+        node = node.parent
+    holder.children[holder.children.index(top)] = splat
+    splat.parent, splat.field, splat.children, splat.end = holder, top.field, [top], top.end
+    top.parent, top.field = splat, ""
+
+
+def _begins_with(node: Node, first: Node) -> bool:
+    return node.kind in {"attribute", "call", "subscript"} and node.children[0] is first
+
+
 def _imports(file: ParsedFile) -> Imports:
     kinds = ("import_statement", "import_from_statement")
     statements = [node for kind in kinds for node in file.by_kind.get(kind, ())]
+    statements += _other_names(file)
     statements.sort(key=lambda node: node.start)
-    return Imports(statements, file.scopes)
+    return Imports(statements, file.scopes, read=_read)
+
+
+def _other_names(file: ParsedFile) -> list[Node]:
+    """Return the assignments that give a function that runs code another name, and the only one.
+
+    Semgrep does not follow such names; these functions are too good a place to hide.
+    """
+    kinds = ("assignment", "named_expression")
+    named = [
+        node for kind in kinds for node in file.by_kind.get(kind, ())
+        if node.children[0].kind == "identifier"
+    ]  # fmt: skip
+    found = [node for node in named if node.children[-1].label in _RUNS_CODE]
+    names = {node.children[0].label for node in found}
+    same = Counter(
+        (node.children[0].label, function_around(node))
+        for node in named
+        if node.children[0].label in names
+    )
+    return [node for node in found if same[node.children[0].label, function_around(node)] == 1]
+
+
+def _read(statement: Node) -> Iterator[Imported]:
+    if statement.kind in {"assignment", "named_expression"}:
+        name, value = statement.children[0], statement.children[-1]
+        yield Imported("", value.label or "", name.label or "", name.end, name, False)
+        return
+    yield from imported(statement)
 
 
 def _build(
@@ -251,6 +312,10 @@ def _rewrite_calls(by_kind: dict[str, list[Node]]) -> None:
     """Give calls that are written in another way the form of all others."""
     for call in by_kind.get("call", ()):
         _wrap_generator(call, by_kind)
+        if call.children and call.children[0].kind == "named_expression":
+            # `(f := eval)(x)` calls eval
+            value = call.children[0].children[-1]
+            call.children[0], value.parent, value.field = value, call, "function"
     printed = by_kind.pop("print_statement", [])
     for node in printed:
         _print_as_call(node, by_kind)

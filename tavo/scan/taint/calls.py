@@ -32,7 +32,8 @@ _WITH_EACH = frozenset({
 })  # fmt: skip
 _WITH_THE_REST = frozenset({
     "to_thread", "run_in_executor", "submit", "apply_async", "call_soon", "run_sync", "partial",
-    "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task",
+    "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task", "add_task",
+    "run_in_threadpool", "call_soon_threadsafe", "call_later", "enqueue",
 })  # fmt: skip
 _PROPERTY = re.compile(rb"(?:private|public|protected|readonly|override)\s")
 _FUNCTION_KINDS = frozenset({"identifier", "attribute", "lambda"})

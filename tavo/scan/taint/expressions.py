@@ -34,6 +34,7 @@ __all__ = ["Exhausted", "Expressions"]
 _DEEPEST = 60
 _MOST_FIELDS = 200
 _ANY_INDEX = "[*]"
+_UNKNOWN: Path = ("?",)
 _LEAVES = frozenset({
     "string", "integer", "float", "true", "false", "none", "ellipsis", "string_content", "pass",
     "type", "generic_type", "union_type", "member_type", "constrained_type", "comment",
@@ -86,6 +87,9 @@ class Expressions:
         self._open_sinks: list[int] = []
         self._carried: dict[tuple[int, int], Taint] = {}
         self._held: dict[Node, Taint] = {}
+        paths = file.memory.setdefault(Expressions, {})
+        assert isinstance(paths, dict)  # noqa: S101
+        self._paths: dict[Node, Path | None] = paths  # those of all rules
 
     # -- the entrance
 
@@ -142,6 +146,12 @@ class Expressions:
 
     def path(self, node: Node) -> Path | None:
         """Return the place that an expression names, None if it names none."""
+        known = self._paths.get(node, _UNKNOWN)
+        if known is _UNKNOWN:
+            known = self._paths[node] = self._path(node)
+        return known
+
+    def _path(self, node: Node) -> Path | None:
         parts: list[str] = []
         while True:
             if node.kind == "identifier":

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from msgspec.structs import replace
 
 from tavo.plugins import Step
 
@@ -99,13 +98,16 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
         if isinstance(self.origin, int) or len(self.origin) >= _DEEPEST_INPUT:
             return self
         origin = (*self.origin, *places)[:_DEEPEST_INPUT]
-        return replace(self, origin=origin, key=origin)
+        return Trace(
+            self.start, self.end, origin, self.parent, self.length, self.label, self.note,
+            self.elsewhere, origin, self.inner,
+        )  # fmt: skip
 
     def after(self, before: Trace) -> Trace:
         """Return this trace behind another one, in place of its own first step."""
-        length = before.length + self.length - 1
-        if self.length == 1:
+        if self.length == 1 or before.length >= _LONGEST_TRACE:
             return before
+        length = before.length + self.length - 1
         if length <= _LONGEST_TRACE:
             return Trace(
                 self.start, self.end, before.origin, before, length, before.label, self.note,
@@ -137,9 +139,12 @@ def union(one: Taint, other: Taint) -> Taint:
         return one
     if not one:
         return other
+    if len(one) == 1 == len(other):
+        first, second = one[0], other[0]
+        return one if first.key == second.key and first.label == second.label else one + other
     known = {(trace.key, trace.label) for trace in one}
-    more = tuple(trace for trace in other if (trace.key, trace.label) not in known)
-    return (one + more)[:_MOST_ORIGINS] if more else one
+    more = [trace for trace in other if (trace.key, trace.label) not in known]
+    return (*one, *more)[:_MOST_ORIGINS] if more else one
 
 
 def then(taint: Taint, start: int, end: int, note: str = "") -> Taint:
@@ -170,11 +175,11 @@ class State:
         entries = self._roots.get(path[0])
         if entries is None:
             return CLEAN
-        taint = _inherited(entries, path)
         size = len(path)
+        taint = entries.get(path, CLEAN) if size == 1 else _inherited(entries, path)
         if len(entries) > 1 or not taint:
             for place, below in entries.items():
-                if below and len(place) > size and place[:size] == path:
+                if below and len(place) > size and (size == 1 or place[:size] == path):
                     taint = union(taint, below)
         return taint
 
@@ -266,8 +271,14 @@ def _inherited(entries: Entries, path: Path) -> Taint:
         if size == 0:
             return CLEAN
         taint = entries.get(path[:size])
-    if size < len(path) and any(not isinstance(trace.origin, int) for trace in taint):
-        return tuple(trace.below(path[size:]) for trace in taint)
+    if size == len(path) or not taint:
+        return taint
+    places = path[size:]
+    if len(taint) == 1:
+        below = taint[0].below(places)
+        return taint if below is taint[0] else (below,)
+    if any(not isinstance(trace.origin, int) for trace in taint):
+        return tuple([trace.below(places) for trace in taint])
     return taint
 
 

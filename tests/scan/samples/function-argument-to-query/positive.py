@@ -34,3 +34,8 @@ def history(session, session_id: str):
 def clause(filter_):
     # ruleid: function-argument-to-query
     return f"metadata->>'{filter_.key}' = '{filter_.value}'"
+
+
+def two_values(connection, user: str, topic: str):
+    # ruleid: function-argument-to-query
+    return connection.execute(f"SELECT * FROM notes WHERE user = '{user}' AND topic = '{topic}'")

@@ -30,3 +30,10 @@ class Client:
         answer = self.client(api_key=self.api_key).usage()
         # ok: secret-in-log
         logger.info("used %s tokens", answer.total_tokens)
+
+
+def endpoint_of_tokens():
+    # ok: secret-in-log
+    logger.info("asking %s", os.getenv("SSO_TOKEN_ENDPOINT"))
+    # ok: secret-in-log
+    logger.info("key %s", abbreviate_api_key(api_key))

@@ -30,3 +30,9 @@ def checked(text: str, base_url: str):
 def make_client(base_url: str):
     # ok: user-chooses-model-endpoint
     return OpenAI(base_url=base_url)
+
+
+@app.post("/told")
+def told(text: str, api_base: str, response: Response):
+    # ok: user-chooses-model-endpoint
+    response.headers.update(Processing.get_custom_headers(model=text, api_base=api_base))

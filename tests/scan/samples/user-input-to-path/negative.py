@@ -1,3 +1,7 @@
+import hashlib
+import os
+from uuid import UUID
+from fastapi import UploadFile
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException
@@ -41,3 +45,31 @@ def number(page: int):
 def helper(path: str):
     # ok: user-input-to-path
     return open(path)
+
+
+@app.post("/speech")
+async def speech(text: str):
+    name = hashlib.sha256(text.encode()).hexdigest()
+    # ok: user-input-to-path
+    return FileResponse(LOGS / f"{name}.mp3")
+
+
+@app.post("/pull")
+def pull(url: str):
+    name = url.split("/")[-1]
+    # ok: user-input-to-path
+    return open(os.path.join("models", name), "wb")
+
+
+@app.post("/upload")
+async def upload(file: UploadFile, run: UUID):
+    # ok: user-input-to-path
+    os.unlink(file.file.name)
+    # ok: user-input-to-path
+    return open(f"runs/{run}")
+
+
+@app.post("/store")
+async def store(db: Session, current_user: User):
+    # ok: user-input-to-path
+    return open(current_user.avatar)

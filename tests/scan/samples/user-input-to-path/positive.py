@@ -1,3 +1,5 @@
+import os
+from fastapi import UploadFile
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -31,3 +33,16 @@ class LogServer:
         # ruleid: user-input-to-path
         with open(path, "rb") as file:
             await context.write(file.read())
+
+
+@app.post("/upload-as")
+async def upload_as(file: UploadFile):
+    # ruleid: user-input-to-path
+    return open(os.path.join("uploads", file.filename), "wb")
+
+
+@app.post("/split")
+def split(url: str):
+    name = url.split("/")[0]
+    # ruleid: user-input-to-path
+    return open(os.path.join("models", url.split("=")[-1] + name), "wb")

@@ -1,3 +1,4 @@
+import sqlalchemy
 import sqlite3
 
 from fastapi import FastAPI
@@ -33,3 +34,10 @@ def run(number: int):
 def count():
     # ok: user-input-to-query
     return db.execute("SELECT count(*) FROM runs").fetchone()
+
+
+@app.get("/groups")
+def groups(name: str):
+    statement = sqlalchemy.select(Group).where(Group.name == name).limit(10)
+    # ok: user-input-to-query
+    return db.execute(statement.order_by(Group.name)).all()

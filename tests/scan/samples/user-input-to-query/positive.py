@@ -1,3 +1,4 @@
+import sqlalchemy
 import sqlite3
 
 from fastapi import FastAPI
@@ -30,3 +31,10 @@ def find(text):
     query = "SELECT * FROM documents WHERE body LIKE '%%%s%%'" % text
     # ruleid: user-input-to-query
     return db.execute(query).fetchall()
+
+
+@app.get("/groups")
+def groups(name: str):
+    # ruleid: user-input-to-query
+    statement = sqlalchemy.select(Group).where(sqlalchemy.text(f"name = '{name}'"))
+    return db.execute(statement).all()

@@ -43,3 +43,10 @@ def out():
 def home(request: Request):
     # ok: user-input-to-redirect
     return RedirectResponse(request.url_for("chat"))
+
+
+@app.get("/again")
+def again(words: str):
+    address = f"/login?next={words}"
+    # ok: user-input-to-redirect
+    return RedirectResponse(address)

@@ -42,3 +42,16 @@ def proxy():
 async def fetch(address: str):
     # ruleid: user-input-to-url
     return (await http_client.get(address)).text
+
+
+@app.get("/whose")
+def whose(base: str, pipeline: str):
+    # ruleid: user-input-to-url
+    return requests.get(f"{base}/{pipeline}/valves", timeout=5).json()
+
+
+@app.get("/joined")
+def joined(pipeline: str):
+    base = settings_of("pipelines")
+    # ruleid: user-input-to-url
+    return requests.get(f"{base}{pipeline}/valves", timeout=5).json()

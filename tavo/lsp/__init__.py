@@ -1,0 +1,1 @@
+"""The editor server: findings while somebody types, over the Language Server Protocol."""

@@ -1,0 +1,4 @@
+bad(1)
+const x = {{{ ;
+function (
+bad(2)

@@ -1,0 +1,3 @@
+bad(1)
+const x = <a><b></a>;
+bad(2)

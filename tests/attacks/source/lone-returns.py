@@ -1,0 +1,1 @@
+# a commentrun(1)# another

@@ -1,0 +1,38 @@
+import os
+from pathlib import Path
+
+UPLOAD_DIR = "uploads"
+
+
+class LocalStore:
+    def __init__(self, root_path):
+        self.root_path = Path(root_path)
+
+    def _get_full_path(self, key: str) -> Path:
+        # ruleid: function-argument-below-folder
+        return self.root_path / key
+
+    def put(self, file_name, content):
+        target = self.root_path.joinpath(file_name)
+        # ruleid: function-argument-below-folder
+        target.write_bytes(content)
+
+
+def get_excel_path(filename: str) -> str:
+    if os.path.isabs(filename):
+        return filename
+    # ruleid: function-argument-below-folder
+    return os.path.join(UPLOAD_DIR, filename)
+
+
+def delete(file_id: str):
+    path = os.path.join(UPLOAD_DIR, file_id)
+    # ruleid: function-argument-below-folder
+    os.remove(path)
+
+
+def external_data(tensor, base_dir):
+    path = os.path.join(base_dir, tensor.location)
+    # ruleid: function-argument-below-folder
+    with open(path, "rb") as data:
+        return data.read()
