@@ -105,7 +105,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
                             "danger": danger,
-                            "overrides": overrides,
+                            "overrides": None if unknown else overrides,
                             "needs": [str(need) for need in manifest.requirements]
                             if manifest else [],
                             "python": manifest.python if manifest else "",

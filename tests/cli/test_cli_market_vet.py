@@ -176,6 +176,10 @@ def test_failed_check_blocks_and_users_read_who_let_it_pass(tavo: Run, market: P
     assert [(one["check"], one["reason"]) for one in told] == [("behaviour", reason)]
     installed = tavo("registry", "install", "acme/sample", "--yes")
     assert sentence in installed.out
+    shutil.rmtree(market / "repository" / "blobs")  # then nobody knows, and that is said
+    blind = tavo("registry", "show", "acme/sample")
+    assert "Whether reviewers let a failed check pass is not known here: acme/sample" in blind.err
+    assert json.loads(tavo("--json", "registry", "show", "acme/sample").out)["overrides"] is None
     assert installed.out.index("ATTENTION") < installed.out.index("It can:")
 
 

@@ -45,9 +45,11 @@ def test_reports_fit_the_schema_and_are_the_same_again(check: str, tmp_path: Pat
 
 
 def test_a_report_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> None:
-    many = Outcome(outcome="failed", sentences=("x\n" * 900,) * 80)
+    large = {f"file-{number}": "0" * 64 for number in range(10_000)}
+    many = Outcome(outcome="failed", sentences=("x\n" * 900,) * 80, facts=large)
     report = report_of("scan", material(tmp_path).package, many)
     assert len(report.sentences) == 50
     assert report.more == 30
     assert all(len(one) <= 400 for one in report.sentences)
     jsonschema.validate(json.loads(msgspec.json.encode(report)), SCHEMA)
+    assert report.facts["left_out"].endswith("at most 524288 are kept")
