@@ -30,6 +30,7 @@ __all__ = ["register"]
 
 _LONGEST_REASON = 500
 _SENTENCES = 3
+_LARGEST_STATEMENT = 1 << 20
 
 SubmissionId = Annotated[
     str, typer.Argument(metavar="ID", help="A submission, or the beginning of its id.")
@@ -65,6 +66,10 @@ def submit(
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
+    if not file.is_file():
+        raise UsageError(
+            f"{file}: there is no such file", hint="Name what `tavo plugin submit` wrote."
+        )
     with opened(session, market) as place:
         identifier = place.submit(file, utc_now(), although_alike=allow_look_alike)
         taken = place.intake.submission(identifier)
@@ -267,6 +272,8 @@ def _review(
     now: datetime,
     overrides: dict[str, str] | None = None,
 ) -> None:
+    from marketplace_db.package import read_bounded
+
     if (key is None) == (statement is None):
         raise UsageError(
             f"market {decision}: name --key, or --statement",
@@ -277,8 +284,10 @@ def _review(
             "market approve: --although goes with --key",
             hint="A statement that was signed elsewhere says itself what it lets pass.",
         )
+    if statement is not None and not statement.is_file():
+        raise UsageError(f"{statement}: there is no such file")
     envelope = (
-        statement.read_bytes()
+        read_bounded(statement, _LARGEST_STATEMENT)
         if statement is not None
         else place.statement(
             submission, load_key(key or Path()), decision, now, overrides=overrides
@@ -338,7 +347,10 @@ def _show(session: Session, place: OperatedMarket, one: Submission) -> None:
         print(printable(f"  because {one.reason}"))
     print(f"  id         {one.uuid}\n  package    sha256 {one.package.hex}")
     print(f"  handed in  {one.submitted_at}")
+    latest = {check.name: check for check in checks}
     for check, report in zip(checks, reports, strict=True):
+        if check is not latest[check.name]:
+            continue  # it was done again; --json has all
         print(printable(f"  check      {check.name}: {check.outcome}, report {check.report.hex}"))
         for sentence in (report.sentences if report else ())[:_SENTENCES]:
             print(printable(f"             {sentence}"))

@@ -105,7 +105,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
                             "can": can, "cannot": cannot,
                             "danger": danger,
-                            "overrides": overrides,
+                            "overrides": None if unknown else overrides,
                             "needs": [str(need) for need in manifest.requirements]
                             if manifest else [],
                             "python": manifest.python if manifest else "",
@@ -257,12 +257,13 @@ def _overrides(opened: OpenCatalog, release: ReleaseRow) -> tuple[list[dict[str,
     import tempfile
 
     from marketplace_db.errors import NotAcceptedError
+    from signing.errors import AttestationError
     from tavo.registry.reviews import fetch_overrides, override_sentences
 
     with tempfile.TemporaryDirectory(prefix="tavo-show-") as folder:
         try:
             found = fetch_overrides(opened, release, Path(folder))
-        except NotAcceptedError as error:
+        except (NotAcceptedError, AttestationError) as error:
             return [], str(error)
     told = zip(found, override_sentences(found), strict=True)
     return [

@@ -4,7 +4,8 @@ Rules this module keeps:
 - the plugin runs where it always runs: in a locked worker, from a read-only copy of its files;
 - what comes back is decoded into types with bounds; it is what the plugin's process says, and good
   for telling an author something, never for deciding about trust;
-- permissions are not granted in a rehearsal: what a plugin tries is seen, and does not work.
+- permissions are not granted in a rehearsal, but for the compiled libraries that it locks: what a
+  plugin tries is seen, and does not work.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ class Rehearsal:
             entry_point="tavo_kit_harness:Harness",
             languages=(),
             file_patterns=(),
-            permissions=Permissions(),
+            config_schema={},  # what the harness gets is no configuration of the plugin
+            # its compiled libraries are a part of it; all else is seen and does not work
+            permissions=Permissions(native_code=manifest.permissions.native_code),
             limits=limits,
         )
         files = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
 from marketplace_db.reviews import Override, count_reviews, overrides_of
+from signing.attest import unverified_overrides
 from signing.client import fetch_blob
 from signing.digests import Digest
 from signing.errors import SourceError
@@ -34,9 +35,13 @@ def override_sentences(overrides: Sequence[Override]) -> list[str]:
 def fetch_overrides(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> tuple[Override, ...]:
     """Fetch the reviewers' statements of a release into `folder`; return what they let pass.
 
-    Raises NotAcceptedError where a statement is missing or too few hold.
+    Signatures are looked at only where a statement claims to let something pass: without, there is
+    nothing to show, and an installation verifies all of them. Raises NotAcceptedError where a
+    statement is missing or too few hold, AttestationError for what is none.
     """
     reviews = [fetch_statement(opened, d, folder, release) for d in release.reviewer_envelopes]
+    if not any(unverified_overrides(envelope) for envelope in reviews):
+        return ()
     return overrides_of(count_reviews(release, opened.publishers, reviews))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +22,11 @@ from signing.keys import PrivateKey
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.local import open_local
 from tavo.kit.build import build_wheel
+from tavo.kit.contract import run_suite
 from tavo.kit.publish import pack
 from tavo.kit.validate import validate
 from tavo.kit.wheels import BUILD_SUFFIX, add_to_lock, check_wheels, keep_wheel, make_lock
-from tests.fakes.authors import author_plugin
+from tests.fakes.authors import ACCEPT, author_plugin
 from tests.fakes.operator_market import Marketplace, wheel_bytes
 from tests.fakes.repository import NOW, key_map
 from tests.fakes.sdists import write_sdist
@@ -108,6 +111,21 @@ def test_compiled_wheels_need_the_permission(tmp_path: Path) -> None:
     folder = plugin(tmp_path / "two", "dep", native=True)
     put(folder, tag="cp311-cp311-manylinux_2_28_x86_64")
     assert len(make_lock(folder, folder / ".wheels")) == 1
+
+
+def test_the_suite_tries_plugins_with_compiled_wheels_and_a_closed_configuration(
+    tmp_path: Path,
+) -> None:
+    folder = plugin(tmp_path, "dep", native=True)
+    version = "".join(map(str, sys.version_info[:2]))
+    machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    put(folder, tag=f"cp{version}-cp{version}-{machine}")
+    make_lock(folder, folder / ".wheels")
+    with (folder / "plugin.yaml").open("a") as stream:
+        stream.write("config_schema: {type: object, additionalProperties: false}\n")
+    with open_local(folder) as local:
+        report = run_suite(local, accept=ACCEPT)
+    assert report.passed, report.checks
 
 
 # -- building for a plugin

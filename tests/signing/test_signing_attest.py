@@ -21,6 +21,7 @@ from signing.attest import (
     sign_reviewer,
     sign_vetting,
     unverified_build,
+    unverified_overrides,
     unverified_vetting,
     verify_build,
     verify_publisher,
@@ -326,6 +327,8 @@ def test_overrides_are_signed_and_a_statement_without_any_is_the_old_one() -> No
     envelope = sign_reviewer(given, KEY)
     found = verify_reviewer(envelope, key_map(KEY), asked)
     assert found.overrides == {"licence": "Our lawyers agreed"}
+    assert unverified_overrides(envelope)
+    assert not unverified_overrides(sign_reviewer(REVIEW, KEY))
     with pytest.raises(AttestationError, match="overrides differs"):
         verify_reviewer(envelope, key_map(KEY), replace(asked, overrides={"licence": "Other"}))
 

@@ -27,6 +27,7 @@ __all__ = ["Material", "Outcome", "Report", "failed_if", "not_done", "report_of"
 
 _MOST_SENTENCES = 50
 _LONGEST_SENTENCE = 400
+_LARGEST_FACTS = 512 * 1024
 
 State = Literal["passed", "failed", "not done"]
 Sentence = Annotated[str, Meta(max_length=_LONGEST_SENTENCE)]
@@ -92,6 +93,10 @@ def not_done(*why: str, facts: Mapping[str, Any] | None = None) -> Outcome:
 def report_of(name: str, package: InspectedPackage, found: Outcome) -> Report:
     """Return the report of one check."""
     shown = [_bounded(one) for one in found.sentences[:_MOST_SENTENCES]]
+    facts = dict(found.facts)
+    size = len(msgspec.json.encode(facts))
+    if size > _LARGEST_FACTS:  # a statement that is too large could not be read again
+        facts = {"left_out": f"{size} bytes, at most {_LARGEST_FACTS} are kept"}
     return Report(
         check=name,
         outcome=found.outcome,
@@ -101,7 +106,7 @@ def report_of(name: str, package: InspectedPackage, found: Outcome) -> Report:
         tavo=__version__,
         sentences=tuple(shown),
         more=len(found.sentences) - len(shown),
-        facts=dict(found.facts),
+        facts=facts,
     )
 
 

@@ -1,7 +1,7 @@
 """What malware does: hidden code, acts on import, secrets, and more than plugin.yaml declares.
 
 Rules of `tavo/scan/packs/vetting`. High ones fail wherever they hold; medium ones fail in the
-plugin's own code and are notes in its pure wheels, which often have a reason. A `vetting-uses-…`
+plugin's own code and are notes in its wheels, which often have a reason. A `vetting-uses-…`
 rule fails in the plugin's own code if the permission that it names is not declared.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from marketplace_db.manifest import Permissions
 from marketplace_db.wheel import unpack_wheel
+from signing.digests import Digest
 from tavo.operator.vetting.report import Material, Outcome, failed_if, not_done
 from tavo.operator.vetting.scanning import look, sentence_of
 from tavo.plugins import Finding, Severity
@@ -38,13 +39,16 @@ def run(material: Material) -> Outcome:
         elif finding.severity >= Severity.MEDIUM:
             problems.append(sentence_of(finding))
     used: dict[str, list[str]] = {}
+    seen: set[tuple[PurePosixPath, Digest]] = set()
     for wheel in package.locked:
         if not wheel.filename.endswith("-none-any.whl"):
-            continue  # compiled code: the permission native_code says that it is there
+            notes.append(f"note: {wheel.filename} may hold compiled code, which was not looked at")
         with tempfile.TemporaryDirectory(prefix="tavo-vet-") as name:
             path = material.wheels[wheel.filename]
             files = unpack_wheel(path, wheel.digest, Path(name), filename=wheel.filename)
-            paths = [one.path for one in files]
+            # wheels of one version for several systems have most files in common
+            paths = [one.path for one in files if (one.path, one.digest) not in seen]
+            seen |= {(one.path, one.digest) for one in files}
             inside = look(Path(name), paths, [PACK])
         problems += _start_up(paths, wheel.filename)
         left += [f"was not looked at in full: {wheel.filename}: {one}" for one in inside.problems]
