@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from marketplace_db.delta import delta_name, make
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.intake import Market, Submission
 from marketplace_db.lookalikes import look_alike
@@ -29,6 +30,7 @@ from marketplace_db.release import release_catalog
 from marketplace_db.submission import read_submission
 from signing.attest import Decision, ReviewerClaim, sign_reviewer
 from signing.ceremony import Ceremony, Change
+from signing.chain import DELTAS, SHARE
 from signing.digests import Digest, hash_file
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
@@ -39,12 +41,15 @@ from signing.roles import CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
 
 __all__ = ["OperatedMarket", "Released"]
 
+_KEPT_DELTAS = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """What a release brought: the catalog's digest and size in bytes, and how many were in it.
 
-    `changed` is false where the market had nothing new, and dates alone were renewed.
+    `changed` is false where the market had nothing new, and dates alone were renewed. `delta` is
+    the size of the page delta from the catalog before, 0 where there is none.
     """
 
     catalog: Digest
@@ -52,6 +57,7 @@ class Released:
     releases: int
     blobs: int
     changed: bool
+    delta: int
 
 
 class OperatedMarket:
@@ -218,18 +224,47 @@ class OperatedMarket:
             self.repository.add_blob(blob)
         digest, length = hash_file(made.path)
         changed = digest != published
-        self.repository.publish(
-            catalog=made.path if changed else None,
-            renew=() if changed else ("catalog",),
-            now=now,
-        )
+        with tempfile.TemporaryDirectory(prefix="tavo-delta-") as folder:
+            delta = None
+            if changed and previous is not None and published is not None:
+                delta = self._delta(previous, made.path, Path(folder), published, digest)
+            kept = set(self._chain(published)[: _KEPT_DELTAS - 1]) if changed else None
+            self.repository.publish(
+                catalog=made.path if changed else None,
+                deltas=[] if delta is None else [delta],
+                without=[] if kept is None else set(self.repository.names(DELTAS)) - kept,
+                renew=() if changed else ("catalog",),
+                now=now,
+            )
+            delta_length = 0 if delta is None else delta.stat().st_size
         return Released(
             catalog=digest,
             length=length,
             releases=self.intake.released(),
             blobs=len(made.blobs),
             changed=changed,
+            delta=delta_length,
         )
+
+    @staticmethod
+    def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:
+        """Write the delta from the last catalog to the new one, if it is worth its bytes."""
+        content = make(old, new)
+        if content is None or len(content) > new.stat().st_size * SHARE:
+            return None
+        path = folder / delta_name(before, after)
+        path.write_bytes(content)
+        return path
+
+    def _chain(self, newest: Digest | None) -> list[str]:
+        """Return the names of the deltas that lead to a catalog, the newest first."""
+        into = {name[-20:-4]: name for name in self.repository.names(DELTAS)}
+        chain: list[str] = []
+        at = "" if newest is None else newest.hex[:16]
+        while at in into and into[at] not in chain:
+            chain.append(into[at])
+            at = into[at].removeprefix(DELTAS)[:16]
+        return chain
 
     def status(self, now: datetime) -> dict[str, Any]:
         """Return the queue, what is released, and how long which metadata is valid, as JSON."""
