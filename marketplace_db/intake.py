@@ -111,6 +111,11 @@ class Market:
     ) -> None:
         self.close()
 
+    @property
+    def file(self) -> Path:
+        """Return where the database lies."""
+        return self.directory / "market.db"
+
     def blob(self, digest: Digest) -> Path:
         """Return where a stored file lies in this market."""
         return self.directory / blob_path(digest)

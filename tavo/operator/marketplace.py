@@ -46,7 +46,8 @@ _KEPT_DELTAS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """What a release brought: the catalog's digest and size in bytes, and how many were in it.
+    """What a release brought: the catalog's digest and size in bytes, how many releases are in it,
+    and how many blobs are new.
 
     `changed` is false where the market had nothing new, and dates alone were renewed. `delta` is
     the size of the page delta from the catalog before, 0 where there is none.
@@ -219,7 +220,7 @@ class OperatedMarket:
         published = self.repository.published(CATALOG_NAME)
         previous = self.repository.artifact(CATALOG_NAME)
         out = self.directory / "catalog.db"
-        made = release_catalog(self.intake, out, previous=previous)
+        made = release_catalog(self.intake, out, previous=previous, stored=True)
         for blob in made.blobs:
             self.repository.add_blob(blob)
         digest, length = hash_file(made.path)
