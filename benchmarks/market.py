@@ -31,11 +31,12 @@ import big_catalog
 from marketplace_db.catalog import Catalog
 from marketplace_db.delta import apply
 from marketplace_db.intake import Market
+from marketplace_db.release import release_catalog
 from signing.client import DirectorySource, TrustState, refresh, reopen
 from signing.digests import Digest
 from signing.keyring import Keyring
 from signing.repository import first_ceremony
-from signing.roles import OFFLINE_ROLES, ROLES, blob_path
+from signing.roles import CATALOG_NAME, OFFLINE_ROLES, ROLES, blob_path
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.operator_market import Marketplace
 
@@ -56,8 +57,13 @@ def market(plugins: int, versions: int) -> tuple[Path, Marketplace]:
     with OperatedMarket.found(folder / "market", first, keys, NOW) as place:
         place.register(NOW)
         _bulk(place.intake, folder / "market" / "repository", plugins, versions)
-        released = place.release(NOW)
-    sys.stderr.write(f"{released.releases} releases, {released.length / 1e6:.1f} MB\n")
+        # As `release` does, but for copying 400,000 blobs that are there already.
+        made = release_catalog(
+            place.intake, folder / "market" / "catalog.db",
+            previous=place.repository.artifact(CATALOG_NAME),
+        )  # fmt: skip
+        place.repository.publish(catalog=made.path, now=NOW)
+    sys.stderr.write(f"{made.added} rows, {made.length / 1e6:.1f} MB\n")
     return folder, people
 
 

@@ -368,7 +368,8 @@ def _blobs(market: Market, since: tuple[int, int]) -> list[Path]:
         " ON v.submission_id = a.submission_id"
         " WHERE a.decision = 'approve' AND (v.id > :release OR a.id > :approval)",
         "SELECT c.report FROM checks c JOIN plugin_versions v"
-        " ON v.submission_id = c.submission_id WHERE v.id > :release OR c.checked_at > v.published_at",
+        " ON v.submission_id = c.submission_id"
+        " WHERE v.id > :release OR c.checked_at > v.published_at",
     )
     values = {"release": since[0], "approval": since[1]}
     found = (market.connection.execute(query, values) for query in queries)
