@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,3 +203,40 @@ def test_a_mirror_carries_the_deltas(operated: Operated) -> None:
     source = Counting(mirror)
     assert plugins(client, source)[0] == 31
     assert (source.catalogs, len(source.deltas)) == (0, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("step", range(8))
+def test_killed_at_any_step_the_old_catalog_works_and_the_next_update_ends_it(
+    operated: Operated, step: int
+) -> None:
+    client = Client(operated)
+    before = client.update().file.digest
+    released = operated.add(id="plugin-3", version="1.1.0")
+    child = os.fork()
+    if not child:
+        left = [step]
+        for owner, name in ((Path, "replace"), (os, "fsync"), (shutil, "copyfile")):
+            _die_at(owner, name, left)
+        try:
+            client.update()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) in (-signal.SIGKILL, 0)
+    assert step > 3 or status
+    assert client.trust().open().file.digest == before
+    assert client.update().file.digest == released.catalog
+
+
+def _die_at(owner: Any, name: str, left: list[int]) -> None:
+    """Let a function kill this process when it is called for the last time."""
+    real = getattr(owner, name)
+
+    def replacement(*arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+
+    setattr(owner, name, replacement)
