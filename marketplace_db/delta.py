@@ -67,12 +67,16 @@ def delta_name(base: Digest, result: Digest) -> str:
 # -- making
 
 
-def make(old: Path, new: Path) -> bytes | None:
+def make(old: Path, new: Path, digests: tuple[Digest, Digest] | None = None) -> bytes | None:
     """Return the delta from one catalog to another; None if too much changed for one.
 
-    Raises OSError.
+    `digests` are those of the two files, where they are known. Raises OSError.
     """
-    before, after = hash_file(old), hash_file(new)
+    if digests is None:
+        before, after = hash_file(old), hash_file(new)
+    else:
+        before = digests[0], old.stat().st_size
+        after = digests[1], new.stat().st_size
     if after[1] % PAGE or before[1] % PAGE or after[1] > _MOST_RESULT * PAGE:
         return None
     with old.open("rb") as first, new.open("rb") as second:

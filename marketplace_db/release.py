@@ -340,10 +340,15 @@ def _plugin_row(connection: sqlite3.Connection, plugin: _Row, versions: list[_Ve
     return (
         *plugin[:5], manifest.name, manifest.description, manifest.plugin_type,
         manifest.author, manifest.license, manifest.pricing_tier,
-        json.dumps(list(manifest.categories)), json.dumps(list(manifest.tags)),
+        _list(manifest.categories), _list(manifest.tags),
         newest.id if newest.offered else None, plugin[5],
         max(one.published_at for one in versions),
     )  # fmt: skip
+
+
+@cache
+def _list(values: tuple[str, ...]) -> str:
+    return json.dumps(list(values))
 
 
 @cache

@@ -31,7 +31,7 @@ from marketplace_db.submission import read_submission
 from signing.attest import Decision, ReviewerClaim, sign_reviewer
 from signing.ceremony import Ceremony, Change
 from signing.chain import DELTAS, SHARE
-from signing.digests import Digest, hash_file
+from signing.digests import Digest
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
@@ -223,7 +223,7 @@ class OperatedMarket:
         made = release_catalog(self.intake, out, previous=previous, stored=True)
         for blob in made.blobs:
             self.repository.add_blob(blob)
-        digest, length = hash_file(made.path)
+        digest, length = made.digest, made.length
         changed = digest != published
         with tempfile.TemporaryDirectory(prefix="tavo-delta-") as folder:
             delta = None
@@ -250,7 +250,7 @@ class OperatedMarket:
     @staticmethod
     def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:
         """Write the delta from the last catalog to the new one, if it is worth its bytes."""
-        content = make(old, new)
+        content = make(old, new, (before, after))
         if content is None or len(content) > new.stat().st_size * SHARE:
             return None
         path = folder / delta_name(before, after)
