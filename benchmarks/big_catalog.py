@@ -1,6 +1,7 @@
-"""A signed repository whose catalog has 10,000 plugins with three versions each, for benchmarks.
+"""A signed repository with a large catalog, and a market behind one, for benchmarks.
 
-The rows are made up; the signatures, the files and their verification are real.
+The rows are made up; the signatures, the files and their verification are real. Unless told, there
+are 10,000 plugins with three versions each.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PLUGINS, VERSIONS = 10_000, 3
 _WORDS = ("scanner", "prompt", "agent", "secrets", "models", "filter", "logs", "attack", "policy")
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, plugins: int = PLUGINS, versions: int = VERSIONS) -> Path:
     """Write the repository into the folder, once; return the folder."""
     repository = folder / "repository"
     if (folder / "root.json").exists():
@@ -39,7 +40,7 @@ def write(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     catalog = folder / "catalog.db"
     catalog.unlink(missing_ok=True)
-    _fill(catalog)
+    fill(catalog, plugins, versions)
     made = Repository.create(repository, Keyring.generate(development=True), datetime.now(UTC))
     key = PrivateKey.generate().public
     who = Publishers(namespaces={"acme": Namespace(keys={key.key_id: key}, official=False)})
@@ -48,7 +49,8 @@ def write(folder: Path) -> Path:
     return repository
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path, plugins: int, versions: int) -> None:
+    """Write a catalog of so many plugins with so many versions each."""
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA page_size = {CATALOG_PAGE_SIZE}")
     connection.execute(f"PRAGMA application_id = {CATALOG_APPLICATION_ID}")
@@ -59,29 +61,31 @@ def _fill(path: Path) -> None:
     connection.execute(
         "INSERT INTO publishers VALUES (1, ?, 'acme', 'Acme', '', 0, ?)", (_uuid("acme"), now)
     )
-    plugins, versions = [], []
-    for number in range(1, PLUGINS + 1):
+    plugin_rows, version_rows = [], []
+    for number in range(1, plugins + 1):
         name = f"{_WORDS[number % 9]}-{number}"
-        latest = number * VERSIONS
-        plugins.append((
+        latest = number * versions
+        plugin_rows.append((
             number, _uuid(name), 1, name, f"acme/{name}", name.title(),
             f"Looks for {_WORDS[number % 7]} in {_WORDS[number % 5]}, number {number}.", "static",
             "Acme", "Apache-2.0", "free", "[]", json.dumps([_WORDS[number % 3]]), latest, now, now,
         ))  # fmt: skip
-        for minor in range(VERSIONS):
-            seq = (number - 1) * VERSIONS + minor + 1
+        for minor in range(versions):
+            seq = (number - 1) * versions + minor + 1
             digest = hashlib.sha256(f"{name} {minor}".encode()).digest()
             manifest = json.dumps({
                 "api": 1, "id": name, "publisher": "acme", "name": name.title(),
                 "version": f"1.{minor}.0", "plugin_type": "static", "entry_point": "main:Plugin",
                 "description": "Made up.", "author": "Acme", "license": "Apache-2.0",
             })  # fmt: skip
-            versions.append((
+            version_rows.append((
                 seq, _uuid(f"{name} {minor}"), number, seq, f"1.{minor}.0", 1, digest, 10_000,
                 digest, None, digest, digest, manifest, now, None, None,
             ))  # fmt: skip
-    connection.executemany(f"INSERT INTO plugins VALUES ({','.join('?' * 16)})", plugins)
-    connection.executemany(f"INSERT INTO plugin_versions VALUES ({','.join('?' * 16)})", versions)
+    connection.executemany(f"INSERT INTO plugins VALUES ({','.join('?' * 16)})", plugin_rows)
+    connection.executemany(
+        f"INSERT INTO plugin_versions VALUES ({','.join('?' * 16)})", version_rows
+    )
     connection.commit()
     connection.close()
 

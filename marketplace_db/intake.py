@@ -85,6 +85,11 @@ class Market(MarketView):
     ) -> None:
         self.close()
 
+    @property
+    def file(self) -> Path:
+        """Return where the database lies."""
+        return self.directory / "market.db"
+
     def register_publisher(
         self,
         name: str,

@@ -17,11 +17,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.intake import Market
@@ -33,6 +34,9 @@ from marketplace_db.schema import (
     CATALOG_VERSION,
 )
 from signing.digests import Digest, hash_file
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 __all__ = ["ReleasedCatalog", "release_catalog"]
 
@@ -49,10 +53,63 @@ _MUTABLE = {
 }  # fmt: skip
 _REMOVABLE = frozenset({"plugin_reviews"})
 
+# What the catalog has to hold, table by table, in the order of their references; digests are
+# hexadecimal in the market.
+_TABLES = (
+    "publishers", "plugins", "plugin_versions", "wheels", "approvals", "plugin_reviews",
+)  # fmt: skip
+_DIGESTS = frozenset({
+    "package", "manifest_digest", "lock_digest", "permission_digest", "publisher_envelope",
+    "digest", "envelope",
+})  # fmt: skip
+_PLUGIN_COLUMNS = (
+    "id", "uuid", "publisher_id", "plugin_id", "full_id", "name", "description", "plugin_type",
+    "author", "license", "pricing_tier", "categories", "tags", "latest_version_id", "created_at",
+    "updated_at",
+)  # fmt: skip
+_WANTED: dict[str, tuple[tuple[str, ...], str]] = {
+    "publishers": (
+        ("id", "uuid", "name", "display_name", "url", "official", "created_at"),
+        "SELECT id, uuid, name, display_name, url, official, created_at FROM market.publishers",
+    ),
+    "plugin_versions": (
+        ("id", "uuid", "plugin_id", "seq", "version", "api", "package", "package_length",
+         "manifest_digest", "lock_digest", "permission_digest", "publisher_envelope", "manifest",
+         "published_at", "yanked_at", "yanked_reason"),
+        "SELECT id, uuid, plugin_id, seq, version, api, package, package_length, manifest_digest,"
+        " lock_digest, permission_digest, publisher_envelope, manifest, published_at, yanked_at,"
+        " yanked_reason FROM market.plugin_versions",
+    ),
+    "wheels": (
+        ("id", "plugin_version_id", "filename", "digest", "length"),
+        "SELECT w.id, v.id AS plugin_version_id, w.filename, w.digest, w.length"
+        " FROM market.submission_wheels w"
+        " JOIN market.plugin_versions v ON v.submission_id = w.submission_id",
+    ),
+    "approvals": (
+        ("id", "plugin_version_id", "key_id", "envelope", "issued"),
+        "SELECT a.id, v.id AS plugin_version_id, a.key_id, a.envelope, a.issued"
+        " FROM market.approvals a JOIN market.plugin_versions v"
+        " ON v.submission_id = a.submission_id WHERE a.decision = 'approve'",
+    ),
+    "plugin_reviews": (
+        ("id", "uuid", "plugin_version_id", "author", "rating", "title", "body", "created_at"),
+        "SELECT id, uuid, plugin_version_id, author, rating, title, body, created_at"
+        " FROM market.plugin_reviews WHERE state = 'published'",
+    ),
+}  # fmt: skip
+
 # SQLITE_VERSION_NUMBER of the last writer, for people only (SQLite file format, section 1.3.16).
 _WRITER_OFFSET = 96
 
 _Row = tuple[Any, ...]
+
+
+class _Version(NamedTuple):
+    id: int
+    version: str
+    published_at: str
+    offered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +125,18 @@ class ReleasedCatalog:
     blobs: tuple[Path, ...]
 
 
-def release_catalog(market: Market, out: Path, *, previous: Path | None = None) -> ReleasedCatalog:
+def release_catalog(
+    market: Market,
+    out: Path,
+    *,
+    previous: Path | None = None,
+    stored: bool = False,
+) -> ReleasedCatalog:
     """Write the catalog of everything that is approved to `out`, starting from `previous`.
 
-    Raises WorkingDatabaseError when the previous catalog holds something that this market did
-    not release, or released differently.
+    `stored` says that the blobs of all rows of `previous` are stored where they are needed, as
+    they are when it is what a repository has published. Raises WorkingDatabaseError when the
+    previous catalog holds something that this market did not release, or released differently.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=out.parent) as folder:
@@ -80,7 +144,8 @@ def release_catalog(market: Market, out: Path, *, previous: Path | None = None) 
         if previous is not None:
             shutil.copyfile(previous, work)
         try:
-            with closing(sqlite3.connect(work, isolation_level=None)) as connection:
+            with closing(sqlite3.connect(work, isolation_level=None, uri=True)) as connection:
+                since = _newest(connection) if stored and previous is not None else (0, 0)
                 counts = _update(connection, market, new=previous is None)
         except sqlite3.Error as error:
             raise WorkingDatabaseError(f"the new catalog cannot be written: {error}") from error
@@ -99,7 +164,7 @@ def release_catalog(market: Market, out: Path, *, previous: Path | None = None) 
         added=counts[0],
         changed=counts[1],
         removed=counts[2],
-        blobs=tuple(_blobs(market)),
+        blobs=tuple(_blobs(market, since)),
     )
 
 
@@ -113,6 +178,8 @@ def _update(connection: sqlite3.Connection, market: Market, *, new: bool) -> tup
         connection.execute("PRAGMA journal_mode = DELETE")
     else:
         _check_previous(connection)
+    # The market as it is at one moment, whatever is approved meanwhile.
+    connection.execute("ATTACH ? AS market", (f"{market.file.resolve().as_uri()}?mode=ro",))
     connection.execute("BEGIN IMMEDIATE")
     if new:
         connection.execute(f"PRAGMA application_id = {CATALOG_APPLICATION_ID}")
@@ -120,17 +187,27 @@ def _update(connection: sqlite3.Connection, market: Market, *, new: bool) -> tup
         for statement in CATALOG_DDL[CATALOG_VERSION]:
             connection.execute(statement)
     added = changed = removed = 0
-    for table, (columns, rows) in _read_market(market.connection).items():
-        counts = _apply(connection, table, columns, rows)
+    for table in _TABLES:
+        counts = _apply(connection, table)
         added, changed, removed = added + counts[0], changed + counts[1], removed + counts[2]
     if new or added or changed or removed:
         connection.execute("COMMIT")
     else:
         connection.execute("ROLLBACK")
+    connection.execute("DETACH market")
     (answer,) = connection.execute("PRAGMA quick_check").fetchone()
     if answer != "ok" or connection.execute("PRAGMA foreign_key_check").fetchone():
         raise WorkingDatabaseError(f"the new catalog is damaged: {answer}")
     return added, changed, removed
+
+
+def _newest(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the keys of the last release and the last approval of a catalog."""
+    release, approval = connection.execute(
+        "SELECT (SELECT coalesce(max(id), 0) FROM plugin_versions),"
+        " (SELECT coalesce(max(id), 0) FROM approvals)"
+    ).fetchone()
+    return int(release), int(approval)
 
 
 def _check_previous(connection: sqlite3.Connection) -> None:
@@ -143,46 +220,44 @@ def _check_previous(connection: sqlite3.Connection) -> None:
         )
 
 
-def _apply(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[_Row]
-) -> tuple[int, int, int]:
-    """Make one table equal to `rows`, keyed by the first column; return what was done."""
+def _apply(connection: sqlite3.Connection, table: str) -> tuple[int, int, int]:
+    """Make one table equal to what the market says, by its keys; return what was done."""
+    columns, rows, gone = (_plugins if table == "plugins" else _differing)(connection, table)
     names = ", ".join(columns)
-    found: dict[int, _Row] = {
-        row[0]: tuple(row)
-        for row in connection.execute(f"SELECT {names} FROM {table}")  # noqa: S608
-    }
     mutable = _MUTABLE[table]
     inserts: list[_Row] = []
     updates: list[_Row] = []
     for row in rows:
-        before = found.pop(row[0], None)
+        before = connection.execute(
+            f"SELECT {names} FROM main.{table} WHERE id = ?",  # noqa: S608
+            (row[0],),
+        ).fetchone()
         if before is None:
             inserts.append(row)
-        elif before != row:
+        else:
             _check_immutable(table, columns, before, row)
             updates.append((*(row[columns.index(column)] for column in mutable), row[0]))
-    if found and table not in _REMOVABLE:
+    if gone and table not in _REMOVABLE:
         raise WorkingDatabaseError(
-            f"the previous catalog has row {min(found)} in {table}, which this market never had",
+            f"the previous catalog has row {min(gone)} in {table}, which this market never had",
             hint="Restore the market from its backup, or start from the right catalog.",
         )
     marks = ", ".join("?" * len(columns))
     connection.executemany(
-        f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+        f"INSERT INTO main.{table} ({names}) VALUES ({marks})",  # noqa: S608
         sorted(inserts),
     )
     if updates:
         assignments = ", ".join(f"{column} = ?" for column in mutable)
         connection.executemany(
-            f"UPDATE {table} SET {assignments} WHERE id = ?",  # noqa: S608
+            f"UPDATE main.{table} SET {assignments} WHERE id = ?",  # noqa: S608
             updates,
         )
     connection.executemany(
-        f"DELETE FROM {table} WHERE id = ?",  # noqa: S608
-        [(key,) for key in sorted(found)],
+        f"DELETE FROM main.{table} WHERE id = ?",  # noqa: S608
+        [(key,) for key in sorted(gone)],
     )
-    return len(inserts), len(updates), len(found)
+    return len(inserts), len(updates), len(gone)
 
 
 def _check_immutable(table: str, columns: Sequence[str], before: _Row, row: _Row) -> None:
@@ -196,113 +271,112 @@ def _check_immutable(table: str, columns: Sequence[str], before: _Row, row: _Row
             )
 
 
-def _wanted(market: sqlite3.Connection) -> dict[str, tuple[tuple[str, ...], list[_Row]]]:
-    """Read what the catalog has to hold, table by table, in the order of their references."""
-    versions = market.execute(
-        "SELECT v.*, u.name || '/' || p.plugin_id AS full_id, p.publisher_id, p.uuid AS"
-        " plugin_uuid, p.plugin_id AS slug, p.created_at FROM plugin_versions v"
-        " JOIN plugins p ON p.id = v.plugin_id JOIN publishers u ON u.id = p.publisher_id"
-        " ORDER BY v.id"
-    ).fetchall()
-    plugins: dict[int, list[sqlite3.Row]] = {}
-    for row in versions:
-        plugins.setdefault(row["plugin_id"], []).append(row)
-    return {
-        "publishers": (
-            ("id", "uuid", "name", "display_name", "url", "official", "created_at"),
-            [tuple(row) for row in market.execute(
-                "SELECT id, uuid, name, display_name, url, official, created_at"
-                " FROM publishers ORDER BY id"
-            )],
-        ),
-        "plugins": (
-            ("id", "uuid", "publisher_id", "plugin_id", "full_id", "name", "description",
-             "plugin_type", "author", "license", "pricing_tier", "categories", "tags",
-             "latest_version_id", "created_at", "updated_at"),
-            [_plugin_row(plugins[key]) for key in sorted(plugins)],
-        ),
-        "plugin_versions": (
-            ("id", "uuid", "plugin_id", "seq", "version", "api", "package", "package_length",
-             "manifest_digest", "lock_digest", "permission_digest", "publisher_envelope",
-             "manifest", "published_at", "yanked_at", "yanked_reason"),
-            [_version_row(row) for row in versions],
-        ),
-        "wheels": (
-            ("id", "plugin_version_id", "filename", "digest", "length"),
-            [(row[0], row[1], row[2], bytes.fromhex(row[3]), row[4]) for row in market.execute(
-                "SELECT w.id, v.id, w.filename, w.digest, w.length FROM submission_wheels w"
-                " JOIN plugin_versions v ON v.submission_id = w.submission_id ORDER BY w.id"
-            )],
-        ),
-        "approvals": (
-            ("id", "plugin_version_id", "key_id", "envelope", "issued"),
-            [(row[0], row[1], row[2], bytes.fromhex(row[3]), row[4]) for row in market.execute(
-                "SELECT a.id, v.id, a.key_id, a.envelope, a.issued FROM approvals a"
-                " JOIN plugin_versions v ON v.submission_id = a.submission_id"
-                " WHERE a.decision = 'approve' ORDER BY a.id"
-            )],
-        ),
-        "plugin_reviews": (
-            ("id", "uuid", "plugin_version_id", "author", "rating", "title", "body", "created_at"),
-            [tuple(row) for row in market.execute(
-                "SELECT id, uuid, plugin_version_id, author, rating, title, body, created_at"
-                " FROM plugin_reviews WHERE state = 'published' ORDER BY id"
-            )],
-        ),
-    }  # fmt: skip
+def _differing(
+    connection: sqlite3.Connection, table: str
+) -> tuple[tuple[str, ...], list[_Row], list[int]]:
+    """Return the columns, the market's rows that the catalog lacks or has otherwise, keys it lost.
 
-
-def _read_market(market: sqlite3.Connection) -> dict[str, tuple[tuple[str, ...], list[_Row]]]:
-    """Read the market as it is at one moment, whatever is approved meanwhile."""
-    market.execute("BEGIN")
-    try:
-        return _wanted(market)
-    finally:
-        market.execute("ROLLBACK")
-
-
-def _version_row(row: sqlite3.Row) -> _Row:
-    digests = [
-        None if row[name] is None else bytes.fromhex(row[name])
-        for name in ("manifest_digest", "lock_digest", "permission_digest", "publisher_envelope")
+    SQLite compares: of a large catalog a handful of rows comes back.
+    """
+    columns, wanted = _WANTED[table]
+    differ = " OR ".join(
+        f"w.{column} IS NOT "
+        + (f"CASE WHEN c.{column} IS NOT NULL THEN lower(hex(c.{column})) END"
+           if column in _DIGESTS else f"c.{column}")
+        for column in columns
+    )  # fmt: skip
+    rows = connection.execute(
+        f"SELECT w.* FROM ({wanted}) w LEFT JOIN main.{table} c ON c.id = w.id"  # noqa: S608
+        f" WHERE c.id IS NULL OR {differ}"
+    )
+    binary = [column in _DIGESTS for column in columns]
+    found = [
+        tuple(
+            bytes.fromhex(value) if is_digest and value is not None else value
+            for value, is_digest in zip(row, binary, strict=True)
+        )
+        for row in rows
     ]
+    gone = connection.execute(
+        f"SELECT id FROM main.{table} EXCEPT SELECT id FROM ({wanted})"  # noqa: S608
+    )
+    return columns, found, [key for (key,) in gone]
+
+
+def _plugins(
+    connection: sqlite3.Connection, table: str
+) -> tuple[tuple[str, ...], list[_Row], list[int]]:
+    """Return the same of the plugins, each described by its newest version."""
+    versions: dict[int, list[_Version]] = {}
+    for key, *fields in connection.execute(
+        "SELECT plugin_id, id, version, published_at, yanked_at IS NULL FROM market.plugin_versions"
+    ):
+        versions.setdefault(key, []).append(_Version(*fields))
+    columns = _PLUGIN_COLUMNS
+    known: dict[int, _Row] = {
+        row[0]: row
+        for row in connection.execute(f"SELECT {', '.join(columns)} FROM main.{table}")  # noqa: S608
+    }
+    found = []
+    for row in connection.execute(
+        "SELECT p.id, p.uuid, p.publisher_id, p.plugin_id, u.name || '/' || p.plugin_id,"
+        " p.created_at FROM market.plugins p JOIN market.publishers u ON u.id = p.publisher_id"
+        " ORDER BY p.id"
+    ).fetchall():
+        if row[0] in versions:
+            wanted = _plugin_row(connection, row, versions[row[0]])
+            if known.pop(row[0], None) != wanted:
+                found.append(wanted)
+    return columns, found, list(known)
+
+
+def _plugin_row(connection: sqlite3.Connection, plugin: _Row, versions: list[_Version]) -> _Row:
+    """Describe a plugin by its newest version, a final one that is not yanked if there is one."""
+    newest = max(versions, key=lambda one: (one.offered, *_rank(one.version)))
+    (text,) = connection.execute(
+        "SELECT manifest FROM market.plugin_versions WHERE id = ?", (newest.id,)
+    ).fetchone()
+    manifest = manifest_from_json(text)
     return (
-        row["id"], row["uuid"], row["plugin_id"], row["seq"], row["version"], row["api"],
-        bytes.fromhex(row["package"]), row["package_length"], *digests, row["manifest"],
-        row["published_at"], row["yanked_at"], row["yanked_reason"],
+        *plugin[:5], manifest.name, manifest.description, manifest.plugin_type,
+        manifest.author, manifest.license, manifest.pricing_tier,
+        _list(manifest.categories), _list(manifest.tags),
+        newest.id if newest.offered else None, plugin[5],
+        max(one.published_at for one in versions),
     )  # fmt: skip
 
 
-def _plugin_row(versions: list[sqlite3.Row]) -> _Row:
-    """Describe a plugin by its newest version, a final one that is not yanked if there is one."""
+@cache
+def _list(values: tuple[str, ...]) -> str:
+    return json.dumps(list(values))
+
+
+@cache
+def _rank(text: str) -> tuple[bool, Version]:
     from packaging.version import Version
 
-    def rank(row: sqlite3.Row) -> tuple[bool, bool, Version]:
-        version = Version(row["version"])
-        return row["yanked_at"] is None, not version.is_prerelease, version
-
-    newest = max(versions, key=rank)
-    manifest = manifest_from_json(newest["manifest"])
-    return (
-        newest["plugin_id"], newest["plugin_uuid"], newest["publisher_id"], newest["slug"],
-        newest["full_id"], manifest.name, manifest.description, manifest.plugin_type,
-        manifest.author, manifest.license, manifest.pricing_tier,
-        json.dumps(list(manifest.categories)), json.dumps(list(manifest.tags)),
-        newest["id"] if newest["yanked_at"] is None else None, newest["created_at"],
-        max(row["published_at"] for row in versions),
-    )  # fmt: skip
+    version = Version(text)
+    return not version.is_prerelease, version
 
 
-def _blobs(market: Market) -> list[Path]:
-    """Return the files of all released rows: packages, wheels, statements, vetting reports."""
+def _blobs(market: Market, since: tuple[int, int]) -> list[Path]:
+    """Return the files of released rows: packages, wheels, statements, vetting reports.
+
+    Of what came up to the release and the approval of `since` only reports that came later.
+    """
     queries = (
-        "SELECT package FROM plugin_versions",
-        "SELECT publisher_envelope FROM plugin_versions",
+        "SELECT package FROM plugin_versions WHERE id > :release",
+        "SELECT publisher_envelope FROM plugin_versions WHERE id > :release",
         "SELECT w.digest FROM submission_wheels w JOIN plugin_versions v"
-        " ON v.submission_id = w.submission_id",
+        " ON v.submission_id = w.submission_id WHERE v.id > :release",
         "SELECT a.envelope FROM approvals a JOIN plugin_versions v"
-        " ON v.submission_id = a.submission_id WHERE a.decision = 'approve'",
-        "SELECT c.report FROM checks c JOIN plugin_versions v ON v.submission_id = c.submission_id",
+        " ON v.submission_id = a.submission_id"
+        " WHERE a.decision = 'approve' AND (v.id > :release OR a.id > :approval)",
+        "SELECT c.report FROM checks c JOIN plugin_versions v"
+        " ON v.submission_id = c.submission_id"
+        " WHERE v.id > :release OR c.checked_at > v.published_at",
     )
-    digests = {row[0] for query in queries for row in market.connection.execute(query)}
+    values = {"release": since[0], "approval": since[1]}
+    found = (market.connection.execute(query, values) for query in queries)
+    digests = {digest for rows in found for (digest, *_) in rows}
     return [market.blob(Digest(digest)) for digest in sorted(digests)]

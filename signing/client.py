@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from signing.chain import DELTAS, Rebuild, Step, chain_to, rebuild
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
     BusyError,
@@ -82,7 +83,9 @@ class Refreshed(NamedTuple):
 
     `metadata` are the accepted metadata files by name, and `artifacts` all files they name: what
     a full copy of the repository consists of, besides the blobs. `notices` are lines that the
-    user should see, such as the age of an embedded repository.
+    user should see, such as the age of an embedded repository. `deltas` says how many of them
+    brought the catalog, 0 if the whole file was fetched or nothing was new; `fallback` is why they
+    did not, where they should have.
     """
 
     catalog: VerifiedFile
@@ -93,6 +96,8 @@ class Refreshed(NamedTuple):
     metadata: Mapping[str, bytes]
     artifacts: tuple[Artifact, ...]
     notices: tuple[str, ...] = ()
+    deltas: int = 0
+    fallback: str = ""
 
 
 def refresh(
@@ -105,13 +110,18 @@ def refresh(
     build_time: datetime,
     embedded: bool = False,
     with_releases: bool = False,
+    apply_deltas: Rebuild | None = None,
     deadline_s: float = 600.0,
 ) -> Refreshed:
     """Verify a repository from the trusted root on and bring its catalog into the cache.
 
     `embedded` is for the repository inside the program only: its expiry is judged at
-    `build_time`. `with_releases` verifies the `releases` role too. Raises RollbackError,
-    ExpiredError, other VerificationErrors, SourceError and BusyError; then nothing has changed.
+    `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
+    be made from the one that is in the cache, where that costs less than fetching it; what it makes
+    counts only if it has the signed digest.
+
+    Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
+    nothing has changed.
     """
     facts = root_facts(root)
 
@@ -149,6 +159,9 @@ def refresh(
             )
             expires_role, first_expiry = min(
                 walked.periods.items(), key=lambda item: item[1].expires
+            )
+            deltas, fallback = _shorten(
+                source, artifacts, folder / "artifacts", apply_deltas, deadline
             )
             files = {
                 name: _bring(
@@ -196,6 +209,8 @@ def refresh(
         metadata=walked.files,
         artifacts=artifacts,
         notices=tuple(filter(None, (record.age_sentence(now), clock_sentence(record.issued, now)))),
+        deltas=deltas,
+        fallback=fallback,
     )
 
 
@@ -293,6 +308,34 @@ def _named(artifacts: Iterable[Artifact], name: str, source: Source) -> Artifact
         f"{source.name}: the signed metadata names no {name}",
         hint="This repository has not released anything yet.",
     )
+
+
+def _shorten(
+    source: Source,
+    artifacts: Iterable[Artifact],
+    folder: Path,
+    apply: Rebuild | None,
+    deadline: Deadline,
+) -> tuple[int, str]:
+    """Make the catalog out of one that is here, if deltas lead to it; say how many, or why not."""
+    catalog = _named(artifacts, CATALOG_NAME, source)
+    wanted = folder / f"{catalog.digest.hex}.catalog.db"
+    if apply is None or wanted.exists():
+        return 0, ""
+    steps = (
+        Step(item.name, item.path, item.digest, item.length)
+        for item in artifacts
+        if item.role == "catalog" and item.name.startswith(DELTAS)
+    )
+    here = [(Digest(path.name[:64]), path) for path in folder.glob(f"{'?' * 64}.catalog.db")]
+    chain = chain_to(catalog.digest, catalog.length, steps, here)
+    if chain is None:
+        return 0, ""
+    try:
+        rebuild(source, chain, catalog.digest, wanted, apply, deadline)
+    except (SigningError, OSError) as error:
+        return 0, str(error)
+    return len(chain.steps), ""
 
 
 def _bring(

@@ -197,6 +197,12 @@ class Repository:
         target = self._metadata[role].signed.targets.get(name) if role in DELEGATED_PATHS else None
         return None if target is None else Digest(target.hashes["sha256"])
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Return the names of the published artifacts of a folder such as `catalog/deltas/`."""
+        role = folder.partition("/")[0]
+        return tuple(name for name in self._metadata[role].signed.targets
+                     if name.startswith(folder))  # fmt: skip
+
     def expires(self, role: str) -> datetime:
         """Return until when the role's newest metadata is valid."""
         end: datetime = self._metadata[role].signed.expires
@@ -228,10 +234,13 @@ class Repository:
         releases: Sequence[Path] = (),
         deltas: Sequence[Path] = (),
         advisories: Path | None = None,
+        without: Collection[str] = (),
         renew: Collection[str] = (),
         now: datetime,
     ) -> None:
         """Release artifacts; sign what changed, then snapshot and timestamp.
+
+        `without` are names that the catalog's role no longer lists, such as old deltas.
 
         `renew` names roles to sign again with a new expiry though nothing changed in them; with
         no argument but `now`, snapshot and timestamp are renewed. Raises RepositoryError if a
@@ -252,6 +261,8 @@ class Repository:
             self._signers(role)
         before = deepcopy(self._metadata)
         try:
+            for name in without:
+                self._metadata["catalog"].signed.targets.pop(name, None)
             for role, name, content in files:
                 self._metadata[role].signed.targets[name] = self._store_artifact(name, content)
             self._write(changed, now)

@@ -209,12 +209,13 @@ def release(
         made = place.release(utc_now())
         version = place.repository.version("catalog")
     news = "" if made.changed else " Nothing is new in it; its dates are."
+    size = f" The delta from the last one has {made.delta} bytes." if made.delta else ""
     _print(
         session,
         {"catalog": made.catalog.hex, "version": version, "bytes": made.length,
-         "releases": made.releases, "changed": made.changed},
+         "releases": made.releases, "changed": made.changed, "delta_bytes": made.delta},
         f"catalog version {version}: {made.releases} releases, {made.length} bytes,"
-        f" sha256 {made.catalog.hex}.{news}",
+        f" sha256 {made.catalog.hex}.{size}{news}",
     )  # fmt: skip
 
 

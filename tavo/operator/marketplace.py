@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from marketplace_db.delta import delta_name, make
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.intake import Market, Submission
 from marketplace_db.lookalikes import look_alike
@@ -31,7 +32,8 @@ from marketplace_db.release import release_catalog
 from marketplace_db.submission import read_submission
 from signing.attest import Decision, ReviewerClaim, sign_reviewer
 from signing.ceremony import Ceremony, Change
-from signing.digests import Digest, hash_file
+from signing.chain import DELTAS, SHARE
+from signing.digests import Digest
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
@@ -42,12 +44,16 @@ from tavo.operator.policy import POLICY_NAME, Policy, read_policy
 
 __all__ = ["OperatedMarket", "Released"]
 
+_KEPT_DELTAS = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """What a release brought: the catalog's digest and size in bytes, and how many were in it.
+    """What a release brought: the catalog's digest and size in bytes, how many releases are in it,
+    and how many blobs are new.
 
-    `changed` is false where the market had nothing new, and dates alone were renewed.
+    `changed` is false where the market had nothing new, and dates alone were renewed. `delta` is
+    the size of the page delta from the catalog before, 0 where there is none.
     """
 
     catalog: Digest
@@ -55,6 +61,7 @@ class Released:
     releases: int
     blobs: int
     changed: bool
+    delta: int
 
 
 class OperatedMarket:
@@ -246,22 +253,31 @@ class OperatedMarket:
         published = self.repository.published(CATALOG_NAME)
         previous = self.repository.artifact(CATALOG_NAME)
         out = self.directory / "catalog.db"
-        made = release_catalog(self.intake, out, previous=previous)
+        made = release_catalog(self.intake, out, previous=previous, stored=True)
         for blob in made.blobs:
             self.repository.add_blob(blob)
-        digest, length = hash_file(made.path)
+        digest, length = made.digest, made.length
         changed = digest != published
-        self.repository.publish(
-            catalog=made.path if changed else None,
-            renew=() if changed else ("catalog",),
-            now=now,
-        )
+        with tempfile.TemporaryDirectory(prefix="tavo-delta-") as folder:
+            delta = None
+            if changed and previous is not None and published is not None:
+                delta = self._delta(previous, made.path, Path(folder), published, digest)
+            kept = set(self._chain(published)[: _KEPT_DELTAS - 1]) if changed else None
+            self.repository.publish(
+                catalog=made.path if changed else None,
+                deltas=[] if delta is None else [delta],
+                without=[] if kept is None else set(self.repository.names(DELTAS)) - kept,
+                renew=() if changed else ("catalog",),
+                now=now,
+            )
+            delta_length = 0 if delta is None else delta.stat().st_size
         return Released(
             catalog=digest,
             length=length,
             releases=self.intake.released(),
             blobs=len(made.blobs),
             changed=changed,
+            delta=delta_length,
         )
 
     def publish_advisories(self, snapshot: Path, now: datetime) -> None:
@@ -271,6 +287,26 @@ class OperatedMarket:
     def advisories(self) -> Path | None:
         """Return the snapshot of advisories that this market has signed, None without one."""
         return self.repository.artifact(ADVISORIES_NAME)
+
+    @staticmethod
+    def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:
+        """Write the delta from the last catalog to the new one, if it is worth its bytes."""
+        content = make(old, new, (before, after))
+        if content is None or len(content) > new.stat().st_size * SHARE:
+            return None
+        path = folder / delta_name(before, after)
+        path.write_bytes(content)
+        return path
+
+    def _chain(self, newest: Digest | None) -> list[str]:
+        """Return the names of the deltas that lead to a catalog, the newest first."""
+        into = {name[-20:-4]: name for name in self.repository.names(DELTAS)}
+        chain: list[str] = []
+        at = "" if newest is None else newest.hex[:16]
+        while at in into and into[at] not in chain:
+            chain.append(into[at])
+            at = into[at].removeprefix(DELTAS)[:16]
+        return chain
 
     def status(self, now: datetime) -> dict[str, Any]:
         """Return the queue, what is released, and how long which metadata is valid, as JSON."""

@@ -36,7 +36,7 @@ from signing.client import (
     root_facts,
 )
 from signing.digests import Digest, VerifiedFile
-from signing.errors import SigningError
+from signing.errors import SigningError, printable
 from signing.publishers import Namespace, Publishers, Recalls
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
@@ -150,6 +150,8 @@ class Trust:
 
     def update(self, source: Source, *, embedded: bool = False) -> OpenCatalog:
         """Refresh from a source, remember what was accepted, and open it."""
+        from marketplace_db.delta import apply
+
         accepted = refresh(
             source,
             root=self.root,
@@ -158,8 +160,14 @@ class Trust:
             now=self.now,
             build_time=self.build_time,
             embedded=embedded,
+            apply_deltas=apply,
         )
         recalls = self.remember(accepted)
+        if accepted.fallback:
+            self.news.append(
+                "the whole catalog was fetched, as deltas did not lead to it:"
+                f" {printable(accepted.fallback)}"
+            )
         return self._opened(accepted.catalog, accepted.publishers, accepted.record, recalls)
 
     def open(self, source: Source | None = None) -> OpenCatalog:

@@ -50,3 +50,11 @@ def test_every_drill_of_the_page_is_a_test_and_every_drill_is_on_the_page() -> N
     named = [line.split("`")[-2] for line in rows]
     assert set(named) == drills
     assert len(named) == len(set(named))
+
+
+def test_every_attack_of_the_page_has_its_test() -> None:
+    named = re.findall(r"`(\w+/\w+\.py)::(\w+)`", PAGE)
+    assert len(named) >= 28
+    for file, test in named:
+        code = (Path(__file__).parents[1] / file).read_text()
+        assert f"def {test}(" in code, (file, test)
