@@ -252,6 +252,8 @@ class _Schedule:
                 if other != mine:
                     self.waits_for[mine].add(other)
                     self.frees[other].add(mine)
+        self.callers = [len(callers) for callers in self.frees]
+        self.calls = [sorted(waits) for waits in self.waits_for]
         self.round = [0] * len(ordered)
         self.open: list[dict[str, Looked | None]] = [{} for _ in ordered]
         self.keys: dict[str, bytes] = {}
@@ -279,7 +281,8 @@ class _Schedule:
             for path, looked in sorted(self.open[number].items()):
                 if looked is not None:
                     project.take(path, looked)
-                    project.said.append(((number, self.round[number], path), looked))
+                    told = replace(looked, offers={}, outline=None)  # which callers have by now
+                    project.said.append(((number, self.round[number], path), told))
             self.open[number] = {}
             self.round[number] += 1
             for path in self.groups[number]:
@@ -299,13 +302,26 @@ class _Schedule:
                 return True
 
     def _finish(self, number: int) -> list[int]:
-        """Return the groups that can begin because one is done."""
+        """Return the groups that can begin because one is done.
+
+        What a group offers is forgotten when all that call it are done.
+        """
+        if not self.callers[number]:
+            self._forget(number)
+        for called in self.calls[number]:
+            self.callers[called] -= 1
+            if not self.callers[called]:
+                self._forget(called)
         freed = []
         for other in sorted(self.frees[number]):
             self.waits_for[other].discard(number)
             if not self.waits_for[other]:
                 freed.append(other)
         return freed
+
+    def _forget(self, number: int) -> None:
+        for path in self.groups[number]:
+            self.project.offers.pop(path, None)
 
 
 def _key(task: Task) -> bytes:
