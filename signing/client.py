@@ -20,9 +20,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from signing.chain import DELTAS, Rebuild, Step, chain_to, rebuild
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
     BusyError,
@@ -43,6 +42,9 @@ from signing.roles import (
 )
 from signing.sources import Deadline, DirectorySource, HttpSource, Source
 from signing.trust import Period, TrustState, check_floors, clock_sentence, reference_time
+
+if TYPE_CHECKING:
+    from signing.chain import Rebuild
 
 __all__ = [
     "AcceptedRecord",
@@ -322,6 +324,8 @@ def _shorten(
     wanted = folder / f"{catalog.digest.hex}.catalog.db"
     if apply is None or wanted.exists():
         return 0, ""
+    from signing.chain import DELTAS, Step, chain_to, rebuild  # an update alone needs them
+
     steps = (
         Step(item.name, item.path, item.digest, item.length)
         for item in artifacts
