@@ -32,6 +32,8 @@ class Operated:
         with OperatedMarket.found(self.directory, first, self.keys, NOW) as place:
             place.register(NOW)
             self.root = place.repository.root_bytes
+        # What vetting asks for is tested where vetting is.
+        (self.directory / "market.toml").write_text("[vetting]\nrequired = []\n")
 
     @property
     def tree(self) -> Path:
