@@ -32,6 +32,7 @@ from marketplace_db.schema import (
     CATALOG_DDL,
     CATALOG_PAGE_SIZE,
     CATALOG_VERSION,
+    forget_writer,
 )
 from signing.digests import Digest, hash_file
 
@@ -99,9 +100,6 @@ _WANTED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }  # fmt: skip
 
-# SQLITE_VERSION_NUMBER of the last writer, for people only (SQLite file format, section 1.3.16).
-_WRITER_OFFSET = 96
-
 _Row = tuple[Any, ...]
 
 
@@ -151,8 +149,7 @@ def release_catalog(
             raise WorkingDatabaseError(f"the new catalog cannot be written: {error}") from error
         with work.open("rb+") as stream:
             if previous is None or any(counts):
-                stream.seek(_WRITER_OFFSET)
-                stream.write(bytes(4))
+                forget_writer(stream)
             os.fsync(stream.fileno())
         digest, length = hash_file(work)
         work.chmod(0o644)

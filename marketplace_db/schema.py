@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import IO
 
 from marketplace_db.errors import WorkingDatabaseError
 
@@ -23,6 +24,7 @@ __all__ = [
     "CATALOG_PAGE_SIZE",
     "CATALOG_VERSION",
     "MARKET_APPLICATION_ID",
+    "forget_writer",
     "outer_id",
     "upgrade_market",
 ]
@@ -238,6 +240,16 @@ _MARKET_1 = (
 )
 
 _MARKET_MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("0001_first_tables", _MARKET_1),)
+
+
+def forget_writer(stream: IO[bytes]) -> None:
+    """Zero the place where SQLite notes its own version, so that equal contents are equal bytes.
+
+    That is SQLITE_VERSION_NUMBER of the last writer, for people only (SQLite file format, section
+    1.3.16). `stream` is the closed database's file, open for writing.
+    """
+    stream.seek(96)
+    stream.write(bytes(4))
 
 
 def outer_id(kind: str, name: str) -> str:

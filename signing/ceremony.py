@@ -44,7 +44,7 @@ from signing.roles import (
     format_time,
 )
 
-__all__ = ["Ceremony", "Change", "Wanting", "issue"]
+__all__ = ["Ceremony", "Change", "Wanting", "issue", "measure"]
 
 FORMAT = 1
 _NAME = "ceremony.json"
@@ -129,7 +129,7 @@ class Ceremony:
         artifacts |= {f"releases/{path.name}": path for path in change.releases}
         for name, content in artifacts.items():
             role = name.partition("/")[0]
-            digest, length = _measure(content)
+            digest, length = measure(content)
             after[role].signed.targets[name] = TargetFile(length, {"sha256": digest.hex}, name)
             changed.add(role)
         if not changed:
@@ -319,7 +319,8 @@ def _raw(signature: Signature) -> bytes:
         return b""
 
 
-def _measure(content: Path | bytes) -> tuple[Digest, int]:
+def measure(content: Path | bytes) -> tuple[Digest, int]:
+    """Return digest and length of an artifact. Raises RepositoryError if it cannot be read."""
     if isinstance(content, bytes):
         return Digest.of(content), len(content)
     try:

@@ -33,8 +33,8 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]
     Timestamp,
 )
 
-from signing.ceremony import Ceremony, Change, issue
-from signing.digests import Digest, hash_file
+from signing.ceremony import Ceremony, Change, issue, measure
+from signing.digests import Digest
 from signing.errors import RepositoryError
 from signing.files import replace_file, write_atomically
 from signing.keyring import Keyring
@@ -272,7 +272,7 @@ class Repository:
 
     def add_blob(self, content: Path | bytes) -> Digest:
         """Store a file or bytes by digest, once; return the digest. Raises RepositoryError."""
-        digest, _ = _measure(content)
+        digest, _ = measure(content)
         self._store(self.directory / blob_path(digest), content)
         return digest
 
@@ -421,7 +421,7 @@ class Repository:
         write_atomically(self.directory / "mirror.json", data.encode())
 
     def _store_artifact(self, name: str, content: Path | bytes) -> TargetFile:
-        digest, length = _measure(content)
+        digest, length = measure(content)
         self._store(self.directory / artifact_path(name, digest), content)
         return TargetFile(length, {"sha256": digest.hex}, name)
 
@@ -437,15 +437,6 @@ class Repository:
                     stream.write(chunk)
         except OSError as error:
             raise RepositoryError(f"{destination}: cannot write: {error.strerror}") from error
-
-
-def _measure(content: Path | bytes) -> tuple[Digest, int]:
-    if isinstance(content, bytes):
-        return Digest.of(content), len(content)
-    try:
-        return hash_file(content)
-    except OSError as error:
-        raise RepositoryError(f"{content}: cannot read: {error.strerror}") from error
 
 
 def _root_versions(folder: Path) -> list[int]:

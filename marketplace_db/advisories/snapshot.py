@@ -28,6 +28,7 @@ from marketplace_db.advisories.versions import normal_name
 from marketplace_db.archive import ArchiveLimits, read_archive
 from marketplace_db.errors import AdvisoryError
 from marketplace_db.package import read_bounded
+from marketplace_db.schema import forget_writer
 
 __all__ = ["Advisories", "Match", "Snapshot", "read_records", "write_snapshot"]
 
@@ -122,7 +123,10 @@ def write_snapshot(records: Iterable[Advisory], out: Path) -> Snapshot:
                 )  # fmt: skip
             connection.commit()
             connection.execute("VACUUM")
-        _forget_sqlite_version(made)
+        with made.open("r+b") as stream:
+            forget_writer(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
         made.replace(out)
     return Snapshot(records=len(kept), newest=newest)
 
@@ -212,12 +216,3 @@ def _read(data: bytes, where: str) -> Advisory:
         raise AdvisoryError(f"{where}: is not JSON: {error}") from None
     except AdvisoryError as error:
         raise AdvisoryError(f"{where}: {error}") from None
-
-
-def _forget_sqlite_version(path: Path) -> None:
-    """Zero the place where SQLite notes its own version, so that equal contents are equal bytes."""
-    with path.open("r+b") as stream:
-        stream.seek(96)
-        stream.write(bytes(4))
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,8 +21,8 @@ __all__ = [
     "PolicyPaths",
     "SuppressionsFile",
     "WriteBaseline",
+    "gate_flags",
     "gate_plan",
-    "texts",
 ]
 
 FailOnConfidence = Annotated[
@@ -59,8 +59,27 @@ AllowIncomplete = Annotated[
 ]
 
 
-def texts(paths: list[Path] | None) -> list[str] | None:
-    """Return paths as settings have them; None where none was given."""
+def gate_flags(
+    *,
+    fail_on: str | None,
+    fail_on_confidence: str | None,
+    suppressions: Path | None,
+    policy: list[Path] | None,
+    data: list[Path] | None,
+    allow_incomplete: list[str] | None,
+) -> dict[str, Any]:
+    """Return what the options set, as `Session.settings` takes it."""
+    return {
+        "scan__fail_on": fail_on,
+        "scan__fail_on_confidence": fail_on_confidence,
+        "scan__suppressions": None if suppressions is None else str(suppressions),
+        "scan__policy": _texts(policy),
+        "scan__policy_data": _texts(data),
+        "scan__allow_incomplete": allow_incomplete or None,
+    }
+
+
+def _texts(paths: list[Path] | None) -> list[str] | None:
     return [str(path) for path in paths] if paths else None
 
 

@@ -17,8 +17,8 @@ from tavo.cli.judging import (
     PolicyPaths,
     SuppressionsFile,
     WriteBaseline,
+    gate_flags,
     gate_plan,
-    texts,
 )
 from tavo.cli.results import Format, Output, reports_of, write_reports
 
@@ -71,12 +71,11 @@ def import_results(
     reports = reports_of(format, output, printed=printed, save=store)
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder", hint="Name the project's folder with --root.")
-    settings = session.settings(
-        scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
-        scan__suppressions=None if suppressions is None else str(suppressions),
-        scan__policy=texts(policy), scan__policy_data=texts(data),
-        scan__allow_incomplete=allow_incomplete or None,
+    flags = gate_flags(
+        fail_on=fail_on, fail_on_confidence=fail_on_confidence, suppressions=suppressions,
+        policy=policy, data=data, allow_incomplete=allow_incomplete,
     )  # fmt: skip
+    settings = session.settings(**flags)
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )

@@ -19,8 +19,8 @@ from tavo.cli.judging import (
     PolicyPaths,
     SuppressionsFile,
     WriteBaseline,
+    gate_flags,
     gate_plan,
-    texts,
 )
 from tavo.cli.results import Format, Output, reports_of, write_reports
 from tavo.errors import UsageError, worst
@@ -142,12 +142,11 @@ def scan(
     from tavo.scan.rule_source import PACK, RuleSource
 
     session = session_of(context)
-    settings = session.settings(
-        scan__jobs=jobs, scan__fail_on=fail_on, scan__fail_on_confidence=fail_on_confidence,
-        scan__suppressions=None if suppressions is None else str(suppressions),
-        scan__policy=texts(policy), scan__policy_data=texts(data),
-        scan__allow_incomplete=allow_incomplete or None,
+    flags = gate_flags(
+        fail_on=fail_on, fail_on_confidence=fail_on_confidence, suppressions=suppressions,
+        policy=policy, data=data, allow_incomplete=allow_incomplete,
     )  # fmt: skip
+    settings = session.settings(scan__jobs=jobs, **flags)
     if format is Format.AI_BOM:
         from tavo.cli.ai_bom import print_ai_bom
 
