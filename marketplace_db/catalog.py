@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -299,6 +299,16 @@ class Catalog:
             "SELECT package, yanked_reason FROM plugin_versions WHERE yanked_at IS NOT NULL"
         )
         return {_digest(row["package"]): row["yanked_reason"] or "" for row in rows}
+
+    def plugins_of(self, packages: Collection[Digest]) -> frozenset[str]:
+        """Return the plugins that have one of these packages as a release."""
+        wanted = {digest.hex for digest in packages}
+        rows = self._rows(
+            "SELECT DISTINCT p.full_id FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id"
+            " WHERE lower(hex(v.package)) IN (SELECT value FROM json_each(?))",
+            [json.dumps(sorted(wanted))],
+        )
+        return frozenset(str(row["full_id"]) for row in rows)
 
     def releases(self) -> Iterator[ReleaseRow]:
         """Yield every release of every plugin in the order of `seq`."""

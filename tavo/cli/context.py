@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tavo.config import Settings
     from tavo.host.installations import Installations
     from tavo.host.state import State
+    from tavo.registry.entitlements import Entitlements
     from tavo.registry.releases import Release
     from tavo.registry.trust import OpenCatalog, Trust
 
@@ -115,6 +116,23 @@ class Session:
         if find_embedded() is None and settings.registry.root is None:
             return Recalls()
         return self._trust(settings).recalls()
+
+    def entitlements(self, opened: OpenCatalog | None = None) -> Entitlements | None:
+        """Return this user's entitlements, judged by an open catalog or by what is known here.
+
+        None where no catalog was accepted yet.
+        """
+        from tavo.config import user_paths
+        from tavo.registry.embedded import find_embedded
+        from tavo.registry.entitlements import Entitlements
+
+        settings = self.settings()
+        if find_embedded() is None and settings.registry.root is None:
+            return None
+        basis = self._trust(settings).basis(
+            settings.registry.organisation, None if opened is None else opened.publishers
+        )
+        return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
     def sync_mirror(self, source: str, destination: Path) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli import market_offline, market_vet
+from tavo.cli import market_entitle, market_offline, market_vet
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
 from tavo.cli.market_place import KeysFolder, Place, opened
@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("reject")(reject)
     group.command("yank")(yank)
     group.command("release")(release)
+    market_entitle.register(group)
     group.command("status")(status)
     group.command("backup")(backup)
     app.add_typer(group, name="market")

@@ -50,6 +50,7 @@ def register(group: typer.Typer) -> None:
     publisher = typer.Typer(help="Namespaces and their keys.", no_args_is_help=True)
     publisher.command("list")(publisher_list)
     publisher.command("add")(publisher_add)
+    publisher.command("entitlement-key")(publisher_entitlement_key)
     publisher.command("remove-key")(publisher_remove_key)
     publisher.command("transfer")(publisher_transfer)
     group.add_typer(publisher, name="publisher")
@@ -177,6 +178,8 @@ def publisher_list(context: typer.Context, market: Place = Path("market")) -> No
         print(f"{name}: {kind}{namespace.threshold} of {len(namespace.keys)} keys sign")
         for key_id in namespace.keys:
             print(f"  {key_id}{_revoked(document, key_id)}")
+        for key_id in namespace.entitlement_keys:
+            print(f"  {key_id}  for entitlements{_revoked(document, key_id)}")
     print(f"reviewers: {document.required_reviews} approve,"
           f" {document.required_reviews_official} in an official namespace")  # fmt: skip
     for key_id in document.reviewers:
@@ -215,6 +218,23 @@ def publisher_add(
                     hint="Choose another one, or say why with --allow-look-alike.",
                 )
         return bind(document, namespace, _keys(key), official=official, threshold=threshold)
+
+    _amend(context, amend, keys, ceremony, market)
+
+
+def publisher_entitlement_key(
+    context: typer.Context,
+    namespace: Namespace,
+    key: KeyHex,
+    keys: KeysFolder = None,
+    ceremony: Travel = None,
+    market: Place = Path("market"),
+) -> None:
+    """Let keys say who may use the paid plugins of a namespace; they sign nothing else."""
+    from signing.amend import bind_entitlements
+
+    def amend(document: Publishers) -> Publishers:
+        return bind_entitlements(document, namespace, _keys(key))
 
     _amend(context, amend, keys, ceremony, market)
 

@@ -10,6 +10,7 @@ import typer
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
 from tavo.cli.registry_diff import diff
+from tavo.cli.registry_entitle import entitle, entitlements
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.render import table
@@ -36,6 +37,8 @@ def register(app: typer.Typer) -> None:
     group.command("diff")(diff)
     group.command("install")(install)
     group.command("grant")(grant)
+    group.command("entitle")(entitle)
+    group.command("entitlements")(entitlements)
     group.command("list")(list_installed)
     group.command("upgrade")(upgrade)
     group.command("rollback")(rollback)
@@ -174,9 +177,10 @@ def verify(
         str | None, typer.Argument(metavar="[PLUGIN]", help="One plugin only.")
     ] = None,
 ) -> None:
-    """Hash every file of the installed plugins again, and look for recalls."""
+    """Hash every file of the installed plugins again; look for recalls and for entitlements."""
     from marketplace_db.catalog import full_id_of
-    from tavo.cli.chosen import recall_of
+    from marketplace_db.errors import NotAcceptedError
+    from tavo.cli.chosen import check_entitled, recall_of
 
     session = session_of(context)
     store = session.installations()
@@ -188,8 +192,9 @@ def verify(
             store.verify(one)
             if (reason := recall_of(recalls, one)) is not None:
                 raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
+            check_entitled(session, [one])
             print(printable(f"{one.full_id} {one.version}: good"))
-        except RefusedError as error:
+        except (RefusedError, NotAcceptedError) as error:
             problems += 1
             print(printable(f"{one.full_id} {one.version}: BAD: {error}"))
             if error.hint:

@@ -16,11 +16,13 @@ import typer
 
 from tavo.cli.consent import Grant, Yes, ask_consent, record_consent, tell_unasked, waiting
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_entitle import covered
 from tavo.errors import RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import Catalog
+    from marketplace_db.catalog import Catalog, ReleaseRow
+    from marketplace_db.manifest import Manifest
     from marketplace_db.requirement import PluginRequirement
     from tavo.host.installed import Installation
     from tavo.registry.consent import Consent, Grants
@@ -109,8 +111,21 @@ def upgrade(
     opened = session.catalog(mirror)
     session.tell(opened.notes)
     installed = session.installations().list()
+    passed_over: dict[str, str] = {}
+
+    def entitled(release: ReleaseRow, manifest: Manifest) -> str:
+        if manifest.pricing_tier == "free":
+            return ""
+        held = session.entitlements(opened)
+        problem = "needs an entitlement" if held is None else held.problem(manifest)
+        if problem:
+            passed_over[f"{release.full_id} {release.version}"] = problem
+        return problem
+
     with Catalog.open(opened.file) as catalog:
-        steps = plan_upgrade(opened, catalog, wanted, installed)
+        steps = plan_upgrade(opened, catalog, wanted, installed, judges=[entitled])
+        for name, problem in passed_over.items():
+            session.say(f"Passed over {name}: it {problem}.")
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
         done = _install(session, opened, catalog, steps, grants)
@@ -125,7 +140,7 @@ def rollback(
     """Go back to the installation before, of one plugin or of several together."""
     from marketplace_db.acceptance import check_not_recalled
     from marketplace_db.catalog import Catalog, full_id_of
-    from tavo.cli.chosen import recall_of
+    from tavo.cli.chosen import check_entitled, recall_of
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -148,6 +163,7 @@ def rollback(
             check_not_recalled(release, opened.publishers, known_yanks=opened.withdrawn)
             if (reason := recall_of(recalls, before)) is not None:
                 raise RefusedError(f"{before.full_id} {before.version}: was recalled: {reason}")
+            check_entitled(session, [before])
 
         pairs = store.roll_back([full_id_of(name) for name in plugins], check)
     for now, before in pairs:
@@ -231,8 +247,10 @@ def _install(
         print("Together:")
         for step in steps:
             print(printable(f"  {_line(step)}"))
+    paid = any(step.release.parsed_manifest().pricing_tier != "free" for step in steps)
+    held = session.entitlements(opened) if paid else None
     with tempfile.TemporaryDirectory(prefix="tavo-install-") as folder:
-        ready = [(step, prepare_step(opened, catalog, step, Path(folder))) for step in steps]
+        ready = [(step, prepare_step(opened, catalog, step, Path(folder), held)) for step in steps]
         consents = []
         for step, prepared in ready:
             release = step.release
@@ -240,6 +258,8 @@ def _install(
                 f"{release.full_id} {release.version}: verified ({release.package.short}, signed by"
                 f" its publisher, {len(prepared.accepted.reviewer_keys)} reviews)"
             ))  # fmt: skip
+            if prepared.entitlement is not None:
+                print(printable(f"  {covered(prepared.entitlement)}"))
             for sentence in override_sentences(prepared.accepted.overrides):
                 print(printable(f"ATTENTION: {sentence}"))
             consents.append(ask_consent(session, prepared, grants, is_named=step.named))

@@ -34,12 +34,20 @@ from signing.attest import Decision, ReviewerClaim, sign_reviewer
 from signing.ceremony import Ceremony, Change
 from signing.chain import DELTAS, SHARE
 from signing.digests import Digest
+from signing.entitlements import read_revoked, write_revoked
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.publishers import Publishers
 from signing.repository import Repository
-from signing.roles import ADVISORIES_NAME, CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
+from signing.roles import (
+    ADVISORIES_NAME,
+    CATALOG_NAME,
+    ENTITLEMENTS_NAME,
+    PUBLISHERS_NAME,
+    ROLES,
+    format_time,
+)
 from tavo.operator.policy import POLICY_NAME, Policy, read_policy
 
 __all__ = ["OperatedMarket", "Released"]
@@ -288,6 +296,20 @@ class OperatedMarket:
         """Return the snapshot of advisories that this market has signed, None without one."""
         return self.repository.artifact(ADVISORIES_NAME)
 
+    def revoked_entitlements(self) -> dict[str, str]:
+        """Return which entitlements were taken back, with reasons. Raises VerificationError."""
+        path = self.repository.artifact(ENTITLEMENTS_NAME)
+        return {} if path is None else read_revoked(path.read_bytes())
+
+    def revoke_entitlement(self, identifier: str, reason: str, now: datetime) -> None:
+        """Take an entitlement back, with the online keys. Raises RepositoryError."""
+        known = self.revoked_entitlements()
+        if identifier in known:
+            raise RepositoryError(
+                f"the entitlement {identifier} was taken back before: {known[identifier]}"
+            )
+        self.repository.publish(entitlements=write_revoked({**known, identifier: reason}), now=now)
+
     @staticmethod
     def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:
         """Write the delta from the last catalog to the new one, if it is worth its bytes."""
@@ -362,4 +384,6 @@ def _needs(submission: Submission, publishers: Publishers) -> str:
     if submission.full_id.partition("/")[0] not in publishers.namespaces:
         return "its namespace is closed"
     missing = publishers.reviews_needed(submission.full_id) - submission.approvals
-    return f"{missing} more approvals" if missing > 0 else "to be approved"
+    if missing <= 0:
+        return "to be approved"
+    return f"{missing} more approval{'s' * (missing != 1)}"
