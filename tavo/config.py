@@ -127,7 +127,8 @@ _KINDS: dict[str, str] = {
     "lsp.min_severity": _SEVERITY,
 }
 _USER_ONLY = frozenset({
-    "sandbox.accept", "registry.source", "registry.root", "registry.organisation", "scan.suppressions", "scan.policy",
+    "sandbox.accept", "registry.source", "registry.root", "registry.organisation",
+    "scan.suppressions", "scan.policy",
     "scan.policy_data", "scan.allow_incomplete",
 })  # fmt: skip
 _THRESHOLDS: dict[str, Severity | Confidence] = {

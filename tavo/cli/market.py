@@ -209,12 +209,15 @@ def release(
     with opened(session, market, load_keyring(keys, ONLINE_ROLES)) as place:
         made = place.release(utc_now())
         version = place.repository.version("catalog")
+    for one in made.fallen:
+        session.say(f"withdrawn with it: {one}")
     news = "" if made.changed else " Nothing is new in it; its dates are."
     size = f" The delta from the last one has {made.delta} bytes." if made.delta else ""
     _print(
         session,
         {"catalog": made.catalog.hex, "version": version, "bytes": made.length,
-         "releases": made.releases, "changed": made.changed, "delta_bytes": made.delta},
+         "releases": made.releases, "changed": made.changed, "delta_bytes": made.delta,
+         "withdrawn": [str(one) for one in made.fallen]},
         f"catalog version {version}: {made.releases} releases, {made.length} bytes,"
         f" sha256 {made.catalog.hex}.{size}{news}",
     )  # fmt: skip

@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,7 +171,7 @@ def _named(plugins: list[str]) -> tuple[str, tuple[str, ...]]:
 
 def _end_of(day: str) -> datetime:
     try:
-        return datetime.combine(datetime.strptime(day, "%Y-%m-%d").date(), time(23, 59, 59), UTC)
+        return datetime.combine(date.fromisoformat(day), time(23, 59, 59), UTC)
     except ValueError:
         raise ValueError(f"--expires {day!r:.40} is not a day like 2027-12-31") from None
 

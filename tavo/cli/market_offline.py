@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from signing.ceremony import Ceremony
     from signing.keys import PublicKey
     from signing.publishers import Publishers
+    from tavo.operator.marketplace import OperatedMarket
 
 __all__ = ["register"]
 
@@ -134,7 +135,7 @@ def adopt(
         return
     with opened(session, market, keyring) as place:
         place.adopt(read, utc_now())
-    _tell_adopted(session, read)
+        _tell_adopted(session, read, place)
 
 
 def rotate(
@@ -385,10 +386,17 @@ def _offline(
             key for role in OFFLINE_ROLES for key in place.repository.keyring.of(role)
         )
         place.adopt(prepared, now)
-    _tell_adopted(session, prepared)
+        _tell_adopted(session, prepared, place)
 
 
-def _tell_adopted(session: Session, ceremony: Ceremony) -> None:
+def _tell_adopted(session: Session, ceremony: Ceremony, place: OperatedMarket) -> None:
+    gone = place.fallen()
+    if gone:
+        session.say(
+            f"{len(gone)} release{'s' * (len(gone) != 1)} will be refused by clients, such as"
+            f" {gone[0]}.\nThe next `tavo market release` withdraws what is refused, and offers the"
+            " newest that is not."
+        )
     roles = {role: value.signed.version for role, value in ceremony.metadata.items()}
     if session.json:
         session.print_json({"roles": roles})

@@ -41,4 +41,9 @@ def sync(
         f" ({report.fetched_bytes} bytes) fetched, {report.kept_files} kept; catalog version"
         f" {report.refreshed.catalog.version}."
     ))  # fmt: skip
+    if report.missing_reports:
+        session.say(
+            f"{report.missing_reports} vetting reports that reviewers name are not at the source;"
+            " plugins install without them, and `tavo registry reports` says which are missing."
+        )
     session.say(f"Use it: tavo registry install PLUGIN --mirror {directory}")

@@ -13,13 +13,15 @@ from tavo.cli.registry_diff import diff
 from tavo.cli.registry_entitle import entitle, entitlements
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
+from tavo.cli.registry_reports import reports
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import PluginRow, ReleaseRow
+    from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
+    from marketplace_db.manifest import Manifest
     from tavo.registry.trust import OpenCatalog
 
 __all__ = ["register"]
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("browse")(browse)
     group.command("search")(search)
     group.command("show")(show)
+    group.command("reports")(reports)
     group.command("diff")(diff)
     group.command("install")(install)
     group.command("grant")(grant)
@@ -96,16 +99,22 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     session.tell(opened.notes)
     with Catalog.open(opened.file) as catalog:
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
-        newest = catalog.release(plugin) if row.latest else None
+        newest, passed_over = _newest(opened, catalog, row)
+        row = row._replace(latest=newest.version if newest else None)
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     danger = danger_sentences(manifest) if manifest else ()
     overrides, unknown = _overrides(opened, newest) if newest else ([], "")
+    entitled = _entitled(session, opened, manifest) if manifest else None
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
     if session.json:
-        session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
+        session.print_json({**_plugin(row),
+                            "versions": [{**_version(v),
+                                          "refused": passed_over.get(v.version, "")}
+                                         for v in versions],
+                            "entitlement": entitled,
                             "can": can, "cannot": cannot,
                             "danger": danger,
                             "overrides": None if unknown else overrides,
@@ -123,6 +132,8 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         needs = [str(need) for need in manifest.requirements]
         needs += [f"CPython {manifest.python}"] if manifest.python else []
         print(printable(f"  needs {', '.join(needs)}"))
+    if entitled is not None:
+        print(printable(f"  {entitled['sentence']}"))
     print_permissions(can, cannot, danger)
     for one in overrides:
         print(printable(f"ATTENTION: {one['sentence']}"))
@@ -131,6 +142,8 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
+        if not withdrawn and version.version in passed_over:
+            withdrawn = f"  refused: {passed_over[version.version]}"
         print(printable(
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
@@ -245,6 +258,10 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
 
     with Catalog.open(opened.file) as catalog:
         rows = catalog.search(text)
+        if opened.publishers.revoked_packages or opened.withdrawn:
+            from tavo.registry.offered import listed
+
+            rows = listed(opened, catalog, rows)
     if session.json:
         session.print_json([_plugin(row) for row in rows])
         return
@@ -255,6 +272,39 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _newest(
+    opened: OpenCatalog, catalog: Catalog, row: PluginRow
+) -> tuple[ReleaseRow | None, dict[str, str]]:
+    """Return the newest release that can be installed, and why newer ones cannot.
+
+    Statements are read only where something was ever taken back: most catalogs know the latest.
+    """
+    publishers = opened.publishers
+    if publishers.revoked_keys or publishers.revoked_packages or opened.withdrawn:
+        from tavo.registry.offered import newest_offered
+
+        return newest_offered(opened, catalog, row)
+    return (catalog.release(row.full_id, row.latest) if row.latest else None), {}
+
+
+def _entitled(session: Session, opened: OpenCatalog, manifest: Manifest) -> dict[str, Any] | None:
+    """Say whether this machine may use a paid plugin; None for a free one."""
+    if manifest.pricing_tier == "free":
+        return None
+    from marketplace_db.errors import NotAcceptedError
+    from tavo.cli.registry_entitle import covered
+
+    held = session.entitlements(opened)
+    try:
+        claim = None if held is None else held.check(manifest)
+    except NotAcceptedError as error:
+        problem = str(error).removeprefix(f"{manifest.full_id} {manifest.version}: ")
+        return {"covered": False, "sentence": problem}
+    if claim is None:
+        return {"covered": False, "sentence": "needs an entitlement"}
+    return {"covered": True, "sentence": f"{manifest.pricing_tier}; {covered(claim)}"}
 
 
 def _overrides(opened: OpenCatalog, release: ReleaseRow) -> tuple[list[dict[str, str]], str]:

@@ -24,7 +24,7 @@ from signing.errors import AttestationError, VerificationError
 from tavo.registry.reviews import StatementMissingError, fetch_statement
 from tavo.registry.trust import OpenCatalog
 
-__all__ = ["listed", "newest_offered", "statement_problem"]
+__all__ = ["listed", "newest_offered", "recall_problem", "statement_problem"]
 
 _MOST_TRIED = 50
 
