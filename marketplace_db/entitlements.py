@@ -44,7 +44,7 @@ class Basis:
 
 def check_range(versions: str) -> str:
     """Return a range of versions in normal form. Raises ValueError."""
-    return parse_requirement(f"x/x{versions}").specifier
+    return parse_requirement(f"x/x {versions}").specifier
 
 
 def holder_problem(claim: EntitlementClaim, basis: Basis) -> str:

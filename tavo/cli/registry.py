@@ -204,7 +204,10 @@ def verify(
         try:
             store.verify(one)
             if (reason := recall_of(recalls, one)) is not None:
-                raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
+                raise RefusedError(
+                    f"{one.full_id} {one.version}: was recalled: {reason}",
+                    hint=f"Remove it: tavo registry uninstall {one.full_id}",
+                )
             check_entitled(session, [one])
             print(printable(f"{one.full_id} {one.version}: good"))
         except (RefusedError, NotAcceptedError) as error:

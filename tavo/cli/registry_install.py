@@ -8,7 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,11 +75,13 @@ def install(
     opened = session.catalog(mirror)
     session.tell(opened.notes)
     installed = session.installations().list()
+    passed_over: dict[str, str] = {}
     with Catalog.open(opened.file) as catalog:
         if locked is not None:
             steps = locked_steps(opened, catalog, locked, installed)
         else:
-            steps = plan(opened, catalog, wanted, installed)
+            steps = plan(opened, catalog, wanted, installed, passed_over=passed_over)
+            _tell_passed_over(session, passed_over)
         done = _install(session, opened, catalog, steps, grants)
         if write is not None:
             names = {step.release.full_id for step in steps}
@@ -113,19 +115,17 @@ def upgrade(
     installed = session.installations().list()
     passed_over: dict[str, str] = {}
 
-    def entitled(release: ReleaseRow, manifest: Manifest) -> str:
+    def entitled(_: ReleaseRow, manifest: Manifest) -> str:
         if manifest.pricing_tier == "free":
             return ""
         held = session.entitlements(opened)
-        problem = "needs an entitlement" if held is None else held.problem(manifest)
-        if problem:
-            passed_over[f"{release.full_id} {release.version}"] = problem
-        return problem
+        return "needs an entitlement" if held is None else held.problem(manifest)
 
     with Catalog.open(opened.file) as catalog:
-        steps = plan_upgrade(opened, catalog, wanted, installed, judges=[entitled])
-        for name, problem in passed_over.items():
-            session.say(f"Passed over {name}: it {problem}.")
+        steps = plan_upgrade(
+            opened, catalog, wanted, installed, judges=[entitled], passed_over=passed_over
+        )
+        _tell_passed_over(session, passed_over)
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
         done = _install(session, opened, catalog, steps, grants)
@@ -271,6 +271,11 @@ def _install(
         record_consent(session, consent, one)
     tell_unasked(session, grants, *(consent.demand for consent in consents))
     return consents
+
+
+def _tell_passed_over(session: Session, passed_over: Mapping[str, str]) -> None:
+    for name, problem in passed_over.items():
+        session.say(f"Passed over {name}: {problem}.")
 
 
 def _refuse_incomplete(consents: Sequence[Consent]) -> None:

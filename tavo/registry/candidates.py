@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from marketplace_db.acceptance import check_not_recalled
@@ -45,16 +45,16 @@ class CatalogCandidates:
         publishers: Publishers,
         *,
         withdrawn: Mapping[Digest, str] | None = None,
-        judges: Sequence[Judge] = (),
+        judge: Judge | None = None,
     ) -> None:
         """`withdrawn` are packages that earlier catalogs withdrew.
 
-        `judges` are asked last, in order: each says why a release cannot be used, or nothing.
+        `judge` is asked last: it says why a release cannot be used, or nothing.
         """
         self._catalog = catalog
         self._publishers = publishers
         self._withdrawn = withdrawn
-        self._judges = judges
+        self._judge = judge
         self._releases: dict[tuple[str, str], ReleaseRow] = {}
 
     def versions(self, full_id: str) -> list[str]:
@@ -97,7 +97,7 @@ class CatalogCandidates:
             return f"is damaged: {error}"
         if isinstance(choice, str):
             return choice
-        return next(filter(None, (judge(release, manifest) for judge in self._judges)), "")
+        return self._judge(release, manifest) if self._judge else ""
 
 
 def choose_for(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketplace_db.catalog import Catalog, ReleaseRow
+from marketplace_db.manifest import Manifest
 from marketplace_db.requirement import PluginRequirement, version_of
 from marketplace_db.resolve import Candidate, CandidateSource, Need, in_order, resolve
 from tavo.errors import RefusedError, UsageError
@@ -62,9 +63,12 @@ def plan(
     catalog: Catalog,
     wanted: Sequence[PluginRequirement],
     installed: Iterable[Installation],
+    *,
+    passed_over: dict[str, str] | None = None,
 ) -> list[Step]:
     """Choose what to install so that all `wanted` plugins and what they need are there together.
 
+    `passed_over` is told which releases do not stand any more, and why.
     Raises NotInCatalogError, ConflictError with the chain of needs, RefusedError.
     """
     here = {one.full_id: one for one in installed}
@@ -73,7 +77,7 @@ def plan(
     named = _named(wanted)
     for full_id in named:
         catalog.plugin(full_id)  # a wrong name is told with the nearest right one
-    source = _Source(_candidates(opened, catalog), here, named)
+    source = _Source(_candidates(opened, catalog, told=passed_over), here, named)
     return _steps(opened, source, named, here, renew=True)
 
 
@@ -84,11 +88,12 @@ def plan_upgrade(
     installed: Iterable[Installation],
     *,
     judges: Sequence[Judge] = (),
+    passed_over: dict[str, str] | None = None,
 ) -> list[Step]:
     """Choose the newest releases of the `wanted` installed plugins, of all if none is named.
 
     Each stays in the range that it was installed with, unless another one is named, and never goes
-    down. `judges` say which releases are passed over. Steps are returned only for what changes.
+    down. `judges` say which releases are passed over, and `passed_over` is told which and why. Steps are returned only for what changes.
     Raises UsageError, ConflictError, RefusedError.
     """
     here = {one.full_id: one for one in installed}
@@ -109,7 +114,7 @@ def plan_upgrade(
             name: str(one.provenance.get("wanted", ""))
             for name, one in ours.items() if not is_only_needed(one)
         }  # fmt: skip
-    source = _Source(_candidates(opened, catalog, judges), here, named, upgrade=True)
+    source = _Source(_candidates(opened, catalog, judges, passed_over), here, named, upgrade=True)
     if not wanted:
         source.stay.clear()  # what is only needed goes along
     if not named:
@@ -180,14 +185,19 @@ def prepare_step(
 
 
 def _candidates(
-    opened: OpenCatalog, catalog: Catalog, judges: Sequence[Judge] = ()
+    opened: OpenCatalog,
+    catalog: Catalog,
+    judges: Sequence[Judge] = (),
+    told: dict[str, str] | None = None,
 ) -> CatalogCandidates:
-    def stands(release: ReleaseRow, _: object) -> str:
-        return statement_problem(opened, release)
+    def judge(release: ReleaseRow, manifest: Manifest) -> str:
+        problem = statement_problem(opened, release)
+        problem = problem or next(filter(None, (one(release, manifest) for one in judges)), "")
+        if problem and told is not None:
+            told[f"{release.full_id} {release.version}"] = problem
+        return problem
 
-    return CatalogCandidates(
-        catalog, opened.publishers, withdrawn=opened.withdrawn, judges=(stands, *judges)
-    )
+    return CatalogCandidates(catalog, opened.publishers, withdrawn=opened.withdrawn, judge=judge)
 
 
 class _Source(CandidateSource):
