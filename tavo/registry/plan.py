@@ -93,7 +93,8 @@ def plan_upgrade(
     """Choose the newest releases of the `wanted` installed plugins, of all if none is named.
 
     Each stays in the range that it was installed with, unless another one is named, and never goes
-    down. `judges` say which releases are passed over, and `passed_over` is told which and why. Steps are returned only for what changes.
+    down. `judges` say which releases are passed over, and `passed_over` is told which and why.
+    Steps are returned only for what changes.
     Raises UsageError, ConflictError, RefusedError.
     """
     here = {one.full_id: one for one in installed}

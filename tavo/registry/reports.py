@@ -69,7 +69,8 @@ class Evidence(NamedTuple):
 def read_evidence(opened: OpenCatalog, release: ReleaseRow) -> Evidence:
     """Fetch and verify the reviewers' statements of a release, and the reports that they name.
 
-    Nothing is raised for what does not hold or cannot be had: it is told in the evidence.
+    What does not hold or cannot be had is told in the evidence. Raises VerificationError for bytes
+    of another digest: the source is damaged or hostile.
     """
     with tempfile.TemporaryDirectory(prefix="tavo-reports-") as name:
         folder = Path(name)

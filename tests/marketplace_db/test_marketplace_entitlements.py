@@ -38,9 +38,9 @@ def test_what_covers_it_is_returned_and_of_several_the_longest(tier: str) -> Non
 @pytest.mark.parametrize(
     ("said", "at", "sentence"),
     [
-        ({"organisation": "rival.example"}, {}, "is for rival.example, this machine belongs to ex"),
+        ({"organisation": "rival.example"}, {}, "is for rival.example, this machine belongs to e"),
         ({}, {"organisation": ""}, "is for example.com, and this machine's organisation is not"),
-        ({"repository": "00" * 16}, {}, "is for the marketplace 000000000000, this is cdcdcdcdcdcd"),
+        ({"repository": "00" * 16}, {}, "is for the marketplace 000000000000, this is cdcd"),
         ({}, {"reference": NOW + 365 * DAY}, r"expired 2027-11-22T12:00:00Z \(now 2027-11-22T12:0"),
         ({}, {"reference": NOW - 2 * DAY}, "which is later than now .*: check the clock"),
         ({}, {"revoked": {"ab" * 16: "not paid"}}, "was taken back: not paid"),

@@ -62,7 +62,7 @@ def test_what_is_signed_is_what_is_read() -> None:
 @pytest.mark.parametrize("key", [ACME, OTHER, OTHER_SHOP, REVIEWER, ONLINE])
 def test_only_the_key_that_is_bound_to_it_counts(key: PrivateKey) -> None:
     envelope = sign_entitlement(claim(), key)
-    with pytest.raises(AttestationError, match="not among the 2 allowed keys|may not sign") as told:
+    with pytest.raises(AttestationError, match=r"not among the 2|may not sign") as told:
         verify_entitlement(envelope, DOCUMENT)
     assert "signed with the key of that namespace" in told.value.hint
     bound = amend.bind_entitlements(
