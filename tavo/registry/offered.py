@@ -97,10 +97,8 @@ def listed(opened: OpenCatalog, catalog: Catalog, rows: Sequence[PluginRow]) -> 
 
 
 def _newest_first(catalog: Catalog, row: PluginRow) -> list[ReleaseRow]:
-    """Return the releases of a plugin: the catalog's latest, then final ones, then the others."""
+    """Return the releases of a plugin, the newest first, and pre-releases after all final ones."""
     from packaging.version import Version
 
-    def rank(release: ReleaseRow) -> tuple[bool, bool]:
-        return release.version != row.latest, Version(release.version).is_prerelease
-
-    return sorted(catalog.versions(row.full_id), key=rank)
+    releases = catalog.versions(row.full_id)
+    return sorted(releases, key=lambda release: Version(release.version).is_prerelease)

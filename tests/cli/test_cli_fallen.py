@@ -158,3 +158,39 @@ def test_what_else_makes_a_release_fall(tavo: Run, market: Path) -> None:
     kept = tavo("market", "publisher", "add", "acme", "--key", public_of(tavo, "third"),
                 "--official", "--keys", "keys")  # fmt: skip
     assert "will be refused" not in kept.err  # they have fallen before
+
+
+def test_what_fell_by_mistake_comes_back_by_the_offline_role(tavo: Run, two: Path) -> None:
+    key = json.loads(tavo("--json", "key", "show", "more.key").out)
+    for words in (
+        ("publisher", "remove-key", "acme", key["key_id"]), ("release",),
+        ("publisher", "add", "acme", "--key", key["public"]), ("release",),
+    ):  # fmt: skip
+        assert tavo("market", *words, "--keys", "keys").code == 0
+    assert tavo(*UPDATE).code == 0
+    assert latest(tavo) == ("0.1.0", "0.1.0")
+    assert tavo("market", "lift", "acme/finder", "0.2.0", "--keys", "keys").code == 0
+    assert tavo(*UPDATE).code == 0
+    assert json.loads(tavo("--json", "registry", "show", "acme/finder").out)["latest"] == "0.2.0"
+    done = tavo("registry", "install", "acme/finder", "--yes")
+    assert "Installed acme/finder 0.2.0." in done.out, done.err
+
+
+def test_a_release_that_was_killed_between_is_ended_by_the_next(
+    tavo: Run, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stolen = key_id(tavo, "more")
+    assert tavo("market", "revoke-key", stolen, "--reason", "Stolen", "--keys", "keys").code == 0
+    before = (two / "publishers.applied").read_text()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tavo.operator.marketplace.write_atomically", killed)
+        assert tavo("market", "release", "--keys", "keys").code == ExitCode.INTERRUPTED
+    assert (two / "publishers.applied").read_text() == before
+    (two / "publishers.applied").unlink()  # nor does it need to know what was there before
+    assert tavo("market", "release", "--keys", "keys").code == 0
+    assert tavo(*UPDATE).code == 0
+    assert latest(tavo) == ("0.1.0", "0.1.0")
