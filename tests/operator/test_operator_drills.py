@@ -13,7 +13,7 @@ import pytest
 
 from marketplace_db.catalog import Catalog
 from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
-from signing.attest import add_signature
+from signing.envelopes import add_signature
 from signing.errors import (
     AttestationError,
     ExpiredError,
