@@ -230,8 +230,8 @@ def main() -> None:
             f" {made['verify']:.2f} |"
         )
     print(
-        "\n| search | reading all rows, ms | with the index, ms | slowest, ms | making the index, s |"
-        " its MB |\n|---|---|---|---|---|---|"
+        "\n| search | reading all rows, ms | with the index, ms | slowest, ms |"
+        " making the index, s | its MB |\n|---|---|---|---|---|---|"
     )
     for plugins, made in clients.items():
         print(
