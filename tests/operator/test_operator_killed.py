@@ -84,6 +84,12 @@ def kill_after(work: Work | VettingWork, seconds: float) -> None:
     os.waitpid(child, 0)
 
 
+def approved(operated: Operated) -> set[str]:
+    """Return the ids of what was approved."""
+    with operated.open() as place:
+        return {one.full_id for one in place.intake.submissions() if one.state == "approved"}
+
+
 def released(operated: Operated, client: Client, folder: Path) -> set[str]:
     """Update, and take every release through all checks; return their ids."""
     opened = client.update()
@@ -113,12 +119,7 @@ def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
         for _ in range(draw.randint(1, 3)):
             kill_after(work, draw.uniform(0, length))
             kills += 1
-            with operated.open() as place:
-                approved = {
-                    one.full_id for one in place.intake.submissions() if one.state == "approved"
-                }
-            there = released(operated, client, fetched)
-            assert expected <= there <= approved
+            assert expected <= released(operated, client, fetched) <= approved(operated)
         work.run()
         expected.add(work.approved)
         assert released(operated, client, fetched) == expected
@@ -273,12 +274,8 @@ def test_vetting_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
                 kill_after(work, draw.uniform(0, length))
                 wait_for_orphans()
                 seen = max(seen, check_reports(operated))
-                with operated.open() as place:
-                    approved = {
-                        one.full_id for one in place.intake.submissions() if one.state == "approved"
-                    }
-                assert approved <= expected | {work.good}
-                assert expected <= released(operated, client, fetched) <= approved
+                assert approved(operated) <= expected | {work.good}
+                assert expected <= released(operated, client, fetched) <= approved(operated)
             work.run()
             expected.add(work.good)
             assert released(operated, client, fetched) == expected
