@@ -329,13 +329,7 @@ def _newest_versions(connection: sqlite3.Connection) -> dict[int, tuple[int, boo
 
     The newest is a final one that is not yanked, if there is one.
     """
-    names = "SELECT DISTINCT version FROM market.plugin_versions"
-    ranked = sorted((_rank(name), name) for (name,) in connection.execute(names))
-    ranks: dict[str, int] = {}
-    before, number = None, 0
-    for rank, name in ranked:
-        number += rank != before
-        before, ranks[name] = rank, number
+    ranks = _ranks(connection)
     newest: dict[int, tuple[bool, int, int, str]] = {}
     for plugin, key, name, published, offered in connection.execute(
         "SELECT plugin_id, id, version, published_at, yanked_at IS NULL FROM market.plugin_versions"
@@ -352,6 +346,18 @@ def _newest_versions(connection: sqlite3.Connection) -> dict[int, tuple[int, boo
         plugin: (key, bool(offered), published)
         for plugin, (offered, _, key, published) in newest.items()
     }
+
+
+def _ranks(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the place of each version that there is among all, equal ones at the same."""
+    names = "SELECT DISTINCT version FROM market.plugin_versions"
+    places: dict[str, int] = {}
+    before: tuple[bool, Version] | None = None
+    place = 0
+    for rank, name in sorted((_rank(name), name) for (name,) in connection.execute(names)):
+        place += rank != before
+        before, places[name] = rank, place
+    return places
 
 
 def _plugin_row(plugin: _Row, newest: tuple[int, bool, str], text: str) -> _Row:
