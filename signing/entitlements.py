@@ -9,8 +9,9 @@ Rules this module keeps:
 - signatures are checked before the payload is parsed;
 - what was taken back by the online side is a list of ids that only ever grows.
 
-Form: an in-toto Statement v1 in DSSE, as in `signing.attest`, about an organisation: the subject is
-its id, and the SHA-256 of "tavo-organisation/1", the marketplace's id and its own, each on a line.
+Form: an in-toto Statement v1 in DSSE (`signing.statements`, `signing.envelopes`) about an
+organisation: the subject is its id, with the SHA-256 of "tavo-organisation/1", the marketplace's id
+and its own, each on a line.
 
 Units: times UTC.
 """
@@ -24,22 +25,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from signing.attest import (
-    _STATEMENT_TYPE,
-    _check_statement,
-    _compare,
-    _open,
-    _parse,
-    _sign,
-    _subject_of,
-    _take_issued,
-    _verify,
-)
 from signing.digests import Digest
+from signing.envelopes import open_envelope, parse_payload, sign_statement, verify_envelope
 from signing.errors import AttestationError, VerificationError, printable
 from signing.keys import PrivateKey, PublicKey
 from signing.publishers import Publishers
 from signing.roles import format_time, parse_time
+from signing.statements import (
+    check_statement,
+    compare_fields,
+    subject_of,
+    take_issued,
+    write_statement,
+)
 
 __all__ = [
     "ORGANISATION",
@@ -93,15 +91,10 @@ class EntitlementClaim:
 
 def sign_entitlement(claim: EntitlementClaim, key: PrivateKey) -> bytes:
     """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
-    if claim.issued is None:
-        raise ValueError("a claim to be signed needs its time of issue")
-    statement = {
-        "_type": _STATEMENT_TYPE,
-        "subject": [_subject(claim.repository, claim.organisation)],
-        "predicateType": _ENTITLEMENT_TYPE,
-        "predicate": {**_predicate(claim), "issued": format_time(claim.issued)},
-    }
-    return _sign(statement, key)
+    subject = _subject(claim.repository, claim.organisation)
+    return sign_statement(
+        write_statement(subject, _ENTITLEMENT_TYPE, _predicate(claim), claim.issued), key
+    )
 
 
 def verify_entitlement(envelope: bytes, publishers: Publishers) -> EntitlementClaim:
@@ -114,7 +107,7 @@ def verify_entitlement(envelope: bytes, publishers: Publishers) -> EntitlementCl
     for namespace in publishers.namespaces.values():
         keys.update(namespace.entitlement_keys)
     try:
-        statement, signers = _verify(envelope, keys, 1, publishers.revoked_keys, who)
+        statement, signers = verify_envelope(envelope, keys, 1, publishers.revoked_keys, who)
     except AttestationError as error:
         error.hint = _ASK
         raise
@@ -134,7 +127,7 @@ def unverified_entitlement(envelope: bytes) -> EntitlementClaim:
 
     Raises AttestationError.
     """
-    return _read(_parse(_open(envelope)[0], "entitlement"), "entitlement")
+    return _read(parse_payload(open_envelope(envelope)[0], "entitlement"), "entitlement")
 
 
 def write_revoked(revoked: Mapping[str, str]) -> bytes:
@@ -171,7 +164,7 @@ _ASK = "Ask whoever sold it for a statement that is signed with the key of that 
 
 def _subject(repository: str, organisation: str) -> dict[str, Any]:
     text = f"tavo-organisation/1\n{repository}\n{organisation}\n"
-    return _subject_of(organisation, Digest.of(text.encode()))
+    return subject_of(organisation, Digest.of(text.encode()))
 
 
 def _predicate(claim: EntitlementClaim) -> dict[str, Any]:
@@ -192,8 +185,8 @@ def _read(statement: object, who: str) -> EntitlementClaim:
     told = statement.get("predicate") if isinstance(statement, dict) else None
     named = told if isinstance(told, dict) else {}
     subject = _subject(str(named.get("repository")), str(named.get("organisation")))
-    predicate = _check_statement(statement, _ENTITLEMENT_TYPE, subject, who)
-    issued = _take_issued(predicate, who)
+    predicate = check_statement(statement, _ENTITLEMENT_TYPE, subject, who)
+    issued = take_issued(predicate, who)
     try:
         claim = EntitlementClaim(
             identifier=predicate["id"],
@@ -209,7 +202,7 @@ def _read(statement: object, who: str) -> EntitlementClaim:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AttestationError(f"{who}: the predicate: {printable(error)}") from None
-    _compare(predicate, _predicate(claim), who)  # nothing else, and of no other type
+    compare_fields(predicate, _predicate(claim), who)  # nothing else, and of no other type
     return claim
 
 

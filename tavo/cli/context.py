@@ -16,7 +16,9 @@ from tavo.errors import ConfigError, InputError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from marketplace_db.catalog import Catalog
     from marketplace_db.mirror import MirrorReport
+    from marketplace_db.words import WordIndex
     from signing.client import Source
     from signing.publishers import Recalls
     from tavo.config import Settings
@@ -85,6 +87,13 @@ class Session:
         settings = self.settings()
         source = source_of(mirror, offline=settings.offline) if mirror else None
         return self._trust(settings).open(source)
+
+    def words(self, catalog: Catalog) -> WordIndex | None:
+        """Open the index of a catalog's words, made at the first search; None without one."""
+        from marketplace_db.words import WordIndex
+        from tavo.config import user_paths
+
+        return WordIndex.of(catalog, user_paths().cache / "words", say=self.say)
 
     def releases(self, mirror: str | None) -> tuple[tuple[Release, ...], Source]:
         """Return the signed releases of this program at a mirror or the configured source."""

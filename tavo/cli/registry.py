@@ -260,7 +260,7 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
     from marketplace_db.catalog import Catalog
 
     with Catalog.open(opened.file) as catalog:
-        rows = catalog.search(text)
+        rows = catalog.search(text, index=session.words(catalog) if text else None)
         if opened.publishers.revoked_packages or opened.withdrawn:
             from tavo.registry.offered import listed
 
@@ -269,7 +269,7 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
         session.print_json([_plugin(row) for row in rows])
         return
     if not rows:
-        session.say(f"No plugin matches {text!r}." if text else "The catalog holds no plugin.")
+        session.say(f"No plugin matches {text!r:.60}." if text else "The catalog holds no plugin.")
     table(
         ("plugin", "version", "type", "description"),
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],

@@ -17,7 +17,6 @@ from marketplace_db.catalog import Catalog
 from marketplace_db.entitlements import covering
 from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
 from marketplace_db.package import inspect_package
-from signing.attest import add_signature
 from signing.client import DirectorySource
 from signing.entitlements import (
     EntitlementClaim,
@@ -26,6 +25,7 @@ from signing.entitlements import (
     verify_entitlement,
     write_revoked,
 )
+from signing.envelopes import add_signature
 from signing.errors import (
     AttestationError,
     ExpiredError,
