@@ -51,10 +51,13 @@ class Entitlements:
     def add(self, file: Path) -> EntitlementClaim:
         """Put an entitlement in place.
 
-        Raises InputError, AttestationError, and RefusedError for one that is worth nothing here.
+        Raises InputError, and RefusedError for one that is worth nothing here.
         """
         envelope = _read(file)
-        claim = verify_entitlement(envelope, self.basis.publishers)
+        try:
+            claim = verify_entitlement(envelope, self.basis.publishers)
+        except AttestationError as error:
+            raise RefusedError(f"{file}: {error}", hint=error.hint) from error
         if problem := holder_problem(claim, self.basis):
             raise RefusedError(f"{file}: {problem}", hint=self._hint(claim))
         try:

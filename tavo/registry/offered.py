@@ -20,7 +20,7 @@ from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
 from marketplace_db.errors import NotAcceptedError
 from marketplace_db.reviews import count_reviews
 from signing.attest import verify_publisher
-from signing.errors import AttestationError, VerificationError
+from signing.errors import VerificationError
 from tavo.registry.reviews import StatementMissingError, fetch_statement
 from tavo.registry.trust import OpenCatalog
 
@@ -32,26 +32,29 @@ _MOST_TRIED = 50
 def statement_problem(opened: OpenCatalog, release: ReleaseRow) -> str:
     """Say why the statements about a release do not hold any more, nothing where they do.
 
-    A statement that cannot be had here is no reason: then the installation tells so.
+    A statement that cannot be had here, or whose bytes are others, is no reason: then the
+    installation tells so.
     """
     with tempfile.TemporaryDirectory(prefix="tavo-statements-") as name:
-        folder = Path(name)
         try:
-            namespace = opened.publishers.namespace(release.full_id)
-            verify_publisher(
-                fetch_statement(opened, release.publisher_envelope, folder, release),
-                namespace.keys,
-                claim_of_row(release),
-                threshold=namespace.threshold,
-                revoked=opened.publishers.revoked_keys,
+            envelope, *reviews = (
+                fetch_statement(opened, digest, Path(name), release)
+                for digest in (release.publisher_envelope, *release.reviewer_envelopes)
             )
-            reviews = [fetch_statement(opened, d, folder, release)
-                       for d in release.reviewer_envelopes]  # fmt: skip
-            count_reviews(release, opened.publishers, reviews)
-        except StatementMissingError:
+        except (StatementMissingError, VerificationError):
             return ""
-        except (NotAcceptedError, AttestationError, VerificationError) as error:
-            return str(error).removeprefix(f"{release.full_id} {release.version}: ")
+    try:
+        namespace = opened.publishers.namespace(release.full_id)
+        verify_publisher(
+            envelope,
+            namespace.keys,
+            claim_of_row(release),
+            threshold=namespace.threshold,
+            revoked=opened.publishers.revoked_keys,
+        )
+        count_reviews(release, opened.publishers, reviews)
+    except (NotAcceptedError, VerificationError) as error:
+        return str(error).removeprefix(f"{release.full_id} {release.version}: ")
     return ""
 
 

@@ -338,7 +338,7 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, shop: Path) -> None:
     cases: dict[tuple[str, ...], str] = {
         ("registry", "entitle", "nowhere"): "nowhere: cannot be read: No such file",
         ("registry", "entitle", "big"): "big: is longer than 65536 bytes, so it is no entitlement",
-        ("registry", "entitle", "text"): "envelope: not a DSSE envelope",
+        ("registry", "entitle", "text"): "text: envelope: not a DSSE envelope",
         ("registry", "entitlements", "--remove", "ab"): "'ab': no entitlement has such an id",
         (*entitle, "acme/pro", *given[:-1], "tomorrow"): "'tomorrow' is not a day like 2027-12-31",
         (*entitle, "acme/pro", *given[:-1], "2020-01-01"): "it would have ended when it was iss",

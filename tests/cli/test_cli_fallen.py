@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from marketplace_db.intake import Market
+from signing.digests import Digest
 from tavo.errors import ExitCode
 from tests.cli.conftest import Run
 from tests.cli.test_cli_market import id_of, market, public_of
@@ -125,18 +126,26 @@ def test_behind_an_air_gap_it_is_known_with_the_next_copy(tavo: Run, two: Path) 
 
 
 def test_a_mirror_without_a_statement_makes_nobody_go_back(tavo: Run, two: Path) -> None:
-    """Only what a statement says passes a release over, never that it is missing."""
+    """Only what a statement says passes a release over, never that it is missing or damaged."""
     assert tavo("mirror", "sync", "m", "--from", two / "repository").code == 0
     with Market.open(two) as opened:
-        (row,) = opened.connection.execute(
+        ((held,),) = opened.connection.execute(
             "SELECT publisher_envelope FROM plugin_versions WHERE version = '0.2.0'"
         )
-        held = row[0]
-    (Path("m/blobs/sha256") / held[:2] / held).unlink()
-    tavo("registry", "uninstall", "acme/finder")
-    refused = tavo("registry", "install", "acme/finder", "--yes", "--mirror", "m")
+    path = Path("m/blobs/sha256") / held[:2] / held
+    assert tavo("registry", "uninstall", "acme/finder").code == 0
+    install = ("registry", "install", "acme/finder", "--yes", "--mirror", "m")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"keyid":"', b'"keyid":"0', 1)[: len(data)])
+    damaged = tavo(*install)
+    assert damaged.code == ExitCode.REFUSED
+    assert f"sha256 is {Digest.of(path.read_bytes()).hex}, signed is {held}" in damaged.err
+    path.unlink()
+    refused = tavo(*install)
     assert refused.code == ExitCode.REFUSED
     assert "acme/finder 0.2.0: a statement that the catalog names is missing" in refused.err
+    path.write_bytes(data)
+    assert "Installed acme/finder 0.2.0" in tavo(*install).out  # control
 
 
 def test_what_else_makes_a_release_fall(tavo: Run, market: Path) -> None:
