@@ -378,3 +378,32 @@ def test_a_shop_needs_the_marketplace_s_folder_or_a_catalog_it_trusts(
     nowhere = entitled(tavo, "w")
     assert nowhere.code == ExitCode.USAGE
     assert "which marketplace is it for?" in nowhere.err
+
+
+def test_what_a_free_plugin_needs_is_asked_for_too(tavo: Run, shop: Path) -> None:
+    assert tavo("plugin", "init", "top", "--publisher", "acme").code == 0
+    with Path("top/plugin.yaml").open("a") as stream:
+        stream.write('requires_plugins: ["acme/pro"]\n')
+    package = "acme-top-0.1.0.zip"
+    for words in (("pack", "top"), ("sign", package, "--key", "acme.key"), ("submit", package)):
+        done = tavo("plugin", *words)
+        assert done.code == 0, done.err
+    identifier = id_of(tavo, Path(f"{package}.submission"))
+    assert tavo("market", "approve", identifier, "--key", "first.key").code == 0
+    assert tavo("market", "release", "--keys", "keys").code == 0
+    assert tavo("registry", "update").code == 0
+    refused = tavo("registry", "install", "acme/top", "--yes")
+    assert refused.code == ExitCode.REFUSED
+    assert "acme/pro 0.1.0: is an enterprise plugin and needs an entitlement" in refused.err
+    assert json.loads(tavo("--json", "registry", "list").out) == []
+    made = json.loads(entitled(tavo, "x").out)
+    assert tavo("registry", "entitle", "x").code == 0
+    granted = tavo("registry", "install", "acme/top", "--yes", "--grant", "plugin:acme/pro")
+    assert granted.code == 0, granted.err
+    Path("a.txt").write_text("nothing\n")
+    scan = ("scan", "a.txt", "--static-plugins", "acme/top")
+    assert "acme/top 0.1.0 on 1 file" in tavo(*scan).out
+    assert tavo("registry", "entitlements", "--remove", made["id"]).code == 0
+    ended = tavo(*scan)
+    assert ended.code == ExitCode.REFUSED
+    assert "acme/pro 0.1.0: is an enterprise plugin and needs an entitlement" in ended.err
