@@ -75,21 +75,21 @@ class WordIndex:
             return None
         digest = catalog.verified.digest
         index = cls(folder / f"{digest.hex}.words.db", digest)
-        if index.path.exists():
-            try:
-                index._open().close()
-            except (sqlite3.Error, UnicodeDecodeError, MemoryError):
-                index.drop()
-            else:
-                return index
         try:
+            index._open().close()
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError):
+            index.drop()
+        else:
+            return index
+        try:
+            _expected_schema()
             folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                return None
+            if not os.access(folder, os.W_OK) or not hasattr(sqlite3.Connection, "serialize"):
+                return None  # before anything is said, and made in vain
             if plugins >= _LONG:
                 say(f"Indexing the words of {plugins} plugins, once for this catalog.")
             write_atomically(index.path, _made(catalog), mode=0o600)
-        except (OSError, sqlite3.Error, AttributeError):  # no `serialize` in this SQLite
+        except (OSError, sqlite3.Error):
             return None
         _tidy(folder, index.path)
         return index
@@ -168,7 +168,7 @@ class WordIndex:
 
 
 def _made(catalog: Catalog) -> bytes:
-    """Make the index of a catalog. Raises sqlite3.Error, AttributeError without `serialize`."""
+    """Make the index of a catalog. Raises sqlite3.Error."""
     with closing(_new()) as connection:
         connection.execute("BEGIN")
         connection.execute("INSERT INTO catalog VALUES (?)", [catalog.verified.digest.hex])

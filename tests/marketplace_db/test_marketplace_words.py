@@ -293,8 +293,10 @@ def test_a_sqlite_that_lacks_it_searches_without(
     module._expected_schema.cache_clear()
     with pytest.raises(sqlite3.OperationalError, match=r"no such|parse error"):
         module._new()
-    assert WordIndex.of(catalog, tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
+    said: list[str] = []
+    assert WordIndex.of(catalog, tmp_path / "words", say=said.append) is None
+    assert (list(tmp_path.iterdir()), said) == ([], [])
+    module._expected_schema.cache_clear()
 
 
 def test_a_folder_that_cannot_be_made_is_done_without(catalog: Catalog, tmp_path: Path) -> None:
