@@ -33,7 +33,7 @@ from tavo.scan.rule_source import RuleSource
 
 __all__ = ["Memory", "Outlined", "scan_across"]
 
-_MOST_LOOKS = 3
+_MOST_LOOKS = 5
 
 HitKey = tuple[str, str, int, int]
 _Offers = dict[str, dict[str, Offer]]
