@@ -5,6 +5,7 @@ Rules this module keeps:
   before it gets its name; what is there already is hashed again, and replaced if it is damaged;
 - files only ever appear under new names; `timestamp.json` is switched last, by a rename: a killed
   copy leaves the old mirror or the new one, and the next run goes on where it stopped;
+- the catalog comes by deltas where they lead to it, and large files go on where they stopped;
 - the vetting reports that reviewers name go along, so that they can be read behind an air gap;
 - a newer mirror is never overwritten by an older repository, and never by another one;
 - `mirror.json` is a hint for people: nothing is believed because it stands there.
@@ -13,7 +14,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +23,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from marketplace_db.catalog import Catalog
+from marketplace_db.counted import Counted
+from marketplace_db.delta import apply
 from marketplace_db.errors import MirrorError
+from marketplace_db.selection import EVERYTHING, Selection, contents_of
+from signing.chain import DELTAS
 from signing.client import (
+    Artifact,
     DirectorySource,
     Refreshed,
     Source,
@@ -32,13 +39,15 @@ from signing.client import (
     refresh,
 )
 from signing.digests import Digest, hash_file
-from signing.errors import AttestationError, MissingError, VerificationError
-from signing.files import write_atomically
+from signing.errors import AttestationError, MissingError
+from signing.files import replace_file, write_atomically
+from signing.locks import hold
+from signing.partial import fetch_in_steps
 from signing.reports import unverified_reports
 from signing.roles import blob_path, format_time
 from signing.sources import Deadline
 
-__all__ = ["HINT_NAME", "MirrorReport", "Observer", "sync"]
+__all__ = ["HINT_NAME", "Audit", "MirrorReport", "Observer", "sync"]
 
 HINT_NAME = "mirror.json"
 
@@ -46,6 +55,8 @@ _FORMAT = 1
 _LONGEST_STATEMENT = 64 * 1024
 _LONGEST_REPORT = 1 << 20
 _BLOB_DEADLINE_S = 600.0
+_LOCK_NAME = ".new-lock"
+_LOCK_S = 5.0
 
 
 class Observer(Protocol):
@@ -67,6 +78,7 @@ class MirrorReport:
 
     `missing_reports` counts the vetting reports that reviewers name and the source does not hold:
     nothing depends on them, and nobody can read them then.
+    `fetched_bytes` and `requests` count everything that was read from the source, metadata too.
     """
 
     destination: Path
@@ -74,14 +86,19 @@ class MirrorReport:
     releases: int
     fetched_files: int
     fetched_bytes: int
+    requests: int
     kept_files: int
     missing_reports: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Blob:
-    digest: Digest
-    length: int | None
+class Audit(Protocol):
+    """Who looks at what a copy needs before it is made, and at what it named when it is."""
+
+    def needed(self, files: Mapping[str, Digest], destination: Path) -> None:
+        """Raise an error if some of these files can be had nowhere."""
+
+    def named(self, files: Collection[str]) -> None:
+        """Raise an error if the source holds what is not among these files, which is all."""
 
 
 def sync(
@@ -93,15 +110,44 @@ def sync(
     state: TrustState,
     now: datetime,
     build_time: datetime,
+    selection: Selection = EVERYTHING,
+    audit: Audit | None = None,
     reporter: Observer | None = None,
 ) -> MirrorReport:
     """Make `destination` a verified copy of a repository; a new, an empty or an older copy.
 
     `cache` is the client's cache, `state` what this machine has accepted before. Raises the
-    errors of `signing.client.refresh`, and MirrorError when the folder cannot be used.
+    errors of `signing.client.refresh` and of `audit`, and MirrorError when the folder cannot be
+    used.
     """
     source = DirectorySource(source) if isinstance(source, Path) else source
     _check_destination(source, destination)
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with hold(destination / _LOCK_NAME, _LOCK_S, "is writing this mirror"):
+            return _sync(
+                Counted(source), destination, root, cache, state, now, build_time, selection,
+                audit, reporter,
+            )  # fmt: skip
+    except OSError as error:
+        raise MirrorError(
+            f"{error.filename or destination}: cannot be written: {error.strerror or error}",
+            hint="Free some space or choose another folder, then run the same command again.",
+        ) from error
+
+
+def _sync(
+    source: Counted,
+    destination: Path,
+    root: bytes,
+    cache: Path,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime,
+    selection: Selection,
+    audit: Audit | None,
+    reporter: Observer | None,
+) -> MirrorReport:
     refreshed = refresh(
         source,
         root=root,
@@ -110,35 +156,40 @@ def sync(
         now=now,
         build_time=build_time,
         with_releases=True,
+        apply_deltas=apply,
+        old_catalogs=destination / "targets" / "catalog",
     )
     _check_hint(destination, refreshed)
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        blobs, statements, releases = _blobs(catalog)
+        blobs, statements, releases = contents_of(catalog, selection)
+    files = {blob_path(digest): digest for digest in blobs}
+    files |= {artifact.path: artifact.digest for artifact in refreshed.artifacts}
+    here = {file.digest: file.path for file in (refreshed.catalog, refreshed.publishers_file)}
+    if audit:
+        audit.needed(
+            {path: one for path, one in files.items() if one not in here}, destination
+        )  # fmt: skip
     copy = _Copy(source, destination)
     if reporter:
         reporter.begin("copying the repository", len(blobs) + len(refreshed.artifacts))
     try:
-        for blob in blobs:
-            copy.blob(blob)
+        for digest, length in blobs.items():
+            copy.blob(digest, length)
             if reporter:
                 reporter.advance()
-        missing = sum(not copy.report(digest) for digest in copy.reports(statements))
+        reports = copy.reports(statements)
+        missing = sum(not copy.report(digest) for digest in reports)
         for artifact in refreshed.artifacts:
-            path = destination / artifact.path
-            if not copy.keep(path, artifact.digest):
-                fetch_artifact(source, artifact, path)
-                copy.count(artifact.length)
+            copy.artifact(artifact, here.get(artifact.digest))
             if reporter:
                 reporter.advance()
+        if audit:
+            audit.named({*files, *map(blob_path, reports), *(
+                f"metadata/{name}" for name in refreshed.metadata)})  # fmt: skip
         for name in sorted(refreshed.metadata, key=lambda name: name == "timestamp.json"):
             write_atomically(destination / "metadata" / name, refreshed.metadata[name])
-        hint = json.dumps(_hint(refreshed, releases, len(blobs)), indent=2) + "\n"
+        hint = json.dumps(_hint(refreshed, releases, len(blobs), selection), indent=2) + "\n"
         write_atomically(destination / HINT_NAME, hint.encode())
-    except OSError as error:
-        raise MirrorError(
-            f"{error.filename or destination}: cannot be written: {error.strerror or error}",
-            hint="Free some space or choose another folder, then run the same command again.",
-        ) from error
     finally:
         if reporter:
             reporter.end()
@@ -147,7 +198,8 @@ def sync(
         refreshed=refreshed,
         releases=releases,
         fetched_files=copy.fetched,
-        fetched_bytes=copy.bytes,
+        fetched_bytes=source.bytes,
+        requests=source.requests,
         kept_files=copy.kept,
         missing_reports=missing,
     )
@@ -159,33 +211,52 @@ class _Copy:
     def __init__(self, source: Source, destination: Path) -> None:
         self._source = source
         self._destination = destination
-        self.fetched = self.bytes = self.kept = 0
+        self.fetched = self.kept = 0
 
     def keep(self, path: Path, digest: Digest) -> bool:
         """Tell whether the right file is there already."""
         try:
-            found, _ = hash_file(path)
+            right = self._is(path, digest)
         except FileNotFoundError:
             return False
-        if found == digest:
-            self.kept += 1
-        return found == digest
+        self.kept += right
+        return right
 
-    def count(self, length: int) -> None:
+    @staticmethod
+    def _is(path: Path, digest: Digest) -> bool:
+        return hash_file(path)[0] == digest
+
+    def blob(self, digest: Digest, length: int | None) -> None:
+        path = self._destination / blob_path(digest)
+        if self.keep(path, digest):
+            return
+        if length is None:
+            fetch_blob(self._source, digest, None, path, limit=_LONGEST_STATEMENT)
+        else:
+            self._in_steps(blob_path(digest), digest, length, path)
         self.fetched += 1
-        self.bytes += length
 
-    def blob(self, blob: _Blob) -> None:
-        path = self._destination / blob_path(blob.digest)
-        if self.keep(path, blob.digest):
+    def artifact(self, artifact: Artifact, here: Path | None) -> None:
+        """Copy an artifact; `here` is where the client keeps the same bytes, if it does."""
+        path = self._destination / artifact.path
+        if self.keep(path, artifact.digest):
             return
-        if blob.length is not None:
-            fetch_blob(self._source, blob.digest, blob.length, path)
-            self.count(blob.length)
-            return
-        data = _read_statement(self._source, blob.digest)
-        write_atomically(path, data)
-        self.count(len(data))
+        if artifact.name.startswith(DELTAS):
+            fetch_artifact(self._source, artifact, path)  # small, and read already
+        elif here is None:
+            self._in_steps(artifact.path, artifact.digest, artifact.length, path)
+        else:
+            with here.open("rb") as before, replace_file(path) as stream:
+                shutil.copyfileobj(before, stream, 1 << 20)
+            if not self._is(path, artifact.digest):
+                path.unlink()
+                raise MirrorError(
+                    f"{here}: changed while it was copied", hint="Run the same command again."
+                )
+        self.fetched += 1
+
+    def _in_steps(self, name: str, digest: Digest, length: int, path: Path) -> None:
+        fetch_in_steps(self._source, name, digest, length, path, Deadline(_BLOB_DEADLINE_S))
 
     def reports(self, statements: Iterable[Digest]) -> dict[Digest, None]:
         """Return the reports that reviewers' statements name, which are here by now."""
@@ -205,51 +276,17 @@ class _Copy:
             fetch_blob(self._source, digest, None, path, limit=_LONGEST_REPORT)
         except MissingError:
             return False
-        self.count(path.stat().st_size)
+        self.fetched += 1
         return True
 
 
-def _read_statement(source: Source, digest: Digest) -> bytes:
-    """Read a blob whose length the catalog does not tell, which is always a small one."""
-    name = blob_path(digest)
-    data = b""
-    for chunk in source.read(name, Deadline(_BLOB_DEADLINE_S)):
-        data += chunk
-        if len(data) > _LONGEST_STATEMENT:
-            raise VerificationError(
-                f"{name} from {source.name}: longer than {_LONGEST_STATEMENT} bytes"
-            )
-    if Digest.of(data) != digest:
-        raise VerificationError(
-            f"{name} from {source.name}: is not the file of that digest",
-            hint="The source is damaged or hostile: use another one.",
-        )
-    return data
-
-
-def _blobs(catalog: Catalog) -> tuple[list[_Blob], list[Digest], int]:
-    """Return all blobs that the catalog names, those that reviewers signed, and its releases."""
-    found: dict[Digest, int | None] = {}
-    statements: dict[Digest, None] = {}
-    releases = 0
-    for release in catalog.releases():
-        releases += 1
-        found[release.package] = release.length
-        found.setdefault(release.publisher_envelope, None)
-        for envelope in release.reviewer_envelopes:
-            found.setdefault(envelope, None)
-            statements[envelope] = None
-        for wheel in release.wheels:
-            found[wheel.digest] = wheel.length
-    blobs = [_Blob(digest, found[digest]) for digest in sorted(found)]
-    return blobs, sorted(statements), releases
-
-
-def _hint(refreshed: Refreshed, releases: int, blobs: int) -> dict[str, Any]:
+def _hint(
+    refreshed: Refreshed, releases: int, blobs: int, selection: Selection
+) -> dict[str, Any]:
     record = refreshed.record
     return {
         "format": _FORMAT,
-        "kind": "full",
+        "kind": "filtered" if any(selection) else "full",
         "repository": record.repository,
         "development": record.development,
         "written": format_time(record.accepted_at),
@@ -257,6 +294,9 @@ def _hint(refreshed: Refreshed, releases: int, blobs: int) -> dict[str, Any]:
         "expires": format_time(record.expires),
         "root": record.root_version,
         "timestamp": record.floors["timestamp"].version,
+        "catalog": refreshed.catalog.version,
+        "catalog_sha256": refreshed.catalog.digest.hex,
+        "filters": selection.to_dict(),
         "releases": releases,
         "blobs": blobs,
     }

@@ -15,9 +15,7 @@ Units: seconds, bytes, times UTC.
 from __future__ import annotations
 
 import contextlib
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -25,13 +23,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
-    BusyError,
     ExpiredError,
     SigningError,
     SourceError,
     VerificationError,
 )
 from signing.files import replace_file
+from signing.locks import hold
 from signing.publishers import Publishers, Recalls
 from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
 from signing.roles import (
@@ -120,14 +118,15 @@ def refresh(
     embedded: bool = False,
     with_releases: bool = False,
     apply_deltas: Rebuild | None = None,
+    old_catalogs: Path | None = None,
     deadline_s: float = 600.0,
 ) -> Refreshed:
     """Verify a repository from the trusted root on and bring its catalog into the cache.
 
     `embedded` is for the repository inside the program only: its expiry is judged at
     `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
-    be made from the one that is in the cache, where that costs less than fetching it; what it makes
-    counts only if it has the signed digest.
+    be made from the one that is in the cache, or from one in the folder `old_catalogs`, where that
+    costs less than fetching it; what it makes counts only if it has the signed digest.
 
     Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
     nothing has changed.
@@ -144,7 +143,9 @@ def refresh(
     folder = cache / facts.repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / "lock", deadline):
+        with hold(
+                folder / "lock", min(_LOCK_S, deadline.left()), "is refreshing this cache"
+            ):
             from signing.workflow import keep_metadata, walk
 
             walked = walk(
@@ -170,7 +171,7 @@ def refresh(
                 walked.periods.items(), key=lambda item: item[1].expires
             )
             deltas, fallback = _shorten(
-                source, artifacts, folder / "artifacts", apply_deltas, deadline
+                source, artifacts, folder / "artifacts", apply_deltas, old_catalogs, deadline
             )
             files = {
                 name: _bring(
@@ -353,6 +354,7 @@ def _shorten(
     artifacts: Iterable[Artifact],
     folder: Path,
     apply: Rebuild | None,
+    old: Path | None,
     deadline: Deadline,
 ) -> tuple[int, str]:
     """Make the catalog out of one that is here, if deltas lead to it; say how many, or why not."""
@@ -367,7 +369,12 @@ def _shorten(
         for item in artifacts
         if item.role == "catalog" and item.name.startswith(DELTAS)
     )
-    here = [(Digest(path.name[:64]), path) for path in folder.glob(f"{'?' * 64}.catalog.db")]
+    here = [
+        (Digest(path.name[:64]), path)
+        for place in (old, folder)
+        if place is not None
+        for path in place.glob(f"{'[0-9a-f]' * 64}.catalog.db")
+    ]
     chain = chain_to(catalog.digest, catalog.length, steps, here)
     if chain is None:
         return 0, ""
@@ -495,39 +502,3 @@ def _seal(file: AcceptedFile, record: AcceptedRecord) -> VerifiedFile:
         expires=file.period.expires,
         development=record.development,
     )
-
-
-@contextlib.contextmanager
-def _lock(path: Path, deadline: Deadline) -> Iterator[None]:
-    """Hold the cache for this process; the system releases the lock if the process dies."""
-    end = time.monotonic() + min(_LOCK_S, deadline.left())
-    with path.open("ab") as stream:
-        while not _try_lock(stream.fileno()):
-            if time.monotonic() >= end:
-                raise BusyError(
-                    f"{path}: another process is refreshing this cache",
-                    hint="Wait until it has finished, then try again.",
-                )
-            time.sleep(0.05)
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -2,6 +2,7 @@
 
 Rules this module keeps:
 - a file is written beside its destination, flushed to the disk, and renamed over it;
+- a disk without modes is good enough for files that everyone may read, and for no others;
 - a temporary file that is left behind starts with `.new-` and is never read.
 """
 
@@ -15,9 +16,11 @@ from typing import IO
 
 __all__ = ["replace_file", "write_atomically"]
 
+_EVERYONE_READS = 0o644
+
 
 @contextlib.contextmanager
-def replace_file(destination: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def replace_file(destination: Path, *, mode: int = _EVERYONE_READS) -> Iterator[IO[bytes]]:
     """Lend a stream whose bytes become `destination` when the block ends without an error.
 
     Parent folders are made. Raises OSError.
@@ -32,7 +35,11 @@ def replace_file(destination: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(mode)
+        try:
+            temporary.chmod(mode)
+        except PermissionError:  # exFAT and FAT have no modes
+            if mode != _EVERYONE_READS:
+                raise
         temporary.replace(destination)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -40,7 +47,7 @@ def replace_file(destination: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]
         raise
 
 
-def write_atomically(destination: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(destination: Path, data: bytes, *, mode: int = _EVERYONE_READS) -> None:
     """Write the bytes so that readers see the old file or the new one. Raises OSError."""
     with replace_file(destination, mode=mode) as stream:
         stream.write(data)

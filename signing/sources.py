@@ -16,10 +16,10 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from signing.errors import MissingError, SourceError, printable
@@ -27,7 +27,7 @@ from signing.errors import MissingError, SourceError, printable
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Deadline", "DirectorySource", "HttpSource", "Source"]
+__all__ = ["Deadline", "DirectorySource", "HttpSource", "Resumable", "Source"]
 
 _CHUNK = 1 << 18
 _MOST_REDIRECTS = 5
@@ -69,6 +69,14 @@ class Source(Protocol):
         """Return which versions of the root it holds, None if it cannot list files."""
 
 
+@runtime_checkable
+class Resumable(Protocol):
+    """A source that can go on in the middle of a file."""
+
+    def read_from(self, path: str, start: int, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes from `start` on; errors as `Source.read`."""
+
+
 class DirectorySource:
     """A tree on this machine, such as a mirror on a disk or the embedded repository."""
 
@@ -85,6 +93,10 @@ class DirectorySource:
 
     def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
         """Yield the file's bytes; see `Source`. Refuses devices, pipes and folders."""
+        return self.read_from(path, 0, deadline)
+
+    def read_from(self, path: str, start: int, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes from `start` on; see `Resumable`."""
         where = f"{path} in {self.path}"
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         flags |= getattr(os, "O_BINARY", 0)
@@ -92,6 +104,7 @@ class DirectorySource:
             with os.fdopen(os.open(self.path / _safe(path), flags), "rb") as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise SourceError(f"{where}: not a regular file")
+                stream.seek(start)
                 while chunk := stream.read(_CHUNK):
                     deadline.check(where)
                     yield chunk
@@ -163,6 +176,13 @@ class HttpSource:
 
     def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
         """Yield the file's bytes; see `Source`. The answer is taken as sent, not decompressed."""
+        return self.read_from(path, 0, deadline)
+
+    def read_from(self, path: str, start: int, deadline: Deadline) -> Iterator[bytes]:
+        """Yield the file's bytes from `start` on; see `Resumable`.
+
+        A server that does not know ranges sends the whole file, and its beginning is dropped.
+        """
         import httpx
 
         where = f"{path} from {self._name}"
@@ -170,21 +190,24 @@ class HttpSource:
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 deadline.check(where)
-                with self._get(url, deadline) as response:
+                with self._get(url, deadline, start) as response:
                     if response.has_redirect_location:
                         url = _redirected(url, response.headers["location"], where)
                         continue
                     if response.status_code in (403, 404, 410):
                         raise _missing(f"{where} (HTTP {response.status_code})")
-                    if response.status_code != 200:
+                    skip = _left_out(response.status_code, response.headers, start)
+                    if skip is None:
                         raise SourceError(
                             f"{where}: the server answered HTTP {response.status_code}, "
-                            "expected 200",
+                            f"expected {'206 with the range asked for' if start else '200'}",
                             hint="Try again later, or use another mirror.",
                         )
                     for chunk in response.iter_raw():
                         deadline.check(where)
-                        yield chunk
+                        kept, skip = chunk[skip:], max(0, skip - len(chunk))
+                        if kept:
+                            yield kept
                     return
             raise SourceError(f"{where}: more than {_MOST_REDIRECTS} redirects")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
@@ -195,7 +218,7 @@ class HttpSource:
             ) from error
 
     @contextlib.contextmanager
-    def _get(self, url: str, deadline: Deadline) -> Iterator[httpx.Response]:
+    def _get(self, url: str, deadline: Deadline, start: int) -> Iterator[httpx.Response]:
         import httpx
 
         if self._client is None:
@@ -210,7 +233,10 @@ class HttpSource:
             guard.start()
             try:
                 timeout = max(0.001, min(_IDLE_S, deadline.left()))
-                response = stack.enter_context(client.stream("GET", url, timeout=timeout))
+                headers = {"Range": f"bytes={start}-"} if start else {}
+                response = stack.enter_context(
+                    client.stream("GET", url, timeout=timeout, headers=headers)
+                )
             finally:
                 guard.cancel()
             yield response
@@ -227,6 +253,14 @@ def _safe(path: str) -> str:
     if os.name == "nt" and ":" in path:
         raise SourceError(f"{path!r:.120} is not a path inside a repository")
     return path
+
+
+def _left_out(status: int, headers: Mapping[str, str], start: int) -> int | None:
+    """Return how many bytes of the answer are before `start`; None if it is no answer to it."""
+    if status == 200:
+        return start
+    said = headers.get("content-range", "").replace(" ", "")
+    return 0 if start and status == 206 and said.startswith(f"bytes{start}-") else None
 
 
 def _missing(where: str) -> MissingError:

@@ -161,9 +161,8 @@ def test_two_processes_do_not_refresh_at_once(
     lock = machine.cache / accepted.record.repository / "lock"
     code = (
         "import sys, pathlib\n"
-        "from signing.client import _lock\n"
-        "from signing.sources import Deadline\n"
-        "with _lock(pathlib.Path(sys.argv[1]), Deadline(5)):\n"
+        "from signing.locks import hold\n"
+        "with hold(pathlib.Path(sys.argv[1]), 5, 'is busy'):\n"
         "    print('held', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
