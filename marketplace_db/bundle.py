@@ -9,14 +9,15 @@ and the stream is the list, one line a file, then the files themselves in the li
 
     <sha256> <length> <path in the repository, or "blob" for blobs/sha256/...>
 
-The label's JSON object has the number of the part, of how many, `start` and `length`, the lengths of
-the `stream` and of the `list`, a `summary` for people, and the bundle's id: the SHA-256 of the summary
-(JSON, sorted keys, no spaces) and the list. `head` on any part shows what is inside and on what base.
+The label's JSON object has the number of the part, of how many, `start` and `length`, the lengths
+of the `stream` and of the `list`, a `summary` for people, and the bundle's id: the SHA-256 of the
+summary (JSON, sorted keys, no spaces), a line feed and the list. `head` on any part shows what is
+inside and on what base.
 
 Rules this module keeps:
 - parts are known by their labels, so their names, their order and their folders do not matter;
 - everything is bounded before it is read, and a part is as long as its label says, not longer;
-- nothing here is trusted: the files of a bundle are read as a `Source`, and verified like any other;
+- nothing here is trusted: a bundle's files are read as a `Source`, and verified like any other;
 - a bundle is only ever read.
 
 Units: bytes.
@@ -187,7 +188,7 @@ def read_label(path: Path) -> Label:
         if any(type(number) is not int or not 0 <= number <= _LONGEST_STREAM for number in numbers):
             raise ValueError("a number is not one")
         label = Label(path, Digest(value["bundle"]).hex, *numbers,
-                      summary=Summary.from_dict(value["summary"]))  # fmt: skip
+                      Summary.from_dict(value["summary"]))  # fmt: skip
         if len(data) != LABEL or not 1 <= label.part <= label.parts <= MOST_PARTS:
             raise ValueError("it is cut off, or its number is none")
         if label.start + label.length > label.stream or label.listing > _LONGEST_LIST:
@@ -386,8 +387,8 @@ def _fit(labels: Sequence[Label]) -> tuple[Label, ...]:
     if missing := [n for n in range(1, first.parts + 1) if n not in by_number]:
         shown = ", ".join(map(str, missing[:20])) + (", …" if len(missing) > 20 else "")
         raise MirrorError(
-            f"bundle {first.bundle:.12} has {first.parts} parts, and missing {'are' if len(missing) > 1 else 'is'}"
-            f" part{'s' * (len(missing) > 1)} {shown}",
+            f"bundle {first.bundle:.12} has {first.parts} parts; missing: part"
+            f"{'s' * (len(missing) > 1)} {shown}",
             hint="Copy all parts to one folder, or name all folders they are in.",
         )
     parts = tuple(by_number[n] for n in range(1, first.parts + 1))

@@ -47,7 +47,7 @@ from signing.reports import unverified_reports
 from signing.roles import blob_path, format_time
 from signing.sources import Deadline
 
-__all__ = ["HINT_NAME", "Audit", "MirrorReport", "Observer", "sync"]
+__all__ = ["HINT_NAME", "Audit", "MirrorReport", "Observer", "read_hint", "sync"]
 
 HINT_NAME = "mirror.json"
 
@@ -55,6 +55,7 @@ _FORMAT = 1
 _LONGEST_STATEMENT = 64 * 1024
 _LONGEST_REPORT = 1 << 20
 _BLOB_DEADLINE_S = 600.0
+_LONGEST_HINT = 1 << 20
 _LOCK_NAME = ".new-lock"
 _LOCK_S = 5.0
 
@@ -280,9 +281,7 @@ class _Copy:
         return True
 
 
-def _hint(
-    refreshed: Refreshed, releases: int, blobs: int, selection: Selection
-) -> dict[str, Any]:
+def _hint(refreshed: Refreshed, releases: int, blobs: int, selection: Selection) -> dict[str, Any]:
     record = refreshed.record
     return {
         "format": _FORMAT,
@@ -330,12 +329,22 @@ def _names(folder: Path) -> Iterator[str]:
                 yield path.name
 
 
+def read_hint(mirror: Path) -> dict[str, Any] | None:
+    """Return what `mirror.json` says, None where there is none. Nothing of it is to be trusted."""
+    try:
+        with (mirror / HINT_NAME).open("rb") as stream:
+            value = json.loads(stream.read(_LONGEST_HINT))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _check_hint(destination: Path, refreshed: Refreshed) -> None:
     """Keep a mirror from being replaced by an older or another repository by mistake."""
+    hint = read_hint(destination) or {}
     try:
-        hint = json.loads((destination / HINT_NAME).read_bytes())
         repository, timestamp = str(hint["repository"]), int(hint["timestamp"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return
     if repository != refreshed.record.repository:
         raise MirrorError(

@@ -59,7 +59,8 @@ class Selection(NamedTuple):
             fields[name] = tuple(sorted(set(values)))
         if unknown := set(fields.get("platforms", ())) - _PLATFORMS.keys():
             raise MirrorError(
-                f"{min(unknown)}: not a platform", hint=f"Known are {', '.join(sorted(_PLATFORMS))}."
+                f"{min(unknown)}: not a platform",
+                hint=f"Known are {', '.join(sorted(_PLATFORMS))}.",
             )
         fields["plugins"] = tuple(full_id_of(name) for name in fields.get("plugins", ()))
         return cls(**fields)
@@ -139,6 +140,8 @@ def _chooses(catalog: Catalog, full_id: str, selection: Selection) -> bool:
     return (
         (not selection.plugins or full_id in selection.plugins)
         and (not selection.types or plugin.plugin_type in selection.types)
-        and (not selection.categories or not set(selection.categories).isdisjoint(plugin.categories))
+        and (
+            not selection.categories or not set(selection.categories).isdisjoint(plugin.categories)
+        )
         and (not selection.publishers or plugin.publisher in selection.publishers)
     )

@@ -143,9 +143,7 @@ def refresh(
     folder = cache / facts.repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with hold(
-                folder / "lock", min(_LOCK_S, deadline.left()), "is refreshing this cache"
-            ):
+        with hold(folder / "lock", min(_LOCK_S, deadline.left()), "is refreshing this cache"):
             from signing.workflow import keep_metadata, walk
 
             walked = walk(

@@ -16,8 +16,10 @@ from tavo.errors import ConfigError, InputError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from marketplace_db.bundle import Bundle
     from marketplace_db.catalog import Catalog
     from marketplace_db.mirror import MirrorReport
+    from marketplace_db.selection import Selection
     from marketplace_db.words import WordIndex
     from signing.client import Source
     from signing.publishers import Recalls
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tavo.host.installations import Installations
     from tavo.host.state import State
     from tavo.registry.entitlements import Entitlements
+    from tavo.registry.mirrors import Mirrors
     from tavo.registry.releases import Release
     from tavo.registry.trust import OpenCatalog, Trust
 
@@ -143,26 +146,45 @@ class Session:
         )
         return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
-    def sync_mirror(self, source: str, destination: Path) -> MirrorReport:
+    def sync_mirror(self, source: str, destination: Path, selection: Selection) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""
-        from marketplace_db.mirror import sync
+        from tavo.registry.mirrors import Mirrors
         from tavo.registry.trust import source_of
 
         settings = self.settings()
         trust = self._trust(settings)
-        report = sync(
-            source_of(source, offline=settings.offline),
-            destination,
-            root=trust.root,
-            cache=trust.cache,
-            state=trust.state(),
-            now=trust.now,
-            build_time=trust.build_time,
-            reporter=self.reporter(),
-        )
-        trust.remember(report.refreshed)
+        place = source_of(source, offline=settings.offline)
+        report = Mirrors(trust, self.reporter()).sync(place, destination, selection)
         self.tell(trust.news)
         return report
+
+    def import_bundle(self, places: list[Path], destination: Path) -> tuple[MirrorReport, Bundle]:
+        """Bring a bundle into a mirror with full verification, and remember what was accepted."""
+        from tavo.registry.mirrors import Mirrors
+
+        trust = self._trust(self.settings())
+        done = Mirrors(trust, self.reporter()).import_(places, destination)
+        self.tell(trust.news)
+        return done
+
+    def mirrors(self) -> Mirrors:
+        """Return what packs and verifies mirrors."""
+        from tavo.registry.mirrors import Mirrors
+
+        return Mirrors(self._trust(self.settings()), self.reporter())
+
+    def would_fetch(self, source: str, mirror: Path) -> dict[str, int]:
+        """Return how many files and bytes a sync of a mirror would fetch, and up to what."""
+        from tavo.registry.trust import source_of
+
+        place = source_of(source, offline=self.settings().offline)
+        wanted = self.mirrors().wanted(place, mirror)
+        return {
+            "files": wanted.files,
+            "bytes": wanted.bytes,
+            "timestamp": wanted.refreshed.record.floors["timestamp"].version,
+            "catalog": wanted.refreshed.catalog.version,
+        }
 
     def reporter(self) -> TerminalReporter:
         """Return what draws progress on this terminal."""

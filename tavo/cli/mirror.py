@@ -1,16 +1,25 @@
-"""`tavo mirror`: a verified copy of a repository, for a network without a way out."""
+"""`tavo mirror`: verified copies of a repository, and bundles for a network without a way out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli.context import session_of
+from tavo.cli.context import Session, session_of
+from tavo.errors import InputError, RefusedError, UsageError
 from tavo.printable import printable
 
+if TYPE_CHECKING:
+    from marketplace_db.mirror import MirrorReport
+
 __all__ = ["register"]
+
+_SHOWN = 10
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The mirror's folder.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +28,11 @@ def register(app: typer.Typer) -> None:
                         no_args_is_help=True)  # fmt: skip
     group.callback()(_group)
     group.command("sync")(sync)
+    group.command("export")(export)
+    group.command("import")(import_)
+    group.command("verify")(verify)
+    group.command("status")(status)
+    group.command("serve")(serve)
     app.add_typer(group, name="mirror")
 
 
@@ -28,19 +42,186 @@ def _group() -> None:
 
 def sync(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The mirror's folder.")],
+    directory: Directory,
     source: Annotated[
         str, typer.Option("--from", metavar="SOURCE", help="A folder or https address to copy.")
     ],
+    plugins: Annotated[
+        list[str] | None, typer.Option("--plugin", metavar="ID", help="Only this plugin.")
+    ] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only plugins of this type.")
+    ] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", metavar="WORD", help="Only plugins of this category."),
+    ] = None,
+    publishers: Annotated[
+        list[str] | None,
+        typer.Option("--publisher", metavar="NAME", help="Only plugins of this publisher."),
+    ] = None,
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option("--platform", metavar="NAME", help="Only wheels for linux, macos or windows."),
+    ] = None,
 ) -> None:
-    """Copy a repository into a folder, verifying everything that is copied."""
+    """Copy a repository into a folder, verifying everything that is copied.
+
+    Each filter may be given several times. What a chosen plugin needs of other plugins comes along;
+    the catalog and its recalls are always whole.
+    """
+    from marketplace_db.selection import Selection
+
     session = session_of(context)
-    report = session.sync_mirror(source, directory)
+    selection = Selection.of(
+        plugins=plugins or (),
+        types=types or (),
+        categories=categories or (),
+        publishers=publishers or (),
+        platforms=platforms or (),
+    )
+    report = session.sync_mirror(source, directory, selection)
+    _print_report(session, directory, report)
+
+
+def export(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the bundle.")],
+    source: Annotated[
+        Path, typer.Option("--from", metavar="PLACE", help="A mirror, or a bundle to cut again.")
+    ],
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LAST",
+            help="Only what is new since a .have file, a full bundle or a mirror.",
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--part-size", metavar="SIZE", help="cd, dvd, 4G, or such as 700M.")
+    ] = "4G",
+) -> None:
+    """Write a mirror as a bundle of one or more parts, to carry it across an air gap."""
+    session = session_of(context)
+    done = session.mirrors().export(source, out, size, since)
+    for path in done.parts:
+        print(printable(str(path)))
+    what = done.summary
+    base = "full" if what.base is None else f"incremental, builds on version {what.base}"
+    session.say(
+        f"Bundle {done.bundle[:12]}: {base}; version {what.timestamp}, {what.releases} releases,"
+        f" {what.files} files, {done.bytes} bytes in {_many(len(done.parts), 'part')}."
+    )
+    if done.have:
+        session.say(f"Keep {done.have} here: the next export takes it with --since.")
+    if done.missing_reports:
+        session.say(f"{_many(done.missing_reports, 'vetting report')} not in this mirror.")
+    session.say("Carry it over, then: tavo mirror import DIR PARTS")
+
+
+def import_(
+    context: typer.Context,
+    directory: Directory,
+    places: Annotated[
+        list[Path], typer.Argument(metavar="PARTS...", help="Parts of a bundle, or their folders.")
+    ],
+) -> None:
+    """Bring a bundle into a mirror, verifying it as if it came over the network."""
+    session = session_of(context)
+    report, bundle = session.import_bundle(places, directory)
+    _print_report(session, directory, report)
+    if filters := bundle.summary.filters.to_dict():
+        session.say(f"This bundle was made with filters: {filters}")
+
+
+def verify(
+    context: typer.Context,
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="A mirror or a full bundle.")],
+) -> None:
+    """Verify a mirror or a full bundle: signatures, expiry, and the digest of every file."""
+    session = session_of(context)
+    found = session.mirrors().verify(place)
+    for path in found.damaged:
+        print(printable(f"DAMAGED: {path}"))
+    for path in found.missing:
+        print(printable(f"MISSING: {path}"))
+    hint = "Run `tavo mirror sync` or `tavo mirror import` into it again: that repairs it."
+    if found.damaged:
+        raise RefusedError(f"{place}: {_many(len(found.damaged), 'file')} damaged", hint=hint)
+    if found.missing:
+        raise InputError(f"{place}: {_many(len(found.missing), 'file')} missing", hint=hint)
+    print(printable(f"{place}: all {found.files} files ({found.bytes} bytes) are right; catalog"
+                    f" version {found.refreshed.catalog.version}."))  # fmt: skip
+
+
+def status(
+    context: typer.Context,
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="A mirror, a bundle or a part.")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="SOURCE", help="Say what a sync from there would fetch."),
+    ] = None,
+) -> None:
+    """Show what a mirror or a bundle says of itself: versions, age, expiry, parts and base."""
+    from marketplace_db.mirror import read_hint
+
+    session = session_of(context)
+    hint = read_hint(place)
+    if hint is None:
+        if source is not None:
+            raise UsageError(f"{place}: is no mirror, and --from needs one")
+        facts = _bundle_facts(place)
+    else:
+        facts = {"place": str(place), **hint}
+        if source is not None:
+            facts["would_fetch"] = session.would_fetch(source, place)
+    now = datetime.now(UTC)
+    for name in ("issued", "expires"):
+        _add_age(facts, name, now)
+    if session.json:
+        session.print_json(facts)
+        return
+    for key, value in facts.items():
+        for name, one in value.items() if isinstance(value, dict) else ((key, value),):
+            label = name if name == key else f"{key} {name}"
+            shown = ", ".join(map(str, one)) if isinstance(one, list) else one
+            print(printable(f"{label.replace('_', ' ')}: {shown}"))
+    session.say("This is what it says of itself; `tavo mirror verify` checks it.")
+
+
+def serve(
+    context: typer.Context,
+    directory: Directory,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any.")] = 8460,
+) -> None:
+    """Serve a mirror as static files over http, until interrupted."""
+    from tavo.registry.mirror_server import MirrorServer
+
+    session = session_of(context)
+    with MirrorServer(directory, host, port, session.say if session.verbose else None) as server:
+        print(f"Serving {printable(str(directory))} at {server.address}", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            session.say("Stopped.")
+
+
+def _print_report(session: Session, directory: Path, report: MirrorReport) -> None:
     print(printable(
-        f"{directory}: {report.releases} releases, {report.fetched_files} files"
-        f" ({report.fetched_bytes} bytes) fetched, {report.kept_files} kept; catalog version"
-        f" {report.refreshed.catalog.version}."
+        f"{directory}: {_many(report.releases, 'release')}, {_many(report.fetched_files, 'file')}"
+        f" new, {report.kept_files} kept; {report.fetched_bytes} bytes read in"
+        f" {_many(report.requests, 'request')}; catalog version"
+        f" {report.refreshed.catalog.version}"
+        + (f" by {_many(report.refreshed.deltas, 'delta')}." if report.refreshed.deltas else ".")
     ))  # fmt: skip
+    if report.refreshed.fallback:
+        session.say(
+            "The whole catalog was fetched, as deltas did not lead to it:"
+            f" {printable(report.refreshed.fallback)}"
+        )
     if count := report.missing_reports:
         session.say(
             f"{count} vetting report{'s' * (count != 1)} that reviewers name"
@@ -48,3 +229,45 @@ def sync(
             " `tavo registry reports` says what is missing."
         )
     session.say(f"Use it: tavo registry install PLUGIN --mirror {directory}")
+
+
+def _bundle_facts(place: Path) -> dict[str, Any]:
+    from marketplace_db.bundle import find_parts
+
+    labels = find_parts([place])
+    first = labels[0]
+    here = sorted({label.part for label in labels if label.bundle == first.bundle})
+    facts: dict[str, Any] = {
+        "place": str(place),
+        "bundle": first.bundle,
+        "parts": first.parts,
+        "parts_here": here,
+        "parts_missing": _shortened(sorted(set(range(1, first.parts + 1)) - set(here))),
+        "bytes": first.stream,
+        **first.summary.to_dict(),
+    }
+    if others := sorted({label.bundle for label in labels} - {first.bundle}):
+        facts["other_bundles_here"] = _shortened(others)
+    return facts
+
+
+def _shortened(values: Sequence[Any]) -> list[Any]:
+    return [*values[:_SHOWN], *(["…"] if len(values) > _SHOWN else [])]
+
+
+def _add_age(facts: dict[str, Any], name: str, now: datetime) -> None:
+    from signing.roles import parse_time
+
+    try:
+        when = parse_time(facts.get(name))
+    except ValueError:
+        return
+    hours = int((now - when).total_seconds() // 3600)
+    if name == "issued":
+        facts["age"] = f"{hours // 24} days {hours % 24} hours"
+    else:
+        facts["expired"] = now >= when
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

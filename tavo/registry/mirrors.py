@@ -1,0 +1,118 @@
+"""Mirrors and bundles of the repository that this machine trusts.
+
+Rules this module keeps:
+- whatever is copied, packed or imported is judged by the trust of this machine, and what a sync or
+  an import accepted is remembered like any catalog: recalls take effect with the import;
+- looking (status, verify) and packing remember nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
+from marketplace_db.selection import EVERYTHING, Selection
+from signing.client import DirectorySource, Source, TrustState
+from tavo.errors import InputError
+from tavo.registry.trust import Trust
+
+if TYPE_CHECKING:
+    from marketplace_db.bundle import Bundle
+    from marketplace_db.bundle_write import Exported
+    from marketplace_db.mirror_check import Checked, Wanted
+
+__all__ = ["Mirrors"]
+
+
+class _Known(TypedDict):
+    root: bytes
+    cache: Path
+    state: TrustState
+    now: datetime
+    build_time: datetime
+
+
+class Mirrors:
+    """What can be done with mirrors under one trust."""
+
+    def __init__(self, trust: Trust, reporter: Observer | None = None) -> None:
+        self._trust = trust
+        self._reporter = reporter
+
+    def sync(
+        self, source: Source, destination: Path, selection: Selection = EVERYTHING
+    ) -> MirrorReport:
+        """Make a folder a verified copy; see `marketplace_db.mirror.sync`."""
+        report = sync(
+            source, destination, selection=selection, reporter=self._reporter, **self._known()
+        )
+        self._trust.remember(report.refreshed)
+        return report
+
+    def export(self, place: Path, out: Path, size: str, since: Path | None) -> Exported:
+        """Pack a mirror, or cut a bundle again; see `marketplace_db.bundle_write`."""
+        from marketplace_db import bundle_write
+
+        limit = bundle_write.part_size(size)
+        if not (place / "metadata").is_dir():
+            if since is not None:
+                raise InputError(
+                    f"{place}: is no mirror, and --since needs one",
+                    hint="Name the mirror's folder, or leave --since out to cut a bundle again.",
+                )
+            return bundle_write.recut([place], out, size=limit, reporter=self._reporter)
+        have = None if since is None else bundle_write.read_have(since)
+        return bundle_write.export(
+            place, out, size=limit, since=have, reporter=self._reporter, **self._known()
+        )
+
+    def import_(self, places: Sequence[Path], destination: Path) -> tuple[MirrorReport, Bundle]:
+        """Bring a bundle into a mirror; see `marketplace_db.bundle_import`."""
+        from marketplace_db.bundle_import import import_bundle
+
+        report, bundle = import_bundle(
+            places, destination, reporter=self._reporter, **self._known()
+        )
+        self._trust.remember(report.refreshed)
+        return report, bundle
+
+    def verify(self, place: Path) -> Checked:
+        """Verify a mirror, or a full bundle, and hash each of its files."""
+        from marketplace_db.mirror_check import check
+
+        source: Source
+        if (place / "metadata").is_dir():
+            source, selection = DirectorySource(place), _filters(place)
+        else:
+            from marketplace_db.bundle import Bundle, BundleSource
+
+            bundle = Bundle.open([place])
+            if bundle.summary.base is not None:
+                raise InputError(
+                    f"{place}: is incremental, and can be verified with its base only",
+                    hint="Import it into its mirror: that verifies everything.",
+                )
+            source, selection = BundleSource(bundle), bundle.summary.filters
+        return check(source, selection, **self._known())
+
+    def wanted(self, source: Source, mirror: Path) -> Wanted:
+        """Return what a sync would fetch."""
+        from marketplace_db.mirror_check import wanted
+
+        return wanted(source, mirror, _filters(mirror), **self._known())
+
+    def _known(self) -> _Known:
+        return {
+            "root": self._trust.root,
+            "cache": self._trust.cache,
+            "state": self._trust.state(),
+            "now": self._trust.now,
+            "build_time": self._trust.build_time,
+        }
+
+
+def _filters(mirror: Path) -> Selection:
+    return Selection.from_dict((read_hint(mirror) or {}).get("filters", {}))
