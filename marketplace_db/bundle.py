@@ -187,7 +187,8 @@ def read_label(path: Path) -> Label:
         numbers = [value[name] for name in ("part", "parts", "start", "length", "stream", "list")]
         if any(type(number) is not int or not 0 <= number <= _LONGEST_STREAM for number in numbers):
             raise ValueError("a number is not one")
-        label = Label(path, Digest(value["bundle"]).hex, *numbers,
+        part, parts, start, length, whole, listing = numbers
+        label = Label(path, Digest(value["bundle"]).hex, part, parts, start, length, whole, listing,
                       Summary.from_dict(value["summary"]))  # fmt: skip
         if len(data) != LABEL or not 1 <= label.part <= label.parts <= MOST_PARTS:
             raise ValueError("it is cut off, or its number is none")
@@ -281,7 +282,10 @@ class Bundle:
     def _entries(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
         start = len(self.listing)
-        for line in self.listing.splitlines():
+        lines = self.listing.split(b"\n")
+        if lines.pop():
+            raise VerificationError(f"{self.name}: its list is cut off", hint=_DAMAGED)
+        for line in lines:
             found = _LINE.fullmatch(line)
             if found is None or len(entries) >= _MOST_FILES:
                 raise VerificationError(f"{self.name}: its list has a line {line[:100]!r}")

@@ -44,7 +44,7 @@ from signing.roles import CATALOG_NAME, blob_path, format_time
 __all__ = ["Exported", "Have", "export", "part_size", "read_have", "recut"]
 
 _CHUNK = 1 << 20
-_SMALLEST_PART = 64 << 10
+_SMALLEST_PART = 16 << 10
 _LARGEST_PART = 1 << 46
 _NAMED_SIZES = {"cd": 650 << 20, "dvd": 4_700_000_000 // 2048 * 2048, "4G": (4 << 30) - 1}
 _HAVE_MAGIC = "TAVO-HAVE 1"
@@ -92,7 +92,7 @@ def part_size(text: str) -> int:
     if not _SMALLEST_PART <= size <= _LARGEST_PART:
         raise MirrorError(
             f"{text!r:.40}: not a size of parts",
-            hint="Give cd, dvd, 4G, or a number of bytes from 64K on, such as 700M or 2G.",
+            hint="Give cd, dvd, 4G, or a number of bytes from 16K on, such as 700M or 2G.",
         )
     return size
 

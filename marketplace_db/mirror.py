@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from marketplace_db.catalog import Catalog
 from marketplace_db.counted import Counted
 from marketplace_db.delta import apply
 from marketplace_db.errors import MirrorError
-from marketplace_db.selection import EVERYTHING, Selection, contents_of
+from marketplace_db.selection import EVERYTHING, Contents, Selection, contents_of
 from signing.chain import DELTAS
 from signing.client import (
     Artifact,
@@ -149,6 +150,76 @@ def _sync(
     audit: Audit | None,
     reporter: Observer | None,
 ) -> MirrorReport:
+    def look(folder: Path) -> _Look:
+        return _look(source, destination, folder, root, state, now, build_time, selection)
+
+    if audit:  # apart from the client's cache, which would not go back to the bundle before
+        with tempfile.TemporaryDirectory(prefix="tavo-mirror-") as scratch:
+            found = look(Path(scratch))
+            audit.needed(
+                {path: one for path, one in found.files.items() if one not in found.here},
+                destination,
+            )
+    refreshed, contents, files, here = look(cache)
+    _check_hint(destination, refreshed)
+    blobs = contents.blobs
+    copy = _Copy(source, destination)
+    if reporter:
+        reporter.begin("copying the repository", len(blobs) + len(refreshed.artifacts))
+    try:
+        for digest, length in blobs.items():
+            copy.blob(digest, length)
+            if reporter:
+                reporter.advance()
+        reports = copy.reports(contents.statements)
+        missing = sum(not copy.report(digest) for digest in reports)
+        for artifact in refreshed.artifacts:
+            copy.artifact(artifact, here.get(artifact.digest))
+            if reporter:
+                reporter.advance()
+        if audit:
+            audit.named({*files, *map(blob_path, reports), *(
+                f"metadata/{name}" for name in refreshed.metadata)})  # fmt: skip
+        for name in sorted(refreshed.metadata, key=lambda name: name == "timestamp.json"):
+            write_atomically(destination / "metadata" / name, refreshed.metadata[name])
+        hint = (
+            json.dumps(_hint(refreshed, contents.releases, len(blobs), selection), indent=2) + "\n"
+        )
+        write_atomically(destination / HINT_NAME, hint.encode())
+    finally:
+        if reporter:
+            reporter.end()
+    return MirrorReport(
+        destination=destination,
+        refreshed=refreshed,
+        releases=contents.releases,
+        fetched_files=copy.fetched,
+        fetched_bytes=source.bytes,
+        requests=source.requests,
+        kept_files=copy.kept,
+        missing_reports=missing,
+    )
+
+
+class _Look(NamedTuple):
+    """A repository's metadata and catalog, the files they name, and those that are here."""
+
+    refreshed: Refreshed
+    contents: Contents
+    files: dict[str, Digest]
+    here: dict[Digest, Path]
+
+
+def _look(
+    source: Source,
+    destination: Path,
+    cache: Path,
+    root: bytes,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime,
+    selection: Selection,
+) -> _Look:
     refreshed = refresh(
         source,
         root=root,
@@ -160,50 +231,12 @@ def _sync(
         apply_deltas=apply,
         old_catalogs=destination / "targets" / "catalog",
     )
-    _check_hint(destination, refreshed)
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        blobs, statements, releases = contents_of(catalog, selection)
-    files = {blob_path(digest): digest for digest in blobs}
+        contents = contents_of(catalog, selection)
+    files = {blob_path(digest): digest for digest in contents.blobs}
     files |= {artifact.path: artifact.digest for artifact in refreshed.artifacts}
     here = {file.digest: file.path for file in (refreshed.catalog, refreshed.publishers_file)}
-    if audit:
-        audit.needed(
-            {path: one for path, one in files.items() if one not in here}, destination
-        )  # fmt: skip
-    copy = _Copy(source, destination)
-    if reporter:
-        reporter.begin("copying the repository", len(blobs) + len(refreshed.artifacts))
-    try:
-        for digest, length in blobs.items():
-            copy.blob(digest, length)
-            if reporter:
-                reporter.advance()
-        reports = copy.reports(statements)
-        missing = sum(not copy.report(digest) for digest in reports)
-        for artifact in refreshed.artifacts:
-            copy.artifact(artifact, here.get(artifact.digest))
-            if reporter:
-                reporter.advance()
-        if audit:
-            audit.named({*files, *map(blob_path, reports), *(
-                f"metadata/{name}" for name in refreshed.metadata)})  # fmt: skip
-        for name in sorted(refreshed.metadata, key=lambda name: name == "timestamp.json"):
-            write_atomically(destination / "metadata" / name, refreshed.metadata[name])
-        hint = json.dumps(_hint(refreshed, releases, len(blobs), selection), indent=2) + "\n"
-        write_atomically(destination / HINT_NAME, hint.encode())
-    finally:
-        if reporter:
-            reporter.end()
-    return MirrorReport(
-        destination=destination,
-        refreshed=refreshed,
-        releases=releases,
-        fetched_files=copy.fetched,
-        fetched_bytes=source.bytes,
-        requests=source.requests,
-        kept_files=copy.kept,
-        missing_reports=missing,
-    )
+    return _Look(refreshed, contents, files, here)
 
 
 class _Copy:

@@ -88,6 +88,7 @@ def rebuild(
     Raises VerificationError, SourceError, OSError.
     """
     deltas = [_read(source, step, deadline) for step in chain.steps]
+    destination.parent.mkdir(parents=True, exist_ok=True)
     with _beside(destination) as made:
         apply(chain.base, chain.digest, deltas, made)
         digest, _ = hash_file(made)

@@ -67,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: MirrorServer
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_S
+    disable_nagle_algorithm = True  # small files would each wait for an answer to their heads
     server_version = "tavo-mirror"
     sys_version = ""
 
