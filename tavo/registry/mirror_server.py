@@ -22,7 +22,7 @@ from tavo.errors import InputError
 __all__ = ["MirrorServer"]
 
 _PATH = re.compile(
-    r"mirror\.json|metadata/[a-z0-9.]{1,60}\.json"
+    r"mirror\.json|metadata/[a-z0-9][a-z0-9.]{0,60}\.json"
     r"|targets(?:/[a-z]+){1,4}/[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
     r"|blobs/sha256/[0-9a-f]{2}/[0-9a-f]{64}"
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -31,6 +33,8 @@ def isolated(tavo: Run, market: Path, tmp_path: Path) -> Isolated:
     """Run commands as another user's machine, in a network without a route where there can be."""
     home = tmp_path / "isolated"
     (home / ".config" / "tavo").mkdir(parents=True)
+    (home / "project").mkdir()
+    (home / "project" / "app.py").write_text("print('a secret')\n")
     root = shutil.copy(market / "repository" / "metadata" / "1.root.json", home / "root.json")
     (home / ".config" / "tavo" / "tavo.toml").write_text(f'[registry]\nroot = "{root}"\n')
     alone = shutil.which("unshare") and not subprocess.run(
@@ -100,7 +104,7 @@ def test_the_whole_way_across_an_air_gap(
     # inside: install, and scan with it
     done = isolated("registry", "install", "acme/finder", "--yes", "--mirror", "m")
     assert "Installed acme/finder 0.1.0." in done.out, done.err
-    scanned = isolated("scan", "root.json", "--static-plugins", "acme/finder", "--format", "json")
+    scanned = isolated("scan", "project", "--static-plugins", "acme/finder", "--format", "json")
     assert scanned.code in {ExitCode.OK, ExitCode.FINDINGS}, scanned.err
     assert isolated("registry", "verify").code == 0
 
@@ -135,7 +139,29 @@ def test_the_whole_way_across_an_air_gap(
     refused = isolated("registry", "verify")
     assert refused.code == ExitCode.REFUSED
     assert "acme/finder 0.1.0: was recalled: It steals" in refused.out
-    assert isolated("scan", "root.json", "--static-plugins", "acme/finder").code == ExitCode.REFUSED
+    assert isolated("scan", "project", "--static-plugins", "acme/finder").code == ExitCode.REFUSED
+
+
+PAGE = (ROOT / "docs" / "air-gap.md").read_text("utf-8")
+
+
+def test_the_page_runs(tavo: Run, market: Path, isolated: Isolated, disk: Path) -> None:
+    """Each block of docs/air-gap.md, in order, on the side that its first line names."""
+    released(tavo, "0.1.0", "acme")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
+    assert len(blocks) == 5
+    for block in blocks:
+        side, *lines = block.splitlines()
+        if "later" in side:
+            released(tavo, "0.2.0", "acme")
+        run = isolated if "inside" in side else tavo
+        for line in lines:
+            words = line.replace("https://market.example/repository", "market/repository")
+            first, *rest = shlex.split(words.replace("/media/disk", str(disk)))
+            assert first == "tavo"
+            done = run(*rest)
+            assert done.code in {0, 1 if rest[0] == "scan" else 0}, (line, done.err)
+    assert len(list((disk / "cds").iterdir())) == 1
 
 
 def test_a_damaged_mirror_is_told_by_name(tavo: Run, market: Path) -> None:
