@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from signing.client import (
     fetch_artifact,
     fetch_blob,
     refresh,
+    root_facts,
 )
 from signing.digests import Digest, hash_file
 from signing.errors import AttestationError, MissingError
@@ -58,6 +58,7 @@ _LONGEST_REPORT = 1 << 20
 _BLOB_DEADLINE_S = 600.0
 _LONGEST_HINT = 1 << 20
 _LOCK_NAME = ".new-lock"
+_LOOK_NAME = ".new-look"
 _LOCK_S = 5.0
 
 
@@ -150,18 +151,39 @@ def _sync(
     audit: Audit | None,
     reporter: Observer | None,
 ) -> MirrorReport:
-    def look(folder: Path) -> _Look:
-        return _look(source, destination, folder, root, state, now, build_time, selection)
+    look = destination / _LOOK_NAME
+    shutil.rmtree(look, ignore_errors=True)  # of a run that was killed
+    try:
+        _seed(cache / root_facts(root).repository / "metadata", look)
+        found = _look(
+            source, destination, look, cache, root, state, now, build_time, selection
+        )  # fmt: skip
+        return _copy(
+            source, destination, found, root, cache, state, now, build_time, selection, audit,
+            reporter,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(look, ignore_errors=True)
 
-    if audit:  # apart from the client's cache, which would not go back to the bundle before
-        with tempfile.TemporaryDirectory(prefix="tavo-mirror-") as scratch:
-            found = look(Path(scratch))
-            audit.needed(
-                {path: one for path, one in found.files.items() if one not in found.here},
-                destination,
-            )
-    refreshed, contents, files, here = look(cache)
+
+def _copy(
+    source: Counted,
+    destination: Path,
+    found: _Look,
+    root: bytes,
+    cache: Path,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime,
+    selection: Selection,
+    audit: Audit | None,
+    reporter: Observer | None,
+) -> MirrorReport:
+    refreshed, contents, files, here = found
     _check_hint(destination, refreshed)
+    if audit:
+        missing_here = {path: one for path, one in files.items() if one not in here}
+        audit.needed(missing_here, destination)
     blobs = contents.blobs
     copy = _Copy(source, destination)
     if reporter:
@@ -189,9 +211,24 @@ def _sync(
     finally:
         if reporter:
             reporter.end()
+    # Only now may this machine's client know of it: killed before, it still reads the old mirror.
+    accepted = refresh(
+        DirectorySource(destination),
+        root=root,
+        cache=cache,
+        state=state,
+        now=now,
+        build_time=build_time,
+        with_releases=True,
+        apply_deltas=apply,
+    )
     return MirrorReport(
         destination=destination,
-        refreshed=refreshed,
+        refreshed=accepted._replace(
+            record=accepted.record._replace(source=source.name),
+            deltas=refreshed.deltas,
+            fallback=refreshed.fallback,
+        ),
         releases=contents.releases,
         fetched_files=copy.fetched,
         fetched_bytes=source.bytes,
@@ -199,6 +236,14 @@ def _sync(
         kept_files=copy.kept,
         missing_reports=missing,
     )
+
+
+def _seed(metadata: Path, look: Path) -> None:
+    """Let the look begin with what the client has accepted, so that nothing older passes."""
+    for path in metadata.rglob("*.json"):
+        target = look / metadata.parent.name / "metadata" / path.relative_to(metadata)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 class _Look(NamedTuple):
@@ -213,6 +258,7 @@ class _Look(NamedTuple):
 def _look(
     source: Source,
     destination: Path,
+    look: Path,
     cache: Path,
     root: bytes,
     state: TrustState,
@@ -223,13 +269,16 @@ def _look(
     refreshed = refresh(
         source,
         root=root,
-        cache=cache,
+        cache=look,
         state=state,
         now=now,
         build_time=build_time,
         with_releases=True,
         apply_deltas=apply,
-        old_catalogs=destination / "targets" / "catalog",
+        old_catalogs=(
+            destination / "targets" / "catalog",
+            cache / root_facts(root).repository / "artifacts",
+        ),
     )
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:
         contents = contents_of(catalog, selection)

@@ -15,7 +15,7 @@ Units: seconds, bytes, times UTC.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -118,14 +118,14 @@ def refresh(
     embedded: bool = False,
     with_releases: bool = False,
     apply_deltas: Rebuild | None = None,
-    old_catalogs: Path | None = None,
+    old_catalogs: Sequence[Path] = (),
     deadline_s: float = 600.0,
 ) -> Refreshed:
     """Verify a repository from the trusted root on and bring its catalog into the cache.
 
     `embedded` is for the repository inside the program only: its expiry is judged at
     `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
-    be made from the one that is in the cache, or from one in the folder `old_catalogs`, where that
+    be made from the one that is in the cache, or from one in the folders `old_catalogs`, where that
     costs less than fetching it; what it makes counts only if it has the signed digest.
 
     Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
@@ -352,7 +352,7 @@ def _shorten(
     artifacts: Iterable[Artifact],
     folder: Path,
     apply: Rebuild | None,
-    old: Path | None,
+    old: Sequence[Path],
     deadline: Deadline,
 ) -> tuple[int, str]:
     """Make the catalog out of one that is here, if deltas lead to it; say how many, or why not."""
@@ -369,8 +369,7 @@ def _shorten(
     )
     here = [
         (Digest(path.name[:64]), path)
-        for place in (old, folder)
-        if place is not None
+        for place in (*old, folder)
         for path in place.glob(f"{'[0-9a-f]' * 64}.catalog.db")
     ]
     chain = chain_to(catalog.digest, catalog.length, steps, here)

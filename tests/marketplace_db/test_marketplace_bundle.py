@@ -459,7 +459,7 @@ def test_killed_at_any_moment_nothing_breaks(story: Story, what: str, tmp_path: 
         else:
             place = story.step.parts[0].parent if what == "import" else story.operated.tree
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, what, str(dice.uniform(0.0, 0.25)), str(place),
+            [sys.executable, "-c", KILLED, what, str(dice.uniform(0.3, 1.4)), str(place),
              str(side.mirror), str(root), str(side.folder / "cache"),
              story.operated.now.isoformat()],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True,
