@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -226,6 +226,40 @@ class Catalog:
             [*values, text.strip().lower(), limit],
         )
         return [_plugin(row) for row in rows]
+
+    def all_plugins(self) -> list[PluginRow]:
+        """Return every plugin, in the order of full ids."""
+        return [_plugin(row) for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id")]
+
+    def newest_manifests(self) -> dict[str, str]:
+        """Return the manifest of each plugin's newest version as JSON, by full id."""
+        rows = self._rows(
+            "SELECT p.full_id, v.manifest FROM plugins p"
+            " JOIN plugin_versions v ON v.id = p.latest_version_id"
+        )
+        return {row["full_id"]: row["manifest"] for row in rows}
+
+    def taken_back(self, recalled: Collection[Digest]) -> list[tuple[str, str, Digest, str, str]]:
+        """Return full id, version, package, reason and time of what is withdrawn or recalled.
+
+        The time of what is recalled only is that of its release.
+        """
+        rows = self._rows(
+            "SELECT p.full_id, v.version, v.package, coalesce(v.yanked_reason, '') AS reason,"
+            " coalesce(v.yanked_at, v.published_at) AS since FROM plugin_versions v"
+            " JOIN plugins p ON p.id = v.plugin_id WHERE v.yanked_at IS NOT NULL"
+            " OR lower(hex(v.package)) IN (SELECT value FROM json_each(?))",
+            [json.dumps([digest.hex for digest in recalled])],
+        )
+        return [
+            (row["full_id"], row["version"], _digest(row["package"]), row["reason"], row["since"])
+            for row in rows
+        ]
+
+    def versions_by_package(self) -> dict[Digest, str]:
+        """Return the UUID of each release, by the digest of its package."""
+        rows = self._rows("SELECT package, uuid FROM plugin_versions")
+        return {_digest(row["package"]): str(row["uuid"]) for row in rows}
 
     def categories(self) -> list[tuple[str, int]]:
         """Return each category with its number of plugins, in alphabetical order."""

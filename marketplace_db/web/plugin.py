@@ -10,7 +10,7 @@ import functools
 import importlib.resources
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from marketplace_db.catalog import ApprovalRow, Catalog, PluginRow, ReleaseRow, 
 from marketplace_db.errors import NotInCatalogError
 from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
 from marketplace_db.permissions import danger_sentences
+from marketplace_db.web.desk import Desk
+from marketplace_db.web.wire import COMMON_HEADERS, App, Receive, Scope, Send, ours
 from signing.digests import VerifiedFile
 from signing.roles import format_time
 
@@ -52,13 +54,6 @@ _TYPE_NAMES = {
 _LONGEST_QUERY = 200
 _MOST_RESULTS = 200
 
-_COMMON_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
 _OWN_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
     b" base-uri 'none'; frame-ancestors 'none'"
@@ -68,10 +63,6 @@ _RAW_POLICY = (
     b" img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -79,14 +70,20 @@ T = TypeVar("T")
 class _Attached:
     verified: VerifiedFile
     hosts: frozenset[str]
+    desk: Desk | None
 
 
 _attached: weakref.WeakKeyDictionary[Datasette, _Attached] = weakref.WeakKeyDictionary()
 
 
-def attach(datasette: Datasette, verified: VerifiedFile, hosts: frozenset[str]) -> None:
-    """Make this Datasette show the catalog; an empty set of hosts answers all host names."""
-    _attached[datasette] = _Attached(verified, hosts)
+def attach(
+    datasette: Datasette, verified: VerifiedFile, hosts: frozenset[str], desk: Desk | None = None
+) -> None:
+    """Make this Datasette show the catalog; an empty set of hosts answers all host names.
+
+    With a desk it has the pages of a marketplace, too.
+    """
+    _attached[datasette] = _Attached(verified, hosts, desk)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -291,7 +288,7 @@ def _guard(hosts: frozenset[str], app: App) -> App:
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", []), *_COMMON_HEADERS]
+                headers = [*message.get("headers", []), *COMMON_HEADERS]
                 headers.append((b"content-security-policy", policy))
                 message = {**message, "headers": headers}
             await send(message)
@@ -304,12 +301,8 @@ def _guard(hosts: frozenset[str], app: App) -> App:
 def _refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
     if scope["method"] not in {"GET", "HEAD"}:
         return 405, "This catalog is read only: use GET.\n"
-    if hosts:
-        named = [value for name, value in scope["headers"] if name == b"host"]
-        host = named[0].decode("latin-1").lower() if len(named) == 1 else ""
-        bare = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if bare not in hosts:
-            return 421, "This server does not answer for that host name.\n"
+    if not ours(scope, hosts):
+        return 421, "This server does not answer for that host name.\n"
     path: str = scope["path"]
     if path.startswith("/-/") and not path.startswith(("/-/static/", "/-/tavo.css")):
         return 404, "There is nothing here.\n"
@@ -321,7 +314,7 @@ async def _answer(send: Send, status: int, text: str) -> None:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
-        *_COMMON_HEADERS,
+        *COMMON_HEADERS,
     ]
     if status == 405:
         headers.append((b"allow", b"GET, HEAD"))
