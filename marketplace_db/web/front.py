@@ -31,6 +31,7 @@ from marketplace_db.web.limits import ServiceLimits
 from marketplace_db.web.metrics import Metrics
 from marketplace_db.web.wire import (
     App,
+    Incoming,
     Receive,
     Scope,
     Send,
@@ -93,6 +94,7 @@ class Front:
         if scope["type"] != "http":
             return
         began = time.monotonic()
+        incoming = Incoming(receive)
         sent = {"status": 0, "bytes": 0}
 
         async def counted(message: Any) -> None:
@@ -104,7 +106,7 @@ class Front:
 
         route = "pages"
         try:
-            route = await self._route(scope, receive, counted)
+            route = await self._route(scope, incoming, counted)
         finally:
             seconds = time.monotonic() - began
             self.metrics.count(route, scope["method"][:8], sent["status"], seconds)
@@ -122,7 +124,7 @@ class Front:
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> str:
+    async def _route(self, scope: Scope, receive: Incoming, send: Send) -> str:
         path: str = scope["path"]
         if not ours(scope, self.hosts):
             text = b"This server does not answer for that host name.\n"
@@ -140,12 +142,12 @@ class Front:
             await self._health(scope, send)
             return path
         if path == "/metrics":
-            await self._metrics(scope, receive, send)
+            await self._metrics(scope, send)
             return path
         await self.pages(scope, receive, send)
         return "pages"
 
-    async def _described(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _described(self, scope: Scope, receive: Incoming, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             await drain(receive)
             problem = ProblemError(405, "use GET or HEAD")
@@ -203,7 +205,7 @@ class Front:
         data = json.dumps(value).encode()
         await send_bytes(send, 200, data, JSON, headers, head=head)
 
-    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _metrics(self, scope: Scope, send: Send) -> None:
         if not self.limits.open_metrics and not await self.endpoint.operator(scope):
             text = b"This needs a token with the scope operate.\n"
             headers = {"www-authenticate": 'Bearer realm="tavo marketplace"'}

@@ -19,7 +19,7 @@ from typing import IO, Any
 from marketplace_db.web.api.problem import ProblemError
 
 __all__ = [
-    "COMMON_HEADERS", "App", "Receive", "Scope", "Send", "drain", "header", "matches",
+    "COMMON_HEADERS", "App", "Incoming", "Receive", "Scope", "Send", "drain", "header", "matches",
     "ours", "read_body", "read_into", "send_bytes", "send_file",
 ]  # fmt: skip
 
@@ -64,7 +64,7 @@ def matches(if_none_match: str, etag: str) -> bool:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return a request's body. Raises ProblemError 413 for one that is larger, 400 for one cut off."""
+    """Return a body. Raises ProblemError 413 for one that is larger, 400 for one cut off."""
     return b"".join([part async for part in _parts(receive, limit)])
 
 
@@ -84,8 +84,23 @@ async def read_into(receive: Receive, limit: int, folder: Path) -> Path:
     return path
 
 
-async def drain(receive: Receive) -> None:
+class Incoming:
+    """The messages of a request, as `receive` gives them; `ended` once the body is complete."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self.ended = self.ended or not message.get("more_body", False)
+        return message
+
+
+async def drain(receive: Incoming) -> None:
     """Read what is left of a short body, so that the answer is heard by who still sends."""
+    if receive.ended:
+        return
     try:
         async with asyncio.timeout(2):
             async for _ in _parts(receive, _DRAINED):

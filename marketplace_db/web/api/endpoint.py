@@ -32,7 +32,7 @@ from marketplace_db.web.api.table import BY_PATH
 from marketplace_db.web.desk import Desk
 from marketplace_db.web.limits import Buckets, ServiceLimits, client_of
 from marketplace_db.web.wire import (
-    Receive,
+    Incoming,
     Scope,
     Send,
     drain,
@@ -88,7 +88,7 @@ class Endpoint:
         for pool in self.pools.values():
             pool.shutdown(wait=True)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> str:
+    async def __call__(self, scope: Scope, receive: Incoming, send: Send) -> str:
         """Answer a request below `/api/`; return the path of its route, for the log."""
         raw = scope.get("raw_path") or scope["path"].encode()
         address = raw.partition(b"?")[0].decode("latin-1")
@@ -115,7 +115,7 @@ class Endpoint:
         routes: Mapping[str, Route],
         values: Mapping[str, str],
         scope: Scope,
-        receive: Receive,
+        receive: Incoming,
         send: Send,
     ) -> None:
         head = scope["method"] == "HEAD"
@@ -202,7 +202,7 @@ class Endpoint:
 
     # -- what is asked
 
-    async def _body(self, route: Route, scope: Scope, receive: Receive) -> Any:
+    async def _body(self, route: Route, scope: Scope, receive: Incoming) -> Any:
         """Read and check the body. Raises ProblemError 400, 413 or 415."""
         if route.body is None:
             if await read_body(receive, _LARGEST_JSON):
@@ -296,7 +296,7 @@ class Endpoint:
         await send_file(send, answer.file, answer.content_type, headers, head=head)
 
     async def _refuse(
-        self, problem: ProblemError, scope: Scope, receive: Receive, send: Send
+        self, problem: ProblemError, scope: Scope, receive: Incoming, send: Send
     ) -> None:
         await drain(receive)
         data = msgspec.json.encode(problem.document)

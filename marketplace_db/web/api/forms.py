@@ -21,7 +21,10 @@ Word = Annotated[str, Meta(min_length=1, max_length=120)]
 VersionText = Annotated[str, Meta(min_length=1, max_length=40)]
 Limit = Annotated[int, Meta(ge=1, le=100, description="How many at most.")]
 Cursor = Annotated[
-    str, Meta(max_length=800, description="Where to go on: `next` of the answer before.")
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9_-]{1,800}$", description="Where to go on: `next` of the answer before."
+    ),
 ]
 PluginType = Literal["static", "dynamic", "proxy", "log"]
 Tier = Literal["free", "paid", "enterprise"]

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from marketplace_db.accounts import SCOPES, TOKEN_FORM
+from marketplace_db.web.api.forms import PageQuery
 from marketplace_db.web.api.problem import PROBLEM_TYPE, ProblemDocument
 from marketplace_db.web.api.routes import Route
 from marketplace_db.web.api.table import BASE, ROUTES
@@ -32,7 +33,8 @@ def statuses(route: Route) -> tuple[int, ...]:
         found.add(304)
     if route.query is not None or route.values or route.method == "GET":
         found.add(400)
-    if route.values:
+    cursor = route.query is not None and issubclass(route.query, PageQuery)
+    if route.values or cursor:
         found.add(404)
     if route.scope and route.scope != "any":
         found.add(403)

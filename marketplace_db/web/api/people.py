@@ -133,7 +133,7 @@ def after_number(query: forms.PageQuery, order: str) -> int | None:
             raise ValueError("it was not made by this list")
     except ValueError as error:
         raise ProblemError(
-            400, f"cursor: {error}", kind="cursor", hint="Begin without it."
+            404, f"cursor: {error}", kind="cursor", hint="Begin without it."
         ) from None
     return number
 

@@ -45,7 +45,7 @@ def marketplace(desk: Desk, ask: Ask) -> Answer:
         page = edition.shelf.page(question_of(query), standing, after=after, limit=query.limit)
     except ValueError as error:
         raise ProblemError(
-            400, f"cursor: {error}", kind="cursor", hint="Begin without it."
+            404, f"cursor: {error}", kind="cursor", hint="Begin without it."
         ) from None
     return Answer(
         value=forms.Listing(
