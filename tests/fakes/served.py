@@ -1,4 +1,4 @@
-"""A marketplace that is served by its own process on loopback, with people of three organisations."""
+"""A marketplace served by its own process on loopback, with people of three organisations."""
 
 from __future__ import annotations
 
@@ -143,10 +143,7 @@ def marketplace(folder: Path, count: int = 3) -> Operated:
         operated.hand_in(id="hostile", name="<script>alert(1)</script>"),
         operated.hand_in(id="reach", name="Reach", more=network),
         operated.hand_in(id="reach", name="Reach", version="1.1.0", more=network),
-        *(
-            operated.hand_in(id=f"small-{number}", name=f"Small {number}")
-            for number in range(count)
-        ),
+        *(operated.hand_in(id=f"small-{one}", name=f"Small {one}") for one in range(count)),
     ]
     for submission in submissions:
         operated.approve(submission)
