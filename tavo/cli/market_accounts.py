@@ -1,4 +1,4 @@
-"""`tavo market` org and token: who may ask the marketplace's API for what."""
+"""`tavo market` org, token, reviews and moderate: people, and what they may ask and say."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tavo.printable import printable
 __all__ = ["register"]
 
 _MOST_DAYS = 730
+_MOST_REVIEWS = 200
 
 Organization = Annotated[str, typer.Argument(metavar="ORG", help="The organisation's name.")]
 Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="The publisher's name.")]
@@ -35,6 +36,8 @@ def register(group: typer.Typer) -> None:
     token.command("list")(token_list)
     token.command("revoke")(token_revoke)
     group.add_typer(token, name="token")
+    group.command("reviews")(reviews)
+    group.command("moderate")(moderate)
 
 
 def org_add(
@@ -197,3 +200,63 @@ def token_revoke(
         session.print_json({"id": done.uuid, "user": done.user, "state": "revoked"})
         return
     print(printable(f"{done.name} of {done.user} ({done.uuid[:8]}) is no longer valid."))
+
+
+def reviews(context: typer.Context, market: Place = Path("market")) -> None:
+    """List the users' reviews that wait to be read, the oldest first."""
+    from marketplace_db.ratings import Ratings
+
+    session = session_of(context)
+    with opened(session, market) as place:
+        found = Ratings(place.intake.connection).waiting(after=0, limit=_MOST_REVIEWS)
+    if session.json:
+        session.print_json([
+            {name: value for name, value in one._asdict().items() if name != "number"}
+            for one in found
+        ])  # fmt: skip
+        return
+    if not found:
+        session.say("No review waits to be read.")
+    for one in found:
+        print(printable(
+            f"{one.uuid[:8]}  {one.plugin} {one.version}, {one.rating} of 5 by {one.author}:"
+            f" {one.title}"
+        ))  # fmt: skip
+        for line in one.body.splitlines():
+            print(printable(f"    {line}"))
+
+
+def moderate(
+    context: typer.Context,
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="A review's id, or the beginning of it.")
+    ],
+    hide: Annotated[
+        str, typer.Option("--hide", metavar="REASON", help="Hide it; its author reads why.")
+    ] = "",
+    market: Place = Path("market"),
+) -> None:
+    """Show a user's review, or hide it with a reason."""
+    import getpass
+
+    from marketplace_db.ratings import Ratings
+    from tavo.registry.trust import utc_now
+
+    session = session_of(context)
+    with opened(session, market) as place:
+        ratings = Ratings(place.intake.connection)
+        waiting = ratings.waiting(after=0, limit=_MOST_REVIEWS)
+        found = [one.uuid for one in waiting if one.uuid.startswith(identifier)]
+        if len(found) > 1:
+            raise UsageError(f"market moderate: {identifier!r:.60} begins several ids")
+        try:
+            by = getpass.getuser()
+        except (OSError, KeyError):
+            by = "operator"
+        done = ratings.decide(
+            found[0] if found else identifier, shown=not hide, reason=hide, by=by, now=utc_now()
+        )
+    if session.json:
+        session.print_json({"id": done.uuid, "plugin": done.plugin, "state": done.state})
+        return
+    print(printable(f"The review of {done.plugin} {done.version} by {done.author}: {done.state}."))

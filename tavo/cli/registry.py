@@ -12,6 +12,7 @@ from tavo.cli.context import Session, session_of
 from tavo.cli.registry_diff import diff
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
+from tavo.cli.registry_service import recommend, review, tell
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -45,6 +46,9 @@ def register(app: typer.Typer) -> None:
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
     group.command("update")(update)
+    group.command("recommend")(recommend)
+    group.command("review")(review)
+    group.command("tell")(tell)
     app.add_typer(group, name="registry")
 
 
