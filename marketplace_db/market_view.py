@@ -200,6 +200,15 @@ class MarketView:
         ).fetchone()
         return int(count)
 
+    def checks_of_release(self, full_id: str, version: str) -> list[Check]:
+        """Return the latest checks of the submission behind a release, none for an unknown one."""
+        row = self.connection.execute(
+            "SELECT s.uuid FROM plugin_versions v JOIN submissions s ON s.id = v.submission_id"
+            " WHERE v.uuid = ?",
+            (outer_id("version", f"{full_id}@{version}"),),
+        ).fetchone()
+        return [] if row is None else list(self.latest_checks(row["uuid"]).values())
+
     def release_of(self, full_id: str, version: str) -> Digest:
         """Return the package of a release. Raises WorkingDatabaseError if there is none."""
         row = self.connection.execute(

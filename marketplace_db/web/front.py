@@ -39,6 +39,7 @@ from marketplace_db.web.wire import (
     header,
     matches,
     ours,
+    read_body,
     send_bytes,
     send_file,
 )
@@ -53,6 +54,7 @@ _TREE = re.compile(
     rf"mirror\.json|metadata/{_NAME}\.json|targets/(?:{_NAME}/){{0,3}}{_NAME}"
     r"|blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})"
 )
+_LARGEST_FORM = 16 * 1024
 _TEXT = "text/plain; charset=utf-8"
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -144,7 +146,30 @@ class Front:
         if path == "/metrics":
             await self._metrics(scope, send)
             return path
-        await self.pages(scope, receive, send)
+        return await self._page(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Incoming, send: Send) -> str:
+        """Hand a request to the pages, with its whole body, which is short."""
+        post = scope["method"] == "POST"
+        if wait := self.endpoint.wait_of(scope, "write" if post else "read"):
+            headers = {"retry-after": str(wait)}
+            await send_bytes(send, 429, b"Too many requests. Come back later.\n", _TEXT, headers)
+            return "pages"
+        try:
+            body = await read_body(receive, _LARGEST_FORM)
+        except ProblemError as problem:
+            await send_bytes(send, problem.status, f"{problem}\n".encode(), _TEXT)
+            return "pages"
+        sent = False
+
+        async def again() -> Any:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self.pages(scope, again, send)
         return "pages"
 
     async def _described(self, scope: Scope, receive: Incoming, send: Send) -> None:

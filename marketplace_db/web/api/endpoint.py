@@ -174,8 +174,7 @@ class Endpoint:
             words = given[0].decode("latin-1").split(" ")
             if len(given) == 1 and len(words) == 2 and words[0].lower() == "bearer":
                 account = await self.token_of(words[1])
-        peer = (scope.get("client") or ("", 0))[0]
-        client = client_of(peer, header(scope, b"x-forwarded-for"), self._trusted)
+        client = self._client(scope)
         kind = route.where if account is not None else "read"
         if wait := self._buckets[kind].take(account.token if account else client, time.monotonic()):
             raise ProblemError(
@@ -196,6 +195,14 @@ class Endpoint:
                 kind="scope", hint="Ask the operator for a token with that scope.",
             )  # fmt: skip
         return account
+
+    def wait_of(self, scope: Scope, kind: str) -> int:
+        """Return after how many seconds a client without a token may ask for a page; 0 is now."""
+        return math.ceil(self._buckets[kind].take(self._client(scope), time.monotonic()))
+
+    def _client(self, scope: Scope) -> str:
+        peer = (scope.get("client") or ("", 0))[0]
+        return client_of(peer, header(scope, b"x-forwarded-for"), self._trusted)
 
     def _known(self, token: str) -> Account | None:
         return self.desk.accounts().authenticate(token, now=self.desk.clock())
