@@ -73,10 +73,10 @@ class MarketPages:
     ) -> Response:  # fmt: skip
         known = {"market": True, "session": session, "account": session.account}
         response = await self._page(request, template, {**known, **values}, status=status)
-        if session.account is None and request.cookies.get(FORM_COOKIE) != session.secret:
-            if "code" in values:
-                header = cookie(FORM_COOKIE, session.secret, secure=_secure(request), seconds=None)
-                response.headers["set-cookie"] = header
+        known_cookie = session.account or request.cookies.get(FORM_COOKIE) == session.secret
+        if "code" in values and not known_cookie:
+            header = cookie(FORM_COOKIE, session.secret, secure=_secure(request), seconds=None)
+            response.headers["set-cookie"] = header
         response.headers["cache-control"] = "private, no-store"
         return response
 
@@ -138,8 +138,10 @@ class MarketPages:
         row, items, namespace = await self._ask(look)
         if row is None or namespace is None:
             return await self._nothing(request, session, f"There is no publisher {name}.")
-        values = {"name": name, "publisher": row, "items": items, "namespace": namespace,
-                  "standing": self.desk.standing, "no_rating": Rating(reviews=0, total=0)}  # fmt: skip
+        values = {
+            "name": name, "publisher": row, "items": items, "namespace": namespace,
+            "standing": self.desk.standing, "no_rating": Rating(reviews=0, total=0),
+        }  # fmt: skip
         return await self._render(request, "tavo_publisher.html", values, session)
 
     async def advisories(self, request: Request) -> Response:
@@ -254,9 +256,7 @@ class MarketPages:
         return response
 
     async def _foreign(self, request: Request, session: Session) -> Response:
-        text = (
-            "This form was not sent by a page of ours, or your token has ended. Nothing was done."
-        )
+        text = "No page of ours sent this form, or your token has ended. Nothing was done."
         return await self._nothing(request, session, text, status=403)
 
     async def _sign_in_first(self, request: Request, session: Session, text: str) -> Response:

@@ -61,10 +61,12 @@ def session_of(desk: Desk, request: Request) -> Session:
 async def read_form(request: Request, session: Session) -> dict[str, str] | None:
     """Return the fields of a form that our own page sent, None for one that it did not."""
     headers = request.headers
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+    site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
+    if site not in {"", "same-origin"}:
         return None
-    origin = headers.get("origin", "")
-    if origin and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    # Browsers say null where a page sends no referrer, as ours do; then they say where from, too.
+    if origin and not own and not (origin == "null" and site == "same-origin"):
         return None
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":

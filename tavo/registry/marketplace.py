@@ -34,7 +34,7 @@ _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def read_token(file: Path | None) -> str:
-    """Return the token of a file, else of the variable TAVO_TOKEN. Raises UsageError, InputError."""
+    """Return the token of a file, else of TAVO_TOKEN. Raises UsageError and InputError."""
     if file is None:
         text = os.environ.get(TOKEN, "")
         where = TOKEN
