@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -136,16 +137,17 @@ def test_reviews_reach_the_catalog_when_they_were_read(people: Marketplace) -> N
     ratings = Ratings(people.market.connection)
     bob = account_of("bob", "other-corp")
     written = ratings.write(bob, "acme/one", "1.0.0", rating=4, title="Good", now=NOW)
-    people.release()
-    catalog = sqlite3.connect(people.catalog)
-    assert catalog.execute("SELECT count(*) FROM plugin_reviews").fetchone() == (0,)
+
+    def released() -> list[tuple[str, int]]:
+        people.release()
+        with closing(sqlite3.connect(people.catalog)) as catalog:
+            return catalog.execute("SELECT author, rating FROM plugin_reviews").fetchall()
+
+    assert released() == []
     ratings.decide(written.uuid, shown=True, reason="", by="carol", now=NOW)
-    people.release()
-    assert catalog.execute("SELECT author, rating FROM plugin_reviews").fetchall() == [("bob", 4)]
+    assert released() == [("bob", 4)]
     ratings.decide(written.uuid, shown=False, reason="Spam", by="carol", now=NOW)
-    people.release()
-    assert catalog.execute("SELECT count(*) FROM plugin_reviews").fetchone() == (0,)
-    catalog.close()
+    assert released() == []
     with pytest.raises(NotAcceptedError, match="nobody rates their own work"):
         ratings.write(account_of("al", "a", "acme"), "acme/one", "1.0.0", rating=5, now=NOW)
 

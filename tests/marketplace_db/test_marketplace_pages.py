@@ -1,4 +1,4 @@
-"""The pages of a served marketplace: what others wrote is text, forms are ours, no script is needed."""
+"""The pages of a served marketplace: others' words are text, forms are ours, no script runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from tests.fakes.served import Served, marketplace
 ATTACKS = Path(__file__).parents[1] / "attacks" / "web"
 MARKUP = (ATTACKS / "markup.txt").read_text().splitlines()
 QUERIES = (ATTACKS / "queries.txt").read_text().splitlines()
-README = (
-    "# Reach\n\n" + "\n\n".join(MARKUP) + "\n\n[a](javascript:alert(1)) ![b](//evil.example/x)\n"
-)
+LINKS = "[a](javascript:alert(1)) ![b](//evil.example/x)\n"
+README = "# Reach\n\n" + "\n\n".join((*MARKUP, LINKS))
 PAGES = ["/", "/plugins/acme/reach", "/publishers/acme", "/advisories", "/account"]
 
 
@@ -51,8 +50,8 @@ def test_a_page_runs_no_script_and_loads_nothing_from_elsewhere(served: Served, 
     assert page.status_code == 200
     assert "<script" not in page.text.replace("&lt;script", "")
     assert not re.search(r"<[^>]+ (?:style|on\w+)=", page.text)
-    assert re.findall(r"""<(?:img|link|iframe|object|form)[^>]+(?:src|href|action)=["'](?!/|data:,)""",
-                      page.text) == []  # fmt: skip
+    loaded = r"""<(?:img|link|iframe|object|form)[^>]+(?:src|href|action)=["'](?!/|data:,)"""
+    assert re.findall(loaded, page.text) == []
     policy = page.headers["content-security-policy"]
     assert "script-src" not in policy
     assert "unsafe" not in policy
@@ -70,10 +69,9 @@ def test_a_readme_is_text_and_never_markup(served: Served) -> None:
     assert "<h3>Reach</h3>" in inside
     tags = set(re.findall(r"<(\w+)", inside))
     assert tags <= {"h3", "p", "code", "strong", "em", "ul", "li", "blockquote", "pre", "a"}
-    assert "javascript:" not in re.sub(r"<a[^>]*>", "", "").join(
-        re.findall(r"href=\"[^\"]*", inside)
-    )
-    assert "evil.example/x" not in "".join(re.findall(r'(?:src|href)="[^"]*"', inside))
+    leads = "".join(re.findall(r'(?:src|href)="[^"]*"', inside))
+    assert "javascript:" not in leads
+    assert "evil.example/x" not in leads
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in inside
 
 
@@ -81,18 +79,17 @@ def test_a_readme_is_text_and_never_markup(served: Served) -> None:
 def test_markdown_lets_no_markup_through(text: str) -> None:
     for form in (text, f"[{text}]({text})", f"`{text}`", f"# {text}", f"- {text}", f"> {text}",
                  f"|{text}|b|\n|-|-|\n|{text}|c|", f"```\n{text}", f"**{text}**", f"    {text}",
-                 f"<https://e.example/{text}>", f"![{text}](https://e.example/{text})"):  # fmt: skip
+                 f"<https://e.example/{text}>", f"![{text}](https://e.org/{text})"):  # fmt: skip
         html = render(form)
         tags = re.findall(r"<(/?\w+)([^<>]*)>", html)
         for tag, attributes in tags:
             assert tag.strip("/") in {
-                "h3", "p", "code", "strong", "em", "ul", "li", "blockquote", "pre", "table", "thead",
-                "tbody", "tr", "th", "td", "a", "hr", "ol",
+                "h3", "p", "code", "strong", "em", "ul", "li", "blockquote", "pre", "table",
+                "thead", "tbody", "tr", "th", "td", "a", "hr", "ol",
             }  # fmt: skip
-            assert re.fullmatch(
-                r'|/| scope="col"| href="(?:https?://|mailto:)[^"<>]*" rel="nofollow noopener noreferrer"',
-                attributes,
-            ), html
+            rel = "nofollow noopener noreferrer"
+            safe = rf'|/| scope="col"| href="(?:https?://|mailto:)[^"<>]*" rel="{rel}"'
+            assert re.fullmatch(safe, attributes), html
         assert html.count("<") == len(tags)
 
 
@@ -144,23 +141,23 @@ def test_a_form_of_another_site_changes_nothing(served: Served) -> None:
 def test_an_operator_shows_and_hides_reviews(served: Served) -> None:
     text = MARKUP[0]
     done = served.ask("POST", "/plugins/acme%2Freach/reviews", "bob",
-                      json={"rating": 2, "title": text, "body": "{{ 7 * 7 }}"})  # fmt: skip
+                      json={"rating": 2, "title": text, "body": "{{ 7 * 6 }}"})  # fmt: skip
     review = done.json()["id"]
     carol = sign_in(served, "carol")
     queue = carol.get("/queue").text
     assert text not in queue
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in queue
-    shown = carol.post("/queue/moderate",
-                       data={"code": hidden(queue), "review": review, "state": "published"})  # fmt: skip
+    show = {"code": hidden(queue), "review": review, "state": "published"}
+    shown = carol.post("/queue/moderate", data=show)
     assert shown.status_code == 303
     page = served.client.get("/plugins/acme/reach").text
     assert text not in page
-    assert "{{ 7 * 7 }}" in page
+    assert "{{ 7 * 6 }}" in page
     assert "2.0 of 5" in page
     without = {"code": hidden(queue), "review": review, "state": "hidden"}
     assert carol.post("/queue/moderate", data=without).status_code == 409
     assert carol.post("/queue/moderate", data={**without, "reason": "x"}).status_code == 303
-    assert "{{ 7 * 7 }}" not in served.client.get("/plugins/acme/reach").text
+    assert "{{ 7 * 6 }}" not in served.client.get("/plugins/acme/reach").text
     bob = sign_in(served, "bob")
     assert bob.post("/queue/moderate", data={**without, "reason": "x"}).status_code == 403
 
