@@ -93,6 +93,7 @@ class Shelf:
     def __init__(self, items: Iterable[Item]) -> None:
         self.items = sorted(items, key=lambda item: (not item.row.official, item.row.full_id))
         self.by_id = {item.row.full_id: item for item in self.items}
+        self._ordered: dict[str, tuple[Standing, list[Item]]] = {}
         self.full_id_of = {item.row.uuid: item.row.full_id for item in self.items}
 
     @classmethod
@@ -105,9 +106,9 @@ class Shelf:
         self, question: Question, standing: Standing, *, after: list[Any] | None, limit: int
     ) -> Page:
         """Return the part of a list behind a cursor's key. Raises ValueError for a wrong key."""
-        found = self.matching(question, standing)
         key = _key_of(question, standing)
-        if question.sort != "relevance" or question.text:
+        found = self._matching(question, standing, self._in_order(question.sort, key, standing))
+        if question.sort == "relevance" and question.text:
             found = sorted(found, key=key)
         start = 0
         if after is not None:
@@ -120,10 +121,26 @@ class Shelf:
 
     def matching(self, question: Question, standing: Standing) -> list[Item]:
         """Return all that a question asks for, in the shelf's order."""
-        found = self.items
+        return self._matching(question, standing, self.items)
+
+    @staticmethod
+    def _matching(question: Question, standing: Standing, found: list[Item]) -> list[Item]:
+        for word in question.text.lower().split():
+            found = [item for item in found if word in item.words]
         for keep in _conditions(question, standing):
             found = [item for item in found if keep(item)]
         return found
+
+    def _in_order(
+        self, sort: Sort, key: Callable[[Item], tuple[Any, ...]], standing: Standing
+    ) -> list[Item]:
+        """Return all plugins in an order, which is kept until people say something else."""
+        if sort == "relevance":
+            return self.items
+        kept = self._ordered.get(sort)
+        if kept is None or kept[0] is not standing:
+            kept = self._ordered[sort] = (standing, sorted(self.items, key=key))
+        return kept[1]
 
     def facets(self, items: Iterable[Item]) -> dict[str, list[tuple[str, int]]]:
         """Count the types, labels, prices and licences of plugins, the most frequent first."""
@@ -202,9 +219,6 @@ def _conditions(question: Question, standing: Standing) -> list[Callable[[Item],
     if q.min_rating is not None:
         lowest, ratings = q.min_rating, standing.ratings
         found.append(lambda item: ratings.get(item.row.full_id, _NO_RATING).average >= lowest)
-    words = q.text.lower().split()
-    if words:
-        found.append(lambda item: all(word in item.words for word in words))
     return found
 
 
