@@ -11,10 +11,11 @@ Units: bytes, seconds.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from marketplace_db.web.api.problem import ProblemError
 
@@ -69,17 +70,18 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 async def read_into(receive: Receive, limit: int, folder: Path) -> Path:
-    """Write a request's body into a new file of a folder. Raises ProblemError; then it is gone."""
-    stream: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115
-        dir=folder, prefix="upload-", suffix=".submission", delete=False
-    )
-    path = Path(stream.name)
+    """Write a request's body into a file in a new folder of this one, and return it.
+
+    Whoever is done with it deletes that folder. Raises ProblemError; then it is gone.
+    """
+    own = Path(tempfile.mkdtemp(dir=folder, prefix="upload-"))
+    path = own / "submission"  # as messages name it
     try:
-        with stream:
+        with path.open("wb") as stream:
             async for part in _parts(receive, limit):
                 stream.write(part)
     except BaseException:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(own, ignore_errors=True)
         raise
     return path
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def serve(
             return place.submit(file, now, account=account, plugin=plugin)
 
     for left in (directory / "incoming").glob("upload-*"):
-        left.unlink(missing_ok=True)  # of a server that was killed
+        shutil.rmtree(left, ignore_errors=True)  # of a server that was killed
     supervisor = None if worker is None else Supervisor(worker_command(worker))
     if supervisor is not None:
         supervisor.start()

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import logging
 import math
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -138,7 +139,7 @@ class Endpoint:
             answer = await self._do(route, ask)
         finally:
             if isinstance(body, Path):
-                body.unlink(missing_ok=True)
+                shutil.rmtree(body.parent, ignore_errors=True)
         if answer.file is not None:
             await self._send_file(answer, scope, send)
             return
@@ -230,7 +231,7 @@ class Endpoint:
             return await read_into(receive, largest, self.incoming)
         data = await read_body(receive, largest)
         try:
-            return msgspec.json.decode(data, type=route.body)
+            return msgspec.convert(_whole(msgspec.json.decode(data)), route.body)
         except msgspec.ValidationError as error:
             raise ProblemError(400, f"the body: {error}", kind="body") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -311,6 +312,16 @@ class Endpoint:
         await send_bytes(
             send, problem.status, data, PROBLEM_TYPE, headers, head=scope["method"] == "HEAD"
         )
+
+
+def _whole(value: Any) -> Any:
+    """Return a body with its whole numbers as such: 5.0 is 5 to JSON Schema, not to msgspec."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: int(one) if isinstance(one, float) and one.is_integer() else one
+        for name, one in value.items()
+    }
 
 
 def _query(route: Route, scope: Scope) -> Any:
