@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def serve(
     session = session_of(context)
     _check(release_every)
     log_as_json(quiet=session.quiet)
-    words = ["market", "work", "--market", str(market.absolute()), "--for-server",
+    words = ["market", "work", "--market", str(market.absolute()), "--for-server", str(os.getpid()),
              "--release-every", str(release_every)]  # fmt: skip
     if keys is not None:
         words += ["--keys", str(keys.absolute())]
@@ -68,14 +69,13 @@ def serve(
 def work(
     context: typer.Context,
     for_server: Annotated[
-        bool, typer.Option("--for-server", help="End when the process that started this ends.")
-    ] = False,
+        int, typer.Option("--for-server", metavar="PID", help="End when this process does.")
+    ] = 0,
     release_every: ReleaseEvery = 0.0,
     keys: KeysFolder = None,
     market: Place = Path("market"),
 ) -> None:
     """Do what the server's rows ask for, until told to end: vet, and release if you say so."""
-    import os
     import signal
 
     from signing.roles import ONLINE_ROLES
@@ -85,7 +85,6 @@ def work(
 
     session = session_of(context)
     _check(release_every)
-    parent = os.getppid() if for_server else None
     log_as_json(quiet=session.quiet)
     worker = Worker(
         market,
@@ -96,7 +95,7 @@ def work(
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopped.set())
-    worker.run(parent=parent)
+    worker.run(parent=for_server or None)
 
 
 def _check(hours: float) -> None:

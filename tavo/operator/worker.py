@@ -62,6 +62,8 @@ class Worker:
         """Do jobs until `stopped` is set, or until the parent process is no longer `parent`."""
         with OperatedMarket.open(self.directory, self.keyring) as place:
             jobs = Jobs(place.intake.connection)
+            if not self.keyring.of("catalog"):
+                _log.warning("no online keys are at hand: what is asked for waits")
             next_release = 0.0
             while not self.stopped.is_set():
                 if parent is not None and os.getppid() != parent:
@@ -71,7 +73,7 @@ class Worker:
                 if self._release_every_s and now >= next_release:
                     next_release = now + self._release_every_s
                     jobs.ask("release", "", now=self._clock())
-                if not self.once(jobs):
+                if not self.keyring.of("catalog") or not self.once(jobs):
                     self.stopped.wait(_IDLE_S)
             jobs.put_back(self.name)
 
@@ -106,23 +108,16 @@ class Worker:
         """Do a job in an own look at the market: what was released meanwhile is seen."""
         with OperatedMarket.open(self.directory, self.keyring) as place:
             if job.kind == "release":
-                if not self.keyring.of("catalog"):
-                    raise TavoError(
-                        "no online keys are at hand: release with `tavo market release`"
-                    )
                 if self._release_every_s:
                     place.release(self._clock())
                 return
-            held = self.keyring.of("catalog")
-            if not held:
-                raise TavoError("no online keys are at hand: vet with `tavo market vet`")
             submission = place.intake.submission(job.subject)
             if submission.state != "submitted":
                 return
+            key = self.keyring.of("catalog")[0]
             for _ in vet(
-                place, submission, key=held[0], accept_sandbox=self._accept_sandbox,
-                now=self._clock(),
-            ):  # fmt: skip
+                place, submission, key=key, accept_sandbox=self._accept_sandbox, now=self._clock()
+            ):
                 if self.stopped.is_set():
                     raise TavoError("told to end")
 

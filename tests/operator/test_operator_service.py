@@ -141,6 +141,17 @@ def test_worker_that_dies_takes_no_page_down(
             os.kill(child, 0)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the worker in /proc")
+def test_worker_ends_when_its_server_is_killed(running: Running) -> None:
+    (worker,) = running.wait(lambda: children(running.process.pid))
+    running.process.kill()
+    running.process.wait()
+    end = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_what_was_begun_is_finished_when_the_server_is_told_to_end(tmp_path: Path) -> None:
     served = Served(marketplace(tmp_path, count=1))
     data = served.submission(id="late", name="Late")

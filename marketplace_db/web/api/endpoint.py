@@ -105,6 +105,10 @@ class Endpoint:
             await self._refuse(problem, scope, receive, send)
         except (MarketplaceError, SigningError) as error:
             await self._refuse(problem_of(error), scope, receive, send)
+        except OSError as error:  # the disk is full, say: nothing that the client did
+            _log.error("%s %s: %s", scope["method"], name, error)
+            busy = ProblemError(503, "the disk cannot be used now", headers={"retry-after": "30"})
+            await self._refuse(busy, scope, receive, send)
         except Exception:  # noqa: BLE001  # whatever it is, its client gets a document
             _log.exception("%s %s failed", scope["method"], name)
             defect = ProblemError(500, "something went wrong here; the server's log says what")
