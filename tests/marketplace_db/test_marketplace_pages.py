@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from jinja2 import Environment
 
+from marketplace_db.web import plugin
 from marketplace_db.web.markdown import render
 from tests.fakes.browser import CHROMIUM, chromium
 from tests.fakes.served import Served, marketplace
@@ -183,6 +186,29 @@ def test_the_cookie_is_for_our_pages_alone(served: Served) -> None:
         assert client.request(method, "/account/sign-in").status_code == 405
     assert client.post("/catalog/plugins").status_code == 405
     assert client.post("/-/logout").status_code == 405
+
+
+def test_control_without_escaping_the_corpus_is_markup() -> None:
+    """The same template, with escaping off, lets the script through: the corpus attacks it."""
+    folder = Path(plugin.__file__).parent / "pages"
+    template = (folder / "tavo_problem.html").read_text().replace("{% extends", "{# extends")
+    template = template.replace('"tavo_base.html" %}', '"tavo_base.html" #}')
+    for escape, expected in ((True, False), (False, True)):
+        shown = Environment(autoescape=escape).from_string(template)
+        text = shown.render(title="x", problem=MARKUP[0])
+        assert (MARKUP[0] in text) is expected
+
+
+def test_control_a_statement_made_of_text_is_attacked_by_the_corpus(served: Served) -> None:
+    """What the API asks with values gives nothing; put together from text it gives everything."""
+    path = served.operated.directory / "market.db"
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        by_value = "SELECT hash FROM tokens WHERE name = ?"
+        assert connection.execute(by_value, (QUERIES[0],)).fetchall() == []
+        by_text = f"SELECT hash FROM tokens WHERE name = '{QUERIES[0]}"
+        assert len(connection.execute(by_text + "'").fetchall()) == len(served.tokens)
+    found = served.ask("GET", "/plugins/marketplace", params={"q": QUERIES[0]}).json()
+    assert found["total"] == 0
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

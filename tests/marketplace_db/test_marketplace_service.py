@@ -181,6 +181,22 @@ def test_nobody_reaches_what_belongs_to_another_organisation(
         assert everything(served) == before
 
 
+def test_control_without_its_organisation_a_submission_is_anybodys(
+    served: Served, submission: str
+) -> None:
+    """What keeps bob out is the name on the row: with his own there, he reads it."""
+    path = served.operated.directory / "market.db"
+    address = f"/submissions/{submission}"
+    statement = "UPDATE submissions SET organization = ? WHERE uuid = ?"
+    assert served.ask("GET", address, "bob").status_code == 404
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement, ("other-corp", submission))
+    assert served.ask("GET", address, "bob").json()["id"] == submission
+    assert served.ask("GET", address, "alice").status_code == 404
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement, ("acme-corp", submission))
+
+
 def everything(served: Served) -> list[Any]:
     """All that reading must not change."""
     path = served.operated.directory / "market.db"
