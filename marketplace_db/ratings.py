@@ -22,6 +22,7 @@ from marketplace_db.accounts import Account
 from marketplace_db.errors import NotAcceptedError, NotInCatalogError, WorkingDatabaseError
 from marketplace_db.schema import outer_id
 from marketplace_db.transaction import step
+from marketplace_db.usage import release_key
 from signing.roles import format_time
 
 __all__ = ["LONGEST_BODY", "LONGEST_TITLE", "Rating", "Ratings", "UserReview"]
@@ -97,12 +98,7 @@ class Ratings:
             raise WorkingDatabaseError(f"a rating is 1 to 5, found {rating}")
         texts = (_shown(title, "title", LONGEST_TITLE), _shown(body, "body", LONGEST_BODY))
         with step(self.connection):
-            row = self.connection.execute(
-                "SELECT id FROM plugin_versions WHERE uuid = ?",
-                (outer_id("version", f"{plugin}@{version}"),),
-            ).fetchone()
-            if row is None:
-                raise NotInCatalogError(f"there is no release {version!r:.60} of {plugin!r:.140}")
+            key = release_key(self.connection, plugin, version)
             moment = format_time(now)
             self.connection.execute(
                 "INSERT INTO plugin_reviews (uuid, plugin_version_id, author, organization, rating,"
@@ -114,13 +110,13 @@ class Ratings:
                 " WHERE rating != excluded.rating OR title != excluded.title"
                 " OR body != excluded.body",
                 (
-                    str(uuid.uuid4()), row["id"], account.user, account.organization, rating,
+                    str(uuid.uuid4()), key, account.user, account.organization, rating,
                     *texts, moment, moment,
                 ),
             )  # fmt: skip
             found = self.connection.execute(
                 f"SELECT {_COLUMNS} WHERE r.plugin_version_id = ? AND r.author = ?",
-                (row["id"], account.user),
+                (key, account.user),
             ).fetchone()
         return UserReview(**dict(found))
 

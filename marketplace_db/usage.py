@@ -22,7 +22,7 @@ from marketplace_db.schema import outer_id
 from marketplace_db.transaction import step
 from signing.roles import format_time
 
-__all__ = ["InstallationRow", "Usage"]
+__all__ = ["InstallationRow", "Usage", "release_key"]
 
 _FEWEST_ORGANIZATIONS = 3
 
@@ -36,6 +36,17 @@ class InstallationRow(NamedTuple):
     client_version: str
     installed_at: str
     number: int
+
+
+def release_key(connection: sqlite3.Connection, plugin: str, version: str) -> int:
+    """Return the key of a release. Raises NotInCatalogError for one that there is not."""
+    row = connection.execute(
+        "SELECT id FROM plugin_versions WHERE uuid = ?",
+        (outer_id("version", f"{plugin}@{version}"),),
+    ).fetchone()
+    if row is None:
+        raise NotInCatalogError(f"there is no release {version!r:.60} of {plugin!r:.140}")
+    return int(row["id"])
 
 
 class Usage:
@@ -94,17 +105,12 @@ class Usage:
         """
         identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:tavo:install:{organization}:{key}"))
         with step(self.connection):
-            row = self.connection.execute(
-                "SELECT id FROM plugin_versions WHERE uuid = ?",
-                (outer_id("version", f"{plugin}@{version}"),),
-            ).fetchone()
-            if row is None:
-                raise NotInCatalogError(f"there is no release {version!r:.60} of {plugin!r:.140}")
+            key_of_release = release_key(self.connection, plugin, version)
             cursor = self.connection.execute(
                 "INSERT INTO plugin_installations (uuid, plugin_version_id, organization,"
                 " client_version, installed_at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (uuid) DO NOTHING",
-                (identifier, row["id"], organization, client_version, format_time(now)),
+                (identifier, key_of_release, organization, client_version, format_time(now)),
             )
             new = cursor.rowcount == 1
         (found,) = self._installations("AND i.uuid = ?", (organization, identifier))
