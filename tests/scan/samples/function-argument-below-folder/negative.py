@@ -38,3 +38,9 @@ def delete(file_id: str):
 def page(number: int):
     # ok: function-argument-below-folder
     return open(os.path.join(UPLOAD_DIR, f"{number}.txt")).read()
+
+
+def download(folder, info):
+    # ok: function-argument-below-folder
+    with open(os.path.join(folder, os.path.basename(info.filename)), "wb") as file:
+        file.write(fetch(info.url))

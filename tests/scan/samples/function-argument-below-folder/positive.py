@@ -36,3 +36,9 @@ def external_data(tensor, base_dir):
     # ruleid: function-argument-below-folder
     with open(path, "rb") as data:
         return data.read()
+
+
+def download(folder, info):
+    # ruleid: function-argument-below-folder
+    with open(os.path.join(folder, info.filename), "wb") as file:
+        file.write(fetch(info.url))

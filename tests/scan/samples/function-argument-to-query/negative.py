@@ -54,3 +54,20 @@ def count_rows(connection, table: str) -> int:
 def copy(connection, table):
     # ok: function-argument-to-query
     return connection.execute(f'SELECT * FROM "{table.name}" WHERE deleted = 0')
+
+
+def predicates(filters: dict) -> list[str]:
+    parts = []
+    for key, value in filters.items():
+        _validate_filter_key(key)
+        # ok: function-argument-to-query
+        parts.append(f"json_extract(metadata, '$.{key}') = ?")
+    return parts
+
+
+def condition(key: str, operator: str, value) -> str:
+    _validate_filter_key(key)
+    if isinstance(value, (int, float)):
+        # ok: function-argument-to-query
+        return f"json_extract(value, '$.{key}') {operator} {value}"
+    return "FALSE"
