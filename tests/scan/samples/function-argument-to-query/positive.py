@@ -47,3 +47,11 @@ def predicates(filters: dict) -> list[str]:
         # ruleid: function-argument-to-query
         parts.append(f"json_extract(metadata, '$.{key}') = ?")
     return parts
+
+
+def rename(name: str, doc_id: str) -> str:
+    # ruleid: function-argument-to-query
+    return f"""
+        UPDATE documents SET name = "{name}"
+        WHERE doc_id = {doc_id}
+    """
