@@ -44,3 +44,11 @@ def download(folder, info):
     # ok: function-argument-below-folder
     with open(os.path.join(folder, os.path.basename(info.filename)), "wb") as file:
         file.write(fetch(info.url))
+
+
+class Keys:
+    def _get_path(self, key: str) -> Path:
+        if not re.match(r"^[a-zA-Z0-9_\-]+$", key):
+            raise ValueError(key)
+        # ok: function-argument-below-folder
+        return self.root_path / key

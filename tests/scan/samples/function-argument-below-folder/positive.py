@@ -42,3 +42,11 @@ def download(folder, info):
     # ruleid: function-argument-below-folder
     with open(os.path.join(folder, info.filename), "wb") as file:
         file.write(fetch(info.url))
+
+
+class Keys:
+    def _get_path(self, key: str) -> Path:
+        if not re.match(r"^[a-zA-Z0-9_.\-/]+$", key):
+            raise ValueError(key)
+        # ruleid: function-argument-below-folder
+        return self.root_path / key
