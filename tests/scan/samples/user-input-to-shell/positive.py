@@ -42,8 +42,7 @@ async def profile(req):
 @app.post("/lint")
 def lint(path: str):
     # ruleid: user-input-to-shell
-    command = ["bash", "-lc", f"lint {path}"]
-    return subprocess.run(command, capture_output=True)
+    return subprocess.run(["bash", "-lc", f"lint {path}"], capture_output=True)
 
 
 @app.post("/build")
