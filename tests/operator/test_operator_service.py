@@ -189,7 +189,7 @@ def test_what_was_begun_is_finished_when_the_server_is_told_to_end(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("writers", "seconds"), [(24, 1.5), pytest.param(200, 60.0, marks=pytest.mark.slow)]
+    ("writers", "seconds"), [(24, 0.5), pytest.param(200, 60.0, marks=pytest.mark.slow)]
 )
 def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(
     tmp_path: Path, writers: int, seconds: float
@@ -219,12 +219,14 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(
     threads = [threading.Thread(target=write, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
-    time.sleep(seconds)
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds or len(acknowledged) < 60:
+        assert time.monotonic() < begun + seconds + 60
+        time.sleep(0.05)
     served.process.kill()
     served.process.wait()
     for thread in threads:
         thread.join()
-    assert len(acknowledged) > 50
     served.client.close()
     served.start()
     for name, number in acknowledged[-20:]:  # a client that did not hear it asks again
