@@ -49,6 +49,23 @@ class Jobs:
                 (str(uuid.uuid4()), kind, subject, format_time(now)),
             )
 
+    def ask_for_new(self, *, now: datetime) -> int:
+        """Ask for the vetting of each open submission that nobody asked for yet; return how many.
+
+        Such are those that the operator took in, and one of a server that was killed in between.
+        """
+        with step(self.connection):
+            rows = self.connection.execute(
+                "SELECT uuid FROM submissions s WHERE state = 'submitted' AND NOT EXISTS"
+                " (SELECT 1 FROM jobs j WHERE j.kind = 'vet' AND j.subject = s.uuid)"
+            ).fetchall()
+            self.connection.executemany(
+                "INSERT INTO jobs (uuid, kind, subject, state, created_at)"
+                " VALUES (?, 'vet', ?, 'waiting', ?)",
+                [(str(uuid.uuid4()), row["uuid"], format_time(now)) for row in rows],
+            )
+        return len(rows)
+
     def claim(self, worker: str, *, lease_s: float, now: datetime) -> Job | None:
         """Take the oldest job that waits, or whose worker let its lease run out; None for none."""
         moment = format_time(now)

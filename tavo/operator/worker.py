@@ -35,6 +35,7 @@ _log = logging.getLogger("tavo.worker")
 _LEASE_S = 120.0
 _RENEW_S = 30.0
 _IDLE_S = 0.5
+_LOOK_S = 30.0
 
 
 class Worker:
@@ -64,12 +65,15 @@ class Worker:
             jobs = Jobs(place.intake.connection)
             if not self.keyring.of("catalog"):
                 _log.warning("no online keys are at hand: what is asked for waits")
-            next_release = 0.0
+            next_release = next_look = 0.0
             while not self.stopped.is_set():
                 if parent is not None and os.getppid() != parent:
                     _log.info("the server is gone", extra={"fields": {}})
                     break
                 now = self._clock().timestamp()
+                if now >= next_look:
+                    next_look = now + _LOOK_S
+                    jobs.ask_for_new(now=self._clock())
                 if self._release_every_s and now >= next_release:
                     next_release = now + self._release_every_s
                     jobs.ask("release", "", now=self._clock())

@@ -199,6 +199,20 @@ def test_a_job_is_done_once_and_a_dead_workers_job_again(people: Marketplace) ->
     assert jobs.counts()["waiting"] == 1, "what is done can be asked for again"
 
 
+def test_what_nobody_asked_for_is_asked_for_once(people: Marketplace) -> None:
+    package = people.package(id="one", name="One")
+    taken = people.market.submit(
+        package, people.sign(package), publishers=people.publishers, now=NOW
+    )
+    jobs = Jobs(people.market.connection)
+    assert jobs.ask_for_new(now=NOW) == 1
+    job = jobs.claim("w1", lease_s=60, now=NOW)
+    assert job is not None
+    assert (job.kind, job.subject) == ("vet", taken)
+    jobs.finish(job, "w1", failed="it broke", now=NOW)
+    assert jobs.ask_for_new(now=NOW) == 0, "not again and again"
+
+
 def test_a_job_that_kills_its_workers_fails(people: Marketplace) -> None:
     jobs = Jobs(people.market.connection)
     jobs.ask("vet", "s-1", now=NOW)
