@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from marketplace_db.ratings import LONGEST_BODY, LONGEST_TITLE
 
 __all__ = [
-    "AccountAnswer", "Advisories", "Advisory", "Check", "ExecuteBody", "InstallBody",
+    "AccountAnswer", "Advisories", "Advisory", "Check", "ExecuteBody", "Execution", "InstallBody",
     "Installation", "Installations", "ListQuery", "Listing", "ModerateBody", "PageQuery",
     "Permissions", "Plugin", "PluginSummary", "Publisher", "Released", "Review", "ReviewBody",
     "Reviews", "Submission", "Submissions", "VersionQuery", "WithdrawQuery", "Withdrawn",
@@ -252,6 +252,15 @@ class Installations(_Answer, frozen=True, kw_only=True):
 
     installations: list[Installation]
     next: str | None
+
+
+class Execution(_Answer, frozen=True, kw_only=True):
+    """A run on the operator's machines; none is begun in this version."""
+
+    id: str
+    plugin: str
+    version: str
+    state: str
 
 
 class Check(_Answer, frozen=True, kw_only=True):

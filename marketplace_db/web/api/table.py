@@ -71,7 +71,7 @@ ROUTES = (
     Route(
         method="POST", path=f"{BASE}/plugins/{{id}}/execute", name="execute_plugin",
         summary="Run a plugin on the operator's machines; off in this version",
-        handler=people.execute, answer=forms.AccountAnswer, body=forms.ExecuteBody,
+        handler=people.execute, answer=forms.Execution, body=forms.ExecuteBody,
         scope="execute", problems=(403, 404), other="refused",
     ),
     Route(
