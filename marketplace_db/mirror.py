@@ -275,8 +275,9 @@ def _look(
         build_time=build_time,
         with_releases=True,
         apply_deltas=apply,
-        old_catalogs=(
+        old_artifacts=(
             destination / "targets" / "catalog",
+            destination / "targets" / "publishers",
             cache / root_facts(root).repository / "artifacts",
         ),
     )

@@ -118,15 +118,16 @@ def refresh(
     embedded: bool = False,
     with_releases: bool = False,
     apply_deltas: Rebuild | None = None,
-    old_catalogs: Sequence[Path] = (),
+    old_artifacts: Sequence[Path] = (),
     deadline_s: float = 600.0,
 ) -> Refreshed:
     """Verify a repository from the trusted root on and bring its catalog into the cache.
 
     `embedded` is for the repository inside the program only: its expiry is judged at
     `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
-    be made from the one that is in the cache, or from one in the folders `old_catalogs`, where that
-    costs less than fetching it; what it makes counts only if it has the signed digest.
+    be made from the one that is in the cache, where that costs less than fetching it; what it makes
+    counts only if it has the signed digest. `old_artifacts` are folders with what was fetched
+    before: what is there is hashed like anything else, and not fetched again.
 
     Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
     nothing has changed.
@@ -169,7 +170,7 @@ def refresh(
                 walked.periods.items(), key=lambda item: item[1].expires
             )
             deltas, fallback = _shorten(
-                source, artifacts, folder / "artifacts", apply_deltas, old_catalogs, deadline
+                source, artifacts, folder / "artifacts", apply_deltas, old_artifacts, deadline
             )
             files = {
                 name: _bring(
@@ -180,6 +181,7 @@ def refresh(
                     walked.periods[role],
                     limit,
                     deadline,
+                    old_artifacts,
                 )
                 for name, role, limit in (
                     (CATALOG_NAME, "catalog", _LONGEST_CATALOG),
@@ -203,7 +205,12 @@ def refresh(
             )
             publishers = _read_publishers(record)
             revoked = _revoked_entitlements(
-                source, artifacts, folder / "artifacts", walked.periods["catalog"], deadline
+                source,
+                artifacts,
+                folder / "artifacts",
+                walked.periods["catalog"],
+                deadline,
+                old_artifacts,
             )
             keep_metadata(walked, folder / "metadata")
     except OSError as error:
@@ -336,6 +343,7 @@ def _revoked_entitlements(
     folder: Path,
     period: Period,
     deadline: Deadline,
+    old: Sequence[Path],
 ) -> Mapping[str, str]:
     """Fetch and read what the `catalog` role takes back of entitlements, where it does."""
     named = next((one for one in artifacts if one.name == ENTITLEMENTS_NAME), None)
@@ -343,7 +351,7 @@ def _revoked_entitlements(
         return _NOTHING
     from signing.entitlements import read_revoked  # few marketplaces need it
 
-    file = _bring(source, named, folder, 0, period, _LONGEST_ENTITLEMENTS, deadline)
+    file = _bring(source, named, folder, 0, period, _LONGEST_ENTITLEMENTS, deadline, old)
     return read_revoked(file.path.read_bytes())
 
 
@@ -358,7 +366,7 @@ def _shorten(
     """Make the catalog out of one that is here, if deltas lead to it; say how many, or why not."""
     catalog = _named(artifacts, CATALOG_NAME, source)
     wanted = folder / f"{catalog.digest.hex}.catalog.db"
-    if apply is None or wanted.exists():
+    if apply is None or any((place / wanted.name).exists() for place in (*old, folder)):
         return 0, ""
     from signing.chain import DELTAS, Step, chain_to, rebuild  # an update alone needs them
 
@@ -390,12 +398,14 @@ def _bring(
     period: Period,
     limit: int,
     deadline: Deadline,
+    old: Sequence[Path] = (),
 ) -> AcceptedFile:
     if artifact.length > limit:
         raise VerificationError(
             f"{artifact.name} from {source.name}: {artifact.length} bytes, at most {limit} allowed"
         )
     path = folder / f"{artifact.digest.hex}.{artifact.name.rpartition('/')[2]}"
+    _take_over(path, old)
     file = AcceptedFile(
         path=path,
         name=artifact.name,
@@ -410,6 +420,16 @@ def _bring(
     except SigningError:
         _fetch(source, artifact.path, artifact.digest, artifact.length, path, deadline)
     return file
+
+
+def _take_over(path: Path, old: Sequence[Path]) -> None:
+    """Copy a file of this name from another folder; whether it is right is seen after."""
+    found = next((place / path.name for place in old if (place / path.name).is_file()), None)
+    if found is None or path.exists():
+        return
+    with found.open("rb") as before, replace_file(path) as stream:
+        while chunk := before.read(1 << 20):
+            stream.write(chunk)
 
 
 def _fetch(

@@ -122,6 +122,23 @@ def test_a_sync_takes_the_delta_and_counts(story: Story) -> None:
     assert story.outside.releases() == 21
 
 
+def test_a_sync_with_nothing_new_reads_metadata_only(story: Story, tmp_path: Path) -> None:
+    side = Side(story.operated, tmp_path / "side")
+    side.sync()
+    again = side.sync()
+    assert (again.fetched_files, again.requests <= 3) == (0, True)
+    assert again.fetched_bytes < 2000
+    shutil.rmtree(side.folder / "cache")  # what lies in the mirror is not fetched again either
+    again = side.sync()
+    assert again.fetched_files == 0
+    assert again.fetched_bytes < 20_000
+    for path in (side.mirror / "targets" / "catalog").glob("*.catalog.db"):  # control: but hashed
+        path.write_bytes(b"damaged")
+    shutil.rmtree(side.folder / "cache")
+    assert side.sync().fetched_files == 1
+    assert side.releases() == 21
+
+
 def test_a_full_bundle_in_parts_of_any_order_makes_the_mirror(
     story: Story, inside: Side, tmp_path: Path
 ) -> None:
@@ -459,9 +476,10 @@ def test_killed_at_any_moment_nothing_breaks(story: Story, what: str, tmp_path: 
             place = side.folder / "out"
         else:
             place = story.step.parts[0].parent if what == "import" else story.operated.tree
+        after = dice.uniform(0.2, 0.9) * takes if number else 600
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, what, str(dice.uniform(0.2, 0.9) * takes if number else 600), str(place),
+            [sys.executable, "-c", KILLED, what, str(after), str(place),
              str(side.mirror), str(root), str(side.folder / "cache"),
              story.operated.now.isoformat()],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True,
