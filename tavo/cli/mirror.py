@@ -185,6 +185,8 @@ def status(
         for name, one in value.items() if isinstance(value, dict) else ((key, value),):
             label = name if name == key else f"{key} {name}"
             shown = ", ".join(map(str, one)) if isinstance(one, list) else one
+            if shown is None or shown == "":
+                continue
             print(printable(f"{label.replace('_', ' ')}: {shown}"))
     session.say("This is what it says of itself; `tavo mirror verify` checks it.")
 
