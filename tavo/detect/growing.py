@@ -191,7 +191,7 @@ class _Reader:
             return
         if character == "C":
             raise RegexError("\\C, any byte, is not supported")
-        if character in {"k", "g"} or character.isdigit() and character != "0":
+        if character in {"k", "g"} or (character.isdigit() and character != "0"):
             raise RegexError("back-references, such as \\1, are not supported")
         self.at = self._escaped_to()
         if character in {"A", "z", "Z", "b", "B"}:
