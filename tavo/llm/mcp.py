@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
 from tavo.llm.parts import Kind, Media, Reading, dumped
 
-__all__ = ["Mcp"]
+__all__ = ["Mcp", "request_id"]
 
 _CODE = -32001
 
@@ -84,7 +84,7 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
     if isinstance(tools, list):
         for tool in tools:
             if isinstance(tool, dict):
-                reading.tool(tool.get("name"), tool)
+                reading.tool(tool.get("name"), tool, tools)
         reading.take(result, "tools")
     for key in ("content", "contents", "messages"):
         value = result.get(key)

@@ -16,7 +16,20 @@ from typing import Any
 
 from tavo.detect.regex import Regex
 
-__all__ = ["Call", "Kind", "Media", "Reading", "Slot", "Tool", "Usage", "count_of", "usage_from"]
+__all__ = [
+    "Call",
+    "Kind",
+    "Media",
+    "Reading",
+    "Slot",
+    "Tool",
+    "Usage",
+    "count_of",
+    "dumped",
+    "is_data",
+    "numbers_as_text",
+    "usage_from",
+]
 
 Usage = tuple[int, int]
 """Tokens of the prompt and of the answer."""
@@ -101,11 +114,12 @@ class Call:
 class Tool:
     """A tool that a model is offered, or that a server describes."""
 
-    __slots__ = ("definition", "name")
+    __slots__ = ("definition", "holder", "name")
 
-    def __init__(self, name: str, definition: Any) -> None:
+    def __init__(self, name: str, definition: Any, holder: Any = None) -> None:
         self.name = name
         self.definition = definition
+        self.holder = holder
 
 
 class Media:
@@ -161,9 +175,12 @@ class Reading:
         self.calls.append(Call(str(name or ""), holder, key, role))
         self._taken.add((id(holder), key))
 
-    def tool(self, name: object, definition: Any) -> None:
-        """Note a tool that is offered: all texts of its definition are descriptions."""
-        self.tools.append(Tool(str(name or ""), definition))
+    def tool(self, name: object, definition: Any, holder: Any = None) -> None:
+        """Note a tool that is offered: all texts of its definition are descriptions.
+
+        `holder` is the list that it stands in, where it may be taken out of it.
+        """
+        self.tools.append(Tool(str(name or ""), definition, holder))
         self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
 
     def inside(self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0) -> None:
@@ -183,7 +200,7 @@ class Reading:
             if (id(value), key) in taken:
                 continue
             if isinstance(entry, str):
-                if entry and not _is_structure(key, entry):
+                if entry and (kind is Kind.ARGUMENTS or not _is_structure(key, entry)):
                     slots.append(Slot(value, key, role, kind, name))
             elif isinstance(entry, dict | list):
                 self.inside(entry, role, kind, name, depth + 1)
