@@ -82,6 +82,19 @@ class Regex:
         """Tell whether the expression matches anywhere in a text."""
         return self._compiled.search(text) is not None
 
+    def find(self, data: bytes, at: int = 0) -> tuple[int, int] | None:
+        """Return the span of the leftmost match that begins at `at` or later.
+
+        What stands before `at` is looked at by `\\b` and `^`, as in a whole text.
+        """
+        found = self._compiled.search(data, at)
+        return None if found is None else found.span()
+
+    def find_at(self, data: bytes, at: int) -> tuple[int, int] | None:
+        """Return the span of the match that begins exactly at `at`."""
+        found = self._compiled.match(data, at)
+        return None if found is None else found.span()
+
     def replaced(self, text: str, replacement: str, *, count: int = 0) -> str:
         """Return a text with matches replaced, at most `count` of them, 0 for all."""
         try:
