@@ -44,9 +44,15 @@ __all__ = [
     "ResponseHead",
     "Route",
     "Said",
+    "plain_refusal",
 ]
 
 Headers = list[tuple[bytes, bytes]]
+
+_TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error",
+    404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error",
+}  # fmt: skip
 
 
 class RequestHead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -54,8 +60,10 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `path` is canonical: no empty or dot segments, no encoded slash, dot or backslash; a prefix that
     chose the upstream is taken away. `query` stands without its question mark. `client` tells
-    credentials apart without being one: the name of a virtual key, else a keyed hash of what the
-    client sent, else empty. `upstream` is the name of the upstream that the prefix chose, or empty.
+    credentials apart without being one: the name of a virtual key, else a hash of what the client
+    sent, else empty. `secret` is key material derived from the credential, the same on every worker
+    and after every start, never written down; without a credential everybody has the same.
+    `upstream` is the name of the upstream that the prefix chose, or empty.
     """
 
     method: bytes
@@ -63,6 +71,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     query: bytes
     headers: Headers
     client: str = ""
+    secret: bytes = b""
     upstream: str = ""
     now: float = 0.0
 
@@ -100,6 +109,16 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     code: str
     reason: str = ""
     headers: Headers = []
+
+
+def plain_refusal(status: int, code: str, reason: str, headers: Headers | None = None) -> Refusal:
+    """Word a refusal so that clients of OpenAI, Anthropic and Gemini read their error in it."""
+    error = {"message": reason, "type": _TYPES.get(status, "api_error"), "code": code}
+    body = msgspec.json.encode({"type": "error", "error": {**error, "param": None}})
+    return Refusal(
+        status=status, code=code, reason=reason, body=body,
+        headers=[(b"content-type", b"application/json"), *(headers or ())],
+    )  # fmt: skip
 
 
 class Mode(enum.IntEnum):
@@ -207,6 +226,9 @@ class Exchange(Protocol):
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         """Return what the call that was `Pending` would have returned."""
 
+    def refusal(self, status: int, code: str, reason: str) -> Refusal:
+        """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
+
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
 
@@ -258,6 +280,9 @@ class PassThrough:
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         raise RuntimeError("nothing was pending")
+
+    def refusal(self, status: int, code: str, reason: str) -> Refusal:
+        return plain_refusal(status, code, reason)
 
     def close(self, how: Finished) -> None:
         """Nothing is held."""

@@ -1,0 +1,274 @@
+"""A client's connection: its requests one after another, read strictly, and what is sent to it.
+
+Rules this module keeps:
+- what is not plain HTTP/1.1 is answered with 400 and the connection is closed;
+- one request at a time: what a client sends before it has its answer is dropped and the connection
+  is closed after the answer, so that no second reading of those bytes exists;
+- a client that goes away cancels what it asked for;
+- all waiting is bounded, and so is what is held for a client that does not read.
+
+Units: sizes in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from tavo.proxy.http.clock import NEVER
+from tavo.proxy.http.flow import Flow
+from tavo.proxy.http.grammar import MalformedError, check_request
+from tavo.proxy.messages import Headers, Refusal, plain_refusal
+
+if TYPE_CHECKING:
+    from tavo.proxy.http.wire import Wire
+
+__all__ = ["ClientConnection"]
+
+_BUFFER = 64 << 10
+_MOST_DROPPED = 1 << 20
+_LINGER_S = 2.0
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client."""
+
+    __slots__ = (
+        "_body",
+        "_dropped",
+        "_framing",
+        "_head",
+        "_headers",
+        "_parser",
+        "_target",
+        "closing",
+        "deadline",
+        "flow",
+        "keep",
+        "minor",
+        "paused",
+        "transport",
+        "wire",
+    )  # fmt: skip
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.flow: Flow | None = None
+        self.deadline = NEVER
+        self.keep = True  # the connection outlives the answer
+        self.minor = 1
+        self.paused = False  # its buffer is full
+        self.closing = False  # everything that it still sends is dropped
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: Headers = []
+        self._head = 0  # bytes of the head so far, -1 behind it
+        self._body = 0  # bytes of the body so far
+        self._framing = 0  # bytes that came in since the head and are no body
+        self._dropped = 0
+
+    # -- for the exchange
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of an answer."""
+        self.transport.write(data)
+
+    def answered(self) -> None:
+        """Take it that the answer is complete."""
+        self.flow = None
+        if not self.keep:
+            self._linger()
+            return
+        self._dropped = 0
+        self.deadline = self.wire.clock.now() + self.wire.limits.client_idle_s
+        if self.wire.draining:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, so that the client sees that its answer is cut off."""
+        self.flow = None
+        self.closing = True
+        self.deadline = NEVER
+        self.transport.abort()
+
+    def pause(self, still: bool) -> None:
+        """Read no more, or read again, while a body goes on to the upstream."""
+        if self.transport.is_closing():
+            return
+        if still:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def late(self) -> None:
+        flow = self.flow
+        if flow is not None and not flow.asked:
+            flow.refuse_request(
+                plain_refusal(408, "client_timeout", "the request took too long to arrive")
+            )
+        elif flow is not None:
+            flow.client_slow()
+        elif self._head > 0 and not self.closing:
+            self._refuse(plain_refusal(408, "client_timeout", "the request took too long"))
+        else:
+            self.transport.abort()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        wire = self.wire
+        if len(wire.clients) >= wire.limits.clients or wire.draining:
+            wire.turned_away += 1
+            self.closing = True
+            self.transport.abort()
+            return
+        self.transport.set_write_buffer_limits(high=_BUFFER)
+        wire.clients.add(self)
+        wire.clock.watch(self)
+        self.deadline = wire.clock.now() + wire.limits.client_head_s
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.wire.clients.discard(self)
+        self.wire.clock.forget(self)
+        self.closing = True
+        self.deadline = NEVER
+        flow, self.flow = self.flow, None
+        if flow is not None:
+            flow.client_lost()
+        self.wire.emptied()
+
+    def eof_received(self) -> None:
+        return None  # half a connection is none: the transport closes
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing or (self.flow is not None and self.flow.asked):
+            self._drop(len(data))
+            return
+        wire = self.wire
+        if self._head >= 0:
+            if self._head == 0 and self.flow is None:
+                self.deadline = wire.clock.now() + wire.limits.client_head_s
+            self._head += len(data)
+        else:
+            self._framing += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # an offer that a server may ignore; the parser has stopped behind this request
+            self.keep = False
+            self._parser = httptools.HttpRequestParser(self)
+            if self.flow is None and not self.closing:
+                self._linger()
+        except httptools.HttpParserError as error:
+            self._malformed(error)
+            return
+        flow = self.flow
+        if self._head > wire.limits.head_bytes:
+            most = wire.limits.head_bytes
+            self._refuse(plain_refusal(431, "head_too_large", f"the head is larger than {most} B"))
+        elif flow is not None and not flow.asked:
+            if self._framing > (64 << 10) + 17 * self._body:
+                self._refuse(plain_refusal(400, "malformed", "the body is all framing"))
+            else:
+                flow.more_body(wire.clock.now())
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self.flow is not None:
+            self.flow.client_writable(False)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self.flow is not None:
+            self.flow.client_writable(True)
+
+    # -- httptools
+
+    def on_message_begin(self) -> None:
+        if self.flow is not None or self.closing:
+            self.keep = False  # sent before its time
+            return
+        self._headers = []
+        self._target = b""
+        self._body = self._framing = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.flow is not None or self.closing:
+            return  # a trailer, which nobody is told, or a request before its time
+        if len(self._headers) >= self.wire.limits.headers:
+            raise MalformedError("there are too many headers")
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self.flow is not None or self.closing:
+            return
+        parser = self._parser
+        version, method = parser.get_http_version(), parser.get_method()
+        headers, self._headers = self._headers, []
+        self._head = -1
+        framing = check_request(method, self._target, version, headers)
+        self.minor = 0 if version == "1.0" else 1
+        self.keep = parser.should_keep_alive() and not self.wire.draining
+        flow = self.flow = Flow(self.wire, self, method)
+        self.deadline = flow.started + self.wire.limits.client_body_s
+        flow.begin(self._target, headers, framing)
+
+    def on_body(self, data: bytes) -> None:
+        flow = self.flow
+        if flow is not None and not flow.asked:
+            self._body += len(data)
+            flow.body(data)
+        else:
+            self._drop(len(data))
+
+    def on_message_complete(self) -> None:
+        flow = self.flow
+        if flow is None or flow.asked:
+            return
+        self._head = 0
+        self.deadline = NEVER
+        flow.body_end()
+
+    # -- inside
+
+    def _malformed(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__ if error.__context__ is not None else error
+        if not isinstance(cause, MalformedError | httptools.HttpParserError):
+            raise cause  # a defect of ours
+        if self.flow is not None and self.flow.asked:
+            self.keep = False  # what comes behind a request has no bearing on its answer
+            self.closing = True
+            return
+        self._refuse(plain_refusal(400, "malformed", f"the request is malformed: {cause}"))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal of what could not be read, and close."""
+        self.keep = False
+        if self.flow is not None:
+            self.flow.refuse_request(refusal)
+            return
+        flow = Flow(self.wire, self, b"")
+        self.flow = flow
+        flow.refuse_request(refusal)
+
+    def _linger(self) -> None:
+        """Close so that the answer arrives: end our side, drop what comes, for a short time."""
+        self.closing = True
+        self.deadline = self.wire.clock.now() + _LINGER_S
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _drop(self, size: int) -> None:
+        self.keep = False
+        self._dropped += size
+        if self._dropped > _MOST_DROPPED:
+            self.transport.abort()
