@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tavo.llm.chat_traffic import Dropped
@@ -74,7 +75,6 @@ class ChainExchange:
         self._body = b""
         self._document: Any = None
         self._reading: Reading | None = None
-        self._asked: Asked | None = None
         self._texts: Texts | None = None
         self._flow: Flow | None = None
         self._pieces: list[bytes] | None = None
@@ -107,7 +107,10 @@ class ChainExchange:
         name = operation.dialect.name
         self.record.dialect = name
         self._scope = Scope(
-            client=head.client, key=self._chain.key_of(head.client), now=head.now, dialect=name
+            client=head.client,
+            key=self._chain.key_of(head.secret, head.client),
+            now=head.now,
+            dialect=name,
         )
         headers: Headers = []
         for key, value in head.headers:
@@ -152,15 +155,11 @@ class ChainExchange:
         desk = self._desk = ChainDesk(self._chain, self._scope, "request")
         if operation.dialect.name == "mcp":
             desk.error_id = request_id(self._document)
-        self._asked = Asked(
-            model=reading.model, client=self._scope.client,
-            size=sum(len(slot.text) for slot in reading.slots), max_tokens=reading.max_tokens,
-            dialect=operation.dialect.name, is_embedding=operation.is_embedding,
-            tools=tuple(tool.name for tool in reading.tools), media=tuple(reading.media),
-            now=self._scope.now,
-        )  # fmt: skip
+        asked = Asked(
+            model=reading.model, dialect=operation.dialect.name, media=tuple(reading.media)
+        )
         for one in self._chain.filters:
-            said = self._chain.ask(one, lambda one=one: one.judge_request(self._request()))
+            said = self._chain.ask(one, partial(one.judge_request, asked))
             if said is not None:
                 desk.decide(said)
         desk.tools(reading.tools)
@@ -169,10 +168,6 @@ class ChainExchange:
         if self._texts.size >= OFF_LOOP:
             return Pending(run=self._look_elsewhere)
         return self._finish_request()
-
-    def _request(self) -> Asked:
-        assert self._asked is not None  # noqa: S101
-        return self._asked
 
     async def _look_elsewhere(self) -> None:
         assert self._texts is not None  # noqa: S101
@@ -193,13 +188,13 @@ class ChainExchange:
             for one in self._chain.filters:
                 changed = one.prepare(self._document, self._scope) or changed
         if self._plugins is not None and self._plugins.wants("request"):
-            self._judging = self._plugins.request(reading, desk)
-            self._step = "plugins-request"
-            self._is_changed = changed
-            return Pending(run=self._judging.run)
+            judging = self._plugins.request(reading, desk)
+            if judging is not None:
+                self._judging, self._step, self._is_changed = judging, "plugins-request", changed
+                return Pending(run=judging.run)
         return self._forward(changed)
 
-    def _forward(self, changed: bool) -> Forward:  # noqa: FBT001
+    def _forward(self, changed: bool) -> Forward:
         assert self._reading is not None  # noqa: S101
         body = dumped(self._document) if changed and not self._chain.observe else self._body
         self._document = None
@@ -222,7 +217,7 @@ class ChainExchange:
     def response_head(self, status: int, headers: Headers) -> ResponseHead | Refusal:
         """Decide by the head what happens with the answer."""
         operation = self._operation
-        fields = {key: value for key, value in headers}
+        fields = dict(headers)
         self._type = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
         if operation is None or (self._chain.observe and self.record.unjudged):
             return ResponseHead(status=status, headers=headers, mode=Mode.PASS)
@@ -322,13 +317,14 @@ class ChainExchange:
         changed = desk.tools(reading.tools) or changed
         self._document = document
         self._is_changed = changed
-        if self._plugins is not None and self._plugins.wants("response") and reading.slots:
-            self._judging = self._plugins.response(self._reading, reading, desk)
-            self._step = "plugins-answer"
-            return Pending(run=self._judging.run)
+        if self._plugins is not None and self._plugins.wants("response"):
+            judging = self._plugins.response(self._reading, reading, desk)
+            if judging is not None:
+                self._judging, self._step = judging, "plugins-answer"
+                return Pending(run=judging.run)
         return self._release(changed)
 
-    def _release(self, changed: bool) -> Sequence[bytes]:  # noqa: FBT001
+    def _release(self, changed: bool) -> Sequence[bytes]:
         document, self._document = self._document, None
         self.record.bytes_released = self.record.bytes_seen
         pieces = self._pieces or []
@@ -394,17 +390,16 @@ class ChainExchange:
             return ()
         return out
 
+    def refusal(self, status: int, code: str, reason: str) -> Refusal:
+        """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
+        return self._refusal(Broken(message=reason, code=code, status=status))
+
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
         if self._is_closed:
             return
         self._is_closed = True
         self._write_down()
-        record = self.record
-        if self._asked is not None:
-            tokens = (record.tokens_in, record.tokens_out)
-            for one in self._chain.filters:
-                one.count(self._asked, tokens, counted=record.counted)
         self._flow = self._pieces = self._document = self._reading = None
         self._scope.values.clear()
 

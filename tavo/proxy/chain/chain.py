@@ -16,6 +16,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tavo.detect.regex import RegexError
@@ -91,7 +92,7 @@ class Compiled:
         if self.judges:
             text = from_bytes(data)
             for one in self.judges:
-                answer = judged(one, lambda one=one: one.judge(text, self.where), self._failed)
+                answer = judged(one, partial(one.judge, text, self.where), self._failed)
                 if answer is not None:
                     said.append(answer)
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
@@ -169,9 +170,12 @@ class Chain:
             self._compiled[where] = made if made.rules is not None or made.judges else None
         return self._compiled[where]
 
-    def key_of(self, client: str) -> bytes:
-        """Return the key for the placeholders of a client."""
-        return hashlib.blake2b(client.encode(), key=self.key[:64], digest_size=32).digest()
+    def key_of(self, secret: bytes, client: str) -> bytes:
+        """Return the key for the placeholders of a client: from its own secret, if it has one."""
+        key = secret[:64] or self.key[:64]
+        return hashlib.blake2b(
+            client.encode(), key=key, person=b"tavo-values", digest_size=32
+        ).digest()
 
     def is_remembered(self, data: bytes) -> bool:
         """Tell whether it is worth to remember what was said about a text."""

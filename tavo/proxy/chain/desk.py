@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
@@ -109,7 +110,7 @@ class ChainDesk:
         out: list[bytes] = []
         at = 0
         for match in look.matches:
-            new = self._changed(match, compiled, lambda m=match: from_bytes(data[m.start : m.end]))
+            new = self.changed(match, compiled, partial(_part, data, match))
             if new is not None:
                 out += [data[at : match.start], to_bytes(new)]
                 at = match.end
@@ -123,7 +124,7 @@ class ChainDesk:
         self.is_changed = True
         return True
 
-    def _changed(self, match: Match, compiled: Compiled, text: Callable[[], str]) -> str | None:
+    def changed(self, match: Match, compiled: Compiled, text: Callable[[], str]) -> str | None:
         """Return the new text for a match, None to leave it; raises Blocked."""
         owner, rule = compiled.owners[match.rule.id]
         if rule.action is Action.KEEP:
@@ -187,9 +188,7 @@ class ChainDesk:
                 value = given
         if self.phase == "response" or self.scope.dialect == "mcp":
             for one in self.chain.filters:
-                said = self.chain.ask(
-                    one, lambda one=one: one.judge_call(call.name, value, self.scope)
-                )
+                said = self.chain.ask(one, partial(one.judge_call, call.name, value, self.scope))
                 if said is not None:
                     self.decide(said)
         box = {"": value}
@@ -214,9 +213,7 @@ class ChainDesk:
         changed = False
         for tool in tools:
             for one in self.chain.filters:
-                said = self.chain.ask(
-                    one, lambda one=one, tool=tool: one.judge_tool(tool, self.phase, self.scope)
-                )
+                said = self.chain.ask(one, partial(one.judge_tool, tool, self.phase, self.scope))
                 if said is None:
                     continue
                 can_go = isinstance(tool.holder, list) and said.judged.action is Action.BLOCK
@@ -286,7 +283,7 @@ class _Rewriting:
             if compiled.links and not compiled.without_links([match], self._links):
                 continue
             try:
-                new = desk._changed(match, compiled, lambda said=said: said)  # noqa: SLF001
+                new = desk.changed(match, compiled, partial(str, said))
             except Blocked as blocked:
                 return edits, match.start, blocked.why
             if new is not None and not desk.chain.observe:
@@ -314,3 +311,7 @@ class Texts:
         for key, compiled, data in self._texts:
             if key not in self.looks:
                 self.looks[key] = compiled.look(data)
+
+
+def _part(data: bytes, match: Match) -> str:
+    return from_bytes(data[match.start : match.end])

@@ -1,8 +1,8 @@
 """What a filter is. Each is one file in `tavo.proxy.chain.filters`, named once in its `__init__`.
 
 Rules this module keeps:
-- a filter answers from its arguments and its configuration; only `Counter`s have a state, and
-  that is figures, never texts;
+- a filter answers from its arguments and its configuration; what it remembers
+  beside is digests, never texts;
 - everything it does not override, it lets pass.
 """
 
@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from tavo.errors import ConfigError
-from tavo.llm.parts import Tool, Usage
+from tavo.llm.parts import Tool
 from tavo.proxy.chain.values import Arguments, Asked, Judged, OnError, Scope, TextRule, Where
 
 __all__ = ["Filter", "Settings"]
 
 
-class Filter(ABC):  # noqa: B024  (a filter overrides what it looks at, and nothing else)
+class Filter(ABC):
     """A filter with its configuration. Raises ConfigError for a configuration that is wrong."""
 
     kind: ClassVar[str]
@@ -60,9 +60,6 @@ class Filter(ABC):  # noqa: B024  (a filter overrides what it looks at, and noth
     def prepare(self, body: Any, scope: Scope) -> bool:
         """Add to a request; tell whether it was changed."""
         return False
-
-    def count(self, asked: Asked, tokens: Usage, *, counted: bool) -> None:
-        """Take in what an exchange used; `counted`: the provider said how much."""
 
 
 class Settings:
@@ -108,7 +105,7 @@ class Settings:
             raise self.error(key, f"one of {', '.join(choices)}", value)
         return value
 
-    def flag(self, key: str, default: bool) -> bool:  # noqa: FBT001
+    def flag(self, key: str, default: bool) -> bool:
         """Take true or false."""
         value = self._take(key, default)
         if not isinstance(value, bool):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tavo.detect.rules import Rule
 from tavo.llm.parts import Kind, Media
 
-__all__ = ["Action", "Asked", "Judged", "Mark", "OnError", "Scope", "TextRule", "Where"]
+__all__ = ["Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where"]
 
 
 class Action(enum.Enum):
@@ -41,13 +41,6 @@ class Where(NamedTuple):
     role: str
     kind: Kind
     restores: bool = False
-
-
-class Mark(NamedTuple):
-    """A short word for the record: which rule or label, and how often."""
-
-    label: str
-    count: int = 1
 
 
 @dataclass(slots=True)
@@ -76,7 +69,8 @@ class TextRule:
     outside_links: bool = False
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Judged:
     """What a filter says about something as a whole, where it is not fine."""
 
     action: Action
@@ -88,17 +82,11 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What filters of requests look at beside the texts. `size` is of all texts, in bytes."""
+    """What filters of requests look at beside the texts."""
 
     model: str
-    client: str
-    size: int
-    max_tokens: int
     dialect: str
-    is_embedding: bool
-    tools: tuple[str, ...]
     media: tuple[Media, ...]
-    now: float
 
 
 Arguments = Any

@@ -16,8 +16,6 @@ KINDS = {
     "injection": "injection:InjectionFilter",
     "tools": "tools:ToolsFilter",
     "mcp-pins": "pins:PinsFilter",
-    "budget": "budget:BudgetFilter",
-    "models": "models:ModelsFilter",
     "media": "media:MediaFilter",
     "canary": "canary:CanaryFilter",
 }
