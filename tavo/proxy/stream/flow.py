@@ -61,7 +61,7 @@ class Desk(Protocol):
     """Where an answer is judged."""
 
     def rewriting(self, kind: Kind) -> Rewriting | None:
-        """Return how a text that grows is judged; None where nothing looks at it."""
+        """Return how one text that grows is judged; None where nothing looks at it."""
 
     def slots(self, slots: list[Slot]) -> bool:
         """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
@@ -189,7 +189,6 @@ class Flow:
         self._queue: deque[_Entry] = deque()
         self._channels: dict[Any, _Channel] = {}
         self._calls: dict[Any, _Calling] = {}
-        self._rewritings: dict[Kind, Rewriting | None] = {}
         self._tails: dict[Any, str] = {}
         self._held = 0
         self.is_blind = False
@@ -298,7 +297,7 @@ class Flow:
     def _judge(self, parts: Parts, entry: _Entry) -> None:
         desk = self._desk
         for holder, where in parts.drops:
-            if any(self._rewriting(kind) for kind in (Kind.TEXT, Kind.REASONING)):
+            if self._desk.rewriting(Kind.TEXT) is not None:
                 if not self._observe:
                     holder[where] = None
                 entry.changed = True
@@ -343,15 +342,10 @@ class Flow:
                 self._tails[slot.key] = (before + text)[-_TAIL:]
         entry.changed = self._desk.slots(slots) or entry.changed
 
-    def _rewriting(self, kind: Kind) -> Rewriting | None:
-        if kind not in self._rewritings:
-            self._rewritings[kind] = self._desk.rewriting(kind)
-        return self._rewritings[kind]
-
     def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
         channel = self._channels.get(key)
         if channel is None:
-            channel = self._channels[key] = _Channel(self._rewriting(kind))
+            channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
         if channel.closed:
             raise Blocked(self._desk.broken("a text went on after its end"))
         text = holder[where]
@@ -374,8 +368,10 @@ class Flow:
             box = {"arguments": before}
             changed = self._desk.call(Call(calling.name, box, "arguments"))
             if changed and calling.pieces and not self._observe:
+                # the first piece that says something: some clients read no other kind of event
+                said = [n for n, (_, holder, where) in enumerate(calling.pieces) if holder[where]]
                 for number, (entry, holder, where) in enumerate(calling.pieces):
-                    holder[where] = box["arguments"] if number == 0 else ""
+                    holder[where] = box["arguments"] if number == (said or [0])[0] else ""
                     entry.changed = True
             calling.done = True
 
