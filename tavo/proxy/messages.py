@@ -126,12 +126,14 @@ class Mode(enum.IntEnum):
 
     PASS: it goes to the client as it comes, the exchange does not see it. STREAM: the head goes at
     once, each piece through `response_data`. WHOLE: as STREAM, but the head waits for the first
-    piece that may be sent, so that a `blocked` before it replaces the whole answer.
+    piece that may be sent, so that a `blocked` before it replaces the whole answer. WATCH: as PASS,
+    but `response_data` and `response_end` are told; what they return is not used.
     """
 
     PASS = 0
     STREAM = 1
     WHOLE = 2
+    WATCH = 3
 
 
 class ResponseHead(msgspec.Struct, frozen=True, gc=False, kw_only=True):

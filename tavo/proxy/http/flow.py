@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from tavo.proxy.http.clock import NEVER
@@ -82,6 +82,7 @@ class Flow:
         "exchange",
         "first_at",
         "headless",
+        "heard",
         "how",
         "id",
         "judge",
@@ -121,6 +122,7 @@ class Flow:
         self._framing = Framing(0, False)
         self._pieces: list[bytes] = []
         self._limit = 0
+        self.heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
         self._pool: Pool | None = None
         self._up: UpstreamConnection | None = None
         self._outbound = b""
@@ -139,6 +141,11 @@ class Flow:
     def entry(self) -> Entry | None:
         """Who asked, once that is known."""
         return self._entry
+
+    @property
+    def body_sent(self) -> bytes:
+        """The body for the upstream, empty for one that is passed as it comes."""
+        return self._forward.body if self._forward is not None else b""
 
     @property
     def upstream(self) -> str:
@@ -306,7 +313,10 @@ class Flow:
             raise RuntimeError("a request goes on that was not judged")
         headers = onward(route.headers)
         headers = self.wire.door.outbound(cast("Entry", self._entry), pool, headers)
-        parts = [self.method, b" ", route.target, b" HTTP/1.1\r\nhost: ", pool.address.authority]
+        address = pool.address
+        target = address.joined(route.target)
+        parts = [self.method, b" ", target, b" HTTP/1.1\r\nhost: "]
+        parts.append(address.authority)
         for name, value in headers:
             if name != b"host" and name != b"expect" and name != b"x-tavo-request-id":
                 parts += (b"\r\n", name, b": ", value)
@@ -433,7 +443,7 @@ class Flow:
         self._mode = head.mode
         if status == 204 or status == 304 or (length == 0 and not self.headless):
             self._length = 0
-        elif self.headless or head.mode is Mode.PASS:
+        elif self.headless or head.mode is Mode.PASS or head.mode is Mode.WATCH:
             self._length = length if length != -1 else None
         else:
             self._length = None
@@ -449,8 +459,12 @@ class Flow:
         self.received += len(data)
         if self.ended:
             return
-        if self._mode is Mode.PASS:
+        mode = self._mode
+        if mode is Mode.PASS:
             self._out.append(data)
+        elif mode is Mode.WATCH:
+            self._out.append(data)
+            cast("Exchange", self.exchange).response_data(data)
         elif self._waiting:
             self._queued.append(data)
         else:
@@ -466,8 +480,12 @@ class Flow:
                 up.release()
             else:
                 up.drop()
-        if self._mode is Mode.PASS or self.headless:
+        mode = self._mode
+        if mode is Mode.PASS or self.headless:
             self._ending = True
+        elif mode is Mode.WATCH:
+            self._ending = True
+            cast("Exchange", self.exchange).response_end()
         elif self._waiting:
             self._queued.append(None)
         else:
@@ -654,6 +672,9 @@ class Flow:
             self._out = []
             size = sum(map(len, out))
             self.sent += size
+            if self.heard is not None:
+                for piece in out:
+                    self.heard(piece)
             if self._length is None and self._client.minor:
                 if size:
                     parts.append(b"%x\r\n" % size)

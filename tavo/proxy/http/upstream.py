@@ -45,15 +45,28 @@ class Taker(Protocol):
 
 
 class Address:
-    """Where an upstream is: host, port, TLS context or None, and the value of `Host`."""
+    """Where an upstream is: host, port, TLS context or None, the value of `Host`, and a path.
 
-    __slots__ = ("authority", "host", "port", "tls")
+    `path` stands before that of each request, such as `/openai` where a provider is below it.
+    """
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    __slots__ = ("authority", "host", "path", "port", "tls")
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, path: str = "") -> None:
         self.host, self.port, self.tls = host, port, tls
+        self.path = path.rstrip("/").encode("ascii")
         shown = f"[{host}]" if ":" in host else host
         usual = 443 if tls is not None else 80
         self.authority = (shown if port == usual else f"{shown}:{port}").encode("ascii")
+
+    def joined(self, target: bytes) -> bytes:
+        """Return the target below our path; a version that both name, as `/v1`, stands once."""
+        path = self.path
+        if path:
+            last = path[path.rindex(b"/") :]
+            if target.startswith(last) and target[len(last) : len(last) + 1] in (b"/", b"?", b""):
+                path = path[: -len(last)]
+        return path + target
 
 
 class UpstreamConnection(asyncio.Protocol):

@@ -1,0 +1,220 @@
+"""The exchange of a proxy without filters: it knows the paths, the model and the usage, no more.
+
+Rules this module keeps:
+- a path that no dialect knows follows the rule of the configuration, and is blocked by default;
+- a body that names its model twice is refused: two readers could take a different one;
+- what comes goes on as it is; usage is read out of the end of an answer, never out of its text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tavo.llm.dialect import Operation
+from tavo.llm.known import operation_of
+from tavo.proxy.messages import (
+    Exchange,
+    Finished,
+    Forward,
+    Headers,
+    Mode,
+    Pending,
+    Record,
+    Refusal,
+    RequestHead,
+    ResponseHead,
+    Route,
+    plain_refusal,
+)
+
+__all__ = ["Passer", "PassingExchange"]
+
+_FIRST, _LAST = 2 << 10, 4 << 10
+_LONGEST_PATH = 512
+_MODEL, _ESCAPE = b'"model"', b"\\u"
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """What is read of a request's body; everything else is skipped."""
+
+    model: Any = None
+    stream: Any = None
+
+
+_asked = msgspec.json.Decoder(_Asked)
+
+
+class PassingExchange:
+    """One exchange; changes nothing."""
+
+    __slots__ = ("_first", "_operation", "_pieces", "_rule", "_size", "record")
+    blocked = None
+
+    def __init__(self, rule: str) -> None:
+        self.record = Record(unjudged="no filter is configured")
+        self._rule = rule
+        self._operation: Operation | None = None
+        self._first = b""
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def request_head(self, head: RequestHead) -> Route | Refusal:
+        operation = _operation(head.method, head.path, head.query)
+        record = self.record
+        target = head.path + b"?" + head.query if head.query else head.path
+        if operation is None:
+            if self._rule == "block":
+                return plain_refusal(
+                    404, "unknown_path", "no dialect of this proxy has that path, so it is blocked"
+                )
+            return Route(dialect="", whole=False, target=target, headers=head.headers)
+        self._operation = operation
+        record.dialect = operation.dialect.name
+        record.model = operation.model
+        record.stream = operation.stream is True
+        return Route(dialect=record.dialect, whole=True, target=target, headers=head.headers)
+
+    def request_body(self, body: bytes) -> Forward | Refusal:
+        record = self.record
+        if body:
+            try:
+                asked = _asked.decode(body)
+            except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+                return Forward(body=body, model=record.model, stream=record.stream)
+            if (body.count(_MODEL) > 1 or _ESCAPE in body) and _twice(body):
+                return self.refusal(400, "ambiguous", "the body names its model twice")
+            if type(asked.model) is str and not record.model:
+                record.model = asked.model
+            record.stream = record.stream or asked.stream is True
+        return Forward(body=body, model=record.model, stream=record.stream)
+
+    def response_head(self, status: int, headers: Headers) -> ResponseHead:
+        watched = self._operation is not None and 200 <= status < 300
+        return ResponseHead(
+            status=status, headers=headers, mode=Mode.WATCH if watched else Mode.PASS
+        )
+
+    def response_data(self, data: bytes) -> Sequence[bytes]:
+        if not self._first:
+            self._first = data[:_FIRST]
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > 2 * _LAST:
+            self._pieces = [b"".join(self._pieces)[-_LAST:]]
+            self._size = _LAST
+        return ()
+
+    def response_end(self) -> Sequence[bytes]:
+        record = self.record
+        found = usage_in(self._first, b"".join(self._pieces)[-_LAST:])
+        if found is not None:
+            record.tokens_in, record.tokens_out, record.tokens_cached = found
+            record.counted = True
+        self._pieces = []
+        return ()
+
+    def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
+        raise RuntimeError("nothing was pending")
+
+    def refusal(self, status: int, code: str, reason: str) -> Refusal:
+        return plain_refusal(status, code, reason)
+
+    def close(self, how: Finished) -> None:
+        self._pieces = []
+
+
+class Passer:
+    """The judge without filters; `rule` is that for unknown paths: block, pass or record."""
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+
+    def exchange(self) -> Exchange:
+        return PassingExchange(self._rule)
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def retire(self) -> None:
+        """Nothing was started."""
+
+    def stats(self) -> Mapping[str, object]:
+        return {}
+
+
+def usage_in(first: bytes, last: bytes) -> tuple[int, int, int] | None:
+    """Return tokens of prompt, answer and cache by the beginning and the end of an answer.
+
+    Inside a text of JSON the quotes that are looked for would be escaped, so no text can be taken
+    for a count.
+    """
+    found: dict[str, Any] = {}
+    for data in (first, last):
+        for name in (b'"usage"', b'"usageMetadata"'):
+            at = data.rfind(name)
+            if at >= 0:
+                found |= _object(data[at + len(name) :])
+    if not found and (at := last.rfind(b'"prompt_eval_count"')) >= 0:
+        found = _object(b":{" + last[at:])
+    if not found:
+        return None
+    into = _count(found, "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count")
+    out = _count(found, "completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count")
+    details = found.get("prompt_tokens_details") or found.get("input_tokens_details")
+    cached = _count(found, "cache_read_input_tokens", "cachedContentTokenCount")
+    if isinstance(details, dict):
+        cached = cached or _count(details, "cached_tokens")
+    return into, out, cached
+
+
+# -- inside
+
+
+@lru_cache(maxsize=1024)
+def _known(method: bytes, path: bytes, query: bytes) -> Operation | None:
+    return operation_of(method.decode("latin-1"), path.decode("latin-1"), query.decode("latin-1"))
+
+
+def _operation(method: bytes, path: bytes, query: bytes) -> Operation | None:
+    if len(path) + len(query) > _LONGEST_PATH:
+        return _known.__wrapped__(method, path, query)
+    return _known(method, path, query)
+
+
+def _twice(body: bytes) -> bool:
+    """Tell whether the outermost object names its model more than once."""
+    last: list[tuple[str, Any]] = []
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        nonlocal last
+        last = found  # the outermost one is complete last
+
+    try:
+        json.loads(body, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return True
+    return sum(key == "model" for key, _ in last) > 1
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    text = data.lstrip(b" \t\r\n")
+    if not text.startswith(b":"):
+        return {}
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text[1:].decode("utf-8", "replace").lstrip())
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _count(found: Mapping[str, Any], *names: str) -> int:
+    for name in names:
+        value = found.get(name)
+        if type(value) is int and 0 <= value < 1 << 40:
+            return value
+    return 0
