@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_from, word
 
 __all__ = ["AnthropicMessages"]
 
@@ -53,7 +53,6 @@ class AnthropicMessages(Dialect):
             for tool in tools:
                 if isinstance(tool, dict):
                     reading.tool(tool.get("name"), tool)
-            reading.take(body, "tools")
         reading.rest(body, "user")
         return reading
 
@@ -100,7 +99,6 @@ def _block(reading: Reading, block: dict[str, Any], role: str) -> None:
         if not reading.text(block, "content", "tool"):
             _content(reading, block, "content", "tool")
             reading.inside(block.get("content"), "tool", Kind.TEXT)
-            reading.take(block, "content")
     elif kind in {"image", "document"}:
         source = block.get("source")
         source = source if isinstance(source, dict) else {}
@@ -122,13 +120,13 @@ class _Events(EventReader):
             reading.rest([event], "assistant")
             parts.whole(reading)
             return parts
-        kind, index = event.get("type"), event.get("index")
+        kind, index = word(event, "type"), ident(event.get("index"))
         delta = event.get("delta")
         if kind == "content_block_delta" and isinstance(delta, dict):
             where = _DELTAS.get(str(delta.get("type")))
             if where is not None and isinstance(delta.get(where[0]), str):
                 parts.deltas.append(((index, where[0]), delta, where[0], where[1]))
-                if len(delta) == 2 and len(event) == 3:
+                if len(delta) == 2 and len(event) == 3 and isinstance(index, int):
                     return parts
                 reading.take(delta, where[0])
             elif isinstance(delta.get("partial_json"), str):
@@ -144,7 +142,7 @@ class _Events(EventReader):
                 self._calls.discard(index)
                 parts.stops.append((index, "call"))
             parts.ends = [(index, "text"), (index, "thinking")]
-            if len(event) == 2:
+            if len(event) == 2 and isinstance(index, int):
                 return parts
         elif kind == "ping" and len(event) == 1:
             parts.is_loose = True

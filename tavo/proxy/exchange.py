@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -50,6 +51,8 @@ OFF_LOOP = 16 << 10
 """New text from this size on is looked at in another thread: RE2 lets the loop run meanwhile."""
 
 MOST_ANSWER = 64 << 20
+MOST_KEPT = 1 << 20
+"""Of each text that the log asks for, so much."""
 _NO_BODY = frozenset({204, 205, 304})
 _FRAMINGS = {b"text/event-stream": Framing.SSE, b"application/x-ndjson": Framing.LINES,
              b"application/jsonl": Framing.LINES}  # fmt: skip
@@ -60,7 +63,13 @@ class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
     def __init__(
-        self, chain: Chain, *, unknown: str = "block", plugins: PluginFilters | None = None
+        self,
+        chain: Chain,
+        *,
+        unknown: str = "block",
+        plugins: PluginFilters | None = None,
+        keeps_texts: bool = False,
+        said: Counter[tuple[str, str]] | None = None,
     ) -> None:
         self.record = Record(said=[])
         self.blocked: Refusal | None = None
@@ -83,6 +92,8 @@ class ChainExchange:
         self._step = ""
         self._is_changed = False
         self._is_closed = False
+        self._total = said
+        self._heard: list[bytes] | None = [] if keeps_texts else None
 
     # the request ------------------------------------------------------------------------------
 
@@ -148,7 +159,8 @@ class ChainExchange:
             self._document = _strict(self._body)
             reading = operation.dialect.read_request(operation, self._document)
         except (ValueError, RecursionError) as error:
-            return self._unreadable(str(error) or "it is nested too deep")
+            too_deep = isinstance(error, RecursionError)
+            return self._unreadable("it is nested too deep" if too_deep else str(error))
         self._reading = reading
         self.record.model = reading.model
         self.record.stream = reading.is_stream
@@ -197,6 +209,8 @@ class ChainExchange:
     def _forward(self, changed: bool) -> Forward:
         assert self._reading is not None  # noqa: S101
         body = dumped(self._document) if changed and not self._chain.observe else self._body
+        if self._heard is not None:
+            self.record.texts = {"request": body[:MOST_KEPT].decode("utf-8", "replace")}
         self._document = None
         self._body = b""
         self._write_down()
@@ -265,7 +279,7 @@ class ChainExchange:
         if self._flow is not None:
             out = self._flow.feed(data)
             self._take_flow()
-            return out
+            return self._keep(out)
         if self._pieces is None or self.blocked is not None:
             return () if self.blocked is not None else (data,)
         self._size += len(data)
@@ -282,7 +296,7 @@ class ChainExchange:
                 return self._ask_about_stream()
             out = self._flow.end()
             self._take_flow()
-            return out
+            return self._keep(out)
         if self._pieces is None or self.blocked is not None:
             return ()
         try:
@@ -330,7 +344,7 @@ class ChainExchange:
         pieces = self._pieces or []
         if self._chain.observe:
             return ()
-        return (dumped(document),) if changed else pieces
+        return self._keep((dumped(document),) if changed else pieces)
 
     def _ask_about_stream(self) -> Sequence[bytes] | Pending:
         flow, desk = self._flow, self._answer_desk
@@ -347,6 +361,12 @@ class ChainExchange:
         self._judging = self._plugins.stream(self._reading, texts, desk)
         self._step = "plugins-stream"
         return Pending(run=self._judging.run)
+
+    def _keep(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
+        """Keep what the client gets, where the log asks for it."""
+        if self._heard is not None and sum(map(len, self._heard)) < MOST_KEPT:
+            self._heard += pieces
+        return pieces
 
     def _take_flow(self) -> None:
         flow = self._flow
@@ -400,6 +420,12 @@ class ChainExchange:
             return
         self._is_closed = True
         self._write_down()
+        if self._heard and self.record.texts is not None:
+            heard = b"".join(self._heard)[:MOST_KEPT].decode("utf-8", "replace")
+            self.record.texts["response"] = heard
+        if self._total is not None:
+            for said in self.record.said:
+                self._total[said.filter, said.action] += 1
         self._flow = self._pieces = self._document = self._reading = None
         self._scope.values.clear()
 

@@ -111,8 +111,18 @@ class OpenAiChat(Speaker):
             ]
         ends = sorted({choice for choice, _ in deltas} or {0})
         out += [self._chunk(c, {}, "tool_calls" if call and c == 0 else "stop") for c in ends]
-        out.append(sse({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
-                        "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 9}}))
+        out.append(
+            sse(
+                {
+                    "id": "x",
+                    "object": "chat.completion.chunk",
+                    "created": 1,
+                    "model": "m-1",
+                    "choices": [],
+                    "usage": {"prompt_tokens": 7, "completion_tokens": 9},
+                }
+            )
+        )
         return [*out, b"data: [DONE]\n\n"]
 
     def whole(self, texts: Sequence[str], call: Call | None) -> bytes:
@@ -123,8 +133,14 @@ class OpenAiChat(Speaker):
                 function = {"name": call[0], "arguments": call[1]}
                 message["tool_calls"] = [{"id": "c1", "type": "function", "function": function}]
             choices.append({"index": index, "message": message, "finish_reason": "stop"})
-        return compact({"id": "x", "object": "chat.completion", "choices": choices,
-                        "usage": {"prompt_tokens": 7, "completion_tokens": 9}})
+        return compact(
+            {
+                "id": "x",
+                "object": "chat.completion",
+                "choices": choices,
+                "usage": {"prompt_tokens": 7, "completion_tokens": 9},
+            }
+        )
 
     def heard(self, data: bytes) -> Heard:
         heard, calls = Heard(), {}
@@ -208,10 +224,24 @@ class OpenAiResponses(Speaker):
         output: list[Any] = [{"id": "i0", "type": "message", "role": "assistant", "content": [
             {"type": "output_text", "text": "".join(texts), "annotations": []}]}]  # fmt: skip
         if call:
-            output.append({"id": "i1", "type": "function_call", "call_id": "c1", "name": call[0],
-                           "arguments": call[1]})
-        return compact({"id": "r", "object": "response", "status": "completed", "output": output,
-                        "usage": {"input_tokens": 7, "output_tokens": 9}})
+            output.append(
+                {
+                    "id": "i1",
+                    "type": "function_call",
+                    "call_id": "c1",
+                    "name": call[0],
+                    "arguments": call[1],
+                }
+            )
+        return compact(
+            {
+                "id": "r",
+                "object": "response",
+                "status": "completed",
+                "output": output,
+                "usage": {"input_tokens": 7, "output_tokens": 9},
+            }
+        )
 
     def heard(self, data: bytes) -> Heard:
         heard, name, delta_arguments, final = Heard(), "", "", None
@@ -263,8 +293,12 @@ class Anthropic(Speaker):
         content: list[Any] = [{"type": "text", "text": text}]
         if tool_result:
             content.append({"type": "tool_result", "tool_use_id": "c1", "content": tool_result})
-        return {"model": "m-1", "stream": stream, "max_tokens": 99,
-                "messages": [{"role": "user", "content": content}]}
+        return {
+            "model": "m-1",
+            "stream": stream,
+            "max_tokens": 99,
+            "messages": [{"role": "user", "content": content}],
+        }
 
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
         out: list[bytes] = []
@@ -272,8 +306,17 @@ class Anthropic(Speaker):
         def add(kind: str, **fields: Any) -> None:
             out.append(sse({"type": kind, **fields}, kind))
 
-        add("message_start", message={"id": "m", "type": "message", "role": "assistant",
-            "content": [], "model": "m-1", "usage": {"input_tokens": 7, "output_tokens": 1}})
+        add(
+            "message_start",
+            message={
+                "id": "m",
+                "type": "message",
+                "role": "assistant",
+                "content": [],
+                "model": "m-1",
+                "usage": {"input_tokens": 7, "output_tokens": 1},
+            },
+        )
         add("content_block_start", index=0, content_block={"type": "text", "text": ""})
         add("ping")
         for _, text in deltas:
@@ -294,10 +337,18 @@ class Anthropic(Speaker):
     def whole(self, texts: Sequence[str], call: Call | None) -> bytes:
         content: list[Any] = [{"type": "text", "text": "".join(texts)}]
         if call:
-            content.append({"type": "tool_use", "id": "c1", "name": call[0],
-                            "input": json.loads(call[1])})
-        return compact({"id": "m", "type": "message", "role": "assistant", "content": content,
-                        "usage": {"input_tokens": 7, "output_tokens": 9}})
+            content.append(
+                {"type": "tool_use", "id": "c1", "name": call[0], "input": json.loads(call[1])}
+            )
+        return compact(
+            {
+                "id": "m",
+                "type": "message",
+                "role": "assistant",
+                "content": content,
+                "usage": {"input_tokens": 7, "output_tokens": 9},
+            }
+        )
 
     def heard(self, data: bytes) -> Heard:
         heard, names, arguments = Heard(), {}, {}
@@ -346,16 +397,24 @@ class Gemini(Speaker):
         return {"contents": contents}
 
     def _event(self, choice: int, part: Any, **more: Any) -> Any:
-        return {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": choice,
-                                **more}], "modelVersion": "m-1"}
+        return {
+            "candidates": [
+                {"content": {"role": "model", "parts": [part]}, "index": choice, **more}
+            ],
+            "modelVersion": "m-1",
+        }
 
     def _events(self, deltas: Sequence[tuple[int, str]], call: Call | None) -> list[Any]:
         out = [self._event(choice, {"text": text}) for choice, text in deltas]
         if call:
             function = {"name": call[0], "args": json.loads(call[1])}
             out.append(self._event(0, {"functionCall": function}))
-        out.append({**self._event(0, {"text": ""}, finishReason="STOP"),
-                    "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 9}})
+        out.append(
+            {
+                **self._event(0, {"text": ""}, finishReason="STOP"),
+                "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 9},
+            }
+        )
         return out
 
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
@@ -366,8 +425,12 @@ class Gemini(Speaker):
         if call:
             function = {"name": call[0], "args": json.loads(call[1])}
             parts[0]["content"]["parts"].append({"functionCall": function})
-        return compact({"candidates": parts,
-                        "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 9}})
+        return compact(
+            {
+                "candidates": parts,
+                "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 9},
+            }
+        )
 
     def _hear(self, heard: Heard, event: Any) -> None:
         if "error" in event:
@@ -422,8 +485,13 @@ class Ollama(Speaker):
         return {"model": "m-1", "messages": messages, **({} if stream else {"stream": False})}
 
     def _line(self, message: Any, **more: Any) -> Any:
-        return {"model": "m-1", "created_at": "2026-11-28T00:00:00Z",
-                "message": {"role": "assistant", **message}, "done": False, **more}
+        return {
+            "model": "m-1",
+            "created_at": "2026-11-28T00:00:00Z",
+            "message": {"role": "assistant", **message},
+            "done": False,
+            **more,
+        }
 
     def _call(self, call: Call) -> Any:
         function = {"name": call[0], "arguments": json.loads(call[1])}
@@ -433,8 +501,11 @@ class Ollama(Speaker):
         out = [self._line({"content": text}) for _, text in deltas]
         if call:
             out.append(self._line(self._call(call)))
-        out.append(self._line({"content": ""}, done=True, done_reason="stop",
-                              prompt_eval_count=7, eval_count=9))
+        out.append(
+            self._line(
+                {"content": ""}, done=True, done_reason="stop", prompt_eval_count=7, eval_count=9
+            )
+        )
         return [compact(one) + b"\n" for one in out]
 
     def whole(self, texts: Sequence[str], call: Call | None) -> bytes:
@@ -472,15 +543,22 @@ class Mcp(Speaker):
     has_calls = False
 
     def request(self, text: str, *, stream: bool = True, tool_result: str = "") -> Any:
-        return {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-                "params": {"name": "look", "arguments": {"query": text}}}
+        return {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "look", "arguments": {"query": text}},
+        }
 
     def _result(self, text: str) -> Any:
         return {"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": text}]}}
 
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
-        note = {"jsonrpc": "2.0", "method": "notifications/message",
-                "params": {"level": "info", "data": "working"}}
+        note = {
+            "jsonrpc": "2.0",
+            "method": "notifications/message",
+            "params": {"level": "info", "data": "working"},
+        }
         text = "".join(one for _, one in deltas)
         return [sse(note, "message"), sse(self._result(text), "message")]
 

@@ -269,12 +269,15 @@ class _Rewriting:
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
     ) -> tuple[list[Edit], int, Broken | None]:
+        if not (matches[0] or self._waiting):
+            if self._compiled.links:
+                self._links += matches[1]
+                self._links = [link for link in self._links if link.end > final]
+            return [], final, None
         compiled, desk = self._compiled, self._desk
         self._waiting += [(one, text(one.start, one.end)) for one in matches[0]]
         if compiled.links:
             self._links += matches[1]
-        if not self._waiting:
-            return [], final, None
         edits: list[Edit] = []
         for number, (match, said) in enumerate(self._waiting):
             if compiled.links and match.end > final:

@@ -30,6 +30,7 @@ from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
 
 MOST_HELD = 8 << 20
+MOST_NOTES = 64
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _TAIL = 512
@@ -190,6 +191,7 @@ class Flow:
         self._channels: dict[Any, _Channel] = {}
         self._calls: dict[Any, _Calling] = {}
         self._tails: dict[Any, str] = {}
+        self._notes: set[bytes] = set()
         self._held = 0
         self.is_blind = False
         self.seen = 0
@@ -259,6 +261,10 @@ class Flow:
 
     def _take(self, event: Event, out: list[bytes]) -> None:
         data = event.data
+        if event.notes and event.notes not in self._notes:
+            self._desk.garbage(event.notes.decode("utf-8", "replace"))
+            if len(self._notes) < MOST_NOTES:
+                self._notes.add(event.notes)
         if data is None:
             self._pass(event, out)
             return
@@ -283,7 +289,11 @@ class Flow:
             return
         entry = _Entry(event, value)
         try:
-            self._judge(parts, entry)
+            if parts.is_plain:
+                entry.can_split = True
+                self._delta(entry, *parts.deltas[0])
+            else:
+                self._judge(parts, entry)
         except Blocked:
             self._queue.append(entry)
             self._drain(out, blocked=True)
@@ -335,7 +345,7 @@ class Flow:
             text = slot.text
             entry.size += (size := len(text) if text.isascii() else len(to_bytes(text)))
             self.seen += size
-            if slot.kind is Kind.OTHER and isinstance(slot.key, str):
+            if slot.kind is Kind.OTHER and isinstance(slot.key, str) and slot.holder is not None:
                 before = self._tails.get(slot.key, "")
                 if before:
                     self._desk.across(before, text)
@@ -407,12 +417,13 @@ class Flow:
             if blocked and len(queue) == 1:
                 self._split(entry, out, least=1)
                 return
-            if not all(calling.done for calling in entry.calls):
+            if entry.calls and not all(calling.done for calling in entry.calls):
                 return
-            if any(one.end > one.channel.final for one in entry.segments):
-                if entry.can_split or blocked:
-                    self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
-                return
+            for one in entry.segments:
+                if one.end > one.channel.final:
+                    if entry.can_split or blocked:
+                        self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
+                    return
             queue.popleft()
             self._held -= len(entry.event.raw)
             self.released += entry.size

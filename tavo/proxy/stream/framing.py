@@ -30,16 +30,20 @@ class TooLargeError(ValueError):
 class Event:
     """One event: `raw` as it came, `data` what it says, None where it says nothing.
 
-    `before` and `after` stand around the data when it is written anew.
+    `before` and `after` stand around the data when it is written anew; `notes` is what else it
+    says, such as its name or a comment.
     """
 
-    __slots__ = ("after", "before", "data", "raw")
+    __slots__ = ("after", "before", "data", "notes", "raw")
 
-    def __init__(self, raw: bytes, data: bytes | None, before: bytes, after: bytes) -> None:
+    def __init__(
+        self, raw: bytes, data: bytes | None, before: bytes, after: bytes, notes: bytes = b""
+    ) -> None:
         self.raw = raw
         self.data = data
         self.before = before
         self.after = after
+        self.notes = notes
 
     def written(self, value: object) -> bytes:
         """Return the event with another document."""
@@ -127,7 +131,7 @@ def _sse_event(raw: bytes) -> Event:
         elif line:
             before.append(line + b"\n")
     head = b"".join(before)
-    return Event(raw, b"\n".join(data) if data else None, head + b"data: ", b"\n\n")
+    return Event(raw, b"\n".join(data) if data else None, head + b"data: ", b"\n\n", head)
 
 
 class _Lines(Reader):

@@ -3,8 +3,7 @@
 Settings: `tokens` (words that the operator put into system prompts), `insert` (false; true puts a
 token of the proxy into each system prompt), `mode` (`block`, `remove`, `note`).
 
-A token of the proxy is made from its key and the filter's name: each restart with the same key has
-the same one.
+A token of the proxy is made when the chain is built, and looked for by that chain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Descriptions of tools are pinned: a tool that changes what it says is held until it is accepted.
 
 Settings: `pins` (a mapping from a tool's name to the sha256 of its definition), `first_use`
-(`trust` or `hold`: what happens to a tool without a pin; `trust` remembers it while the proxy runs).
+(`trust` or `hold`: what happens to a tool without a pin; `trust` remembers it while it runs).
 """
 
 from __future__ import annotations
