@@ -248,7 +248,8 @@ class _Events(EventReader):
         if key not in self._calls or (isinstance(name, str) and name):
             self._calls.add(key)
             parts.starts.append((key, name if isinstance(name, str) else ""))
-            taken.append((holder, "name"))
+            if isinstance(name, str):
+                taken.append((holder, "name"))
         if isinstance(holder.get(where), str):
             parts.pieces.append((key, holder, where))
             taken.append((holder, where))
