@@ -17,6 +17,10 @@ from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_
 
 __all__ = ["AnthropicMessages"]
 
+_TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error",
+    413: "request_too_large", 429: "rate_limit_error",
+}  # fmt: skip
 _DELTAS = {"text_delta": ("text", Kind.TEXT), "thinking_delta": ("thinking", Kind.REASONING)}
 
 
@@ -76,9 +80,7 @@ class AnthropicMessages(Dialect):
 
 
 def _error(why: Broken) -> dict[str, Any]:
-    kind = {429: "rate_limit_error", 400: "invalid_request_error"}.get(
-        why.status, "permission_error"
-    )
+    kind = "api_error" if why.status >= 500 else _TYPES.get(why.status, "permission_error")
     return {"type": "error", "error": {"type": kind, "message": f"{why.message} ({why.code})"}}
 
 

@@ -19,6 +19,7 @@ __all__ = ["ChatCompletions", "Dropped", "openai_error"]
 
 _ROLES = {"function": "tool", "system": "system", "developer": "developer", "tool": "tool",
           "assistant": "assistant"}  # fmt: skip
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CHUNK = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint",
                     "service_tier", "obfuscation"})  # fmt: skip
 _CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
@@ -103,7 +104,7 @@ class Dropped(dict[str, Any]):
 
 def openai_error(why: Broken) -> dict[str, Any]:
     """Return an error as OpenAI writes it."""
-    kind = "rate_limit_error" if why.status == 429 else "invalid_request_error"
+    kind = "server_error" if why.status >= 500 else _TYPES.get(why.status, "invalid_request_error")
     return {"error": {"message": why.message, "type": kind, "param": None, "code": why.code}}
 
 

@@ -18,7 +18,7 @@ from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_
 
 __all__ = ["Gemini"]
 
-_STATUS = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED"}
+_STATUS = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 
 
 class Gemini(Dialect):
@@ -88,7 +88,7 @@ class Gemini(Dialect):
 
 
 def _error(why: Broken) -> dict[str, Any]:
-    status = _STATUS.get(why.status, "PERMISSION_DENIED")
+    status = _STATUS.get(why.status, "UNAVAILABLE" if why.status >= 500 else "PERMISSION_DENIED")
     reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": why.code,
               "domain": "tavo"}  # fmt: skip
     return {

@@ -412,7 +412,7 @@ class ChainExchange:
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
-        return self._refusal(Broken(message=reason, code=code, status=status))
+        return self._worded(Broken(message=reason, code=code, status=status))
 
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
@@ -431,6 +431,9 @@ class ChainExchange:
 
     def _refusal(self, why: Broken) -> Refusal:
         self._write_down("block")
+        return self._worded(why)
+
+    def _worded(self, why: Broken) -> Refusal:
         operation = self._operation
         body = (
             operation.dialect.refusal(why)
