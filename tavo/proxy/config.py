@@ -25,7 +25,7 @@ import ipaddress
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -58,6 +58,9 @@ _Count = Annotated[int, Meta(ge=1, le=1 << 50)]
 _Money = Annotated[float, Meta(ge=0, le=1e12)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,8 +179,8 @@ def read_config(path: Path) -> bytes:
         ) from error
 
 
-def load_config(data: bytes, name: str) -> ProxyConfig:
-    """Read and check a configuration. Raises ConfigError."""
+def load_config(data: bytes, name: str, folder: Path | None = None) -> ProxyConfig:
+    """Read and check a configuration. Paths in it are relative to `folder`. Raises ConfigError."""
     try:
         value = load_yaml(data, name=name, limit=_LARGEST)
     except MarketplaceError as error:
@@ -192,7 +195,7 @@ def load_config(data: bytes, name: str) -> ProxyConfig:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_worded(str(error))}", hint=_hint(str(error))) from None
     _check(config, name)
-    return config
+    return _anchored(config, (folder or Path.cwd()).absolute())
 
 
 def simple_config(url: str, **changes: Any) -> ProxyConfig:
@@ -236,6 +239,33 @@ def _secret_file(path: Path, where: str) -> str:
             f"{where}: others may read {path}", hint=f"Make it yours alone: chmod 600 {path}"
         )
     return text.strip()
+
+
+def _anchored(config: ProxyConfig, folder: Path) -> ProxyConfig:
+    """Return the configuration with all its paths absolute."""
+    replace = msgspec.structs.replace
+
+    def at(section: _S, *names: str) -> _S:
+        given = {name: getattr(section, name) for name in names}
+        return replace(section, **{k: str(folder / v) for k, v in given.items() if v is not None})
+
+    listen, audit = config.listen, config.audit
+    return replace(
+        config,
+        upstreams={
+            name: replace(
+                at(one, "certificates"),
+                credential=at(one.credential, "file") if one.credential is not None else None,
+            )
+            for name, one in config.upstreams.items()
+        },
+        keys={name: at(one, "file") for name, one in config.keys.items()},
+        listen=replace(listen, tls=at(listen.tls, "certificate", "key"))
+        if listen.tls is not None
+        else listen,
+        admin=at(config.admin, "token_file"),
+        audit=at(audit, "file") if audit is not None else None,
+    )
 
 
 def _check(config: ProxyConfig, name: str) -> None:
