@@ -158,30 +158,43 @@ def _serving(
 
     from tavo.config import user_paths
     from tavo.private import make_private
-    from tavo.proxy.config import Audit, load_config, read_config, simple_config
+    from tavo.proxy.config import (
+        Audit,
+        ProxyConfig,
+        load_config,
+        read_config,
+        simple_config,
+    )  # fmt: skip
     from tavo.proxy.serving import Serving
     from tavo.proxy.snippets import base_url, snippets
 
     replace = msgspec.structs.replace
+
+    def changed(made: ProxyConfig) -> ProxyConfig:
+        """Apply what the command line says, at the start and at each reload."""
+        if given["port"] is not None:
+            made = replace(made, listen=replace(made.listen, port=given["port"]))
+        if given["workers"] is not None:
+            made = replace(made, workers=given["workers"])
+        if given["audit"] is not None:
+            made = replace(made, audit=Audit(file=str(given["audit"].absolute())))
+        return replace(made, observe=True) if given["observe"] else made
+
+    def read(data: bytes) -> ProxyConfig:
+        folder = config.absolute().parent if config is not None else None
+        return changed(load_config(data, str(config), folder))
+
     if config is not None:
-        made = load_config(read_config(config), str(config), config.absolute().parent)
+        made = read(read_config(config))
     elif litellm is not None:
         from tavo.proxy.litellm import converted, yaml_of
 
         value, notes = converted(read_config(litellm), str(litellm))
         for note in notes:
             session.say(f"note: {note}")
-        made = load_config(yaml_of(value).encode(), str(litellm))
+        made = changed(load_config(yaml_of(value).encode(), str(litellm)))
     else:
-        made = simple_config(upstream or "")
-    if given["port"] is not None:
-        made = replace(made, listen=replace(made.listen, port=given["port"]))
-    if given["workers"] is not None:
-        made = replace(made, workers=given["workers"])
-    if given["audit"] is not None:
-        made = replace(made, audit=Audit(file=str(given["audit"].absolute())))
-    if given["observe"]:
-        made = replace(made, observe=True)
+        made = changed(simple_config(upstream or ""))
     token = made.admin.token_file
     if token is None:
         state = user_paths().state
@@ -202,6 +215,6 @@ def _serving(
             session.say("no filter is configured: traffic is metered and recorded, not judged")
 
     return Serving(
-        config=made, file=config.absolute() if config is not None else None,
+        config=made, file=config.absolute() if config is not None else None, read=read,
         token_file=Path(token), told=told, say=session.say,
     )  # fmt: skip

@@ -356,6 +356,8 @@ def _is_loopback(address: str) -> bool:
 def _worded(message: str) -> str:
     """Turn msgspec's sentence around: the place first."""
     what, _, place = message.partition(" - at `$")
+    what = what.replace("Object contains unknown field", "unknown key").replace("`", "'")
+    what = what.replace("Object missing required field", "there is no")
     where = place.removesuffix("`").lstrip(".").replace("[...]", "")
     return f"{where}: {what}" if where else what
 
@@ -364,7 +366,28 @@ def _hint(message: str) -> str:
     if "unknown field" not in message:
         return "docs/user-guide.md shows a complete proxy.yaml."
     unknown = message.split("`")[1]
-    return _nearest(unknown, sorted(_all_keys(ProxyConfig, set())))
+    every = sorted(_all_keys(ProxyConfig, set()))
+    if difflib.get_close_matches(unknown, every, n=1):
+        return _nearest(unknown, every)
+    place = message.partition("`$")[2].replace("[...]", "").strip("`.")
+    own = get_type_hints(ProxyConfig) if not place else get_type_hints(_section_at(place))
+    return f"Known there: {', '.join(name for name in own if not name.startswith('_'))}."
+
+
+def _section_at(place: str) -> Any:
+    """Return the section that msgspec speaks of, such as `keys.budget`."""
+    kind: Any = ProxyConfig
+    for step in place.split("."):
+        hint = get_type_hints(kind)[step]
+        structs = [one for one in _all_kinds(hint) if issubclass(one, msgspec.Struct)]
+        kind = structs[0] if structs else kind
+    return kind
+
+
+def _all_kinds(hint: Any) -> list[type]:
+    if isinstance(hint, type) and not get_args(hint):
+        return [hint]
+    return [kind for part in get_args(hint) for kind in _all_kinds(part)]
 
 
 def _all_keys(kind: Any, seen: set[Any]) -> set[str]:

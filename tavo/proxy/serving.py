@@ -28,7 +28,7 @@ import msgspec
 from tavo.errors import ConfigError, ExitCode, InputError, TavoError, exit_code_of
 from tavo.proxy.admin import AdminServer, Fleet
 from tavo.proxy.app import App, event_loop_factory, raise_file_limit
-from tavo.proxy.config import ProxyConfig, load_config, read_config
+from tavo.proxy.config import ProxyConfig, read_config
 from tavo.proxy.fleet import ACCEPTED, CANDIDATE, Local, Remote, WorkerSocket, socket_of
 from tavo.proxy.sharing import Shared
 
@@ -41,11 +41,13 @@ _AGAIN_S = 0.5
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """What is served: a configuration, the file that it came from, and where the token goes.
 
+    `read` makes the bytes of that file into a configuration, with what the command line changes.
     `told` is called once with the ports when clients can come; `say` with each sentence after that.
     """
 
     config: ProxyConfig
     file: Path | None
+    read: Callable[[bytes], ProxyConfig]
     token_file: Path
     told: Callable[[int, int], None]
     say: Callable[[str], None]
@@ -71,7 +73,7 @@ async def _alone(serving: Serving) -> ExitCode:
     config = serving.config
     app = App(config, Shared())
     await app.start()
-    fleet = Local(app, _loader(serving.file, serving.file))
+    fleet = Local(app, _loader(serving.file, serving))
     admin = None
     try:
         admin = await _admin(serving, fleet)
@@ -158,16 +160,12 @@ def _ended(serving: Serving, cut: int) -> ExitCode:
     return ExitCode.OK
 
 
-def _loader(source: Path | None, name: Path | None) -> Callable[[], ProxyConfig] | None:
-    """Return what reads `source`, in whose messages it is called `name`."""
-    if source is None or name is None:
+def _loader(source: Path | None, serving: Serving) -> Callable[[], ProxyConfig] | None:
+    """Return what reads the configuration again; None where there is no file."""
+    if source is None or serving.file is None:
         return None
-    where, called = source, name
-
-    def load() -> ProxyConfig:
-        return load_config(read_config(where), str(called), called.absolute().parent)
-
-    return load
+    where = source
+    return lambda: serving.read(read_config(where))
 
 
 def _state(file: Path | None) -> tuple[int, int, int] | None:
@@ -290,11 +288,11 @@ class _Parent:
     async def _worker(self, number: int, writable: int) -> ExitCode:
         serving = self._serving
         accepted = self._folder / ACCEPTED
-        load = _loader(accepted, serving.file)
+        load = _loader(accepted, serving)
         config = load() if load is not None and accepted.exists() else serving.config
         app = App(config, self._shared, worker=number)
         await app.start()
-        asked = WorkerSocket(app, _loader(self._folder / CANDIDATE, serving.file))
+        asked = WorkerSocket(app, _loader(self._folder / CANDIDATE, serving))
         await asked.start(socket_of(self._folder, number))
         _report(writable, {"ready": number})
         await _until_orphaned()

@@ -67,7 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._head = 0  # bytes of the head so far, -1 behind it
         self._body = 0  # bytes of the body so far
-        self._framing = 0  # bytes that came in since the head and are no body
+        self._framing = 0  # bytes that came in, with the head and the body
         self._dropped = 0
 
     # -- for the exchange
@@ -149,12 +149,13 @@ class ClientConnection(asyncio.Protocol):
         if self.closing or (flow is not None and flow.asked):
             self._drop(len(data))
             return
+        size = len(data)
         if self._head >= 0:
             if self._head == 0:
                 self.deadline = self.wire.clock.now() + self.wire.limits.client_head_s
-            self._head += len(data)
-        else:
-            self._framing += len(data)
+                self._framing = 0
+            self._head += size
+        self._framing += size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -177,7 +178,7 @@ class ClientConnection(asyncio.Protocol):
         if self._head > most:
             self._refuse(plain_refusal(431, "head_too_large", f"the head is larger than {most} B"))
         elif flow is not None and not flow.asked:
-            if self._framing > (64 << 10) + 17 * self._body:
+            if self._framing > 2 * most + 17 * self._body:
                 self._refuse(plain_refusal(400, "malformed", "the body is all framing"))
             else:
                 flow.more_body(wire.clock.now())
@@ -213,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
         version, method = parser.get_http_version(), parser.get_method()
         fields = dict(headers)
         self._head = -1
-        self._body = self._framing = 0
+        self._body = 0
         framing = check_request(method, target, version, headers, fields)
         self.minor = 0 if version == "1.0" else 1
         self.keep = parser.should_keep_alive() and not wire.draining

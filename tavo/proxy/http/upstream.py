@@ -154,6 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._malformed(error)
+            taker.up_flush()  # an answer that was complete before this is one
             return
         if self._size > self.pool.limits.head_bytes and not self.ended:
             self._fail("the head of its answer is too large")
