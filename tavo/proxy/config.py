@@ -218,7 +218,7 @@ def secret_of(secret: Secret | Key, where: str, environment: Mapping[str, str]) 
         value = _secret_file(Path(secret.file), where)
     else:
         value = (secret.unsafe_value or "") if isinstance(secret, Secret) else ""
-    if not value.isascii() or not value.isprintable() or value.strip() != value or not value:
+    if not value.isascii() or not value.isprintable() or " " in value or not value:
         raise ConfigError(f"{where}: the secret is empty, or holds blanks or controls")
     return value
 

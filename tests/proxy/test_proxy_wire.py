@@ -94,7 +94,13 @@ def test_a_lenient_parser_would_let_them_through(monkeypatch: pytest.MonkeyPatch
         return through
 
     through = set(asyncio.run(main()))
-    assert {"cl-and-te", "te-gzip-chunked", "two-authorizations", "obs-fold", "chunk-space"} <= through
+    assert {
+        "cl-and-te",
+        "te-gzip-chunked",
+        "two-authorizations",
+        "obs-fold",
+        "chunk-space",
+    } <= through
 
 
 def test_lawful_requests_of_the_corpus_are_answered() -> None:
