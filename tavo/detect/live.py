@@ -50,11 +50,9 @@ class Live:
             )
             self._at[number] = at + offset
             final = min(final, at)
-            answer.append(
-                [Match(one.start + offset, one.end + offset, one.rule) for one in matches]
-                if offset
-                else matches
-            )
+            if matches and offset:
+                matches = [Match(one.start + offset, one.end + offset, one.rule) for one in matches]
+            answer.append(matches)
         self.final = final + offset
         kept = max(final - 1, 0)
         if kept:

@@ -13,10 +13,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_from, word
 
 __all__ = ["AnthropicMessages"]
 
+_TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error",
+    413: "request_too_large", 429: "rate_limit_error",
+}  # fmt: skip
 _DELTAS = {"text_delta": ("text", Kind.TEXT), "thinking_delta": ("thinking", Kind.REASONING)}
 
 
@@ -53,7 +57,6 @@ class AnthropicMessages(Dialect):
             for tool in tools:
                 if isinstance(tool, dict):
                     reading.tool(tool.get("name"), tool)
-            reading.take(body, "tools")
         reading.rest(body, "user")
         return reading
 
@@ -77,9 +80,7 @@ class AnthropicMessages(Dialect):
 
 
 def _error(why: Broken) -> dict[str, Any]:
-    kind = {429: "rate_limit_error", 400: "invalid_request_error"}.get(
-        why.status, "permission_error"
-    )
+    kind = "api_error" if why.status >= 500 else _TYPES.get(why.status, "permission_error")
     return {"type": "error", "error": {"type": kind, "message": f"{why.message} ({why.code})"}}
 
 
@@ -100,7 +101,6 @@ def _block(reading: Reading, block: dict[str, Any], role: str) -> None:
         if not reading.text(block, "content", "tool"):
             _content(reading, block, "content", "tool")
             reading.inside(block.get("content"), "tool", Kind.TEXT)
-            reading.take(block, "content")
     elif kind in {"image", "document"}:
         source = block.get("source")
         source = source if isinstance(source, dict) else {}
@@ -122,13 +122,13 @@ class _Events(EventReader):
             reading.rest([event], "assistant")
             parts.whole(reading)
             return parts
-        kind, index = event.get("type"), event.get("index")
+        kind, index = word(event, "type"), ident(event.get("index"))
         delta = event.get("delta")
         if kind == "content_block_delta" and isinstance(delta, dict):
             where = _DELTAS.get(str(delta.get("type")))
             if where is not None and isinstance(delta.get(where[0]), str):
                 parts.deltas.append(((index, where[0]), delta, where[0], where[1]))
-                if len(delta) == 2 and len(event) == 3:
+                if len(delta) == 2 and len(event) == 3 and isinstance(index, int):
                     return parts
                 reading.take(delta, where[0])
             elif isinstance(delta.get("partial_json"), str):
@@ -144,7 +144,7 @@ class _Events(EventReader):
                 self._calls.discard(index)
                 parts.stops.append((index, "call"))
             parts.ends = [(index, "text"), (index, "thinking")]
-            if len(event) == 2:
+            if len(event) == 2 and isinstance(index, int):
                 return parts
         elif kind == "ping" and len(event) == 1:
             parts.is_loose = True

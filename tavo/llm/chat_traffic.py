@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
 
 __all__ = ["ChatCompletions", "Dropped", "openai_error"]
 
 _ROLES = {"function": "tool", "system": "system", "developer": "developer", "tool": "tool",
           "assistant": "assistant"}  # fmt: skip
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CHUNK = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint",
                     "service_tier", "obfuscation"})  # fmt: skip
 _CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
@@ -64,8 +65,6 @@ class ChatCompletions(Dialect):
             reading.tool(inner.get("name") if isinstance(inner, dict) else "", inner)
         for tool in _list(body, "functions"):
             reading.tool(tool.get("name") if isinstance(tool, dict) else "", tool)
-        for key in ("tools", "functions"):
-            reading.take(body, key)
         reading.rest(body, "user")
         return reading
 
@@ -105,8 +104,15 @@ class Dropped(dict[str, Any]):
 
 def openai_error(why: Broken) -> dict[str, Any]:
     """Return an error as OpenAI writes it."""
-    kind = "rate_limit_error" if why.status == 429 else "invalid_request_error"
+    kind = "server_error" if why.status >= 500 else _TYPES.get(why.status, "invalid_request_error")
     return {"error": {"message": why.message, "type": kind, "param": None, "code": why.code}}
+
+
+def _texts_in(value: Any) -> bool:
+    """Tell whether there is anything but numbers under plain names, as in counters of usage."""
+    if not isinstance(value, dict):
+        return not isinstance(value, int | float | None)
+    return any(not is_token(key) or _texts_in(entry) for key, entry in value.items())
 
 
 def _list(holder: dict[str, Any], key: str) -> list[Any]:
@@ -148,6 +154,7 @@ class _Events(EventReader):
 
     def __init__(self) -> None:
         self._calls: set[tuple[Any, ...]] = set()
+        self._head: tuple[Any, ...] = ()
 
     def read(self, event: Any) -> Parts:
         parts = Parts()
@@ -157,7 +164,7 @@ class _Events(EventReader):
             parts.whole(reading)
             return parts
         choices = event.get("choices")
-        known = event.keys() <= _CHUNK and isinstance(choices, list)
+        known = isinstance(choices, list) and self._is_known(event)
         if event.get("usage"):
             parts.usage = usage_from(event["usage"], "prompt_tokens", "completion_tokens")
         taken: list[tuple[Any, Any]] = []
@@ -166,8 +173,12 @@ class _Events(EventReader):
                 known = False
                 continue
             delta = choice.get("delta")
-            known = known and choice.keys() <= _CHOICE and isinstance(delta, dict)
-            index = choice.get("index", 0)
+            known = (
+                known and choice.keys() <= _CHOICE and isinstance(delta, dict)
+                and is_token(choice.get("finish_reason") or "")
+                and isinstance(choice.get("index", 0), int)
+            )  # fmt: skip
+            index = ident(choice.get("index", 0))
             if isinstance(delta, dict):
                 known = self._delta(parts, taken, index, delta) and known
             if isinstance(choice.get("text"), str):
@@ -184,7 +195,30 @@ class _Events(EventReader):
                 reading.take(holder, key)
             reading.rest(event, "assistant")
             parts.whole(reading)
+        elif len(parts.deltas) == 1 == len(event["choices"]):
+            parts.is_plain = not (parts.ends or parts.drops or parts.starts or parts.pieces)
         return parts
+
+    def _is_known(self, event: dict[str, Any]) -> bool:
+        """Tell whether a chunk has no other fields than those that hold no text."""
+        if not event.keys() <= _CHUNK:
+            return False
+        get = event.get
+        head = (
+            get("id"),
+            get("object"),
+            get("model"),
+            get("system_fingerprint"),
+            get("service_tier"),
+        )
+        if head != self._head:  # it is the same in each chunk
+            if not all(one is None or is_token(one) for one in head):
+                return False
+            self._head = head
+        if not is_token(get("obfuscation", "")):
+            return False
+        usage = get("usage")
+        return isinstance(get("created", 0), int) and (usage is None or not _texts_in(usage))
 
     def _delta(self, parts: Parts, taken: list[tuple[Any, Any]], index: Any, delta: Any) -> bool:
         for key, kind in _TEXTS:
@@ -194,13 +228,15 @@ class _Events(EventReader):
                 taken.append((delta, key))
         if delta.keys() <= _DELTA:
             content = delta.get("content")
-            return content is None or isinstance(content, str)
+            return isinstance(content, str | None) and is_token(delta.get("role") or "")
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             function = call.get("function", call.get("custom")) if isinstance(call, dict) else None
             if isinstance(function, dict):
                 where = "input" if "input" in function else "arguments"
-                self._piece(parts, taken, (index, "call", call.get("index", 0)), function, where)
+                self._piece(
+                    parts, taken, (index, "call", ident(call.get("index", 0))), function, where
+                )
         if isinstance(function := delta.get("function_call"), dict):
             self._piece(parts, taken, (index, "call", "function"), function, "arguments")
         return False
@@ -213,7 +249,8 @@ class _Events(EventReader):
         if key not in self._calls or (isinstance(name, str) and name):
             self._calls.add(key)
             parts.starts.append((key, name if isinstance(name, str) else ""))
-            taken.append((holder, "name"))
+            if isinstance(name, str):
+                taken.append((holder, "name"))
         if isinstance(holder.get(where), str):
             parts.pieces.append((key, holder, where))
             taken.append((holder, where))

@@ -64,11 +64,11 @@ class Parts:
     `deltas`: pieces of text, each with its channel. `starts`, `pieces`, `stops`: a call of a tool
     begins (key, name), goes on (key, holder, key of the piece) and is complete. `slots` and `calls`
     stand whole in the event. `ends`: channels that are complete; None for all. `is_loose`: the
-    event has no place in the order.
+    event has no place in the order. `is_plain`: it brings one piece of text and nothing else.
     """
 
     __slots__ = (
-        "calls", "deltas", "drops", "ends", "is_loose", "pieces", "slots", "starts", "stops",
+        "calls", "deltas", "drops", "ends", "is_loose", "is_plain", "pieces", "slots", "starts", "stops",
         "tools", "usage",
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class Parts:
         self.drops: list[tuple[Any, Any]] = []
         self.usage: Usage | None = None
         self.is_loose = False
+        self.is_plain = False
 
     def whole(self, reading: Reading) -> None:
         """Take over what stands whole in the event."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_from
 
 __all__ = ["Gemini"]
 
-_STATUS = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED"}
+_STATUS = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 
 
 class Gemini(Dialect):
@@ -88,7 +88,7 @@ class Gemini(Dialect):
 
 
 def _error(why: Broken) -> dict[str, Any]:
-    status = _STATUS.get(why.status, "PERMISSION_DENIED")
+    status = _STATUS.get(why.status, "UNAVAILABLE" if why.status >= 500 else "PERMISSION_DENIED")
     reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": why.code,
               "domain": "tavo"}  # fmt: skip
     return {
@@ -130,10 +130,6 @@ def _request(reading: Reading, body: dict[str, Any], operation: Operation) -> No
         for function in _list(tool, "functionDeclarations") if isinstance(tool, dict) else ():
             if isinstance(function, dict):
                 reading.tool(function.get("name"), function)
-    for key in ("tools",):
-        if isinstance(body.get(key), list):
-            reading.inside(body[key], "developer", Kind.DESCRIPTION)
-            reading.take(body, key)
     config = _get(body, "generationConfig")
     if isinstance(config, dict):
         reading.max_tokens = count_of(_get(config, "maxOutputTokens"))
@@ -152,8 +148,6 @@ def _content(reading: Reading, content: Any, role: str, kind: Kind = Kind.TEXT) 
             reading.call(call.get("name"), call, "args", "assistant")
         if isinstance(answer := _get(part, "functionResponse"), dict):
             reading.inside(answer, "tool", Kind.TEXT)
-            reading.take(part, "functionResponse" if "functionResponse" in part else
-                         "function_response")  # fmt: skip
         for name in ("inlineData", "fileData"):
             if isinstance(data := _get(part, name), dict):
                 media = str(_get(data, "mimeType") or "").split("/", maxsplit=1)[0]
@@ -169,7 +163,9 @@ class _Events(EventReader):
             parts.usage = usage if any(usage) else None
             for number, candidate in enumerate(_list(event, "candidates")):
                 if isinstance(candidate, dict):
-                    self._candidate(parts, reading, candidate, candidate.get("index", number))
+                    self._candidate(
+                        parts, reading, candidate, ident(candidate.get("index", number))
+                    )
         reading.rest(event if isinstance(event, dict | list) else [event], "assistant")
         usage_before = parts.usage
         parts.whole(reading)

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, dumped
+from tavo.llm.parts import Kind, Media, Reading, dumped, word
 
-__all__ = ["Mcp"]
+__all__ = ["Mcp", "request_id"]
 
 _CODE = -32001
 
@@ -84,8 +84,7 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
     if isinstance(tools, list):
         for tool in tools:
             if isinstance(tool, dict):
-                reading.tool(tool.get("name"), tool)
-        reading.take(result, "tools")
+                reading.tool(tool.get("name"), tool, tools)
     for key in ("content", "contents", "messages"):
         value = result.get(key)
         for part in value if isinstance(value, list) else [value]:
@@ -95,15 +94,14 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
                     _part(reading, one)
     if isinstance(structured := result.get("structuredContent"), dict):
         reading.inside(structured, "tool", Kind.TEXT)
-        reading.take(result, "structuredContent")
 
 
 def _part(reading: Reading, part: Any) -> None:
     if not isinstance(part, dict):
         return
     reading.text(part, "text", "tool")
-    if part.get("type") in {"image", "audio"} or isinstance(part.get("blob"), str):
-        reading.media.append(Media(str(part.get("type") or "file")))
+    if word(part, "type") in {"image", "audio"} or isinstance(part.get("blob"), str):
+        reading.media.append(Media(word(part, "type") or "file"))
 
 
 class _Events(EventReader):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, is_token, usage_from
 
 __all__ = ["Ollama"]
 
@@ -76,8 +76,6 @@ class Ollama(Dialect):
                 inner = tool.get("function") if isinstance(tool, dict) else None
                 if isinstance(inner, dict):
                     reading.tool(inner.get("name"), inner)
-            reading.inside([one for one in tools if not isinstance(one, dict)], "user", Kind.OTHER)
-            reading.take(body, "tools")
         reading.rest(body, "user")
         return reading
 
@@ -124,13 +122,18 @@ class _Events(EventReader):
         parts, reading = Parts(), Reading()
         known = False
         if isinstance(event, dict):
-            known = event.keys() <= _CHUNK
+            known = (
+                event.keys() <= _CHUNK
+                and isinstance(event.get("done", False), bool)
+                and all(is_token(event.get(key, "")) for key in ("model", "created_at"))
+            )
             for key, kind in (("response", Kind.TEXT), ("thinking", Kind.REASONING)):
                 if isinstance(event.get(key), str):
                     if event[key]:
                         parts.deltas.append(((key,), event, key, kind))
                     reading.take(event, key)
             message = event.get("message")
+            known = known and isinstance(message, dict)
             if isinstance(message, dict):
                 for key, kind in _TEXTS:
                     if isinstance(message.get(key), str):
@@ -141,7 +144,12 @@ class _Events(EventReader):
                     before = len(reading.slots)
                     _message(reading, message, "assistant")
                     del reading.slots[before:]
-                known = known and message.keys() <= {"role", "content"}
+                known = (
+                    known
+                    and message.keys() <= {"role", "content"}
+                    and is_token(message.get("role", ""))
+                    and isinstance(message.get("content", ""), str)
+                )
             if event.get("done") is True:
                 parts.usage = usage_from(event, "prompt_eval_count", "eval_count")
                 parts.ends = None

@@ -16,7 +16,23 @@ from typing import Any
 
 from tavo.detect.regex import Regex
 
-__all__ = ["Call", "Kind", "Media", "Reading", "Slot", "Tool", "Usage", "count_of", "usage_from"]
+__all__ = [
+    "Call",
+    "Kind",
+    "Media",
+    "Reading",
+    "Slot",
+    "Tool",
+    "Usage",
+    "count_of",
+    "dumped",
+    "ident",
+    "is_data",
+    "is_token",
+    "numbers_as_text",
+    "usage_from",
+    "word",
+]
 
 Usage = tuple[int, int]
 """Tokens of the prompt and of the answer."""
@@ -36,12 +52,12 @@ _DATA = frozenset({
     "image_url", "fileUri", "blob", "redacted_thinking", "partial_image_b64", "result",
     "embedding", "thought_signature",
 })  # fmt: skip
-_TOKEN = Regex(r"\A[A-Za-z0-9_.:/+=|-]{0,256}\z", plain=True)
+_MARKS = dict.fromkeys(map(ord, "_.:/+=|-$"))
+_LONGEST_TOKEN = 256
 _BASE64 = Regex(
     r"\A(?:data:[A-Za-z0-9.+/-]{1,100}(?:;[A-Za-z0-9=._-]{1,60}){0,3};base64,)?[A-Za-z0-9+/_-]*=*\z",
     plain=True,
 )
-_NAME = Regex(r"\A[A-Za-z0-9_.$/:-]{1,80}\z", plain=True)
 _LEAST_NUMBER = 10**11
 
 
@@ -101,11 +117,12 @@ class Call:
 class Tool:
     """A tool that a model is offered, or that a server describes."""
 
-    __slots__ = ("definition", "name")
+    __slots__ = ("definition", "holder", "name")
 
-    def __init__(self, name: str, definition: Any) -> None:
+    def __init__(self, name: str, definition: Any, holder: Any = None) -> None:
         self.name = name
         self.definition = definition
+        self.holder = holder
 
 
 class Media:
@@ -161,9 +178,12 @@ class Reading:
         self.calls.append(Call(str(name or ""), holder, key, role))
         self._taken.add((id(holder), key))
 
-    def tool(self, name: object, definition: Any) -> None:
-        """Note a tool that is offered: all texts of its definition are descriptions."""
-        self.tools.append(Tool(str(name or ""), definition))
+    def tool(self, name: object, definition: Any, holder: Any = None) -> None:
+        """Note a tool that is offered: all texts of its definition are descriptions.
+
+        `holder` is the list that it stands in, where it may be taken out of it.
+        """
+        self.tools.append(Tool(str(name or ""), definition, holder))
         self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
 
     def inside(self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0) -> None:
@@ -178,12 +198,13 @@ class Reading:
             return
         taken, slots = self._taken, self.slots
         for key, entry in items:
-            if isinstance(key, str) and _NAME.find(key.encode("utf-8", "replace")) is None:
-                slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
             if (id(value), key) in taken:
                 continue
+            if isinstance(key, str) and not is_token(key):
+                slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
             if isinstance(entry, str):
-                if entry and not _is_structure(key, entry):
+                taken.add((id(value), key))
+                if entry and (kind is Kind.ARGUMENTS or not _is_structure(key, entry)):
                     slots.append(Slot(value, key, role, kind, name))
             elif isinstance(entry, dict | list):
                 self.inside(entry, role, kind, name, depth + 1)
@@ -195,8 +216,26 @@ class Reading:
 
 def _is_structure(key: Any, text: str) -> bool:
     if key in _STRUCTURE:
-        return _TOKEN.find(text.encode("utf-8", "replace")) is not None
+        return is_token(text)
     return key in _DATA and is_data(text)
+
+
+def is_token(text: object) -> bool:
+    """Tell whether a value is a short word without blanks, as names and identifiers are."""
+    if not isinstance(text, str) or len(text) > _LONGEST_TOKEN or not text.isascii():
+        return False
+    return not text or text.isalnum() or text.translate(_MARKS).isalnum()
+
+
+def ident(value: object) -> object:
+    """Return what tells parts of a stream apart, also where a server sends something strange."""
+    return value if isinstance(value, int | str | None) else repr(value)
+
+
+def word(holder: Any, key: str) -> str:
+    """Return a short text of an object, empty where there is none."""
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def is_data(text: str) -> bool:

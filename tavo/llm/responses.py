@@ -14,7 +14,18 @@ from typing import Any, ClassVar
 
 from tavo.llm.chat_traffic import Dropped, openai_error
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, Usage, count_of, dumped, usage_from
+from tavo.llm.parts import (
+    Kind,
+    Media,
+    Reading,
+    Usage,
+    count_of,
+    dumped,
+    ident,
+    is_data,
+    usage_from,
+    word,
+)
 
 __all__ = ["Responses"]
 
@@ -57,7 +68,6 @@ class Responses(Dialect):
         for tool in _list(body, "tools"):
             if isinstance(tool, dict):
                 reading.tool(tool.get("name") or tool.get("type"), tool)
-        reading.take(body, "tools")
         reading.rest(body, "user")
         return reading
 
@@ -95,7 +105,6 @@ def _response(reading: Reading, body: dict[str, Any]) -> None:
         _item(reading, item, "assistant")
     for tool in _list(body, "tools"):  # an echo of what was asked: the client knows it
         reading.inside(tool, "developer", Kind.DESCRIPTION)
-    reading.take(body, "tools")
 
 
 def _usage(body: dict[str, Any]) -> Usage:
@@ -106,7 +115,7 @@ def _item(reading: Reading, item: Any, role: str) -> None:
     if not isinstance(item, dict):
         return
     kind = str(item.get("type") or "message")
-    said = item.get("role")
+    said = word(item, "role")
     role = said if said in {"system", "developer", "assistant", "tool"} else role
     if kind in _CALLS:
         reading.call(item.get("name") or kind.removesuffix("_call"), item, _CALLS[kind])
@@ -114,7 +123,6 @@ def _item(reading: Reading, item: Any, role: str) -> None:
         for key in ("output", "results"):
             reading.text(item, key, "tool")
             reading.inside(item.get(key), "tool", Kind.TEXT)
-            reading.take(item, key)
     reasoning = kind == "reasoning"
     reading.text(item, "content", role)
     for key in ("content", "summary"):
@@ -148,14 +156,15 @@ class _Events(EventReader):
             parts.whole(reading)
             return parts
         kind = str(event.get("type") or "")
-        where = event.get("output_index", event.get("item_id"))
-        inner = (event.get("content_index"), event.get("summary_index"))
+        where = ident(event.get("output_index", event.get("item_id")))
+        inner = (ident(event.get("content_index")), ident(event.get("summary_index")))
         base, _, step = kind.removeprefix("response.").rpartition(".")
         if step == "delta" and isinstance(event.get("delta"), str):
             if base in _PIECES:
                 self._piece(parts, where, event)
             elif base == "audio":
-                reading.take(event, "delta")
+                if not is_data(event["delta"]):
+                    reading.text(event, "delta", "assistant", Kind.OTHER)
             else:
                 is_reasoning = base in _REASONING
                 parts.deltas.append((

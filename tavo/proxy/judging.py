@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tavo.errors import NotAvailableError
 from tavo.proxy.config import ProxyConfig
 from tavo.proxy.messages import Judge
 from tavo.proxy.passing import Passer
@@ -12,6 +11,13 @@ __all__ = ["judge_of"]
 
 def judge_of(config: ProxyConfig) -> Judge:
     """Return the judge of a configuration, not yet started. Raises ConfigError."""
-    if config.filters:
-        raise NotAvailableError("filters: not available in this version; leave the section out")
-    return Passer(config.unknown_paths)
+    if not config.filters:
+        return Passer(config.unknown_paths)
+    from tavo.proxy.chain.judge import ChainJudge  # only who filters loads the filters
+
+    return ChainJudge(
+        config.filters,
+        observe=config.observe,
+        unknown=config.unknown_paths,
+        texts=config.audit is not None and config.audit.texts,
+    )
