@@ -22,6 +22,7 @@ COMMANDS = {
     "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
     "lsp": ("tavo.cli.lsp", "Serve an editor over the Language Server Protocol."),
+    "proxy": ("tavo.cli.proxy", "Filter, meter and record traffic to models."),
     "key": ("tavo.cli.key", "Keys with which people sign."),
     "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
@@ -31,7 +32,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "proxy", "trust",
+    "attack", "demo", "logs", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

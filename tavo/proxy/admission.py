@@ -26,7 +26,7 @@ from tavo.proxy.messages import Forward, Headers, Refusal, plain_refusal
 
 __all__ = ["CREDENTIALS", "Admission"]
 
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"})
+CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 """Headers in which clients of the dialects send their credential."""
 
 _BY_HOST = {
@@ -105,17 +105,17 @@ class Admission:
                 key.budget, key.budget != Budget(),
             )  # fmt: skip
 
-    def enter(self, path: bytes, query: bytes, headers: Headers) -> Entry | Refusal:
+    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
         """Say who asks, and by the path where to."""
+        if b"origin" in fields and fields[b"origin"] not in self._origins:
+            return _browser()
+        if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
+            return _browser()
         credential = b""
-        for name, value in headers:
-            if name in CREDENTIALS:
-                credential = credential or value
-            elif name == b"origin":
-                if value not in self._origins:
-                    return _browser()
-            elif name == b"sec-fetch-site" and value in _BROWSER and not self._origins:
-                return _browser()
+        for name in CREDENTIALS:
+            if name in fields:
+                credential = fields[name]
+                break
         if b"key=" in query:
             query, given = _without_key(query)
             credential = credential or given
@@ -136,9 +136,10 @@ class Admission:
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] == b"/":
                 upstream, path = one, path[len(prefix) :]
                 break
+        fingerprint, secret = _derived(credential)
         return Entry(
-            client=key or _fingerprint(credential), key=key, upstream=upstream, path=path,
-            query=query, secret=_derived(credential),
+            client=key or fingerprint, key=key, upstream=upstream, path=path, query=query,
+            secret=secret,
         )  # fmt: skip
 
     def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
@@ -186,7 +187,7 @@ class Admission:
         self._budgets.count(client.number, now)
         return None
 
-    def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
+    def outbound(self, pool: Pool, headers: Headers) -> Headers:
         """Return the headers for the upstream, with its credential in place of the client's."""
         held = self._credentials.get(pool.name)
         if held is None:
@@ -220,17 +221,13 @@ def _bare(credential: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _fingerprint(credential: bytes) -> str:
-    """Return what tells a credential apart in logs."""
+def _derived(credential: bytes) -> tuple[str, bytes]:
+    """Return what tells a credential apart in logs, and key material that only its owner shares."""
+    bare = _bare(credential)
+    secret = blake2b(bare, digest_size=32, person=b"tavo-exchange").digest()
     if not credential:
-        return ""
-    return blake2b(_bare(credential), digest_size=8, person=b"tavo-client").hexdigest()
-
-
-@lru_cache(maxsize=1024)
-def _derived(credential: bytes) -> bytes:
-    """Return key material that only who has the credential shares."""
-    return blake2b(_bare(credential), digest_size=32, person=b"tavo-exchange").digest()
+        return "", secret
+    return blake2b(bare, digest_size=8, person=b"tavo-client").hexdigest(), secret
 
 
 @lru_cache(maxsize=1024)

@@ -29,10 +29,11 @@ from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.judging import judge_of
+from tavo.proxy.messages import Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
 
-__all__ = ["App", "event_loop_factory", "raise_file_limit"]
+__all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
 
 class App:
@@ -51,7 +52,6 @@ class App:
         self._environment = os.environ if environment is None else environment
         self._wire: Wire | None = None
         self._pools: dict[str, Pool] = {}
-        self._new_pools: dict[str, Pool] = {}
         self._door: Admission | None = None
         self._audit: AuditLog | None = None
 
@@ -77,7 +77,8 @@ class App:
         if self._audit is not None:
             self._audit.serve(wire.clock.loop)
         self._wire = wire
-        wire.door = self._door = self._doors(config)
+        self._pools = self._pools_of(config)
+        wire.door = self._door = self._door_of(config, self._pools)
         self.metrics.prices = config.prices
         listen = config.listen
         tls = _server_tls(config) if listen.tls is not None else None
@@ -93,38 +94,35 @@ class App:
                 hint="Another program has the port; choose one with --port.",
             ) from error
 
-    async def prepare(self, config: ProxyConfig) -> Callable[[], list[str]]:
-        """Build and probe a new configuration; return what puts it in place. Raises TavoError.
-
-        What is returned puts it in place and returns notes about what it could not change.
-        """
-        door = self._doors(config)
+    async def prepare(self, config: ProxyConfig) -> Change:
+        """Build and probe a new configuration, beside the one in use. Raises TavoError."""
+        pools = self._pools_of(config)
+        door = self._door_of(config, pools)
         judge = judge_of(config)
         try:
             await judge.start()
         except BaseException:
             await judge.retire()
             raise
+        return Change(self, config, pools, door, judge)
 
-        def commit() -> list[str]:
-            notes = _unchanged(self.config, config)
-            old = self._pools
-            self._pools = dict(self._new_pools)
-            for name, pool in old.items():
-                if self._pools.get(name) is not pool:
-                    pool.retire()
-            self.config = config
-            self.metrics.prices = config.prices
-            wire = self.wire
-            wire.limits = config.limits
-            wire.door = self._door = door
-            wire.change(judge)
-            if self._audit is not None:
-                self._audit.reopen()
-            self.reloads += 1
-            return notes
-
-        return commit
+    def put(self, change: Change) -> list[str]:
+        """Put a prepared configuration in place; return what of it has to wait for a start."""
+        notes = _unchanged(self.config, change.config)
+        old, self._pools = self._pools, change.pools
+        for name, pool in old.items():
+            if self._pools.get(name) is not pool:
+                pool.retire()
+        self.config = change.config
+        self.metrics.prices = change.config.prices
+        wire = self.wire
+        wire.limits = change.config.limits
+        wire.door = self._door = change.door
+        wire.change(change.judge)
+        if self._audit is not None:
+            self._audit.reopen()
+        self.reloads += 1
+        return notes
 
     async def stop(self) -> int:
         """Drain; return how many exchanges had to be cut."""
@@ -173,20 +171,20 @@ class App:
 
     # -- inside
 
-    def _doors(self, config: ProxyConfig) -> Admission:
-        """Make pools and the door; pools of upstreams that stay the same are kept."""
+    def _pools_of(self, config: ProxyConfig) -> dict[str, Pool]:
+        """Make the pools; those of upstreams that stay the same are kept."""
         pools: dict[str, Pool] = {}
-        clock = self.wire.clock
         for name, upstream in config.upstreams.items():
             kept = self._pools.get(name)
-            same = self.config.upstreams.get(name)
-            if kept is not None and same == upstream and config.limits == self.config.limits:
+            same = self.config.upstreams.get(name) == upstream
+            if kept is not None and same and config.limits == self.config.limits:
                 pools[name] = kept
             else:
-                pools[name] = Pool(name, address_of(name, upstream), config.limits, clock)
-        self._new_pools = pools
-        if not self._pools:
-            self._pools = dict(pools)
+                address = address_of(name, upstream)
+                pools[name] = Pool(name, address, config.limits, self.wire.clock)
+        return pools
+
+    def _door_of(self, config: ProxyConfig, pools: Mapping[str, Pool]) -> Admission:
         numbers = self._shared.numbers(config.keys)
         return Admission(config, pools, self._shared.budgets, numbers, self._environment)
 
@@ -198,6 +196,24 @@ class App:
             tokens = record.tokens_in + record.tokens_out
             if tokens or cost:
                 self._door.charge(entry.key, tokens=tokens, cost=cost)
+
+
+class Change:
+    """A configuration that was built and probed: `commit` it or `abandon` it."""
+
+    def __init__(
+        self, app: App, config: ProxyConfig, pools: dict[str, Pool], door: Admission, judge: Judge
+    ) -> None:
+        self.config, self.pools, self.door, self.judge = config, pools, door, judge
+        self._app = app
+
+    def commit(self) -> list[str]:
+        """Put it in place; return what of it has to wait for a start."""
+        return self._app.put(self)
+
+    async def abandon(self) -> None:
+        """End what was started for it."""
+        await self.judge.retire()
 
 
 def address_of(name: str, upstream: Upstream) -> Address:

@@ -63,7 +63,7 @@ def last_of(path: Path, size: int) -> tuple[int, str, bytes]:
         if found is not None:
             return int(found[1].get("seq", 0)), found[2], torn
         if not line.startswith(b'{"seq":'):
-            break
+            raise ValueError("a line of it is no row")
     if size <= _LONGEST and not whole:
         return 0, FIRST, torn
     raise ValueError("its last row cannot be read")

@@ -25,7 +25,7 @@ import ipaddress
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -58,6 +58,9 @@ _Count = Annotated[int, Meta(ge=1, le=1 << 50)]
 _Money = Annotated[float, Meta(ge=0, le=1e12)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,8 +179,8 @@ def read_config(path: Path) -> bytes:
         ) from error
 
 
-def load_config(data: bytes, name: str) -> ProxyConfig:
-    """Read and check a configuration. Raises ConfigError."""
+def load_config(data: bytes, name: str, folder: Path | None = None) -> ProxyConfig:
+    """Read and check a configuration. Paths in it are relative to `folder`. Raises ConfigError."""
     try:
         value = load_yaml(data, name=name, limit=_LARGEST)
     except MarketplaceError as error:
@@ -192,7 +195,7 @@ def load_config(data: bytes, name: str) -> ProxyConfig:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_worded(str(error))}", hint=_hint(str(error))) from None
     _check(config, name)
-    return config
+    return _anchored(config, (folder or Path.cwd()).absolute())
 
 
 def simple_config(url: str, **changes: Any) -> ProxyConfig:
@@ -215,7 +218,7 @@ def secret_of(secret: Secret | Key, where: str, environment: Mapping[str, str]) 
         value = _secret_file(Path(secret.file), where)
     else:
         value = (secret.unsafe_value or "") if isinstance(secret, Secret) else ""
-    if not value.isascii() or not value.isprintable() or value.strip() != value or not value:
+    if not value.isascii() or not value.isprintable() or " " in value or not value:
         raise ConfigError(f"{where}: the secret is empty, or holds blanks or controls")
     return value
 
@@ -236,6 +239,33 @@ def _secret_file(path: Path, where: str) -> str:
             f"{where}: others may read {path}", hint=f"Make it yours alone: chmod 600 {path}"
         )
     return text.strip()
+
+
+def _anchored(config: ProxyConfig, folder: Path) -> ProxyConfig:
+    """Return the configuration with all its paths absolute."""
+    replace = msgspec.structs.replace
+
+    def at(section: _S, *names: str) -> _S:
+        given = {name: getattr(section, name) for name in names}
+        return replace(section, **{k: str(folder / v) for k, v in given.items() if v is not None})
+
+    listen, audit = config.listen, config.audit
+    return replace(
+        config,
+        upstreams={
+            name: replace(
+                at(one, "certificates"),
+                credential=at(one.credential, "file") if one.credential is not None else None,
+            )
+            for name, one in config.upstreams.items()
+        },
+        keys={name: at(one, "file") for name, one in config.keys.items()},
+        listen=replace(listen, tls=at(listen.tls, "certificate", "key"))
+        if listen.tls is not None
+        else listen,
+        admin=at(config.admin, "token_file"),
+        audit=at(audit, "file") if audit is not None else None,
+    )
 
 
 def _check(config: ProxyConfig, name: str) -> None:
@@ -326,6 +356,8 @@ def _is_loopback(address: str) -> bool:
 def _worded(message: str) -> str:
     """Turn msgspec's sentence around: the place first."""
     what, _, place = message.partition(" - at `$")
+    what = what.replace("Object contains unknown field", "unknown key").replace("`", "'")
+    what = what.replace("Object missing required field", "there is no")
     where = place.removesuffix("`").lstrip(".").replace("[...]", "")
     return f"{where}: {what}" if where else what
 
@@ -334,7 +366,28 @@ def _hint(message: str) -> str:
     if "unknown field" not in message:
         return "docs/user-guide.md shows a complete proxy.yaml."
     unknown = message.split("`")[1]
-    return _nearest(unknown, sorted(_all_keys(ProxyConfig, set())))
+    every = sorted(_all_keys(ProxyConfig, set()))
+    if difflib.get_close_matches(unknown, every, n=1):
+        return _nearest(unknown, every)
+    place = message.partition("`$")[2].replace("[...]", "").strip("`.")
+    own = get_type_hints(ProxyConfig) if not place else get_type_hints(_section_at(place))
+    return f"Known there: {', '.join(name for name in own if not name.startswith('_'))}."
+
+
+def _section_at(place: str) -> Any:
+    """Return the section that msgspec speaks of, such as `keys.budget`."""
+    kind: Any = ProxyConfig
+    for step in place.split("."):
+        hint = get_type_hints(kind)[step]
+        structs = [one for one in _all_kinds(hint) if issubclass(one, msgspec.Struct)]
+        kind = structs[0] if structs else kind
+    return kind
+
+
+def _all_kinds(hint: Any) -> list[type]:
+    if isinstance(hint, type) and not get_args(hint):
+        return [hint]
+    return [kind for part in get_args(hint) for kind in _all_kinds(part)]
 
 
 def _all_keys(kind: Any, seen: set[Any]) -> set[str]:

@@ -21,6 +21,7 @@ import msgspec
 
 from tavo.proxy.config import Price
 from tavo.proxy.http.flow import Flow
+from tavo.proxy.messages import Finished
 
 __all__ = ["Metrics", "added", "cost_of", "exposition"]
 
@@ -46,7 +47,7 @@ class _Series(msgspec.Struct, gc=False):
     sent: int
 
 
-Labels = tuple[str, str, str, str, str]
+Labels = tuple[str, str, str, int, Finished]
 
 
 class Metrics:
@@ -62,7 +63,7 @@ class Metrics:
         exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         dialect, model = (record.dialect, record.model) if record is not None else ("", "")
-        labels = (dialect, model, flow.upstream, str(flow.status), flow.how.value)
+        labels = (dialect, model, flow.upstream, flow.status, flow.how)
         series = self._series.get(labels)
         if series is None:
             series = self._new(labels)
@@ -95,7 +96,10 @@ class Metrics:
     def snapshot(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return {
-            "series": [[*labels, msgspec.to_builtins(one)] for labels, one in self._series.items()],
+            "series": [
+                [*labels[:3], str(labels[3]), labels[4].value, msgspec.to_builtins(one)]
+                for labels, one in self._series.items()
+            ],
             "said": [[*key, count] for key, count in self._said.items()],
         }
 
@@ -137,7 +141,7 @@ def cost_of(
 
 def added(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the sum of snapshots."""
-    series: dict[Labels, dict[str, Any]] = {}
+    series: dict[tuple[str, ...], dict[str, Any]] = {}
     said: dict[tuple[str, str, str], int] = {}
     gauges: dict[str, float] = {}
     for one in snapshots:

@@ -46,7 +46,33 @@ class _Asked(msgspec.Struct, gc=False):
     stream: Any = None
 
 
+class _Usage(msgspec.Struct, gc=False):
+    """The counts of all dialects, by their names."""
+
+    prompt_tokens: Any = 0
+    input_tokens: Any = 0
+    promptTokenCount: Any = 0  # noqa: N815
+    prompt_eval_count: Any = 0
+    completion_tokens: Any = 0
+    output_tokens: Any = 0
+    candidatesTokenCount: Any = 0  # noqa: N815
+    eval_count: Any = 0
+    cache_read_input_tokens: Any = 0
+    cachedContentTokenCount: Any = 0  # noqa: N815
+    prompt_tokens_details: Any = None
+    input_tokens_details: Any = None
+
+
+class _Answer(_Usage, gc=False):
+    """What is read of a whole answer; Ollama has its counts in it."""
+
+    usage: _Usage | None = None
+    usageMetadata: _Usage | None = None  # noqa: N815
+
+
 _asked = msgspec.json.Decoder(_Asked)
+_answer = msgspec.json.Decoder(_Answer)
+_usage = msgspec.json.Decoder(_Usage)
 
 
 class PassingExchange:
@@ -101,21 +127,29 @@ class PassingExchange:
 
     def response_data(self, data: bytes) -> Sequence[bytes]:
         if not self._first:
-            self._first = data[:_FIRST]
+            self._first = data
+            return ()
         self._pieces.append(data)
         self._size += len(data)
         if self._size > 2 * _LAST:
+            self._first = self._first[:_FIRST]
             self._pieces = [b"".join(self._pieces)[-_LAST:]]
             self._size = _LAST
         return ()
 
     def response_end(self) -> Sequence[bytes]:
         record = self.record
-        found = usage_in(self._first, b"".join(self._pieces)[-_LAST:])
+        first, pieces = self._first, self._pieces
+        found = None
+        if not pieces and first[:1] == b"{":
+            found = _of_whole(first)
+        if found is None:
+            found = usage_in(
+                first[:_FIRST] if pieces else b"", b"".join(pieces or [first])[-_LAST:]
+            )
         if found is not None:
             record.tokens_in, record.tokens_out, record.tokens_cached = found
             record.counted = True
-        self._pieces = []
         return ()
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
@@ -153,22 +187,23 @@ def usage_in(first: bytes, last: bytes) -> tuple[int, int, int] | None:
     Inside a text of JSON the quotes that are looked for would be escaped, so no text can be taken
     for a count.
     """
-    found: dict[str, Any] = {}
-    for data in (first, last):
-        for name in (b'"usage"', b'"usageMetadata"'):
-            at = data.rfind(name)
-            if at >= 0:
-                found |= _object(data[at + len(name) :])
+    found: list[_Usage] = []
+    for data in (last, first):
+        at = data.rfind(b'"usage')
+        while at >= 0:
+            one = _object(data, at)
+            if one is not None:
+                found.append(one)
+                break
+            at = data.rfind(b'"usage', 0, at)
+        if found and (found[0].prompt_tokens or found[0].promptTokenCount):
+            break  # Anthropic's input alone stands in the first event
     if not found and (at := last.rfind(b'"prompt_eval_count"')) >= 0:
-        found = _object(b":{" + last[at:])
+        one = _object(b'"usage":{' + last[at:], 0)
+        found = [one] if one is not None else []
     if not found:
         return None
-    into = _count(found, "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count")
-    out = _count(found, "completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count")
-    details = found.get("prompt_tokens_details") or found.get("input_tokens_details")
-    cached = _count(found, "cache_read_input_tokens", "cachedContentTokenCount")
-    if isinstance(details, dict):
-        cached = cached or _count(details, "cached_tokens")
+    into, out, cached = (max(counts) for counts in zip(*map(_counts, found), strict=True))
     return into, out, cached
 
 
@@ -201,20 +236,51 @@ def _twice(body: bytes) -> bool:
     return sum(key == "model" for key, _ in last) > 1
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    text = data.lstrip(b" \t\r\n")
-    if not text.startswith(b":"):
-        return {}
+def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     try:
-        value, _ = json.JSONDecoder().raw_decode(text[1:].decode("utf-8", "replace").lstrip())
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        answer = _answer.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    usage = answer.usage or answer.usageMetadata
+    if usage is not None:
+        return _counts(usage)
+    return _counts(answer) if answer.prompt_eval_count or answer.eval_count else None
 
 
-def _count(found: Mapping[str, Any], *names: str) -> int:
-    for name in names:
-        value = found.get(name)
-        if type(value) is int and 0 <= value < 1 << 40:
+def _object(data: bytes, at: int) -> _Usage | None:
+    """Return the object behind the name that stands there."""
+    start = data.find(b"{", at)
+    colon = data.find(b":", at)
+    if start < 0 or colon < 0 or data[colon + 1 : start].strip():
+        return None
+    end = start
+    for _ in range(8):  # details are objects in it
+        end = data.find(b"}", end) + 1
+        if end == 0:
+            return None
+        try:
+            return _usage.decode(data[start:end])
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return None
+
+
+def _counts(found: _Usage) -> tuple[int, int, int]:
+    details = found.prompt_tokens_details or found.input_tokens_details
+    cached = _one(found.cache_read_input_tokens, found.cachedContentTokenCount)
+    if not cached and isinstance(details, dict):
+        cached = _one(details.get("cached_tokens"))
+    return (
+        _one(found.prompt_tokens, found.input_tokens, found.promptTokenCount,
+             found.prompt_eval_count),
+        _one(found.completion_tokens, found.output_tokens, found.candidatesTokenCount,
+             found.eval_count),
+        cached,
+    )  # fmt: skip
+
+
+def _one(*values: Any) -> int:
+    for value in values:
+        if value and type(value) is int and 0 < value < 1 << 40:
             return value
     return 0

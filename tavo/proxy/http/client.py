@@ -67,7 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._head = 0  # bytes of the head so far, -1 behind it
         self._body = 0  # bytes of the body so far
-        self._framing = 0  # bytes that came in since the head and are no body
+        self._framing = 0  # bytes that came in, with the head and the body
         self._dropped = 0
 
     # -- for the exchange
@@ -145,16 +145,17 @@ class ClientConnection(asyncio.Protocol):
         return None  # half a connection is none: the transport closes
 
     def data_received(self, data: bytes) -> None:
-        if self.closing or (self.flow is not None and self.flow.asked):
+        flow = self.flow
+        if self.closing or (flow is not None and flow.asked):
             self._drop(len(data))
             return
-        wire = self.wire
+        size = len(data)
         if self._head >= 0:
-            if self._head == 0 and self.flow is None:
-                self.deadline = wire.clock.now() + wire.limits.client_head_s
-            self._head += len(data)
-        else:
-            self._framing += len(data)
+            if self._head == 0:
+                self.deadline = self.wire.clock.now() + self.wire.limits.client_head_s
+                self._framing = 0
+            self._head += size
+        self._framing += size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -163,15 +164,21 @@ class ClientConnection(asyncio.Protocol):
             self._parser = httptools.HttpRequestParser(self)
             if self.flow is None and not self.closing:
                 self._linger()
+            return
         except httptools.HttpParserError as error:
             self._malformed(error)
             return
-        flow = self.flow
-        if self._head > wire.limits.head_bytes:
-            most = wire.limits.head_bytes
+        if self._head:
+            self._incomplete()
+
+    def _incomplete(self) -> None:
+        """Look after a request of which a part has come."""
+        wire, flow = self.wire, self.flow
+        most = wire.limits.head_bytes
+        if self._head > most:
             self._refuse(plain_refusal(431, "head_too_large", f"the head is larger than {most} B"))
         elif flow is not None and not flow.asked:
-            if self._framing > (64 << 10) + 17 * self._body:
+            if self._framing > 2 * most + 17 * self._body:
                 self._refuse(plain_refusal(400, "malformed", "the body is all framing"))
             else:
                 flow.more_body(wire.clock.now())
@@ -188,37 +195,31 @@ class ClientConnection(asyncio.Protocol):
 
     # -- httptools
 
-    def on_message_begin(self) -> None:
-        if self.flow is not None or self.closing:
-            self.keep = False  # sent before its time
-            return
-        self._headers = []
-        self._target = b""
-        self._body = self._framing = 0
-
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.flow is not None or self.closing:
-            return  # a trailer, which nobody is told, or a request before its time
-        if len(self._headers) >= self.wire.limits.headers:
-            raise MalformedError("there are too many headers")
-        self._headers.append((name.lower(), value.rstrip(b" \t")))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        headers, self._headers = self._headers, []
+        target, self._target = self._target, b""
         if self.flow is not None or self.closing:
+            self.keep = False  # sent before its time
             return
+        wire = self.wire
+        if len(headers) > wire.limits.headers:
+            raise MalformedError("there are too many headers")
         parser = self._parser
         version, method = parser.get_http_version(), parser.get_method()
-        headers, self._headers = self._headers, []
+        fields = dict(headers)
         self._head = -1
-        framing = check_request(method, self._target, version, headers)
+        self._body = 0
+        framing = check_request(method, target, version, headers, fields)
         self.minor = 0 if version == "1.0" else 1
-        self.keep = parser.should_keep_alive() and not self.wire.draining
-        flow = self.flow = Flow(self.wire, self, method)
-        self.deadline = flow.started + self.wire.limits.client_body_s
-        flow.begin(self._target, headers, framing)
+        self.keep = parser.should_keep_alive() and not wire.draining
+        flow = self.flow = Flow(wire, self, method)
+        flow.begin(target, headers, fields, framing)
 
     def on_body(self, data: bytes) -> None:
         flow = self.flow
@@ -229,6 +230,7 @@ class ClientConnection(asyncio.Protocol):
             self._drop(len(data))
 
     def on_message_complete(self) -> None:
+        self._headers = []  # trailers, which nobody is told
         flow = self.flow
         if flow is None or flow.asked:
             return

@@ -1,6 +1,6 @@
 """Deadlines of many connections, looked at by one timer: cheaper than a timer for each phase.
 
-Whatever has a phase to bound sets `deadline`, in time of the loop's clock, and is told once that
+Whatever has a phase to bound sets `deadline`, in time of the monotonic clock, and is told once that
 it is late. A deadline is met to within one beat.
 
 Units: times in seconds.
@@ -9,6 +9,7 @@ Units: times in seconds.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 __all__ = ["NEVER", "Clock", "Timed"]
@@ -31,7 +32,7 @@ class Clock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.now = loop.time
+        self.now = time.monotonic
         self._watched: set[Timed] = set()
         self._timer = loop.call_later(_BEAT_S, self._beat)
 

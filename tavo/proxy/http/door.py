@@ -6,7 +6,7 @@ written down before a request goes on, and after its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Door(Protocol):
     """Decides about requests; may be exchanged while requests are under way."""
 
-    def enter(self, path: bytes, query: bytes, headers: Headers) -> Entry | Refusal:
+    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
         """Say who asks, and by the path where to."""
 
     def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
@@ -51,7 +51,7 @@ class Door(Protocol):
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
         """Decide by what is asked: models, budgets. `worded` makes a refusal of the dialect."""
 
-    def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
+    def outbound(self, pool: Pool, headers: Headers) -> Headers:
         """Return the headers for the upstream, with its credential in place of the client's."""
 
 

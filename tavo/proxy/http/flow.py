@@ -16,13 +16,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.door import Entry
-from tavo.proxy.http.grammar import Framing, canonical, onward
-from tavo.proxy.http.reasons import REASONS
+from tavo.proxy.http.grammar import HOP, Framing, canonical, lines_of
+from tavo.proxy.http.reasons import STATUS_LINES
 from tavo.proxy.messages import (
     Exchange,
     Finished,
@@ -48,94 +48,60 @@ _FROM_UPSTREAM = frozenset({
     b"transfer-encoding", b"upgrade", b"content-length", b"alt-svc", b"strict-transport-security",
     b"x-tavo-request-id",
 })  # fmt: skip
+_TO_UPSTREAM = HOP | {b"host", b"expect", b"x-tavo-request-id"}
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
+
+
+_EMPTY = Framing(0, False)
+_NONE: Mapping[bytes, bytes] = {}
 
 
 class Flow:
     """One exchange; `asked` is set once nothing more is expected of the client."""
 
-    __slots__ = (
-        "_ahead",
-        "_client",
-        "_ending",
-        "_entry",
-        "_forward",
-        "_framing",
-        "_head",
-        "_length",
-        "_limit",
-        "_mode",
-        "_out",
-        "_outbound",
-        "_pieces",
-        "_pool",
-        "_queued",
-        "_refusal",
-        "_retried",
-        "_route",
-        "_task",
-        "_up",
-        "_waiting",
-        "asked",
-        "code",
-        "ended",
-        "exchange",
-        "first_at",
-        "headless",
-        "heard",
-        "how",
-        "id",
-        "judge",
-        "method",
-        "path",
-        "received",
-        "sent",
-        "started",
-        "status",
-        "taken",
-        "wire",
-    )  # fmt: skip
+    # what most exchanges never set stands here, so that making one is cheap
+    path = b""
+    first_at = 0.0
+    ended = 0.0
+    asked = False
+    status = 0  # what the client was told
+    code = ""  # of a refusal
+    how = Finished.DONE
+    taken = 0  # bytes of the request's body
+    received = 0  # bytes of the answer from the upstream
+    sent = 0  # bytes of the answer to the client
+    exchange: Exchange | None = None
+    heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
+    _entry: Entry | None = None
+    _fields: Mapping[bytes, bytes] = _NONE
+    _route: Route | None = None
+    _forward: Forward | None = None
+    _refusal: Refusal | None = None
+    _limit = 0
+    _pool: Pool | None = None
+    _up: UpstreamConnection | None = None
+    _outbound = b""
+    _retried = False
+    _task: asyncio.Task[None] | None = None
+    _waiting = False
+    _mode = Mode.PASS
+    _length: int | None = 0
+    _ahead: tuple[int, Headers, Mapping[bytes, bytes]] | None = None  # a head not yet sent
+    _head = b""  # a head that goes with the next piece
+    _ending = False
 
     def __init__(self, wire: Wire, client: ClientConnection, method: bytes) -> None:
         self.wire = wire
         self._client = client
         self.id = wire.next_id()
         self.method = method
-        self.path = b""
         self.headless = method == b"HEAD"
         self.started = wire.clock.now()
-        self.first_at = 0.0
-        self.ended = 0.0
-        self.asked = False
-        self.status = 0  # what the client was told
-        self.code = ""  # of a refusal
-        self.how = Finished.DONE
-        self.taken = 0  # bytes of the request's body
-        self.received = 0  # bytes of the answer from the upstream
-        self.sent = 0  # bytes of the answer to the client
         self.judge = wire.judge
-        self.exchange: Exchange | None = None
-        self._entry: Entry | None = None
-        self._route: Route | None = None
-        self._forward: Forward | None = None
-        self._refusal: Refusal | None = None
-        self._framing = Framing(0, False)
         self._pieces: list[bytes] = []
-        self._limit = 0
-        self.heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
-        self._pool: Pool | None = None
-        self._up: UpstreamConnection | None = None
-        self._outbound = b""
-        self._retried = False
-        self._task: asyncio.Task[None] | None = None
-        self._waiting = False
         self._queued: list[bytes | None] = []
-        self._mode = Mode.PASS
-        self._length: int | None = 0
-        self._ahead: tuple[int, Headers] | None = None  # a head that is not yet sent
-        self._head = b""  # a head that goes with the next piece
         self._out: list[bytes] = []
-        self._ending = False
+        self._framing = _EMPTY
 
     @property
     def entry(self) -> Entry | None:
@@ -154,19 +120,21 @@ class Flow:
 
     # -- the request
 
-    def begin(self, target: bytes, headers: Headers, framing: Framing) -> None:
-        """Take the head of a request. Raises MalformedError."""
+    def begin(
+        self, target: bytes, headers: Headers, fields: Mapping[bytes, bytes], framing: Framing
+    ) -> None:
+        """Take the head of a request; `fields` is `dict(headers)`. Raises MalformedError."""
         wire = self.wire
         self._framing = framing
+        self._fields = fields
         path, query = canonical(target)
         self.path = path
         self._limit = wire.limits.body_bytes
-        entry = wire.door.enter(path, query, headers)
+        entry = wire.door.enter(path, query, fields)
         if isinstance(entry, Refusal):
             self._refuse_after_body(entry)
             return
         self._entry = entry
-        self.judge = wire.judge
         exchange = self.exchange = wire.judge.exchange()
         route = exchange.request_head(
             RequestHead(
@@ -311,15 +279,13 @@ class Flow:
         route, pool, forward = self._route, self._pool, self._forward
         if route is None or pool is None or forward is None:
             raise RuntimeError("a request goes on that was not judged")
-        headers = onward(route.headers)
-        headers = self.wire.door.outbound(cast("Entry", self._entry), pool, headers)
+        headers = self.wire.door.outbound(pool, route.headers)
         address = pool.address
-        target = address.joined(route.target)
-        parts = [self.method, b" ", target, b" HTTP/1.1\r\nhost: "]
-        parts.append(address.authority)
-        for name, value in headers:
-            if name != b"host" and name != b"expect" and name != b"x-tavo-request-id":
-                parts += (b"\r\n", name, b": ", value)
+        target = address.joined(route.target) if address.path else route.target
+        parts = [
+            self.method, b" ", target, b" HTTP/1.1\r\nhost: ", address.authority,
+            lines_of(headers, self._fields, _TO_UPSTREAM),
+        ]  # fmt: skip
         body = forward.body
         if not route.whole:
             length = self._framing.length
@@ -381,8 +347,6 @@ class Flow:
         limits = self.wire.limits
         now = self.wire.clock.now()
         up.deadline = min(now + limits.upstream_head_s, self.started + limits.exchange_s)
-        if self.asked and self._route is not None and self._route.whole:
-            self._client.deadline = NEVER
         up.send(self._outbound, self)
         route = self._route
         if route is not None and not route.whole:
@@ -432,7 +396,9 @@ class Flow:
 
     # -- the answer
 
-    def up_head(self, status: int, headers: Headers, length: int | None) -> None:
+    def up_head(
+        self, status: int, headers: Headers, fields: Mapping[bytes, bytes], length: int | None
+    ) -> None:
         """Take the head of the answer."""
         self.first_at = self.wire.clock.now()
         exchange = cast("Exchange", self.exchange)
@@ -447,10 +413,10 @@ class Flow:
             self._length = length if length != -1 else None
         else:
             self._length = None
-        self._ahead = (head.status, head.headers)
+        self._ahead = (head.status, head.headers, fields)
         if self.headless:
-            declared = [value for name, value in headers if name == b"content-length"]
-            self._length = int(declared[0]) if declared else None
+            declared = fields.get(b"content-length")
+            self._length = int(declared) if declared is not None else None
         if head.mode is not Mode.WHOLE:
             self._send_head()
 
@@ -631,14 +597,17 @@ class Flow:
         self.up_flush()
 
     def _send_head(self) -> None:
-        status, headers = cast("tuple[int, Headers]", self._ahead)
+        if self._ahead is None:
+            raise RuntimeError("a head is sent twice")
+        status, headers, fields = self._ahead
         self._ahead = None
         self.status = status
         client = self._client
         length = self._length
-        parts = [b"HTTP/1.1 %d %b" % (status, REASONS.get(status, b""))]
-        for name, value in onward(headers, _FROM_UPSTREAM):
-            parts += (b"\r\n", name, b": ", value)
+        parts = [
+            STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status,
+            lines_of(headers, fields, _FROM_UPSTREAM),
+        ]
         if length is not None:
             if status != 204 and status != 304:
                 parts.append(b"\r\ncontent-length: %d" % length)
@@ -702,7 +671,7 @@ class Flow:
         exchange = self.exchange
         if how is Finished.REFUSED and exchange is not None and exchange.record.verdict == "block":
             how = Finished.BLOCKED
-        parts = [b"HTTP/1.1 %d %b" % (refusal.status, REASONS.get(refusal.status, b""))]
+        parts = [STATUS_LINES.get(refusal.status) or b"HTTP/1.1 %d " % refusal.status]
         for name, value in refusal.headers:
             parts += (b"\r\n", name, b": ", value)
         parts.append(b"\r\ncontent-length: %d" % len(refusal.body))

@@ -5,7 +5,8 @@ blanks before a colon, `Content-Length` twice or beside `Transfer-Encoding`, siz
 number. This module refuses what llhttp lets pass and two parsers could read differently.
 
 Rules this module keeps:
-- one `Host`, and one only; HTTP/1.0 and 1.1; `Transfer-Encoding` is `chunked` alone, in 1.1 alone;
+- what may stand once stands once, such as `Host` and credentials; HTTP/1.0 and 1.1;
+  `Transfer-Encoding` is `chunked` alone, in 1.1 alone;
 - a target is a path that has one reading: no empty, dot or backslash segments, also not encoded;
 - hop-by-hop headers end here in both directions, with those that `Connection` names.
 
@@ -14,13 +15,14 @@ Source: RFC 9110 (7.6.1, 7.2), RFC 9112 (3.2, 6, 7.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from tavo.proxy.messages import Headers
 
 __all__ = ["HOP", "Framing", "MalformedError", "canonical", "check_request", "check_response",
-           "onward"]  # fmt: skip
+           "lines_of"]  # fmt: skip
 
 HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
@@ -29,6 +31,13 @@ HOP = frozenset({
 })  # fmt: skip
 """Headers that belong to one connection; `content-length` is set anew."""
 
+_ONCE = frozenset({
+    b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding",
+    b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"origin", b"expect",
+    b"sec-fetch-site",
+})  # fmt: skip
+_USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
+_LONGEST_KEPT = 512
 _ENCODED = (b"%2f", b"%2e", b"%5c", b"%00", b"%25")
 
 
@@ -44,40 +53,38 @@ class Framing(NamedTuple):
 
 
 def check_request(
-    method: bytes, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]
+    method: bytes, target: bytes, version: str, headers: Headers, fields: Mapping[bytes, bytes]
 ) -> Framing:
-    """Return the framing of a request's body. Raises MalformedError."""
+    """Return the framing of a body; `fields` is `dict(headers)`. Raises MalformedError."""
     if version != "1.1" and version != "1.0":
         raise MalformedError(f"the version is HTTP/{version}, expected 1.1 or 1.0")
-    hosts = 0
+    if len(fields) != len(headers):
+        _refuse_twice(headers)
     length: int | None = 0
     expects = False
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"content-length":
-            length = int(value)  # llhttp has let digits pass only
-        elif name == b"transfer-encoding":
-            if value.lower() != b"chunked":
-                raise MalformedError("the Transfer-Encoding is not chunked alone")
-            if version == "1.0":
-                raise MalformedError("HTTP/1.0 has no Transfer-Encoding")
-            length = None
-        elif name == b"expect":
-            if value.lower() != b"100-continue":
-                raise MalformedError("Expect names something else than 100-continue")
-            expects = version == "1.1"
-    if hosts != 1 and (hosts or version == "1.1"):
-        raise MalformedError(f"there are {hosts} Host headers, expected one")
+    if b"content-length" in fields:
+        length = int(fields[b"content-length"])  # llhttp has let digits pass only
+    if b"transfer-encoding" in fields:
+        if fields[b"transfer-encoding"].lower() != b"chunked":
+            raise MalformedError("the Transfer-Encoding is not chunked alone")
+        if version == "1.0":
+            raise MalformedError("HTTP/1.0 has no Transfer-Encoding")
+        length = None
+    if b"expect" in fields:
+        if fields[b"expect"].lower() != b"100-continue":
+            raise MalformedError("Expect names something else than 100-continue")
+        expects = version == "1.1"
+    if b"host" not in fields and version == "1.1":
+        raise MalformedError("there is no Host")
     if method == b"CONNECT":
         raise MalformedError("CONNECT is for forward proxies, and this is none")
-    if not target.startswith(b"/") or b"#" in target:
+    if target[:1] != b"/" or b"#" in target:
         raise MalformedError("the target is not a path")
     return Framing(length, expects)
 
 
 def check_response(
-    status: int, version: str, headers: Iterable[tuple[bytes, bytes]], *, empty: bool
+    status: int, version: str, headers: Headers, fields: Mapping[bytes, bytes], *, empty: bool
 ) -> int | None:
     """Return the length of an answer's body: -1 in chunks, None until the connection is closed.
 
@@ -88,20 +95,24 @@ def check_response(
     if version != "1.1" and version != "1.0":
         raise MalformedError(f"the version is HTTP/{version}")
     length: int | None = None
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            if value.lower() != b"chunked":
-                raise MalformedError("the Transfer-Encoding is not chunked alone")
-            if version == "1.0":
-                raise MalformedError("HTTP/1.0 has no Transfer-Encoding")
-            length = -1
+    if b"content-length" in fields:
+        length = int(fields[b"content-length"])
+    if b"transfer-encoding" in fields:
+        if fields[b"transfer-encoding"].lower() != b"chunked":
+            raise MalformedError("the Transfer-Encoding is not chunked alone")
+        if version == "1.0":
+            raise MalformedError("HTTP/1.0 has no Transfer-Encoding")
+        length = -1
     return 0 if empty else length
 
 
 def canonical(target: bytes) -> tuple[bytes, bytes]:
     """Return path and query of a target whose path has one reading. Raises MalformedError."""
+    return _canonical(target) if len(target) <= _LONGEST_KEPT else _canonical.__wrapped__(target)
+
+
+@lru_cache(maxsize=1024)
+def _canonical(target: bytes) -> tuple[bytes, bytes]:
     path, _, query = target.partition(b"?")
     if b"//" in path or b"\\" in path or (b"/." in path and _dotted(path)):
         raise MalformedError("the path has an empty or dot segment or a backslash")
@@ -112,18 +123,29 @@ def canonical(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
+def lines_of(
+    headers: Headers, fields: Mapping[bytes, bytes], without: frozenset[bytes] = HOP
+) -> bytes:
+    """Return the headers that go on, each behind its line break.
+
+    Left out are those of `without`, and those that `Connection` names.
+    """
+    named = fields.get(b"connection", b"keep-alive")
+    if named not in _USUAL or len(fields) != len(headers):
+        words = [v for n, v in headers if n == b"connection"]
+        without = without.union(
+            word.strip(b" \t").lower() for value in words for word in value.split(b",")
+        )
+    return b"".join([b"\r\n%b: %b" % pair for pair in headers if pair[0] not in without])
+
+
+def _refuse_twice(headers: Headers) -> None:
+    seen: set[bytes] = set()
+    for name, _ in headers:
+        if name in seen and name in _ONCE:
+            raise MalformedError(f"{name.decode('ascii')} stands there twice")
+        seen.add(name)
+
+
 def _dotted(path: bytes) -> bool:
     return any(segment in (b".", b"..") for segment in path.split(b"/"))
-
-
-def onward(headers: Headers, without: frozenset[bytes] = HOP) -> Headers:
-    """Return the headers that go on: neither hop-by-hop ones nor those that `Connection` names."""
-    named: set[bytes] | None = None
-    for name, value in headers:
-        if name == b"connection":
-            low = value.lower()
-            if low != b"keep-alive" and low != b"close":
-                named = (named or set()) | {word.strip(b" \t") for word in low.split(b",")}
-    if named is None:
-        return [pair for pair in headers if pair[0] not in without]
-    return [pair for pair in headers if pair[0] not in without and pair[0] not in named]

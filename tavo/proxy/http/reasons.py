@@ -1,9 +1,11 @@
-"""The words behind a status."""
+"""The first lines of answers."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ["REASONS"]
+__all__ = ["STATUS_LINES"]
 
-REASONS = {int(status): status.phrase.encode("ascii") for status in HTTPStatus}
+STATUS_LINES = {
+    int(one): b"HTTP/1.1 %d %b" % (one, one.phrase.encode("ascii")) for one in HTTPStatus
+}

@@ -35,7 +35,9 @@ class Taker(Protocol):
 
     headless: bool
 
-    def up_head(self, status: int, headers: Headers, length: int | None) -> None: ...
+    def up_head(
+        self, status: int, headers: Headers, fields: dict[bytes, bytes], length: int | None
+    ) -> None: ...
     def up_body(self, data: bytes) -> None: ...
     def up_end(self) -> None: ...
     def up_flush(self) -> None: ...
@@ -77,7 +79,6 @@ class UpstreamConnection(asyncio.Protocol):
         "_length",
         "_parser",
         "_size",
-        "_status",
         "deadline",
         "ended",
         "keep_until",
@@ -96,7 +97,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.used = 0
         self.ended = False
         self._headers: Headers = []
-        self._status = 0
         self._size = 0
         self._length: int | None = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -109,7 +109,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.used += 1
         self.ended = False
         self._size = 0
-        self._status = 0
         self.transport.write(data)
 
     def release(self) -> None:
@@ -155,6 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._malformed(error)
+            taker.up_flush()  # an answer that was complete before this is one
             return
         if self._size > self.pool.limits.head_bytes and not self.ended:
             self._fail("the head of its answer is too large")
@@ -198,11 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
             raise MalformedError("it sent an answer that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._size < 0:
-            return  # a trailer, which nobody is told
-        if len(self._headers) >= self.pool.limits.headers:
-            raise MalformedError("its answer has too many headers")
-        self._headers.append((name.lower(), value.rstrip(b" \t")))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         taker, parser = self.taker, self._parser
@@ -212,12 +208,20 @@ class UpstreamConnection(asyncio.Protocol):
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             return  # interim: the real one follows
-        self._status = status
+        if len(headers) > self.pool.limits.headers:
+            raise MalformedError("its answer has too many headers")
+        fields = dict(headers)
         empty = taker.headless or status == 204 or status == 304
-        self._length = check_response(status, parser.get_http_version(), headers, empty=empty)
+        version = parser.get_http_version()
+        self._length = check_response(status, version, headers, fields, empty=empty)
         self._size = -1
-        self.keep_until = self._kept(headers) if parser.should_keep_alive() else 0
-        taker.up_head(status, headers, self._length)
+        self.keep_until = 0.0
+        if parser.should_keep_alive():
+            kept = self.pool.limits.upstream_keep_s
+            if b"keep-alive" in fields:
+                kept = min(kept, _told(fields[b"keep-alive"]))
+            self.keep_until = self.pool.clock.now() + kept if kept > 0 else 0.0
+        taker.up_head(status, headers, fields, self._length)
         if taker.headless and self.taker is taker:
             # the parser expects the body that the head speaks of
             self._parser = httptools.HttpResponseParser(self)
@@ -232,6 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         taker = self.taker
+        self._headers = []  # trailers, which nobody is told
         if taker is None or self.ended or self._size >= 0:
             return  # an interim answer, or one that was given up
         self._done(taker)
@@ -242,17 +247,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.ended = True
         self.deadline = NEVER
         taker.up_end()
-
-    def _kept(self, headers: Headers) -> float:
-        """Return until when it may idle; servers say so in `Keep-Alive: timeout=5`."""
-        kept = self.pool.limits.upstream_keep_s
-        for name, value in headers:
-            if name == b"keep-alive":
-                for word in value.split(b","):
-                    key, _, number = word.strip().partition(b"=")
-                    if key.lower() == b"timeout" and number.isdigit():
-                        kept = min(kept, int(number[:6]) - 1.0)
-        return self.pool.clock.now() + kept if kept > 0 else 0
 
     def _malformed(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__ if error.__context__ is not None else error
@@ -349,6 +343,15 @@ class Pool:
         for one in self._idle:
             one.drop()
         self._idle.clear()
+
+
+def _told(value: bytes) -> float:
+    """Return for how long a server says that it keeps a connection, less a second."""
+    for word in value.split(b","):
+        key, _, number = word.strip().partition(b"=")
+        if key.lower() == b"timeout" and number.isdigit():
+            return int(number[:6]) - 1.0
+    return NEVER
 
 
 def _is_address(host: str) -> bool:
