@@ -24,6 +24,7 @@ import sys
 import time
 import zlib
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 from injection_texts import tool_texts, user_texts  # noqa: E402
 
-from tavo.detect.learned import KINDS, Model, features, windows, words  # noqa: E402
+from tavo.detect.learned import KINDS, Model, features, norm, windows, words  # noqa: E402
 
 BITS = 16
 SOURCES = 4
@@ -60,7 +61,7 @@ class Weights(NamedTuple):
 
     def window(self, window: list[int]) -> float:
         places = self.places
-        return sum([places[one] for one in window]) / math.sqrt(len(window) or 1)
+        return sum([places[one] for one in window]) / norm(len(window))
 
 
 def row_of(kind: str, text: str, label: int, source: str) -> Row:
@@ -101,7 +102,7 @@ def trained(rows: list[Row], seed: int = 1) -> Weights:
             row = data[number]
             weights = Weights(places, signals, bias)
             window = max(row.windows, key=weights.window)
-            scale = 1 / math.sqrt(len(window) or 1)
+            scale = 1 / norm(len(window))
             chance = 1 / (1 + math.exp(-max(-30.0, min(30.0, weights.sum(row)))))
             gradient = (chance - row.label) * share[row.label]
             for place in window:
@@ -169,7 +170,7 @@ def near_copies(rows: list[Row]) -> list[int]:
         for place in sorted(one, key=lambda p: (rare[p], p))[:40]:
             places[place].append(number)
     for numbers in places.values():
-        for first, second in zip(numbers, numbers[1:], strict=False):
+        for first, second in pairwise(numbers):
             both = len(sets[first] & sets[second])
             if both / (len(sets[first] | sets[second]) or 1) > 0.4:
                 parents[root(first)] = root(second)
@@ -257,8 +258,13 @@ def main() -> int:
     say("one source left out", scores, labels)
     say("signals alone", [KINDS["user"](row.text).score for row in rows], labels)
     bound = threshold(scores, labels, 0.01)
+    for source in {row.source for row in rows if not row.label}:
+        own_scores = [s for s, r in zip(scores, rows, strict=True) if r.source == source]
+        own_labels = [r.label for r in rows if r.source == source]
+        bound = max(bound, threshold(own_scores, own_labels, 0.015))  # no kind of text suffers
     print(
-        "\n| one source left out, at the shipped threshold | texts | called an attack |\n|---|---|---|"
+        "\n| one source left out, at the shipped threshold | texts | called an attack"
+        " |\n|---|---|---|"
     )
     per_source(rows, scores, bound)
     print("\n| model for results of tools | AUC | TPR at 2 % FPR | at 1 % |\n|---|---|---|---|")

@@ -617,23 +617,30 @@ _HUMAN = (
     "Delete old backups first.",
 )
 _LETTERS = (
-    "Hi, your card was charged {n} dollars by the shop. If you did not make this purchase, contact us"
+    "Hi, your card was charged {n} dollars by the shop. If you did not make this purchase,"
+    " contact us"
     " right away. You can see the details of your payment in your account.",
-    "Thanks for your order! We are getting it ready and will let you know when it is on its way. You"
+    "Thanks for your order! We are getting it ready and will let you know when it is on its way."
+    " You"
     " can track your parcel with the number {n}{n}.",
-    "Hello, I wanted to follow up on our call. Could you share the slides with me? I would also like"
+    "Hello, I wanted to follow up on our call. Could you share the slides with me? I would also"
+    " like"
     " to know when you are free next week, so that we can plan the next steps.",
-    "Your subscription renews on the {n}th. To change or cancel your plan, open your settings. If you"
+    "Your subscription renews on the {n}th. To change or cancel your plan, open your settings."
+    " If you"
     " have questions, just answer this mail; we are happy to help you.",
-    "You have been invited to join the project. Accept the invitation to get access to the files and"
+    "You have been invited to join the project. Accept the invitation to get access to the files"
+    " and"
     " to the discussion. This invitation expires in {n} days.",
     "We noticed a sign-in to your account from a new device. If this was you, you can ignore this"
     " mail. If not, please change your password and check your recent activity.",
-    "Dear team, as you know, we will move to the new office in {n} days. Please pack your things and"
+    "Dear team, as you know, we will move to the new office in {n} days. Please pack your things"
+    " and"
     " put your name on each box. Do not leave anything on your desk.",
     "Your invoice for this month is attached. The amount of {n} euros will be taken from your bank"
     " account. Please do not send us any money by hand.",
-    "I have read your draft and have a few comments. First, say more about the method. Second, answer"
+    "I have read your draft and have a few comments. First, say more about the method. Second,"
+    " answer"
     " the question of the reviewer in your introduction. Then send it to me again.",
     "Join us for our yearly meeting! You will hear from experts, meet your colleagues, and find out"
     " what is new. Register now, as seats are limited to {n}.",
@@ -641,21 +648,26 @@ _LETTERS = (
     " us before noon. Bring your insurance card with you.",
     "Your request was approved by the manager. The system will create your account within {n} hours"
     " and send you an initial password. You must change it when you log in for the first time.",
-    "We have updated our terms and our privacy policy. By using the service after the {n}th you agree"
+    "We have updated our terms and our privacy policy. By using the service after the {n}th you"
+    " agree"
     " to the new rules. Read them here, and tell us if anything is not clear.",
     "The build failed in step {n}. See the log for the complete output. To run the tests on your"
     " machine, use the command from the guide, and make sure that the database is up.",
-    "Great news: your application was successful. We would like you to start on the {n}th. Let us know"
+    "Great news: your application was successful. We would like you to start on the {n}th. Let"
+    " us know"
     " whether you accept our offer, and which documents you still need from us.",
     "It was nice to meet you on Monday. As promised, here is the list of books that I talked about."
     " Tell me how you liked them, and say hello to your family from me.",
     "You are receiving this message because you follow this thread. Reply to this mail directly, or"
     " mute the conversation. Issue {n} was closed by the author.",
-    "What is new this week: we made search faster, fixed {n} errors, and wrote a guide for beginners."
+    "What is new this week: we made search faster, fixed {n} errors, and wrote a guide for"
+    " beginners."
     " Your feedback helps us, so please take a minute and answer our questions.",
-    "The customer says that the app shows the wrong amount. I told her to restart it and to enter the"
+    "The customer says that the app shows the wrong amount. I told her to restart it and to"
+    " enter the"
     " code again. She is not happy and wants her money back. What should we do?",
-    "Breaking: the minister has said that the rules for trains will change. Critics say that the plan"
+    "Breaking: the minister has said that the rules for trains will change. Critics say that the"
+    " plan"
     " ignores the previous agreement. Read more about it, and watch the interview.",
 )
 _SAFE_SITES = (
@@ -700,7 +712,8 @@ def tool_texts(seed: int = 1, each: int = 160) -> list[Sample]:
         for mark, value in (
             ("{drop}", drop[0].upper() + drop[1:]), ("{do}", act[0].upper() + act[1:]),
             ("{do2}", act), ("{ai}", pick(_AI)), ("{secret}", pick(_SECRET)),
-            ("{hide}", hide[0].upper() + hide[1:] + "."), ("{hide2}", hide), ("{site}", pick(_SITES)),
+            ("{hide}", hide[0].upper() + hide[1:] + "."), ("{hide2}", hide),
+            ("{site}", pick(_SITES)),
             ("{mail}", pick(("x@mail.example", "drop@evil.example"))), ("{tool}", pick(_TOOLS)),
             ("{thing}", pick(_THINGS)),
         ):  # fmt: skip
@@ -720,12 +733,14 @@ def tool_texts(seed: int = 1, each: int = 160) -> list[Sample]:
 
     def mail(extra: str) -> str:
         body = "\n".join(facts(rnd.randint(2, 7), extra))
-        return (f"From: {pick(_PEOPLE)}\nSubject: {pick(_TOPICS)}\n\nHi {pick(_PEOPLE).split()[0]},\n"
+        first = pick(_PEOPLE)
+        return (f"From: {first}\nSubject: {pick(_TOPICS)}\n\nHi {pick(_PEOPLE).split()[0]},\n"
                 f"{body}\n\nBest,\n{pick(_PEOPLE)}")  # fmt: skip
 
     def page(extra: str) -> str:
         body = "".join(f"<p>{one}</p>" for one in facts(rnd.randint(3, 9), extra))
-        return f"<html><title>{pick(_TOPICS)}</title><body><h1>{pick(_PLACES)}</h1>{body}</body></html>"
+        head = f"<html><title>{pick(_TOPICS)}</title><body><h1>{pick(_PLACES)}</h1>"
+        return f"{head}{body}</body></html>"
 
     def record(extra: str) -> str:
         rows = [f'{{"id": {number()}, "name": "{pick(_PEOPLE)}", "note": "{one}"}}'

@@ -1,8 +1,7 @@
 """Small linear models that tell whether a text gives a model orders.
 
 Rules this module keeps:
-- standard library only; a model is a file of at most 200 kB that comes with tavo, and its hash is
-  in its name's first line, so that what was trained is what runs;
+- standard library only; a model is a file of at most 200 kB that comes with tavo;
 - the answer depends on the text alone;
 - a long text is looked at in windows that overlap, and the most suspicious one counts: orders are
   not diluted by what stands around them.
@@ -22,21 +21,26 @@ from array import array
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from zlib import crc32, decompress
 
 from tavo.detect.hidden import folded
 from tavo.detect.injection import Signals, from_document, from_user
 
-__all__ = ["KINDS", "Model", "features", "model_of", "windows", "words"]
+__all__ = ["KINDS", "Model", "features", "model_of", "norm", "windows", "words"]
 
 KINDS: dict[str, Callable[[str], Signals]] = {"user": from_user, "tool": from_document}
 """What the models are for, and the signals that they look at beside the words."""
 
 WINDOW = 300
+_FEWEST_BLANKS = 3
+_FEW = 24
 _STEP = 200
 _MAGIC = b"tavo-linear/1\n"
-_SPACED = {ord(one): f" {one} " for one in string.punctuation if one not in "'_"}
-_SPACED |= dict.fromkeys(map(ord, "'_`´’‘"))
+_SPACED: dict[int, str | None] = {
+    **{ord(one): f" {one} " for one in string.punctuation},
+    **dict.fromkeys(map(ord, "'_`´’‘")),
+}
 _ESCAPE = str.maketrans(_SPACED)
 
 
@@ -59,8 +63,13 @@ def features(found: list[str], bits: int) -> set[int]:
     mask = (1 << bits) - 1
     coded = [word.encode("utf-8", "replace") for word in found]
     places = {crc32(word) & mask for word in coded}
-    places.update([crc32(b"%b %b" % pair) & mask for pair in zip(coded, coded[1:], strict=False)])
+    places.update([crc32(b"%b %b" % pair) & mask for pair in pairwise(coded)])
     return places
+
+
+def norm(count: int) -> float:
+    """Return what the weights of a window are divided by: a few words prove little."""
+    return math.sqrt(max(count, _FEW))
 
 
 class Model:
@@ -89,13 +98,15 @@ class Model:
         extra = self.bias + sum(self.signals.get(name, 0.0) for name in seen.ids)
         return _sigmoid(extra + max(map(self._sum, windows(words(text)))))
 
+    def finds(self, text: str) -> bool:
+        """Tell whether a text is above the model's threshold; a text of a few words never is."""
+        return text.count(" ") >= _FEWEST_BLANKS and self.score(text) >= self.threshold
+
     def _sum(self, window: list[str]) -> float:
         places = features(window, self.bits)
-        if not places:
-            return 0.0
         weights = self._weights
         total = sum([weights[place] for place in places])
-        return total * self.scale / math.sqrt(len(places))
+        return total * self.scale / norm(len(places))
 
 
 def _sigmoid(value: float) -> float:

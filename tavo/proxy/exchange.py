@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OFF_LOOP", "ChainExchange"]
 
-OFF_LOOP = 16 << 10
+OFF_LOOP = 8 << 10
 """New text from this size on is looked at in another thread: RE2 lets the loop run meanwhile."""
 
 MOST_ANSWER = 64 << 20
@@ -91,6 +91,7 @@ class ChainExchange:
         self._type = b""
         self._step = ""
         self._is_changed = False
+        self._held_texts: dict[Any, str] = {}
         self._is_closed = False
         self._total = said
         self._heard: list[bytes] | None = [] if keeps_texts else None
@@ -358,6 +359,7 @@ class ChainExchange:
         texts = flow.texts()
         if not texts:
             return flow.release()
+        self._held_texts = dict(texts)
         self._judging = self._plugins.stream(self._reading, texts, desk)
         self._step = "plugins-stream"
         return Pending(run=self._judging.run)
@@ -396,7 +398,7 @@ class ChainExchange:
                 return self._release(judging.decide() or self._is_changed)
             assert self._flow is not None  # noqa: S101
             judging.decide()
-            self._flow.replace(judging.texts)
+            self._flow.replace(self._held_texts, judging.texts)
             out = self._flow.release()
             self._take_flow()
         except Blocked as blocked:

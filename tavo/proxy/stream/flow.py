@@ -34,6 +34,7 @@ MOST_NOTES = 64
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _TAIL = 512
+_SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _decode = msgspec.json.Decoder().decode
 
 Edit = tuple[int, int, str]
@@ -193,6 +194,8 @@ class Flow:
         self._tails: dict[Any, str] = {}
         self._notes: set[bytes] = set()
         self._held = 0
+        self._begun = False
+        self._slots: list[tuple[_Entry, Slot]] = []
         self.is_blind = False
         self.seen = 0
         self.released = 0
@@ -211,6 +214,7 @@ class Flow:
             return self._break(blocked.why, out, data)
         except TooLargeError as error:
             return self._break(self._desk.broken(str(error)), out, data)
+        self._begun = self._begun or bool(out)
         return [data] if self._observe else out
 
     def end(self) -> list[bytes]:
@@ -241,18 +245,36 @@ class Flow:
         return [] if self._observe else out
 
     def texts(self) -> dict[Any, str]:
-        """Return what is held of each text, for who judges the whole; only where all is held."""
-        found: dict[Any, bytes] = {}
+        """Return the texts that are held, for who judges the whole: each text once.
+
+        What was changed before is in them. Only where all is held, and after `finish`.
+        """
+        parts: dict[Any, list[str]] = {}
         for entry in self._queue:
             for one in entry.segments:
-                found[id(one.channel)] = found.get(id(one.channel), b"") + one.data
-        return {key: from_bytes(found.get(id(c), b"")) for key, c in self._channels.items()}
+                said = one.channel.part(one.data, one.start, one.end)
+                parts.setdefault(id(one.channel), []).append(said)
+        found: dict[Any, str] = {
+            id(c): "".join(parts.get(id(c), ())) for c in self._channels.values()
+        }
+        known = set(found.values())
+        for number, (_, slot) in enumerate(self._slots):
+            if slot.holder is not None and slot.text not in known:
+                known.add(slot.text)
+                found[f"whole {number}"] = slot.text
+        return {key: text for key, text in found.items() if text}
 
-    def replace(self, texts: dict[Any, str]) -> None:
-        """Put other texts in the place of those that are held."""
-        for key, text in texts.items():
-            channel = self._channels[key]
-            channel.edits = [(0, channel.length, text)] if channel.length else []
+    def replace(self, before: dict[Any, str], after: dict[Any, str]) -> None:
+        """Put other texts in the place of those that are held, wherever they stand."""
+        changed = {before[key]: text for key, text in after.items() if text != before[key]}
+        for channel in self._channels.values():
+            key = id(channel)
+            if key in after and after[key] != before[key]:
+                channel.edits = [(0, channel.length, after[key])]
+        for entry, slot in self._slots:
+            if slot.holder is not None and slot.text in changed:
+                slot.write(changed[slot.text])
+                entry.changed = True
 
     def stop(self, why: Broken) -> list[bytes]:
         """End the stream from outside, with nothing more of what is held."""
@@ -351,6 +373,8 @@ class Flow:
                     self._desk.across(before, text)
                 self._tails[slot.key] = (before + text)[-_TAIL:]
         entry.changed = self._desk.slots(slots) or entry.changed
+        if self.holds_all:
+            self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
 
     def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
         channel = self._channels.get(key)
@@ -465,7 +489,7 @@ class Flow:
             self.is_blind = True
             return [data] if data else []
         self.broken = why
-        out.append(self._reader.broken(self._broken_off(why)))
+        out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
         return out
 
 
