@@ -18,11 +18,12 @@ from hashlib import blake2b, sha256
 
 import msgspec
 
-from tavo.proxy.budgets import Budgets
+from tavo.errors import ConfigError
 from tavo.proxy.config import Budget, ProxyConfig, secret_of
 from tavo.proxy.http.door import Entry, Worded
 from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Forward, Headers, Refusal, plain_refusal
+from tavo.proxy.sharing import Shared
 
 __all__ = ["CREDENTIALS", "Admission"]
 
@@ -53,12 +54,13 @@ class Admission:
     """Decides for one configuration."""
 
     def __init__(
-        self, config: ProxyConfig, pools: Mapping[str, Pool], budgets: Budgets,
+        self, config: ProxyConfig, pools: Mapping[str, Pool], shared: Shared,
         numbers: Mapping[str, int], environment: Mapping[str, str],
     ) -> None:  # fmt: skip
-        """`numbers` are those of the keys in `budgets`. Raises ConfigError for a lacking secret."""
+        """`numbers` are those of the keys. Raises ConfigError for a lacking secret."""
         self._pools = dict(pools)
-        self._budgets = budgets
+        self._budgets = shared.budgets
+        self._key = shared.key
         self._origins = frozenset(origin.encode() for origin in config.listen.origins)
         self._models = tuple(config.models) if config.models is not None else None
         self._clients: dict[bytes, _Client] = {}
@@ -98,6 +100,11 @@ class Admission:
                 if key.sha256 is not None
                 else sha256(secret_of(key, f"keys.{name}", environment).encode()).digest()
             )
+            if digest in self._clients:
+                raise ConfigError(
+                    f"keys.{name}: has the same secret as {self._clients[digest].name}",
+                    hint="Give each key a secret of its own.",
+                )
             self._named[name] = self._clients[digest] = _Client(
                 numbers[name], name,
                 frozenset(key.upstreams) if key.upstreams is not None else None,
@@ -136,7 +143,7 @@ class Admission:
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] == b"/":
                 upstream, path = one, path[len(prefix) :]
                 break
-        fingerprint, secret = _derived(credential)
+        fingerprint, secret = _derived(credential, self._key)
         return Entry(
             client=key or fingerprint, key=key, upstream=upstream, path=path, query=query,
             secret=secret,
@@ -162,6 +169,8 @@ class Admission:
 
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
         """Decide by what is asked: models, budgets."""
+        if not entry.key and self._models is None:
+            return None
         model = forward.model
         client = self._named[entry.key] if entry.key else None
         own = client.models if client is not None else None
@@ -221,10 +230,10 @@ def _bare(credential: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _derived(credential: bytes) -> tuple[str, bytes]:
+def _derived(credential: bytes, key: bytes) -> tuple[str, bytes]:
     """Return what tells a credential apart in logs, and key material that only its owner shares."""
     bare = _bare(credential)
-    secret = blake2b(bare, digest_size=32, person=b"tavo-exchange").digest()
+    secret = blake2b(bare, key=key, digest_size=32, person=b"tavo-exchange").digest()
     if not credential:
         return "", secret
     return blake2b(bare, digest_size=8, person=b"tavo-client").hexdigest(), secret

@@ -162,7 +162,7 @@ class App:
             gauges["unaudited_total"] = self._audit.missed
             out["audit"] = [{"file": str(self._audit.path), "hash": self._audit.head}]
         out["gauges"] = gauges
-        out["filters"] = dict(wire.judge.stats())
+        out["filters"] = dict(wire.current.judge.stats())
         return out
 
     def used(self) -> dict[str, dict[str, float]]:
@@ -186,7 +186,7 @@ class App:
 
     def _door_of(self, config: ProxyConfig, pools: Mapping[str, Pool]) -> Admission:
         numbers = self._shared.numbers(config.keys)
-        return Admission(config, pools, self._shared.budgets, numbers, self._environment)
+        return Admission(config, pools, self._shared, numbers, self._environment)
 
     def _told(self, flow: Flow) -> None:
         cost = self.metrics.told(flow)

@@ -61,8 +61,8 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `path` is canonical: no empty or dot segments, no encoded slash, dot or backslash; a prefix that
     chose the upstream is taken away. `query` stands without its question mark. `client` tells
     credentials apart without being one: the name of a virtual key, else a hash of what the client
-    sent, else empty. `secret` is key material derived from the credential, the same on every worker
-    and after every start, never written down; without a credential everybody has the same.
+    sent, else empty. `secret` is key material derived from the credential, the same for all workers
+    as long as the proxy runs, and never written down.
     `upstream` is the name of the upstream that the prefix chose, or empty.
     """
 

@@ -47,7 +47,9 @@ class _Series(msgspec.Struct, gc=False):
     sent: int
 
 
-Labels = tuple[str, str, str, int, Finished]
+Labels = tuple[str, str, str, int, str]
+_END = Finished.DONE
+_DONE = _END.value
 
 
 class Metrics:
@@ -63,7 +65,8 @@ class Metrics:
         exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         dialect, model = (record.dialect, record.model) if record is not None else ("", "")
-        labels = (dialect, model, flow.upstream, flow.status, flow.how)
+        how = flow.how
+        labels = (dialect, model, flow.upstream, flow.status, _DONE if how is _END else how.value)
         series = self._series.get(labels)
         if series is None:
             series = self._new(labels)
@@ -97,7 +100,7 @@ class Metrics:
         """Return everything as JSON values."""
         return {
             "series": [
-                [*labels[:3], str(labels[3]), labels[4].value, msgspec.to_builtins(one)]
+                [*labels[:3], str(labels[3]), labels[4], msgspec.to_builtins(one)]
                 for labels, one in self._series.items()
             ],
             "said": [[*key, count] for key, count in self._said.items()],

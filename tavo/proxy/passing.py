@@ -36,6 +36,7 @@ __all__ = ["Passer", "PassingExchange"]
 
 _FIRST, _LAST = 2 << 10, 4 << 10
 _LONGEST_PATH = 512
+_MOST = 1 << 40
 _MODEL, _ESCAPE = b'"model"', b"\\u"
 
 
@@ -63,11 +64,13 @@ class _Usage(msgspec.Struct, gc=False):
     input_tokens_details: Any = None
 
 
-class _Answer(_Usage, gc=False):
+class _Answer(msgspec.Struct, gc=False):
     """What is read of a whole answer; Ollama has its counts in it."""
 
     usage: _Usage | None = None
     usageMetadata: _Usage | None = None  # noqa: N815
+    prompt_eval_count: Any = 0
+    eval_count: Any = 0
 
 
 _asked = msgspec.json.Decoder(_Asked)
@@ -244,7 +247,9 @@ def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     usage = answer.usage or answer.usageMetadata
     if usage is not None:
         return _counts(usage)
-    return _counts(answer) if answer.prompt_eval_count or answer.eval_count else None
+    if not answer.prompt_eval_count and not answer.eval_count:
+        return None
+    return _one(answer.prompt_eval_count), _one(answer.eval_count), 0
 
 
 def _object(data: bytes, at: int) -> _Usage | None:
@@ -266,6 +271,10 @@ def _object(data: bytes, at: int) -> _Usage | None:
 
 
 def _counts(found: _Usage) -> tuple[int, int, int]:
+    if type(found.prompt_tokens) is int and 0 < found.prompt_tokens < _MOST:
+        details = found.prompt_tokens_details
+        cached = _one(details.get("cached_tokens")) if isinstance(details, dict) else 0
+        return found.prompt_tokens, _one(found.completion_tokens), cached
     details = found.prompt_tokens_details or found.input_tokens_details
     cached = _one(found.cache_read_input_tokens, found.cachedContentTokenCount)
     if not cached and isinstance(details, dict):
@@ -281,6 +290,6 @@ def _counts(found: _Usage) -> tuple[int, int, int]:
 
 def _one(*values: Any) -> int:
     for value in values:
-        if value and type(value) is int and 0 < value < 1 << 40:
+        if value and type(value) is int and 0 < value < _MOST:
             return value
     return 0

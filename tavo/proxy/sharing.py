@@ -6,6 +6,7 @@ Made before the workers are forked. Units: none.
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -16,12 +17,16 @@ __all__ = ["Shared"]
 
 
 class Shared:
-    """Shared by all workers of one proxy; `port` is what they listen at if none was chosen."""
+    """Shared by all workers of one proxy; `port` is what they listen at if none was chosen.
+
+    `key` is made anew at each start; what is derived from it is the same in all workers.
+    """
 
     def __init__(self, workers: int = 1, port: int = 0) -> None:
         self.workers = workers
         self.port = port
         self.budgets = Budgets(workers)
+        self.key = os.urandom(32)
         self._taken = mmap.mmap(-1, MOST_KEYS * 8)
 
     def numbers(self, names: Iterable[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ Rules this module keeps:
 - one request at a time: what a client sends before it has its answer is dropped and the connection
   is closed after the answer, so that no second reading of those bytes exists;
 - a client that goes away cancels what it asked for;
+- a head that was read before is not parsed again: see `tavo.proxy.http.heads`;
 - all waiting is bounded, and so is what is held for a client that does not read.
 
 Units: sizes in bytes, times in seconds.
@@ -19,7 +20,8 @@ import httptools
 
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.http.grammar import MalformedError, check_request
+from tavo.proxy.http.grammar import PLAIN, MalformedError, canonical, check_request
+from tavo.proxy.http.heads import Known
 from tavo.proxy.messages import Headers, Refusal, plain_refusal
 
 if TYPE_CHECKING:
@@ -36,13 +38,16 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client."""
 
     __slots__ = (
+        "_begun",
         "_body",
         "_dropped",
         "_framing",
         "_head",
         "_headers",
+        "_key",
         "_parser",
         "_target",
+        "_within",
         "closing",
         "deadline",
         "flow",
@@ -69,6 +74,9 @@ class ClientConnection(asyncio.Protocol):
         self._body = 0  # bytes of the body so far
         self._framing = 0  # bytes that came in, with the head and the body
         self._dropped = 0
+        self._within = False  # the parser is inside a request
+        self._key = b""  # under which a head may be kept
+        self._begun = False  # the first part of a request has come just now
 
     # -- for the exchange
 
@@ -76,14 +84,14 @@ class ClientConnection(asyncio.Protocol):
         """Send bytes of an answer."""
         self.transport.write(data)
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """Take it that the answer is complete."""
         self.flow = None
         if not self.keep:
             self._linger()
             return
         self._dropped = 0
-        self.deadline = self.wire.clock.now() + self.wire.limits.client_idle_s
+        self.deadline = now + self.wire.limits.client_idle_s
         if self.wire.draining:
             self.transport.close()
 
@@ -149,11 +157,18 @@ class ClientConnection(asyncio.Protocol):
         if self.closing or (flow is not None and flow.asked):
             self._drop(len(data))
             return
+        key = b""
+        if flow is None and not self._within:
+            key, known, start = self.wire.heads.find(data)
+            if known is not None:
+                self._again(known, data[start:])
+                return
+        self._key = key
         size = len(data)
         if self._head >= 0:
             if self._head == 0:
-                self.deadline = self.wire.clock.now() + self.wire.limits.client_head_s
                 self._framing = 0
+                self._begun = True
             self._head += size
         self._framing += size
         try:
@@ -171,10 +186,27 @@ class ClientConnection(asyncio.Protocol):
         if self._head:
             self._incomplete()
 
+    def _again(self, known: Known, body: bytes) -> None:
+        """Take a whole request whose head was read before."""
+        wire = self.wire
+        self.minor = known.minor
+        self.keep = known.keep and not wire.draining
+        self.deadline = NEVER
+        flow = self.flow = Flow(wire, self, known.method)
+        flow.begin(known, PLAIN)
+        if not flow.asked:
+            if body:
+                flow.body(body)
+            if not flow.asked:
+                flow.body_end()
+
     def _incomplete(self) -> None:
         """Look after a request of which a part has come."""
         wire, flow = self.wire, self.flow
         most = wire.limits.head_bytes
+        if self._begun:
+            self._begun = False
+            self.deadline = wire.clock.now() + wire.limits.client_head_s
         if self._head > most:
             self._refuse(plain_refusal(431, "head_too_large", f"the head is larger than {most} B"))
         elif flow is not None and not flow.asked:
@@ -194,6 +226,9 @@ class ClientConnection(asyncio.Protocol):
             self.flow.client_writable(True)
 
     # -- httptools
+
+    def on_message_begin(self) -> None:
+        self._within = True
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -216,10 +251,15 @@ class ClientConnection(asyncio.Protocol):
         self._head = -1
         self._body = 0
         framing = check_request(method, target, version, headers, fields)
+        path, query = canonical(target)
         self.minor = 0 if version == "1.0" else 1
-        self.keep = parser.should_keep_alive() and not wire.draining
+        keep = parser.should_keep_alive()
+        self.keep = keep and not wire.draining
+        known = Known(method, path, query, headers, fields, self.minor, keep)
+        if self._key and not framing.expects and not parser.should_upgrade():
+            wire.heads.keep(self._key, known)
         flow = self.flow = Flow(wire, self, method)
-        flow.begin(target, headers, fields, framing)
+        flow.begin(known, framing)
 
     def on_body(self, data: bytes) -> None:
         flow = self.flow
@@ -230,6 +270,7 @@ class ClientConnection(asyncio.Protocol):
             self._drop(len(data))
 
     def on_message_complete(self) -> None:
+        self._within = False
         self._headers = []  # trailers, which nobody is told
         flow = self.flow
         if flow is None or flow.asked:

@@ -43,7 +43,7 @@ class Door(Protocol):
     """Decides about requests; may be exchanged while requests are under way."""
 
     def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
-        """Say who asks, and by the path where to."""
+        """Say who asks, and by the path where to; for the same values always the same."""
 
     def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
         """Return the connections to the upstream of a request."""

@@ -17,11 +17,12 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.door import Entry
-from tavo.proxy.http.grammar import HOP, Framing, canonical, lines_of
+from tavo.proxy.http.grammar import HOP, PLAIN, Framing, lines_of
+from tavo.proxy.http.heads import Known
 from tavo.proxy.http.reasons import STATUS_LINES
 from tavo.proxy.messages import (
     Exchange,
@@ -52,10 +53,6 @@ _TO_UPSTREAM = HOP | {b"host", b"expect", b"x-tavo-request-id"}
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
-_EMPTY = Framing(0, False)
-_NONE: Mapping[bytes, bytes] = {}
-
-
 class Flow:
     """One exchange; `asked` is set once nothing more is expected of the client."""
 
@@ -73,7 +70,7 @@ class Flow:
     exchange: Exchange | None = None
     heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
     _entry: Entry | None = None
-    _fields: Mapping[bytes, bytes] = _NONE
+    _known: Known | None = None
     _route: Route | None = None
     _forward: Forward | None = None
     _refusal: Refusal | None = None
@@ -97,11 +94,11 @@ class Flow:
         self.method = method
         self.headless = method == b"HEAD"
         self.started = wire.clock.now()
-        self.judge = wire.judge
+        self.judge = wire.current
         self._pieces: list[bytes] = []
         self._queued: list[bytes | None] = []
         self._out: list[bytes] = []
-        self._framing = _EMPTY
+        self._framing = PLAIN
 
     @property
     def entry(self) -> Entry | None:
@@ -120,34 +117,29 @@ class Flow:
 
     # -- the request
 
-    def begin(
-        self, target: bytes, headers: Headers, fields: Mapping[bytes, bytes], framing: Framing
-    ) -> None:
-        """Take the head of a request; `fields` is `dict(headers)`. Raises MalformedError."""
+    def begin(self, known: Known, framing: Framing) -> None:
+        """Take the head of a request."""
         wire = self.wire
+        self._known = known
         self._framing = framing
-        self._fields = fields
-        path, query = canonical(target)
-        self.path = path
+        self.path = known.path
         self._limit = wire.limits.body_bytes
-        entry = wire.door.enter(path, query, fields)
-        if isinstance(entry, Refusal):
-            self._refuse_after_body(entry)
-            return
+        entry = known.entry
+        if entry is None:
+            answer = wire.door.enter(known.path, known.query, known.fields)
+            if isinstance(answer, Refusal):
+                self._refuse_after_body(answer)
+                return
+            entry = known.entry = answer
         self._entry = entry
-        exchange = self.exchange = wire.judge.exchange()
+        exchange = self.exchange = self.judge.judge.exchange()
         route = exchange.request_head(
             RequestHead(
-                method=self.method,
-                path=entry.path,
-                query=entry.query,
-                headers=headers,
-                client=entry.client,
-                secret=entry.secret,
-                upstream=entry.upstream,
+                method=known.method, path=entry.path, query=entry.query, headers=known.headers,
+                client=entry.client, secret=entry.secret, upstream=entry.upstream,
                 now=time.time(),
             )
-        )
+        )  # fmt: skip
         if isinstance(route, Refusal):
             self._refuse_after_body(route)
             return
@@ -254,7 +246,10 @@ class Flow:
 
     def _admitted(self, forward: Forward) -> bool:
         self._forward = forward
-        refusal = self.wire.door.admit(cast("Entry", self._entry), forward, self._worded)
+        entry = self._entry
+        if entry is None:
+            raise RuntimeError("a request goes on that was not let in")
+        refusal = self.wire.door.admit(entry, forward, self._worded)
         if refusal is None:
             return True
         if self.asked:
@@ -279,12 +274,20 @@ class Flow:
         route, pool, forward = self._route, self._pool, self._forward
         if route is None or pool is None or forward is None:
             raise RuntimeError("a request goes on that was not judged")
+        known = self._known
+        if known is None:
+            raise RuntimeError("a request goes on that has no head")
         headers = self.wire.door.outbound(pool, route.headers)
+        if headers is not known.headers:
+            lines = lines_of(headers, known.fields, _TO_UPSTREAM)
+        else:
+            if known.lines is None:
+                known.lines = lines_of(headers, known.fields, _TO_UPSTREAM)
+            lines = known.lines
         address = pool.address
         target = address.joined(route.target) if address.path else route.target
         parts = [
-            self.method, b" ", target, b" HTTP/1.1\r\nhost: ", address.authority,
-            lines_of(headers, self._fields, _TO_UPSTREAM),
+            self.method, b" ", target, b" HTTP/1.1\r\nhost: ", address.authority, lines,
         ]  # fmt: skip
         body = forward.body
         if not route.whole:
@@ -306,7 +309,9 @@ class Flow:
         self.wire.buffered += size
 
     def _connect(self, *, fresh: bool) -> None:
-        pool = cast("Pool", self._pool)
+        pool = self._pool
+        if pool is None:
+            raise RuntimeError("a request goes on that has no upstream")
         up = None if fresh else pool.take()
         if up is not None:
             self._send(up)
@@ -346,7 +351,9 @@ class Flow:
         self._up = up
         limits = self.wire.limits
         now = self.wire.clock.now()
-        up.deadline = min(now + limits.upstream_head_s, self.started + limits.exchange_s)
+        up.deadline = now + limits.upstream_head_s
+        if self.asked:
+            self._client.deadline = self.started + limits.exchange_s
         up.send(self._outbound, self)
         route = self._route
         if route is not None and not route.whole:
@@ -370,7 +377,9 @@ class Flow:
             self._chunk(data)
 
     def _chunk(self, data: bytes) -> None:
-        up = cast("UpstreamConnection", self._up)
+        up = self._up
+        if up is None:
+            return
         if self._framing.length is None:
             up.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
@@ -401,7 +410,9 @@ class Flow:
     ) -> None:
         """Take the head of the answer."""
         self.first_at = self.wire.clock.now()
-        exchange = cast("Exchange", self.exchange)
+        self._outbound = b""  # nothing is sent again now; a stream may last
+        self._forward = None
+        exchange = self._judging()
         head = exchange.response_head(status, headers)
         if isinstance(head, Refusal):
             self._replace(head)
@@ -423,18 +434,19 @@ class Flow:
     def up_body(self, data: bytes) -> None:
         """Take a piece of the answer."""
         self.received += len(data)
-        if self.ended:
+        exchange = self.exchange
+        if self.ended or exchange is None:
             return
         mode = self._mode
-        if mode is Mode.PASS:
+        if mode is Mode.WATCH:
             self._out.append(data)
-        elif mode is Mode.WATCH:
+            exchange.response_data(data)
+        elif mode is Mode.PASS:
             self._out.append(data)
-            cast("Exchange", self.exchange).response_data(data)
         elif self._waiting:
             self._queued.append(data)
         else:
-            self._judged(cast("Exchange", self.exchange).response_data(data))
+            self._judged(exchange.response_data(data))
 
     def up_end(self) -> None:
         """Take the end of the answer."""
@@ -451,12 +463,12 @@ class Flow:
             self._ending = True
         elif mode is Mode.WATCH:
             self._ending = True
-            cast("Exchange", self.exchange).response_end()
+            self._judging().response_end()
         elif self._waiting:
             self._queued.append(None)
         else:
             self._ending = True
-            self._judged(cast("Exchange", self.exchange).response_end())
+            self._judged(self._judging().response_end())
 
     def up_flush(self) -> None:
         """Send what there is; called when everything that came at once was taken."""
@@ -464,10 +476,7 @@ class Flow:
             return
         up = self._up
         if up is not None:
-            limits = self.wire.limits
-            up.deadline = min(
-                self.wire.clock.now() + limits.upstream_body_s, self.started + limits.exchange_s
-            )
+            up.deadline = self.wire.clock.now() + self.wire.limits.upstream_body_s
         self._write(last=self._ending and not self._waiting)
 
     def up_lost(self, reason: str, *, clean: bool) -> None:
@@ -514,14 +523,20 @@ class Flow:
                 up.deadline = NEVER
                 up.transport.pause_reading()
         else:
-            self._client.deadline = NEVER
+            self._client.deadline = self.started + limits.exchange_s
             if up is not None and not self._waiting:
                 up.deadline = self.wire.clock.now() + limits.upstream_body_s
                 up.transport.resume_reading()
 
     def client_slow(self) -> None:
-        """Give up a client that does not read."""
-        self._cut(Finished.CLIENT_GONE)
+        """Give up a client that does not read, or an exchange that lasts too long."""
+        if self._client.paused or self.status:
+            self._cut(Finished.CLIENT_GONE if self._client.paused else Finished.TIMED_OUT)
+        else:
+            self._answer(
+                self._worded(504, "upstream_timeout", "the exchange took too long"),
+                Finished.TIMED_OUT,
+            )
 
     def client_lost(self) -> None:
         """Cancel what a client asked for that has gone."""
@@ -536,12 +551,18 @@ class Flow:
 
     # -- inside
 
+    def _judging(self) -> Exchange:
+        exchange = self.exchange
+        if exchange is None:
+            raise RuntimeError("there is an answer and nobody asked")
+        return exchange
+
     def _judged(self, answer: Sequence[bytes] | Pending) -> None:
         if isinstance(answer, Pending):
             self._await(answer)
             return
         self._out += answer
-        exchange = cast("Exchange", self.exchange)
+        exchange = self._judging()
         blocked = exchange.blocked
         if blocked is None:
             return
@@ -572,7 +593,7 @@ class Flow:
         if self.ended:
             return
         self._waiting = False
-        exchange = cast("Exchange", self.exchange)
+        exchange = self._judging()
         answer = exchange.resume()
         if isinstance(answer, Forward | Refusal):
             self._decided(answer)
@@ -627,6 +648,14 @@ class Flow:
 
     def _write(self, *, last: bool) -> None:
         out = self._out
+        usual = not last and not self._head and self._ahead is None and self.heard is None
+        if usual and len(out) == 1 and self._length is None and self._client.minor:
+            data = out.pop()
+            size = len(data)
+            self.sent += size
+            if size:
+                self._client.transport.write(b"%x\r\n%b\r\n" % (size, data))
+            return
         if self._ahead is not None:  # it waited for what may be sent, or for the end
             if not out and not last:
                 return
@@ -716,4 +745,4 @@ class Flow:
             self.exchange.close(how)
         self.wire.finished(self)
         if answered and how is not Finished.CLIENT_GONE:
-            self._client.answered()
+            self._client.answered(self.ended)

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from tavo.proxy.messages import Headers
 
-__all__ = ["HOP", "Framing", "MalformedError", "canonical", "check_request", "check_response",
-           "lines_of"]  # fmt: skip
+__all__ = ["HOP", "PLAIN", "Framing", "MalformedError", "canonical", "check_request",
+           "check_response", "lines_of"]  # fmt: skip
 
 HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
@@ -50,6 +50,9 @@ class Framing(NamedTuple):
 
     length: int | None
     expects: bool
+
+
+PLAIN = Framing(0, False)
 
 
 def check_request(

@@ -19,13 +19,24 @@ from tavo.proxy.http.client import ClientConnection
 from tavo.proxy.http.clock import Clock
 from tavo.proxy.http.door import Door, Ledger
 from tavo.proxy.http.flow import Flow
+from tavo.proxy.http.heads import Heads
 from tavo.proxy.http.limits import Limits
 from tavo.proxy.messages import Judge
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Wire"]
+__all__ = ["Current", "Wire"]
+
+
+class Current:
+    """A judge, and how many exchanges it has under way."""
+
+    __slots__ = ("judge", "users")
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.users = 0
 
 
 class Wire:
@@ -37,8 +48,9 @@ class Wire:
     ) -> None:  # fmt: skip
         """`told` is called with each exchange that has ended."""
         self.limits = limits
-        self.door = door
-        self.judge = judge
+        self._door = door
+        self.heads = Heads()
+        self.current = Current(judge)
         self.ledger = ledger
         self.clock = Clock(asyncio.get_running_loop())
         self.clients: set[ClientConnection] = set()
@@ -49,10 +61,19 @@ class Wire:
         self._told = told
         self._prefix = os.urandom(6).hex().encode("ascii")
         self._number = 0
-        self._users: dict[Judge, int] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self._servers: list[asyncio.Server] = []
+
+    @property
+    def door(self) -> Door:
+        """Who decides about requests; another one forgets what the heads led to."""
+        return self._door
+
+    @door.setter
+    def door(self, door: Door) -> None:
+        self._door = door
+        self.heads.forget()
 
     async def listen(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None, shared: bool = False
@@ -70,7 +91,7 @@ class Wire:
         """Return what names an exchange in its answer and in the log."""
         self._number += 1
         self.active += 1
-        self._users[self.judge] = self._users.get(self.judge, 0) + 1
+        self.current.users += 1
         return b"%b-%08x" % (self._prefix, self._number)
 
     def finished(self, flow: Flow) -> None:
@@ -79,16 +100,16 @@ class Wire:
         if self.ledger is not None:
             self.ledger.done(flow)
         self._told(flow)
-        left = self._users[flow.judge] - 1
-        self._users[flow.judge] = left
-        if left == 0 and flow.judge is not self.judge:
-            self._retire(flow.judge)
+        current = flow.judge
+        current.users -= 1
+        if current.users == 0 and current is not self.current:
+            self._retire(current.judge)
 
     def change(self, judge: Judge) -> None:
         """Have new exchanges made by another judge, which was started."""
-        old, self.judge = self.judge, judge
-        if old is not judge and not self._users.get(old):
-            self._retire(old)
+        old, self.current = self.current, Current(judge)
+        if old.users == 0:
+            self._retire(old.judge)
 
     async def drain(self) -> int:
         """Accept nothing more, wait for what is under way; return how many had to be cut."""
@@ -113,7 +134,7 @@ class Wire:
             else:
                 client.transport.abort()
         self.clock.stop()
-        await self.judge.retire()
+        await self.current.judge.retire()
         return cut
 
     def emptied(self) -> None:
@@ -122,7 +143,6 @@ class Wire:
             self._empty.set_result(None)
 
     def _retire(self, judge: Judge) -> None:
-        self._users.pop(judge, None)
         task = self.clock.loop.create_task(judge.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
