@@ -62,6 +62,13 @@ _DEEPEST = 64
 class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
+    __slots__ = (
+        "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
+        "_held_texts", "_is_changed", "_is_closed", "_judging", "_operation", "_pieces",
+        "_plugins", "_reading", "_scope", "_size", "_step", "_texts", "_total", "_type",
+        "_unknown", "blocked", "record",
+    )  # fmt: skip
+
     def __init__(
         self,
         chain: Chain,
@@ -212,10 +219,14 @@ class ChainExchange:
         body = dumped(self._document) if changed and not self._chain.observe else self._body
         if self._heard is not None:
             self.record.texts = {"request": body[:MOST_KEPT].decode("utf-8", "replace")}
-        self._document = None
-        self._body = b""
         self._write_down()
-        return Forward(body=body, model=self._reading.model, stream=self._reading.is_stream)
+        forward = Forward(body=body, model=self._reading.model, stream=self._reading.is_stream)
+        self._document, self._body = None, b""
+        if self._desk is not None:
+            self._desk.looks.clear()
+        if self._plugins is None:
+            self._reading = None  # thousands of streams may be open: what was asked can go
+        return forward
 
     def _unreadable(self, why: str) -> Forward | Refusal:
         if self._chain.observe:

@@ -15,7 +15,6 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -176,7 +175,13 @@ class _Entry:
 
 
 class Flow:
-    """One answer that comes in events."""
+    """One answer that comes in events. There is one for each open stream, so it is kept small."""
+
+    __slots__ = (
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
+        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all", "is_blind",
+        "released", "seen", "usage",
+    )  # fmt: skip
 
     def __init__(
         self, framing: Framing, events: EventReader, desk: Desk,
@@ -188,11 +193,11 @@ class Flow:
         self._broken_off = broken_off
         self._observe = observe
         self.holds_all = hold_all
-        self._queue: deque[_Entry] = deque()
+        self._queue: list[_Entry] = []
         self._channels: dict[Any, _Channel] = {}
         self._calls: dict[Any, _Calling] = {}
         self._tails: dict[Any, str] = {}
-        self._notes: set[bytes] = set()
+        self._notes: tuple[bytes, ...] = ()
         self._held = 0
         self._begun = False
         self._slots: list[tuple[_Entry, Slot]] = []
@@ -286,7 +291,7 @@ class Flow:
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
             if len(self._notes) < MOST_NOTES:
-                self._notes.add(event.notes)
+                self._notes += (event.notes,)
         if data is None:
             self._pass(event, out)
             return
@@ -435,25 +440,29 @@ class Flow:
 
     def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
         """Send on what waits for nothing any more."""
-        queue = self._queue
-        while queue and not self.holds_all:
-            entry = queue[0]
-            if blocked and len(queue) == 1:
-                self._split(entry, out, least=1)
-                return
-            if entry.calls and not all(calling.done for calling in entry.calls):
-                return
+        if self.holds_all:
+            return
+        sent = 0
+        last = len(self._queue) - 1 if blocked else -1
+        for number, entry in enumerate(self._queue):
+            waits = number == last
             for one in entry.segments:
                 if one.end > one.channel.final:
-                    if entry.can_split or blocked:
-                        self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
-                    return
-            queue.popleft()
+                    waits = True
+            if waits:
+                if entry.can_split or blocked:
+                    self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
+                break
+            if entry.calls and not all(calling.done for calling in entry.calls):
+                break
+            sent += 1
             self._held -= len(entry.event.raw)
             self.released += entry.size
             for one in entry.segments:
                 self._write(one, one.end, entry)
             out.append(entry.event.written(entry.value) if entry.changed else entry.event.raw)
+        if sent:
+            del self._queue[:sent]
 
     def _write(self, one: _Segment, end: int, entry: _Entry) -> None:
         """Put what a segment says up to `end` into its event."""

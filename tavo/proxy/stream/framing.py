@@ -53,6 +53,8 @@ class Event:
 class Reader(ABC):
     """Takes bytes as they come, gives events that are complete."""
 
+    __slots__ = ("_buffer",)
+
     def __init__(self) -> None:
         self._buffer = b""
 
@@ -81,6 +83,8 @@ class Reader(ABC):
 
 
 class _Sse(Reader):
+    __slots__ = ()
+
     def _complete(self) -> list[Event]:
         buffer, events, start = self._buffer, [], 0
         if b"\r" not in buffer:
