@@ -217,8 +217,7 @@ async def idle_clients(port: int, count: int) -> float | None:
     """p50 in ms of a request beside so many connections that say nothing."""
     writers = []
     try:
-        for _ in range(count):
-            writers.append((await asyncio.open_connection("127.0.0.1", port))[1])
+        writers += [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(count)]
         body = json.dumps(ASKED)
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
         data = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

@@ -151,6 +151,7 @@ class App:
             "buffered_bytes": wire.buffered,
             "turned_away_total": wire.turned_away,
             "reloads_total": self.reloads,
+            "defects_total": wire.defects,
         }
         for pool in self._pools.values():
             gauges["upstream_connections"] = gauges.get("upstream_connections", 0) + pool.open

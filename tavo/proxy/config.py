@@ -45,6 +45,7 @@ __all__ = [
     "Price",
     "ProxyConfig",
     "Secret",
+    "Tls",
     "Upstream",
     "load_config",
     "read_config",

@@ -153,6 +153,12 @@ class ClientConnection(asyncio.Protocol):
         return None  # half a connection is none: the transport closes
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
+            self._defect(error)
+
+    def _received(self, data: bytes) -> None:
         flow = self.flow
         if self.closing or (flow is not None and flow.asked):
             self._drop(len(data))
@@ -284,12 +290,21 @@ class ClientConnection(asyncio.Protocol):
     def _malformed(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__ if error.__context__ is not None else error
         if not isinstance(cause, MalformedError | httptools.HttpParserError):
-            raise cause  # a defect of ours
+            self._defect(cause)
+            return
         if self.flow is not None and self.flow.asked:
             self.keep = False  # what comes behind a request has no bearing on its answer
             self.closing = True
             return
         self._refuse(plain_refusal(400, "malformed", f"the request is malformed: {cause}"))
+
+    def _defect(self, error: BaseException) -> None:
+        self.keep = False
+        if self.flow is not None:
+            self.flow.defect(error)
+        else:
+            self.wire.report(error)
+            self.transport.abort()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal of what could not be read, and close."""

@@ -544,6 +544,19 @@ class Flow:
             self._drop_upstream()
             self._finish(Finished.CLIENT_GONE)
 
+    def defect(self, error: BaseException) -> None:
+        """End because of a defect of ours or of a filter: nothing more passes."""
+        self.wire.report(error)
+        if self.ended:
+            return
+        self._ahead = None if self._head else self._ahead
+        self._head, self._out = b"", []
+        if self.status:
+            self._cut(Finished.DEFECT)
+        else:
+            reason = "the proxy has a defect, so nothing was passed on"
+            self._answer(plain_refusal(500, "defect", reason), Finished.DEFECT)
+
     def shut_down(self) -> None:
         """End, because the proxy does."""
         if not self.ended:
@@ -588,8 +601,15 @@ class Flow:
         self._task = self.wire.clock.loop.create_task(self._resumed(pending))
 
     async def _resumed(self, pending: Pending) -> None:
-        await pending.run()
-        self._task = None
+        try:
+            await pending.run()
+            self._task = None
+            self._resume()
+        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
+            self._task = None
+            self.defect(error)
+
+    def _resume(self) -> None:
         if self.ended:
             return
         self._waiting = False
@@ -742,7 +762,10 @@ class Flow:
         self._queued = []
         self._outbound = b""
         if self.exchange is not None:
-            self.exchange.close(how)
+            try:
+                self.exchange.close(how)
+            except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
+                self.wire.report(error)
         self.wire.finished(self)
         if answered and how is not Finished.CLIENT_GONE:
             self._client.answered(self.ended)

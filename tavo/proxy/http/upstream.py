@@ -44,6 +44,7 @@ class Taker(Protocol):
     def up_lost(self, reason: str, *, clean: bool) -> None: ...
     def up_writable(self, writable: bool) -> None: ...
     def up_late(self) -> None: ...
+    def defect(self, error: BaseException) -> None: ...
 
 
 class Address:
@@ -153,13 +154,16 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._malformed(error)
+            self._malformed(error, taker)
             taker.up_flush()  # an answer that was complete before this is one
             return
         if self._size > self.pool.limits.head_bytes and not self.ended:
             self._fail("the head of its answer is too large")
             return
-        taker.up_flush()
+        try:
+            taker.up_flush()
+        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
+            taker.defect(error)
 
     def eof_received(self) -> None:
         return None  # the transport closes itself, and connection_lost decides
@@ -174,8 +178,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._size < 0 and self._length is None and error is None:
             self.keep_until = 0
             self.ended = True
-            taker.up_end()
-            taker.up_flush()
+            try:
+                taker.up_end()
+                taker.up_flush()
+            except Exception as failure:  # noqa: BLE001 (as above)
+                taker.defect(failure)
             return
         begun = self._size != 0
         taker.up_lost(
@@ -248,10 +255,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = NEVER
         taker.up_end()
 
-    def _malformed(self, error: httptools.HttpParserError) -> None:
+    def _malformed(self, error: httptools.HttpParserError, taker: Taker) -> None:
         cause = error.__context__ if error.__context__ is not None else error
         if not isinstance(cause, MalformedError | httptools.HttpParserError):
-            raise cause  # a defect of ours
+            self.drop()
+            taker.defect(cause)  # it may have given this connection back already
+            return
         if isinstance(error, httptools.HttpParserUpgrade):
             self._fail("it changed the protocol")
             return

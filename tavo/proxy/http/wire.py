@@ -58,6 +58,7 @@ class Wire:
         self.buffered = 0
         self.active = 0
         self.turned_away = 0
+        self.defects = 0
         self._told = told
         self._prefix = os.urandom(6).hex().encode("ascii")
         self._number = 0
@@ -104,6 +105,14 @@ class Wire:
         current.users -= 1
         if current.users == 0 and current is not self.current:
             self._retire(current.judge)
+
+    def report(self, error: BaseException) -> None:
+        """Tell of a defect of ours, or of a filter."""
+        self.defects += 1
+        self.clock.loop.call_exception_handler({
+            "message": "a defect of tavo ended an exchange; nothing was passed on",
+            "exception": error,
+        })  # fmt: skip
 
     def change(self, judge: Judge) -> None:
         """Have new exchanges made by another judge, which was started."""
