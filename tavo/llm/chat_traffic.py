@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
+from tavo.llm.parts import Call, Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
 
 __all__ = ["ChatCompletions", "Dropped", "openai_error"]
 
@@ -255,6 +255,9 @@ class _Events(EventReader):
                 taken.append((holder, "name"))
         if isinstance(holder.get(where), str):
             parts.pieces.append((key, holder, where))
+            taken.append((holder, where))
+        elif holder.get(where) is not None:  # a server that sends them whole, as an object
+            parts.calls.append(Call(name if isinstance(name, str) else "", holder, where))
             taken.append((holder, where))
 
     def _finish(self, parts: Parts, index: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from tavo.detect.regex import Regex
 
@@ -23,6 +23,7 @@ __all__ = [
     "Reading",
     "Slot",
     "Tool",
+    "TwiceError",
     "Usage",
     "count_of",
     "dumped",
@@ -30,6 +31,7 @@ __all__ = [
     "is_data",
     "is_token",
     "numbers_as_text",
+    "strict_json",
     "usage_from",
     "word",
 ]
@@ -267,6 +269,31 @@ def usage_from(usage: object, prompt: str, answer: str) -> Usage:
     if not isinstance(usage, dict):
         return 0, 0
     return count_of(usage.get(prompt)), count_of(usage.get(answer))
+
+
+class TwiceError(ValueError):
+    """A name stands twice in an object: two readers could take two values."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise TwiceError(f"the name {twice[:60]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
+def strict_json(text: str) -> Any:
+    """Return a document that has one reading. Raises ValueError, TwiceError, RecursionError."""
+    return _decoder.decode(text)
 
 
 def dumped(value: Any) -> bytes:

@@ -17,13 +17,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from tavo.llm.chat_traffic import Dropped
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
-from tavo.llm.parts import Kind, Reading, dumped
+from tavo.llm.parts import Kind, Reading, dumped, strict_json
 from tavo.proxy.chain.desk import ChainDesk, Texts
 from tavo.proxy.chain.values import Asked, Scope
 from tavo.proxy.messages import (
@@ -495,25 +495,9 @@ def _strict(body: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     try:
-        return _decoder.decode(text)
+        return strict_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error.msg} at character {error.pos}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:60]!r} stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
 
 
 def _without_dropped(value: Any, *, drop: bool, depth: int = 0) -> bool:
