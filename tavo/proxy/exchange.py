@@ -63,7 +63,7 @@ class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
     __slots__ = (
-        "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
+        "_answer", "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
         "_held_texts", "_is_changed", "_is_closed", "_judging", "_operation", "_pieces",
         "_plugins", "_reading", "_scope", "_size", "_step", "_texts", "_total", "_type",
         "_unknown", "blocked", "record",
@@ -91,6 +91,7 @@ class ChainExchange:
         self._body = b""
         self._document: Any = None
         self._reading: Reading | None = None
+        self._answer: Reading | None = None
         self._texts: Texts | None = None
         self._flow: Flow | None = None
         self._pieces: list[bytes] | None = None
@@ -336,12 +337,26 @@ class ChainExchange:
         self.record.counted = any(reading.usage)
         self.record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace"))
                                      for slot in reading.slots)  # fmt: skip
-        changed = _without_dropped(document, drop=desk.rewriting(Kind.TEXT) is not None)
-        changed = desk.slots(reading.slots) or changed
+        self._document = document
+        self._is_changed = _without_dropped(document, drop=desk.rewriting(Kind.TEXT) is not None)
+        self._answer = reading
+        self._texts = desk.unknown(reading.slots)
+        if self._texts.size >= OFF_LOOP:
+            self._step = "answer"
+            return Pending(run=self._look_elsewhere)
+        return self._finish_answer()
+
+    def _finish_answer(self) -> Sequence[bytes] | Pending:
+        desk, reading = self._answer_desk, self._answer
+        assert desk is not None  # noqa: S101
+        assert reading is not None  # noqa: S101
+        if self._texts is not None:
+            desk.learn(self._texts)
+            self._texts = None
+        changed = desk.slots(reading.slots) or self._is_changed
         for call in reading.calls:
             changed = desk.call(call) or changed
         changed = desk.tools(reading.tools) or changed
-        self._document = document
         self._is_changed = changed
         if self._plugins is not None and self._plugins.wants("response"):
             judging = self._plugins.response(self._reading, reading, desk)
@@ -402,6 +417,8 @@ class ChainExchange:
         try:
             if step == "request":
                 return self._finish_request()
+            if step == "answer":
+                return self._finish_answer()
             assert judging is not None  # noqa: S101
             if step == "plugins-request":
                 return self._forward(judging.decide() or self._is_changed)
