@@ -113,7 +113,7 @@ class PassingExchange:
         if body:
             try:
                 asked = _asked.decode(body)
-            except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
             if (body.count(_MODEL) > 1 or _ESCAPE in body) and _twice(body):
                 return self.refusal(400, "ambiguous", "the body names its model twice")
@@ -242,7 +242,7 @@ def _twice(body: bytes) -> bool:
 def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     try:
         answer = _answer.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     usage = answer.usage or answer.usageMetadata
     if usage is not None:
@@ -265,7 +265,7 @@ def _object(data: bytes, at: int) -> _Usage | None:
             return None
         try:
             return _usage.decode(data[start:end])
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
     return None
 
