@@ -54,18 +54,21 @@ _COMMON = (
     ),
     Signal(
         "drop-everything", 0.9,
-        rf"\b{_DROP}\W{{1,3}}(?:about\W)?(?:everything|all|anything|what)(?:\W{{1,3}}\w{{1,12}}){{0,4}}"
+        rf"\b{_DROP}\W{{1,3}}(?:about\W)?(?:everything|all|anything|"
+        rf"what)(?:\W{{1,3}}\w{{1,12}}){{0,4}}"
         r"\W{1,3}(?:before|above|so far|previously|until now|earlier|i said|told you|were told)\b",
     ),
     Signal(
         "drop-orders-de", 0.9,
         r"\b(?:ignorier|vergiss|vergessen sie|missacht)\w{0,3}(?:\W{1,3}\w{1,16}){0,4}\W{1,3}"
-        r"(?:anweisung|aufgabe|instruktion|befehl|vorgabe|vorherig|bisherig|obige|auftr[aä]g|alles)\w{0,4}\b",
+        r"(?:anweisung|aufgabe|instruktion|befehl|vorgabe|vorherig|bisherig|obige|auftr[aä]g|"
+        r"alles)\w{0,4}\b",
     ),
     Signal(
         "drop-orders-romance", 0.9,
         r"\b(?:ignora|olvida|oublie[zr]?|ignore[zr]?|esquece)(?:\W{1,3}\w{1,16}){0,4}\W{1,3}"
-        r"(?:instruc+i?ones|instructions|instruções|istruzioni|consignes|órdenes|anteriores|précédentes)\b",
+        r"(?:instruc+i?ones|instructions|instruções|istruzioni|consignes|órdenes|anteriores|"
+        r"précédentes)\b",
     ),
     Signal(
         "show-prompt", 0.7,
@@ -75,33 +78,41 @@ _COMMON = (
     ),
     Signal(
         "show-prompt-all", 0.7,
-        r"\b(?:show|print|reveal|repeat|output|display)\W{1,3}(?:me\W{1,3})?(?:all\W{1,3})?(?:of\W{1,3})?"
+        r"\b(?:show|print|reveal|repeat|output|"
+        r"display)\W{1,3}(?:me\W{1,3})?(?:all\W{1,3})?(?:of\W{1,3})?"
         r"your\W{1,3}(?:\w{1,12}\W{1,3}){0,2}(?:prompt|instruction)(?:s| texts?)?\b",
     ),
     Signal(
         "new-orders", 0.6,
         r"\b(?:your|the|a) new (?:task|instruction|role|order|objective|goal|persona)s?\b|"
-        r"\bnew (?:instructions?|task|orders)\W{1,3}(?:are|is|follow)\b|\bfrom now on\W{1,3}(?:you|your|act|i want)\b",
+        r"\bnew (?:instructions?|task|orders)\W{1,3}(?:are|is|follow)\b|"
+        r"\bfrom now on\W{1,3}(?:you|your|act|i want)\b",
     ),
     Signal(
         "no-limits", 0.7,
-        r"\b(?:do anything now|developer mode|jailbr(?:eak|oken)\w{0,4}|dan mode|god mode|evil mode|"
-        r"(?:no|without(?: any)?|free (?:of|from)(?: all)?|not bound by(?: any)?|not have(?: any)?) "
-        r"(?:\w{1,14} ){0,2}(?:restrictions?|limitations?|filters?|censorship|guidelines|boundaries|moral\w{0,4}|ethic\w{0,4}))\b",
+        r"\b(?:do anything now|developer mode|jailbr(?:eak|oken) mode|are jailbroken|dan mode|"
+        r"god mode|evil mode|"
+        r"(?:no|without(?: any)?|free (?:of|from)(?: all)?|not bound by(?: any)?|"
+        r"not have(?: any)?) "
+        r"(?:\w{1,14} ){0,2}(?:restrictions?|limitations?|filters?|censorship|guidelines|"
+        r"boundaries|moral\w{0,4}|ethic\w{0,4}))\b",
     ),
     Signal(
         "become", 0.5,
-        r"\b(?:you are now|you're now|you will now (?:act|be)|act as|pretend (?:to be|you are|that you)|"
+        r"\b(?:you are now|you're now|you will now (?:act|be)|act as|pretend (?:to be|you are|"
+        r"that you)|"
         r"(?:roleplay|role-play) as|you are going to (?:act|pretend|be)|simulate)\b",
     ),
     Signal(
         "never-refuse", 0.6,
         r"\b(?:never|do not|don't|must not|cannot|can't|not allowed to) (?:\w{1,12} ){0,2}"
-        r"(?:refuse|decline|say no|break character|mention (?:that )?you are an ai|add (?:any )?(?:warning|disclaimer)s?)\b",
+        r"(?:refuse|decline|say no|break character|mention (?:that )?you are an ai|"
+        r"add (?:any )?(?:warning|disclaimer)s?)\b",
     ),
     Signal(
         "template-marks", 0.8,
-        r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>|\[/?inst\]|<</?sys>>|"
+        r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>|"
+        r"\[/?inst\]|<</?sys>>|"
         r"(?:^|\n)\W{0,4}(?:system|assistant) ?(?:prompt|message|override)?:",
     ),
 )  # fmt: skip
@@ -109,24 +120,28 @@ _COMMON = (
 _DOCUMENT = (
     Signal(
         "to-the-model", 0.6,
-        r"\b(?:attention|note|important|message|instructions?|memo|notice) (?:to|for|by) (?:\w{1,12} )"
+        r"\b(?:attention|note|important|message|instructions?|memo|notice) (?:to|for|"
+        r"by) (?:\w{1,12} )"
         r"{0,2}(?:ai|llm|assistant|chatbot|language model|agent|model|gpt|claude)s?\b|"
         r"\b(?:dear|hey|hello|hi) (?:ai|llm|assistant|chatbot|claude|chatgpt|gpt|gemini)\b|"
         r"\bif you are (?:an? )?(?:ai|llm|(?:large )?language model|assistant|agent)\b",
     ),
     Signal(
         "keep-from-user", 0.9,
-        r"\b(?:do not|don't|never|without) (?:\w{1,12} ){0,2}(?:tell|inform|telling|informing|mention|mentioning|"
+        r"\b(?:do not|don't|never|without) (?:\w{1,12} ){0,2}(?:tell|inform|telling|informing|"
+        r"mention|mentioning|"
         r"notify|notifying|reveal|show|alert)(?:ing)? (?:\w{1,12} ){0,3}(?:the )?user\b",
     ),
     Signal(
         "call-a-tool", 0.5,
         r"\b(?:call|use|invoke|run|execute) (?:the |your )?[\w.-]{1,40} (?:tool|function)\b|"
-        r"\b(?:send|forward|post|upload|exfiltrate|transfer|email) (?:\w{1,16} ){0,6}(?:to|at) (?:https?://|\S{1,64}@)",
+        r"\b(?:send|forward|post|upload|exfiltrate|transfer|email) (?:\w{1,16} ){0,6}(?:to|"
+        r"at) (?:https?://|\S{1,64}@)",
     ),
     Signal(
         "before-anything", 0.4,
-        r"\b(?:before|instead of) (?:doing|answering|continuing|responding|summari[sz]ing|completing)\b"
+        r"\b(?:before|instead of) (?:doing|answering|continuing|responding|summari[sz]ing|"
+        r"completing)\b"
         r"(?:\W{1,3}\w{1,16}){0,6}\W{1,3}(?:you must|must|first|please|always)\b",
     ),
     Signal(

@@ -152,6 +152,8 @@ def _media(reading: Reading, part: dict[str, Any]) -> None:
 class _Events(EventReader):
     """A call is known by choice and index, and complete only when its choice finishes."""
 
+    __slots__ = ("_calls", "_head")
+
     def __init__(self) -> None:
         self._calls: set[tuple[Any, ...]] = set()
         self._head: tuple[Any, ...] = ()

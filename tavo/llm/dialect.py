@@ -68,8 +68,8 @@ class Parts:
     """
 
     __slots__ = (
-        "calls", "deltas", "drops", "ends", "is_loose", "is_plain", "pieces", "slots", "starts", "stops",
-        "tools", "usage",
+        "calls", "deltas", "drops", "ends", "is_loose", "is_plain", "pieces", "slots", "starts",
+        "stops", "tools", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:

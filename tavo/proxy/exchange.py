@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OFF_LOOP", "ChainExchange"]
 
-OFF_LOOP = 16 << 10
+OFF_LOOP = 8 << 10
 """New text from this size on is looked at in another thread: RE2 lets the loop run meanwhile."""
 
 MOST_ANSWER = 64 << 20
@@ -61,6 +61,13 @@ _DEEPEST = 64
 
 class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
+
+    __slots__ = (
+        "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
+        "_held_texts", "_is_changed", "_is_closed", "_judging", "_operation", "_pieces",
+        "_plugins", "_reading", "_scope", "_size", "_step", "_texts", "_total", "_type",
+        "_unknown", "blocked", "record",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +98,7 @@ class ChainExchange:
         self._type = b""
         self._step = ""
         self._is_changed = False
+        self._held_texts: dict[Any, str] = {}
         self._is_closed = False
         self._total = said
         self._heard: list[bytes] | None = [] if keeps_texts else None
@@ -211,10 +219,14 @@ class ChainExchange:
         body = dumped(self._document) if changed and not self._chain.observe else self._body
         if self._heard is not None:
             self.record.texts = {"request": body[:MOST_KEPT].decode("utf-8", "replace")}
-        self._document = None
-        self._body = b""
         self._write_down()
-        return Forward(body=body, model=self._reading.model, stream=self._reading.is_stream)
+        forward = Forward(body=body, model=self._reading.model, stream=self._reading.is_stream)
+        self._document, self._body = None, b""
+        if self._desk is not None:
+            self._desk.looks.clear()
+        if self._plugins is None:
+            self._reading = None  # thousands of streams may be open: what was asked can go
+        return forward
 
     def _unreadable(self, why: str) -> Forward | Refusal:
         if self._chain.observe:
@@ -358,6 +370,7 @@ class ChainExchange:
         texts = flow.texts()
         if not texts:
             return flow.release()
+        self._held_texts = dict(texts)
         self._judging = self._plugins.stream(self._reading, texts, desk)
         self._step = "plugins-stream"
         return Pending(run=self._judging.run)
@@ -396,7 +409,7 @@ class ChainExchange:
                 return self._release(judging.decide() or self._is_changed)
             assert self._flow is not None  # noqa: S101
             judging.decide()
-            self._flow.replace(judging.texts)
+            self._flow.replace(self._held_texts, judging.texts)
             out = self._flow.release()
             self._take_flow()
         except Blocked as blocked:

@@ -6,17 +6,21 @@ from tavo.proxy.config import ProxyConfig
 from tavo.proxy.messages import Judge
 from tavo.proxy.passing import Passer
 
-__all__ = ["judge_of"]
+__all__ = ["OBSERVED", "judge_of"]
+
+OBSERVED = ("hidden-text", "pii", "secrets", "injection")
+"""What is watched for where nothing is configured but to observe."""
 
 
 def judge_of(config: ProxyConfig) -> Judge:
     """Return the judge of a configuration, not yet started. Raises ConfigError."""
-    if not config.filters:
+    entries = config.filters or ([{"filter": one} for one in OBSERVED] if config.observe else [])
+    if not entries:
         return Passer(config.unknown_paths)
     from tavo.proxy.chain.judge import ChainJudge  # only who filters loads the filters
 
     return ChainJudge(
-        config.filters,
+        entries,
         observe=config.observe,
         unknown=config.unknown_paths,
         texts=config.audit is not None and config.audit.texts,

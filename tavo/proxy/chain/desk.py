@@ -30,6 +30,8 @@ _DEEPEST_JSON = "its arguments are nested too deep"
 class ChainDesk:
     """Judges what belongs to one phase, `request` or `response`, of one exchange."""
 
+    __slots__ = ("chain", "error_id", "looks", "phase", "said", "scope")
+
     def __init__(self, chain: Chain, scope: Scope, phase: str) -> None:
         self.chain = chain
         self.scope = scope
@@ -37,7 +39,6 @@ class ChainDesk:
         self.said: Counter[tuple[str, str, str]] = Counter()
         self.looks: dict[bytes, Look] = {}
         self.error_id: Any = None
-        self.is_changed = False
 
     # texts -----------------------------------------------------------------------------------
 
@@ -121,7 +122,6 @@ class ChainDesk:
         if self.chain.observe or slot.holder is None:
             return False
         slot.write(from_bytes(b"".join([*out, data[at:]])))
-        self.is_changed = True
         return True
 
     def changed(self, match: Match, compiled: Compiled, text: Callable[[], str]) -> str | None:
@@ -223,7 +223,7 @@ class ChainDesk:
                 self.note(one, Action.MODIFY, said.judged.label)
                 if not self.chain.observe and any(t is tool.definition for t in tool.holder):
                     tool.holder[:] = [t for t in tool.holder if t is not tool.definition]
-                    self.is_changed = changed = True
+                    changed = True
         return changed
 
     # decisions -------------------------------------------------------------------------------
@@ -258,6 +258,8 @@ class ChainDesk:
 
 class _Rewriting:
     """What matches in one growing text mean. Those outside of links wait for the links."""
+
+    __slots__ = ("_compiled", "_desk", "_links", "_waiting", "sets")
 
     def __init__(self, desk: ChainDesk, compiled: Compiled) -> None:
         self._desk = desk

@@ -15,7 +15,6 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -34,6 +33,7 @@ MOST_NOTES = 64
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _TAIL = 512
+_SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _decode = msgspec.json.Decoder().decode
 
 Edit = tuple[int, int, str]
@@ -175,7 +175,13 @@ class _Entry:
 
 
 class Flow:
-    """One answer that comes in events."""
+    """One answer that comes in events. There is one for each open stream, so it is kept small."""
+
+    __slots__ = (
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
+        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all", "is_blind",
+        "released", "seen", "usage",
+    )  # fmt: skip
 
     def __init__(
         self, framing: Framing, events: EventReader, desk: Desk,
@@ -187,12 +193,14 @@ class Flow:
         self._broken_off = broken_off
         self._observe = observe
         self.holds_all = hold_all
-        self._queue: deque[_Entry] = deque()
+        self._queue: list[_Entry] = []
         self._channels: dict[Any, _Channel] = {}
         self._calls: dict[Any, _Calling] = {}
         self._tails: dict[Any, str] = {}
-        self._notes: set[bytes] = set()
+        self._notes: tuple[bytes, ...] = ()
         self._held = 0
+        self._begun = False
+        self._slots: list[tuple[_Entry, Slot]] = []
         self.is_blind = False
         self.seen = 0
         self.released = 0
@@ -211,6 +219,7 @@ class Flow:
             return self._break(blocked.why, out, data)
         except TooLargeError as error:
             return self._break(self._desk.broken(str(error)), out, data)
+        self._begun = self._begun or bool(out)
         return [data] if self._observe else out
 
     def end(self) -> list[bytes]:
@@ -241,18 +250,36 @@ class Flow:
         return [] if self._observe else out
 
     def texts(self) -> dict[Any, str]:
-        """Return what is held of each text, for who judges the whole; only where all is held."""
-        found: dict[Any, bytes] = {}
+        """Return the texts that are held, for who judges the whole: each text once.
+
+        What was changed before is in them. Only where all is held, and after `finish`.
+        """
+        parts: dict[Any, list[str]] = {}
         for entry in self._queue:
             for one in entry.segments:
-                found[id(one.channel)] = found.get(id(one.channel), b"") + one.data
-        return {key: from_bytes(found.get(id(c), b"")) for key, c in self._channels.items()}
+                said = one.channel.part(one.data, one.start, one.end)
+                parts.setdefault(id(one.channel), []).append(said)
+        found: dict[Any, str] = {
+            id(c): "".join(parts.get(id(c), ())) for c in self._channels.values()
+        }
+        known = set(found.values())
+        for number, (_, slot) in enumerate(self._slots):
+            if slot.holder is not None and slot.text not in known:
+                known.add(slot.text)
+                found[f"whole {number}"] = slot.text
+        return {key: text for key, text in found.items() if text}
 
-    def replace(self, texts: dict[Any, str]) -> None:
-        """Put other texts in the place of those that are held."""
-        for key, text in texts.items():
-            channel = self._channels[key]
-            channel.edits = [(0, channel.length, text)] if channel.length else []
+    def replace(self, before: dict[Any, str], after: dict[Any, str]) -> None:
+        """Put other texts in the place of those that are held, wherever they stand."""
+        changed = {before[key]: text for key, text in after.items() if text != before[key]}
+        for channel in self._channels.values():
+            key = id(channel)
+            if key in after and after[key] != before[key]:
+                channel.edits = [(0, channel.length, after[key])]
+        for entry, slot in self._slots:
+            if slot.holder is not None and slot.text in changed:
+                slot.write(changed[slot.text])
+                entry.changed = True
 
     def stop(self, why: Broken) -> list[bytes]:
         """End the stream from outside, with nothing more of what is held."""
@@ -264,7 +291,7 @@ class Flow:
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
             if len(self._notes) < MOST_NOTES:
-                self._notes.add(event.notes)
+                self._notes += (event.notes,)
         if data is None:
             self._pass(event, out)
             return
@@ -351,6 +378,8 @@ class Flow:
                     self._desk.across(before, text)
                 self._tails[slot.key] = (before + text)[-_TAIL:]
         entry.changed = self._desk.slots(slots) or entry.changed
+        if self.holds_all:
+            self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
 
     def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
         channel = self._channels.get(key)
@@ -411,25 +440,29 @@ class Flow:
 
     def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
         """Send on what waits for nothing any more."""
-        queue = self._queue
-        while queue and not self.holds_all:
-            entry = queue[0]
-            if blocked and len(queue) == 1:
-                self._split(entry, out, least=1)
-                return
-            if entry.calls and not all(calling.done for calling in entry.calls):
-                return
+        if self.holds_all:
+            return
+        sent = 0
+        last = len(self._queue) - 1 if blocked else -1
+        for number, entry in enumerate(self._queue):
+            waits = number == last
             for one in entry.segments:
                 if one.end > one.channel.final:
-                    if entry.can_split or blocked:
-                        self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
-                    return
-            queue.popleft()
+                    waits = True
+            if waits:
+                if entry.can_split or blocked:
+                    self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
+                break
+            if entry.calls and not all(calling.done for calling in entry.calls):
+                break
+            sent += 1
             self._held -= len(entry.event.raw)
             self.released += entry.size
             for one in entry.segments:
                 self._write(one, one.end, entry)
             out.append(entry.event.written(entry.value) if entry.changed else entry.event.raw)
+        if sent:
+            del self._queue[:sent]
 
     def _write(self, one: _Segment, end: int, entry: _Entry) -> None:
         """Put what a segment says up to `end` into its event."""
@@ -465,7 +498,7 @@ class Flow:
             self.is_blind = True
             return [data] if data else []
         self.broken = why
-        out.append(self._reader.broken(self._broken_off(why)))
+        out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
         return out
 
 

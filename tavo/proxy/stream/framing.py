@@ -53,6 +53,8 @@ class Event:
 class Reader(ABC):
     """Takes bytes as they come, gives events that are complete."""
 
+    __slots__ = ("_buffer",)
+
     def __init__(self) -> None:
         self._buffer = b""
 
@@ -75,12 +77,14 @@ class Reader(ABC):
     @abstractmethod
     def _last(self, rest: bytes) -> Event: ...
 
-    def broken(self, error: bytes) -> bytes:
-        """Return the bytes that bring an error and end the answer here."""
+    def broken(self, error: bytes, *, begun: bool) -> bytes:
+        """Return the bytes that bring an error and end the answer; `begun`: some was sent on."""
         return error
 
 
 class _Sse(Reader):
+    __slots__ = ()
+
     def _complete(self) -> list[Event]:
         buffer, events, start = self._buffer, [], 0
         if b"\r" not in buffer:
@@ -158,7 +162,6 @@ class _Array(Reader):
         self._start = -1
         self._in_text = False
         self._is_array = True
-        self._count = 0
 
     def _complete(self) -> list[Event]:
         buffer, events, cut = self._buffer, [], 0
@@ -191,7 +194,6 @@ class _Array(Reader):
                     start = self._start - cut
                     events.append(Event(raw, raw[start:], raw[:start], b""))
                     cut, self._start = at, -1
-                    self._count += 1
         else:
             at = len(buffer)
         self._at = at - cut
@@ -204,8 +206,8 @@ class _Array(Reader):
             return Event(rest, None, b"", b"")
         return Event(rest, rest.strip(_SPACE), b"", b"")
 
-    def broken(self, error: bytes) -> bytes:
-        return (b"," if self._count else b"[") + error + b"]"
+    def broken(self, error: bytes, *, begun: bool) -> bytes:
+        return (b"," if begun else b"[") + error + b"]"
 
 
 _READERS: dict[Framing, type[Reader]] = {

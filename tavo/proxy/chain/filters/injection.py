@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tavo.detect.injection import from_document, from_user
+from tavo.detect.learned import Model, model_of
 from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.values import Action, Judged, Where
@@ -30,6 +31,9 @@ class InjectionFilter(Filter):
         self._user = settings.one_of("user", choices, "block")
         self._tool = settings.one_of("tool", choices, "block")
         self._threshold = settings.number("threshold", 0.7, low=0.05, high=1.0) or 0.7
+        self._models: dict[str, Model] = {}
+        if settings.flag("model", True):
+            self._models = {kind: model_of(kind) for kind in ("user", "tool")}
         settings.done()
 
     def judges(self, where: Where) -> bool:
@@ -42,11 +46,16 @@ class InjectionFilter(Filter):
     def judge(self, text: str, where: Where) -> Judged | None:
         is_document = self._is_document(where)
         signals = from_document(text) if is_document else from_user(text)
+        label = "+".join(signals.ids)
         if signals.score < self._threshold:
-            return None
+            # what a tool says about itself orders things of models by its nature: signals only
+            kind = "" if where.kind is Kind.DESCRIPTION else "tool" if is_document else "user"
+            model = self._models.get(kind)
+            if model is None or not model.finds(text):
+                return None
+            label = f"{kind} model"
         action = _ACTIONS[self._tool if is_document else self._user]
         where_from = "the result of a tool" if is_document else "the text of the user"
-        label = "+".join(signals.ids)
         reason = f"{where_from} gives the model other orders ({self.name}: {label})"
         return Judged(action, label, reason)
 
