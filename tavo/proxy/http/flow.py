@@ -111,6 +111,11 @@ class Flow:
         return self._forward.body if self._forward is not None else b""
 
     @property
+    def body_taken(self) -> bytes:
+        """What came of the body of a request that does not go on."""
+        return b"".join(self._pieces)
+
+    @property
     def upstream(self) -> str:
         """The name of the upstream, once it is chosen."""
         return self._pool.name if self._pool is not None else ""
@@ -756,9 +761,6 @@ class Flow:
             return
         self.ended = self.wire.clock.now()
         self.how = how
-        if self._pieces:
-            self._hold(-sum(map(len, self._pieces)))
-            self._pieces = []
         self._queued = []
         self._outbound = b""
         if self.exchange is not None:
@@ -767,5 +769,8 @@ class Flow:
             except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
                 self.wire.report(error)
         self.wire.finished(self)
+        if self._pieces:
+            self._hold(-sum(map(len, self._pieces)))
+            self._pieces = []
         if answered and how is not Finished.CLIENT_GONE:
             self._client.answered(self.ended)
