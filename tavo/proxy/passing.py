@@ -34,6 +34,7 @@ from tavo.proxy.messages import (
 
 __all__ = ["Passer", "PassingExchange"]
 
+_PASS, _WATCH = Mode.PASS, Mode.WATCH
 _FIRST, _LAST = 2 << 10, 4 << 10
 _LONGEST_PATH = 512
 _MOST = 1 << 40
@@ -124,9 +125,7 @@ class PassingExchange:
 
     def response_head(self, status: int, headers: Headers) -> ResponseHead:
         watched = self._operation is not None and 200 <= status < 300
-        return ResponseHead(
-            status=status, headers=headers, mode=Mode.WATCH if watched else Mode.PASS
-        )
+        return ResponseHead(status=status, headers=headers, mode=_WATCH if watched else _PASS)
 
     def response_data(self, data: bytes) -> Sequence[bytes]:
         if not self._first:
