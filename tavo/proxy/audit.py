@@ -179,6 +179,10 @@ class AuditLog:
             row["client"] = entry.client if entry is not None else ""
             row["method"] = flow.method.decode("latin-1")
             row["path"] = flow.path.decode("latin-1")[:2048]
+            taken = flow.body_taken
+            row["asked_sha256"] = sha256(taken).hexdigest()
+            if self._texts:
+                row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
         if kept is not None:
             row["text"] = kept.decode("utf-8", "replace")
         if record is not None:

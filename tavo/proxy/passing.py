@@ -34,6 +34,7 @@ from tavo.proxy.messages import (
 
 __all__ = ["Passer", "PassingExchange"]
 
+_PASS, _WATCH = Mode.PASS, Mode.WATCH
 _FIRST, _LAST = 2 << 10, 4 << 10
 _LONGEST_PATH = 512
 _MOST = 1 << 40
@@ -113,7 +114,7 @@ class PassingExchange:
         if body:
             try:
                 asked = _asked.decode(body)
-            except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
             if (body.count(_MODEL) > 1 or _ESCAPE in body) and _twice(body):
                 return self.refusal(400, "ambiguous", "the body names its model twice")
@@ -124,9 +125,7 @@ class PassingExchange:
 
     def response_head(self, status: int, headers: Headers) -> ResponseHead:
         watched = self._operation is not None and 200 <= status < 300
-        return ResponseHead(
-            status=status, headers=headers, mode=Mode.WATCH if watched else Mode.PASS
-        )
+        return ResponseHead(status=status, headers=headers, mode=_WATCH if watched else _PASS)
 
     def response_data(self, data: bytes) -> Sequence[bytes]:
         if not self._first:
@@ -242,7 +241,7 @@ def _twice(body: bytes) -> bool:
 def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     try:
         answer = _answer.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     usage = answer.usage or answer.usageMetadata
     if usage is not None:
@@ -265,7 +264,7 @@ def _object(data: bytes, at: int) -> _Usage | None:
             return None
         try:
             return _usage.decode(data[start:end])
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
     return None
 

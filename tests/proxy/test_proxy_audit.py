@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -52,6 +53,20 @@ def test_texts_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     rows = written(tmp_path / "audit.jsonl", 1, texts=True)
     assert json.loads(rows[1]["text"])["messages"][0]["content"] == "hi"
     assert json.loads(rows[2]["text"])["choices"][0]["message"]["content"] == "hello"
+
+
+def test_a_request_that_never_went_on_has_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+
+    async def main() -> None:
+        async with staged(audit=Audit(file=str(path)), models=["other"]) as stage:
+            assert (await stage.ask())[0] == 403
+
+    asyncio.run(main())
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["kind"] for row in rows] == ["start", "done", "end"]
+    assert (rows[1]["code"], rows[1]["path"]) == ("model_not_allowed", "/v1/chat/completions")
+    assert rows[1]["asked_sha256"] == hashlib.sha256(BODY).hexdigest()
 
 
 def test_the_id_of_an_answer_opens_its_row(tmp_path: Path) -> None:

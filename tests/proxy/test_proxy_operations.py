@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -294,6 +296,51 @@ def test_workers_share_a_budget_and_are_started_again(tmp_path: Path) -> None:
         assert len(logs) == 2
         assert [one.broken for one in logs] == ["", ""]
         assert {h["authorization"] for _, h, _ in model.asked} == {"Bearer sk-real"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds workers in /proc")
+def test_workers_that_are_killed_all_the_time_let_nothing_pass_unwritten(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    with serving(lambda text: f"for {text}") as model:
+        file = tmp_path / "proxy.yaml"
+        file.write_text(
+            f"proxy: 1\nworkers: 2\nlisten: {{port: 0}}\nupstreams: {{m: {{url: '{model.url}'}}}}\n"
+            "audit: {file: audit.jsonl}\nadmin: {off: true}\n"
+        )
+        with command(tmp_path, "--config", str(file)) as running:
+            url = running.said(r"tavo proxy listens at (http://\S+)")
+            children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+            answered, mixed, stop = [0], [0], time.monotonic() + 6
+
+            def load(number: int) -> None:
+                count = 0
+                while time.monotonic() < stop:
+                    count += 1
+                    mine = f"client {number}, question {count}"
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        messages = [{"role": "user", "content": mine}]
+                        status, body = post(url, model="m", messages=messages)
+                        answered[0] += status == 200
+                        mixed[0] += status == 200 and f"for {mine}".encode() not in body
+
+            threads = [threading.Thread(target=load, args=(number,)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            while time.monotonic() < stop:
+                time.sleep(0.5)
+                with contextlib.suppress(ProcessLookupError, IndexError):
+                    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+            for thread in threads:
+                thread.join()
+        logs = [verify(path) for path in (log, tmp_path / "audit.1.jsonl")]
+        asked = sum(
+            path.read_text().count('"kind":"asked"') for path in (log, tmp_path / "audit.1.jsonl")
+        )
+    assert answered[0] > 100
+    assert mixed[0] == 0
+    assert [one.broken for one in logs] == ["", ""]
+    assert len(model.asked) <= asked
 
 
 @pytest.mark.parametrize(

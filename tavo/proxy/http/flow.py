@@ -52,6 +52,10 @@ _FROM_UPSTREAM = frozenset({
 _TO_UPSTREAM = HOP | {b"host", b"expect", b"x-tavo-request-id"}
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
+# members of an enumeration are properties: looked up once, not with each event
+_PASS, _WATCH, _WHOLE = Mode.PASS, Mode.WATCH, Mode.WHOLE
+_DONE, _REFUSED, _GONE = Finished.DONE, Finished.REFUSED, Finished.CLIENT_GONE
+
 
 class Flow:
     """One exchange; `asked` is set once nothing more is expected of the client."""
@@ -63,7 +67,7 @@ class Flow:
     asked = False
     status = 0  # what the client was told
     code = ""  # of a refusal
-    how = Finished.DONE
+    how: Finished = _DONE
     taken = 0  # bytes of the request's body
     received = 0  # bytes of the answer from the upstream
     sent = 0  # bytes of the answer to the client
@@ -81,7 +85,7 @@ class Flow:
     _retried = False
     _task: asyncio.Task[None] | None = None
     _waiting = False
-    _mode = Mode.PASS
+    _mode: Mode = _PASS
     _length: int | None = 0
     _ahead: tuple[int, Headers, Mapping[bytes, bytes]] | None = None  # a head not yet sent
     _head = b""  # a head that goes with the next piece
@@ -109,6 +113,11 @@ class Flow:
     def body_sent(self) -> bytes:
         """The body for the upstream, empty for one that is passed as it comes."""
         return self._forward.body if self._forward is not None else b""
+
+    @property
+    def body_taken(self) -> bytes:
+        """What came of the body of a request that does not go on."""
+        return b"".join(self._pieces)
 
     @property
     def upstream(self) -> str:
@@ -420,7 +429,7 @@ class Flow:
         self._mode = head.mode
         if status == 204 or status == 304 or (length == 0 and not self.headless):
             self._length = 0
-        elif self.headless or head.mode is Mode.PASS or head.mode is Mode.WATCH:
+        elif self.headless or head.mode is _PASS or head.mode is _WATCH:
             self._length = length if length != -1 else None
         else:
             self._length = None
@@ -428,7 +437,7 @@ class Flow:
         if self.headless:
             declared = fields.get(b"content-length")
             self._length = int(declared) if declared is not None else None
-        if head.mode is not Mode.WHOLE:
+        if head.mode is not _WHOLE:
             self._send_head()
 
     def up_body(self, data: bytes) -> None:
@@ -438,10 +447,10 @@ class Flow:
         if self.ended or exchange is None:
             return
         mode = self._mode
-        if mode is Mode.WATCH:
+        if mode is _WATCH:
             self._out.append(data)
             exchange.response_data(data)
-        elif mode is Mode.PASS:
+        elif mode is _PASS:
             self._out.append(data)
         elif self._waiting:
             self._queued.append(data)
@@ -459,9 +468,9 @@ class Flow:
             else:
                 up.drop()
         mode = self._mode
-        if mode is Mode.PASS or self.headless:
+        if mode is _PASS or self.headless:
             self._ending = True
-        elif mode is Mode.WATCH:
+        elif mode is _WATCH:
             self._ending = True
             self._judging().response_end()
         elif self._waiting:
@@ -531,7 +540,7 @@ class Flow:
     def client_slow(self) -> None:
         """Give up a client that does not read, or an exchange that lasts too long."""
         if self._client.paused or self.status:
-            self._cut(Finished.CLIENT_GONE if self._client.paused else Finished.TIMED_OUT)
+            self._cut(_GONE if self._client.paused else Finished.TIMED_OUT)
         else:
             self._answer(
                 self._worded(504, "upstream_timeout", "the exchange took too long"),
@@ -542,7 +551,7 @@ class Flow:
         """Cancel what a client asked for that has gone."""
         if not self.ended:
             self._drop_upstream()
-            self._finish(Finished.CLIENT_GONE)
+            self._finish(_GONE)
 
     def defect(self, error: BaseException) -> None:
         """End because of a defect of ours or of a filter: nothing more passes."""
@@ -718,7 +727,7 @@ class Flow:
             client.keep = False
         self.status, self.code = refusal.status, refusal.code
         exchange = self.exchange
-        if how is Finished.REFUSED and exchange is not None and exchange.record.verdict == "block":
+        if how is _REFUSED and exchange is not None and exchange.record.verdict == "block":
             how = Finished.BLOCKED
         parts = [STATUS_LINES.get(refusal.status) or b"HTTP/1.1 %d " % refusal.status]
         for name, value in refusal.headers:
@@ -756,9 +765,6 @@ class Flow:
             return
         self.ended = self.wire.clock.now()
         self.how = how
-        if self._pieces:
-            self._hold(-sum(map(len, self._pieces)))
-            self._pieces = []
         self._queued = []
         self._outbound = b""
         if self.exchange is not None:
@@ -767,5 +773,8 @@ class Flow:
             except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
                 self.wire.report(error)
         self.wire.finished(self)
-        if answered and how is not Finished.CLIENT_GONE:
+        if self._pieces:
+            self._hold(-sum(map(len, self._pieces)))
+            self._pieces = []
+        if answered and how is not _GONE:
             self._client.answered(self.ended)

@@ -38,6 +38,8 @@ _ONCE = frozenset({
 })  # fmt: skip
 _USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _LONGEST_KEPT = 512
+_MOST_STARTS = 1024
+_STARTS: dict[bytes, bytes] = {}
 _ENCODED = (b"%2f", b"%2e", b"%5c", b"%00", b"%25")
 
 
@@ -139,7 +141,16 @@ def lines_of(
         without = without.union(
             word.strip(b" \t").lower() for value in words for word in value.split(b",")
         )
-    return b"".join([b"\r\n%b: %b" % pair for pair in headers if pair[0] not in without])
+    out = []
+    for name, value in headers:
+        if name not in without:
+            start = _STARTS.get(name)
+            if start is None:
+                start = b"\r\n%b: " % name
+                if len(_STARTS) < _MOST_STARTS:
+                    _STARTS[name] = start
+            out.append(start + value)
+    return b"".join(out)
 
 
 def _refuse_twice(headers: Headers) -> None:
