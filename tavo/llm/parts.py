@@ -54,6 +54,14 @@ _DATA = frozenset({
     "image_url", "fileUri", "blob", "redacted_thinking", "partial_image_b64", "result",
     "embedding", "thought_signature",
 })  # fmt: skip
+_COMMON = _STRUCTURE | _DATA | frozenset({
+    "messages", "content", "choices", "message", "index", "usage", "prompt_tokens", "created",
+    "completion_tokens", "total_tokens", "logprobs", "temperature", "stream", "max_tokens", "name",
+    "text", "input", "output", "delta", "tools", "function", "arguments", "parameters", "parts",
+    "properties", "description", "required", "candidates", "contents", "system", "tool_calls",
+    "input_tokens", "output_tokens", "top_p", "n", "user", "metadata", "items", "done", "result",
+})  # fmt: skip
+"""Names that need no look: the rule for others is `is_token`."""
 _MARKS = dict.fromkeys(map(ord, "_.:/+=|-$"))
 _LONGEST_TOKEN = 256
 _BASE64 = Regex(
@@ -141,14 +149,15 @@ class Reading:
     """What a document holds. Filled by a dialect, finished by `rest`."""
 
     __slots__ = (
-        "_taken", "calls", "finish", "is_stream", "max_tokens", "media", "model", "slots", "tools",
-        "usage",
+        "_taken", "calls", "drops", "finish", "is_stream", "max_tokens", "media", "model", "slots",
+        "tools", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.calls: list[Call] = []
         self.tools: list[Tool] = []
+        self.drops: list[tuple[Any, Any]] = []
         self.media: list[Media] = []
         self.model = ""
         self.finish = ""
@@ -171,6 +180,11 @@ class Reading:
 
     def take(self, holder: Any, key: Any) -> None:
         """Say that what stands there is no text: `rest` leaves it out."""
+        self._taken.add((id(holder), key))
+
+    def drop(self, holder: Any, key: Any) -> None:
+        """Note what spells a text out again: it goes where rules look at texts."""
+        self.drops.append((holder, key))
         self._taken.add((id(holder), key))
 
     def call(self, name: object, holder: Any, key: Any, role: str = "assistant") -> None:
@@ -202,7 +216,7 @@ class Reading:
         for key, entry in items:
             if (id(value), key) in taken:
                 continue
-            if isinstance(key, str) and not is_token(key):
+            if isinstance(key, str) and key not in _COMMON and not is_token(key):
                 slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
             if isinstance(entry, str):
                 taken.add((id(value), key))

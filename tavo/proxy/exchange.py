@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tavo.llm.chat_traffic import Dropped
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
@@ -56,7 +55,6 @@ MOST_KEPT = 1 << 20
 _NO_BODY = frozenset({204, 205, 304})
 _FRAMINGS = {b"text/event-stream": Framing.SSE, b"application/x-ndjson": Framing.LINES,
              b"application/jsonl": Framing.LINES}  # fmt: skip
-_DEEPEST = 64
 
 
 class ChainExchange:
@@ -184,9 +182,10 @@ class ChainExchange:
             if said is not None:
                 desk.decide(said)
         desk.tools(reading.tools)
-        self._texts = desk.unknown(reading.slots)
+        if _is_long(reading):
+            self._texts = desk.unknown(reading.slots)
         self._step = "request"
-        if self._texts.size >= OFF_LOOP:
+        if self._texts is not None and self._texts.size >= OFF_LOOP:
             return Pending(run=self._look_elsewhere)
         return self._finish_request()
 
@@ -338,10 +337,14 @@ class ChainExchange:
         self.record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace"))
                                      for slot in reading.slots)  # fmt: skip
         self._document = document
-        self._is_changed = _without_dropped(document, drop=desk.rewriting(Kind.TEXT) is not None)
+        self._is_changed = bool(reading.drops) and desk.rewriting(Kind.TEXT) is not None
+        if self._is_changed:
+            for holder, key in reading.drops:
+                holder[key] = None
         self._answer = reading
-        self._texts = desk.unknown(reading.slots)
-        if self._texts.size >= OFF_LOOP:
+        if _is_long(reading):
+            self._texts = desk.unknown(reading.slots)
+        if self._texts is not None and self._texts.size >= OFF_LOOP:
             self._step = "answer"
             return Pending(run=self._look_elsewhere)
         return self._finish_answer()
@@ -517,14 +520,6 @@ def _strict(body: bytes) -> Any:
         raise ValueError(f"it is no JSON: {error.msg} at character {error.pos}") from None
 
 
-def _without_dropped(value: Any, *, drop: bool, depth: int = 0) -> bool:
-    """Take out what spells a text out a second time, or put it back; tell whether it is gone."""
-    gone = False
-    entries = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, entry in list(entries):
-        if isinstance(entry, Dropped):
-            value[key] = None if drop else entry.value
-            gone = gone or drop
-        elif isinstance(entry, dict | list) and depth < _DEEPEST:
-            gone = _without_dropped(entry, drop=drop, depth=depth + 1) or gone
-    return gone
+def _is_long(reading: Reading) -> bool:
+    """Tell whether it is worth to ask how much of the texts is new."""
+    return sum(len(slot.text) for slot in reading.slots) >= OFF_LOOP

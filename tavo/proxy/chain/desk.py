@@ -46,8 +46,8 @@ class ChainDesk:
         """Return what kind of text it is, here."""
         restores = (
             self.phase == "response"
-            and kind in {Kind.TEXT, Kind.REASONING}
             and bool(self.scope.values or self.scope.has_lookalikes)
+            and kind in {Kind.TEXT, Kind.REASONING}
         )
         return Where(self.phase, role, kind, restores)
 
