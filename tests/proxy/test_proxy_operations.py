@@ -26,7 +26,7 @@ from tavo.cli import main as tavo
 from tavo.errors import TavoError
 from tavo.proxy.admin import AdminServer
 from tavo.proxy.audit_chain import verify
-from tavo.proxy.config import load_config
+from tavo.proxy.config import Secret, load_config
 from tavo.proxy.fleet import Local
 from tests.fakes.model_server import serving
 from tests.fakes.scripted_upstream import Client, staged
@@ -127,6 +127,31 @@ def test_a_reload_swaps_everything_or_nothing(tmp_path: Path) -> None:
                 assert (await stage.ask(path=b"/else"))[0] == 200
 
     asyncio.run(main())
+
+
+def test_a_request_under_way_keeps_the_credential_of_its_upstream(tmp_path: Path) -> None:
+    """A reload while a body is judged must not send a new credential to an old address."""
+
+    async def main() -> bytes | None:
+        async with staged(
+            upstream={"credential": Secret(unsafe_value="old-one")}, environment={}
+        ) as stage:
+            other = tmp_path / "proxy.yaml"
+            other.write_text(
+                "proxy: 1\nupstreams: {back: {url: 'http://127.0.0.1:9',"
+                " credential: {unsafe_value: new-one}}}\n"
+            )
+            client = await stage.client()
+            client.send(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{"
+            )
+            await asyncio.sleep(0.05)
+            await Local(stage.app, lambda: load_config(other.read_bytes(), "p")).reload()
+            client.send(b"}")
+            await client.answer()
+            return stage.upstream.asked[0]["authorization"]
+
+    assert asyncio.run(main()) == b"Bearer old-one"
 
 
 def test_what_is_under_way_keeps_its_judge_and_the_old_one_is_retired_after_it() -> None:

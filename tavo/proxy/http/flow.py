@@ -99,6 +99,7 @@ class Flow:
         self.headless = method == b"HEAD"
         self.started = wire.clock.now()
         self.judge = wire.current
+        self._door = wire.door  # one for the whole exchange: its upstream goes with its credential
         self._pieces: list[bytes] = []
         self._queued: list[bytes | None] = []
         self._out: list[bytes] = []
@@ -135,7 +136,7 @@ class Flow:
         self._limit = wire.limits.body_bytes
         entry = known.entry
         if entry is None:
-            answer = wire.door.enter(known.path, known.query, known.fields)
+            answer = self._door.enter(known.path, known.query, known.fields)
             if isinstance(answer, Refusal):
                 self._refuse_after_body(answer)
                 return
@@ -153,7 +154,7 @@ class Flow:
             self._refuse_after_body(route)
             return
         self._route = route
-        pool = wire.door.pool(entry, route.dialect)
+        pool = self._door.pool(entry, route.dialect)
         if isinstance(pool, Refusal):
             self._refuse_after_body(pool)
             return
@@ -258,7 +259,7 @@ class Flow:
         entry = self._entry
         if entry is None:
             raise RuntimeError("a request goes on that was not let in")
-        refusal = self.wire.door.admit(entry, forward, self._worded)
+        refusal = self._door.admit(entry, forward, self._worded)
         if refusal is None:
             return True
         if self.asked:
@@ -286,7 +287,7 @@ class Flow:
         known = self._known
         if known is None:
             raise RuntimeError("a request goes on that has no head")
-        headers = self.wire.door.outbound(pool, route.headers)
+        headers = self._door.outbound(pool, route.headers)
         if headers is not known.headers:
             lines = lines_of(headers, known.fields, _TO_UPSTREAM)
         else:
