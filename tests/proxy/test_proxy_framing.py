@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tavo.llm.dialect import Framing
@@ -24,9 +24,10 @@ def read(how: Framing, pieces: list[bytes]) -> list[Event]:
     return events + reader.end()
 
 
+@example([b"\n", b"\n", b"\r\n"], Framing.SSE)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40), st.sampled_from(sorted(
     set(Framing) - {Framing.WHOLE}, key=lambda one: one.value)))  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_bytes_in_any_pieces(parts: list[bytes], how: Framing) -> None:
     data = b"".join(parts)
     whole = [(event.raw, event.data) for event in read(how, [data])]

@@ -88,7 +88,13 @@ class _Sse(Reader):
     def _complete(self) -> list[Event]:
         buffer, events, start = self._buffer, [], 0
         if b"\r" not in buffer:
-            while (end := buffer.find(b"\n\n", start)) >= 0:
+            while True:
+                while buffer.startswith(b"\n", start):  # an event with nothing in it
+                    events.append(_sse_event(b"\n"))
+                    start += 1
+                end = buffer.find(b"\n\n", start)
+                if end < 0:
+                    break
                 events.append(_sse_event(buffer[start : end + 2]))
                 start = end + 2
         else:
