@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +122,15 @@ def verify(
 # -- inside
 
 
+def _plugin_worker(session: Session, name: str, options: Mapping[str, Any]) -> Any:
+    """Verify an installed plugin, and return a worker that judges what passes."""
+    from tavo.cli.chosen import verified_plugin
+    from tavo.runs.filtering import PassingWorker
+
+    accept = session.settings().sandbox.accept
+    return PassingWorker(verified_plugin(session, name, ()), accept=accept, config=options)
+
+
 def _told(path: Path, found: Any) -> str:
     from tavo.printable import printable
 
@@ -217,4 +227,5 @@ def _serving(
     return Serving(
         config=made, file=config.absolute() if config is not None else None, read=read,
         token_file=Path(token), told=told, say=session.say,
+        worker_of=lambda name, options: _plugin_worker(session, name, options),
     )  # fmt: skip

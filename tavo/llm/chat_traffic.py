@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
+from tavo.llm.parts import Call, Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
 
-__all__ = ["ChatCompletions", "Dropped", "openai_error"]
+__all__ = ["ChatCompletions", "openai_error"]
 
 _ROLES = {"function": "tool", "system": "system", "developer": "developer", "tool": "tool",
           "assistant": "assistant"}  # fmt: skip
@@ -80,7 +80,7 @@ class ChatCompletions(Dialect):
                 if isinstance(message := choice.get("message"), dict):
                     _message(reading, message, "assistant")
                 if choice.get("logprobs") is not None:
-                    choice["logprobs"] = Dropped(choice["logprobs"])
+                    reading.drop(choice, "logprobs")
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
         return reading
 
@@ -92,14 +92,6 @@ class ChatCompletions(Dialect):
 
     def broken_off(self, why: Broken, framing: Framing) -> bytes:
         return sse(openai_error(why)) + b"data: [DONE]\n\n"
-
-
-class Dropped(dict[str, Any]):
-    """Marks a value that goes where rules look at text, because it spells the text out again."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
 
 
 def openai_error(why: Broken) -> dict[str, Any]:
@@ -255,6 +247,9 @@ class _Events(EventReader):
                 taken.append((holder, "name"))
         if isinstance(holder.get(where), str):
             parts.pieces.append((key, holder, where))
+            taken.append((holder, where))
+        elif holder.get(where) is not None:  # a server that sends them whole, as an object
+            parts.calls.append(Call(name if isinstance(name, str) else "", holder, where))
             taken.append((holder, where))
 
     def _finish(self, parts: Parts, index: Any) -> None:

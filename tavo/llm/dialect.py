@@ -91,6 +91,7 @@ class Parts:
         self.slots += reading.slots
         self.calls += reading.calls
         self.tools += reading.tools
+        self.drops += reading.drops
         if any(reading.usage):
             self.usage = reading.usage
 

@@ -73,7 +73,7 @@ class Gemini(Dialect):
                     reading.finish = reading.finish or str(candidate.get("finishReason") or "")
                     _content(reading, candidate.get("content"), "assistant")
                     if candidate.get("logprobsResult"):
-                        reading.take(candidate, "logprobsResult")
+                        reading.drop(candidate, "logprobsResult")
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
         return reading
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from tavo.detect.regex import Regex
 
@@ -23,6 +23,7 @@ __all__ = [
     "Reading",
     "Slot",
     "Tool",
+    "TwiceError",
     "Usage",
     "count_of",
     "dumped",
@@ -30,6 +31,7 @@ __all__ = [
     "is_data",
     "is_token",
     "numbers_as_text",
+    "strict_json",
     "usage_from",
     "word",
 ]
@@ -52,6 +54,14 @@ _DATA = frozenset({
     "image_url", "fileUri", "blob", "redacted_thinking", "partial_image_b64", "result",
     "embedding", "thought_signature",
 })  # fmt: skip
+_COMMON = _STRUCTURE | _DATA | frozenset({
+    "messages", "content", "choices", "message", "index", "usage", "prompt_tokens", "created",
+    "completion_tokens", "total_tokens", "logprobs", "temperature", "stream", "max_tokens", "name",
+    "text", "input", "output", "delta", "tools", "function", "arguments", "parameters", "parts",
+    "properties", "description", "required", "candidates", "contents", "system", "tool_calls",
+    "input_tokens", "output_tokens", "top_p", "n", "user", "metadata", "items", "done", "result",
+})  # fmt: skip
+"""Names that need no look: the rule for others is `is_token`."""
 _MARKS = dict.fromkeys(map(ord, "_.:/+=|-$"))
 _LONGEST_TOKEN = 256
 _BASE64 = Regex(
@@ -139,14 +149,15 @@ class Reading:
     """What a document holds. Filled by a dialect, finished by `rest`."""
 
     __slots__ = (
-        "_taken", "calls", "finish", "is_stream", "max_tokens", "media", "model", "slots", "tools",
-        "usage",
+        "_taken", "calls", "drops", "finish", "is_stream", "max_tokens", "media", "model", "slots",
+        "tools", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.calls: list[Call] = []
         self.tools: list[Tool] = []
+        self.drops: list[tuple[Any, Any]] = []
         self.media: list[Media] = []
         self.model = ""
         self.finish = ""
@@ -169,6 +180,11 @@ class Reading:
 
     def take(self, holder: Any, key: Any) -> None:
         """Say that what stands there is no text: `rest` leaves it out."""
+        self._taken.add((id(holder), key))
+
+    def drop(self, holder: Any, key: Any) -> None:
+        """Note what spells a text out again: it goes where rules look at texts."""
+        self.drops.append((holder, key))
         self._taken.add((id(holder), key))
 
     def call(self, name: object, holder: Any, key: Any, role: str = "assistant") -> None:
@@ -200,7 +216,7 @@ class Reading:
         for key, entry in items:
             if (id(value), key) in taken:
                 continue
-            if isinstance(key, str) and not is_token(key):
+            if isinstance(key, str) and key not in _COMMON and not is_token(key):
                 slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
             if isinstance(entry, str):
                 taken.add((id(value), key))
@@ -267,6 +283,31 @@ def usage_from(usage: object, prompt: str, answer: str) -> Usage:
     if not isinstance(usage, dict):
         return 0, 0
     return count_of(usage.get(prompt)), count_of(usage.get(answer))
+
+
+class TwiceError(ValueError):
+    """A name stands twice in an object: two readers could take two values."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise TwiceError(f"the name {twice[:60]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
+def strict_json(text: str) -> Any:
+    """Return a document that has one reading. Raises ValueError, TwiceError, RecursionError."""
+    return _decoder.decode(text)
 
 
 def dumped(value: Any) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tavo.llm.chat_traffic import Dropped, openai_error
+from tavo.llm.chat_traffic import openai_error
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
 from tavo.llm.parts import (
     Kind,
@@ -136,7 +136,7 @@ def _part(reading: Reading, part: Any, role: str, kind: Kind) -> None:
     for key in ("text", "refusal", "transcript"):
         reading.text(part, key, role, kind)
     if part.get("logprobs"):
-        part["logprobs"] = Dropped(part["logprobs"])
+        reading.drop(part, "logprobs")
     name = str(part.get("type") or "")
     if name in {"input_image", "input_file", "input_audio"}:
         url = part.get("image_url") or part.get("file_url") or ""

@@ -28,7 +28,7 @@ from tavo.proxy.config import ProxyConfig, Upstream
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
-from tavo.proxy.judging import judge_of
+from tavo.proxy.judging import WorkerOf, judge_of
 from tavo.proxy.messages import Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
@@ -41,14 +41,16 @@ class App:
 
     def __init__(
         self, config: ProxyConfig, shared: Shared, *, worker: int = 0,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None, worker_of: WorkerOf | None = None,
     ) -> None:  # fmt: skip
+        """`worker_of` makes the workers of plugins that are filters."""
         self.config = config
         self.worker = worker
         self.metrics = Metrics()
         self.port = 0
         self.reloads = 0
         self._shared = shared
+        self._worker_of = worker_of
         self._environment = os.environ if environment is None else environment
         self._wire: Wire | None = None
         self._pools: dict[str, Pool] = {}
@@ -66,7 +68,7 @@ class App:
         """Start the judge, open the log, listen. Raises TavoError."""
         config = self.config
         self._shared.budgets.belong_to(self.worker)
-        judge = judge_of(config)
+        judge = judge_of(config, self._worker_of)
         await judge.start()
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
@@ -98,7 +100,7 @@ class App:
         """Build and probe a new configuration, beside the one in use. Raises TavoError."""
         pools = self._pools_of(config)
         door = self._door_of(config, pools)
-        judge = judge_of(config)
+        judge = judge_of(config, self._worker_of)
         try:
             await judge.start()
         except BaseException:

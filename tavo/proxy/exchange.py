@@ -17,13 +17,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tavo.llm.chat_traffic import Dropped
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
-from tavo.llm.parts import Kind, Reading, dumped
+from tavo.llm.parts import Kind, Reading, dumped, strict_json
 from tavo.proxy.chain.desk import ChainDesk, Texts
 from tavo.proxy.chain.values import Asked, Scope
 from tavo.proxy.messages import (
@@ -56,14 +55,13 @@ MOST_KEPT = 1 << 20
 _NO_BODY = frozenset({204, 205, 304})
 _FRAMINGS = {b"text/event-stream": Framing.SSE, b"application/x-ndjson": Framing.LINES,
              b"application/jsonl": Framing.LINES}  # fmt: skip
-_DEEPEST = 64
 
 
 class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
     __slots__ = (
-        "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
+        "_answer", "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
         "_held_texts", "_is_changed", "_is_closed", "_judging", "_operation", "_pieces",
         "_plugins", "_reading", "_scope", "_size", "_step", "_texts", "_total", "_type",
         "_unknown", "blocked", "record",
@@ -91,6 +89,7 @@ class ChainExchange:
         self._body = b""
         self._document: Any = None
         self._reading: Reading | None = None
+        self._answer: Reading | None = None
         self._texts: Texts | None = None
         self._flow: Flow | None = None
         self._pieces: list[bytes] | None = None
@@ -183,9 +182,10 @@ class ChainExchange:
             if said is not None:
                 desk.decide(said)
         desk.tools(reading.tools)
-        self._texts = desk.unknown(reading.slots)
+        if _is_long(reading):
+            self._texts = desk.unknown(reading.slots)
         self._step = "request"
-        if self._texts.size >= OFF_LOOP:
+        if self._texts is not None and self._texts.size >= OFF_LOOP:
             return Pending(run=self._look_elsewhere)
         return self._finish_request()
 
@@ -336,12 +336,30 @@ class ChainExchange:
         self.record.counted = any(reading.usage)
         self.record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace"))
                                      for slot in reading.slots)  # fmt: skip
-        changed = _without_dropped(document, drop=desk.rewriting(Kind.TEXT) is not None)
-        changed = desk.slots(reading.slots) or changed
+        self._document = document
+        self._is_changed = bool(reading.drops) and desk.rewriting(Kind.TEXT) is not None
+        if self._is_changed:
+            for holder, key in reading.drops:
+                holder[key] = None
+        self._answer = reading
+        if _is_long(reading):
+            self._texts = desk.unknown(reading.slots)
+        if self._texts is not None and self._texts.size >= OFF_LOOP:
+            self._step = "answer"
+            return Pending(run=self._look_elsewhere)
+        return self._finish_answer()
+
+    def _finish_answer(self) -> Sequence[bytes] | Pending:
+        desk, reading = self._answer_desk, self._answer
+        assert desk is not None  # noqa: S101
+        assert reading is not None  # noqa: S101
+        if self._texts is not None:
+            desk.learn(self._texts)
+            self._texts = None
+        changed = desk.slots(reading.slots) or self._is_changed
         for call in reading.calls:
             changed = desk.call(call) or changed
         changed = desk.tools(reading.tools) or changed
-        self._document = document
         self._is_changed = changed
         if self._plugins is not None and self._plugins.wants("response"):
             judging = self._plugins.response(self._reading, reading, desk)
@@ -402,6 +420,8 @@ class ChainExchange:
         try:
             if step == "request":
                 return self._finish_request()
+            if step == "answer":
+                return self._finish_answer()
             assert judging is not None  # noqa: S101
             if step == "plugins-request":
                 return self._forward(judging.decide() or self._is_changed)
@@ -495,35 +515,11 @@ def _strict(body: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     try:
-        return _decoder.decode(text)
+        return strict_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error.msg} at character {error.pos}") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:60]!r} stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
-
-
-def _without_dropped(value: Any, *, drop: bool, depth: int = 0) -> bool:
-    """Take out what spells a text out a second time, or put it back; tell whether it is gone."""
-    gone = False
-    entries = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, entry in list(entries):
-        if isinstance(entry, Dropped):
-            value[key] = None if drop else entry.value
-            gone = gone or drop
-        elif isinstance(entry, dict | list) and depth < _DEEPEST:
-            gone = _without_dropped(entry, drop=drop, depth=depth + 1) or gone
-    return gone
+def _is_long(reading: Reading) -> bool:
+    """Tell whether it is worth to ask how much of the texts is new."""
+    return sum(len(slot.text) for slot in reading.slots) >= OFF_LOOP

@@ -30,6 +30,7 @@ from tavo.proxy.admin import AdminServer, Fleet
 from tavo.proxy.app import App, event_loop_factory, raise_file_limit
 from tavo.proxy.config import ProxyConfig, read_config
 from tavo.proxy.fleet import ACCEPTED, CANDIDATE, Local, Remote, WorkerSocket, socket_of
+from tavo.proxy.judging import WorkerOf
 from tavo.proxy.sharing import Shared
 
 __all__ = ["Serving", "serve"]
@@ -43,6 +44,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     `read` makes the bytes of that file into a configuration, with what the command line changes.
     `told` is called once with the ports when clients can come; `say` with each sentence after that.
+    `worker_of` makes the workers of plugins, in the process that serves.
     """
 
     config: ProxyConfig
@@ -51,6 +53,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path
     told: Callable[[int, int], None]
     say: Callable[[str], None]
+    worker_of: WorkerOf | None = None
 
 
 def serve(serving: Serving) -> ExitCode:
@@ -71,7 +74,7 @@ def serve(serving: Serving) -> ExitCode:
 
 async def _alone(serving: Serving) -> ExitCode:
     config = serving.config
-    app = App(config, Shared())
+    app = App(config, Shared(), worker_of=serving.worker_of)
     await app.start()
     fleet = Local(app, _loader(serving.file, serving))
     admin = None
@@ -290,7 +293,7 @@ class _Parent:
         accepted = self._folder / ACCEPTED
         load = _loader(accepted, serving)
         config = load() if load is not None and accepted.exists() else serving.config
-        app = App(config, self._shared, worker=number)
+        app = App(config, self._shared, worker=number, worker_of=serving.worker_of)
         await app.start()
         asked = WorkerSocket(app, _loader(self._folder / CANDIDATE, serving))
         await asked.start(socket_of(self._folder, number))

@@ -13,7 +13,7 @@ from tavo.proxy.chain.chain import Compiled
 from tavo.proxy.exchange import OFF_LOOP, ChainExchange
 from tavo.proxy.messages import Finished, Mode, Pending, Refusal, RequestHead, ResponseHead
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker, compact
-from tests.proxy.driving import answered, asked, chain_of, cut
+from tests.proxy.driving import answered, asked, chain_of, cut, resumed
 
 IDS = [one.name for one in SPEAKERS]
 CHAT, RESPONSES, ANTHROPIC, GEMINI, ARRAY, OLLAMA, MCP = SPEAKERS
@@ -330,6 +330,20 @@ def test_long_texts_are_looked_at_outside_the_loop() -> None:
     done = asked(chain, CHAT, CHAT.request("x " * OFF_LOOP + SECRET))
     assert SECRET.encode() not in done.sent
     assert b"[AWS_KEY_ID removed]" in done.sent
+
+
+def test_long_answers_are_looked_at_outside_the_loop() -> None:
+    chain = chain_of({"filter": "secrets"})
+    done = asked(chain, CHAT, CHAT.request("hi"))
+    done.exchange.response_head(200, [(b"content-type", b"application/json")])
+    done.exchange.response_data(CHAT.whole(["x " * OFF_LOOP + SECRET], None))
+    assert isinstance(waiting := done.exchange.response_end(), Pending)
+    assert SECRET.encode() not in b"".join(resumed(done.exchange, waiting))
+    blocking = chain_of({"filter": "secrets", "mode": "block"})
+    done = asked(blocking, CHAT, CHAT.request("hi"))
+    answered(done, CHAT, [CHAT.whole(["x " * OFF_LOOP + SECRET], None)], whole=True)
+    assert done.out == b""
+    assert done.refusal is not None
 
 
 # -- failure

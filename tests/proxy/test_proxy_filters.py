@@ -289,6 +289,19 @@ def test_rules_about_arguments(rule: Any, arguments: Any, ok: bool) -> None:
     assert broken.refusal is not None, "what is no JSON follows no rule"
 
 
+def test_arguments_with_two_readings_and_arguments_that_are_no_text() -> None:
+    chain = chain_of({"filter": "tools", "arguments": [{"argument": "cmd", "never": "rm"}]})
+    for arguments in ('{"cmd": "rm", "cmd": "ls"}', '{"cmd": "ls", "cmd": "rm"}'):
+        done = answered(asked(chain, CHAT, CHAT.request("hi")), CHAT,
+                        CHAT.stream([(0, "x")], ("sh", arguments), 3))  # fmt: skip
+        assert done.refusal is not None
+    for command, ok in (("ls", True), ("rm", False)):
+        event = sse({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {
+            "name": "sh", "arguments": {"cmd": command}}}]}}]})  # fmt: skip
+        done = answered(asked(chain, CHAT, CHAT.request("hi")), CHAT, [event])
+        assert (done.refusal is None) == ok
+
+
 def test_a_call_in_pieces_of_two_names_is_one_name() -> None:
     chain = chain_of({"filter": "tools", "allow": ["read_*"]})
 

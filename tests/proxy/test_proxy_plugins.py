@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tavo.errors import ConfigError, NotAvailableError
+from tavo.errors import ConfigError, NotAvailableError, TavoError
 from tavo.host.batches import Failure
-from tavo.host.filters import FilterFailedError, FilterWorker
+from tavo.host.filters import FilterFailedError
 from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse, Decision, FilterResult
 from tavo.proxy.chain.judge import ChainJudge
 from tavo.proxy.exchange import ChainExchange
 from tavo.proxy.messages import Finished
+from tavo.runs.filtering import PassingWorker
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker
 from tests.fakes.plugins import PluginMachine
 from tests.proxy.driving import Done, answered, asked, resumed
@@ -187,17 +187,28 @@ class Plugin(ProxyFilteringPlugin):
 
 
 @pytest.fixture
-def real_worker(tmp_path: Path) -> Iterator[FilterWorker]:
-    machine = PluginMachine(tmp_path / "machine")
-    with FilterWorker(machine.of_type("proxy", FILTER)) as worker:
-        yield worker
+def machine(tmp_path: Path) -> PluginMachine:
+    return PluginMachine(tmp_path / "machine")
 
 
-def test_a_real_plugin_in_its_sandbox(real_worker: FilterWorker) -> None:
-    entry = {"filter": "plugin", "plugin": real_worker.full_id}
-    judge = ChainJudge([entry], worker_of=lambda *_: real_worker)
+def real_judge(machine: PluginMachine, source: str) -> ChainJudge:
+    worker = PassingWorker(machine.of_type("proxy", source), accept=(), config={})
+    entry = {"filter": "plugin", "plugin": worker.full_id}
+    return ChainJudge([entry], worker_of=lambda *_: worker)
+
+
+def test_a_plugin_that_does_not_start_keeps_the_proxy_from_starting(machine: PluginMachine) -> None:
+    judge = real_judge(machine, "raise RuntimeError('broken')")
+    with pytest.raises(TavoError, match="does not start"):
+        asyncio.run(judge.start())
+    asyncio.run(judge.retire())
+
+
+def test_a_real_plugin_in_its_sandbox(machine: PluginMachine) -> None:
+    judge = real_judge(machine, FILTER)
     asyncio.run(judge.start())
     assert ask(judge, CHAT, "hello").refusal is None
     refusal = ask(judge, CHAT, "a forbidden word").refusal
     assert refusal is not None
     assert refusal.reason.endswith(": a word")
+    asyncio.run(judge.retire())

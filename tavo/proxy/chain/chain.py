@@ -54,7 +54,10 @@ NOTHING = Look((), ())
 class Compiled:
     """The rules and judges for one kind of text."""
 
-    def __init__(self, filters: Sequence[Filter], where: Where, failed: Failed) -> None:
+    def __init__(
+        self, filters: Sequence[Filter], where: Where, failed: Failed, sets: dict[str, RuleSet]
+    ) -> None:
+        """`sets` has what was compiled already: most kinds of text have the same rules."""
         self.where = where
         self.owners: dict[str, tuple[Filter, TextRule]] = {}
         rules: list[Rule] = []
@@ -67,10 +70,13 @@ class Compiled:
                 )
                 rules.append(rule)
                 self.owners[rule.id] = one, text_rule
-        try:
-            self.rules = RuleSet(rules) if rules else None
-        except RegexError as error:
-            raise ConfigError(f"filters: {error}") from None
+        self.rules: RuleSet | None = None
+        if rules:
+            key = "\0".join(f"{rule.id}\0{rule.pattern}" for rule in rules)
+            try:
+                self.rules = sets.get(key) or sets.setdefault(key, RuleSet(rules))
+            except RegexError as error:
+                raise ConfigError(f"filters: {error}") from None
         self.judges = [one for one in filters if one.judges(where)]
         self.links = any(rule.outside_links for _, rule in self.owners.values())
         self._failed = failed
@@ -162,11 +168,12 @@ class Chain:
         self.failures: Counter[str] = Counter()
         self.said: Counter[tuple[str, str]] = Counter()
         self._compiled: dict[Where, Compiled | None] = {}
+        self._sets: dict[str, RuleSet] = {}
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""
         if where not in self._compiled:
-            made = Compiled(self.filters, where, self._failed)
+            made = Compiled(self.filters, where, self._failed, self._sets)
             self._compiled[where] = made if made.rules is not None or made.judges else None
         return self._compiled[where]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.llm.dialect import Broken
-from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, numbers_as_text
+from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_as_text, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
@@ -46,8 +46,8 @@ class ChainDesk:
         """Return what kind of text it is, here."""
         restores = (
             self.phase == "response"
-            and kind in {Kind.TEXT, Kind.REASONING}
             and bool(self.scope.values or self.scope.has_lookalikes)
+            and kind in {Kind.TEXT, Kind.REASONING}
         )
         return Where(self.phase, role, kind, restores)
 
@@ -180,8 +180,10 @@ class ChainDesk:
         value, is_text = given, False
         if isinstance(given, str):
             try:
-                value = json.loads(given) if given.strip() else {}
+                value = strict_json(given) if given.strip() else {}
                 is_text = True
+            except TwiceError as error:
+                self.block_text(f"the arguments of {call.name[:60]} have two readings: {error}")
             except RecursionError:
                 self.block_text(_DEEPEST_JSON)
             except ValueError:

@@ -30,6 +30,7 @@ __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
 
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
+MOST_NAMES = 256
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _TAIL = 512
@@ -377,6 +378,8 @@ class Flow:
                 if before:
                     self._desk.across(before, text)
                 self._tails[slot.key] = (before + text)[-_TAIL:]
+                if len(self._tails) > MOST_NAMES:
+                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
         entry.changed = self._desk.slots(slots) or entry.changed
         if self.holds_all:
             self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
