@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tavo.cli.context import Session, session_of
+
+if TYPE_CHECKING:
+    from tavo.proxy.config import ProxyConfig
 
 __all__ = ["register"]
 
@@ -150,6 +153,22 @@ def _told(path: Path, found: Any) -> str:
     return printable(f"{first} {found.first} to {found.last}") + f"\n  last hash {found.head}"
 
 
+def _refuse_network(made: ProxyConfig) -> None:
+    """Raise UsageError for an upstream that is not on this machine."""
+    from urllib.parse import urlsplit
+
+    from tavo.errors import UsageError
+    from tavo.proxy.config import is_loopback
+
+    for name, upstream in made.upstreams.items():
+        host = urlsplit(upstream.url).hostname or ""
+        if not is_loopback(host):
+            raise UsageError(
+                f"proxy serve: {name} is at {host}, and --offline forbids the network",
+                hint="Leave --offline out; an upstream on this machine is served with it, too.",
+            )
+
+
 def _print_converted(session: Session, path: Path) -> None:
     from tavo.proxy.config import read_config
     from tavo.proxy.litellm import converted, yaml_of
@@ -170,7 +189,6 @@ def _serving(
     from tavo.private import make_private
     from tavo.proxy.config import (
         Audit,
-        ProxyConfig,
         load_config,
         read_config,
         simple_config,
@@ -205,6 +223,8 @@ def _serving(
         made = changed(load_config(yaml_of(value).encode(), str(litellm)))
     else:
         made = changed(simple_config(upstream or ""))
+    if session.settings().offline:
+        _refuse_network(made)
     token = made.admin.token_file
     if token is None:
         state = user_paths().state
@@ -221,7 +241,7 @@ def _serving(
         for key, one in made.upstreams.items():
             if one.unsafe_unverified:
                 session.say(f"WARNING: {key}: certificates are NOT verified (unsafe_unverified)")
-        if not made.filters:
+        if not made.filters and not made.observe:
             session.say("no filter is configured: traffic is metered and recorded, not judged")
 
     return Serving(

@@ -47,6 +47,7 @@ __all__ = [
     "Secret",
     "Tls",
     "Upstream",
+    "is_loopback",
     "load_config",
     "read_config",
     "secret_of",
@@ -291,7 +292,7 @@ def _check(config: ProxyConfig, name: str) -> None:
                     hint=_nearest(other, list(config.upstreams)),
                 )
     holds = [key for key, one in config.upstreams.items() if one.credential is not None]
-    if holds and not config.keys and not _is_loopback(config.listen.address):
+    if holds and not config.keys and not is_loopback(config.listen.address):
         raise ConfigError(
             f"{name}: upstreams.{holds[0]} has a credential, and whoever reaches"
             f" {config.listen.address} could use it",
@@ -345,7 +346,8 @@ def _one_source(secret: Secret | Key, where: str, names: tuple[str, ...]) -> Non
         raise ConfigError(f"{where}: has {found}, expected one of {', '.join(names)}")
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Tell whether an address is one of this machine alone."""
     if address == "localhost":
         return True
     try:

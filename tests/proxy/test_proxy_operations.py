@@ -387,6 +387,15 @@ def test_wrong_usage_is_one_sentence(
     assert text in capsys.readouterr().err
 
 
+def test_offline_means_this_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["--offline", "proxy", "serve", "--upstream", "https://api.openai.com"]
+    assert tavo(words) == 2
+    assert "upstream is at api.openai.com, and --offline forbids" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

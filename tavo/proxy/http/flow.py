@@ -287,13 +287,14 @@ class Flow:
         known = self._known
         if known is None:
             raise RuntimeError("a request goes on that has no head")
-        headers = self._door.outbound(pool, route.headers)
-        if headers is not known.headers:
-            lines = lines_of(headers, known.fields, _TO_UPSTREAM)
-        else:
-            if known.lines is None:
-                known.lines = lines_of(headers, known.fields, _TO_UPSTREAM)
+        own = route.headers is known.headers
+        if own and known.pool is pool:
             lines = known.lines
+        else:
+            headers = self._door.outbound(pool, route.headers)
+            lines = lines_of(headers, known.fields, _TO_UPSTREAM)
+            if own:
+                known.lines, known.pool = lines, pool
         address = pool.address
         target = address.joined(route.target) if address.path else route.target
         parts = [

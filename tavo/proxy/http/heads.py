@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tavo.proxy.http.door import Entry
+from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Headers
 
 __all__ = ["Heads", "Known"]
@@ -30,7 +31,10 @@ _NAME = len(_NAMES[0])
 
 
 class Known(msgspec.Struct, gc=False):
-    """A head that was read. `entry` and `lines` are what the door and the flow made of it."""
+    """A head that was read.
+
+    `entry` is what the door said of it, `lines` the headers as they go to an upstream, `pool`.
+    """
 
     method: bytes
     path: bytes
@@ -40,7 +44,8 @@ class Known(msgspec.Struct, gc=False):
     minor: int
     keep: bool
     entry: Entry | None = None
-    lines: bytes | None = None
+    pool: Pool | None = None
+    lines: bytes = b""
 
 
 class Heads:
