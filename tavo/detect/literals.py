@@ -60,7 +60,7 @@ class Literals:
 
     def places(
         self, data: bytes, start: int = 0, end: int | None = None
-    ) -> Iterator[tuple[int, tuple[int, ...]]]:  # noqa: E501
+    ) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yield each place at which texts begin, with the numbers of these texts, in any order."""
         stop = len(data) if end is None else end
         for compiled in self._compiled:

@@ -129,7 +129,7 @@ def _content(message: dict[str, Any], out: Conversation, *, answered: bool) -> l
         "refusal",
         "generation",
         "completion",
-    ):  # noqa: E501
+    ):
         value = message.get(key)
         if isinstance(value, str):
             texts.append(value)
@@ -162,7 +162,7 @@ def _part(part: Any, out: Conversation, texts: list[str], *, answered: bool) -> 
     elif (
         kind in {"tool_result", "tool_call_response"}
         or {"toolResult", "functionResponse"} & part.keys()
-    ):  # noqa: E501
+    ):
         _result(part, out, texts)
     elif "content" in part or "parts" in part or isinstance(part.get("text"), str):
         texts += _content({k: v for k, v in part.items() if k != "type"}, out, answered=answered)

@@ -28,7 +28,7 @@ from tavo.logs.tally import Tally
 from tavo.logs.work import Looker, Seen
 from tavo.progress import Reporter
 
-__all__ = ["Analysis", "LogProblem", "SourceReport", "analyze"]
+__all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
 
 _PIECE = 8 << 20
 _AHEAD = 3
@@ -192,7 +192,7 @@ def _done(
         for task in tasks:
             yield task, lookers.run(task)
         return
-    global _LOOKERS  # noqa: PLW0603
+    global _LOOKERS
     _LOOKERS = lookers
     pool: Executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
     waiting: deque[tuple[_Task, Future[Any] | None]] = deque()
@@ -211,6 +211,17 @@ def _done(
         _LOOKERS = None
 
 
+def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:
+    """Return the rules that hold in some lines, also those that report nothing by themselves."""
+    report = SourceReport(name="sample", broken={})
+    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Tally())
+    run = _Run(out, rules)
+    looker = Looker(table, rules, [rule for rule in rules if rule.correlation is not None])
+    seen = looker.look(data)
+    run.take(_Task(0, 0, None), seen, 0, "", report.name)
+    return {hit.rule for hit in seen.hits} | run.met
+
+
 class _Run:
     """Puts together what the blocks show, in the order of the files."""
 
@@ -220,6 +231,11 @@ class _Run:
         self._correlators = {
             rule.id: Correlator(rule.correlation) for rule in rules if rule.correlation is not None
         }
+        self._chained: dict[str, list[str]] = {}
+        for rule in rules:
+            for name in rule.correlation.rules if rule.correlation is not None else ():
+                self._chained.setdefault(name, []).append(rule.id)
+        self.met: set[str] = set()
         self._line: dict[int, int] = {}
         self._named: dict[int, list[str]] = {}
 
@@ -256,18 +272,27 @@ class _Run:
     ) -> None:
         correlator = self._correlators[correlated]
         correlation = correlator.correlation
-        for found, number, _, places in correlator.feed(rule, place.time, group, value, place):
+        for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
+            self.met.add(correlated)
+            self._chain(correlated, dict(zip(correlation.group_by, found, strict=True)), last, place)
+            if not self._rules[correlated].reported:
+                continue
             actor = (
                 (", ".join(correlation.group_by), ", ".join(found)) if found else ("others", "all")
             )
             what = correlation.kind.replace("_", " ")
-            span = _span(correlation.span_s)
-            numbers = {
-                f"{what}{f' of {correlation.field}' if correlation.field else ''} in {span}": plain(
-                    number
-                )
-            }  # noqa: E501
+            of = f" of {correlation.field}" if correlation.field else ""
+            numbers = {f"{what}{of} in {_span(correlation.span_s)}": plain(number)}
             self.out.incidents.add_group(correlated, actor, places, numbers)
+
+    def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
+        """Let correlations of correlations see one."""
+        for name in self._chained.get(rule, ()):
+            correlation = self._correlators[name].correlation
+            fields = correlation.fields_for(rule, self._rules[rule].names)
+            group = tuple(values[one] for one in fields) if values.keys() >= set(fields) else None
+            at = msgspec.structs.replace(place, time=last)
+            self._feed(name, rule, at, group, values.get(correlation.field))
 
     def close(self) -> None:
         """Say what was broken, and which correlations were not complete."""
@@ -280,7 +305,7 @@ class _Run:
                 listed = ", ".join(f"{what} ({count})" for what, count in sorted(group.items()))
                 named = [
                     one for one in self._named.get(number, ()) if one.partition(": ")[2] in group
-                ]  # noqa: E501
+                ]
                 where = f"; {'; '.join(named)}" if named else ""
                 self.out.problems.append(LogProblem(
                     subject=report.name, incomplete=incomplete,

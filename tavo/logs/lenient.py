@@ -83,7 +83,7 @@ class _Reader:
             self.problems.add("text before the JSON")
         return self._read(start)
 
-    def _read(self, at: int) -> Any:  # noqa: C901
+    def _read(self, at: int) -> Any:
         text, end = self.text, len(self.text)
         root: Any = {} if text[at] == "{" else []
         stack: list[tuple[Any, str]] = [(root, "")]
@@ -153,7 +153,7 @@ class _Reader:
     def _scalar(self, word: str) -> Any:
         if word in _WORDS:
             return _WORDS[word]
-        if word[:1] in "-+" and not word[1:2].isdigit() or word[:1].isalpha():
+        if (word[:1] in "-+" and not word[1:2].isdigit()) or word[:1].isalpha():
             self.problems.add("NaN as a number" if "nan" in word.lower() else "not JSON")
             return word
         if len(word) > _LONGEST_NUMBER:

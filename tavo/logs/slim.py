@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tavo.logs.fields import CONVERSATION
 from tavo.logs.mapping import Mapping
 from tavo.logs.record import Path
 
@@ -32,6 +33,8 @@ class Slim:
         places: dict[str, tuple[Path, ...]] = {}
         for field in fields:
             paths = table.fields.get(field) or _by_name(field)
+            if field in CONVERSATION and table.has_conversation:
+                continue
             if paths and all(_is_plain(path) for path in paths):
                 places[field] = paths
         tree: dict[str, Any] = {}

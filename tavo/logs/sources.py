@@ -39,7 +39,7 @@ __all__ = [
     "blocks",
     "find_sources",
     "head",
-]  # noqa: E501
+]
 
 BLOCK = 2 << 20
 LONGEST_LINE = 32 << 20
@@ -93,7 +93,7 @@ def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[s
                 raise InputError(
                     f"{given}: no such file or folder",
                     hint="Name a log, or `-` for standard input.",
-                )  # noqa: E501
+                )
             matches = [Path(one) for one in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207
             if not matches:
                 raise InputError(f"{given}: no file has such a name")
@@ -131,7 +131,7 @@ def _is_log(name: str) -> bool:
         low.endswith(_SUFFIXES)
         or (end.isdigit() and (stem.endswith(_SUFFIXES) or "log" in stem))
         or low.endswith("log")
-    )  # noqa: E501
+    )
 
 
 def _name(file: Path, root: Path) -> str:

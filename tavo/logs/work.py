@@ -298,7 +298,7 @@ class Looker:
                 value = event.first(correlation.field) if correlation.field else None
                 groups.append(
                     (correlated.id, group, value if isinstance(value, int | float | str) else None)
-                )  # noqa: E501
+                )
         return Hit(
             rule.id, line, offset, len(raw), event.time, brief,
             _excerpts(rule, event) if rule.reported else {}, shown, groups,
@@ -308,7 +308,7 @@ class Looker:
 def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
     """Return what a reader should see of the fields that the rule is about."""
     texts = sorted(rule.gate.texts, key=len, reverse=True) if rule.gate is not None else []
-    words = [text.decode("ascii") for text in texts[:60]]
+    words = [text.decode("utf-8", "replace") for text in texts[:60]]
     out = {}
     for field in rule.fields[:6]:
         for value in event.get(field)[:50]:
@@ -323,7 +323,7 @@ def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
             start = max(0, at - _EXCERPT // 2)
             piece = text[start : start + _EXCERPT]
             out[field] = (
-                f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"  # noqa: E501
+                f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"
             )
             break
     return out

@@ -10,6 +10,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
+from functools import cache
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,10 @@ from tavo.logs.sigma.tests import FieldTest
 
 __all__ = ["OPEN", "Column", "Gate", "gate_of", "matcher"]
 
-_SAFE = re.compile(r"[ !#$%()*+,\-./0-9:;=?@A-Z\[\]^_`a-z{|}~]+")
-_NUMBER = re.compile(r"[0-9.eE+-]+|true|false|null|none|nan")
+_SAFE = re.compile(r"[ !#-\[\]-~]+")
+_NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]*(?:e[+-]?[0-9]*)?|true|false|null|none|nan")
 _SHORTEST = 3
+_LETTERS = 3
 
 
 class Column:
@@ -102,10 +104,50 @@ def _bytes_of(text: str) -> tuple[bytes, ...]:
     parts = [part for part in _SAFE.findall(text) if len(part.strip()) >= _SHORTEST]
     parts = [part for part in parts if not _NUMBER.fullmatch(part.strip())]
     if not parts:
-        return ()
+        return _foreign(text)
     best = max(parts, key=lambda part: (sum(map(str.isalnum, part)), len(part)))
     data = best.encode("ascii")
     return (data, data.replace(b"/", b"\\/")) if b"/" in data else (data,)
+
+
+def _foreign(text: str) -> tuple[bytes, ...]:
+    """Return the forms of some characters that are not ASCII: UTF-8, and escapes of JSON."""
+    runs = re.findall(r"[^\x00-\x7f]+", text)
+    if not runs:
+        return ()
+    best = max(runs, key=len)[:_LETTERS]
+    spelt = [""]
+    for character in best:
+        spelt = [head + one for head in spelt for one in _cases(character)]
+    return tuple(
+        form
+        for one in spelt
+        for form in (
+            one.encode("utf-8"),
+            "".join(f"\\u{unit:04x}" for unit in _units(one)).encode("ascii"),
+        )
+    )
+
+
+def _units(text: str) -> list[int]:
+    data = text.encode("utf-16-be")
+    return [int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2)]
+
+
+@cache
+def _lowered() -> dict[str, list[str]]:
+    """Return the characters that become another one in lower case, by that one."""
+    out: dict[str, list[str]] = {}
+    for number in range(0x80, 0x1E944):
+        low = chr(number).lower()
+        if low != chr(number) and len(low) == 1:
+            out.setdefault(low, []).append(chr(number))
+    return out
+
+
+def _cases(character: str) -> list[str]:
+    """Return all characters that are equal to one where case does not matter."""
+    return [character, *_lowered().get(character, ())]
 
 
 def matcher(tree: Tree) -> Callable[[LogEvent], bool]:

@@ -147,7 +147,7 @@ def _documents(file: Path, out: Rules) -> list[Any]:
                 raise SigmaError("aliases and tags of YAML are not for rules")
             if events > 200_000:
                 raise SigmaError("has more parts than any rule")
-        return [one for one in yaml.load_all(text, Loader=_LOADER) if one is not None]  # noqa: S506
+        return [one for one in yaml.load_all(text, Loader=_LOADER) if one is not None]
     except (SigmaError, UnicodeDecodeError, yaml.YAMLError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         out.problems.append(RuleProblem(file=file, rule_id="", reason=reason))

@@ -116,6 +116,8 @@ def compile_item(field: str | None, modifiers: Sequence[str], value: Any) -> lis
 
 def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTest]:
     """Return the tests of one value, of which any may hold; `neq` makes one of them."""
+    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+        raise SigmaError(f"{field}: half a surrogate cannot be looked for")
     kinds = [one for one in mods if one not in {"all", "neq"}]
     if "neq" in mods:
         inner = _any_of(field, kinds, value)
@@ -199,9 +201,9 @@ def _text(field: str | None, value: str, kinds: Sequence[str]) -> FieldTest:
     return FieldTest(field, check, needs=needs)
 
 
-def _parts(value: str) -> list[str | None | int]:
+def _parts(value: str) -> list[str | int | None]:
     """Cut a value at its wildcards: None for `*`, 1 for `?`."""
-    parts: list[str | None | int] = []
+    parts: list[str | int | None] = []
     text: list[str] = []
     at = 0
     while at < len(value):
@@ -223,7 +225,7 @@ def _parts(value: str) -> list[str | None | int]:
     return parts
 
 
-def _shape(parts: Sequence[str | None | int], *, cased: bool) -> Check:
+def _shape(parts: Sequence[str | int | None], *, cased: bool) -> Check:
     """Return the check for a text with wildcards; the usual shapes need no expression."""
     plain = [part for part in parts if isinstance(part, str)]
     word = plain[0] if plain else ""
