@@ -3,6 +3,7 @@
 Rules this module keeps:
 - the answer is never too small: where it is not sure, it is None, and the expression is tried on
   every text;
+- a blank in an answer stands for white space of any length and kind;
 - it looks at the expression only, so it takes any time that the expression takes to be read.
 """
 
@@ -17,23 +18,33 @@ from typing import Any
 
 __all__ = ["required_texts"]
 
-_MOST = 40
+_SPACE = [(codes.CATEGORY, codes.CATEGORY_SPACE)]
+
+_MOST = 160
+_MOST_SETS = 4
 _LONGEST = 60
+_FREQUENT = frozenset(
+    "the and for with that this from have not are was you your user system assistant content role"
+    " message messages model tool tools data text name type input output prompt response request"
+    " function arguments index stop true false null write read file list show print print( give"
+    " start begin create generate new all any only when where what which output( http https:// http://"
+    " key token time value error code use using used end call openai anthropic"
+    " safety".split()
+)
 
 
-def required_texts(pattern: str) -> frozenset[str] | None:
-    """Return texts, one of which is in every match, in lower case; None where nothing is known."""
+def required_texts(pattern: str) -> tuple[frozenset[str], ...]:
+    """Return sets of texts in lower case; of each set one text is in every match.
+
+    The most telling set comes first; there is none where nothing is known.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             parsed = reader.parse(pattern.replace(r"\z", r"\Z"))
+        return tuple(_Sequence(parsed).every())[:_MOST_SETS]
     except (re.error, RecursionError, OverflowError, ValueError):
-        return None
-    try:
-        best = _Sequence(parsed).best()
-    except RecursionError:
-        return None
-    return None if best is None else frozenset(text.lower() for text in best)
+        return ()
 
 
 class _Sequence:
@@ -44,6 +55,11 @@ class _Sequence:
         self.found: list[frozenset[str]] = []
 
     def best(self) -> frozenset[str] | None:
+        """Return the most telling set."""
+        return next(iter(self.every()), None)
+
+    def every(self) -> list[frozenset[str]]:
+        """Return all sets, the most telling first."""
         run = {""}
         for item in self.items:
             choices = _choices(item)
@@ -58,15 +74,37 @@ class _Sequence:
             elif (inner := _inside(item)) is not None:
                 self.found.append(inner)
         self._keep(run)
-        return max(self.found, key=_worth, default=None)
+        low = [frozenset(text.lower() for text in one) for one in self.found]
+        return sorted(dict.fromkeys(low), key=_worth)
 
     def _keep(self, run: set[str]) -> None:
         if run and "" not in run:
-            self.found.append(frozenset(run))
+            self.found.append(_shortest(run))
 
 
-def _worth(texts: frozenset[str]) -> tuple[int, int]:
-    return min(12, min(map(len, texts))), -len(texts)
+def _worth(texts: frozenset[str]) -> float:
+    """Return how often one of the texts stands in a record, roughly: the rarer, the better."""
+    return sum(map(_frequency, texts))
+
+
+def _frequency(text: str) -> float:
+    bare = text.strip()
+    if bare in _FREQUENT:
+        return 1.0
+    length = len(bare)
+    if length < 3 or bare.replace(".", "").isdigit():
+        return 4.0
+    letters = sum(map(str.isalpha, bare))
+    return 0.3 * 0.45 ** (min(length, 10) - 3) * (1.0 if letters == length else 0.05)
+
+
+def _shortest(texts: set[str]) -> frozenset[str]:
+    """Return the texts without those that hold another one."""
+    kept: list[str] = []
+    for text in sorted(texts, key=len):
+        if not any(one in text for one in kept):
+            kept.append(text)
+    return frozenset(kept)
 
 
 def _choices(item: Any) -> set[str] | None:
@@ -76,6 +114,8 @@ def _choices(item: Any) -> set[str] | None:
         return {chr(value)}
     if kind is codes.AT:
         return {""}
+    if kind is codes.IN and value == _SPACE:
+        return {" "}
     if kind is codes.IN:
         out = set()
         for sub, what in value:
@@ -98,6 +138,8 @@ def _choices(item: Any) -> set[str] | None:
         return out if len(out) <= _MOST else None
     if kind in (codes.MAX_REPEAT, codes.MIN_REPEAT):
         least, most, inner = value
+        if list(inner) == [(codes.IN, _SPACE)]:
+            return {" "} if least == 1 else {"", " "} if least == 0 else None
         if most == 1 and least == 0:
             texts = _all_of(inner)
             return None if texts is None else texts | {""}

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from tavo.detect.literals import Literals
+from tavo.detect.literals import Literals, blanks
 from tavo.logs.event import LogEvent
 from tavo.logs.lenient import read_json
 from tavo.logs.lines import line_reader
@@ -31,8 +31,8 @@ __all__ = ["Hit", "Looker", "Seen"]
 
 _MOST_NAMED = 20
 _ESCAPED = tuple(
-    b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16)
-)  # fmt: skip
+    b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16) if high > 2 or low
+)  # a blank is no text that hides: the matcher knows its escapes
 _FOLDING = ("\u212a", "\u0130")  # the only other letters whose lower case is ASCII
 _BRIEF = ("user.id", "api_key.id", "client.address", "gen_ai.conversation.id",
           "gen_ai.request.model", "gen_ai.tool.name", "user_agent.original", "event.id",
@@ -87,6 +87,7 @@ class Looker:
         self.rules = [r for r in rules if r.matches is not None and table.fits(r.logsource)]
         self._read = line_reader(table)
         self._by_text: dict[bytes, list[int]] = {}
+        self._terms: list[tuple[int, tuple[tuple[bytes, ...], ...]]] = []
         self._columns: list[tuple[Column, int]] = []
         self._open: list[int] = []
         for number, rule in enumerate(self.rules):
@@ -94,8 +95,12 @@ class Looker:
             if gate is None or gate.open:
                 self._open.append(number)
                 continue
-            for text in gate.texts:
-                self._by_text.setdefault(text.lower(), []).append(number)
+            for term in gate.terms:
+                for text in term.texts:
+                    known = self._by_text.setdefault(blanks(text.lower()), [])
+                    known.append(len(self._terms))
+                also = tuple(tuple(map(blanks, one)) for one in term.also)
+                self._terms.append((number, also))
             self._columns += [(column, number) for column in gate.columns]
         hiding = [*table.always_texts(), *(one.encode() for one in _FOLDING)]
         if table.lines in {"json", "otlp"}:
@@ -133,7 +138,7 @@ class Looker:
     # -- the gate
 
     def _marked(self, data: bytes) -> dict[int, set[int]]:
-        """Return the rules to try by the start of the line; -1 among them: look at its texts."""
+        """Return the terms that are met, by the start of the line; -1: look at its texts."""
         out: dict[int, set[int]] = {}
         start = end = -1
         rules: set[int] = set()
@@ -148,7 +153,31 @@ class Looker:
                 if hides[number]:
                     rules.add(-1)
                 rules.update(rules_of[number])
-        return out
+        return {
+            start: rules
+            for start, terms in out.items()
+            if (rules := self._resolved(data, start, terms))
+        }
+
+    def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
+        """Return the rules whose terms are met in a line as a whole; -1 stays."""
+        rules: set[int] = set()
+        line = b""
+        for number in terms:
+            if number < 0:
+                rules.add(-1)
+                continue
+            rule, also = self._terms[number]
+            if rule in rules:
+                continue
+            if also:
+                if not line:
+                    end = data.find(b"\n", start)
+                    line = blanks(data[start : end if end >= 0 else len(data)].lower())
+                if not all(any(map(line.__contains__, texts)) for texts in also):
+                    continue
+            rules.add(rule)
+        return rules
 
     def _by_columns(self, structs: list[Any], seen: Seen) -> dict[int, set[int]]:
         """Return the rules to try by the number of the line."""
@@ -218,10 +247,10 @@ class Looker:
         data = joined.encode("utf-8", "replace")
         by_text, texts = self._by_text, self._plain.texts
         return {
-            rule
+            self._terms[term][0]
             for _, found in self._plain.places(data)
             for number in found
-            for rule in by_text[texts[number]]
+            for term in by_text[texts[number]]
         }
 
     # -- line by line

@@ -12,19 +12,20 @@ from __future__ import annotations
 import re
 from functools import cache
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from tavo.logs.event import LogEvent
 from tavo.logs.fields import COPIED
 from tavo.logs.sigma.conditions import All, Any_, Not, Tree
 from tavo.logs.sigma.tests import FieldTest
 
-__all__ = ["OPEN", "Column", "Gate", "gate_of", "matcher"]
+__all__ = ["OPEN", "Column", "Gate", "Term", "gate_of", "matcher"]
 
 _SAFE = re.compile(r"[ !#-\[\]-~]+")
 _NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]*(?:e[+-]?[0-9]*)?|true|false|null|none|nan")
 _SHORTEST = 3
 _LETTERS = 3
+_MOST_SETS = 4
 
 
 class Column:
@@ -38,27 +39,39 @@ class Column:
         self.absent = absent
 
 
-class Gate:
-    """Any of these lets a record through: a text in it, a value of a field, or nothing at all."""
+class Term(NamedTuple):
+    """Any of some texts stands in the record, and of each further set one text as well."""
 
-    __slots__ = ("columns", "open", "texts")
+    texts: frozenset[bytes]
+    also: tuple[frozenset[bytes], ...] = ()
+
+
+class Gate:
+    """Any of these lets a record through: a term, a value of a field, or nothing at all."""
+
+    __slots__ = ("columns", "open", "terms")
 
     def __init__(
         self,
-        texts: frozenset[bytes] = frozenset(),
+        terms: tuple[Term, ...] = (),
         columns: tuple[Column, ...] = (),
         *,
         is_open: bool = False,
     ) -> None:
-        self.texts = texts
+        self.terms = terms
         self.columns = columns
         self.open = is_open
 
-    def cost(self) -> tuple[int, int, int]:
+    @property
+    def texts(self) -> frozenset[bytes]:
+        """Return the texts of all terms."""
+        return frozenset().union(*(term.texts for term in self.terms))
+
+    def cost(self) -> tuple[int, int, float]:
         """Return how much it lets through, roughly; less is better."""
-        shortest = min(map(len, self.texts), default=0)
         wide = sum(column.absent for column in self.columns)
-        return (int(self.open), len(self.columns) + 4 * wide, -min(shortest, 12))
+        texts = sum(10.0 ** -min(len(text.strip()), 12) for text in self.texts)
+        return (int(self.open), len(self.columns) + 4 * wide, texts)
 
 
 OPEN = Gate(is_open=True)
@@ -67,45 +80,61 @@ OPEN = Gate(is_open=True)
 def gate_of(tree: Tree) -> Gate:
     """Return the gate of a condition."""
     if isinstance(tree, All):
-        return min(map(gate_of, tree.parts), key=Gate.cost)
+        gates = sorted(map(gate_of, tree.parts), key=Gate.cost)
+        best = gates[0]
+        if not best.terms or best.columns:
+            return best
+        also = tuple(one.texts for one in gates[1:] if one.terms and not one.columns)
+        return Gate(tuple(Term(term.texts, (*term.also, *also)[:_MOST_SETS]) for term in best.terms))
     if isinstance(tree, Any_):
         gates = [gate_of(part) for part in tree.parts]
         if any(gate.open for gate in gates):
             return OPEN
+        plain = frozenset().union(
+            *(term.texts for gate in gates for term in gate.terms if not term.also)
+        )
         return Gate(
-            frozenset().union(*(gate.texts for gate in gates)),
+            (
+                *([Term(plain)] if plain else []),
+                *(term for gate in gates for term in gate.terms if term.also),
+            ),
             tuple(column for gate in gates for column in gate.columns),
         )
     if isinstance(tree, Not):
-        return _gate_of_not(tree.part)
+        return gate_of(tree.part.part) if isinstance(tree.part, Not) else OPEN
     return _gate_of_test(tree)
-
-
-def _gate_of_not(tree: Tree) -> Gate:
-    """Return the gate of what is not: of a single test of a value that is copied as it is."""
-    if isinstance(tree, Not):
-        return gate_of(tree.part)
-    return OPEN
 
 
 def _gate_of_test(test: FieldTest) -> Gate:
     copied = test.field is None or COPIED.get(test.field, True)
-    if copied and test.needs is not None and not test.absent:
-        found = [_bytes_of(text) for text in test.needs]
-        if all(found):
-            return Gate(frozenset(one for group in found for one in group))
+    if copied and not test.absent:
+        first, also = frozenset[bytes](), []
+        for texts in test.needs:
+            if not first and (found := _forms(texts, _SHORTEST)):
+                first = found
+            elif found := _forms(texts, 1):
+                also.append(found)
+        if first:
+            return Gate((Term(first, tuple(also)),))
     if test.field is None or test.other:
         return OPEN
     return Gate(columns=(Column(test.field, test.check, test.absent),))
 
 
-def _bytes_of(text: str) -> tuple[bytes, ...]:
+def _forms(texts: frozenset[str], least: int) -> frozenset[bytes]:
+    """Return the forms of some texts, nothing if one of them has none."""
+    forms = [_bytes_of(text, least) for text in texts]
+    return frozenset(one for group in forms for one in group) if all(forms) else frozenset()
+
+
+def _bytes_of(text: str, least: int = 3) -> tuple[bytes, ...]:
     """Return the forms of the longest part of a text that no writer changes; empty without one."""
-    parts = [part for part in _SAFE.findall(text) if len(part.strip()) >= _SHORTEST]
+    parts = [part for part in _SAFE.findall(text) if len(part.strip()) >= least]
     parts = [part for part in parts if not _NUMBER.fullmatch(part.strip())]
     if not parts:
         return _foreign(text)
     best = max(parts, key=lambda part: (sum(map(str.isalnum, part)), len(part)))
+    best = " ".join(best.split(" "))
     data = best.encode("ascii")
     return (data, data.replace(b"/", b"\\/")) if b"/" in data else (data,)
 

@@ -45,8 +45,8 @@ class SigmaError(ValueError):
 class FieldTest:
     """Accepts an event by one field, or by all its texts where the rule names no field.
 
-    `needs` are texts, one of which every accepted value holds, in lower case; None where nothing
-    is known. `absent` is what the test says of an event without the field.
+    `needs` are sets of texts in lower case, of each of which every accepted value holds one; the
+    most telling set is the first. `absent` is what the test says of an event without the field.
     """
 
     __slots__ = ("absent", "check", "field", "needs", "other")
@@ -56,7 +56,7 @@ class FieldTest:
         field: str | None,
         check: Check,
         *,
-        needs: frozenset[str] | None = None,
+        needs: tuple[frozenset[str], ...] = (),
         absent: bool = False,
         other: str = "",
     ) -> None:
@@ -195,7 +195,7 @@ def _text(field: str | None, value: str, kinds: Sequence[str]) -> FieldTest:
         parts = [*parts, None]
     cased = "cased" in kinds
     fixed = [part if cased else folded(part) for part in parts if isinstance(part, str) and part]
-    needs = frozenset([max((folded(one) for one in fixed), key=len)]) if fixed else None
+    needs = (frozenset([max((folded(one) for one in fixed), key=len)]),) if fixed else ()
     encodes = {"base64", "base64offset"} & set(kinds)
     check = _shape(parts, cased=cased or bool(encodes))
     return FieldTest(field, check, needs=needs)
