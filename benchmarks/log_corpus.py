@@ -36,7 +36,7 @@ def words() -> list[str]:
 
 def lines(size: int, *, seed: int = 7) -> Iterator[tuple[str, str]]:
     """Yield records until they are about `size` bytes, and what was planted in each."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     bag = words()
     weights = [1 / (1 + rank) ** 0.7 for rank in range(ACTORS)]
     actors = chance.choices(range(ACTORS), weights, k=200_000)
@@ -122,9 +122,11 @@ _FIELDS = {"prompt": "gen_ai.prompt", "arguments": "gen_ai.tool.call.arguments",
            "model": "gen_ai.request.model", "cost": "usage.cost"}  # fmt: skip
 
 
-def rules(count: int, *, seed: int = 11, fields: dict[str, str] | None = None) -> list[dict[str, object]]:
+def rules(
+    count: int, *, seed: int = 11, fields: dict[str, str] | None = None
+) -> list[dict[str, object]]:
     """Return so many rules, 40 % of them expressions; four of them find what is planted."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     names = fields or _FIELDS
     bag = sorted({w.lower() for w in words() if w.isalpha() and 4 <= len(w) <= 12})
     out: list[dict[str, object]] = []
@@ -154,7 +156,7 @@ def _rule(name: str, selection: dict[str, object]) -> dict[str, object]:
 
 def word_list(count: int, *, seed: int = 13) -> dict[str, object]:
     """Return one rule with a long list of words of a user."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     bag = sorted({w.lower() for w in words() if w.isalpha() and 5 <= len(w) <= 12})
     texts = [f"{chance.choice(bag)}-{chance.choice(bag)}" for _ in range(count)]
     return _rule("bench-words", {"gen_ai.prompt|contains": texts})

@@ -16,21 +16,23 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["required_texts"]
+__all__ = ["frequency", "required_texts"]
 
 _SPACE = [(codes.CATEGORY, codes.CATEGORY_SPACE)]
 
 _MOST = 160
 _MOST_SETS = 4
 _LONGEST = 60
-_FREQUENT = frozenset(
-    "the and for with that this from have not are was you your user system assistant content role"
-    " message messages model tool tools data text name type input output prompt response request"
-    " function arguments index stop true false null write read file list show print print( give"
-    " start begin create generate new all any only when where what which output( http https:// http://"
-    " key token time value error code use using used end call openai anthropic"
-    " safety".split()
-)
+_FREQUENT = frozenset({
+    "the", "and", "for", "with", "that", "this", "from", "have", "not", "are", "was", "you",
+    "your", "user", "system", "assistant", "content", "role", "message", "messages", "model",
+    "tool", "tools", "data", "text", "name", "type", "input", "output", "prompt", "response",
+    "request", "function", "arguments", "index", "stop", "true", "false", "null", "write", "read",
+    "file", "list", "show", "print", "give", "start", "begin", "create", "generate", "new", "all",
+    "any", "only", "when", "where", "what", "which", "http://", "https://", "key", "token",
+    "time", "value", "error", "code", "use", "using", "used", "end", "call", "openai",
+    "anthropic", "safety", "api_key", "address", "host", "email", "password",
+})  # fmt: skip
 
 
 def required_texts(pattern: str) -> tuple[frozenset[str], ...]:
@@ -84,10 +86,11 @@ class _Sequence:
 
 def _worth(texts: frozenset[str]) -> float:
     """Return how often one of the texts stands in a record, roughly: the rarer, the better."""
-    return sum(map(_frequency, texts))
+    return sum(map(frequency, texts))
 
 
-def _frequency(text: str) -> float:
+def frequency(text: str) -> float:
+    """Return how often a text stands in a record of a log, roughly."""
     bare = text.strip()
     if bare in _FREQUENT:
         return 1.0

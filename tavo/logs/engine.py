@@ -195,18 +195,17 @@ def _done(
     global _LOOKERS
     _LOOKERS = lookers
     pool: Executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
-    waiting: deque[tuple[_Task, Future[Any] | None]] = deque()
+    waiting: deque[tuple[_Task, Future[Any]]] = deque()
     left = iter(tasks)
     try:
         with pool:
             while True:
-                while len(waiting) < jobs * _AHEAD and (task := next(left, None)) is not None:
-                    waiting.append((task, pool.submit(_work, task)))
+                while len(waiting) < jobs * _AHEAD and (new := next(left, None)) is not None:
+                    waiting.append((new, pool.submit(_work, new)))
                 if not waiting:
                     return
-                task, future = waiting.popleft()
-                assert future is not None  # noqa: S101
-                yield task, future.result()
+                first, future = waiting.popleft()
+                yield first, future.result()
     finally:
         _LOOKERS = None
 
@@ -274,7 +273,9 @@ class _Run:
         correlation = correlator.correlation
         for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
             self.met.add(correlated)
-            self._chain(correlated, dict(zip(correlation.group_by, found, strict=True)), last, place)
+            self._chain(
+                correlated, dict(zip(correlation.group_by, found, strict=True)), last, place
+            )
             if not self._rules[correlated].reported:
                 continue
             actor = (

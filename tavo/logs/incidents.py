@@ -137,6 +137,10 @@ class Incidents:
         for incident, rule in every:
             yield _finding(incident, rule), rule
 
+    def of_rule(self, rule: str) -> list[Incident]:
+        """Return the incidents of a rule."""
+        return [one for incidents in self._of_rule.get(rule, {}).values() for one in incidents]
+
     def __len__(self) -> int:
         return sum(len(one) for by in self._of_rule.values() for one in by.values())
 
@@ -155,7 +159,7 @@ def _finding(incident: Incident, rule: Rule) -> Finding:
         )
     evidence |= {f"seen in {field}": text for field, text in incident.seen.items()}
     evidence["offsets"] = ", ".join(f"{p.source}@{p.offset}+{p.length}" for p in places)
-    flow = ()
+    flow: tuple[Step, ...] = ()
     if incident.count > 1:
         flow = tuple(
             Step(location=_location(place), message=as_text(place.time) or "no time")

@@ -12,13 +12,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-__all__ = ["read_json"]
+__all__ = ["TWICE", "read_json"]
+
+TWICE = "a key that stands twice"
+"""What is wrong with a record of which a strict parser keeps one of two values."""
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[A-Za-z_+-]+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _DEEPEST = 100
 _LONGEST_NUMBER = 300
@@ -34,12 +38,17 @@ def read_json(data: bytes) -> tuple[Any, tuple[str, ...]]:
         text = data.decode("utf-8", "replace")
     try:
         twice: list[str] = []
-        value = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, twice),
-                           parse_constant=lambda word: problems.add(f"{word} as a number"))  # fmt: skip
+        value = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _object(pairs, twice),
+            parse_constant=lambda word: problems.add(f"{word} as a number"),
+        )
         if twice:
-            problems.add("a key that stands twice")
-        if re.search(r"\\u[dD][89abAB]", text):
+            problems.add(TWICE)
+        if re.search(r"\\u[dD][89a-fA-F]", text):
             problems.add("half a surrogate")
+        if not problems:
+            problems.add("a number out of range")
     except (ValueError, RecursionError):
         value = _Reader(text, problems).value()
     return value, tuple(sorted(problems))
@@ -147,13 +156,13 @@ class _Reader:
             if isinstance(root, dict):
                 root.setdefault("\0after", rest)
         if twice:
-            self.problems.add("a key that stands twice")
+            self.problems.add(TWICE)
         return root
 
     def _scalar(self, word: str) -> Any:
         if word in _WORDS:
             return _WORDS[word]
-        if (word[:1] in "-+" and not word[1:2].isdigit()) or word[:1].isalpha():
+        if _NUMBER.fullmatch(word) is None:
             self.problems.add("NaN as a number" if "nan" in word.lower() else "not JSON")
             return word
         if len(word) > _LONGEST_NUMBER:
@@ -176,7 +185,7 @@ def _open_text(rest: str) -> str:
     for cut in range(7):
         try:
             piece = rest[: len(rest) - cut] if cut else rest
-            return scanstring(piece + '"', 0, False)[0]
+            return str(scanstring(piece + '"', 0, False)[0])
         except ValueError:
             continue
     return rest

@@ -53,13 +53,13 @@ def _json(line: bytes) -> Records:
         return [one for one in value if isinstance(one, dict)] or [
             {"log.body": _text(line)}
         ], problems
-    return [{"log.body": _text(line)}], (*problems, _UNREAD)
+    return [{"log.body": _text(line)}], problems or (_UNREAD,)
 
 
 def _otlp(line: bytes) -> Records:
     value, problems = _value(line)
     found = spans_of(value)
-    return (found, problems) if found else ([{"log.body": _text(line)}], (*problems, _UNREAD))
+    return (found, problems) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
 
 
 def _text(line: bytes) -> str:

@@ -21,7 +21,7 @@ from tavo.logs.record import Path
 
 __all__ = ["Slim"]
 
-_ALREADY = (None, "", [], {})
+_ALREADY: tuple[Any, ...] = (None, "", [], {})
 _Get = Callable[[Any], Any]
 
 
@@ -46,7 +46,7 @@ class Slim:
         self._made = 0
         self._names: dict[Path, tuple[str, type | None]] = {}
         self._type = self._struct(tree, ())
-        self._decoder = msgspec.json.Decoder(self._type)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._type)
         self.fields = frozenset(places)
         self._getters = {
             field: tuple(self._getter(path) for path in paths) for field, paths in places.items()

@@ -23,7 +23,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -144,10 +144,10 @@ def _name(file: Path, root: Path) -> str:
 def head(source: Source) -> bytes:
     """Return the first bytes of a source, as text. Raises SourceProblem."""
     if source.path is None:
-        return sys.stdin.buffer.peek(_HEAD)[:_HEAD]  # type: ignore[union-attr]
+        return bytes(sys.stdin.buffer.peek(_HEAD)[:_HEAD])  # type: ignore[attr-defined]
     with _opened(source, None) as file:
         try:
-            return file.read(_HEAD)
+            return bytes(file.read(_HEAD))
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise SourceProblem(f"its compressed data is damaged: {error}") from error
 
@@ -244,7 +244,7 @@ def _by_zstd(path: Path) -> IO[bytes]:
         [str(program), "-dcq", "--", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
-    return _Program(process)
+    return cast(IO[bytes], _Program(process))
 
 
 class _Program(io.RawIOBase):

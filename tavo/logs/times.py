@@ -15,7 +15,12 @@ from typing import Any
 __all__ = ["as_text", "parse_time"]
 
 _LATEST = 4_102_444_800.0  # 2100
-_MONTHS = {m: i for i, m in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)}
+_MONTHS = {
+    m: i
+    for i, m in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
+    )
+}
 
 
 def parse_time(value: Any) -> float | None:

@@ -19,7 +19,7 @@ import msgspec
 
 from tavo.detect.literals import Literals, blanks
 from tavo.logs.event import LogEvent
-from tavo.logs.lenient import read_json
+from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
 from tavo.logs.sigma.gates import Column
@@ -87,7 +87,7 @@ class Looker:
         self.rules = [r for r in rules if r.matches is not None and table.fits(r.logsource)]
         self._read = line_reader(table)
         self._by_text: dict[bytes, list[int]] = {}
-        self._terms: list[tuple[int, tuple[tuple[bytes, ...], ...]]] = []
+        self._terms: list[tuple[int, tuple[tuple[tuple[bytes, ...], tuple[bytes, ...]], ...]]] = []
         self._columns: list[tuple[Column, int]] = []
         self._open: list[int] = []
         for number, rule in enumerate(self.rules):
@@ -99,7 +99,9 @@ class Looker:
                 for text in term.texts:
                     known = self._by_text.setdefault(blanks(text.lower()), [])
                     known.append(len(self._terms))
-                also = tuple(tuple(map(blanks, one)) for one in term.also)
+                also = tuple(
+                    (tuple({_word(t) for t in one}), tuple(map(blanks, one))) for one in term.also
+                )
                 self._terms.append((number, also))
             self._columns += [(column, number) for column in gate.columns]
         hiding = [*table.always_texts(), *(one.encode() for one in _FOLDING)]
@@ -162,7 +164,7 @@ class Looker:
     def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
         """Return the rules whose terms are met in a line as a whole; -1 stays."""
         rules: set[int] = set()
-        line = b""
+        line = plain = b""
         for number in terms:
             if number < 0:
                 rules.add(-1)
@@ -173,8 +175,11 @@ class Looker:
             if also:
                 if not line:
                     end = data.find(b"\n", start)
-                    line = blanks(data[start : end if end >= 0 else len(data)].lower())
-                if not all(any(map(line.__contains__, texts)) for texts in also):
+                    line = data[start : end if end >= 0 else len(data)].lower()
+                if not all(any(map(line.__contains__, words)) for words, _ in also):
+                    continue
+                plain = plain or blanks(line)
+                if not all(any(map(plain.__contains__, texts)) for _, texts in also):
                     continue
             rules.add(rule)
         return rules
@@ -235,8 +240,8 @@ class Looker:
         """Try rules on both values of a key that stands twice, of which a parser keeps one."""
         if self.table.lines == "json" and rules and _has_twins(raw, record):
             value, said = read_json(raw)
-            if said and isinstance(value, dict):
-                self._note(said, line, seen)
+            if TWICE in said and isinstance(value, dict):
+                self._note((TWICE,), line, seen)
                 self._try(LogEvent(value, self.table), rules, raw, line, offset, seen)
 
     def _of_texts(self, event: LogEvent) -> set[int]:
@@ -356,6 +361,11 @@ def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
             )
             break
     return out
+
+
+def _word(text: bytes) -> bytes:
+    """Return the longest part of a text that has no white space, which can be written many ways."""
+    return max(text.lower().split(), key=len, default=b"")
 
 
 def _short(value: Any) -> str:

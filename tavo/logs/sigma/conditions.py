@@ -57,8 +57,8 @@ def selection(value: Any) -> Tree:
             if not isinstance(key, str):
                 raise SigmaError(f"{key!r} is not the name of a field")
             field, *modifiers = key.split("|")
-            for tests in compile_item(field or None, modifiers, entry):
-                parts.append(_any(list(tests)))
+            every = compile_item(field or None, modifiers, entry)
+            parts.extend(_any(list(tests)) for tests in every)
         if not parts:
             raise SigmaError("a detection is empty")
         return parts[0] if len(parts) == 1 else All(parts)

@@ -10,10 +10,11 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from functools import cache
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
+from tavo.detect.required import frequency
 from tavo.logs.event import LogEvent
 from tavo.logs.fields import COPIED
 from tavo.logs.sigma.conditions import All, Any_, Not, Tree
@@ -70,8 +71,7 @@ class Gate:
     def cost(self) -> tuple[int, int, float]:
         """Return how much it lets through, roughly; less is better."""
         wide = sum(column.absent for column in self.columns)
-        texts = sum(10.0 ** -min(len(text.strip()), 12) for text in self.texts)
-        return (int(self.open), len(self.columns) + 4 * wide, texts)
+        return (int(self.open), len(self.columns) + 4 * wide, _often(self.texts))
 
 
 OPEN = Gate(is_open=True)
@@ -85,7 +85,9 @@ def gate_of(tree: Tree) -> Gate:
         if not best.terms or best.columns:
             return best
         also = tuple(one.texts for one in gates[1:] if one.terms and not one.columns)
-        return Gate(tuple(Term(term.texts, (*term.also, *also)[:_MOST_SETS]) for term in best.terms))
+        return Gate(
+            tuple(Term(term.texts, (*term.also, *also)[:_MOST_SETS]) for term in best.terms)
+        )
     if isinstance(tree, Any_):
         gates = [gate_of(part) for part in tree.parts]
         if any(gate.open for gate in gates):
@@ -108,17 +110,22 @@ def gate_of(tree: Tree) -> Gate:
 def _gate_of_test(test: FieldTest) -> Gate:
     copied = test.field is None or COPIED.get(test.field, True)
     if copied and not test.absent:
-        first, also = frozenset[bytes](), []
-        for texts in test.needs:
-            if not first and (found := _forms(texts, _SHORTEST)):
-                first = found
-            elif found := _forms(texts, 1):
-                also.append(found)
-        if first:
-            return Gate((Term(first, tuple(also)),))
+        sets = [_forms(texts, _SHORTEST) for texts in test.needs]
+        best = min((one for one in sets if one), key=_often, default=None)
+        if best is not None:
+            others = (
+                _forms(texts, 1)
+                for texts, one in zip(test.needs, sets, strict=True)
+                if one is not best
+            )
+            return Gate((Term(best, tuple(one for one in others if one)),))
     if test.field is None or test.other:
         return OPEN
     return Gate(columns=(Column(test.field, test.check, test.absent),))
+
+
+def _often(texts: frozenset[bytes]) -> float:
+    return sum(frequency(text.decode("utf-8", "replace")) for text in texts)
 
 
 def _forms(texts: frozenset[str], least: int) -> frozenset[bytes]:

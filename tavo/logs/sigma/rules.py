@@ -140,9 +140,7 @@ def _documents(file: Path, out: Rules) -> list[Any]:
         if len(data) > _LARGEST:
             raise SigmaError("is larger than 1 MB, which no rule is")
         text = data.decode("utf-8")
-        events = 0
-        for token in yaml.scan(text, Loader=_LOADER):
-            events += 1
+        for events, token in enumerate(yaml.scan(text, Loader=_LOADER)):
             if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
                 raise SigmaError("aliases and tags of YAML are not for rules")
             if events > 200_000:
@@ -203,8 +201,9 @@ def _rule(document: Mapping[str, Any], file: Path, name: str) -> LogRule:
         raise SigmaError("has neither a detection nor a correlation")
     named = {str(key): selection(value) for key, value in detection.items() if key != "condition"}
     condition = detection.get("condition")
-    conditions = condition if isinstance(condition, list) else [condition]
-    if not named or not all(isinstance(one, str) and one.strip() for one in conditions):
+    listed = condition if isinstance(condition, list) else [condition]
+    conditions = [one for one in listed if isinstance(one, str) and one.strip()]
+    if not named or not conditions or len(conditions) < len(listed):
         raise SigmaError("its detection lacks a condition or what it is about")
     trees = [parse_condition(one, named) for one in conditions]
     tree = trees[0] if len(trees) == 1 else Any_(list(trees))

@@ -126,7 +126,7 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
             return not any(test.check(candidate) for test in inner)
 
         return [FieldTest(field, differs, absent=False)]
-    if isinstance(value, dict) or isinstance(value, list):
+    if isinstance(value, dict | list):
         raise SigmaError(f"{field}: expected a text, a number or a list of them")
     if "exists" in kinds:
         if not isinstance(value, bool):
