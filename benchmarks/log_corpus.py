@@ -84,7 +84,8 @@ def lines(size: int, *, seed: int = 7) -> Iterator[tuple[str, str]]:
                          "user_api_key_team_id": f"team-{actor % 12}"},
             "messages": [{"role": "system", "content": "You are a helpful assistant of Acme."},
                          {"role": "user", "content": prompt}],
-            "response": {"choices": [{"index": 0, "finish_reason": "tool_calls" if calls else "stop",
+            "response": {"choices": [{"index": 0,
+                                      "finish_reason": "tool_calls" if calls else "stop",
                                       "message": {"role": "assistant", "content": answer,
                                                   **({"tool_calls": calls} if calls else {})}}]},
         }  # fmt: skip

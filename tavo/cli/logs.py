@@ -52,6 +52,9 @@ def analyze(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    no_anomalies: Annotated[
+        bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
+    ] = False,
     reader: Annotated[
         str | None,
         typer.Option("--reader", metavar="NAME", help="The format, instead of a guess."),
@@ -119,6 +122,7 @@ def analyze(
         reader=forced,
         left_out=tuple(left_out),
         command=tuple(sys.argv[1:]),
+        unusual=not no_anomalies,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,

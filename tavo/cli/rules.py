@@ -177,7 +177,7 @@ def try_rules(
     tests = list(run_tests(loaded, samples))
     for_logs, refused = tried(sigma) if sigma else ([], [])
     problems = [*map(str, loaded.problems), *refused]
-    every = [*tests, *for_logs]
+    every: list[RuleTest | Tried] = [*tests, *for_logs]
     if session.json:
         session.print_json({
             "rules": [*map(_test_value, tests), *map(tried_value, for_logs)], "problems": problems,

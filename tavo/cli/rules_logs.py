@@ -1,4 +1,4 @@
-"""The rules of `tavo logs` in `tavo rules` and `tavo explain`: Sigma files beside those of scans."""
+"""The rules of `tavo logs` in `tavo rules` and `tavo explain`: Sigma files beside scan rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEAD = 1 << 20
 
 
 def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the paths of scan rules and those of Sigma rules; a folder with both is taken apart."""
+    """Return the paths of scan rules and of Sigma rules; a folder with both is taken apart."""
     scan: list[Path] = []
     sigma: list[Path] = []
     for path in paths:

@@ -86,13 +86,15 @@ def _given(message: Any, out: Conversation) -> None:
     if not isinstance(message, dict):
         return
     role = str(message.get("role") or message.get("type") or "user").lower()
+    results = len(out.results)
     texts = _content(message, out, answered=False)
     if role in _SYSTEM:
         out.system += texts
         return
     out.input += texts
-    if role in _USER and texts:
-        out.prompt = texts
+    said = [one for one in texts if one not in out.results[results:]]
+    if role in _USER and said:
+        out.prompt = said
     elif role in {"tool", "function"}:
         out.results += texts
 

@@ -14,10 +14,12 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import msgspec
 
+from tavo.logs.anomaly import RULES, anomalies
 from tavo.logs.incidents import GAP_S, Incidents, Place, plain
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.correlation import Correlator
@@ -25,6 +27,7 @@ from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sniff import Guess, guess
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
 from tavo.logs.tally import Tally
+from tavo.logs.times import as_text
 from tavo.logs.work import Looker, Seen
 from tavo.progress import Reporter
 
@@ -75,8 +78,13 @@ class _Lookers:
     """A looker for each format; made when the first block of the format comes."""
 
     def __init__(
-        self, sources: Sequence[Source], guesses: Sequence[Guess | None], rules: Sequence[LogRule]
+        self,
+        sources: Sequence[Source],
+        guesses: Sequence[Guess | None],
+        rules: Sequence[LogRule],
+        counting: bool,
     ) -> None:
+        self._counting = counting
         self._sources = sources
         self._guesses = guesses
         self._rules = rules
@@ -86,7 +94,9 @@ class _Lookers:
     def of(self, table: Table) -> Looker:
         key = str(table.path)
         if key not in self._made:
-            self._made[key] = Looker(table, self._rules, self._correlations)
+            self._made[key] = Looker(
+                table, self._rules, self._correlations, counting=self._counting
+            )
         return self._made[key]
 
     def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
@@ -109,6 +119,7 @@ class _Lookers:
 
 
 _LOOKERS: _Lookers | None = None
+_DIED = "a process that read logs died, so not all of it was looked at; `--jobs 1` says more"
 
 
 def _work(task: _Task) -> list[tuple[Seen | None, int, str]]:
@@ -125,13 +136,16 @@ def analyze(
     jobs: int = 1,
     forced: Table | None = None,
     gap_s: float = GAP_S,
+    unusual: bool = True,
     reporter: Reporter | None = None,
 ) -> Analysis:
-    """Look at logs with rules. `forced` is the format of all of them, instead of a guess."""
+    """Look at logs with rules. `forced` is the format of all of them, instead of a guess; `unusual`
+    says whether to look for anomalies, too.
+    """
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
     guesses = _guesses(sources, list(tables), forced, out)
-    lookers = _Lookers(sources, guesses, rules)
+    lookers = _Lookers(sources, guesses, rules, unusual)
     run = _Run(out, rules)
     tasks = [
         task for number, source in enumerate(sources) if guesses[number] is not None
@@ -144,7 +158,53 @@ def analyze(
         reporter.advance()
     reporter.end()
     run.close()
+    if unusual:
+        _add_anomalies(out, sources)
     return out
+
+
+def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
+    """Add what actors did far more of than they usually do, with the largest record of the hour."""
+    found = list(anomalies(out.tally))
+    wanted: dict[str, set[int]] = {}
+    for one in found:
+        wanted.setdefault(one.place[0], set()).add(one.place[1])
+    places = {
+        (source.name, line): place
+        for source in sources
+        if source.name in wanted and source.path is not None
+        for line, place in _places(source, wanted[source.name])
+    }
+    for one in found:
+        hour = one.hour * 3600.0
+        place = places.get(one.place) or Place(one.place[0] or "logs", one.place[1] + 1, 0, 0, hour)
+        numbers = {
+            "hour": as_text(hour),
+            one.measure: plain(one.value),
+            f"median of {one.hours} hours": plain(one.baseline),
+            "median deviation": plain(one.spread),
+        }
+        rule = RULES[one.measure].id
+        at = msgspec.structs.replace(place, time=hour)
+        out.incidents.add_group(rule, ("actor", one.actor), [at], numbers, count=one.requests)
+
+
+def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
+    """Yield where some lines of a source are."""
+    number = 0
+    for block in blocks(source):
+        count = block.data.count(b"\n")
+        here = [one - number for one in lines if number <= one < number + count]
+        if here:
+            parts = block.data.split(b"\n")
+            for one in here:
+                offset = block.offset + sum(len(part) + 1 for part in parts[:one])
+                shown = parts[one][:400].decode("utf-8", "replace")
+                yield (
+                    number + one,
+                    Place(source.name, number + one + 1, offset, len(parts[one]), None, shown),
+                )
+        number += count
 
 
 def _guesses(
@@ -205,7 +265,13 @@ def _done(
                 if not waiting:
                     return
                 first, future = waiting.popleft()
-                yield first, future.result()
+                try:
+                    yield first, future.result()
+                except BrokenProcessPool:
+                    yield first, [(None, 0, _DIED)]
+                    for task in (*(task for task, _ in waiting), *left):
+                        yield task, [(None, 0, _DIED)]
+                    return
     finally:
         _LOOKERS = None
 
@@ -242,7 +308,8 @@ class _Run:
         """Take what a block shows."""
         report = self.out.sources[task.source]
         if seen is None:
-            self.out.problems.append(LogProblem(subject=name, reason=problem))
+            if LogProblem(subject=name, reason=problem) not in self.out.problems:
+                self.out.problems.append(LogProblem(subject=name, reason=problem))
             return
         base = self._line.get(task.source, 0)
         for hit in seen.hits:
@@ -264,7 +331,7 @@ class _Run:
         report.candidates += seen.candidates
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
-            self.out.tally.merge(seen.tally)
+            self.out.tally.merge(seen.tally, name, base)
 
     def _feed(
         self, correlated: str, rule: str, place: Place, group: tuple[str, ...] | None, value: Any

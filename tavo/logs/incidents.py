@@ -96,12 +96,17 @@ class Incidents:
         actor: tuple[str, str],
         places: list[Place],
         numbers: Mapping[str, str],
+        *,
+        count: int | None = None,
     ) -> None:
-        """Take what a correlation found: a group, its records, and the figures that met it."""
+        """Take what a correlation found: a group, its records, and the figures that met it.
+
+        `count` is how many records there are where not all of them are given.
+        """
         incident = self._new(rule, actor)
         for place in places:
             incident.take(place, {}, {})
-        incident.count = len(places)
+        incident.count = len(places) if count is None else count
         incident.numbers.update(numbers)
 
     def _incident(self, rule: str, actor: tuple[str, str], time: float | None) -> Incident:
@@ -160,7 +165,7 @@ def _finding(incident: Incident, rule: Rule) -> Finding:
     evidence |= {f"seen in {field}": text for field, text in incident.seen.items()}
     evidence["offsets"] = ", ".join(f"{p.source}@{p.offset}+{p.length}" for p in places)
     flow: tuple[Step, ...] = ()
-    if incident.count > 1:
+    if len(places) > 1:
         flow = tuple(
             Step(location=_location(place), message=as_text(place.time) or "no time")
             for place in places

@@ -64,7 +64,7 @@ def guess(lines: Sequence[bytes], tables: Iterable[Mapping]) -> Guess | None:
 
 
 def _share(table: Mapping, lines: Sequence[bytes]) -> tuple[float, float]:
-    """Return the part of the lines with a table's marks, and how many marks there are on average."""
+    """Return the part of the lines with a table's marks, and how many there are on average."""
     json_lines = table.lines in {"json", "otlp"}
     read = line_reader(table)
     found, marks = 0, 0

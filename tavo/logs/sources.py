@@ -144,7 +144,8 @@ def _name(file: Path, root: Path) -> str:
 def head(source: Source) -> bytes:
     """Return the first bytes of a source, as text. Raises SourceProblem."""
     if source.path is None:
-        return bytes(sys.stdin.buffer.peek(_HEAD)[:_HEAD])  # type: ignore[attr-defined]
+        stdin: Any = sys.stdin.buffer
+        return bytes(stdin.peek(_HEAD)[:_HEAD])
     with _opened(source, None) as file:
         try:
             return bytes(file.read(_HEAD))

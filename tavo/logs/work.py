@@ -81,7 +81,7 @@ class Looker:
         rules: Iterable[LogRule],
         correlations: Sequence[LogRule] = (),
         *,
-        words: Sequence[str] = (),
+        counting: bool = True,
     ) -> None:
         self.table = table
         self.rules = [r for r in rules if r.matches is not None and table.fits(r.logsource)]
@@ -120,13 +120,14 @@ class Looker:
             if correlated.correlation is not None:
                 for name in correlated.correlation.rules:
                     self._correlations.setdefault(name, []).append(correlated)
-        wanted = {column.field for column, _ in self._columns} | set(COLUMNS)
-        self._slim = Slim(table, wanted)
+        wanted = {"time"} | {column.field for column, _ in self._columns}
+        self._counting = counting
+        self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
 
     def look(self, data: bytes) -> Seen:
         """Look at a block of whole lines."""
-        seen = Seen(broken={}, named=[], hits=[], tally=Tally())
+        seen = Seen(broken={}, named=[], hits=[], tally=Tally() if self._counting else None)
         lines = seen.span = data.count(b"\n") + (not data.endswith(b"\n"))
         marked = self._marked(data)
         structs = self._slim.decode(data) if self._fast else None
@@ -281,7 +282,7 @@ class Looker:
                 event = LogEvent(record, self.table)
                 seen.events += 1
                 if tally is not None:
-                    tally.add_event(event)
+                    tally.add_event(event, number)
                 wanted = set(opened)
                 if rules:
                     wanted |= rules

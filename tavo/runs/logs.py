@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tavo.errors import ExitCode
+from tavo.logs.anomaly import RULES
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.mapping import Mapping
 from tavo.logs.sigma.rules import LogRule, Rules
@@ -38,6 +39,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     jobs: int = 1
+    unusual: bool = True
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     gate: GatePlan | None = None
@@ -61,9 +63,16 @@ def run_logs(
         reason = f"in a folder, and no log by its name, or a link: {named}{more}"
         run.note([Notice(kind="file", subject="left out", reason=reason, incomplete=False)])
     analysis = analyze(
-        plan.sources, rules, plan.tables, jobs=plan.jobs, forced=plan.reader, reporter=reporter
+        plan.sources,
+        rules,
+        plan.tables,
+        jobs=plan.jobs,
+        forced=plan.reader,
+        unusual=plan.unusual,
+        reporter=reporter,
     )
     about = {rule.id: rule.about for rule in rules}
+    about.update((rule.id, rule) for rule in RULES.values())
     found = [
         Reported(finding=finding, rule=rule) for finding, rule in analysis.incidents.findings(about)
     ]

@@ -28,7 +28,7 @@ def look(pack: list[LogRule], tmp_path: Path) -> Look:
 
     def run(
         log: Path | bytes, rules: Sequence[LogRule] | None = None, *, jobs: int = 1
-    ) -> Analysis:  # noqa: E501
+    ) -> Analysis:
         path = log if isinstance(log, Path) else tmp_path / "a.jsonl"
         if isinstance(log, bytes):
             path.write_bytes(log)

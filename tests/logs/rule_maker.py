@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 WORDS = ["ignore", "previous", "rules", "curl", "bash", "10% off", "under_score", "a*b", "what?",
-         "sk-abc", "C:/dir/x", "path\\to", "quote\"d", "<tag>", "it's", "tab\there", "Ab", "x"]  # fmt: skip
+         "sk-abc", "C:/dir/x", "path\\to",
+         "quote\"d", "<tag>", "it's", "tab\there", "Ab", "x"]  # fmt: skip
 FIELDS = ["prompt", "answer", "model", "agent"]
 
 
@@ -26,12 +27,15 @@ def event(chance: random.Random) -> dict[str, Any]:
 
 
 def rule(chance: random.Random, number: int, *, plain: bool) -> dict[str, Any]:
-    """Return a rule of one to three selections; `plain` leaves out what an oracle reads otherwise."""
+    """Return a rule of one to three selections; `plain`: as the oracle reads it."""
     named = {f"s{at}": _selection(chance, plain=plain) for at in range(chance.randrange(1, 4))}
     names = list(named)
     shapes = [" and ".join(names), " or ".join(names), "1 of s*", "all of them"]
     if len(names) > 1:
-        shapes += [f"{names[0]} and not {names[1]}", f"({names[0]} or not {names[1]}) and {names[-1]}"]
+        shapes += [
+            f"{names[0]} and not {names[1]}",
+            f"({names[0]} or not {names[1]}) and {names[-1]}",
+        ]
     return {
         "title": f"rule {number}", "name": f"r{number}", "level": "low",
         "logsource": {"product": "genai"},
@@ -56,7 +60,13 @@ def _item(chance: random.Random, *, plain: bool) -> tuple[str, Any]:
         return f"{field}|{how}", words if len(words) > 1 else words[0]
     if kind == 3:
         return f"{field}|re|i" if chance.random() < 0.5 else f"{field}|re", chance.choice(
-            [r"ignore\s+previous", r"(curl|bash)[^|]*(bash|rules)", r"\bx\b", r"sk-[a-z]{2,}", "a.b"]
+            [
+                r"ignore\s+previous",
+                r"(curl|bash)[^|]*(bash|rules)",
+                r"\bx\b",
+                r"sk-[a-z]{2,}",
+                "a.b",
+            ]
         )
     if kind == 4:
         return f"tokens|{chance.choice(['gt', 'gte', 'lt', 'lte'])}", chance.choice([5, 10, 999.5])

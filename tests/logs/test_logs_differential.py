@@ -25,7 +25,7 @@ title = "The fields by their names"
 lines = "json"
 logsource = [{product = "genai", category = "inference"}]
 """
-ORACLE = '''
+ORACLE = """
 import json, re, sqlite3, sys, yaml
 from sigma.backends.sqlite import sqliteBackend
 from sigma.collection import SigmaCollection
@@ -43,7 +43,7 @@ for one in rules:
     (sql,) = sqliteBackend().convert(SigmaCollection.from_yaml(yaml.safe_dump(one)))
     out[one["name"]] = [row[0] for row in db.execute(sql.replace("SELECT *", "SELECT n", 1))]
 print(json.dumps(out))
-'''
+"""
 
 
 def compiled(tmp_path: Path, rules: list[dict[str, Any]]) -> tuple[Mapping, list[LogRule]]:

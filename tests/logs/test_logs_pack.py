@@ -1,4 +1,4 @@
-"""Our own rules: each finds its samples and leaves the others alone, and none needs every record."""
+"""Our own rules: each finds its samples and nothing else there, and none needs every record."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from tavo.logs.lines import line_reader
 from tavo.logs.mapping import load_mapping, readers
 from tavo.logs.sniff import guess
 from tavo.logs.times import parse_time
-
 from tests.logs.conftest import Look
 
 SAMPLES = Path(__file__).parent / "samples"
