@@ -135,7 +135,7 @@ def test_an_anomaly_says_its_figures(tavo: Run) -> None:
     evidence = found["evidence"]
     assert evidence["tokens"] == "150,000"
     assert evidence["hour"] == "2026-01-02T06:00:00Z"
-    assert evidence["median of 40 hours"] == "1,020"
+    assert evidence["median of 40 hours"] == "1,019.5"
     assert '"2026-01-02T06:05:00Z"' in done.out.replace("\\", "")
     assert tavo("logs", "analyze", "a.jsonl", "--no-anomalies").code == 0
 
