@@ -8,7 +8,8 @@
         --target linux-x86_64         only these systems, or one interpreter: linux-x86_64-cp311
         --full                        with the optional engines, as dist/tavo-full.pyz
         --plain-shiv                  an ordinary shiv file for here, as dist/tavo-shiv.pyz
-    python3 build.py lock             resolve the dependencies again and write the hashed locks
+    python3 build.py lock             write the hashed locks; what is pinned stays pinned
+        --upgrade                     resolve everything again
 
 run and test build for this machine only. SOURCE_DATE_EPOCH sets the time of the build; with the
 same commit, keys and time the file is the same, byte for byte.
@@ -86,7 +87,8 @@ def test(arguments: Sequence[str]) -> int:
     if not _is_current(targets):
         build_file(PYZ, targets)
     selection = [] if any(a.startswith("-m") for a in arguments) else ["-m", "not slow"]
-    return _tool("-m", "pytest", *selection, *arguments)
+    spread = [] if arguments else ["-n", "auto", "--dist", "loadfile"]
+    return _tool("-m", "pytest", *selection, *spread, *arguments)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -112,12 +114,13 @@ def check(arguments: Sequence[str]) -> int:
 
 
 def lock(arguments: Sequence[str]) -> int:
-    """Resolve the dependencies for all systems and write the locks with hashes."""
-    if arguments:
-        stop(f"lock takes no arguments, found {arguments[0]!r}.", USAGE_EXIT)
+    """Write the locks with hashes for all systems; what is pinned stays, but with --upgrade."""
+    if unknown := [a for a in arguments if a != "--upgrade"]:
+        stop(f"lock does not know {unknown[0]!r}; it takes --upgrade or nothing.", USAGE_EXIT)
     base = ["-m", "uv", "pip", "compile", "--universal", "--generate-hashes", "--no-header", "-q"]
-    base += ["--python-version", "3.11", "--upgrade", "pyproject.toml"]
+    base += ["--python-version", "3.11", "pyproject.toml", *arguments]
     _must(*base, "-o", str(RUNTIME_LOCK))
+    base += ["-c", RUNTIME_LOCK.name]
     _must(*base, "--all-extras", "-o", str(FULL_LOCK))
     _must(*base, "--group", "dev", "-o", str(DEV_LOCK))
     return 0

@@ -26,7 +26,7 @@ from signing.attest import PublisherClaim, VerifiedStatement, verify_publisher
 from signing.digests import Digest
 from signing.publishers import Publishers
 
-__all__ = ["AcceptedPackage", "accept", "check_not_recalled", "publisher_claim"]
+__all__ = ["AcceptedPackage", "accept", "check_not_recalled", "claim_of_row", "publisher_claim"]
 
 _SEAL = object()
 
@@ -122,6 +122,19 @@ def publisher_claim(
         lock=inspected.lock_digest,
         permissions=permission_digest(inspected.manifest),
         issued=issued,
+    )
+
+
+def claim_of_row(release: ReleaseRow) -> PublisherClaim:
+    """Return what a publisher must have stated about a release, as the catalog tells it."""
+    return PublisherClaim(
+        full_id=release.full_id,
+        version=release.version,
+        api=release.api,
+        package=release.package,
+        manifest=release.manifest_digest,
+        lock=release.lock_digest,
+        permissions=release.permission_digest,
     )
 
 

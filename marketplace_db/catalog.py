@@ -13,10 +13,11 @@ A bare plugin name means `tavo/name`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +33,7 @@ from signing.digests import Digest, VerifiedFile
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
+    from marketplace_db.words import WordIndex
 
 __all__ = [
     "ApprovalRow",
@@ -50,6 +52,9 @@ _PLUGIN_COLUMNS = """
     p.pricing_tier, p.categories, p.tags, p.updated_at,
     (SELECT version FROM plugin_versions WHERE id = p.latest_version_id) AS latest
     FROM plugins p JOIN publishers u ON u.id = p.publisher_id"""
+_SEARCHED = ("p.full_id", "p.name", "p.description", "p.tags", "p.categories")
+_LONGEST_TEXT = 1000
+_FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 20, 500  # plugins in one question to SQLite
 
 
 class PluginRow(NamedTuple):
@@ -202,30 +207,92 @@ class Catalog:
         category: str | None = None,
         *,
         limit: int = 1000,
+        index: WordIndex | None = None,
     ) -> list[PluginRow]:
-        """Find plugins whose id, name, description or labels hold every word of `text`."""
-        conditions = []
+        """Find plugins whose id, name, description or labels hold every word of `text`.
+
+        The plugin with this very id comes first, then official ones, each in the order of their
+        full ids. An `index` of this catalog changes how long that takes, and no more: what it
+        names is read here and compared like everything else. A text of more than 1,000 characters
+        finds nothing.
+        """
+        if len(text) > _LONGEST_TEXT or not _is_unicode(text):
+            return []
+        conditions: list[str] = []
         values: list[Any] = []
-        for word in text.split():
+        words = list(dict.fromkeys(text.split()))
+        for word in words:
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            columns = ("p.full_id", "p.name", "p.description", "p.tags", "p.categories")
             conditions.append(
-                "(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in columns) + ")"
+                "(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in _SEARCHED) + ")"
             )
-            values += [f"%{escaped}%"] * len(columns)
+            values += [f"%{escaped}%"] * len(_SEARCHED)
         if plugin_type:
             conditions.append("p.plugin_type = ?")
             values.append(plugin_type)
         if category:
             conditions.append("EXISTS (SELECT 1 FROM json_each(p.categories) WHERE value = ?)")
             values.append(category)
+        plugin_id = text.strip().lower()
+        if index is not None and words:
+            try:
+                found = self._search_by(index, words, plugin_id, conditions, values, limit)
+            except (sqlite3.Error, UnicodeDecodeError, MemoryError):
+                index.drop()  # what SQLite says of a damaged file can be no text, or too long
+            else:
+                if found is not None:
+                    return found
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         order = " ORDER BY p.plugin_id = ? DESC, u.official DESC, p.full_id LIMIT ?"
-        rows = self._rows(
-            f"SELECT {_PLUGIN_COLUMNS}{where}{order}",
-            [*values, text.strip().lower(), limit],
-        )
+        rows = self._rows(f"SELECT {_PLUGIN_COLUMNS}{where}{order}", [*values, plugin_id, limit])
         return [_plugin(row) for row in rows]
+
+    def _search_by(
+        self,
+        index: WordIndex,
+        words: Sequence[str],
+        plugin_id: str,
+        conditions: Sequence[str],
+        values: Sequence[Any],
+        limit: int,
+    ) -> list[PluginRow] | None:
+        """Search among what an index names; None if it names nothing in particular.
+
+        Raises sqlite3.Error for an index that is not right.
+        """
+        named = index.candidates(words, plugin_id)
+        if named is None:
+            return None
+        where = " AND ".join(("p.full_id IN ({})", *conditions))
+        found: list[PluginRow] = []
+        left = self.plugins_at_most()
+        size = min(max(limit, _FEWEST_LOOKED_AT), _MOST_LOOKED_AT)
+        while len(found) < limit and (some := list(itertools.islice(named, size))):
+            left -= len(some)
+            if left < 0:
+                raise sqlite3.DatabaseError("the index names more plugins than there are")
+            marks = ",".join("?" * len(some))
+            rows = self._rows(
+                f"SELECT {_PLUGIN_COLUMNS} WHERE {where.format(marks)}", [*some, *values]
+            )
+            found += [_plugin(row) for row in rows]
+        found.sort(key=lambda one: (one.id != plugin_id, not one.official, one.full_id))
+        return found[:limit]
+
+    def plugins_at_most(self) -> int:
+        """Return a number that the plugins do not exceed: keys are given in order, from 1."""
+        (row,) = self._rows("SELECT coalesce(max(id), 0) AS last FROM plugins")
+        return int(row["last"])
+
+    def texts(self) -> Iterator[tuple[str, ...]]:
+        """Yield full id, id and all that `search` looks at of each plugin, in its order."""
+        columns = ", ".join(("p.full_id AS f", "p.plugin_id", *_SEARCHED))
+        for row in self._rows(
+            f"SELECT {columns} FROM plugins p"  # noqa: S608
+            " JOIN publishers u ON u.id = p.publisher_id"
+            " ORDER BY u.official DESC, p.full_id"
+        ):
+            yield tuple(row)
 
     def categories(self) -> list[tuple[str, int]]:
         """Return each category with its number of plugins, in alphabetical order."""
@@ -299,6 +366,16 @@ class Catalog:
             "SELECT package, yanked_reason FROM plugin_versions WHERE yanked_at IS NOT NULL"
         )
         return {_digest(row["package"]): row["yanked_reason"] or "" for row in rows}
+
+    def plugins_of(self, packages: Collection[Digest]) -> frozenset[str]:
+        """Return the plugins that have one of these packages as a release."""
+        wanted = {digest.hex for digest in packages}
+        rows = self._rows(
+            "SELECT DISTINCT p.full_id FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id"
+            " WHERE lower(hex(v.package)) IN (SELECT value FROM json_each(?))",
+            [json.dumps(sorted(wanted))],
+        )
+        return frozenset(str(row["full_id"]) for row in rows)
 
     def releases(self) -> Iterator[ReleaseRow]:
         """Yield every release of every plugin in the order of `seq`."""
@@ -385,6 +462,15 @@ class Catalog:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise _unreadable(self.verified.path, error) from error
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether the text is what people write: bytes of other encodings come as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plugin(row: sqlite3.Row) -> PluginRow:

@@ -5,6 +5,7 @@ Rules this module keeps:
   before it gets its name; what is there already is hashed again, and replaced if it is damaged;
 - files only ever appear under new names; `timestamp.json` is switched last, by a rename: a killed
   copy leaves the old mirror or the new one, and the next run goes on where it stopped;
+- the vetting reports that reviewers name go along, so that they can be read behind an air gap;
 - a newer mirror is never overwritten by an older repository, and never by another one;
 - `mirror.json` is a hint for people: nothing is believed because it stands there.
 """
@@ -12,7 +13,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +32,9 @@ from signing.client import (
     refresh,
 )
 from signing.digests import Digest, hash_file
-from signing.errors import VerificationError
+from signing.errors import AttestationError, MissingError, VerificationError
 from signing.files import write_atomically
+from signing.reports import unverified_reports
 from signing.roles import blob_path, format_time
 from signing.sources import Deadline
 
@@ -41,6 +44,7 @@ HINT_NAME = "mirror.json"
 
 _FORMAT = 1
 _LONGEST_STATEMENT = 64 * 1024
+_LONGEST_REPORT = 1 << 20
 _BLOB_DEADLINE_S = 600.0
 
 
@@ -59,7 +63,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorReport:
-    """What a sync did. Keep `refreshed.state` and `refreshed.record` for the next one."""
+    """What a sync did. Keep `refreshed.state` and `refreshed.record` for the next one.
+
+    `missing_reports` counts the vetting reports that reviewers name and the source does not hold:
+    nothing depends on them, and nobody can read them then.
+    """
 
     destination: Path
     refreshed: Refreshed
@@ -67,6 +75,7 @@ class MirrorReport:
     fetched_files: int
     fetched_bytes: int
     kept_files: int
+    missing_reports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ def sync(
     )
     _check_hint(destination, refreshed)
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        blobs, releases = _blobs(catalog)
+        blobs, statements, releases = _blobs(catalog)
     copy = _Copy(source, destination)
     if reporter:
         reporter.begin("copying the repository", len(blobs) + len(refreshed.artifacts))
@@ -113,6 +122,7 @@ def sync(
             copy.blob(blob)
             if reporter:
                 reporter.advance()
+        missing = sum(not copy.report(digest) for digest in copy.reports(statements))
         for artifact in refreshed.artifacts:
             path = destination / artifact.path
             if not copy.keep(path, artifact.digest):
@@ -139,6 +149,7 @@ def sync(
         fetched_files=copy.fetched,
         fetched_bytes=copy.bytes,
         kept_files=copy.kept,
+        missing_reports=missing,
     )
 
 
@@ -176,6 +187,27 @@ class _Copy:
         write_atomically(path, data)
         self.count(len(data))
 
+    def reports(self, statements: Iterable[Digest]) -> dict[Digest, None]:
+        """Return the reports that reviewers' statements name, which are here by now."""
+        named: dict[Digest, None] = {}
+        for digest in statements:
+            data = (self._destination / blob_path(digest)).read_bytes()
+            with suppress(AttestationError):  # no client accepts a release by it
+                named.update(dict.fromkeys(unverified_reports(data)))
+        return named
+
+    def report(self, digest: Digest) -> bool:
+        """Copy a vetting report; tell whether the source has it."""
+        path = self._destination / blob_path(digest)
+        if self.keep(path, digest):
+            return True
+        try:
+            fetch_blob(self._source, digest, None, path, limit=_LONGEST_REPORT)
+        except MissingError:
+            return False
+        self.count(path.stat().st_size)
+        return True
+
 
 def _read_statement(source: Source, digest: Digest) -> bytes:
     """Read a blob whose length the catalog does not tell, which is always a small one."""
@@ -195,8 +227,10 @@ def _read_statement(source: Source, digest: Digest) -> bytes:
     return data
 
 
-def _blobs(catalog: Catalog) -> tuple[list[_Blob], int]:
+def _blobs(catalog: Catalog) -> tuple[list[_Blob], list[Digest], int]:
+    """Return all blobs that the catalog names, those that reviewers signed, and its releases."""
     found: dict[Digest, int | None] = {}
+    statements: dict[Digest, None] = {}
     releases = 0
     for release in catalog.releases():
         releases += 1
@@ -204,9 +238,11 @@ def _blobs(catalog: Catalog) -> tuple[list[_Blob], int]:
         found.setdefault(release.publisher_envelope, None)
         for envelope in release.reviewer_envelopes:
             found.setdefault(envelope, None)
+            statements[envelope] = None
         for wheel in release.wheels:
             found[wheel.digest] = wheel.length
-    return [_Blob(digest, found[digest]) for digest in sorted(found)], releases
+    blobs = [_Blob(digest, found[digest]) for digest in sorted(found)]
+    return blobs, sorted(statements), releases
 
 
 def _hint(refreshed: Refreshed, releases: int, blobs: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.intake import Market
@@ -101,13 +101,6 @@ _WANTED: dict[str, tuple[tuple[str, ...], str]] = {
 }  # fmt: skip
 
 _Row = tuple[Any, ...]
-
-
-class _Version(NamedTuple):
-    id: int
-    version: str
-    published_at: str
-    offered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,38 +271,54 @@ def _differing(
     columns, wanted = _WANTED[table]
     differ = " OR ".join(
         f"w.{column} IS NOT "
-        + (f"CASE WHEN c.{column} IS NOT NULL THEN lower(hex(c.{column})) END"
+        + (f"CASE WHEN c.{column} IS NOT NULL THEN hex(c.{column}) END COLLATE NOCASE"
            if column in _DIGESTS else f"c.{column}")
         for column in columns
     )  # fmt: skip
     rows = connection.execute(
-        f"SELECT w.* FROM ({wanted}) w LEFT JOIN main.{table} c ON c.id = w.id"  # noqa: S608
-        f" WHERE c.id IS NULL OR {differ}"
+        f"SELECT w.*, c.id IS NULL FROM ({wanted}) w LEFT JOIN main.{table} c"  # noqa: S608
+        f" ON c.id = w.id WHERE c.id IS NULL OR {differ}"
     )
     binary = [column in _DIGESTS for column in columns]
-    found = [
-        tuple(
+    found, new = [], 0
+    for *row, is_new in rows:
+        new += is_new
+        found.append(tuple(
             bytes.fromhex(value) if is_digest and value is not None else value
             for value, is_digest in zip(row, binary, strict=True)
-        )
-        for row in rows
-    ]
+        ))  # fmt: skip
+    return columns, found, _gone(connection, table, wanted, new)
+
+
+def _gone(connection: sqlite3.Connection, table: str, wanted: str, new: int) -> list[int]:
+    """Return the keys that the catalog has and the market, of which `new` rows are new, has not.
+
+    Counting costs half of what looking for them does, and there is hardly ever one.
+    """
+    here, there = connection.execute(
+        f"SELECT (SELECT count(*) FROM main.{table}), (SELECT count(*) FROM ({wanted}))"  # noqa: S608
+    ).fetchone()
+    if here == there - new:
+        return []
     gone = connection.execute(
         f"SELECT id FROM main.{table} EXCEPT SELECT id FROM ({wanted})"  # noqa: S608
     )
-    return columns, found, [key for (key,) in gone]
+    return [key for (key,) in gone]
 
 
 def _plugins(
     connection: sqlite3.Connection, table: str
 ) -> tuple[tuple[str, ...], list[_Row], list[int]]:
     """Return the same of the plugins, each described by its newest version."""
-    versions: dict[int, list[_Version]] = {}
-    for key, *fields in connection.execute(
-        "SELECT plugin_id, id, version, published_at, yanked_at IS NULL FROM market.plugin_versions"
-    ):
-        versions.setdefault(key, []).append(_Version(*fields))
     columns = _PLUGIN_COLUMNS
+    newest = _newest_versions(connection)
+    manifests = dict(
+        connection.execute(
+            "SELECT id, manifest FROM market.plugin_versions"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            [json.dumps([version for version, _, _ in newest.values()])],
+        )
+    )
     known: dict[int, _Row] = {
         row[0]: row
         for row in connection.execute(f"SELECT {', '.join(columns)} FROM main.{table}")  # noqa: S608
@@ -320,26 +329,59 @@ def _plugins(
         " p.created_at FROM market.plugins p JOIN market.publishers u ON u.id = p.publisher_id"
         " ORDER BY p.id"
     ).fetchall():
-        if row[0] in versions:
-            wanted = _plugin_row(connection, row, versions[row[0]])
+        if row[0] in newest:
+            wanted = _plugin_row(row, newest[row[0]], manifests[newest[row[0]][0]])
             if known.pop(row[0], None) != wanted:
                 found.append(wanted)
     return columns, found, list(known)
 
 
-def _plugin_row(connection: sqlite3.Connection, plugin: _Row, versions: list[_Version]) -> _Row:
-    """Describe a plugin by its newest version, a final one that is not yanked if there is one."""
-    newest = max(versions, key=lambda one: (one.offered, *_rank(one.version)))
-    (text,) = connection.execute(
-        "SELECT manifest FROM market.plugin_versions WHERE id = ?", (newest.id,)
-    ).fetchone()
+def _newest_versions(connection: sqlite3.Connection) -> dict[int, tuple[int, bool, str]]:
+    """Return what describes each plugin: its newest version, whether that is offered, and when the
+    last of its versions was published.
+
+    The newest is a final one that is not yanked, if there is one.
+    """
+    ranks = _ranks(connection)
+    newest: dict[int, tuple[bool, int, int, str]] = {}
+    for plugin, key, name, published, offered in connection.execute(
+        "SELECT plugin_id, id, version, published_at, yanked_at IS NULL FROM market.plugin_versions"
+        " ORDER BY id"
+    ):
+        rank, last = ranks[name], newest.get(plugin)
+        if last is None:
+            newest[plugin] = offered, rank, key, published
+        elif (offered, rank) > last[:2]:
+            newest[plugin] = offered, rank, key, max(published, last[3])
+        elif published > last[3]:
+            newest[plugin] = *last[:3], published
+    return {
+        plugin: (key, bool(offered), published)
+        for plugin, (offered, _, key, published) in newest.items()
+    }
+
+
+def _ranks(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the place of each version that there is among all, equal ones at the same."""
+    names = "SELECT DISTINCT version FROM market.plugin_versions"
+    places: dict[str, int] = {}
+    before: tuple[bool, Version] | None = None
+    place = 0
+    for rank, name in sorted((_rank(name), name) for (name,) in connection.execute(names)):
+        place += rank != before
+        before, places[name] = rank, place
+    return places
+
+
+def _plugin_row(plugin: _Row, newest: tuple[int, bool, str], text: str) -> _Row:
+    """Return the catalog's row of a plugin; `text` is the manifest of its newest version."""
+    version, offered, published = newest
     manifest = manifest_from_json(text)
     return (
         *plugin[:5], manifest.name, manifest.description, manifest.plugin_type,
         manifest.author, manifest.license, manifest.pricing_tier,
         _list(manifest.categories), _list(manifest.tags),
-        newest.id if newest.offered else None, plugin[5],
-        max(one.published_at for one in versions),
+        version if offered else None, plugin[5], published,
     )  # fmt: skip
 
 
@@ -348,7 +390,6 @@ def _list(values: tuple[str, ...]) -> str:
     return json.dumps(list(values))
 
 
-@cache
 def _rank(text: str) -> tuple[bool, Version]:
     from packaging.version import Version
 
@@ -366,9 +407,10 @@ def _blobs(market: Market, since: tuple[int, int]) -> list[Path]:
         "SELECT publisher_envelope FROM plugin_versions WHERE id > :release",
         "SELECT w.digest FROM submission_wheels w JOIN plugin_versions v"
         " ON v.submission_id = w.submission_id WHERE v.id > :release",
+        "SELECT a.envelope FROM plugin_versions v JOIN approvals a"
+        " ON a.submission_id = v.submission_id WHERE a.decision = 'approve' AND v.id > :release",
         "SELECT a.envelope FROM approvals a JOIN plugin_versions v"
-        " ON v.submission_id = a.submission_id"
-        " WHERE a.decision = 'approve' AND (v.id > :release OR a.id > :approval)",
+        " ON v.submission_id = a.submission_id WHERE a.decision = 'approve' AND a.id > :approval",
         "SELECT c.report FROM checks c JOIN plugin_versions v"
         " ON v.submission_id = c.submission_id"
         " WHERE v.id > :release OR c.checked_at > v.published_at",

@@ -16,8 +16,8 @@ from signing.errors import VerificationError
 from signing.keys import PublicKey
 from signing.publishers import Namespace, Publishers
 
-__all__ = ["appoint", "bind", "differences", "dismiss", "lift", "revoke_key", "revoke_package",
-           "transfer", "unbind"]  # fmt: skip
+__all__ = ["appoint", "bind", "bind_entitlements", "differences", "dismiss", "lift", "revoke_key",
+           "revoke_package", "transfer", "unbind"]  # fmt: skip
 
 EMPTY = Publishers(namespaces={})
 
@@ -36,7 +36,8 @@ def bind(
     a key or a number that the document cannot have.
     """
     before = document.namespaces.get(name, Namespace(keys={}))
-    after = Namespace(
+    after = replace(
+        before,
         keys={**before.keys, **_by_id(keys)},
         threshold=before.threshold if threshold is None else threshold,
         official=before.official if official is None else official,
@@ -45,22 +46,34 @@ def bind(
     return replace(document, namespaces={**document.namespaces, name: after})
 
 
+def bind_entitlements(document: Publishers, name: str, keys: Iterable[PublicKey]) -> Publishers:
+    """Let keys say who may use the paid plugins of a namespace. Raises VerificationError."""
+    before = document.namespace(name)
+    after = replace(before, entitlement_keys={**before.entitlement_keys, **_by_id(keys)})
+    _check_not_revoked(document, after.entitlement_keys)
+    return replace(document, namespaces={**document.namespaces, name: after})
+
+
 def unbind(document: Publishers, name: str, key_id: str) -> Publishers:
     """Take a key that is not in use any more from a namespace; it is not revoked by that."""
     before = document.namespace(name)
-    if key_id not in before.keys:
+    if key_id not in {**before.keys, **before.entitlement_keys}:
         raise VerificationError(f"namespace {name}: has no key {key_id:.12}")
-    keys = {known: key for known, key in before.keys.items() if known != key_id}
-    after = replace(before, keys=keys)
+    after = replace(
+        before,
+        keys={known: key for known, key in before.keys.items() if known != key_id},
+        entitlement_keys={k: key for k, key in before.entitlement_keys.items() if k != key_id},
+    )
     return replace(document, namespaces={**document.namespaces, name: after})
 
 
 def transfer(document: Publishers, name: str, keys: Iterable[PublicKey]) -> Publishers:
     """Give a namespace to others: it has these keys and none of the old ones.
 
-    What was released before stays as it is. Raises VerificationError.
+    What was released before stays as it is; who sells its paid plugins from now on, the new owner
+    says with keys for entitlements. Raises VerificationError.
     """
-    after = replace(document.namespace(name), keys=_by_id(keys), threshold=1)
+    after = replace(document.namespace(name), keys=_by_id(keys), threshold=1, entitlement_keys={})
     _check_not_revoked(document, after.keys)
     return replace(document, namespaces={**document.namespaces, name: after})
 
@@ -81,12 +94,16 @@ def dismiss(document: Publishers, key_id: str) -> Publishers:
 
 
 def revoke_key(document: Publishers, key_id: str, reason: str) -> Publishers:
-    """Revoke a key of a publisher or reviewer: nothing that it alone signed counts any more.
+    """Revoke somebody's key: nothing that it alone signed counts any more.
 
     Raises VerificationError for a key that nobody has, or that was revoked before.
     """
     _check_reason(reason)
-    known = {key for namespace in document.namespaces.values() for key in namespace.keys}
+    known = {
+        key
+        for namespace in document.namespaces.values()
+        for key in (*namespace.keys, *namespace.entitlement_keys)
+    }
     if key_id not in known | set(document.reviewers):
         raise VerificationError(f"publishers.json: nobody has the key {key_id:.12}")
     if key_id in document.revoked_keys:
@@ -132,6 +149,11 @@ def differences(before: Publishers | None, after: Publishers) -> tuple[str, ...]
             lines.append(f"makes {name} {'an' if namespace.official else 'no longer an'} official"
                          " namespace")  # fmt: skip
         lines += _key_lines(f"the namespace {name}", known.keys if known else {}, namespace.keys)
+        lines += _key_lines(
+            f"the entitlements of {name}",
+            known.entitlement_keys if known else {},
+            namespace.entitlement_keys,
+        )
         if (known.threshold if known else 1) != namespace.threshold:
             lines.append(f"asks for {namespace.threshold} signatures on packages of {name}")
     lines += _key_lines("the reviewers", old.reviewers, after.reviewers)

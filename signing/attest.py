@@ -1,29 +1,32 @@
-"""Signed statements about a package: in-toto Statements v1 in DSSE envelopes.
+"""What publishers, reviewers, builders and checks say about a package, and whether they said it.
 
 Rules this module keeps:
-- a statement counts only if its type, subject and every field of its predicate are exactly the
-  expected ones, and nothing else is in it;
 - no kind of statement can be read as another one: the predicate types differ;
-- only keys that the caller lists count, each once; revoked keys never count;
-- signatures are checked before the payload is parsed, over the bytes that were signed.
+- every field is compared with what the caller knows, or returned for the caller to judge;
+- what was read without asking for signatures has `unverified` in its name.
 
-Formats: https://github.com/secure-systems-lab/dsse (protocol and envelope v1),
-https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md.
+The form is an in-toto statement in a DSSE envelope: `signing.statements`, `signing.envelopes`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
 from signing.digests import Digest
+from signing.envelopes import open_envelope, parse_payload, sign_statement, verify_envelope
 from signing.errors import AttestationError, printable
 from signing.keys import PrivateKey, PublicKey
-from signing.roles import format_time, parse_time
+from signing.statements import (
+    check_statement,
+    compare_fields,
+    read_digest,
+    subject_of,
+    take_issued,
+    write_statement,
+)
 
 __all__ = [
     "BuildClaim",
@@ -32,7 +35,6 @@ __all__ = [
     "ReviewerClaim",
     "VerifiedStatement",
     "VettingClaim",
-    "add_signature",
     "sign_build",
     "sign_publisher",
     "sign_reviewer",
@@ -49,15 +51,11 @@ __all__ = [
 
 Decision = Literal["approve", "reject"]
 
-_PAYLOAD_TYPE = "application/vnd.in-toto+json"
-_STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PUBLISHER_TYPE = "urn:tavo:attestation:publisher:v1"
 _REVIEWER_TYPE = "urn:tavo:attestation:reviewer:v1"
 _BUILD_TYPE = "urn:tavo:attestation:build:v1"
 _VETTING_TYPE = "urn:tavo:attestation:vetting:v1"
-_LONGEST_ENVELOPE = 64 * 1024
 _LONGEST_VETTING = 1 << 20
-_MOST_SIGNATURES = 16
 _MOST_OVERRIDES = 32
 _LONGEST_CHECK = 60
 _LONGEST_OVERRIDE = 500
@@ -148,34 +146,22 @@ class VerifiedStatement:
 
 def sign_publisher(claim: PublisherClaim, key: PrivateKey) -> bytes:
     """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
-    return _sign(_statement(claim, _PUBLISHER_TYPE, _publisher_predicate(claim)), key)
+    return sign_statement(_statement(claim, _PUBLISHER_TYPE, _publisher_predicate(claim)), key)
 
 
 def sign_reviewer(claim: ReviewerClaim, key: PrivateKey) -> bytes:
     """Sign the claim; return the envelope. Raises ValueError if `issued` is missing."""
-    return _sign(_statement(claim, _REVIEWER_TYPE, _reviewer_predicate(claim)), key)
+    return sign_statement(_statement(claim, _REVIEWER_TYPE, _reviewer_predicate(claim)), key)
 
 
 def sign_build(claim: BuildClaim, key: PrivateKey) -> bytes:
     """Sign how a wheel was built; return the envelope. Raises ValueError without `issued`."""
-    return _sign(_statement(claim, _BUILD_TYPE, _build_predicate(claim)), key)
+    return sign_statement(_statement(claim, _BUILD_TYPE, _build_predicate(claim)), key)
 
 
 def sign_vetting(claim: VettingClaim, key: PrivateKey) -> bytes:
     """Sign what a check said; return the envelope. Raises ValueError without `issued`."""
-    return _sign(_statement(claim, _VETTING_TYPE, _vetting_predicate(claim)), key)
-
-
-def add_signature(envelope: bytes, key: PrivateKey) -> bytes:
-    """Sign what an envelope says with a further key, for namespaces that need several.
-
-    Raises AttestationError if it is not an envelope, or the key has signed it already.
-    """
-    payload, signatures = _open(envelope)
-    if key.public.key_id in dict(signatures):
-        raise AttestationError(f"key {key.public.key_id[:12]} has already signed this statement")
-    made = (key.public.key_id, key.sign(_pre_authentication(payload)))
-    return _seal(payload, [*signatures, made])
+    return sign_statement(_statement(claim, _VETTING_TYPE, _vetting_predicate(claim)), key)
 
 
 def verify_publisher(
@@ -191,10 +177,10 @@ def verify_publisher(
     `revoked` maps key ids to reasons. Raises AttestationError naming what differs.
     """
     who = f"publisher statement for {expect.full_id} {expect.version}"
-    statement, signers = _verify(envelope, keys, threshold, revoked or {}, who)
-    predicate = _check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
-    issued = _take_issued(predicate, who)
-    _compare(predicate, _publisher_predicate(expect), who)
+    statement, signers = verify_envelope(envelope, keys, threshold, revoked or {}, who)
+    predicate = check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
+    issued = take_issued(predicate, who)
+    compare_fields(predicate, _publisher_predicate(expect), who)
     return VerifiedStatement(key_ids=signers, issued=issued)
 
 
@@ -205,16 +191,12 @@ def unverified_publisher(envelope: bytes, expect: PublisherClaim) -> VerifiedSta
     nothing. Raises AttestationError naming what differs, and for an envelope without signatures.
     """
     who = f"publisher statement for {expect.full_id} {expect.version}"
-    payload, signatures = _open(envelope)
+    payload, signatures = open_envelope(envelope)
     if not signatures:
         raise AttestationError(f"{who}: nobody signed it")
-    try:
-        statement = json.loads(payload, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        raise AttestationError(f"{who}: the payload is not JSON") from None
-    predicate = _check_statement(statement, _PUBLISHER_TYPE, _subject(expect), who)
-    issued = _take_issued(predicate, who)
-    _compare(predicate, _publisher_predicate(expect), who)
+    predicate = check_statement(parse_payload(payload, who), _PUBLISHER_TYPE, _subject(expect), who)
+    issued = take_issued(predicate, who)
+    compare_fields(predicate, _publisher_predicate(expect), who)
     return VerifiedStatement(key_ids=tuple(key_id for key_id, _ in signatures), issued=issued)
 
 
@@ -231,9 +213,9 @@ def verify_reviewer(
     those of `expect` are not empty. Raises AttestationError naming what differs.
     """
     who = f"reviewer statement for {expect.full_id} {expect.version}"
-    statement, signers = _verify(envelope, keys, 1, revoked or {}, who)
-    predicate = _check_statement(statement, _REVIEWER_TYPE, _subject(expect), who)
-    issued = _take_issued(predicate, who)
+    statement, signers = verify_envelope(envelope, keys, 1, revoked or {}, who)
+    predicate = check_statement(statement, _REVIEWER_TYPE, _subject(expect), who)
+    issued = take_issued(predicate, who)
     expected = _reviewer_predicate(expect)
     reports = _read_reports(predicate.get("reports"), who)
     if not expect.reports:
@@ -243,7 +225,7 @@ def verify_reviewer(
         overrides = _read_overrides(predicate["overrides"], who)
         if not expect.overrides:
             expected["overrides"] = predicate["overrides"]
-    _compare(predicate, expected, who)
+    compare_fields(predicate, expected, who)
     return VerifiedStatement(key_ids=signers, issued=issued, reports=reports, overrides=overrides)
 
 
@@ -261,7 +243,7 @@ def verify_vetting(
     Raises AttestationError naming what differs.
     """
     who = f"vetting statement for {full_id} {version}"
-    statement, _ = _verify(envelope, keys, 1, revoked or {}, who, limit=_LONGEST_VETTING)
+    statement, _ = verify_envelope(envelope, keys, 1, revoked or {}, who, limit=_LONGEST_VETTING)
     return _read_vetting(statement, full_id, version, package, who)
 
 
@@ -273,8 +255,8 @@ def unverified_vetting(
     For an operator who shows reports of their own. Raises AttestationError.
     """
     who = f"vetting statement for {full_id} {version}"
-    payload, _ = _open(envelope, limit=_LONGEST_VETTING)
-    return _read_vetting(_parse(payload, who), full_id, version, package, who)
+    payload, _ = open_envelope(envelope, limit=_LONGEST_VETTING)
+    return _read_vetting(parse_payload(payload, who), full_id, version, package, who)
 
 
 def unverified_overrides(envelope: bytes) -> bool:
@@ -282,7 +264,7 @@ def unverified_overrides(envelope: bytes) -> bool:
 
     For skipping the signatures of statements that say nothing of interest. Raises AttestationError.
     """
-    statement = _parse(_open(envelope)[0], "reviewer statement")
+    statement = parse_payload(open_envelope(envelope)[0], "reviewer statement")
     predicate = statement.get("predicate") if isinstance(statement, dict) else None
     return not isinstance(predicate, dict) or "overrides" in predicate
 
@@ -300,7 +282,7 @@ def verify_build(
     Raises AttestationError naming what differs.
     """
     who = f"build statement for {wheel}"
-    statement, _ = _verify(envelope, keys, 1, revoked or {}, who)
+    statement, _ = verify_envelope(envelope, keys, 1, revoked or {}, who)
     return _read_build(statement, wheel, digest, who)
 
 
@@ -310,8 +292,8 @@ def unverified_build(envelope: bytes, wheel: str, digest: Digest) -> BuildClaim:
     For an author who looks at files of their own. Raises AttestationError.
     """
     who = f"build statement for {wheel}"
-    payload, _ = _open(envelope)
-    return _read_build(_parse(payload, who), wheel, digest, who)
+    payload, _ = open_envelope(envelope)
+    return _read_build(parse_payload(payload, who), wheel, digest, who)
 
 
 # -- statements
@@ -332,16 +314,18 @@ def _build_predicate(claim: BuildClaim) -> dict[str, Any]:
 
 
 def _read_build(statement: object, wheel: str, digest: Digest, who: str) -> BuildClaim:
-    predicate = _check_statement(statement, _BUILD_TYPE, _subject_of(wheel, digest), who)
-    issued = _take_issued(predicate, who)
+    predicate = check_statement(statement, _BUILD_TYPE, subject_of(wheel, digest), who)
+    issued = take_issued(predicate, who)
     try:
         claim = BuildClaim(
             wheel=wheel,
             digest=digest,
             source=str(predicate["source"]["name"]),
-            source_digest=_digest(predicate["source"]["digest"]),
+            source_digest=read_digest(predicate["source"]["digest"]),
             backend=str(predicate["backend"]),
-            tools=tuple((str(one["name"]), _digest(one["digest"])) for one in predicate["tools"]),
+            tools=tuple(
+                (str(one["name"]), read_digest(one["digest"])) for one in predicate["tools"]
+            ),
             python=str(predicate["python"]),
             sandbox=str(predicate["sandbox"]),
             tavo=str(predicate["tavo"]),
@@ -352,7 +336,7 @@ def _read_build(statement: object, wheel: str, digest: Digest, who: str) -> Buil
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AttestationError(f"{who}: the predicate: {printable(error)}") from None
-    _compare(predicate, _build_predicate(claim), who)  # nothing else, and of no other type
+    compare_fields(predicate, _build_predicate(claim), who)  # nothing else, and of no other type
     if claim.reproduced < 2 or claim.form != 1 or claim.sandbox not in {"L2", "L3"}:
         raise AttestationError(
             f"{who}: expected two equal builds at L2 or L3 in form 1, the statement says"
@@ -395,16 +379,16 @@ def _vetting_predicate(claim: VettingClaim) -> dict[str, Any]:
 def _read_vetting(
     statement: object, full_id: str, version: str, package: Digest, who: str
 ) -> VettingClaim:
-    subject = _subject_of(f"{full_id}@{version}", package)
-    predicate = _check_statement(statement, _VETTING_TYPE, subject, who)
-    issued = _take_issued(predicate, who)
+    subject = subject_of(f"{full_id}@{version}", package)
+    predicate = check_statement(statement, _VETTING_TYPE, subject, who)
+    issued = take_issued(predicate, who)
     report = predicate.get("report")
     if not isinstance(report, dict):
         raise AttestationError(f"{who}: the report is not an object")
     claim = VettingClaim(
         full_id=full_id, version=version, package=package, report=report, issued=issued
     )
-    _compare(predicate, _vetting_predicate(claim), who)
+    compare_fields(predicate, _vetting_predicate(claim), who)
     return claim
 
 
@@ -413,65 +397,20 @@ def _statement(
     predicate_type: str,
     predicate: dict[str, Any],
 ) -> dict[str, Any]:
-    if claim.issued is None:
-        raise ValueError("a claim to be signed needs its time of issue")
-    return {
-        "_type": _STATEMENT_TYPE,
-        "subject": [_subject(claim)],
-        "predicateType": predicate_type,
-        "predicate": {**predicate, "issued": format_time(claim.issued)},
-    }
+    return write_statement(_subject(claim), predicate_type, predicate, claim.issued)
 
 
 def _subject(claim: PublisherClaim | ReviewerClaim | BuildClaim | VettingClaim) -> dict[str, Any]:
     if isinstance(claim, BuildClaim):
-        return _subject_of(claim.wheel, claim.digest)
-    return _subject_of(f"{claim.full_id}@{claim.version}", claim.package)
-
-
-def _subject_of(name: str, digest: Digest) -> dict[str, Any]:
-    return {"name": name, "digest": {"sha256": digest.hex}}
-
-
-def _check_statement(
-    statement: object,
-    predicate_type: str,
-    expected: dict[str, Any],
-    who: str,
-) -> dict[str, Any]:
-    if not isinstance(statement, dict) or set(statement) != {
-        "_type",
-        "subject",
-        "predicateType",
-        "predicate",
-    }:
-        raise AttestationError(f"{who}: the signed payload is not an in-toto statement")
-    _equal(statement["_type"], _STATEMENT_TYPE, "statement type", who)
-    _equal(statement["predicateType"], predicate_type, "predicate type", who)
-    subject = statement["subject"]
-    try:
-        found = subject[0]["digest"]["sha256"]
-    except (TypeError, KeyError, IndexError):
-        found = None
-    _equal(found, expected["digest"]["sha256"], "package digest", who)
-    _equal(subject, [expected], "subject", who)
-    if not isinstance(statement["predicate"], dict):
-        raise AttestationError(f"{who}: the predicate is not an object")
-    return dict(statement["predicate"])
-
-
-def _take_issued(predicate: dict[str, Any], who: str) -> datetime:
-    try:
-        return parse_time(predicate.pop("issued", None))
-    except ValueError as error:
-        raise AttestationError(f"{who}: time of issue: {printable(error)}") from None
+        return subject_of(claim.wheel, claim.digest)
+    return subject_of(f"{claim.full_id}@{claim.version}", claim.package)
 
 
 def _read_reports(value: object, who: str) -> tuple[Digest, ...]:
     if not isinstance(value, list):
         raise AttestationError(f"{who}: the reports are not a list")
     try:
-        return tuple(_digest(item) for item in value)
+        return tuple(read_digest(item) for item in value)
     except ValueError as error:
         raise AttestationError(f"{who}: a report: {printable(error)}") from None
 
@@ -492,125 +431,3 @@ def _overrides_problem(value: object) -> str:
         if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_OVERRIDE:
             return f"a reason has 1 to {_LONGEST_OVERRIDE} characters"
     return ""
-
-
-def _digest(value: object) -> Digest:
-    return Digest(str(value).removeprefix("sha256:"))
-
-
-def _compare(found: dict[str, Any], expected: dict[str, Any], who: str) -> None:
-    for name, value in expected.items():
-        _equal(found.get(name), value, name, who)
-    extra = sorted(set(found) - set(expected))
-    if extra:
-        raise AttestationError(
-            f"{who}: unknown fields in the predicate: {printable(', '.join(extra))}"
-        )
-
-
-def _equal(found: object, expected: object, field: str, who: str) -> None:
-    if type(found) is not type(expected) or found != expected:
-        raise AttestationError(
-            f"{who}: {field} differs: expected {expected!s:.120}, "
-            f"the statement says {printable(found, 120)}"
-        )
-
-
-# -- envelopes
-
-
-def _pre_authentication(payload: bytes) -> bytes:
-    kind = _PAYLOAD_TYPE.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def _sign(statement: dict[str, Any], key: PrivateKey) -> bytes:
-    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
-    return _seal(payload, [(key.public.key_id, key.sign(_pre_authentication(payload)))])
-
-
-def _seal(payload: bytes, signatures: Sequence[tuple[str, bytes]]) -> bytes:
-    envelope = {
-        "payload": base64.b64encode(payload).decode(),
-        "payloadType": _PAYLOAD_TYPE,
-        "signatures": [
-            {"keyid": key_id, "sig": base64.b64encode(signature).decode()}
-            for key_id, signature in signatures
-        ],
-    }
-    return json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _open(envelope: bytes, limit: int = _LONGEST_ENVELOPE) -> tuple[bytes, list[tuple[str, bytes]]]:
-    if len(envelope) > limit:
-        raise AttestationError(f"envelope: {len(envelope)} bytes, at most {limit} are allowed")
-    try:
-        value = json.loads(envelope, object_pairs_hook=_unique)
-        if set(value) != {"payload", "payloadType", "signatures"}:
-            raise ValueError(f"fields {sorted(value)}")
-        if value["payloadType"] != _PAYLOAD_TYPE:
-            raise ValueError(f"payload type {value['payloadType']!r:.80}")
-        if not isinstance(value["signatures"], list):
-            raise ValueError("signatures are not a list")
-        if len(value["signatures"]) > _MOST_SIGNATURES:
-            raise ValueError(f"more than {_MOST_SIGNATURES} signatures")
-        payload = base64.b64decode(value["payload"], validate=True)
-        signatures: list[tuple[str, bytes]] = []
-        for entry in value["signatures"]:
-            key_id = entry["keyid"]
-            if not isinstance(key_id, str) or key_id in dict(signatures):
-                raise ValueError("a key id that is not text, or twice")
-            signatures.append((key_id, base64.b64decode(entry["sig"], validate=True)))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise AttestationError(
-            f"envelope: not a DSSE envelope of a statement: {printable(error)}"
-        ) from None
-    return payload, signatures
-
-
-def _verify(
-    envelope: bytes,
-    keys: Mapping[str, PublicKey],
-    threshold: int,
-    revoked: Mapping[str, str],
-    who: str,
-    *,
-    limit: int = _LONGEST_ENVELOPE,
-) -> tuple[object, tuple[str, ...]]:
-    if threshold < 1:
-        raise ValueError("a threshold below 1 would verify nothing")
-    payload, signatures = _open(envelope, limit)
-    data = _pre_authentication(payload)
-    signers: list[str] = []
-    notes: list[str] = []
-    for key_id, signature in signatures:
-        key = keys.get(key_id)
-        if key_id in revoked:
-            notes.append(f"key {printable(key_id, 12)} was revoked: {printable(revoked[key_id])}")
-        elif key is None:
-            notes.append(f"key {printable(key_id, 12)} is not among the {len(keys)} allowed keys")
-        elif not key.verify(signature, data):
-            notes.append(f"the signature of key {key_id[:12]} does not match")
-        elif key.key_id not in signers:
-            signers.append(key.key_id)
-    if len(signers) < threshold:
-        found = "; ".join(notes) or "no further signature"
-        raise AttestationError(
-            f"{who}: {threshold} valid signature(s) expected, {len(signers)} found: {found}",
-            hint="Do not use this package; ask its publisher for a properly signed release.",
-        )
-    return _parse(payload, who), tuple(signers)
-
-
-def _parse(payload: bytes, who: str) -> object:
-    try:
-        return json.loads(payload, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        raise AttestationError(f"{who}: the signed payload is not JSON") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a field appears twice")
-    return value

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
@@ -35,6 +36,7 @@ from signing.publishers import Publishers, Recalls
 from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
 from signing.roles import (
     CATALOG_NAME,
+    ENTITLEMENTS_NAME,
     PUBLISHERS_NAME,
     artifact_path,
     blob_path,
@@ -59,6 +61,7 @@ __all__ = [
     "fetch_blob",
     "keys_of",
     "prune",
+    "publishers_of",
     "recalls_of",
     "refresh",
     "reopen",
@@ -67,6 +70,8 @@ __all__ = [
 
 _LONGEST_CATALOG = 2 << 30
 _LONGEST_PUBLISHERS = 16 << 20
+_LONGEST_ENTITLEMENTS = 64 << 20
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _LOCK_S = 30.0
 
 
@@ -87,7 +92,8 @@ class Refreshed(NamedTuple):
     a full copy of the repository consists of, besides the blobs. `notices` are lines that the
     user should see, such as the age of an embedded repository. `deltas` says how many of them
     brought the catalog, 0 if the whole file was fetched or nothing was new; `fallback` is why they
-    did not, where they should have.
+    did not, where they should have. `revoked_entitlements` maps the ids of those that the `catalog`
+    role took back to reasons.
     """
 
     catalog: VerifiedFile
@@ -100,6 +106,7 @@ class Refreshed(NamedTuple):
     notices: tuple[str, ...] = ()
     deltas: int = 0
     fallback: str = ""
+    revoked_entitlements: Mapping[str, str] = _NOTHING
 
 
 def refresh(
@@ -196,6 +203,9 @@ def refresh(
                 development=walked.development,
             )
             publishers = _read_publishers(record)
+            revoked = _revoked_entitlements(
+                source, artifacts, folder / "artifacts", walked.periods["catalog"], deadline
+            )
             keep_metadata(walked, folder / "metadata")
     except OSError as error:
         raise SourceError(
@@ -213,6 +223,7 @@ def refresh(
         notices=tuple(filter(None, (record.age_sentence(now), clock_sentence(record.issued, now)))),
         deltas=deltas,
         fallback=fallback,
+        revoked_entitlements=revoked,
     )
 
 
@@ -263,6 +274,14 @@ def keys_of(record: AcceptedRecord) -> dict[str, frozenset[str]]:
     return {name: frozenset(namespace.keys) for name, namespace in namespaces.items()}
 
 
+def publishers_of(record: AcceptedRecord) -> Publishers:
+    """Return the record's publishers document, expired or not: for what is installed already.
+
+    Raises as `recalls_of`.
+    """
+    return _read_publishers(record)
+
+
 def fetch_blob(
     source: Source,
     digest: Digest,
@@ -310,6 +329,23 @@ def _named(artifacts: Iterable[Artifact], name: str, source: Source) -> Artifact
         f"{source.name}: the signed metadata names no {name}",
         hint="This repository has not released anything yet.",
     )
+
+
+def _revoked_entitlements(
+    source: Source,
+    artifacts: Iterable[Artifact],
+    folder: Path,
+    period: Period,
+    deadline: Deadline,
+) -> Mapping[str, str]:
+    """Fetch and read what the `catalog` role takes back of entitlements, where it does."""
+    named = next((one for one in artifacts if one.name == ENTITLEMENTS_NAME), None)
+    if named is None:
+        return _NOTHING
+    from signing.entitlements import read_revoked  # few marketplaces need it
+
+    file = _bring(source, named, folder, 0, period, _LONGEST_ENTITLEMENTS, deadline)
+    return read_revoked(file.path.read_bytes())
 
 
 def _shorten(

@@ -3,6 +3,8 @@
 Rules this module keeps:
 - every namespace is listed with its keys; there is no default and no unclaimed one;
 - a key belongs to one namespace or to the reviewers, never to two: nobody approves their own work;
+- a key that signs entitlements signs nothing else, so that a shop's key publishes and approves
+  nothing; it may serve several namespaces;
 - revocations only take away, so they count even from a document that has expired.
 
 The document is JSON with sorted keys; unknown fields are errors, so that a client never
@@ -26,15 +28,21 @@ __all__ = ["Namespace", "Publishers", "Recalls"]
 FORMAT = 1
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 _MOST_REVIEWS = 16
+_ENTITLEMENTS = "entitlement_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """The keys that may sign for a namespace, by key id, and how many of them are needed."""
+    """The keys that may sign for a namespace, by key id, and how many of them are needed.
+
+    `entitlement_keys` say who may use its paid plugins (`signing.entitlements`), and sign nothing
+    else.
+    """
 
     keys: Mapping[str, PublicKey]
     threshold: int = 1
     official: bool = False
+    entitlement_keys: Mapping[str, PublicKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,15 @@ class Publishers:
                 )
             _claim(owner, namespace.keys, f"namespace {name}")
         _claim(owner, self.reviewers, "the reviewers")
+        for name, namespace in self.namespaces.items():
+            whose = f"the entitlements of {name}"
+            _claim({}, namespace.entitlement_keys, whose)
+            for key_id in namespace.entitlement_keys:
+                if key_id in owner:
+                    raise _error(
+                        f"key {key_id[:12]} belongs to {owner[key_id]} and to {whose};"
+                        " expected a key of its own"
+                    )
         for count in (self.required_reviews, self.required_reviews_official):
             if not 1 <= count <= _MOST_REVIEWS:
                 raise _error(f"{count} reviews are required, expected 1 to {_MOST_REVIEWS}")
@@ -128,6 +145,7 @@ class Publishers:
         keys = {**self.reviewers}
         for namespace in self.namespaces.values():
             keys.update(namespace.keys)
+            keys.update(namespace.entitlement_keys)
         value = {
             "format": FORMAT,
             "keys": {key_id: key.to_dict() for key_id, key in keys.items()},
@@ -136,6 +154,8 @@ class Publishers:
                     "keys": sorted(namespace.keys),
                     "threshold": namespace.threshold,
                     "official": namespace.official,
+                    # without any, the document is the one that every version reads
+                    **_entitlement_form(namespace),
                 }
                 for name, namespace in self.namespaces.items()
             },
@@ -216,14 +236,21 @@ def _fields(value: Any, expected: set[str], where: str) -> dict[str, Any]:
     return value
 
 
+def _entitlement_form(namespace: Namespace) -> dict[str, list[str]]:
+    listed = sorted(namespace.entitlement_keys)
+    return {_ENTITLEMENTS: listed} if listed else {}
+
+
 def _read_namespace(name: str, form: Any, keys: Mapping[str, PublicKey]) -> Namespace:
-    _fields(form, {"keys", "threshold", "official"}, f"namespace {name}")
+    more = {_ENTITLEMENTS} if isinstance(form, dict) and _ENTITLEMENTS in form else set()
+    _fields(form, {"keys", "threshold", "official"} | more, f"namespace {name}")
     if not isinstance(form["official"], bool):
         raise ValueError(f"namespace {name}: official is not true or false")
     return Namespace(
         keys=_pick(form["keys"], keys, f"namespace {name}"),
         threshold=_whole(form["threshold"]),
         official=form["official"],
+        entitlement_keys=_pick(form.get(_ENTITLEMENTS, ()), keys, f"entitlements of {name}"),
     )
 
 

@@ -47,6 +47,7 @@ from signing.roles import (
     DEFAULT_LIFE,
     DELEGATED_PATHS,
     DEVELOPMENT_FIELD,
+    ENTITLEMENTS_NAME,
     LONGEST_LIFE,
     OFFLINE_ROLES,
     PUBLISHERS_NAME,
@@ -234,18 +235,30 @@ class Repository:
         releases: Sequence[Path] = (),
         deltas: Sequence[Path] = (),
         advisories: Path | None = None,
+        entitlements: bytes | None = None,
         without: Collection[str] = (),
         renew: Collection[str] = (),
         now: datetime,
     ) -> None:
         """Release artifacts; sign what changed, then snapshot and timestamp.
 
+        `entitlements` are those that were taken back (`signing.entitlements.write_revoked`).
         `without` are names that the catalog's role no longer lists, such as old deltas.
 
         `renew` names roles to sign again with a new expiry though nothing changed in them; with
-        no argument but `now`, snapshot and timestamp are renewed. Raises RepositoryError if a
-        needed key is not in the keyring; then nothing was published.
+        no argument but `now`, snapshot and timestamp are renewed. The root is renewed by a ceremony
+        (`prepare`), as its next version is signed before what it signs. Raises RepositoryError for
+        a role that cannot be renewed here, and if a needed key is not in the keyring; then nothing
+        was published.
         """
+        if wrong := sorted(set(renew) - {"targets", *DELEGATED_PATHS, "snapshot", "timestamp"}):
+            raise RepositoryError(
+                f"{wrong[0]}: cannot be renewed by publishing"
+                + ("" if wrong[0] == "root" else ", it is no role"),
+                hint="Renew the root with a ceremony: `tavo market renew root`."
+                if wrong[0] == "root"
+                else f"Roles are {', '.join(ROLES)}.",
+            )
         changed = [role for role in ("targets", *DELEGATED_PATHS) if role in renew]
         files: list[tuple[str, str, Path | bytes]] = []
         if catalog is not None:
@@ -253,6 +266,8 @@ class Repository:
         files.extend(("catalog", f"catalog/deltas/{path.name}", path) for path in deltas)
         if advisories is not None:
             files.append(("catalog", ADVISORIES_NAME, advisories))
+        if entitlements is not None:
+            files.append(("catalog", ENTITLEMENTS_NAME, entitlements))
         if publishers is not None:
             files.append(("publishers", PUBLISHERS_NAME, publishers))
         files.extend(("releases", f"releases/{path.name}", path) for path in releases)

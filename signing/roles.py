@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_LIFE",
     "DELEGATED_PATHS",
     "DEVELOPMENT_FIELD",
+    "ENTITLEMENTS_NAME",
     "ISSUED_FIELD",
     "LONGEST_LIFE",
     "OFFLINE_ROLES",
@@ -50,6 +51,7 @@ THRESHOLDS: Final = {
 
 ADVISORIES_NAME: Final = "catalog/advisories.db"
 CATALOG_NAME: Final = "catalog/catalog.db"
+ENTITLEMENTS_NAME: Final = "catalog/entitlements.json"
 PUBLISHERS_NAME: Final = "publishers/publishers.json"
 
 DELEGATED_PATHS: Final = {

@@ -67,10 +67,12 @@ class SandboxSettings(NamedTuple):
 
 
 class RegistrySettings(NamedTuple):
-    """Section [registry], user file only: the source of the catalog and its trusted root."""
+    """Section [registry], user file only: the source of the catalog, its trusted root, and the
+    organisation that this user's entitlements are for."""
 
     source: str | None = None
     root: str | None = None
+    organisation: str | None = None
 
 
 class LspSettings(NamedTuple):
@@ -103,6 +105,7 @@ _PATH, _PATHS = "a path", "a list of paths"
 _COUNT, _POSITIVE = "a whole number from 0", "a whole number from 1"
 _SEVERITY = "info, low, medium, high or critical"
 _CONFIDENCE = "low, medium or high"
+_ORGANISATION = "the name of an organisation, such as example.com"
 _LEVELS = "a list of levels and plugins, such as ['L1:tavo/model-files']"
 
 _KINDS: dict[str, str] = {
@@ -120,10 +123,12 @@ _KINDS: dict[str, str] = {
     "sandbox.accept": _LEVELS,
     "registry.source": _PATH,
     "registry.root": _PATH,
+    "registry.organisation": _ORGANISATION,
     "lsp.min_severity": _SEVERITY,
 }
 _USER_ONLY = frozenset({
-    "sandbox.accept", "registry.source", "registry.root", "scan.suppressions", "scan.policy",
+    "sandbox.accept", "registry.source", "registry.root", "registry.organisation",
+    "scan.suppressions", "scan.policy",
     "scan.policy_data", "scan.allow_incomplete",
 })  # fmt: skip
 _THRESHOLDS: dict[str, Severity | Confidence] = {
@@ -145,12 +150,14 @@ _FROM_ENVIRONMENT = {
     "TAVO_ACCEPT_SANDBOX": "sandbox.accept",
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
+    "TAVO_REGISTRY_ORGANISATION": "registry.organisation",
     "TAVO_LSP_MIN_SEVERITY": "lsp.min_severity",
 }
 _ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE", "TAVO_KEY_PASSPHRASE", "TAVO_KEYS", "TAVO_MARKET")
 """Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
 
 _SECTIONS = frozenset(key.split(".")[0] for key in _KINDS if "." in key)
+_NAMED = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?")
 _LEVEL = re.compile(r"L[0-3]:(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9-]*\Z")
 
 
@@ -408,6 +415,8 @@ def _converted(key: str, value: Any, where: str, base: Path) -> Any:
                 return confidence
     if kind == _PATH and isinstance(value, str) and value:
         return _anchored(value, base)
+    if kind == _ORGANISATION and isinstance(value, str) and _NAMED.fullmatch(value):
+        return value
     raise wrong
 
 

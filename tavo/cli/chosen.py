@@ -1,7 +1,12 @@
-"""The plugins that a command names: installed ones verified, local ones agreed to."""
+"""The plugins that a command names: installed ones verified, local ones agreed to.
+
+An installed plugin runs only if neither it nor what it needs was recalled, and each paid one among
+them is covered by an entitlement now.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from tavo.host.installed import Installation, VerifiedInstallation
     from tavo.host.together import Member
 
-__all__ = ["needed_plugins", "recall_of", "verified_plugin"]
+__all__ = ["check_entitled", "needed_plugins", "recall_of", "verified_plugin"]
 
 
 def verified_plugin(
@@ -50,6 +55,7 @@ def _verified(
     verified = store.verify(installed)
     try:
         _check_recalls(session, (verified, *verified.needs))
+        check_entitled(session, (one.installation for one in (verified, *verified.needs)))
         verified.check_granted()
     except BaseException:
         verified.close()
@@ -64,6 +70,7 @@ def needed_plugins(session: Session) -> Callable[[Member], tuple[VerifiedInstall
         needs = session.installations().needed_by(one)
         try:
             _check_recalls(session, needs)
+            check_entitled(session, (other.installation for other in needs))
         except BaseException:
             for other in needs:
                 other.close()
@@ -82,6 +89,23 @@ def _check_recalls(session: Session, plugins: Iterable[VerifiedInstallation]) ->
                 f"{one.full_id} {one.version}: was recalled: {reason}",
                 hint=f"Remove it: tavo registry uninstall {one.full_id}",
             )
+
+
+def check_entitled(session: Session, installed: Iterable[Installation]) -> None:
+    """Raise NotAcceptedError, or RefusedError, for a paid plugin that nothing covers now."""
+    for one in installed:
+        if json.loads(one.manifest_json).get("pricing_tier", "free") == "free":
+            continue  # most are
+        manifest = one.manifest
+        held = session.entitlements()
+        if held is None or held.basis.repository != one.repository:
+            raise RefusedError(
+                f"{one.full_id} {one.version}: is a {manifest.pricing_tier} plugin of a marketplace"
+                f" ({one.repository[:12]}) that this tavo does not trust now, so its entitlement"
+                " cannot be verified",
+                hint="Configure that marketplace: registry.root in the user configuration.",
+            )
+        held.check(manifest)
 
 
 def recall_of(recalls: Recalls, one: Installation) -> str | None:

@@ -16,12 +16,15 @@ from tavo.errors import ConfigError, InputError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from marketplace_db.catalog import Catalog
     from marketplace_db.mirror import MirrorReport
+    from marketplace_db.words import WordIndex
     from signing.client import Source
     from signing.publishers import Recalls
     from tavo.config import Settings
     from tavo.host.installations import Installations
     from tavo.host.state import State
+    from tavo.registry.entitlements import Entitlements
     from tavo.registry.releases import Release
     from tavo.registry.trust import OpenCatalog, Trust
 
@@ -85,6 +88,13 @@ class Session:
         source = source_of(mirror, offline=settings.offline) if mirror else None
         return self._trust(settings).open(source)
 
+    def words(self, catalog: Catalog) -> WordIndex | None:
+        """Open the index of a catalog's words, made at the first search; None without one."""
+        from marketplace_db.words import WordIndex
+        from tavo.config import user_paths
+
+        return WordIndex.of(catalog, user_paths().cache / "words", say=self.say)
+
     def releases(self, mirror: str | None) -> tuple[tuple[Release, ...], Source]:
         """Return the signed releases of this program at a mirror or the configured source."""
         from tavo.onefile import running
@@ -115,6 +125,23 @@ class Session:
         if find_embedded() is None and settings.registry.root is None:
             return Recalls()
         return self._trust(settings).recalls()
+
+    def entitlements(self, opened: OpenCatalog | None = None) -> Entitlements | None:
+        """Return this user's entitlements, judged by an open catalog or by what is known here.
+
+        None where no catalog was accepted yet.
+        """
+        from tavo.config import user_paths
+        from tavo.registry.embedded import find_embedded
+        from tavo.registry.entitlements import Entitlements
+
+        settings = self.settings()
+        if find_embedded() is None and settings.registry.root is None:
+            return None
+        basis = self._trust(settings).basis(
+            settings.registry.organisation, None if opened is None else opened.publishers
+        )
+        return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
     def sync_mirror(self, source: str, destination: Path) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli import market_offline, market_vet
+from tavo.cli import market_entitle, market_offline, market_vet
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
 from tavo.cli.market_place import KeysFolder, Place, opened
@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("reject")(reject)
     group.command("yank")(yank)
     group.command("release")(release)
+    market_entitle.register(group)
     group.command("status")(status)
     group.command("backup")(backup)
     app.add_typer(group, name="market")
@@ -208,12 +209,15 @@ def release(
     with opened(session, market, load_keyring(keys, ONLINE_ROLES)) as place:
         made = place.release(utc_now())
         version = place.repository.version("catalog")
+    for one in made.fallen:
+        session.say(f"withdrawn with it: {one}")
     news = "" if made.changed else " Nothing is new in it; its dates are."
     size = f" The delta from the last one has {made.delta} bytes." if made.delta else ""
     _print(
         session,
         {"catalog": made.catalog.hex, "version": version, "bytes": made.length,
-         "releases": made.releases, "changed": made.changed, "delta_bytes": made.delta},
+         "releases": made.releases, "changed": made.changed, "delta_bytes": made.delta,
+         "withdrawn": [str(one) for one in made.fallen]},
         f"catalog version {version}: {made.releases} releases, {made.length} bytes,"
         f" sha256 {made.catalog.hex}.{size}{news}",
     )  # fmt: skip

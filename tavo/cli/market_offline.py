@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from signing.ceremony import Ceremony
     from signing.keys import PublicKey
     from signing.publishers import Publishers
+    from tavo.operator.marketplace import OperatedMarket
 
 __all__ = ["register"]
 
@@ -50,6 +51,7 @@ def register(group: typer.Typer) -> None:
     publisher = typer.Typer(help="Namespaces and their keys.", no_args_is_help=True)
     publisher.command("list")(publisher_list)
     publisher.command("add")(publisher_add)
+    publisher.command("entitlement-key")(publisher_entitlement_key)
     publisher.command("remove-key")(publisher_remove_key)
     publisher.command("transfer")(publisher_transfer)
     group.add_typer(publisher, name="publisher")
@@ -133,7 +135,7 @@ def adopt(
         return
     with opened(session, market, keyring) as place:
         place.adopt(read, utc_now())
-    _tell_adopted(session, read)
+        _tell_adopted(session, read, place)
 
 
 def rotate(
@@ -177,6 +179,8 @@ def publisher_list(context: typer.Context, market: Place = Path("market")) -> No
         print(f"{name}: {kind}{namespace.threshold} of {len(namespace.keys)} keys sign")
         for key_id in namespace.keys:
             print(f"  {key_id}{_revoked(document, key_id)}")
+        for key_id in namespace.entitlement_keys:
+            print(f"  {key_id}  for entitlements{_revoked(document, key_id)}")
     print(f"reviewers: {document.required_reviews} approve,"
           f" {document.required_reviews_official} in an official namespace")  # fmt: skip
     for key_id in document.reviewers:
@@ -215,6 +219,23 @@ def publisher_add(
                     hint="Choose another one, or say why with --allow-look-alike.",
                 )
         return bind(document, namespace, _keys(key), official=official, threshold=threshold)
+
+    _amend(context, amend, keys, ceremony, market)
+
+
+def publisher_entitlement_key(
+    context: typer.Context,
+    namespace: Namespace,
+    key: KeyHex,
+    keys: KeysFolder = None,
+    ceremony: Travel = None,
+    market: Place = Path("market"),
+) -> None:
+    """Let keys say who may use the paid plugins of a namespace; they sign nothing else."""
+    from signing.amend import bind_entitlements
+
+    def amend(document: Publishers) -> Publishers:
+        return bind_entitlements(document, namespace, _keys(key))
 
     _amend(context, amend, keys, ceremony, market)
 
@@ -365,10 +386,17 @@ def _offline(
             key for role in OFFLINE_ROLES for key in place.repository.keyring.of(role)
         )
         place.adopt(prepared, now)
-    _tell_adopted(session, prepared)
+        _tell_adopted(session, prepared, place)
 
 
-def _tell_adopted(session: Session, ceremony: Ceremony) -> None:
+def _tell_adopted(session: Session, ceremony: Ceremony, place: OperatedMarket) -> None:
+    gone = place.fallen()
+    if gone:
+        session.say(
+            f"{len(gone)} release{'s' * (len(gone) != 1)} will be refused by clients, such as"
+            f" {gone[0]}.\nThe next `tavo market release` withdraws what is refused, and offers the"
+            " newest that is not."
+        )
     roles = {role: value.signed.version for role, value in ceremony.metadata.items()}
     if session.json:
         session.print_json({"roles": roles})

@@ -41,4 +41,10 @@ def sync(
         f" ({report.fetched_bytes} bytes) fetched, {report.kept_files} kept; catalog version"
         f" {report.refreshed.catalog.version}."
     ))  # fmt: skip
+    if count := report.missing_reports:
+        session.say(
+            f"{count} vetting report{'s' * (count != 1)} that reviewers name"
+            f" {'is' if count == 1 else 'are'} not at the source; plugins install without, and"
+            " `tavo registry reports` says what is missing."
+        )
     session.say(f"Use it: tavo registry install PLUGIN --mirror {directory}")

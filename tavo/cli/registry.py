@@ -10,15 +10,18 @@ import typer
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
 from tavo.cli.registry_diff import diff
+from tavo.cli.registry_entitle import entitle, entitlements
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
+from tavo.cli.registry_reports import reports
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import PluginRow, ReleaseRow
+    from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
+    from marketplace_db.manifest import Manifest
     from tavo.registry.trust import OpenCatalog
 
 __all__ = ["register"]
@@ -33,9 +36,12 @@ def register(app: typer.Typer) -> None:
     group.command("browse")(browse)
     group.command("search")(search)
     group.command("show")(show)
+    group.command("reports")(reports)
     group.command("diff")(diff)
     group.command("install")(install)
     group.command("grant")(grant)
+    group.command("entitle")(entitle)
+    group.command("entitlements")(entitlements)
     group.command("list")(list_installed)
     group.command("upgrade")(upgrade)
     group.command("rollback")(rollback)
@@ -93,16 +99,22 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     session.tell(opened.notes)
     with Catalog.open(opened.file) as catalog:
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
-        newest = catalog.release(plugin) if row.latest else None
+        newest, passed_over = _newest(opened, catalog, row)
+        row = row._replace(latest=newest.version if newest else None)
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     danger = danger_sentences(manifest) if manifest else ()
     overrides, unknown = _overrides(opened, newest) if newest else ([], "")
+    entitled = _entitled(session, opened, manifest) if manifest else None
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
     if session.json:
-        session.print_json({**_plugin(row), "versions": [_version(v) for v in versions],
+        session.print_json({**_plugin(row),
+                            "versions": [{**_version(v),
+                                          "refused": passed_over.get(v.version, "")}
+                                         for v in versions],
+                            "entitlement": entitled,
                             "can": can, "cannot": cannot,
                             "danger": danger,
                             "overrides": None if unknown else overrides,
@@ -120,6 +132,8 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         needs = [str(need) for need in manifest.requirements]
         needs += [f"CPython {manifest.python}"] if manifest.python else []
         print(printable(f"  needs {', '.join(needs)}"))
+    if entitled is not None:
+        print(printable(f"  {entitled['sentence']}"))
     print_permissions(can, cannot, danger)
     for one in overrides:
         print(printable(f"ATTENTION: {one['sentence']}"))
@@ -128,6 +142,8 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print("Versions:")
     for version in versions:
         withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
+        if not withdrawn and version.version in passed_over:
+            withdrawn = f"  refused: {passed_over[version.version]}"
         print(printable(
             f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
         ))  # fmt: skip
@@ -174,9 +190,10 @@ def verify(
         str | None, typer.Argument(metavar="[PLUGIN]", help="One plugin only.")
     ] = None,
 ) -> None:
-    """Hash every file of the installed plugins again, and look for recalls."""
+    """Hash every file of the installed plugins again; look for recalls and for entitlements."""
     from marketplace_db.catalog import full_id_of
-    from tavo.cli.chosen import recall_of
+    from marketplace_db.errors import NotAcceptedError
+    from tavo.cli.chosen import check_entitled, recall_of
 
     session = session_of(context)
     store = session.installations()
@@ -187,9 +204,13 @@ def verify(
         try:
             store.verify(one)
             if (reason := recall_of(recalls, one)) is not None:
-                raise RefusedError(f"{one.full_id} {one.version}: was recalled: {reason}")
+                raise RefusedError(
+                    f"{one.full_id} {one.version}: was recalled: {reason}",
+                    hint=f"Remove it: tavo registry uninstall {one.full_id}",
+                )
+            check_entitled(session, [one])
             print(printable(f"{one.full_id} {one.version}: good"))
-        except RefusedError as error:
+        except (RefusedError, NotAcceptedError) as error:
             problems += 1
             print(printable(f"{one.full_id} {one.version}: BAD: {error}"))
             if error.hint:
@@ -239,17 +260,54 @@ def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
     from marketplace_db.catalog import Catalog
 
     with Catalog.open(opened.file) as catalog:
-        rows = catalog.search(text)
+        rows = catalog.search(text, index=session.words(catalog) if text else None)
+        if opened.publishers.revoked_packages or opened.withdrawn:
+            from tavo.registry.offered import listed
+
+            rows = listed(opened, catalog, rows)
     if session.json:
         session.print_json([_plugin(row) for row in rows])
         return
     if not rows:
-        session.say(f"No plugin matches {text!r}." if text else "The catalog holds no plugin.")
+        session.say(f"No plugin matches {text!r:.60}." if text else "The catalog holds no plugin.")
     table(
         ("plugin", "version", "type", "description"),
         [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
         color=session.color,
     )
+
+
+def _newest(
+    opened: OpenCatalog, catalog: Catalog, row: PluginRow
+) -> tuple[ReleaseRow | None, dict[str, str]]:
+    """Return the newest release that can be installed, and why newer ones cannot.
+
+    Statements are read only where something was ever taken back: most catalogs know the latest.
+    """
+    publishers = opened.publishers
+    if publishers.revoked_keys or publishers.revoked_packages or opened.withdrawn:
+        from tavo.registry.offered import newest_offered
+
+        return newest_offered(opened, catalog, row)
+    return (catalog.release(row.full_id, row.latest) if row.latest else None), {}
+
+
+def _entitled(session: Session, opened: OpenCatalog, manifest: Manifest) -> dict[str, Any] | None:
+    """Say whether this machine may use a paid plugin; None for a free one."""
+    if manifest.pricing_tier == "free":
+        return None
+    from marketplace_db.errors import NotAcceptedError
+    from tavo.cli.registry_entitle import covered
+
+    held = session.entitlements(opened)
+    try:
+        claim = None if held is None else held.check(manifest)
+    except NotAcceptedError as error:
+        problem = str(error).removeprefix(f"{manifest.full_id} {manifest.version}: ")
+        return {"covered": False, "sentence": problem}
+    if claim is None:
+        return {"covered": False, "sentence": "needs an entitlement"}
+    return {"covered": True, "sentence": f"{manifest.pricing_tier}; {covered(claim)}"}
 
 
 def _overrides(opened: OpenCatalog, release: ReleaseRow) -> tuple[list[dict[str, str]], str]:

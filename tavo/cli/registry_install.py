@@ -8,7 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +16,13 @@ import typer
 
 from tavo.cli.consent import Grant, Yes, ask_consent, record_consent, tell_unasked, waiting
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_entitle import covered
 from tavo.errors import RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import Catalog
+    from marketplace_db.catalog import Catalog, ReleaseRow
+    from marketplace_db.manifest import Manifest
     from marketplace_db.requirement import PluginRequirement
     from tavo.host.installed import Installation
     from tavo.registry.consent import Consent, Grants
@@ -73,11 +75,13 @@ def install(
     opened = session.catalog(mirror)
     session.tell(opened.notes)
     installed = session.installations().list()
+    passed_over: dict[str, str] = {}
     with Catalog.open(opened.file) as catalog:
         if locked is not None:
             steps = locked_steps(opened, catalog, locked, installed)
         else:
-            steps = plan(opened, catalog, wanted, installed)
+            steps = plan(opened, catalog, wanted, installed, passed_over=passed_over)
+            _tell_passed_over(session, passed_over)
         done = _install(session, opened, catalog, steps, grants)
         if write is not None:
             names = {step.release.full_id for step in steps}
@@ -109,8 +113,19 @@ def upgrade(
     opened = session.catalog(mirror)
     session.tell(opened.notes)
     installed = session.installations().list()
+    passed_over: dict[str, str] = {}
+
+    def entitled(_: ReleaseRow, manifest: Manifest) -> str:
+        if manifest.pricing_tier == "free":
+            return ""
+        held = session.entitlements(opened)
+        return "needs an entitlement" if held is None else held.problem(manifest)
+
     with Catalog.open(opened.file) as catalog:
-        steps = plan_upgrade(opened, catalog, wanted, installed)
+        steps = plan_upgrade(
+            opened, catalog, wanted, installed, judges=[entitled], passed_over=passed_over
+        )
+        _tell_passed_over(session, passed_over)
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
         done = _install(session, opened, catalog, steps, grants)
@@ -125,7 +140,7 @@ def rollback(
     """Go back to the installation before, of one plugin or of several together."""
     from marketplace_db.acceptance import check_not_recalled
     from marketplace_db.catalog import Catalog, full_id_of
-    from tavo.cli.chosen import recall_of
+    from tavo.cli.chosen import check_entitled, recall_of
 
     session = session_of(context)
     opened = session.catalog(mirror)
@@ -148,6 +163,7 @@ def rollback(
             check_not_recalled(release, opened.publishers, known_yanks=opened.withdrawn)
             if (reason := recall_of(recalls, before)) is not None:
                 raise RefusedError(f"{before.full_id} {before.version}: was recalled: {reason}")
+            check_entitled(session, [before])
 
         pairs = store.roll_back([full_id_of(name) for name in plugins], check)
     for now, before in pairs:
@@ -231,8 +247,10 @@ def _install(
         print("Together:")
         for step in steps:
             print(printable(f"  {_line(step)}"))
+    paid = any(step.release.parsed_manifest().pricing_tier != "free" for step in steps)
+    held = session.entitlements(opened) if paid else None
     with tempfile.TemporaryDirectory(prefix="tavo-install-") as folder:
-        ready = [(step, prepare_step(opened, catalog, step, Path(folder))) for step in steps]
+        ready = [(step, prepare_step(opened, catalog, step, Path(folder), held)) for step in steps]
         consents = []
         for step, prepared in ready:
             release = step.release
@@ -240,6 +258,8 @@ def _install(
                 f"{release.full_id} {release.version}: verified ({release.package.short}, signed by"
                 f" its publisher, {len(prepared.accepted.reviewer_keys)} reviews)"
             ))  # fmt: skip
+            if prepared.entitlement is not None:
+                print(printable(f"  {covered(prepared.entitlement)}"))
             for sentence in override_sentences(prepared.accepted.overrides):
                 print(printable(f"ATTENTION: {sentence}"))
             consents.append(ask_consent(session, prepared, grants, is_named=step.named))
@@ -251,6 +271,11 @@ def _install(
         record_consent(session, consent, one)
     tell_unasked(session, grants, *(consent.demand for consent in consents))
     return consents
+
+
+def _tell_passed_over(session: Session, passed_over: Mapping[str, str]) -> None:
+    for name, problem in passed_over.items():
+        session.say(f"Passed over {name}: {problem}.")
 
 
 def _refuse_incomplete(consents: Sequence[Consent]) -> None:

@@ -2,6 +2,7 @@
 
     DIR/market.db, DIR/blobs/    submissions, checks, statements (`marketplace_db.intake`)
     DIR/catalog.db               the catalog of the last release
+    DIR/publishers.applied       the document of publishers that the last release went by
     DIR/market.toml              what the operator asks of packages (`tavo.operator.policy`)
     DIR/repository/              what clients and mirrors read (`signing.repository`)
 
@@ -34,16 +35,28 @@ from signing.attest import Decision, ReviewerClaim, sign_reviewer
 from signing.ceremony import Ceremony, Change
 from signing.chain import DELTAS, SHARE
 from signing.digests import Digest
+from signing.entitlements import read_revoked, write_revoked
 from signing.errors import RepositoryError
+from signing.files import write_atomically
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.publishers import Publishers
 from signing.repository import Repository
-from signing.roles import ADVISORIES_NAME, CATALOG_NAME, PUBLISHERS_NAME, ROLES, format_time
+from signing.roles import (
+    ADVISORIES_NAME,
+    CATALOG_NAME,
+    ENTITLEMENTS_NAME,
+    PUBLISHERS_NAME,
+    ROLES,
+    artifact_path,
+    format_time,
+)
+from tavo.operator.fallen import Fallen, fallen
 from tavo.operator.policy import POLICY_NAME, Policy, read_policy
 
 __all__ = ["OperatedMarket", "Released"]
 
+_APPLIED = "publishers.applied"
 _KEPT_DELTAS = 30
 
 
@@ -53,7 +66,8 @@ class Released:
     and how many blobs are new.
 
     `changed` is false where the market had nothing new, and dates alone were renewed. `delta` is
-    the size of the page delta from the catalog before, 0 where there is none.
+    the size of the page delta from the catalog before, 0 where there is none. `fallen` were
+    withdrawn with it, as clients refuse them since the document of publishers changed.
     """
 
     catalog: Digest
@@ -62,6 +76,7 @@ class Released:
     blobs: int
     changed: bool
     delta: int
+    fallen: tuple[Fallen, ...] = ()
 
 
 class OperatedMarket:
@@ -250,6 +265,7 @@ class OperatedMarket:
 
         Raises RepositoryError where an online key is missing, MarketplaceError.
         """
+        gone = self._withdraw_fallen(now)
         published = self.repository.published(CATALOG_NAME)
         previous = self.repository.artifact(CATALOG_NAME)
         out = self.directory / "catalog.db"
@@ -278,7 +294,46 @@ class OperatedMarket:
             blobs=len(made.blobs),
             changed=changed,
             delta=delta_length,
+            fallen=tuple(gone),
         )
+
+    def fallen(self) -> list[Fallen]:
+        """Return the releases that clients refuse since the last release of a catalog."""
+        applied = self._applied()
+        return [] if applied == self._document() else fallen(
+            self.intake, self._document_of(applied), self.publishers()
+        )  # fmt: skip
+
+    def _withdraw_fallen(self, now: datetime) -> list[Fallen]:
+        """Withdraw what fell; killed in between, the next release does it."""
+        document = self._document()
+        found = self.fallen()
+        for one in found:
+            self.intake.yank(one.full_id, one.version, reason=one.reason, now=now)
+        if document is not None and document != self._applied():
+            write_atomically(self.directory / _APPLIED, f"{document.hex}\n".encode())
+        return found
+
+    def _document(self) -> Digest | None:
+        """Return the digest of the document of publishers that is in force."""
+        return self.repository.published(PUBLISHERS_NAME)
+
+    def _applied(self) -> Digest | None:
+        """Return the digest of the document that the last release went by, None if unknown."""
+        try:
+            return Digest((self.directory / _APPLIED).read_text().strip())
+        except (OSError, ValueError):
+            return None
+
+    def _document_of(self, digest: Digest | None) -> Publishers | None:
+        if digest is None:
+            return None
+        path = self.repository.directory / artifact_path(PUBLISHERS_NAME, digest)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        return Publishers.parse(data) if Digest.of(data) == digest else None
 
     def publish_advisories(self, snapshot: Path, now: datetime) -> None:
         """Sign a snapshot of advisories as an artifact. Raises RepositoryError."""
@@ -287,6 +342,20 @@ class OperatedMarket:
     def advisories(self) -> Path | None:
         """Return the snapshot of advisories that this market has signed, None without one."""
         return self.repository.artifact(ADVISORIES_NAME)
+
+    def revoked_entitlements(self) -> dict[str, str]:
+        """Return which entitlements were taken back, with reasons. Raises VerificationError."""
+        path = self.repository.artifact(ENTITLEMENTS_NAME)
+        return {} if path is None else read_revoked(path.read_bytes())
+
+    def revoke_entitlement(self, identifier: str, reason: str, now: datetime) -> None:
+        """Take an entitlement back, with the online keys. Raises RepositoryError."""
+        known = self.revoked_entitlements()
+        if identifier in known:
+            raise RepositoryError(
+                f"the entitlement {identifier} was taken back before: {known[identifier]}"
+            )
+        self.repository.publish(entitlements=write_revoked({**known, identifier: reason}), now=now)
 
     @staticmethod
     def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:
@@ -353,7 +422,7 @@ class OperatedMarket:
         for name in ("blobs", "repository"):
             if (self.directory / name).is_dir():
                 shutil.copytree(self.directory / name, destination / name, dirs_exist_ok=True)
-        for name in ("catalog.db", POLICY_NAME):
+        for name in ("catalog.db", POLICY_NAME, _APPLIED):
             if (self.directory / name).exists():
                 shutil.copyfile(self.directory / name, destination / name)
 
@@ -362,4 +431,6 @@ def _needs(submission: Submission, publishers: Publishers) -> str:
     if submission.full_id.partition("/")[0] not in publishers.namespaces:
         return "its namespace is closed"
     missing = publishers.reviews_needed(submission.full_id) - submission.approvals
-    return f"{missing} more approvals" if missing > 0 else "to be approved"
+    if missing <= 0:
+        return "to be approved"
+    return f"{missing} more approval{'s' * (missing != 1)}"

@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from marketplace_db.acceptance import check_not_recalled
@@ -23,7 +23,9 @@ from tavo.host import interpreters
 from tavo.host.interpreters import Interpreter
 from tavo.registry.install import fitting_wheels, scanner_problem
 
-__all__ = ["CatalogCandidates", "Choice", "choose_for"]
+__all__ = ["CatalogCandidates", "Choice", "Judge", "choose_for"]
+
+Judge = Callable[[ReleaseRow, Manifest], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +45,16 @@ class CatalogCandidates:
         publishers: Publishers,
         *,
         withdrawn: Mapping[Digest, str] | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        """`withdrawn` are packages that earlier catalogs withdrew."""
+        """`withdrawn` are packages that earlier catalogs withdrew.
+
+        `judge` is asked last: it says why a release cannot be used, or nothing.
+        """
         self._catalog = catalog
         self._publishers = publishers
         self._withdrawn = withdrawn
+        self._judge = judge
         self._releases: dict[tuple[str, str], ReleaseRow] = {}
 
     def versions(self, full_id: str) -> list[str]:
@@ -88,7 +95,9 @@ class CatalogCandidates:
             choice = choose_for(release, [("", manifest.python)])
         except RefusedError as error:
             return f"is damaged: {error}"
-        return choice if isinstance(choice, str) else ""
+        if isinstance(choice, str):
+            return choice
+        return self._judge(release, manifest) if self._judge else ""
 
 
 def choose_for(

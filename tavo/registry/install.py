@@ -3,6 +3,8 @@
 Rules this module keeps:
 - every blob is fetched by the digest that the verified catalog names, with its length as limit;
 - the decision is `marketplace_db.acceptance`'s; nothing is installed that it has not accepted;
+- a paid plugin needs an entitlement; the tier is that of the signed manifest, and a catalog that
+  says another one is refused;
 - the user sees what the plugin may and may not do before anything is installed.
 """
 
@@ -11,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from marketplace_db.acceptance import AcceptedPackage, accept
 from marketplace_db.catalog import Catalog, ReleaseRow, WheelRow
+from marketplace_db.errors import NotAcceptedError
 from marketplace_db.manifest import permission_sentences
 from tavo import __version__
 from tavo.errors import RefusedError
@@ -24,6 +28,10 @@ from tavo.host.installations import Staged
 from tavo.host.interpreters import Interpreter
 from tavo.registry.reviews import fetch_from, fetch_statement
 from tavo.registry.trust import OpenCatalog
+
+if TYPE_CHECKING:
+    from signing.entitlements import EntitlementClaim
+    from tavo.registry.entitlements import Entitlements
 
 __all__ = ["Prepared", "fetch_accepted", "fitting_wheels", "prepare", "scanner_problem"]
 
@@ -38,6 +46,7 @@ class Prepared:
     cannot: tuple[str, ...]
     provenance: Mapping[str, object]
     interpreter: Interpreter
+    entitlement: EntitlementClaim | None = None
 
     def staged(self, **provenance: object) -> Staged:
         """Return it as what is installed; `provenance` is recorded besides what is known."""
@@ -57,8 +66,11 @@ def prepare(
     folder: Path,
     *,
     interpreter: Interpreter | None = None,
+    entitlements: Entitlements | None = None,
 ) -> Prepared:
     """Fetch and accept one release into `folder`, which the caller deletes afterwards.
+
+    `entitlements` are those of this machine; without any, only free plugins are prepared.
 
     Its wheels are chosen for `interpreter`, else for the one that runs this tavo.
     Raises NotInCatalogError, NotAcceptedError, PackageError, VerificationError, SourceError, and
@@ -80,6 +92,7 @@ def prepare(
             hint=f"`tavo registry show {release.full_id}` lists other versions.",
         )
     accepted = fetch_accepted(opened, release, folder)
+    entitlement = _entitlement(catalog, accepted, entitlements)
     wheels: dict[str, Path] = {}
     for wheel in fitting:
         path = folder / wheel.filename
@@ -93,6 +106,7 @@ def prepare(
         can=tuple(can),
         cannot=tuple(cannot),
         interpreter=python,
+        entitlement=entitlement,
         provenance={
             "repository": record.repository,
             "source": record.source,
@@ -121,6 +135,28 @@ def fetch_accepted(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> Ac
     return accept(
         release, opened.publishers, package, publisher, reviews, known_yanks=opened.withdrawn
     )
+
+
+def _entitlement(
+    catalog: Catalog, accepted: AcceptedPackage, entitlements: Entitlements | None
+) -> EntitlementClaim | None:
+    """Return what entitles to use a paid plugin. Raises NotAcceptedError."""
+    manifest = accepted.inspected.manifest
+    row = catalog.plugin(manifest.full_id)
+    if row.latest == manifest.version and row.pricing_tier != manifest.pricing_tier:
+        raise NotAcceptedError(
+            f"{manifest.full_id} {manifest.version}: the catalog says {row.pricing_tier}, its"
+            f" publisher signed {manifest.pricing_tier}",
+            hint="Do not use this catalog; fetch it again or from another mirror.",
+        )
+    if manifest.pricing_tier == "free":
+        return None
+    if entitlements is None:
+        raise NotAcceptedError(
+            f"{manifest.full_id} {manifest.version}: is a paid plugin and needs an entitlement",
+            hint="`tavo registry entitle FILE` puts one in place.",
+        )
+    return entitlements.check(manifest)
 
 
 def fitting_wheels(

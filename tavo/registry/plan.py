@@ -12,18 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marketplace_db.catalog import Catalog, ReleaseRow
+from marketplace_db.manifest import Manifest
 from marketplace_db.requirement import PluginRequirement, version_of
 from marketplace_db.resolve import Candidate, CandidateSource, Need, in_order, resolve
 from tavo.errors import RefusedError, UsageError
 from tavo.host.installed import Installation
 from tavo.host.interpreters import Interpreter
 from tavo.host.together import Member, check_process, closure, fits_every_python
-from tavo.registry.candidates import CatalogCandidates, Choice, choose_for
+from tavo.registry.candidates import CatalogCandidates, Choice, Judge, choose_for
 from tavo.registry.install import Prepared, prepare
 from tavo.registry.lockfile import LockedPlugin, LockFile
+from tavo.registry.offered import statement_problem
 from tavo.registry.trust import OpenCatalog
+
+if TYPE_CHECKING:
+    from tavo.registry.entitlements import Entitlements
 
 __all__ = ["Step", "is_only_needed", "locked_steps", "plan", "plan_upgrade", "prepare_step"]
 
@@ -57,9 +63,12 @@ def plan(
     catalog: Catalog,
     wanted: Sequence[PluginRequirement],
     installed: Iterable[Installation],
+    *,
+    passed_over: dict[str, str] | None = None,
 ) -> list[Step]:
     """Choose what to install so that all `wanted` plugins and what they need are there together.
 
+    `passed_over` is told which releases do not stand any more, and why.
     Raises NotInCatalogError, ConflictError with the chain of needs, RefusedError.
     """
     here = {one.full_id: one for one in installed}
@@ -68,7 +77,7 @@ def plan(
     named = _named(wanted)
     for full_id in named:
         catalog.plugin(full_id)  # a wrong name is told with the nearest right one
-    source = _Source(_candidates(opened, catalog), here, named)
+    source = _Source(_candidates(opened, catalog, told=passed_over), here, named)
     return _steps(opened, source, named, here, renew=True)
 
 
@@ -77,11 +86,16 @@ def plan_upgrade(
     catalog: Catalog,
     wanted: Sequence[PluginRequirement],
     installed: Iterable[Installation],
+    *,
+    judges: Sequence[Judge] = (),
+    passed_over: dict[str, str] | None = None,
 ) -> list[Step]:
     """Choose the newest releases of the `wanted` installed plugins, of all if none is named.
 
     Each stays in the range that it was installed with, unless another one is named, and never goes
-    down. Steps are returned only for what changes. Raises UsageError, ConflictError, RefusedError.
+    down. `judges` say which releases are passed over, and `passed_over` is told which and why.
+    Steps are returned only for what changes.
+    Raises UsageError, ConflictError, RefusedError.
     """
     here = {one.full_id: one for one in installed}
     repository = opened.record.repository
@@ -101,7 +115,7 @@ def plan_upgrade(
             name: str(one.provenance.get("wanted", ""))
             for name, one in ours.items() if not is_only_needed(one)
         }  # fmt: skip
-    source = _Source(_candidates(opened, catalog), here, named, upgrade=True)
+    source = _Source(_candidates(opened, catalog, judges, passed_over), here, named, upgrade=True)
     if not wanted:
         source.stay.clear()  # what is only needed goes along
     if not named:
@@ -151,21 +165,40 @@ def locked_steps(
     return steps
 
 
-def prepare_step(opened: OpenCatalog, catalog: Catalog, step: Step, folder: Path) -> Prepared:
+def prepare_step(
+    opened: OpenCatalog,
+    catalog: Catalog,
+    step: Step,
+    folder: Path,
+    entitlements: Entitlements | None = None,
+) -> Prepared:
     """Fetch and accept the release of a step into a folder of its own below `folder`."""
     release = step.release
     place = folder / release.package.hex
     place.mkdir()
     return prepare(
-        opened, catalog, release.full_id, release.version, place, interpreter=step.interpreter
-    )
+        opened, catalog, release.full_id, release.version, place,
+        interpreter=step.interpreter, entitlements=entitlements,
+    )  # fmt: skip
 
 
 # -- inside
 
 
-def _candidates(opened: OpenCatalog, catalog: Catalog) -> CatalogCandidates:
-    return CatalogCandidates(catalog, opened.publishers, withdrawn=opened.withdrawn)
+def _candidates(
+    opened: OpenCatalog,
+    catalog: Catalog,
+    judges: Sequence[Judge] = (),
+    told: dict[str, str] | None = None,
+) -> CatalogCandidates:
+    def judge(release: ReleaseRow, manifest: Manifest) -> str:
+        problem = statement_problem(opened, release)
+        problem = problem or next(filter(None, (one(release, manifest) for one in judges)), "")
+        if problem and told is not None:
+            told[f"{release.full_id} {release.version}"] = problem
+        return problem
+
+    return CatalogCandidates(catalog, opened.publishers, withdrawn=opened.withdrawn, judge=judge)
 
 
 class _Source(CandidateSource):

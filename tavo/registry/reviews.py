@@ -18,9 +18,19 @@ from signing.digests import Digest
 from signing.errors import SourceError
 from tavo.registry.trust import OpenCatalog
 
-__all__ = ["fetch_from", "fetch_overrides", "fetch_statement", "override_sentences"]
+__all__ = [
+    "StatementMissingError",
+    "fetch_from",
+    "fetch_overrides",
+    "fetch_statement",
+    "override_sentences",
+]
 
 _LONGEST_STATEMENT = 1 << 20
+
+
+class StatementMissingError(NotAcceptedError):
+    """A statement that the catalog names cannot be had from any source."""
 
 
 def override_sentences(overrides: Sequence[Override]) -> list[str]:
@@ -48,12 +58,12 @@ def fetch_overrides(opened: OpenCatalog, release: ReleaseRow, folder: Path) -> t
 def fetch_statement(
     opened: OpenCatalog, digest: Digest, folder: Path, release: ReleaseRow
 ) -> bytes:
-    """Fetch a statement that the catalog names. Raises NotAcceptedError if it cannot be had."""
+    """Fetch a statement that the catalog names, or raise StatementMissingError."""
     path = folder / f"{digest.hex}.dsse"
     try:
         fetch_from(opened, digest, None, path, f"a statement about {release.full_id}")
     except SourceError as error:
-        raise NotAcceptedError(
+        raise StatementMissingError(
             f"{release.full_id} {release.version}: a statement that the catalog names is missing:"
             f" {error}",
             hint="The mirror is incomplete: sync it again, or use another one.",

@@ -7,6 +7,7 @@ Rules this module keeps:
 - what was ever recalled stays recalled, whichever catalog is opened;
 - what was ever seen withdrawn stays so until the offline role lifts it or gives the catalog new
   keys: a later catalog that forgets it may be the work of a stolen key;
+- the same holds for entitlements that the online side took back;
 - what the user granted to a namespace stands while the same hands hold it, and is taken back in the
   same step that accepts the document which says otherwise;
 - no source is contacted that the user did not name.
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from signing.client import (
     AcceptedRecord,
@@ -30,6 +31,7 @@ from signing.client import (
     Source,
     TrustState,
     keys_of,
+    publishers_of,
     recalls_of,
     refresh,
     reopen,
@@ -40,6 +42,9 @@ from signing.errors import SigningError, printable
 from signing.publishers import Namespace, Publishers, Recalls
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
+
+if TYPE_CHECKING:
+    from marketplace_db.entitlements import Basis
 
 __all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
 
@@ -242,6 +247,7 @@ class Trust:
                     for name, one in keys.items()
                 },
                 "withdrawn": self._withdrawn_with(accepted),
+                "entitlements": self._revoked_entitlements_with(accepted),
             },
             in_same_hands=[name for name, one in keys.items() if one.same_hands],
         )
@@ -251,6 +257,32 @@ class Trust:
             for name in taken_back
         ]
         return recalls
+
+    def basis(self, organisation: str | None, publishers: Publishers | None = None) -> Basis | None:
+        """Return what entitlements are judged by, from what this machine knows; no source is asked.
+
+        `publishers` is the document of an open catalog. Without it, it is the newest that was
+        accepted, expired or not, as for plugins that are installed; None where there is none.
+        Raises VerificationError, SourceError.
+        """
+        from marketplace_db.entitlements import Basis
+        from signing.trust import reference_time
+
+        if publishers is None:
+            record = self._record()
+            if record is None:
+                return None
+            publishers = publishers_of(record).with_recalls(self._recalls())
+        reference = reference_time(
+            now=self.now, newest_issued=self.state().newest_issued, build_time=self.build_time
+        )
+        return Basis(
+            repository=self._repository,
+            publishers=publishers,
+            reference=reference,
+            organisation=organisation or "",
+            revoked=self._stored().get("entitlements", {}).get("revoked", {}),
+        )
 
     def state(self) -> TrustState:
         """Return what this machine and this build have seen of the repository."""
@@ -337,6 +369,13 @@ class Trust:
         except CatalogError:
             new = {}  # it withdraws nothing, and whoever opens it is told why
         return {"keys": keys, "packages": {**new, **packages}}
+
+    def _revoked_entitlements_with(self, accepted: Refreshed) -> dict[str, Any]:
+        """Return which entitlements are taken back from now on, as `_withdrawn_with` does."""
+        keys = accepted.record.floors["catalog"].keys
+        stored = self._stored().get("entitlements", {})
+        known = stored.get("revoked", {}) if stored.get("keys") == keys else {}
+        return {"keys": keys, "revoked": {**accepted.revoked_entitlements, **known}}
 
     def _known_keys(self) -> dict[str, _Keys]:
         """Return the keys of each namespace that this machine has seen, none where it cannot say.

@@ -21,7 +21,8 @@ from tavo.scan.rules import RuleSet, load_rules
 
 __all__ = ["end", "look_there", "processes"]
 
-_BATCH = 24
+_MOST_UNCOLLECTED = 200_000
+"""Bytes of source whose trees may be garbage before it is collected."""
 
 
 class _Setting(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class _Setting(msgspec.Struct, frozen=True):
 
 
 _setting: _Setting | None = None
-_looks = 0
+_uncollected = 0
 
 
 def processes(
@@ -45,14 +46,18 @@ def processes(
 
 def look_there(task: Task) -> Looked:
     """Do a task of a scan across files on one of the processes."""
-    global _looks
+    global _uncollected
     if _setting is None:
         raise RuntimeError("the process was started without rules")
     from tavo.scan.looking import look
 
     looked = look(task, _setting.rules)
-    _looks += 1
-    if _looks % _BATCH == 0:
+    try:
+        _uncollected += task.file.path.stat().st_size
+    except OSError:
+        _uncollected = _MOST_UNCOLLECTED + 1
+    if _uncollected > _MOST_UNCOLLECTED:
+        _uncollected = 0
         gc.collect()
     return looked
 

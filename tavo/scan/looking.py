@@ -126,8 +126,10 @@ class _Look:
         if spec is None or ends is None or not (ends.sinks or ends.sources or given):
             return
         marks = find_marks(spec, file, ends)
+        apart, numbers = spec.several_sources, dict[object, int]()
         elsewhere = {
-            one.dotted: brought(self._open(one), marks, apart=spec.several_sources) for one in given
+            one.dotted: brought(self._open(one), marks, apart=apart, numbers=numbers)
+            for one in given
         }
         wanted = frozenset(self.wanted.get(rule.rule.id, ()))
         result = flows_of(file, spec, marks, elsewhere, wanted=wanted)

@@ -139,8 +139,7 @@ class _Project:
     def _link(self, workers: Crew) -> None:
         """Link the files; ask those that have not been parsed, as far as they can matter."""
         while True:
-            links = Links(self.outlines, self.modules)
-            relevant = Relevance(self.outlines, links, self.anywhere).parts
+            links, relevant = self._linked()
             tasks = self._questions(relevant)
             if not tasks:
                 break
@@ -149,9 +148,12 @@ class _Project:
             while workers.under_way:
                 path, looked = workers.next()
                 self._learn(path, tasks[path], looked)
+            del links, relevant  # the next ones take as much
         self.calls: dict[str, dict[str, list[Link]]] = {}
-        self.wanted: dict[str, dict[str, set[str]]] = {}
+        self.wanted: dict[str, dict[str, tuple[str, ...]]] = {}
+        same: dict[tuple[str, ...], tuple[str, ...]] = {}  # most rules want the same of a file
         for rule, paths in relevant.items():
+            wanted: dict[str, set[str]] = {}
             for path, parts in paths.items():
                 for link in links.of[path]:
                     if parts.isdisjoint(link.parts):
@@ -161,7 +163,14 @@ class _Project:
                         continue
                     self.calls.setdefault(path, {}).setdefault(rule, []).append(link)
                     for target, name in places:
-                        self.wanted.setdefault(target, {}).setdefault(rule, set()).add(name)
+                        wanted.setdefault(target, set()).add(name)
+            for target, found in wanted.items():
+                names = tuple(sorted(found))
+                self.wanted.setdefault(target, {})[rule] = same.setdefault(names, names)
+
+    def _linked(self) -> tuple[Links, Mapping[str, Mapping[str, frozenset[str]]]]:
+        links = Links(self.outlines, self.modules)
+        return links, Relevance(self.outlines, links, self.anywhere).parts
 
     def _questions(self, relevant: Mapping[str, Mapping[str, Collection[str]]]) -> dict[str, Task]:
         """Return what has to be asked: what a file uses, and where sinks and sources are."""
@@ -225,7 +234,7 @@ class _Project:
             return None
         self.looks[path] = self.looks.get(path, 0) + 1
         one = self.files[path]
-        names = {rule: tuple(sorted(wanted[rule])) for rule in chosen if rule in wanted}
+        names = {rule: wanted[rule] for rule in chosen if rule in wanted}
         return Task(one.file, one.content, self.largest, chosen, names)
 
     def take(self, path: str, looked: Looked) -> None:

@@ -29,10 +29,12 @@ class Relevance:
         """`anywhere` holds the rules, and whether their sources can be in any file."""
         self._outlines = outlines
         self._links = links
+        self._nodes: dict[Node, Node] = {}
         self._down: dict[Node, set[Node]] = {}
         self._up: dict[Node, set[Node]] = {}
         self._connect()
-        self.parts: dict[str, dict[str, set[str]]] = {}
+        self.parts: dict[str, dict[str, frozenset[str]]] = {}
+        self._same: dict[frozenset[str], frozenset[str]] = {}
         for rule, begins_anywhere in anywhere.items():
             self._add(rule, begins_anywhere=begins_anywhere)
 
@@ -49,6 +51,8 @@ class Relevance:
 
     def _edge(self, caller: Node, called: Node) -> None:
         if caller != called:
+            caller = self._nodes.setdefault(caller, caller)  # each one is there once: it is in
+            called = self._nodes.setdefault(called, called)  # very many sets
             self._down.setdefault(caller, set()).add(called)
             self._up.setdefault(called, set()).add(caller)
 
@@ -70,14 +74,21 @@ class Relevance:
         both = to_sink if begins_anywhere else to_sink & from_source
         if not both:
             return
+        found: dict[str, set[str]] = {}
         for path, part in closure(both, self._down) & (to_sink | from_source):
-            self.parts.setdefault(rule, {}).setdefault(path, set()).add(part)
+            found.setdefault(path, set()).add(part)
+        if found:  # most rules have to do with the same parts of a file
+            self.parts[rule] = {path: self._one(frozenset(parts)) for path, parts in found.items()}
+
+    def _one(self, parts: frozenset[str]) -> frozenset[str]:
+        return self._same.setdefault(parts, parts)
 
     def _marked(self, rule: str, what: str) -> set[Node]:
         found: set[Node] = set()
         for path, outline in self._outlines.items():
             marked: Mapping[str, tuple[str, ...]] = getattr(outline, what)
             if rule in marked:
-                parts = marked[rule] or (MODULE, *outline.parts)
-                found.update((path, part) for part in parts)
+                for part in marked[rule] or (MODULE, *outline.parts):
+                    node = path, part
+                    found.add(self._nodes.setdefault(node, node))
         return found

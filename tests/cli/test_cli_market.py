@@ -57,7 +57,7 @@ def market(tavo: Run, home: Path) -> Path:
 
 def test_plugin_goes_from_its_author_to_a_user_and_back(tavo: Run, market: Path) -> None:
     identifier = id_of(tavo, submission_of(tavo, "finder"))
-    assert "1 more approvals" in tavo("market", "status").out
+    assert "0.1.0: 1 more approval\n" in tavo("market", "status").out
     assert tavo("registry", "install", "acme/finder", "--yes").code != 0  # nobody approved it
     approved = tavo("market", "approve", identifier[:8], "--key", "first.key")
     assert approved.out == (

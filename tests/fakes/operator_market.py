@@ -19,8 +19,9 @@ from marketplace_db.acceptance import publisher_claim
 from marketplace_db.intake import Market
 from marketplace_db.package import build_package, inspect_package
 from marketplace_db.release import ReleasedCatalog, release_catalog
-from signing.attest import ReviewerClaim, add_signature, sign_publisher, sign_reviewer
+from signing.attest import ReviewerClaim, sign_publisher, sign_reviewer
 from signing.digests import Digest
+from signing.envelopes import add_signature
 from signing.keys import PrivateKey
 from signing.publishers import Namespace, Publishers
 from tests.fakes.repository import NOW, Machine, RepositorySimulator, key_map

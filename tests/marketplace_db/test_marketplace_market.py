@@ -282,6 +282,21 @@ def test_a_market_that_lost_a_release_is_noticed(market: Marketplace, tmp_path: 
     assert not (tmp_path / "new.db").exists()
 
 
+def test_a_row_that_was_lost_is_noticed_although_another_one_came(market: Marketplace) -> None:
+    """The numbers of rows are the same before and after."""
+    market.approve(market.package())
+    before = market.release()
+    with market.market.connection as connection:
+        connection.execute(
+            "INSERT INTO approvals SELECT 99, submission_id, 'other', decision, envelope, reports,"
+            " issued, recorded_at FROM approvals WHERE id = 2"
+        )
+        connection.execute("DELETE FROM approvals WHERE id = 2")
+    with pytest.raises(WorkingDatabaseError, match="has row 2 in approvals, which this market"):
+        market.release()
+    assert hash_file(market.catalog)[0] == before.digest
+
+
 def test_only_published_user_reviews_are_released(market: Marketplace) -> None:
     market.approve(market.package())
     add: Callable[[str, str], object] = lambda author, state: market.market.connection.execute(  # noqa: E731
@@ -294,6 +309,12 @@ def test_only_published_user_reviews_are_released(market: Marketplace) -> None:
         add("lee", "waiting")
     market.release()
     assert rows(market.catalog, "SELECT author FROM plugin_reviews") == [("kim",)]
+    with market.market.connection as connection:
+        connection.execute("UPDATE plugin_reviews SET state = 'hidden' WHERE author = 'kim'")
+        connection.execute("UPDATE plugin_reviews SET state = 'published' WHERE author = 'lee'")
+    changed = market.release()
+    assert (changed.added, changed.removed) == (1, 1)
+    assert rows(market.catalog, "SELECT author FROM plugin_reviews") == [("lee",)]
     with market.market.connection as connection:
         connection.execute("UPDATE plugin_reviews SET state = 'hidden'")
     assert market.release().removed == 1

@@ -6,14 +6,26 @@ they cannot. Users update, install and run by the real client, also behind an ai
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 import shutil
 from pathlib import Path
 
 import pytest
 
 from marketplace_db.catalog import Catalog
+from marketplace_db.entitlements import covering
 from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
-from signing.attest import add_signature
+from marketplace_db.package import inspect_package
+from signing.client import DirectorySource
+from signing.entitlements import (
+    EntitlementClaim,
+    sign_entitlement,
+    unverified_entitlement,
+    verify_entitlement,
+    write_revoked,
+)
+from signing.envelopes import add_signature
 from signing.errors import (
     AttestationError,
     ExpiredError,
@@ -24,8 +36,8 @@ from signing.errors import (
 )
 from signing.keys import PrivateKey
 from signing.roles import ONLINE_ROLES, blob_path
-from tests.fakes.repository import resign_metadata
-from tests.fakes.robbed_market import ROW, RobbedMarket, Thief
+from tests.fakes.repository import key_map, resign_metadata
+from tests.fakes.robbed_market import DAY, ROW, RobbedMarket, Thief, User
 
 STOLEN_PLUGIN = {"files": {"main.py": "class Plugin:\n    steals = True\n"}}
 
@@ -310,6 +322,91 @@ def test_a_rejection_outweighs_a_lazy_approval(robbed: RobbedMarket) -> None:
         market.record_review(submission, statement, publishers=publishers, now=robbed.now)
     with pytest.raises(WorkingDatabaseError, match="rejected it"):
         market.approve(submission, publishers=publishers, now=robbed.now)
+
+
+# -- who may use paid plugins
+
+
+class Shop:
+    """`acme/pro` is paid, and a key of its own entitles to it; one organisation bought it."""
+
+    def __init__(self, robbed: RobbedMarket) -> None:
+        self.robbed = robbed
+        self.key = PrivateKey.generate()
+        package = robbed.market.package(id="pro", more="pricing_tier: paid\n")
+        self.manifest = inspect_package(package).manifest
+        robbed.market.approve(package)
+        self.bind(self.key)
+        self.bought = self.entitle(self.key)
+
+    def bind(self, *keys: PrivateKey) -> None:
+        known = self.robbed.market.publishers.namespaces
+        acme = dataclasses.replace(known["acme"], entitlement_keys=key_map(*keys))
+        self.robbed.publish(namespaces={**known, "acme": acme})
+
+    def entitle(self, key: PrivateKey, namespace: str = "acme") -> bytes:
+        claim = EntitlementClaim(
+            identifier=secrets.token_hex(16), repository=self.robbed.simulator.repository.identity,
+            organisation="example.com", namespace=namespace, tiers=("paid",),
+            issued=self.robbed.now, expires=self.robbed.now + 365 * DAY,
+        )  # fmt: skip
+        return sign_entitlement(claim, key)
+
+    def check(self, user: User, envelope: bytes, source: DirectorySource | None = None) -> None:
+        """Ask as an installation does, after an update."""
+        opened = user.update(source)
+        basis = user.trust().basis("example.com", opened.publishers)
+        assert basis is not None
+        covering([verify_entitlement(envelope, opened.publishers)], self.manifest, basis)
+
+
+@pytest.fixture
+def shop(robbed: RobbedMarket) -> Shop:
+    return Shop(robbed)
+
+
+def test_online_keys_entitle_nobody_and_take_back_until_they_are_replaced(shop: Shop) -> None:
+    robbed = shop.robbed
+    user, thief = robbed.user(), robbed.thief(*ONLINE_ROLES)
+    shop.check(user, shop.bought)
+    for role in ONLINE_ROLES:
+        with pytest.raises(AttestationError, match="is not among the 1 allowed keys"):
+            shop.check(user, shop.entitle(thief.keys.of(role)[0]))
+    identifier = unverified_entitlement(shop.bought).identifier
+    thief.repository.publish(entitlements=write_revoked({identifier: "mine"}), now=robbed.now)
+    with pytest.raises(NotAcceptedError, match="was taken back: mine"):
+        shop.check(user, shop.bought, thief.source)
+    robbed.publish()
+    with pytest.raises(NotAcceptedError, match="was taken back: mine"):
+        shop.check(user, shop.bought)  # nor does an honest look alone bring it back
+    robbed.rotate(*ONLINE_ROLES)
+    shop.check(user, shop.bought)
+
+
+def test_a_publisher_key_entitles_nobody(shop: Shop) -> None:
+    for key in (shop.robbed.market.acme, shop.robbed.market.tavo, shop.robbed.market.reviewers[0]):
+        with pytest.raises(AttestationError, match="is not among the 1 allowed keys"):
+            shop.check(shop.robbed.user(), shop.entitle(key))
+
+
+def test_an_entitlement_key_entitles_in_its_namespace_until_revoked(shop: Shop) -> None:
+    robbed, user = shop.robbed, shop.robbed.user()
+    stolen = shop.entitle(shop.key)
+    shop.check(user, stolen)
+    with pytest.raises(AttestationError, match="may not sign entitlements of the namespace tavo"):
+        shop.check(user, shop.entitle(shop.key, namespace="tavo"))
+    with pytest.raises(AttestationError, match="is not among the 1 allowed keys"):
+        robbed.market.market.submit(  # it publishes nothing
+            package := robbed.market.package(version="6.6.6"),
+            robbed.market.sign(package, shop.key),
+            publishers=robbed.market.publishers, now=robbed.now,
+        )  # fmt: skip
+    fresh = PrivateKey.generate()
+    shop.bind(shop.key, fresh)
+    robbed.publish(revoked_keys={shop.key.public.key_id: "stolen"})
+    with pytest.raises(AttestationError, match="was revoked: stolen"):
+        shop.check(user, stolen)
+    shop.check(user, shop.entitle(fresh))
 
 
 # -- one offline key of three

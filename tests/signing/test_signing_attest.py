@@ -15,7 +15,6 @@ from signing.attest import (
     PublisherClaim,
     ReviewerClaim,
     VettingClaim,
-    add_signature,
     sign_build,
     sign_publisher,
     sign_reviewer,
@@ -29,6 +28,7 @@ from signing.attest import (
     verify_vetting,
 )
 from signing.digests import Digest
+from signing.envelopes import add_signature
 from signing.errors import AttestationError
 from signing.keys import PrivateKey
 from tests.fakes.repository import key_map, malleable
@@ -57,9 +57,9 @@ OTHER = PrivateKey.generate()
 
 def resigned(envelope: bytes, change: Any, key: PrivateKey = KEY) -> bytes:
     """Change the statement inside and sign it properly again."""
-    from signing.attest import _open, _pre_authentication, _seal
+    from signing.envelopes import _pre_authentication, _seal, open_envelope
 
-    payload, _ = _open(envelope)
+    payload, _ = open_envelope(envelope)
     statement = json.loads(payload)
     change(statement)
     data = json.dumps(statement).encode()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from signing.ceremony import Change
 from signing.client import DirectorySource
 from signing.digests import Digest
 from signing.errors import RepositoryError
@@ -72,6 +73,30 @@ def test_online_machine_releases_a_catalog_and_nothing_else(
     Repository.open(simulator.directory, simulator.keyring).publish(
         publishers=simple_publishers().to_bytes(), now=NOW
     )  # control: with the offline keys
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence"),
+    [
+        ("root", "root: cannot be renewed by publishing"),
+        ("publisher", "publisher: cannot be renewed by publishing, it is no role"),
+    ],
+)
+def test_what_publishing_cannot_renew_is_refused_not_ignored(
+    simulator: RepositorySimulator, role: str, sentence: str
+) -> None:
+    repository = Repository.open(simulator.directory, simulator.keyring)
+    before = {item: item.read_bytes() for item in simulator.directory.rglob("*.json")}
+    with pytest.raises(RepositoryError, match=sentence) as told:
+        repository.publish(renew=["targets", role], now=NOW)
+    assert {item: item.read_bytes() for item in simulator.directory.rglob("*.json")} == before
+    if role == "root":  # the hint is what does it
+        assert "tavo market renew root" in told.value.hint
+        ceremony = repository.prepare(Change(renew=("root",)), NOW)
+        ceremony.sign_all(simulator.keyring.of("root"))
+        repository.adopt(ceremony, NOW)
+        assert repository.version("root") == 2
+    repository.publish(renew=["targets", "snapshot", "timestamp"], now=NOW)  # control
 
 
 def test_two_of_three_offline_keys_are_enough(

@@ -80,6 +80,9 @@ class ModelFiles(StaticAnalysisPlugin):
         """Yield one finding per import that loading the file would make."""
         suffix = file_path.suffix.lower()
         stream = _unpacked(content)
+        if not stream.read(1):
+            return  # nothing to run, and picklescan steps back from the end of it
+        stream.seek(0)
         result = scanner.scan_bytes(stream, str(file_path), suffix)
         for found in sorted(result.globals, key=lambda g: (g.module, g.name)):
             if found.safety is scanner.SafetyLevel.Innocuous:

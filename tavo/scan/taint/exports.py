@@ -2,6 +2,9 @@
 
 Rules this module keeps:
 - an exported summary is a small value without any tree: steps are locations, inputs are places;
+- data that goes through as a whole says what happens to its parts, which are not said again, and
+  of very many sinks the nearest ones are named: what a project knows of its functions grows with
+  their number and not with its square;
 - as an offer it is text, with each step once, that the files read which call the function;
 - only functions that matter to a caller are exported: one of whose inputs reaches a sink, that
   brings data from a source, or that makes the objects of a class with such methods.
@@ -28,7 +31,9 @@ from tavo.scan.taint.summary import Summary, sources_of
 __all__ = ["Export", "Place", "Way", "brought", "exported", "offered", "opened"]
 
 _CONSTRUCTORS = frozenset({"__init__", "constructor"})
-_MOST_WAYS = 24
+_MOST_WAYS = 8
+_MOST_SINKS = 32
+_MOST_WRITES = 32
 _MOST_STEPS = 12
 
 
@@ -145,9 +150,9 @@ def _export(
     )
 
     def ways(taint: Taint) -> list[Way]:
-        return [_way(trace, marks, place) for trace in taint[:_MOST_WAYS]]
+        return [_way(trace, marks, place) for trace in _widest(taint)[:_MOST_WAYS]]
 
-    sinks: list[tuple[FarSink, Way]] = []
+    sinks: list[tuple[int, FarSink, Way]] = []
     for number, taint in summary.sinks.items():
         spot = marks.sinks[number]
         far = spot.far or FarSink(
@@ -155,7 +160,8 @@ def _export(
             tuple((key, value.text[:200]) for key, value in sorted(spot.env.items())),
             place.ignored(spot.start),
         )
-        sinks += [(far, way) for way in ways(taint)]
+        sinks += [(at, far, way) for at, way in enumerate(ways(taint))]
+    sinks.sort(key=lambda one: (one[0], len(one[2].steps)))
     writes = [(path, way) for path, taint in summary.writes.items() for way in ways(taint)]
     return Export(
         name=function.name,
@@ -164,9 +170,20 @@ def _export(
         me=function.me,
         makes=_makes(function),
         returns=tuple(ways(summary.returns)),
-        writes=tuple(writes[: _MOST_WAYS * 4]),
-        sinks=tuple(sinks[: _MOST_WAYS * 4]),
+        writes=tuple(writes[:_MOST_WRITES]),
+        sinks=tuple((far, way) for _, far, way in sinks[:_MOST_SINKS]),
     )
+
+
+def _widest(taint: Taint) -> list[Trace]:
+    """Return the traces without those of places inside of what another one says as a whole."""
+    origins = {trace.origin for trace in taint}
+    return [
+        trace
+        for trace in taint
+        if isinstance(trace.origin, int)
+        or not any(trace.origin[:size] in origins for size in range(1, len(trace.origin)))
+    ]
 
 
 def _way(trace: Trace, marks: Marks, place: Place) -> Way:
@@ -195,11 +212,11 @@ def _step(trace: Trace, place: Place, number: int) -> Step:
     return Step(location=location, message=trace.note or f"{what}: {text}")
 
 
-def brought(export: Export, marks: Marks, *, apart: bool) -> Known:
+def brought(export: Export, marks: Marks, *, apart: bool, numbers: dict[object, int]) -> Known:
     """Return an imported summary as the analysis of the importing file uses it.
 
-    Its sources and sinks become further ones of the file's marks. `apart`: the rule tells its
-    sources apart.
+    Its sources and sinks become further ones of the file's marks: `numbers` holds those of the
+    sinks that other summaries brought. `apart`: the rule tells its sources apart.
     """
     summary = Summary()
     for way in export.returns:
@@ -208,9 +225,8 @@ def brought(export: Export, marks: Marks, *, apart: bool) -> Known:
         summary.writes[place] = union(
             summary.writes.get(place, CLEAN), _taint(way, marks, apart=apart)
         )
-    numbers: dict[tuple[object, ...], int] = {}
     for far, way in export.sinks:
-        key = (far.location.path, far.location.region)
+        key = (far.location.path, far.location.region, far.evidence)
         if key not in numbers:
             numbers[key] = len(marks.sinks)
             marks.sinks.append(Spot(0, 0, _env(far.evidence), far=far))

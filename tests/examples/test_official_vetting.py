@@ -1,0 +1,47 @@
+"""Each official plugin as its author and the marketplace's operator would try it: it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marketplace_db.advisories.snapshot import write_snapshot
+from marketplace_db.package import build_package, inspect_package
+from tavo.host.local import open_local
+from tavo.kit.contract import run_suite
+from tavo.operator.vetting import NAMES
+from tavo.operator.vetting.run import vet
+from tests.examples.test_official_plugins import PLUGINS, WHEELS
+from tests.fakes.operated import Operated
+
+# The namespace is official, so the plugin runs at L2 where there is no L3.
+ACCEPTED = tuple(f"L2:tavo/{plugin.name}" for plugin in PLUGINS)
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_its_author_sees_no_complaint(plugin: Path) -> None:
+    with open_local(plugin, wheels=WHEELS) as local:
+        report = run_suite(local, accept=ACCEPTED)
+    assert {one.name: one.found for one in report.checks if one.state != "passed"} == {}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_its_vetting_finds_nothing(plugin: Path, tmp_path: Path) -> None:
+    package = tmp_path / "package.zip"
+    build_package(plugin, package)
+    wheels = {one.filename: WHEELS / one.filename for one in inspect_package(package).locked}
+    operated = Operated(tmp_path / "operated")
+    write_snapshot([], tmp_path / "advisories.db")
+    with operated.open() as place:
+        place.publish_advisories(tmp_path / "advisories.db", operated.now)
+        submission = place.intake.submission(place.intake.submit(
+            package, operated.people.sign(package), wheels=wheels,
+            publishers=place.publishers(), now=operated.now,
+        ))  # fmt: skip
+        reports = list(vet(
+            place, submission, key=operated.keys.of("catalog")[0], source=plugin,
+            accept_sandbox=ACCEPTED, now=operated.now,
+        ))  # fmt: skip
+        assert [one.check for one in reports] == list(NAMES)
+        assert {one.check: one.sentences for one in reports if one.outcome != "passed"} == {}
