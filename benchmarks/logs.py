@@ -62,10 +62,13 @@ def tavo(log: Path, rules: list[dict[str, object]], *, jobs: int, own: bool = Fa
     file.write_text(yaml.safe_dump_all(rules))
     words = [] if own else ["--no-default-rules", "--no-anomalies", "--rules", str(file)]
     report = FOLDER / "report.json"
-    return run([
+    cost = run([
         PYTHON, "-m", "tavo", "logs", "analyze", str(log), *words, "--jobs", str(jobs),
         "--format", "json", "--output", str(report),
     ])  # fmt: skip
+    if cost.code not in {0, 1}:
+        raise SystemExit(f"tavo ended with {cost.code}")
+    return cost
 
 
 def check(truth: dict[str, list[int]], rules: list[dict[str, object]]) -> None:

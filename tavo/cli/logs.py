@@ -52,6 +52,10 @@ def analyze(
     no_default_rules: Annotated[
         bool, typer.Option("--no-default-rules", help="Without our own pack.")
     ] = False,
+    intel: Annotated[
+        list[Path] | None,
+        typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
+    ] = None,
     no_anomalies: Annotated[
         bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
     ] = False,
@@ -114,6 +118,13 @@ def analyze(
     root = Path.cwd()
     tables, forced = _tables(reader, mapping or [])
     sources, left_out = find_sources(paths, root)
+    indicators = None
+    if intel:
+        from tavo.logs.intel import load_indicators
+
+        indicators = load_indicators(intel)
+        unused = f", {indicators.unused} cannot be used" if indicators.unused else ""
+        session.say(f"tavo: {len(indicators):,} indicators{unused}")
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -123,6 +134,7 @@ def analyze(
         left_out=tuple(left_out),
         command=tuple(sys.argv[1:]),
         unusual=not no_anomalies,
+        indicators=indicators,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,

@@ -21,6 +21,7 @@ import msgspec
 
 from tavo.logs.anomaly import RULES, anomalies
 from tavo.logs.incidents import GAP_S, Incidents, Place, plain
+from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.correlation import Correlator
 from tavo.logs.sigma.rules import LogRule
@@ -83,7 +84,9 @@ class _Lookers:
         guesses: Sequence[Guess | None],
         rules: Sequence[LogRule],
         counting: bool,
+        indicators: Indicators | None,
     ) -> None:
+        self._indicators = indicators
         self._counting = counting
         self._sources = sources
         self._guesses = guesses
@@ -95,7 +98,11 @@ class _Lookers:
         key = str(table.path)
         if key not in self._made:
             self._made[key] = Looker(
-                table, self._rules, self._correlations, counting=self._counting
+                table,
+                self._rules,
+                self._correlations,
+                counting=self._counting,
+                indicators=self._indicators,
             )
         return self._made[key]
 
@@ -137,15 +144,16 @@ def analyze(
     forced: Table | None = None,
     gap_s: float = GAP_S,
     unusual: bool = True,
+    indicators: Indicators | None = None,
     reporter: Reporter | None = None,
 ) -> Analysis:
     """Look at logs with rules. `forced` is the format of all of them, instead of a guess; `unusual`
-    says whether to look for anomalies, too.
+    says whether to look for anomalies, too, and `indicators` are those of lists.
     """
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
     guesses = _guesses(sources, list(tables), forced, out)
-    lookers = _Lookers(sources, guesses, rules, unusual)
+    lookers = _Lookers(sources, guesses, rules, unusual, indicators)
     run = _Run(out, rules)
     tasks = [
         task for number, source in enumerate(sources) if guesses[number] is not None
@@ -316,7 +324,8 @@ class _Run:
             place = Place(
                 name, base + hit.line + 1, offset + hit.offset, hit.length, hit.time, hit.snippet
             )
-            if self._rules[hit.rule].reported:
+            known = self._rules.get(hit.rule)
+            if known is None or known.reported:
                 self.out.incidents.add(hit.rule, place, hit.brief, hit.seen)
             for correlated, group, value in hit.groups:
                 self._feed(correlated, hit.rule, place, group, value)

@@ -19,6 +19,7 @@ import msgspec
 
 from tavo.detect.literals import Literals, blanks
 from tavo.logs.event import LogEvent
+from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
@@ -82,6 +83,7 @@ class Looker:
         correlations: Sequence[LogRule] = (),
         *,
         counting: bool = True,
+        indicators: Indicators | None = None,
     ) -> None:
         self.table = table
         self.rules = [r for r in rules if r.matches is not None and table.fits(r.logsource)]
@@ -122,6 +124,7 @@ class Looker:
                     self._correlations.setdefault(name, []).append(correlated)
         wanted = {"time"} | {column.field for column, _ in self._columns}
         self._counting = counting
+        self._indicators = indicators
         self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
 
@@ -136,6 +139,8 @@ class Looker:
             self._look_fast(data, structs, marked, seen)
         else:
             self._look_slowly(data, marked, seen)
+        if self._indicators is not None:
+            self._look_for(self._indicators, data, marked, seen)
         return seen
 
     # -- the gate
@@ -306,6 +311,40 @@ class Looker:
             if len(seen.named) < _MOST_NAMED:
                 seen.named.append((line, problem))
 
+    # -- indicators
+
+    def _look_for(
+        self, indicators: Indicators, data: bytes, marked: dict[int, set[int]], seen: Seen
+    ) -> None:
+        """Find records with an indicator in their bytes, or in the texts that the bytes hide."""
+        by_line: dict[int, dict[bytes, str]] = {}
+        low = data.lower()
+        for word, kind in indicators.found_in(data).items():
+            for start, line in _lines_with(low, word, data):
+                if kind != "url" or indicators.holds_url(word, line):
+                    by_line.setdefault(start, {})[word] = kind
+        for start in (one for one, rules in marked.items() if -1 in rules):
+            raw = _line_at(data, start)
+            for record in self._read(raw)[0]:
+                text = "\n".join(map(str, LogEvent(record, self.table).texts()))
+                hidden = text.encode("utf-8", "replace")
+                for word, kind in indicators.found_in(hidden).items():
+                    if kind != "url" or indicators.holds_url(word, hidden):
+                        by_line.setdefault(start, {})[word] = kind
+        at = line_number = 0
+        for start in sorted(by_line):
+            line_number += data.count(b"\n", at, start)
+            at = start
+            raw = _line_at(data, start)
+            records, _ = self._read(raw)
+            event = LogEvent(records[0], self.table)
+            for word, kind in by_line[start].items():
+                seen.hits.append(Hit(
+                    f"intel-{kind}", line_number, start, len(raw), event.time, _brief(event),
+                    {"indicator": word.decode("ascii", "replace")},
+                    raw[:_SNIPPET].decode("utf-8", "replace"), [],
+                ))  # fmt: skip
+
     # -- the exact test
 
     def _try(
@@ -318,11 +357,7 @@ class Looker:
                 seen.hits.append(self._hit(rule, event, raw, line, offset))
 
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
-        brief = {}
-        for field in _BRIEF:
-            value = event.first(field)
-            if value is not None:
-                brief[field] = _short(value)
+        brief = _brief(event)
         shown = raw[:_SNIPPET].decode("utf-8", "replace")
         groups = []
         for correlated in self._correlations.get(rule.id, ()):
@@ -367,6 +402,30 @@ def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
 def _word(text: bytes) -> bytes:
     """Return the longest part of a text that has no white space, which can be written many ways."""
     return max(text.lower().split(), key=len, default=b"")
+
+
+def _brief(event: LogEvent) -> dict[str, str]:
+    """Return who and what a record is about."""
+    return {field: _short(value) for field in _BRIEF if (value := event.first(field)) is not None}
+
+
+def _line_at(data: bytes, start: int) -> bytes:
+    end = data.find(b"\n", start)
+    return data[start : end if end >= 0 else len(data)]
+
+
+def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield start and bytes of the lines in which a word stands by itself, or below a domain."""
+    at = low.find(word)
+    while at >= 0:
+        end = at + len(word)
+        before, after = low[max(0, at - 1) : at], low[end : end + 1]
+        if not (before.isalnum() or before == b"-" or after.isalnum() or after == b"-"):
+            start = low.rfind(b"\n", 0, at) + 1
+            line = _line_at(data, start)
+            yield start, line
+            end = start + len(line)
+        at = low.find(word, end)
 
 
 def _short(value: Any) -> str:

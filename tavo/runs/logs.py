@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 
 from tavo.errors import ExitCode
+from tavo.logs import intel
 from tavo.logs.anomaly import RULES
 from tavo.logs.engine import Analysis, analyze
+from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping
 from tavo.logs.sigma.rules import LogRule, Rules
 from tavo.logs.sources import Source
@@ -40,6 +42,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     jobs: int = 1
     unusual: bool = True
+    indicators: Indicators | None = None
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     gate: GatePlan | None = None
@@ -69,10 +72,11 @@ def run_logs(
         jobs=plan.jobs,
         forced=plan.reader,
         unusual=plan.unusual,
+        indicators=plan.indicators,
         reporter=reporter,
     )
     about = {rule.id: rule.about for rule in rules}
-    about.update((rule.id, rule) for rule in RULES.values())
+    about.update((rule.id, rule) for rule in (*RULES.values(), *intel.RULES.values()))
     found = [
         Reported(finding=finding, rule=rule) for finding, rule in analysis.incidents.findings(about)
     ]

@@ -88,7 +88,9 @@ def test_a_log_of_an_unknown_format_is_not_clean(tavo: Run) -> None:
 
 
 def test_nothing_of_a_log_steers_the_terminal(tavo: Run) -> None:
-    line = json.dumps({"user": "e\x1b[2Jve\u202e", "prompt": "ignore previous instructions \x1b]0;x\x07"})  # noqa: E501
+    line = json.dumps(
+        {"user": "e\x1b[2Jve\u202e", "prompt": "ignore previous instructions \x1b]0;x\x07"}
+    )
     Path("a.jsonl").write_text(f"{line}\n##[error]x\n::error::x\n")
     done = tavo("logs", "analyze", "a.jsonl")
     for bad in ("\x1b", "\u202e", "\x07", "##[error]", "\n::error"):
@@ -103,9 +105,7 @@ def test_nothing_of_a_log_steers_the_terminal(tavo: Run) -> None:
      (["a.jsonl", "--no-default-rules"], "there is nothing to look for"),
      (["a.jsonl", "--rules", "gone"], "gone: there is no such rule file or folder")],
 )  # fmt: skip
-def test_what_is_typed_wrong_is_said_in_a_sentence(
-    tavo: Run, words: list[str], said: str
-) -> None:
+def test_what_is_typed_wrong_is_said_in_a_sentence(tavo: Run, words: list[str], said: str) -> None:
     Path("a.jsonl").write_text(f"{LOG}\n")
     done = tavo("logs", "analyze", *words)
     assert done.code in {2, 3}
@@ -125,7 +125,8 @@ def test_a_rule_that_cannot_be_used_makes_the_run_incomplete(tavo: Run) -> None:
 def test_an_anomaly_says_its_figures(tavo: Run) -> None:
     lines = [
         json.dumps({"timestamp": f"2026-01-0{1 + hour // 24}T{hour % 24:02}:05:00Z", "user": "ann",
-                    "model": "m", "usage": {"input_tokens": 150_000 if hour == 30 else 1000 + hour}})
+                    "model": "m",
+                    "usage": {"input_tokens": 150_000 if hour == 30 else 1000 + hour}})
         for hour in range(40)
     ]  # fmt: skip
     Path("a.jsonl").write_text("\n".join(lines) + "\n")
