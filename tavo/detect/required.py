@@ -1,7 +1,7 @@
 """Which texts must stand in a text that a regular expression matches: any one of a few.
 
 Rules this module keeps:
-- the answer is never too small: where it is not sure, it is None, and the expression is tried on
+- the answer is never too small: where it is not sure, it is empty, and the expression is tried on
   every text;
 - a blank in an answer stands for white space of any length and kind;
 - it looks at the expression only, so it takes any time that the expression takes to be read.
@@ -10,13 +10,16 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-import re._constants as codes  # type: ignore[import-not-found]
-import re._parser as reader  # type: ignore[import-not-found]
 import warnings
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 __all__ = ["frequency", "required_texts"]
+
+# The standard library's reader of expressions; CPython 3.11 and later have it at this place.
+codes: Any = import_module("re._constants")
+reader: Any = import_module("re._parser")
 
 _SPACE = [(codes.CATEGORY, codes.CATEGORY_SPACE)]
 
