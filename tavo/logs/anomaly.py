@@ -14,7 +14,7 @@ from statistics import median
 
 import msgspec
 
-from tavo.logs.tally import MEASURES, OTHERS, Tally
+from tavo.logs.tally import LINES, MEASURES, OTHERS, Cell, Tally
 from tavo.plugins import Confidence, Rule, Severity
 
 __all__ = ["RULES", "Anomaly", "anomalies"]
@@ -49,7 +49,7 @@ RULES = {
 
 
 class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
-    """One alarm. `place` is the source and the line, from 0, of the largest record of the hour."""
+    """One alarm; `place`: the number of the source, and the line, of the hour's largest record."""
 
     measure: str
     actor: str
@@ -59,12 +59,12 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
     spread: float
     hours: int
     requests: int
-    place: tuple[str, int]
+    place: tuple[int, int]
 
 
 def anomalies(tally: Tally) -> Iterator[Anomaly]:
     """Yield the alarms, the largest first, at most 200."""
-    by_actor: dict[str, list[tuple[int, list[object]]]] = {}
+    by_actor: dict[str, list[tuple[int, Cell]]] = {}
     for (actor, hour), cell in tally.cells.items():
         if actor != OTHERS:
             by_actor.setdefault(actor, []).append((hour, cell))
@@ -76,9 +76,9 @@ def anomalies(tally: Tally) -> Iterator[Anomaly]:
     yield from (one for _, one in found[:_MOST])
 
 
-def _of_actor(actor: str, hours: list[tuple[int, list[object]]]) -> Iterator[tuple[float, Anomaly]]:
+def _of_actor(actor: str, hours: list[tuple[int, Cell]]) -> Iterator[tuple[float, Anomaly]]:
     for number, measure in enumerate(MEASURES):
-        values = [float(cell[number]) for _, cell in hours]  # type: ignore[arg-type]
+        values = [cell[number] for _, cell in hours]
         if max(values) < _FLOOR[measure]:
             continue
         usual = median(values)
@@ -88,9 +88,9 @@ def _of_actor(actor: str, hours: list[tuple[int, list[object]]]) -> Iterator[tup
             score = (value - usual) / spread
             if value < _FLOOR[measure] or value < _TIMES * usual or score < _DEVIATIONS:
                 continue
-            place = cell[5]
+            source, line = divmod(cell[5], LINES)
             yield score, Anomaly(
                 measure=measure, actor=actor, hour=hour, value=value, baseline=usual,
-                spread=deviation, hours=len(hours), requests=int(cell[0]),  # type: ignore[call-overload]
-                place=place if isinstance(place, tuple) else ("", 0),
+                spread=deviation, hours=len(hours), requests=int(cell[0]),
+                place=(int(source), int(line)),
             )  # fmt: skip

@@ -174,18 +174,20 @@ def analyze(
 def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
     """Add what actors did far more of than they usually do, with the largest record of the hour."""
     found = list(anomalies(out.tally))
-    wanted: dict[str, set[int]] = {}
+    wanted: dict[int, set[int]] = {}
     for one in found:
         wanted.setdefault(one.place[0], set()).add(one.place[1])
     places = {
-        (source.name, line): place
-        for source in sources
-        if source.name in wanted and source.path is not None
-        for line, place in _places(source, wanted[source.name])
+        (number, line): place
+        for number, source in enumerate(sources)
+        if number in wanted and source.path is not None
+        for line, place in _places(source, wanted[number])
     }
     for one in found:
         hour = one.hour * 3600.0
-        place = places.get(one.place) or Place(one.place[0] or "logs", one.place[1] + 1, 0, 0, hour)
+        place = places.get(one.place) or Place(
+            sources[one.place[0]].name, one.place[1] + 1, 0, 0, hour
+        )
         numbers = {
             "hour": as_text(hour),
             one.measure: plain(one.value),
@@ -340,7 +342,7 @@ class _Run:
         report.candidates += seen.candidates
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
-            self.out.tally.merge(seen.tally, name, base)
+            self.out.tally.merge(seen.tally, task.source, base)
 
     def _feed(
         self, correlated: str, rule: str, place: Place, group: tuple[str, ...] | None, value: Any

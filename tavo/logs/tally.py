@@ -10,15 +10,16 @@ Units: hours since 1970, tokens, US dollars.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tavo.logs.times import parse_time
 
 if TYPE_CHECKING:
     from tavo.logs.event import LogEvent
 
-__all__ = ["COLUMNS", "MEASURES", "OTHERS", "Cell", "Tally"]
+__all__ = ["COLUMNS", "LINES", "MEASURES", "OTHERS", "Cell", "Tally"]
 
 _ACTOR = ("user.id", "api_key.id", "client.address")
 _NUMBERS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "usage.cost")
@@ -32,8 +33,13 @@ OTHERS = ""
 _MOST_CELLS = 150_000
 _MOST_HOURS = 4096
 
-Cell = list[Any]
-"""Requests, tokens, cost, failures; the most tokens of a record, and where that record is."""
+Cell: TypeAlias = "array[float]"
+"""Requests, tokens, cost, failures; the most tokens of a record, and where that record is.
+
+The place is the number of the source times `LINES` plus the line, from 0.
+"""
+
+LINES = float(1 << 32)
 
 
 class Tally:
@@ -92,7 +98,7 @@ class Tally:
         if tokens >= cell[4]:
             cell[4], cell[5] = tokens, line
 
-    def merge(self, other: Tally, source: str, base: int) -> None:
+    def merge(self, other: Tally, source: int, base: int) -> None:
         """Add the counts of a block whose first line is the line `base` of a source, from 0."""
         for time in (other.first, other.last):
             if time is not None:
@@ -103,8 +109,7 @@ class Tally:
             for number in range(4):
                 ours[number] += theirs[number]
             if theirs[4] >= ours[4]:
-                place = theirs[5] if isinstance(theirs[5], tuple) else (source, base + theirs[5])
-                ours[4], ours[5] = theirs[4], place
+                ours[4], ours[5] = theirs[4], source * LINES + base + theirs[5]
 
     def _cell(self, actor: Any, hour: int) -> Cell:
         if not isinstance(actor, str):
@@ -113,7 +118,7 @@ class Tally:
         if cell is None:
             if len(self.cells) >= _MOST_CELLS:
                 actor = OTHERS
-            cell = self.cells.setdefault((actor, hour), [0, 0, 0.0, 0, -1, 0])
+            cell = self.cells.setdefault((actor, hour), array("d", (0, 0, 0, 0, -1, 0)))
         return cell
 
     def _hours_of(self, times: list[Any]) -> list[int | None]:
