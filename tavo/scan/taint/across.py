@@ -81,6 +81,12 @@ class _Graph:
                 elif given is not None and given.dotted:
                     self.dotted.setdefault(here, set()).add(given.dotted)
 
+        if functions.has_properties:
+            for node in file.by_kind.get("attribute", ()):
+                read = functions.read_by(node)
+                if read is not None and read.function is not None:
+                    self._edge(self._home(node, functions), id(read.function.node))
+
     def _edge(self, caller: int, callee: int) -> None:
         self.callees.setdefault(caller, {})[callee] = None
         self.callers.setdefault(callee, {})[caller] = None

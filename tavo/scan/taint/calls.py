@@ -153,6 +153,22 @@ class Calls(Expressions):
             self._built[call.start, call.end] = built
         return result
 
+    def _chain(self, node: Node, state: State) -> Taint:
+        """Return the taint of a chain of names; a property in it is a call without arguments."""
+        trace = super()._chain(node, state)
+        if self.functions is None or not self.functions.has_properties:
+            return trace
+        while node.kind in {"attribute", "subscript"} and node.children:
+            found = self.functions.read_by(node)
+            known = self._known(found) if found is not None else None
+            if found is not None and known is not None:
+                given = _Given()
+                if found.receiver is not None:
+                    given = self._object(found, self.value(found.receiver, state), state)
+                trace = union(trace, self._apply(known, {known.me: given}, node, state, None))
+            node = node.children[0]
+        return trace
+
     def _known(self, found: Callee) -> Known | None:
         function = found.function
         if function is None:

@@ -32,6 +32,7 @@ __all__ = [
 _SHELLS = frozenset({"await", "parenthesized_expression"})
 _MOST_BASES = 8
 _CONSTRUCTORS = ("__init__", "constructor")
+_GETTERS = frozenset({"property", "cached_property"})
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ class Functions:
         self._types: dict[tuple[int, str], str | None] = {}
         self._attributes: dict[int, dict[str, str]] = {}
         self._resolved: dict[int, Callee | None] = {}
+        self._getters: dict[int, str] = {}
         self.modules = _plain_imports(file)
         for node in file.by_kind.get("class_definition", ()):
             name = node.role("name")
@@ -113,9 +115,21 @@ class Functions:
             if function.me and function.me != "this":
                 function.inputs = function.inputs[1:]
             self._methods.setdefault(id(owner), {})[text] = function
+            if self._is_getter(node):
+                self._getters[id(node)] = text
         else:
             around = function_around(node)
             self._named[id(around) if around is not None else 0, text] = function
+
+    def _is_getter(self, node: Node) -> bool:
+        shell = node.parent
+        if shell is None or shell.kind != "decorated_definition":
+            return False
+        return any(
+            child.kind == "decorator"
+            and self.file.text(child).rpartition(".")[2].lstrip("@") in _GETTERS
+            for child in shell.children
+        )
 
     def _me(self, function: Function) -> str:
         if self.file.language != "python":
@@ -162,6 +176,20 @@ class Functions:
             callee = call.role("function")
             self._resolved[key] = self.resolve(callee) if callee is not None else None
         return self._resolved[key]
+
+    @property
+    def has_properties(self) -> bool:
+        return bool(self._getters)
+
+    def read_by(self, node: Node) -> Callee | None:
+        """Return the property of Python that an attribute reads, None if it is none."""
+        if not self._getters or node.kind != "attribute" or len(node.children) != 2:
+            return None
+        if self.file.text(node.children[1]) not in self._getters.values():
+            return None
+        found = self.resolve(node)
+        function = found.function if found is not None else None
+        return found if function is not None and id(function.node) in self._getters else None
 
     def resolve(self, node: Node) -> Callee | None:
         """Return what an expression stands for when it is called."""

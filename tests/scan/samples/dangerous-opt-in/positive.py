@@ -8,3 +8,5 @@ store = FAISS.load_local("index", embeddings, allow_dangerous_deserialization=Tr
 chain = GraphCypherQAChain.from_llm(llm, graph=graph, allow_dangerous_requests=True)
 # ruleid: dangerous-opt-in
 agent = create_pandas_dataframe_agent(llm, frame, verbose=True, allow_dangerous_code=True)
+# ruleid: dangerous-opt-in
+serializer = JsonPlusSerializer(pickle_fallback=True)

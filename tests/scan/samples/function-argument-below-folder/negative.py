@@ -38,3 +38,17 @@ def delete(file_id: str):
 def page(number: int):
     # ok: function-argument-below-folder
     return open(os.path.join(UPLOAD_DIR, f"{number}.txt")).read()
+
+
+def download(folder, info):
+    # ok: function-argument-below-folder
+    with open(os.path.join(folder, os.path.basename(info.filename)), "wb") as file:
+        file.write(fetch(info.url))
+
+
+class Keys:
+    def _get_path(self, key: str) -> Path:
+        if not re.match(r"^[a-zA-Z0-9_\-]+$", key):
+            raise ValueError(key)
+        # ok: function-argument-below-folder
+        return self.root_path / key

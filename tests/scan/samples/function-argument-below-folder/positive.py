@@ -36,3 +36,17 @@ def external_data(tensor, base_dir):
     # ruleid: function-argument-below-folder
     with open(path, "rb") as data:
         return data.read()
+
+
+def download(folder, info):
+    # ruleid: function-argument-below-folder
+    with open(os.path.join(folder, info.filename), "wb") as file:
+        file.write(fetch(info.url))
+
+
+class Keys:
+    def _get_path(self, key: str) -> Path:
+        if not re.match(r"^[a-zA-Z0-9_.\-/]+$", key):
+            raise ValueError(key)
+        # ruleid: function-argument-below-folder
+        return self.root_path / key

@@ -40,3 +40,8 @@ class Chain:
             # ok: function-argument-to-code
             return str(eval(expression))
         return expression
+
+
+def rows(database, query):
+    # ok: function-argument-to-code
+    return database.query(query, limit=10)

@@ -54,3 +54,40 @@ def count_rows(connection, table: str) -> int:
 def copy(connection, table):
     # ok: function-argument-to-query
     return connection.execute(f'SELECT * FROM "{table.name}" WHERE deleted = 0')
+
+
+def predicates(filters: dict) -> list[str]:
+    parts = []
+    for key, value in filters.items():
+        _validate_filter_key(key)
+        # ok: function-argument-to-query
+        parts.append(f"json_extract(metadata, '$.{key}') = ?")
+    return parts
+
+
+def condition(key: str, operator: str, value) -> str:
+    _validate_filter_key(key)
+    if isinstance(value, (int, float)):
+        # ok: function-argument-to-query
+        return f"json_extract(value, '$.{key}') {operator} {value}"
+    return "FALSE"
+
+
+def heartbeat(logger, ids, replica):
+    # ok: function-argument-to-query
+    logger.info(f"Heartbeat: UPDATE affected {len(ids)} rows (WHERE id IN {ids} AND claimed_by={replica}")
+
+
+@app.cell
+def _(mo, parquet_path):
+    # ok: function-argument-to-query
+    return mo.sql(f"SELECT * FROM read_parquet('{parquet_path}') LIMIT 10")
+
+
+def summary(table: str, column: str) -> str:
+    # ok: function-argument-to-query
+    return f"""
+        SELECT COUNT("{column}") AS many,
+               SUM(CASE WHEN "{column}" IS NULL THEN 1 ELSE 0 END) AS missing
+        FROM {table}
+    """

@@ -39,3 +39,19 @@ def clause(filter_):
 def two_values(connection, user: str, topic: str):
     # ruleid: function-argument-to-query
     return connection.execute(f"SELECT * FROM notes WHERE user = '{user}' AND topic = '{topic}'")
+
+
+def predicates(filters: dict) -> list[str]:
+    parts = []
+    for key, value in filters.items():
+        # ruleid: function-argument-to-query
+        parts.append(f"json_extract(metadata, '$.{key}') = ?")
+    return parts
+
+
+def rename(name: str, doc_id: str) -> str:
+    # ruleid: function-argument-to-query
+    return f"""
+        UPDATE documents SET name = "{name}"
+        WHERE doc_id = {doc_id}
+    """

@@ -21,3 +21,11 @@ def convert(*names):
     for name in names:
         # ruleid: function-argument-to-shell
         os.system("convert %s out.png" % name)
+
+
+class Git:
+    diff_cmd = 'git_diff.py "{file_path}"'
+
+    def diff(self, file_path: str):
+        # ruleid: function-argument-to-shell
+        return self.execute(self.diff_cmd.format(file_path=file_path), self.cwd)

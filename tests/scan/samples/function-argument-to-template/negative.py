@@ -48,3 +48,9 @@ def own_sandbox_with_name(template: str) -> str:
     environment = RestrictedSandboxedEnvironment()
     # ok: function-argument-to-template
     return environment.from_string(template).render()
+
+
+def late(content: str, values: dict) -> str:
+    Environment, Error = _load_jinja2_sandbox()
+    # ok: function-argument-to-template
+    return Environment().render(content, **values)

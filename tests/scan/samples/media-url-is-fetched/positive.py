@@ -28,3 +28,11 @@ def load_image(image_url: str):
         # ruleid: media-url-is-fetched
         return requests.get(image_url, timeout=10).content
     return open(image_url, "rb").read()
+
+
+def size_of(image_source):
+    if _is_url(image_source):
+        # ruleid: media-url-is-fetched
+        response = httpx.get(image_source)
+        return Image.open(BytesIO(response.content)).size
+    return None

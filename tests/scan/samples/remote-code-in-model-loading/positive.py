@@ -12,3 +12,10 @@ generate = pipeline("text-generation", model="someone/model", trust_remote_code=
 rows = load_dataset("someone/data", trust_remote_code=True)
 # ruleid: remote-code-in-model-loading
 encoder = SentenceTransformer("someone/model", trust_remote_code=True)
+
+
+def configure(config):
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    # ruleid: remote-code-in-model-loading
+    return get_class_from_dynamic_module(*config["auto_map"]["AutoConfig"].split("--")[::-1])

@@ -37,3 +37,12 @@ def delete(name: str) -> None:
     target = NOTES.joinpath(name)
     # ruleid: tool-argument-to-path
     target.unlink()
+
+
+@mcp.tool()
+def stage(files: list[str]) -> str:
+    """Stage files."""
+    repo = Repo(".")
+    # ruleid: tool-argument-to-path
+    repo.index.add(files)
+    return "staged"

@@ -30,3 +30,11 @@ def search(term: str, order_by: str = "name") -> list:
     statement = "SELECT * FROM products WHERE name LIKE ? ORDER BY %s" % order_by
     # ruleid: tool-argument-to-query
     return db.execute(statement, (term,)).fetchall()
+
+
+class FinanceToolSpec(BaseToolSpec):
+    spec_functions = ["run_sql_query"]
+
+    def run_sql_query(self, query: str) -> str:
+        # ruleid: tool-argument-to-query
+        return self.connection.execute(text(query))

@@ -31,3 +31,31 @@ def safe(path):
     array = np.load("array.npy")
     # ok: unsafe-model-deserialization
     return json.load(open(path)), load_file(path), pickle.dumps(array)
+
+
+def unless_asked(path, allow_pickle=False):
+    # ok: unsafe-model-deserialization
+    return np.load(path, allow_pickle=allow_pickle)
+
+
+class Reader:
+    def __init__(self, allow_pickle=False):
+        self.allow_pickle = allow_pickle
+
+    def read(self, stream):
+        # ok: unsafe-model-deserialization
+        return np.load(stream, allow_pickle=self.allow_pickle)
+
+
+def in_options(path, **kwargs):
+    # ok: unsafe-model-deserialization
+    return np.load(path, **kwargs)
+
+
+def asked_for(path, *, trusted=None, allow_pickle: bool = False):
+    if trusted:
+        return load_file(path)
+    elif allow_pickle:
+        # ok: unsafe-model-deserialization
+        return pickle.load(open(path, "rb"))
+    raise ValueError("allow_pickle is off")

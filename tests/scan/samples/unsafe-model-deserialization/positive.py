@@ -27,3 +27,24 @@ def index(data):
     # ruleid: unsafe-model-deserialization
     array = np.load("array.npy", allow_pickle=True)
     return vectors, documents, model, function, other, frame, array
+
+
+def by_default(path, allow_pickle=True):
+    # ruleid: unsafe-model-deserialization
+    return np.load(path, allow_pickle=allow_pickle)
+
+
+class Reader:
+    def __init__(self, dtype=None, allow_pickle=True):
+        self.dtype = dtype
+        self.allow_pickle = allow_pickle
+
+    def read(self, stream):
+        # ruleid: unsafe-model-deserialization
+        return np.load(stream, allow_pickle=self.allow_pickle)
+
+
+def in_options(path):
+    options = dict(mmap_mode="r", allow_pickle=True)
+    # ruleid: unsafe-model-deserialization
+    return np.load(path, **options)

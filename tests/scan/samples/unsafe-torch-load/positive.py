@@ -9,3 +9,17 @@ def restore(path):
     other = torch.load(path, map_location="cpu", weights_only=False)
     # ruleid: unsafe-torch-load
     return weights, other, load_weights(path)
+
+
+def by_default(path, weights_only=False):
+    # ruleid: unsafe-torch-load
+    return torch.load(path, weights_only=weights_only)
+
+
+def in_options(path):
+    options = {"map_location": "cpu", "weights_only": False}
+    # ruleid: unsafe-torch-load
+    first = torch.load(path, **options)
+    more = dict(weights_only=False)
+    # ruleid: unsafe-torch-load
+    return first, torch.load(path, **more)

@@ -73,3 +73,21 @@ async def upload(file: UploadFile, run: UUID):
 async def store(db: Session, current_user: User):
     # ok: user-input-to-path
     return open(current_user.avatar)
+
+
+@app.get("/resolved/{name:path}")
+def resolved(name: str):
+    path = os.path.join(LOGS, name)
+    real = os.path.realpath(os.path.abspath(path))
+    if not real.startswith(str(LOGS) + os.sep):
+        raise ValueError(name)
+    # ok: user-input-to-path
+    return FileResponse(path)
+
+
+@app.get("/plain/{name:path}")
+def plain(name: str):
+    if Path(name).name != name:
+        raise ValueError(name)
+    # ok: user-input-to-path
+    return FileResponse(LOGS / name)

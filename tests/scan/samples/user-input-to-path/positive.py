@@ -46,3 +46,21 @@ def split(url: str):
     name = url.split("/")[0]
     # ruleid: user-input-to-path
     return open(os.path.join("models", url.split("=")[-1] + name), "wb")
+
+
+def log_file(name: str):
+    # ruleid: user-input-to-path
+    return FileResponse(LOGS / name)
+
+
+app.add_api_route("/log-file/{name}", log_file, methods=["GET"])
+
+
+class Server:
+    def __init__(self):
+        self.router = APIRouter()
+        self.router.add_api_route("/files/{name}", self.file)
+
+    def file(self, name: str):
+        # ruleid: user-input-to-path
+        return (LOGS / name).read_text()

@@ -50,3 +50,14 @@ def again(words: str):
     address = f"/login?next={words}"
     # ok: user-input-to-redirect
     return RedirectResponse(address)
+
+
+def after_login(request):
+    from django.shortcuts import redirect
+    from django.utils.http import url_has_allowed_host_and_scheme
+
+    target = request.GET.get("next")
+    if not url_has_allowed_host_and_scheme(url=target, allowed_hosts=request.get_host()):
+        target = "/"
+    # ok: user-input-to-redirect
+    return redirect(target)

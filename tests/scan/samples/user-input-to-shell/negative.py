@@ -43,3 +43,11 @@ def dump(pid: str):
 def reload():
     # ok: user-input-to-shell
     os.system("systemctl reload agent")
+
+
+@app.post("/lint-list")
+def lint_list(path: str):
+    command = ["bash", "lint.sh", path]
+    options = {"check": True}
+    # ok: user-input-to-shell
+    return subprocess.run(command, **options)

@@ -37,3 +37,16 @@ async def profile(req):
     pid = req.query["pid"]
     # ruleid: user-input-to-shell
     return subprocess.check_output(f"py-spy dump -p {pid}", shell=True)
+
+
+@app.post("/lint")
+def lint(path: str):
+    # ruleid: user-input-to-shell
+    return subprocess.run(["bash", "-lc", f"lint {path}"], capture_output=True)
+
+
+@app.post("/build")
+def build(target: str):
+    options = {"shell": True, "check": True}
+    # ruleid: user-input-to-shell
+    subprocess.run(f"make {target}", **options)

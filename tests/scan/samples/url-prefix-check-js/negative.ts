@@ -1,0 +1,13 @@
+export function mayFollow(link: string, baseUrl: string) {
+  // ok: url-prefix-check-js
+  return new URL(link).origin === new URL(baseUrl).origin;
+}
+
+export function kind(url: string, text: string, prefix: string) {
+  // ok: url-prefix-check-js
+  if (url.startsWith("https://")) return "web";
+  // ok: url-prefix-check-js
+  if (text.startsWith(prefix)) return "text";
+  // ok: url-prefix-check-js
+  return url.startsWith("/") ? "path" : "other";
+}
