@@ -24,7 +24,7 @@ from tavo.logs.record import Path, parse_path
 __all__ = ["READERS", "Mapping", "Sample", "load_mapping", "readers"]
 
 READERS = FilePath(__file__).parent / "readers"
-KINDS = ("json", "otlp", "access", "text", "csv")
+KINDS = ("json", "otlp", "access", "text")
 _SAMPLES = {
     "made": "made here by the real software",
     "schema": "shape of a published schema",
@@ -76,7 +76,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scale: dict[str, float] = {}
     words: dict[str, dict[str, list[str]]] = {}
     always: list[str] = []
-    documents: list[str] = []
     patterns: list[str] = []
 
 
@@ -105,7 +104,6 @@ class Mapping:
         self.has_conversation = bool(self.given or self.answered or self.system or self.tools)
         self.constants = dict(file.constants)
         self.always = tuple(word.encode() for word in file.always)
-        self.documents = tuple(map(parse_path, file.documents))
         self.patterns = tuple(file.patterns)
         self._scale = file.scale
         self._words = {

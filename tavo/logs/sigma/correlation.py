@@ -1,10 +1,11 @@
 """Sigma's correlations: events of rules, counted and ordered within a span of time, by group.
 
 Rules this module keeps:
-- events come roughly in the order of their times; a window is looked at when an event enters it,
-  and what is older than the span is forgotten, so that memory is bounded by the span;
-- a group that was reported is reported again only after its window has been empty of reported
-  events, so that one long attack is one finding;
+- events come in any order, as those of several logs of the same day do; when one comes, the span
+  that ends with it is looked at, and the one that ends with the last event that it reaches;
+- memory is bounded: a group keeps its latest 5,000 events, and there is a most of all groups
+  together; where that could have hidden something, it is counted and said;
+- what belongs to a stretch that was reported is not reported again: one long attack is one finding;
 - an event without a time, or without one of the fields to group by, takes no part, and is counted.
 
 Source: the Sigma specification 2.1, correlation rules.
@@ -13,7 +14,7 @@ Source: the Sigma specification 2.1, correlation rules.
 from __future__ import annotations
 
 import re
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,11 +28,13 @@ _VALUES = {"value_sum", "value_avg", "value_percentile", "value_median"}
 _SPAN = re.compile(r"(\d{1,9})\s*([smhdwM])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000}
 _OPERATORS = {"gt", "gte", "lt", "lte", "eq", "neq"}
-_MOST_GROUPS = 200_000
-_MOST_ENTRIES = 2_000_000
+_MOST_GROUPS = 100_000
+_MOST_ENTRIES = 200_000
+_MOST_IN_WINDOW = 5_000
 
 Group = tuple[str, ...]
 Place = Any
+_Entry = tuple[float, int, int, Any, Place]
 
 
 class Correlation:
@@ -143,18 +146,17 @@ def _percentile(value: Any, kind: str) -> float:
 
 
 class _Window:
-    """The events of one group within the span, in the order of their times."""
+    """The latest events of one group, in the order of their times."""
 
-    __slots__ = ("entries", "reported", "total")
+    __slots__ = ("entries", "reported")
 
     def __init__(self) -> None:
-        self.entries: list[tuple[float, int, Any, Place]] = []
-        self.total = 0.0
+        self.entries: list[_Entry] = []
         self.reported = float("-inf")
 
 
 class Correlator:
-    """Runs one correlation over the events of its rules."""
+    """Runs one correlation over the events of its rules, in whatever order they come."""
 
     def __init__(self, correlation: Correlation) -> None:
         self.correlation = correlation
@@ -162,7 +164,6 @@ class Correlator:
         self._groups: dict[Group, _Window] = {}
         self._entries = 0
         self._serial = 0
-        self._newest = float("-inf")
         self.left_out = 0
         self.forgotten = 0
 
@@ -175,78 +176,82 @@ class Correlator:
             return
         correlation = self.correlation
         if correlation.kind in _VALUES:
-            number = _as_number(value)
-            if number is None:
-                self.left_out += 1
-                return
-            value = number
-        self._newest = max(self._newest, time)
+            value = _as_number(value)
+        if correlation.kind.startswith("value_") and value is None:
+            self.left_out += 1
+            return
         window = self._groups.get(group)
         if window is None:
             if len(self._groups) >= _MOST_GROUPS or self._entries >= _MOST_ENTRIES:
                 self._forget()
             window = self._groups[group] = _Window()
         self._serial += 1
-        entry = (time, self._serial, (self._number[rule], value), place)
+        entry = (time, self._serial, self._number[rule], value, place)
         entries = window.entries
-        if not entries or entry[0] >= entries[-1][0]:
-            entries.append(entry)
-        else:
-            insort(entries, entry, key=lambda one: one[:2])
+        insort(entries, entry, key=_order)
         self._entries += 1
-        window.total += value if correlation.kind in _VALUES else 0.0
-        self._prune(window, entries[-1][0] - correlation.span_s)
-        number = self._measure(window)
-        if number is None or not correlation.meets(number):
+        if len(entries) > _MOST_IN_WINDOW:
+            if correlation.kind.startswith("value_") and time - entries[0][0] <= correlation.span_s:
+                self.forgotten += 1
+            del entries[0]
+            self._entries -= 1
+        for piece in self._pieces(entries, time):
+            number = self._measure(piece)
+            if number is None or not correlation.meets(number):
+                continue
+            last = piece[-1][0]
+            again = piece[0][0] <= window.reported <= last + correlation.span_s
+            window.reported = max(window.reported, last)
+            if not again:
+                yield group, number, last, [one[4] for one in piece]
             return
-        last = entries[-1][0]
-        again = window.reported >= entries[0][0]
-        window.reported = last
-        if not again:
-            yield group, number, last, [one[3] for one in entries]
 
-    def _prune(self, window: _Window, before: float) -> None:
-        entries = window.entries
-        old = 0
-        while old < len(entries) and entries[old][0] < before:
-            if self.correlation.kind in _VALUES:
-                window.total -= entries[old][2][1]
-            old += 1
-        if old:
-            del entries[:old]
-            self._entries -= old
+    def _pieces(self, entries: list[_Entry], time: float) -> Iterator[list[_Entry]]:
+        """Yield the span that ends with an event, and the one to the last that it reaches."""
+        span = self.correlation.span_s
+        end = bisect_right(entries, time, key=_time)
+        yield entries[bisect_left(entries, time - span, key=_time) : end]
+        if end < len(entries) and entries[end][0] <= time + span:
+            end = bisect_right(entries, time + span, key=_time)
+            yield entries[bisect_left(entries, entries[end - 1][0] - span, key=_time) : end]
 
-    def _measure(self, window: _Window) -> float | None:
-        kind, entries = self.correlation.kind, window.entries
+    def _measure(self, piece: list[_Entry]) -> float | None:
+        kind = self.correlation.kind
+        if not piece:
+            return None
         if kind == "event_count":
-            return float(len(entries))
+            return float(len(piece))
         if kind == "value_sum":
-            return window.total
+            return float(sum(one[3] for one in piece))
         if kind == "value_avg":
-            return window.total / len(entries)
+            return float(sum(one[3] for one in piece) / len(piece))
         if kind == "value_count":
-            return float(len({str(one[2][1]) for one in entries}))
+            return float(len({str(one[3]) for one in piece}))
         if kind in {"value_percentile", "value_median"}:
-            values = sorted(one[2][1] for one in entries)
+            values = sorted(one[3] for one in piece)
             at = self.correlation.percentile / 100 * (len(values) - 1)
             low = int(at)
             high = min(low + 1, len(values) - 1)
             return float(values[low] + (values[high] - values[low]) * (at - low))
-        seen = [one[2][0] for one in entries]
+        seen = [one[2] for one in piece]
         if kind == "temporal":
             return float(len(set(seen)))
         return float(_in_order(seen, len(self._number)))
 
     def _forget(self) -> None:
-        """Drop groups whose window has passed; then, if that is not enough, the oldest half."""
-        before = self._newest - self.correlation.span_s
-        for group in [g for g, w in self._groups.items() if w.entries[-1][0] < before]:
+        """Drop the half of the groups whose last event is the oldest."""
+        oldest = sorted(self._groups, key=lambda one: self._groups[one].entries[-1][0])
+        for group in oldest[: max(1, len(oldest) // 2)]:
             self._entries -= len(self._groups.pop(group).entries)
-        if len(self._groups) >= _MOST_GROUPS or self._entries >= _MOST_ENTRIES:
-            oldest = sorted(self._groups, key=lambda one: self._groups[one].entries[-1][0])
-            for group in oldest[: max(1, len(oldest) // 2)]:
-                self._entries -= len(self._groups.pop(group).entries)
-                self.forgotten += 1
+            self.forgotten += 1
+
+
+def _order(entry: _Entry) -> tuple[float, int]:
+    return entry[0], entry[1]
+
+
+def _time(entry: _Entry) -> float:
+    return entry[0]
 
 
 def _in_order(seen: list[int], rules: int) -> int:
