@@ -247,6 +247,40 @@ class Catalog:
         rows = self._rows(f"SELECT {_PLUGIN_COLUMNS}{where}{order}", [*values, plugin_id, limit])
         return [_plugin(row) for row in rows]
 
+    def all_plugins(self) -> list[PluginRow]:
+        """Return every plugin, in the order of full ids."""
+        return [_plugin(row) for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id")]
+
+    def newest_manifests(self) -> dict[str, str]:
+        """Return the manifest of each plugin's newest version as JSON, by full id."""
+        rows = self._rows(
+            "SELECT p.full_id, v.manifest FROM plugins p"
+            " JOIN plugin_versions v ON v.id = p.latest_version_id"
+        )
+        return {row["full_id"]: row["manifest"] for row in rows}
+
+    def taken_back(self, recalled: Collection[Digest]) -> list[tuple[str, str, Digest, str, str]]:
+        """Return full id, version, package, reason and time of what is withdrawn or recalled.
+
+        The time of what is recalled only is that of its release.
+        """
+        rows = self._rows(
+            "SELECT p.full_id, v.version, v.package, coalesce(v.yanked_reason, '') AS reason,"
+            " coalesce(v.yanked_at, v.published_at) AS since FROM plugin_versions v"
+            " JOIN plugins p ON p.id = v.plugin_id WHERE v.yanked_at IS NOT NULL"
+            " OR lower(hex(v.package)) IN (SELECT value FROM json_each(?))",
+            [json.dumps([digest.hex for digest in recalled])],
+        )
+        return [
+            (row["full_id"], row["version"], _digest(row["package"]), row["reason"], row["since"])
+            for row in rows
+        ]
+
+    def versions_by_package(self) -> dict[Digest, str]:
+        """Return the UUID of each release, by the digest of its package."""
+        rows = self._rows("SELECT package, uuid FROM plugin_versions")
+        return {_digest(row["package"]): str(row["uuid"]) for row in rows}
+
     def _search_by(
         self,
         index: WordIndex,
@@ -304,12 +338,10 @@ class Catalog:
 
     def plugin(self, name: str) -> PluginRow:
         """Return one plugin by full id, bare name or UUID. Raises NotInCatalogError."""
-        rows = list(
-            self._rows(
-                f"SELECT {_PLUGIN_COLUMNS} WHERE p.full_id = ? OR p.uuid = ?",
-                [full_id_of(name), name],
-            )
-        )
+        where, values = "p.full_id = ?", [full_id_of(name)]
+        if "/" not in name:  # a UUID has no index, and what is looked at then is every plugin
+            where, values = f"{where} OR p.uuid = ?", [*values, name]
+        rows = list(self._rows(f"SELECT {_PLUGIN_COLUMNS} WHERE {where}", values))
         if not rows:
             known = [str(row["full_id"]) for row in self._rows("SELECT full_id FROM plugins")]
             import difflib
@@ -384,7 +416,11 @@ class Catalog:
             for row in self._rows("SELECT id, full_id FROM plugins")
         }
         for row in list(self._rows("SELECT * FROM plugin_versions ORDER BY seq")):
-            yield self._release(names[row["plugin_id"]], row)
+            found = (
+                list(self._rows(f"SELECT * FROM {table} WHERE plugin_version_id = ?", [row["id"]]))  # noqa: S608
+                for table in ("wheels", "approvals")
+            )
+            yield _release(names[row["plugin_id"]], row, *found)
 
     def approvals(self, name: str, version: str) -> list[ApprovalRow]:
         """Return the reviewers' approvals of one release, in the order they were recorded."""
@@ -414,48 +450,22 @@ class Catalog:
         return [ReviewRow(**dict(row)) for row in rows]
 
     def _releases(self, full_id: str, version: str | None) -> list[ReleaseRow]:
-        rows = self._rows(
-            "SELECT v.* FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id"
-            " WHERE p.full_id = ? AND (? IS NULL OR v.version = ?)",
-            [full_id, version, version],
+        chosen = (
+            "FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id"
+            " WHERE p.full_id = ? AND (? IS NULL OR v.version = ?)"
         )
-        return [self._release(full_id, row) for row in list(rows)]
-
-    def _release(self, full_id: str, row: sqlite3.Row) -> ReleaseRow:
-        wheels = self._rows(
-            "SELECT filename, digest, length FROM wheels WHERE plugin_version_id = ?"
-            " ORDER BY filename",
-            [row["id"]],
-        )
-        approvals = self._rows(
-            "SELECT envelope FROM approvals WHERE plugin_version_id = ? ORDER BY id", [row["id"]]
-        )
-        return ReleaseRow(
-            full_id=full_id,
-            uuid=row["uuid"],
-            version=row["version"],
-            seq=row["seq"],
-            api=row["api"],
-            package=_digest(row["package"]),
-            length=row["package_length"],
-            manifest_digest=_digest(row["manifest_digest"]),
-            lock_digest=None if row["lock_digest"] is None else _digest(row["lock_digest"]),
-            permission_digest=_digest(row["permission_digest"]),
-            publisher_envelope=_digest(row["publisher_envelope"]),
-            reviewer_envelopes=tuple(_digest(approval["envelope"]) for approval in approvals),
-            wheels=tuple(
-                WheelRow(
-                    filename=wheel["filename"],
-                    digest=_digest(wheel["digest"]),
-                    length=wheel["length"],
-                )
-                for wheel in wheels
-            ),
-            yanked=row["yanked_at"] is not None,
-            yanked_reason=row["yanked_reason"] or "",
-            manifest=row["manifest"],
-            published_at=row["published_at"],
-        )
+        values = [full_id, version, version]
+        rows = list(self._rows(f"SELECT v.* {chosen}", values))
+        wheels: dict[int, list[sqlite3.Row]] = {}
+        approvals: dict[int, list[sqlite3.Row]] = {}
+        for table, found in (("wheels", wheels), ("approvals", approvals)):
+            query = f"SELECT * FROM {table} WHERE plugin_version_id IN (SELECT v.id {chosen})"  # noqa: S608
+            for row in self._rows(query, values):
+                found.setdefault(row["plugin_version_id"], []).append(row)
+        return [
+            _release(full_id, row, wheels.get(row["id"], []), approvals.get(row["id"], []))
+            for row in rows
+        ]
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
         try:
@@ -479,6 +489,40 @@ def _plugin(row: sqlite3.Row) -> PluginRow:
     values["categories"] = tuple(json.loads(values["categories"]))
     values["tags"] = tuple(json.loads(values["tags"]))
     return PluginRow(**values)
+
+
+def _release(
+    full_id: str, row: sqlite3.Row, wheels: Sequence[sqlite3.Row], approvals: Sequence[sqlite3.Row]
+) -> ReleaseRow:
+    return ReleaseRow(
+        full_id=full_id,
+        uuid=row["uuid"],
+        version=row["version"],
+        seq=row["seq"],
+        api=row["api"],
+        package=_digest(row["package"]),
+        length=row["package_length"],
+        manifest_digest=_digest(row["manifest_digest"]),
+        lock_digest=None if row["lock_digest"] is None else _digest(row["lock_digest"]),
+        permission_digest=_digest(row["permission_digest"]),
+        publisher_envelope=_digest(row["publisher_envelope"]),
+        reviewer_envelopes=tuple(
+            _digest(approval["envelope"])
+            for approval in sorted(approvals, key=lambda one: int(one["id"]))
+        ),
+        wheels=tuple(
+            WheelRow(
+                filename=wheel["filename"],
+                digest=_digest(wheel["digest"]),
+                length=wheel["length"],
+            )
+            for wheel in sorted(wheels, key=lambda one: str(one["filename"]))
+        ),
+        yanked=row["yanked_at"] is not None,
+        yanked_reason=row["yanked_reason"] or "",
+        manifest=row["manifest"],
+        published_at=row["published_at"],
+    )
 
 
 def _digest(value: bytes) -> Digest:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ from marketplace_db.market_view import Check, MarketView, Submission, not_open
 from marketplace_db.origins import ORIGINS, origins_report, wheel_origins
 from marketplace_db.package import InspectedPackage, inspect_package
 from marketplace_db.schema import outer_id, upgrade_market
+from marketplace_db.transaction import step
 from marketplace_db.wheel import check_wheel
 from signing.attest import (
     ReviewerClaim,
@@ -48,21 +49,22 @@ from signing.roles import format_time
 __all__ = ["Check", "Market", "Submission"]
 
 _OUTCOMES = ("passed", "failed", "not done")
+_BUSY_S = 15.0
 
 
 class Market(MarketView):
     """An open market. Use it as a context manager, or call `close`."""
 
     @classmethod
-    def open(cls, directory: Path) -> Market:
+    def open(cls, directory: Path, *, any_thread: bool = False) -> Market:
         """Open the market in a folder, create it or upgrade it.
 
-        Raises WorkingDatabaseError, OSError.
+        With `any_thread` another thread may close it. Raises WorkingDatabaseError, OSError.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "market.db"
         try:
-            connection = sqlite3.connect(path)
+            connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=not any_thread)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
             upgrade_market(connection, place=str(path))
@@ -123,15 +125,17 @@ class Market(MarketView):
         wheels: Mapping[str, Path] | None = None,
         builds: Mapping[str, bytes] | None = None,
         publishers: Publishers,
+        organization: str = "",
         now: datetime,
     ) -> str:
         """Take in a package with its publisher's statement and its wheels, by file name.
 
-        `builds` are the statements about wheels that the publisher built out of sources; every
-        other wheel must be found in an index by those who review. What is known about each is
-        recorded as the check "wheel origins". Return the submission's id. Raises PackageError,
-        ManifestError, AttestationError, and WorkingDatabaseError for an unknown publisher or a
-        version that is here already.
+        `organization` is who handed it in over the API, empty for the operator. `builds` are the
+        statements about wheels that the publisher built out of sources; every other wheel must be
+        found in an index by those who review. What is known about each is recorded as the check
+        "wheel origins". Return the submission's id. Raises PackageError, ManifestError,
+        AttestationError, and WorkingDatabaseError for an unknown publisher or a version that is
+        here already.
         """
         inspected = inspect_package(package)
         manifest = inspected.manifest
@@ -145,13 +149,15 @@ class Market(MarketView):
         report = self._store(origins_report(origins)) if origins else None
         identifier = str(uuid.uuid4())
         with self._step():
+            self._check_new(manifest.full_id, manifest.version)  # nobody was faster meanwhile
             cursor = self.connection.execute(
                 "INSERT INTO submissions (uuid, publisher_id, full_id, version, package,"
-                " package_length, publisher_envelope, state, submitted_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 'submitted', ?)",
+                " package_length, publisher_envelope, state, submitted_at, organization)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 'submitted', ?, ?)",
                 (
                     identifier, publisher_id, manifest.full_id, manifest.version,
                     inspected.digest.hex, inspected.length, envelope.hex, format_time(now),
+                    organization,
                 ),
             )  # fmt: skip
             self.connection.executemany(
@@ -284,6 +290,21 @@ class Market(MarketView):
             if not done.rowcount:
                 raise WorkingDatabaseError(f"{full_id} {version}: was never released")
 
+    def use_wal(self) -> None:
+        """Let readers and the writer not wait for each other; what is committed stays committed.
+
+        The file keeps this mode. Raises WorkingDatabaseError where it cannot be had.
+        """
+        try:
+            (mode,) = self.connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.Error as error:
+            raise WorkingDatabaseError(f"{self.file}: {error}") from error
+        if mode != "wal":
+            raise WorkingDatabaseError(
+                f"{self.file}: is in the mode {mode}, expected WAL",
+                hint="Keep the market on a disk of this machine, not on a network drive.",
+            )
+
     def backup(self, destination: Path) -> None:
         """Copy the database as it is at one moment into a new file. Raises OSError."""
         try:
@@ -294,15 +315,8 @@ class Market(MarketView):
 
     # -- inside
 
-    @contextmanager
-    def _step(self) -> Iterator[None]:
-        """Run one transaction; the database is as before when anything fails in it."""
-        try:
-            with self.connection:
-                self.connection.execute("BEGIN IMMEDIATE")
-                yield
-        except sqlite3.Error as error:
-            raise WorkingDatabaseError(f"market.db: {error}") from error
+    def _step(self) -> AbstractContextManager[None]:
+        return step(self.connection)
 
     def _store(self, data: bytes, expected: Digest | None = None) -> Digest:
         digest = Digest.of(data)

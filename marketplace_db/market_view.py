@@ -19,7 +19,7 @@ from marketplace_db.schema import outer_id
 from signing.digests import Digest
 from signing.roles import blob_path
 
-__all__ = ["Check", "MarketView", "Submission", "not_open"]
+__all__ = ["Check", "MarketView", "PublisherRow", "Submission", "not_open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,15 @@ class Check:
     checked_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherRow:
+    """How a publisher is shown."""
+
+    display_name: str
+    url: str
+    official: bool
+
+
 class MarketView:
     """What a market holds. `marketplace_db.intake.Market` is the one that writes."""
 
@@ -64,7 +73,7 @@ class MarketView:
             " FROM approvals a WHERE a.submission_id = s.id AND a.decision = 'approve')"
             " AS approvals FROM submissions s ORDER BY id"
         )
-        return [Submission(**{**dict(row), "package": Digest(row["package"])}) for row in rows]
+        return [_submission(row) for row in rows]
 
     def submission(self, identifier: str) -> Submission:
         """Return one submission, by its id or the beginning of it that no other has.
@@ -79,6 +88,23 @@ class MarketView:
                 hint="`tavo market submissions` lists them.",
             )
         return found[0]
+
+    def handed_in(
+        self, organization: str | None, *, before: int | None, limit: int
+    ) -> list[tuple[int, Submission]]:
+        """Return submissions of one organisation, or of all, the newest first, with their numbers.
+
+        `before` is the number from below which to go on.
+        """
+        rows = self.connection.execute(
+            "SELECT id, uuid, full_id, version, package, state, reason, submitted_at,"
+            " (SELECT count(*) FROM approvals a WHERE a.submission_id = s.id"
+            " AND a.decision = 'approve') AS approvals FROM submissions s"
+            " WHERE (? IS NULL OR organization = ?) AND (? IS NULL OR id < ?)"
+            " ORDER BY id DESC LIMIT ?",
+            (organization, organization, before, before, limit),
+        ).fetchall()
+        return [(row["id"], _submission(row)) for row in rows]
 
     def checks(self, submission: str) -> list[Check]:
         """Return the checks of a submission, the oldest first."""
@@ -122,6 +148,27 @@ class MarketView:
         )
         return [(row["key_id"], row["decision"], row["issued"]) for row in rows]
 
+    def handed_in_as(self, identifier: str) -> tuple[str, Submission] | None:
+        """Return a submission by its whole id with the organisation that handed it in."""
+        row = self.connection.execute(
+            "SELECT id, organization FROM submissions WHERE uuid = ?", (identifier,)
+        ).fetchone()
+        if row is None:
+            return None
+        ((_, found),) = self.handed_in(None, before=row["id"] + 1, limit=1)
+        return str(row["organization"]), found
+
+    def publisher(self, name: str) -> PublisherRow | None:
+        """Return how a publisher is shown, None where there is none of this name."""
+        row = self.connection.execute(
+            "SELECT display_name, url, official FROM publishers WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return None
+        return PublisherRow(
+            display_name=row["display_name"], url=row["url"], official=bool(row["official"])
+        )
+
     def publishers(self) -> list[str]:
         """Return the names of the publishers."""
         rows = self.connection.execute("SELECT name FROM publishers ORDER BY name")
@@ -134,6 +181,13 @@ class MarketView:
         )
         return [row["full_id"] for row in rows]
 
+    def open_submissions(self) -> int:
+        """Return how many submissions wait to be decided."""
+        (count,) = self.connection.execute(
+            "SELECT count(*) FROM submissions WHERE state = 'submitted'"
+        ).fetchone()
+        return int(count)
+
     def released(self) -> int:
         """Return how many releases there are, withdrawn ones too."""
         (count,) = self.connection.execute("SELECT count(*) FROM plugin_versions").fetchone()
@@ -145,6 +199,15 @@ class MarketView:
             "SELECT count(*) FROM plugin_versions WHERE yanked_at IS NOT NULL"
         ).fetchone()
         return int(count)
+
+    def checks_of_release(self, full_id: str, version: str) -> list[Check]:
+        """Return the latest checks of the submission behind a release, none for an unknown one."""
+        row = self.connection.execute(
+            "SELECT s.uuid FROM plugin_versions v JOIN submissions s ON s.id = v.submission_id"
+            " WHERE v.uuid = ?",
+            (outer_id("version", f"{full_id}@{version}"),),
+        ).fetchone()
+        return [] if row is None else list(self.latest_checks(row["uuid"]).values())
 
     def release_of(self, full_id: str, version: str) -> Digest:
         """Return the package of a release. Raises WorkingDatabaseError if there is none."""
@@ -164,6 +227,11 @@ class MarketView:
         if row is None:
             raise WorkingDatabaseError(f"there is no submission {identifier}")
         return row
+
+
+def _submission(row: sqlite3.Row) -> Submission:
+    values = {name: row[name] for name in Submission.__slots__}
+    return Submission(**{**values, "package": Digest(row["package"])})
 
 
 def not_open(row: sqlite3.Row) -> WorkingDatabaseError:

@@ -239,7 +239,67 @@ _MARKET_1 = (
     "CREATE INDEX plugin_versions_by_plugin ON plugin_versions (plugin_id)",
 )
 
-_MARKET_MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("0001_first_tables", _MARKET_1),)
+# The marketplace as a service: who may ask for what, what they say and fetch, and what waits for a
+# worker. Columns are only added, so that nothing of a first version's file is lost.
+_MARKET_2 = (
+    """CREATE TABLE organizations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL UNIQUE,
+  display_name TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE users (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  organization_id INTEGER NOT NULL REFERENCES organizations(id),
+  name TEXT NOT NULL UNIQUE,
+  created_at TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE organization_publishers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  organization_id INTEGER NOT NULL REFERENCES organizations(id),
+  publisher_id INTEGER NOT NULL REFERENCES publishers(id),
+  created_at TEXT NOT NULL,
+  UNIQUE (organization_id, publisher_id)
+) STRICT""",
+    """CREATE TABLE plugin_downloads (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  plugin_version_id INTEGER NOT NULL REFERENCES plugin_versions(id),
+  day TEXT NOT NULL,
+  downloads INTEGER NOT NULL,
+  UNIQUE (plugin_version_id, day)
+) STRICT""",
+    """CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('vet', 'release')),
+  subject TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  worker TEXT NOT NULL DEFAULT '',
+  lease_until TEXT,
+  outcome TEXT NOT NULL DEFAULT '',
+  created_at TEXT NOT NULL,
+  finished_at TEXT
+) STRICT""",
+    "ALTER TABLE tokens ADD COLUMN user_id INTEGER REFERENCES users(id)",
+    "ALTER TABLE submissions ADD COLUMN organization TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_reviews ADD COLUMN organization TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_reviews ADD COLUMN updated_at TEXT",
+    "ALTER TABLE plugin_reviews ADD COLUMN decided_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_reviews ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX submissions_by_organization ON submissions (organization, id)",
+    "CREATE INDEX plugin_reviews_by_state ON plugin_reviews (state, id)",
+    "CREATE INDEX plugin_installations_by_organization ON plugin_installations (organization, id)",
+    "CREATE INDEX plugin_installations_by_version ON plugin_installations (plugin_version_id)",
+    "CREATE UNIQUE INDEX jobs_open ON jobs (kind, subject) WHERE state IN ('waiting', 'running')",
+)
+
+_MARKET_MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("0001_first_tables", _MARKET_1),
+    ("0002_service", _MARKET_2),
+)
 
 
 def forget_writer(stream: IO[bytes]) -> None:

@@ -153,7 +153,9 @@ _FROM_ENVIRONMENT = {
     "TAVO_REGISTRY_ORGANISATION": "registry.organisation",
     "TAVO_LSP_MIN_SEVERITY": "lsp.min_severity",
 }
-_ELSEWHERE = ("TAVO_TEST_", "TAVO_CACHE", "TAVO_KEY_PASSPHRASE", "TAVO_KEYS", "TAVO_MARKET")
+_ELSEWHERE = (
+    "TAVO_TEST_", "TAVO_CACHE", "TAVO_KEY_PASSPHRASE", "TAVO_KEYS", "TAVO_MARKET", "TAVO_TOKEN",
+)  # fmt: skip
 """Variables with these beginnings are not settings: of the tests, and of `tavo.onefile.cache`."""
 
 _SECTIONS = frozenset(key.split(".")[0] for key in _KINDS if "." in key)

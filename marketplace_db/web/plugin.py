@@ -6,11 +6,13 @@ given a catalog by `attach`, such as one that shows something else in the same p
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib.resources
 import logging
+import re
 import weakref
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +27,10 @@ from marketplace_db.catalog import ApprovalRow, Catalog, PluginRow, ReleaseRow, 
 from marketplace_db.errors import NotInCatalogError
 from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
 from marketplace_db.permissions import danger_sentences
+from marketplace_db.web.desk import Desk
+from marketplace_db.web.market_pages import MarketPages, more_about
+from marketplace_db.web.session import session_of
+from marketplace_db.web.wire import COMMON_HEADERS, App, Receive, Scope, Send, ours
 from signing.digests import VerifiedFile
 from signing.roles import format_time
 
@@ -41,6 +47,12 @@ _TEMPLATES = (
     "tavo_catalog.html",
     "tavo_plugin.html",
     "tavo_problem.html",
+    "tavo_market.html",
+    "tavo_cards.html",
+    "tavo_publisher.html",
+    "tavo_advisories.html",
+    "tavo_queue.html",
+    "tavo_account.html",
 )
 _STYLE = "tavo.css"
 _TYPE_NAMES = {
@@ -49,16 +61,12 @@ _TYPE_NAMES = {
     "proxy": "Proxy filtering",
     "log": "Log analysis",
 }
+_SLUG = "[a-z0-9-]{1,63}"
+_FORMS = re.compile(rf"/account/sign-(?:in|out)|/queue/moderate|/plugins/{_SLUG}/{_SLUG}/review")
+_OWN_PAGES = ("/plugins/", "/-/tavo", "/publishers/", "/advisories", "/queue", "/account")
 _LONGEST_QUERY = 200
 _MOST_RESULTS = 200
 
-_COMMON_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
 _OWN_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
     b" base-uri 'none'; frame-ancestors 'none'"
@@ -68,10 +76,6 @@ _RAW_POLICY = (
     b" img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -79,21 +83,47 @@ T = TypeVar("T")
 class _Attached:
     verified: VerifiedFile
     hosts: frozenset[str]
+    desk: Desk | None
 
 
 _attached: weakref.WeakKeyDictionary[Datasette, _Attached] = weakref.WeakKeyDictionary()
 
 
-def attach(datasette: Datasette, verified: VerifiedFile, hosts: frozenset[str]) -> None:
-    """Make this Datasette show the catalog; an empty set of hosts answers all host names."""
-    _attached[datasette] = _Attached(verified, hosts)
+def attach(
+    datasette: Datasette, verified: VerifiedFile, hosts: frozenset[str], desk: Desk | None = None
+) -> None:
+    """Make this Datasette show the catalog; an empty set of hosts answers all host names.
+
+    With a desk it has the pages of a marketplace, too.
+    """
+    _attached[datasette] = _Attached(verified, hosts, desk)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
 def register_routes(datasette: Datasette) -> list[tuple[str, Callable[..., Any]]]:
-    if datasette not in _attached:
+    attached = _attached.get(datasette)
+    if attached is None:
         return []
+    market: list[tuple[str, Callable[..., Any]]] = []
+    if attached.desk is not None:
+        pages = MarketPages(
+            attached.desk,
+            functools.partial(_page, datasette),
+            asyncio.to_thread,
+        )
+        market = [
+            (r"^/$", pages.home),
+            (rf"^/publishers/(?P<publisher>{_SLUG})$", pages.publisher),
+            (rf"^/plugins/(?P<publisher>{_SLUG})/(?P<name>{_SLUG})/review$", pages.review),
+            (r"^/advisories$", pages.advisories),
+            (r"^/queue$", pages.queue),
+            (r"^/queue/moderate$", pages.moderate),
+            (r"^/account$", pages.account),
+            (r"^/account/sign-in$", pages.sign_in),
+            (r"^/account/sign-out$", pages.sign_out),
+        ]
     return [
+        *market,
         (r"^/$", _catalog_page),
         (r"^/plugins/(?P<publisher>[a-z0-9-]{1,63})/(?P<name>[a-z0-9-]{1,63})$", _plugin_page),
         (r"^/-/tavo\.css$", _style),
@@ -107,8 +137,15 @@ def prepare_jinja2_environment(env: Environment, datasette: Datasette) -> None:
         own = DictLoader({name: _read(name) for name in _TEMPLATES})
         env.loader = ChoiceLoader([own, env.loader])
         env.globals["verified"] = attached.verified  # also on Datasette's own error pages
+        env.globals["market"] = attached.desk is not None
         env.filters["size"] = _size
         env.filters["day"] = _day
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def skip_csrf(datasette: Datasette, scope: Scope) -> bool:
+    """Leave forms to `marketplace_db.web.session`: no other route takes anything but GET."""
+    return datasette in _attached
 
 
 @hookimpl(hookwrapper=True)  # type: ignore[untyped-decorator]
@@ -126,7 +163,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[App], App]:
     attached = _attached.get(datasette)
     if attached is None:
         return lambda app: app
-    return functools.partial(_guard, attached.hosts)
+    return functools.partial(_guard, attached.hosts, attached.desk is not None)
 
 
 @functools.cache
@@ -198,6 +235,13 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
             {"title": "Not in this catalog", "problem": str(error)},
             status=404,
         )
+    more = session = None
+    if (desk := _attached[datasette].desk) is not None:
+        session = await asyncio.to_thread(session_of, desk, request)
+        more = await asyncio.to_thread(
+            more_about, desk, plugin.full_id, release.version, release.package
+        )
+        reviews = more["reviews"]
     manifest = release.parsed_manifest()
     can, cannot = permission_sentences(manifest)
     command = f"tavo registry install {plugin.full_id}"
@@ -218,6 +262,9 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
             "cannot": cannot,
             "danger": danger_sentences(manifest),
             "command": command,
+            "more": more,
+            "session": session,
+            "account": session.account if session is not None else None,
         },
     )
 
@@ -273,7 +320,7 @@ async def _page(
 # -- the guard
 
 
-def _guard(hosts: frozenset[str], app: App) -> App:
+def _guard(hosts: frozenset[str], with_forms: bool, app: App) -> App:
     """Refuse what could write, what belongs to Datasette's own tools, and foreign host names."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -282,16 +329,16 @@ def _guard(hosts: frozenset[str], app: App) -> App:
             return
         if scope["type"] != "http":
             return
-        if (refusal := _refusal(scope, hosts)) is not None:
+        if (refusal := _refusal(scope, hosts, with_forms)) is not None:
             await _answer(send, *refusal)
             return
         path: str = scope["path"]
-        own = path == "/" or path.startswith(("/plugins/", "/-/tavo"))
+        own = path == "/" or path.startswith(_OWN_PAGES)
         policy = _OWN_POLICY if own else _RAW_POLICY
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", []), *_COMMON_HEADERS]
+                headers = [*message.get("headers", []), *COMMON_HEADERS]
                 headers.append((b"content-security-policy", policy))
                 message = {**message, "headers": headers}
             await send(message)
@@ -301,15 +348,13 @@ def _guard(hosts: frozenset[str], app: App) -> App:
     return guarded
 
 
-def _refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
-    if scope["method"] not in {"GET", "HEAD"}:
-        return 405, "This catalog is read only: use GET.\n"
-    if hosts:
-        named = [value for name, value in scope["headers"] if name == b"host"]
-        host = named[0].decode("latin-1").lower() if len(named) == 1 else ""
-        bare = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if bare not in hosts:
-            return 421, "This server does not answer for that host name.\n"
+def _refusal(scope: Scope, hosts: frozenset[str], with_forms: bool) -> tuple[int, str] | None:
+    form = with_forms and _FORMS.fullmatch(scope["path"]) is not None
+    if form != (scope["method"] == "POST") or scope["method"] not in {"GET", "HEAD", "POST"}:
+        use = "This takes a form of ours" if form else "This catalog is read only: use GET"
+        return 405, f"{use}.\n"
+    if not ours(scope, hosts):
+        return 421, "This server does not answer for that host name.\n"
     path: str = scope["path"]
     if path.startswith("/-/") and not path.startswith(("/-/static/", "/-/tavo.css")):
         return 404, "There is nothing here.\n"
@@ -321,9 +366,9 @@ async def _answer(send: Send, status: int, text: str) -> None:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
-        *_COMMON_HEADERS,
+        *COMMON_HEADERS,
     ]
     if status == 405:
-        headers.append((b"allow", b"GET, HEAD"))
+        headers.append((b"allow", b"POST" if b"form" in body else b"GET, HEAD"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

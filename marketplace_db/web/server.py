@@ -1,9 +1,13 @@
-"""Datasette around one verified catalog, and the server that answers with it."""
+"""Datasette around one verified catalog, a marketplace around that, and the server of both."""
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +18,17 @@ from datasette.plugins import pm
 from marketplace_db.catalog import Catalog
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.web import plugin
+from marketplace_db.web.desk import Desk
+from marketplace_db.web.front import Front
+from marketplace_db.web.limits import ServiceLimits
+from marketplace_db.web.wire import App
 from signing.digests import VerifiedFile
 
-__all__ = ["build_app", "serve"]
+__all__ = ["build_app", "hosts_of", "run", "serve", "serve_market"]
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 1.0
+_DRAIN_S = 20
 
 _SETTINGS: dict[str, Any] = {
     "allow_csv_stream": False,
@@ -46,19 +58,25 @@ class _CatalogDatabase(Database):  # type: ignore[misc]
 
 
 def build_app(
-    catalog: VerifiedFile, *, hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
+    catalog: VerifiedFile,
+    *,
+    hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"}),
+    desk: Desk | None = None,
+    raw_sql: bool = False,
 ) -> Datasette:
     """Return a Datasette that shows the catalog and answers requests for the given host names.
 
-    An empty set of `hosts` answers all. Raises CatalogError for a catalog that cannot be read.
+    An empty set of `hosts` answers all; a `desk` brings the pages of a marketplace. Raises
+    CatalogError for a catalog that cannot be read.
     """
-    Catalog.open(catalog, thorough=True).close()
+    if desk is None:
+        Catalog.open(catalog, thorough=True).close()  # the desk did so itself
     if not pm.is_registered(plugin):
         pm.register(plugin, "tavo-catalog")
-    datasette = Datasette([], memory=False, settings=dict(_SETTINGS))
+    datasette = Datasette([], memory=False, settings={**_SETTINGS, "default_allow_sql": raw_sql})
     datasette.remove_database("_memory")
     datasette.add_database(_CatalogDatabase(datasette, catalog), name=plugin.DATABASE)
-    plugin.attach(datasette, catalog, hosts)
+    plugin.attach(datasette, catalog, hosts, desk)
     return datasette
 
 
@@ -74,13 +92,55 @@ def serve(
     Port 0 takes a free one. Listening on all addresses answers every host name. Raises
     MarketplaceError when the address cannot be used, CatalogError.
     """
+    run(build_app(catalog, hosts=hosts_of(host)).app(), host, port, ready=ready)
+
+
+def serve_market(
+    desk: Desk,
+    limits: ServiceLimits,
+    host: str = "127.0.0.1",
+    port: int = 8640,
+    *,
+    version: str,
+    worker: Callable[[], str] = lambda: "off",
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a marketplace, API and pages, until SIGTERM or SIGINT; what was begun is finished.
+
+    `worker` tells how the workers are: up, down or off. Raises MarketplaceError when the address
+    cannot be used, and what `Desk.load` raises.
+    """
+    desk.market().use_wal()
+    desk.load()
+    hosts = hosts_of(host) | frozenset(limits.hosts)
+    front = Front(_pages(desk, limits), desk, limits, hosts=hosts, version=version, worker=worker)
+    ended = threading.Event()
+
+    def look_after() -> None:
+        while not ended.wait(_LOOK_S):
+            try:
+                if desk.look_after(time.monotonic()):
+                    front.pages = _pages(desk, limits)
+            except Exception:  # noqa: BLE001  # the server goes on with what it has
+                _log.exception("looking after the marketplace failed")
+
+    keeper = threading.Thread(target=look_after, name="keeper", daemon=True)
+    keeper.start()
+    try:
+        run(front, host, port, ready=ready)
+    finally:
+        ended.set()
+        keeper.join(_DRAIN_S)
+        front.close()
+
+
+def run(app: App, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
+    """Answer requests at an address until interrupted. Raises MarketplaceError."""
     import uvicorn
 
-    everywhere = host in {"", "0.0.0.0", "::"}  # noqa: S104
-    known = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
-    app = build_app(catalog, hosts=frozenset() if everywhere else frozenset(known)).app()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # With the protocol named, asyncio sends small answers at once, not 40 ms later.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
@@ -91,9 +151,31 @@ def serve(
             ) from error
         found = listener.getsockname()[1]
         config = uvicorn.Config(
-            app, log_level="warning", lifespan="on", server_header=False, access_log=False
-        )
+            app, log_level="warning", lifespan="on", server_header=False, access_log=False,
+            proxy_headers=False, timeout_graceful_shutdown=_DRAIN_S, log_config=None,
+        )  # fmt: skip
         if ready is not None:
             listener.listen(128)
             ready(f"http://{f'[{host}]' if ':' in host else host}:{found}/")
-        uvicorn.Server(config).run(sockets=[listener])
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:  # uvicorn sends the signal again when it is done: there is something left to do then
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def hosts_of(host: str) -> frozenset[str]:
+    """Return the host names to answer for when listening at an address; none means all."""
+    if host in {"", "0.0.0.0", "::"}:  # noqa: S104
+        return frozenset()
+    return frozenset(
+        {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
+    )
+
+
+def _pages(desk: Desk, limits: ServiceLimits) -> App:
+    """Return the pages of the catalog that the desk shows now."""
+    app: App = build_app(
+        desk.edition.verified, hosts=frozenset(), desk=desk, raw_sql=limits.raw_sql
+    ).app()
+    return app

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tavo.cli import market_entitle, market_offline, market_vet
+from tavo.cli import (
+    market_accounts,
+    market_entitle,
+    market_offline,
+    market_serve,
+    market_vet,
+)
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
 from tavo.cli.market_place import KeysFolder, Place, opened
@@ -51,6 +57,8 @@ def register(app: typer.Typer) -> None:
     market_entitle.register(group)
     group.command("status")(status)
     group.command("backup")(backup)
+    market_accounts.register(group)
+    market_serve.register(group)
     app.add_typer(group, name="market")
 
 

@@ -14,6 +14,7 @@ from tavo.cli.registry_entitle import entitle, entitlements
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.registry_reports import reports
+from tavo.cli.registry_service import recommend, review, tell
 from tavo.cli.render import table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, UsageError
@@ -51,6 +52,9 @@ def register(app: typer.Typer) -> None:
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
     group.command("update")(update)
+    group.command("recommend")(recommend)
+    group.command("review")(review)
+    group.command("tell")(tell)
     app.add_typer(group, name="registry")
 
 

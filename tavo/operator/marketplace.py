@@ -24,8 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from marketplace_db.accounts import Account
 from marketplace_db.delta import delta_name, make
-from marketplace_db.errors import WorkingDatabaseError
+from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
 from marketplace_db.intake import Market, Submission
 from marketplace_db.lookalikes import look_alike
 from marketplace_db.package import inspect_package
@@ -167,19 +168,44 @@ class OperatedMarket:
 
     # -- submissions
 
-    def submit(self, file: Path, now: datetime, *, although_alike: str = "") -> str:
+    def submit(
+        self,
+        file: Path,
+        now: datetime,
+        *,
+        although_alike: str = "",
+        account: Account | None = None,
+        plugin: str | None = None,
+    ) -> str:
         """Take in a submission's file; return its id.
 
-        `although_alike` says why a name that looks like another one is taken. Raises
-        MarketplaceError and SigningError for everything that a client would refuse, OSError.
+        `although_alike` says why a name that looks like another one is taken. With an `account` it
+        must be of a namespace of that account's organisation, with a `plugin` of that plugin.
+        Raises MarketplaceError and SigningError for everything that a client would refuse, OSError.
         """
         with tempfile.TemporaryDirectory(prefix="tavo-submission-") as folder:
             package, statement, wheels = read_submission(file, Path(folder))
             manifest = inspect_package(package).manifest
+            if account is not None and manifest.publisher not in account.namespaces:
+                raise NotAcceptedError(
+                    f"{manifest.full_id}: your organisation does not publish in the namespace"
+                    f" {manifest.publisher}",
+                    hint="The operator opens it to you: `tavo market org give`.",
+                )
+            if plugin is not None and manifest.full_id != plugin:
+                raise WorkingDatabaseError(
+                    f"the package is of {manifest.full_id}, expected {plugin}",
+                    hint="Hand it in under its own name.",
+                )
             if not although_alike.strip():
                 self._check_name(manifest.publisher, manifest.id)
             return self.intake.submit(
-                package, statement, wheels=wheels, publishers=self.publishers(), now=now
+                package,
+                statement,
+                wheels=wheels,
+                publishers=self.publishers(),
+                organization="" if account is None else account.organization,
+                now=now,
             )
 
     def _check_name(self, publisher: str, name: str) -> None:

@@ -4,6 +4,9 @@
     required = ["package", "scan"]       # checks without which nothing is approved
     licences = ["Apache-2.0", "MIT"]     # SPDX ids of plugins and their wheels
 
+    [service]                            # `marketplace_db.web.limits.ServiceLimits`
+    writes_per_minute = 60
+
 Rules this module keeps:
 - without the file, or a key of it, the strict values here hold;
 - an unknown key is an error that names the nearest right one: a misspelt rule is no rule.
@@ -14,7 +17,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -22,11 +25,15 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from tavo.errors import ConfigError
 from tavo.operator.vetting import NAMES
 
-__all__ = ["POLICY_NAME", "Policy", "read_policy"]
+if TYPE_CHECKING:
+    from marketplace_db.web.limits import ServiceLimits
+
+__all__ = ["POLICY_NAME", "Policy", "read_policy", "read_service"]
 
 POLICY_NAME = "market.toml"
 
 _LARGEST = 64 * 1024
+_SECTIONS = ("vetting", "service")
 _OPTIONAL = frozenset({"source"})
 _LICENCES = (
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT",
@@ -44,24 +51,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def read_policy(market: Path) -> Policy:
     """Read the policy of the market in a folder. Raises ConfigError."""
     path = market / POLICY_NAME
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
-    except FileNotFoundError:
-        return Policy()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        if len(data) > _LARGEST:
-            raise ValueError(f"larger than {_LARGEST} bytes")
-        document = tomllib.loads(data.decode())
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from None
-    _check_keys(document, ("vetting",), f"{path}")
-    vetting = document.get("vetting", {})
-    if not isinstance(vetting, dict):
-        raise ConfigError(f"{path}: vetting is a section: [vetting]")
-    _check_keys(vetting, Policy.__struct_fields__, f"{path}: [vetting]")
+    vetting = _section(market, "vetting", Policy.__struct_fields__)
     try:
         policy = msgspec.convert(vetting, Policy)
     except msgspec.ValidationError as error:
@@ -74,6 +64,44 @@ def read_policy(market: Path) -> Policy:
     except InvalidLicenseExpression as error:
         raise ConfigError(f"{path}: licences: {error}", hint="Name SPDX ids like MIT.") from None
     return msgspec.structs.replace(policy, licences=licences)
+
+
+def read_service(market: Path) -> ServiceLimits:
+    """Read what the service of the market in a folder allows. Raises ConfigError."""
+    from marketplace_db.web.limits import ServiceLimits
+
+    section = _section(market, "service", ServiceLimits.__struct_fields__)
+    try:
+        return msgspec.convert(section, ServiceLimits)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{market / POLICY_NAME}: [service]: {error}",
+            hint="The operator guide has a table of its keys.",
+        ) from None
+
+
+def _section(market: Path, name: str, known: tuple[str, ...]) -> dict[str, Any]:
+    """Return a section of market.toml, empty where there is none. Raises ConfigError."""
+    path = market / POLICY_NAME
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        if len(data) > _LARGEST:
+            raise ValueError(f"larger than {_LARGEST} bytes")
+        document = tomllib.loads(data.decode())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    _check_keys(document, _SECTIONS, f"{path}")
+    section = document.get(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: {name} is a section: [{name}]")
+    _check_keys(section, known, f"{path}: [{name}]")
+    return section
 
 
 def _check_keys(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:
