@@ -16,12 +16,14 @@ COMMANDS = {
         "tavo.cli.explain",
         "Say why a rule or finding matters, the way to it, how to mend and how to accept it.",
     ),
+    "logs": ("tavo.cli.logs", "Logs of AI systems: rules, incidents, formats."),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
     "results": ("tavo.cli.results", "Stored results of scans."),
     "pipeline": ("tavo.cli.pipeline", "Chains of steps and plugins as one run."),
     "plugin": ("tavo.cli.plugin", "Write, test, pack and sign plugins."),
     "lsp": ("tavo.cli.lsp", "Serve an editor over the Language Server Protocol."),
+    "proxy": ("tavo.cli.proxy", "Filter, meter and record traffic to models."),
     "key": ("tavo.cli.key", "Keys with which people sign."),
     "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
@@ -31,7 +33,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "logs", "proxy", "trust",
+    "attack", "demo", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

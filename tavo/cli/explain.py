@@ -73,6 +73,11 @@ def explain(
     if what in known:
         _show_rule(session, known[what].rule, "tavo", known[what].yields_to)
         return
+    from tavo.cli.rules_logs import known as for_logs
+
+    if place is None and (found := for_logs().get(what)) is not None:
+        _show_rule(session, found.about, "tavo", ())
+        return
     raise _unknown(what, names, place, opened)
 
 

@@ -13,8 +13,9 @@ from tavo.errors import ExitCode, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from tavo.logs.sigma.samples import Tried
     from tavo.plugins import Rule
     from tavo.scan.rule_tests import RuleTest
     from tavo.scan.rules import RuleProblem, RuleSet
@@ -56,19 +57,30 @@ def list_rules(
         list[str] | None,
         typer.Option("--language", metavar="NAME", help="Only for this language, such as python."),
     ] = None,
+    logs: Annotated[bool, typer.Option("--logs", help="The rules for logs instead.")] = False,
 ) -> None:
     """List the rules by id, with severity and title; each option may stand several times."""
     session = session_of(context)
     languages = _languages(language or [])
+    entries: Iterable[Any]
+    if logs:
+        from tavo.cli.rules_logs import known
+
+        entries = known(rules or []).values()
+        about = [one.about for one in entries]
+    else:
+        entries = [
+            entry
+            for entry in _load(session, rules).values()
+            if not languages or any(e.language in languages for e in (entry, *entry.others))
+        ]
+        about = [entry.rule for entry in entries]
     found = [
-        entry.rule
-        for entry in _load(session, rules).values()
-        if _names_one(entry.rule.owasp, owasp)
-        and _names_one(
-            entry.rule.cwe, [f"CWE-{one.upper().removeprefix('CWE-')}" for one in cwe or []]
-        )
-        and _names_one(_atlas(entry.rule), atlas)
-        and (not languages or any(e.language in languages for e in (entry, *entry.others)))
+        rule
+        for rule in about
+        if _names_one(rule.owasp, owasp)
+        and _names_one(rule.cwe, [f"CWE-{one.upper().removeprefix('CWE-')}" for one in cwe or []])
+        and _names_one(_atlas(rule), atlas)
     ]
     if not found and not session.json:
         session.say("No rule is about all of that; `tavo rules list` names all rules.")
@@ -95,6 +107,10 @@ def show(
     known = _load(session, rules)
     rule = known.get(rule_id)
     if rule is None:
+        from tavo.cli.rules_logs import known as for_logs
+
+        rule = for_logs().get(rule_id)
+    if rule is None:
         raise _unknown(rule_id, list(known))
     session.say(f"{rule.file}")
     print(rule.file.read_text("utf-8"), end="")
@@ -105,17 +121,22 @@ def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Rule files or folders.")],
 ) -> None:
     """Check rule files; name every rule that cannot be used, and why."""
+    from tavo.cli.rules_logs import apart, validated
     from tavo.errors import ConfigError
     from tavo.scan.rules import load_rules
 
+    paths, sigma = apart(paths)
     loaded = load_rules(paths)
     problems = [*loaded.problems, *_names_nobody_knows(loaded)]
-    for problem in problems:
-        print(printable(str(problem)))
     wrong = {problem.rule_id for problem in problems[len(loaded.problems) :]}
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    session_of(context).say(f"{_rules(len(loaded.rules) - len(wrong))} can be used; {count}.")
-    if problems:
+    usable, for_logs = validated(sigma) if sigma else (0, [])
+    said = [*map(str, problems), *for_logs]
+    for problem in said:
+        print(printable(problem))
+    count = "1 problem" if len(said) == 1 else f"{len(said)} problems"
+    usable += len(loaded.rules) - len(wrong)
+    session_of(context).say(f"{_rules(usable)} can be used; {count}.")
+    if said:
         raise ConfigError(f"rules validate: {count}, named above")
 
 
@@ -145,29 +166,33 @@ def try_rules(
     ] = None,
 ) -> None:
     """Try rules on samples that say where they find something; exit 1 when that differs."""
+    from tavo.cli.rules_logs import apart, tried, tried_lines, tried_value
     from tavo.errors import ConfigError
     from tavo.scan.rule_tests import run_tests
     from tavo.scan.rules import load_rules
 
     session = session_of(context)
+    paths, sigma = apart(paths)
     loaded = load_rules(paths)
     tests = list(run_tests(loaded, samples))
+    for_logs, refused = tried(sigma) if sigma else ([], [])
+    problems = [*map(str, loaded.problems), *refused]
+    every: list[RuleTest | Tried] = [*tests, *for_logs]
     if session.json:
         session.print_json({
-            "rules": [_test_value(one) for one in tests],
-            "problems": [str(problem) for problem in loaded.problems],
+            "rules": [*map(_test_value, tests), *map(tried_value, for_logs)], "problems": problems,
         })  # fmt: skip
     else:
-        for line in _test_lines(tests):
+        for line in (*_test_lines(tests), *tried_lines(for_logs)):
             print(printable(line))
-        for problem in loaded.problems:
+        for problem in problems:
             print(printable(f"cannot be used: {problem}"))
-        session.say(_test_summary(tests, len(loaded.problems)))
-    if any(one.differences for one in tests):
+        session.say(_test_summary(every, len(problems)))
+    if any(one.differences for one in every):
         raise typer.Exit(int(ExitCode.FINDINGS))
-    if loaded.problems:
-        raise ConfigError(f"{_rules(len(loaded.problems))} cannot be used, named above")
-    if not any(one.samples for one in tests):
+    if problems:
+        raise ConfigError(f"{_rules(len(problems))} cannot be used, named above")
+    if not any(one.samples for one in every):
         raise UsageError(
             "rules test: no rule has a sample",
             hint="Put a.py with `# ruleid: NAME` beside a.yaml, or name a folder with --samples.",
@@ -194,8 +219,8 @@ def _test_lines(tests: list[RuleTest]) -> Iterator[str]:
                 yield f"            {difference.sample}: {problem}"
 
 
-def _test_summary(tests: list[RuleTest], refused: int) -> str:
-    passed = sum(one.passed for one in tests)
+def _test_summary(tests: Sequence[RuleTest | Tried], refused: int) -> str:
+    passed = sum(bool(one.samples) and not one.differences for one in tests)
     differing = sum(bool(one.differences) for one in tests)
     parts = [f"{passed} as expected", f"{differing} different",
              f"{sum(not one.samples for one in tests)} without samples",

@@ -21,6 +21,7 @@ Spans = tuple[tuple[int, int], ...]
 """The spans of a match and of its groups; (-1, -1) for a group that took no part."""
 
 _MEMORY = 32 << 20
+_ANYWHERE, _HERE = re2._Anchor.UNANCHORED, re2._Anchor.ANCHOR_START
 _LONGEST = 50_000
 _LONGEST_SHOWN = 300
 _MOST_GROUPS = 200
@@ -68,6 +69,8 @@ class Regex:
             raise RegexError(f"not a regular expression: {shown[:_LONGEST_SHOWN]}") from None
         if self._compiled.groups > _MOST_GROUPS:
             raise RegexError(f"the expression has more than {_MOST_GROUPS} groups")
+        # google-re2's own methods make a generator and an object of each match: twice the time
+        self._spans = self._compiled._regexp.Match
         self.pattern = pattern
         names = {number: name for name, number in self._compiled.groupindex.items()}
         self.groups = tuple(
@@ -81,6 +84,19 @@ class Regex:
     def found_in(self, text: str) -> bool:
         """Tell whether the expression matches anywhere in a text."""
         return self._compiled.search(text) is not None
+
+    def find(self, data: bytes, at: int = 0) -> tuple[int, int] | None:
+        """Return the span of the leftmost match that begins at `at` or later.
+
+        What stands before `at` is looked at by `\\b` and `^`, as in a whole text.
+        """
+        span: tuple[int, int] = self._spans(_ANYWHERE, data, at, len(data))[0]
+        return None if span[0] < 0 else span
+
+    def find_at(self, data: bytes, at: int) -> tuple[int, int] | None:
+        """Return the span of the match that begins exactly at `at`."""
+        span: tuple[int, int] = self._spans(_HERE, data, at, len(data))[0]
+        return None if span[0] < 0 else span
 
     def replaced(self, text: str, replacement: str, *, count: int = 0) -> str:
         """Return a text with matches replaced, at most `count` of them, 0 for all."""

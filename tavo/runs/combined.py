@@ -128,6 +128,11 @@ class CombinedRun:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         return [one for one in reported if one.suppression is None]
 
+    def add_records(self, reported: Iterable[Reported], looked: Iterable[str]) -> None:
+        """Store what rules found in records of logs; `looked` are the logs that were read."""
+        self._scanned.update(map(PurePosixPath, looked))
+        self._store.add(self.id, reported)
+
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""
         reported = self._compared([self._judged(one) for one in outcome.reported])

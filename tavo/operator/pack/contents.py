@@ -46,8 +46,8 @@ _LEFT_OUT = (
     "urllib3/contrib/emscripten/*", "tree_sitter_python/queries/*",
 )  # fmt: skip
 _HOT = frozenset({
-    *OWN, "annotated_doc", "certifi", "msgspec", "packaging", "pathspec", "re2", "shellingham",
-    "tree_sitter", "tree_sitter_python", "typer", "typing_extensions", "yaml",
+    *OWN, "annotated_doc", "certifi", "httptools", "msgspec", "packaging", "pathspec", "re2",
+    "shellingham", "tree_sitter", "tree_sitter_python", "typer", "typing_extensions", "yaml",
 })  # fmt: skip
 # solid blocks: what verifies metadata, what talks to https sources, and what serves pages
 _COLD = {

@@ -1,0 +1,200 @@
+"""`tavo logs`: what happened in the logs of AI systems."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tavo.cli.context import Session, session_of
+from tavo.cli.judging import (
+    AllowIncomplete,
+    BaselineFile,
+    FailOnConfidence,
+    PolicyData,
+    PolicyPaths,
+    SuppressionsFile,
+    WriteBaseline,
+    gate_flags,
+    gate_plan,
+)
+from tavo.cli.render import table
+from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.errors import UsageError, worst
+
+if TYPE_CHECKING:
+    from tavo.logs.engine import Analysis
+    from tavo.logs.mapping import Mapping
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the root command."""
+    group = typer.Typer(help="Logs of AI systems: rules, incidents, formats.", no_args_is_help=True)
+    group.command("analyze")(analyze)
+    group.command("formats")(formats)
+    app.add_typer(group, name="logs")
+
+
+def analyze(
+    context: typer.Context,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files, folders, globs; `-` is stdin.")
+    ],
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", metavar="PATH", help="Sigma rules, besides our own pack."),
+    ] = None,
+    no_default_rules: Annotated[
+        bool, typer.Option("--no-default-rules", help="Without our own pack.")
+    ] = False,
+    intel: Annotated[
+        list[Path] | None,
+        typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
+    ] = None,
+    no_anomalies: Annotated[
+        bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
+    ] = False,
+    reader: Annotated[
+        str | None,
+        typer.Option("--reader", metavar="NAME", help="The format, instead of a guess."),
+    ] = None,
+    mapping: Annotated[
+        list[Path] | None,
+        typer.Option("--mapping", metavar="FILE", help="A format of your own, in TOML."),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Format | None, typer.Option("--format", help="The report's format; default: text.")
+    ] = None,
+    output: Output = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Processes; default: one for each processor.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
+    ] = None,
+    fail_on_confidence: FailOnConfidence = None,
+    baseline: BaselineFile = None,
+    write_baseline: WriteBaseline = None,
+    suppressions: SuppressionsFile = None,
+    policy: PolicyPaths = None,
+    data: PolicyData = None,
+    allow_incomplete: AllowIncomplete = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
+    ] = False,
+) -> None:
+    """Look for attacks in logs; exit 0 clean, 1 findings, 4 not complete."""
+    from tavo.logs.sigma.rules import PACK, load_rules
+    from tavo.logs.sources import find_sources
+    from tavo.results.store import ResultStore
+    from tavo.runs.logs import LogPlan, run_logs
+
+    session = session_of(context)
+    flags = gate_flags(
+        fail_on=fail_on, fail_on_confidence=fail_on_confidence, suppressions=suppressions,
+        policy=policy, data=data, allow_incomplete=allow_incomplete,
+    )  # fmt: skip
+    settings = session.settings(scan__jobs=jobs, **flags)
+    printed = Format.JSON if session.json else Format.TEXT
+    reports = reports_of(format, output, printed=printed, save=save)
+    rule_paths = [*([] if no_default_rules else [PACK]), *(rules or [])]
+    if not rule_paths:
+        raise UsageError(
+            "logs analyze: there is nothing to look for",
+            hint="Leave --no-default-rules out, or add --rules.",
+        )
+    gate = gate_plan(
+        settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
+    )
+    root = Path.cwd()
+    tables, forced = _tables(reader, mapping or [])
+    sources, left_out = find_sources(paths, root)
+    indicators = None
+    if intel:
+        from tavo.logs.intel import load_indicators
+
+        indicators = load_indicators(intel)
+        unused = f", {indicators.unused} cannot be used" if indicators.unused else ""
+        session.say(f"tavo: {len(indicators):,} indicators{unused}")
+    plan = LogPlan(
+        sources=tuple(sources),
+        root=root,
+        rules=load_rules(rule_paths),
+        tables=tables,
+        reader=forced,
+        left_out=tuple(left_out),
+        command=tuple(sys.argv[1:]),
+        unusual=not no_anomalies,
+        indicators=indicators,
+        jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
+        fail_on=settings.scan.fail_on,
+        exit_zero=exit_zero,
+        gate=gate,
+    )
+    with ResultStore(save) as store:
+        run_id, code, analysis = run_logs(plan, store, session.reporter())
+        _say(session, analysis)
+        code = worst((code, write_reports(store, run_id, reports, session)))
+    raise typer.Exit(int(code))
+
+
+def _tables(reader: str | None, files: list[Path]) -> tuple[tuple[Mapping, ...], Mapping | None]:
+    """Return the formats to choose from, and the one that is to be taken."""
+    from tavo.logs.mapping import load_mapping, readers
+
+    own = [load_mapping(file) for file in files]
+    known = {**readers(), **{one.name: one for one in own}}
+    if reader is not None:
+        if reader not in known:
+            import difflib
+
+            near = difflib.get_close_matches(reader, known, n=1)
+            raise UsageError(
+                f"logs analyze: there is no reader {reader!r}",
+                hint=f"Did you mean {near[0]}?" if near else "`tavo logs formats` lists them.",
+            )
+        return tuple(known.values()), known[reader]
+    return tuple(known.values()), own[0] if len(own) == 1 else None
+
+
+def _say(session: Session, analysis: Analysis) -> None:
+    """Say which format each log was taken for, and how sure that is."""
+    for one in analysis.sources:
+        if one.format:
+            session.say(
+                f"tavo: {one.name}: {one.format} ({one.how_sure}); {one.lines:,} lines,"
+                f" {one.events:,} events"
+            )
+
+
+def formats(context: typer.Context) -> None:
+    """List the formats that can be read, and where the sample of each comes from."""
+    from tavo.logs.mapping import readers
+
+    session = session_of(context)
+    known = readers().values()
+    if session.json:
+        session.print_json([
+            {"name": one.name, "version": one.version, "title": one.title,
+             "tested": one.sample.tested, "sample": {"kind": one.sample.kind, "by": one.sample.by}}
+            for one in known
+        ])  # fmt: skip
+        return
+    table(
+        ("reader", "version", "tested", "format", "sample"),
+        [
+            (one.name, str(one.version), "yes" if one.sample.tested else "no", one.title,
+             str(one.sample))
+            for one in known
+        ],
+        color=session.color,
+    )  # fmt: skip

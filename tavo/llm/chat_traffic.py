@@ -1,0 +1,261 @@
+"""OpenAI's chat completions, and the older completions, as they pass through a proxy.
+
+Rules this module keeps:
+- token probabilities spell an answer out a second time; they are named as to be dropped;
+- data in, data out; see `tavo.llm.dialect`.
+
+Source: the public API reference of `POST /v1/chat/completions` and `POST /v1/completions`; the
+fields `reasoning_content` and `reasoning` as servers that speak this dialect send them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
+from tavo.llm.parts import Call, Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
+
+__all__ = ["ChatCompletions", "openai_error"]
+
+_ROLES = {"function": "tool", "system": "system", "developer": "developer", "tool": "tool",
+          "assistant": "assistant"}  # fmt: skip
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_CHUNK = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint",
+                    "service_tier", "obfuscation"})  # fmt: skip
+_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_DELTA = frozenset({"content", "role"})
+_TEXTS = (
+    ("content", Kind.TEXT), ("refusal", Kind.TEXT), ("reasoning_content", Kind.REASONING),
+    ("reasoning", Kind.REASONING),
+)  # fmt: skip
+
+
+class ChatCompletions(Dialect):
+    """OpenAI's chat completions, which many other servers speak, too."""
+
+    name: ClassVar[str] = "openai-chat"
+
+    def operation(self, method: str, path: str, query: str) -> Operation | None:
+        if method == "GET" and path.endswith("/models"):
+            return Operation(dialect=self, name="models", has_text=False, stream=False)
+        if method != "POST":
+            return None
+        if path.endswith("/chat/completions"):
+            return Operation(dialect=self, name="chat")
+        if path.endswith("/completions"):
+            return Operation(dialect=self, name="completions")
+        return None
+
+    def read_request(self, operation: Operation, body: Any) -> Reading:
+        reading = Reading()
+        if not isinstance(body, dict):
+            reading.rest([body], "user")
+            return reading
+        reading.model = str(body.get("model") or "")
+        reading.is_stream = body.get("stream") is True
+        reading.max_tokens = count_of(body.get("max_completion_tokens") or body.get("max_tokens"))
+        messages = body.get("messages")
+        for message in messages if isinstance(messages, list) else ():
+            if isinstance(message, dict):
+                _message(reading, message)
+        reading.text(body, "prompt", "user")
+        for tool in _list(body, "tools"):
+            inner = tool.get("function") if isinstance(tool, dict) else None
+            inner = inner if isinstance(inner, dict) else tool
+            reading.tool(inner.get("name") if isinstance(inner, dict) else "", inner)
+        for tool in _list(body, "functions"):
+            reading.tool(tool.get("name") if isinstance(tool, dict) else "", tool)
+        reading.rest(body, "user")
+        return reading
+
+    def read_answer(self, operation: Operation, body: Any) -> Reading:
+        reading = Reading()
+        if isinstance(body, dict) and operation.has_text:
+            reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
+            for choice in _list(body, "choices"):
+                if not isinstance(choice, dict):
+                    continue
+                reading.finish = reading.finish or str(choice.get("finish_reason") or "")
+                reading.text(choice, "text", "assistant")
+                if isinstance(message := choice.get("message"), dict):
+                    _message(reading, message, "assistant")
+                if choice.get("logprobs") is not None:
+                    reading.drop(choice, "logprobs")
+        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
+        return reading
+
+    def events(self, operation: Operation) -> EventReader:
+        return _Events()
+
+    def refusal(self, why: Broken) -> bytes:
+        return dumped(openai_error(why))
+
+    def broken_off(self, why: Broken, framing: Framing) -> bytes:
+        return sse(openai_error(why)) + b"data: [DONE]\n\n"
+
+
+def openai_error(why: Broken) -> dict[str, Any]:
+    """Return an error as OpenAI writes it."""
+    kind = "server_error" if why.status >= 500 else _TYPES.get(why.status, "invalid_request_error")
+    return {"error": {"message": why.message, "type": kind, "param": None, "code": why.code}}
+
+
+def _texts_in(value: Any) -> bool:
+    """Tell whether there is anything but numbers under plain names, as in counters of usage."""
+    if not isinstance(value, dict):
+        return not isinstance(value, int | float | None)
+    return any(not is_token(key) or _texts_in(entry) for key, entry in value.items())
+
+
+def _list(holder: dict[str, Any], key: str) -> list[Any]:
+    value = holder.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _message(reading: Reading, message: dict[str, Any], role: str = "") -> None:
+    role = role or _ROLES.get(str(message.get("role")), "user")
+    for key, kind in _TEXTS:
+        reading.text(message, key, role, kind)
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict):
+            reading.text(part, "text", role)
+            reading.text(part, "refusal", role)
+            _media(reading, part)
+    for call in _list(message, "tool_calls"):
+        if isinstance(call, dict):
+            function = call.get("function", call.get("custom"))
+            if isinstance(function, dict):
+                key = "input" if "input" in function else "arguments"
+                reading.call(function.get("name"), function, key, role)
+    if isinstance(function := message.get("function_call"), dict):
+        reading.call(function.get("name"), function, "arguments", role)
+
+
+def _media(reading: Reading, part: dict[str, Any]) -> None:
+    kind = str(part.get("type") or "")
+    if kind in {"image_url", "input_audio", "file", "video_url"}:
+        inner = part.get(kind)
+        url = inner.get("url") if isinstance(inner, dict) else inner
+        url = url if isinstance(url, str) and not url.startswith("data:") else ""
+        reading.media.append(Media(kind.split("_", maxsplit=1)[0], url))
+
+
+class _Events(EventReader):
+    """A call is known by choice and index, and complete only when its choice finishes."""
+
+    __slots__ = ("_calls", "_head")
+
+    def __init__(self) -> None:
+        self._calls: set[tuple[Any, ...]] = set()
+        self._head: tuple[Any, ...] = ()
+
+    def read(self, event: Any) -> Parts:
+        parts = Parts()
+        if not isinstance(event, dict):
+            reading = Reading()
+            reading.rest([event], "assistant")
+            parts.whole(reading)
+            return parts
+        choices = event.get("choices")
+        known = isinstance(choices, list) and self._is_known(event)
+        if event.get("usage"):
+            parts.usage = usage_from(event["usage"], "prompt_tokens", "completion_tokens")
+        taken: list[tuple[Any, Any]] = []
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                known = False
+                continue
+            delta = choice.get("delta")
+            known = (
+                known and choice.keys() <= _CHOICE and isinstance(delta, dict)
+                and is_token(choice.get("finish_reason") or "")
+                and isinstance(choice.get("index", 0), int)
+            )  # fmt: skip
+            index = ident(choice.get("index", 0))
+            if isinstance(delta, dict):
+                known = self._delta(parts, taken, index, delta) and known
+            if isinstance(choice.get("text"), str):
+                parts.deltas.append(((index, "text"), choice, "text", Kind.TEXT))
+                taken.append((choice, "text"))
+            if choice.get("logprobs") is not None:
+                parts.drops.append((choice, "logprobs"))
+                taken.append((choice, "logprobs"))
+            if choice.get("finish_reason"):
+                self._finish(parts, index)
+        if not known:
+            reading = Reading()
+            for holder, key in taken:
+                reading.take(holder, key)
+            reading.rest(event, "assistant")
+            parts.whole(reading)
+        elif len(parts.deltas) == 1 == len(event["choices"]):
+            parts.is_plain = not (parts.ends or parts.drops or parts.starts or parts.pieces)
+        return parts
+
+    def _is_known(self, event: dict[str, Any]) -> bool:
+        """Tell whether a chunk has no other fields than those that hold no text."""
+        if not event.keys() <= _CHUNK:
+            return False
+        get = event.get
+        head = (
+            get("id"),
+            get("object"),
+            get("model"),
+            get("system_fingerprint"),
+            get("service_tier"),
+        )
+        if head != self._head:  # it is the same in each chunk
+            if not all(one is None or is_token(one) for one in head):
+                return False
+            self._head = head
+        if not is_token(get("obfuscation", "")):
+            return False
+        usage = get("usage")
+        return isinstance(get("created", 0), int) and (usage is None or not _texts_in(usage))
+
+    def _delta(self, parts: Parts, taken: list[tuple[Any, Any]], index: Any, delta: Any) -> bool:
+        for key, kind in _TEXTS:
+            if isinstance(delta.get(key), str):
+                if delta[key]:
+                    parts.deltas.append(((index, key), delta, key, kind))
+                taken.append((delta, key))
+        if delta.keys() <= _DELTA:
+            content = delta.get("content")
+            return isinstance(content, str | None) and is_token(delta.get("role") or "")
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function", call.get("custom")) if isinstance(call, dict) else None
+            if isinstance(function, dict):
+                where = "input" if "input" in function else "arguments"
+                self._piece(
+                    parts, taken, (index, "call", ident(call.get("index", 0))), function, where
+                )
+        if isinstance(function := delta.get("function_call"), dict):
+            self._piece(parts, taken, (index, "call", "function"), function, "arguments")
+        return False
+
+    def _piece(
+        self, parts: Parts, taken: list[tuple[Any, Any]], key: tuple[Any, ...], holder: Any,
+        where: str,
+    ) -> None:  # fmt: skip
+        name = holder.get("name")
+        if key not in self._calls or (isinstance(name, str) and name):
+            self._calls.add(key)
+            parts.starts.append((key, name if isinstance(name, str) else ""))
+            if isinstance(name, str):
+                taken.append((holder, "name"))
+        if isinstance(holder.get(where), str):
+            parts.pieces.append((key, holder, where))
+            taken.append((holder, where))
+        elif holder.get(where) is not None:  # a server that sends them whole, as an object
+            parts.calls.append(Call(name if isinstance(name, str) else "", holder, where))
+            taken.append((holder, where))
+
+    def _finish(self, parts: Parts, index: Any) -> None:
+        stopped = [one for one in self._calls if one[0] == index]
+        self._calls.difference_update(stopped)
+        parts.stops += stopped
+        if parts.ends is not None:
+            parts.ends += [(index, key) for key, _ in _TEXTS]
+            parts.ends.append((index, "text"))

@@ -1,0 +1,140 @@
+"""What a dialect is: how a provider's requests, answers, stream events and errors are written.
+
+Rules this module keeps:
+- data in, data out; no I/O, and nothing that is decided: what may pass is for others to say;
+- a document of another shape is no error here: what is not known is left to `Reading.rest`, which
+  gives it out as text;
+- one file for each dialect, listed once in `tavo.llm.known`.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tavo.llm.parts import Call, Kind, Reading, Slot, Usage, dumped
+
+__all__ = ["Broken", "Dialect", "EventReader", "Framing", "Operation", "Parts", "sse"]
+
+Channel = tuple[Any, ...]
+
+
+class Framing(enum.Enum):
+    """How the parts of an answer follow each other."""
+
+    WHOLE = "whole"
+    SSE = "sse"
+    LINES = "lines"
+    ARRAY = "array"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a request asks a provider for.
+
+    `model` is set where the path names it. `has_text`: there is text in it, or in its answer.
+    `stream`: None where the body says whether the answer is a stream.
+    """
+
+    dialect: Dialect
+    name: str
+    model: str = ""
+    has_text: bool = True
+    is_embedding: bool = False
+    stream: bool | None = None
+    framing: Framing = Framing.WHOLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Why something does not go on: for the client, in its provider's words."""
+
+    message: str
+    code: str = "tavo_blocked"
+    status: int = 403
+    id: Any = None
+    sequence: int = 0
+
+
+class Parts:
+    """What one event of a stream brings.
+
+    `deltas`: pieces of text, each with its channel. `starts`, `pieces`, `stops`: a call of a tool
+    begins (key, name), goes on (key, holder, key of the piece) and is complete. `slots` and `calls`
+    stand whole in the event. `ends`: channels that are complete; None for all. `is_loose`: the
+    event has no place in the order. `is_plain`: it brings one piece of text and nothing else.
+    """
+
+    __slots__ = (
+        "calls", "deltas", "drops", "ends", "is_loose", "is_plain", "pieces", "slots", "starts",
+        "stops", "tools", "usage",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.deltas: list[tuple[Channel, Any, Any, Kind]] = []
+        self.starts: list[tuple[Channel, str]] = []
+        self.pieces: list[tuple[Channel, Any, Any]] = []
+        self.stops: list[Channel] = []
+        self.slots: list[Slot] = []
+        self.calls: list[Call] = []
+        self.tools: list[Any] = []
+        self.ends: list[Channel] | None = []
+        self.drops: list[tuple[Any, Any]] = []
+        self.usage: Usage | None = None
+        self.is_loose = False
+        self.is_plain = False
+
+    def whole(self, reading: Reading) -> None:
+        """Take over what stands whole in the event."""
+        self.slots += reading.slots
+        self.calls += reading.calls
+        self.tools += reading.tools
+        self.drops += reading.drops
+        if any(reading.usage):
+            self.usage = reading.usage
+
+
+class EventReader(ABC):
+    """Reads the events of one stream in their order."""
+
+    @abstractmethod
+    def read(self, event: Any) -> Parts:
+        """Say what an event brings."""
+
+
+class Dialect(ABC):
+    """A provider's way to write. `names` are what a configuration may call it."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def operation(self, method: str, path: str, query: str) -> Operation | None:
+        """Return what a request asks for, None where it is not this dialect's."""
+
+    @abstractmethod
+    def read_request(self, operation: Operation, body: Any) -> Reading:
+        """Say what the body of a request holds."""
+
+    @abstractmethod
+    def read_answer(self, operation: Operation, body: Any) -> Reading:
+        """Say what the body of an answer holds that is no stream."""
+
+    @abstractmethod
+    def events(self, operation: Operation) -> EventReader:
+        """Return a reader for the events of an answer that is a stream."""
+
+    @abstractmethod
+    def refusal(self, why: Broken) -> bytes:
+        """Return the body of an error answer."""
+
+    @abstractmethod
+    def broken_off(self, why: Broken, framing: Framing) -> bytes:
+        """Return what ends a stream so that the provider's own client raises an error."""
+
+
+def sse(value: Any, *, event: str = "") -> bytes:
+    """Return a server-sent event."""
+    head = f"event: {event}\n".encode() if event else b""
+    return head + b"data: " + dumped(value) + b"\n\n"

@@ -1,0 +1,324 @@
+"""Where text, tool calls, tools and media stand in the JSON of a provider.
+
+Rules this module keeps:
+- a dialect says what it knows; every other text in the document is `OTHER` and is judged, too;
+- left out are only short tokens under names that hold structure, and base64 under names that hold
+  data; what stands there and is neither is text;
+- a slot can be written to, so that what a filter changed goes on in the same document.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from tavo.detect.regex import Regex
+
+__all__ = [
+    "Call",
+    "Kind",
+    "Media",
+    "Reading",
+    "Slot",
+    "Tool",
+    "TwiceError",
+    "Usage",
+    "count_of",
+    "dumped",
+    "ident",
+    "is_data",
+    "is_token",
+    "numbers_as_text",
+    "strict_json",
+    "usage_from",
+    "word",
+]
+
+Usage = tuple[int, int]
+"""Tokens of the prompt and of the answer."""
+
+_DEEPEST = 64
+_STRUCTURE = frozenset({
+    "type", "role", "object", "id", "model", "finish_reason", "stop_reason", "tool_call_id",
+    "call_id", "item_id", "tool_use_id", "response_id", "previous_response_id", "status",
+    "service_tier", "system_fingerprint", "media_type", "mime_type", "mimeType", "detail",
+    "finishReason", "modelVersion", "responseId", "created_at", "done_reason", "jsonrpc", "method",
+    "protocolVersion", "encoding_format", "tool_choice", "reasoning_effort", "truncation",
+    "obfuscation", "generation_id", "category", "probability", "format", "effort", "verbosity",
+    "event", "ttl", "stop_sequence", "keep_alive",
+})  # fmt: skip
+_DATA = frozenset({
+    "data", "b64_json", "encrypted_content", "signature", "thoughtSignature", "file_data", "url",
+    "image_url", "fileUri", "blob", "redacted_thinking", "partial_image_b64", "result",
+    "embedding", "thought_signature",
+})  # fmt: skip
+_COMMON = _STRUCTURE | _DATA | frozenset({
+    "messages", "content", "choices", "message", "index", "usage", "prompt_tokens", "created",
+    "completion_tokens", "total_tokens", "logprobs", "temperature", "stream", "max_tokens", "name",
+    "text", "input", "output", "delta", "tools", "function", "arguments", "parameters", "parts",
+    "properties", "description", "required", "candidates", "contents", "system", "tool_calls",
+    "input_tokens", "output_tokens", "top_p", "n", "user", "metadata", "items", "done", "result",
+})  # fmt: skip
+"""Names that need no look: the rule for others is `is_token`."""
+_MARKS = dict.fromkeys(map(ord, "_.:/+=|-$"))
+_LONGEST_TOKEN = 256
+_BASE64 = Regex(
+    r"\A(?:data:[A-Za-z0-9.+/-]{1,100}(?:;[A-Za-z0-9=._-]{1,60}){0,3};base64,)?[A-Za-z0-9+/_-]*=*\z",
+    plain=True,
+)
+_LEAST_NUMBER = 10**11
+
+
+class Kind(enum.StrEnum):
+    """What a text is for."""
+
+    TEXT = "text"
+    REASONING = "reasoning"
+    ARGUMENTS = "arguments"
+    DESCRIPTION = "description"
+    EMBEDDING = "embedding"
+    URL = "url"
+    KEY = "key"
+    OTHER = "other"
+
+
+class Slot:
+    """A text in a document; `key` leads to it in `holder`, which is None where nothing may change.
+
+    `name` is the tool that it belongs to, or the path of a text that no dialect knows.
+    """
+
+    __slots__ = ("fixed", "holder", "key", "kind", "name", "role")
+
+    def __init__(
+        self, holder: Any, key: Any, role: str, kind: Kind, name: str = "", fixed: str = ""
+    ) -> None:
+        self.holder = holder
+        self.key = key
+        self.role = role
+        self.kind = kind
+        self.name = name
+        self.fixed = fixed
+
+    @property
+    def text(self) -> str:
+        """Return the text as it stands there now."""
+        return self.fixed if self.holder is None else str(self.holder[self.key])
+
+    def write(self, text: str) -> None:
+        """Put another text there."""
+        self.holder[self.key] = text
+
+
+class Call:
+    """A call of a tool: `holder[key]` has its arguments, as an object or as JSON in a text."""
+
+    __slots__ = ("holder", "key", "name", "role")
+
+    def __init__(self, name: str, holder: Any, key: Any, role: str = "assistant") -> None:
+        self.name = name
+        self.holder = holder
+        self.key = key
+        self.role = role
+
+
+class Tool:
+    """A tool that a model is offered, or that a server describes."""
+
+    __slots__ = ("definition", "holder", "name")
+
+    def __init__(self, name: str, definition: Any, holder: Any = None) -> None:
+        self.name = name
+        self.definition = definition
+        self.holder = holder
+
+
+class Media:
+    """An image, a sound or a file. `url` is empty where its bytes are in the document."""
+
+    __slots__ = ("type", "url")
+
+    def __init__(self, type_: str, url: str = "") -> None:
+        self.type = type_
+        self.url = url
+
+
+class Reading:
+    """What a document holds. Filled by a dialect, finished by `rest`."""
+
+    __slots__ = (
+        "_taken", "calls", "drops", "finish", "is_stream", "max_tokens", "media", "model", "slots",
+        "tools", "usage",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.calls: list[Call] = []
+        self.tools: list[Tool] = []
+        self.drops: list[tuple[Any, Any]] = []
+        self.media: list[Media] = []
+        self.model = ""
+        self.finish = ""
+        self.is_stream = False
+        self.max_tokens = 0
+        self.usage: Usage = (0, 0)
+        self._taken: set[tuple[int, Any]] = set()
+
+    def text(
+        self, holder: Any, key: Any, role: str, kind: Kind = Kind.TEXT, name: str = ""
+    ) -> bool:
+        """Note a text; anything else there is left for `rest`."""
+        value = holder.get(key) if isinstance(holder, dict) else holder[key]
+        if not isinstance(value, str):
+            return False
+        if value:
+            self.slots.append(Slot(holder, key, role, kind, name))
+        self._taken.add((id(holder), key))
+        return True
+
+    def take(self, holder: Any, key: Any) -> None:
+        """Say that what stands there is no text: `rest` leaves it out."""
+        self._taken.add((id(holder), key))
+
+    def drop(self, holder: Any, key: Any) -> None:
+        """Note what spells a text out again: it goes where rules look at texts."""
+        self.drops.append((holder, key))
+        self._taken.add((id(holder), key))
+
+    def call(self, name: object, holder: Any, key: Any, role: str = "assistant") -> None:
+        """Note a call of a tool, whose arguments stand there, if any do."""
+        if isinstance(holder, dict) and key not in holder:
+            holder = {key: {}}
+        self.calls.append(Call(str(name or ""), holder, key, role))
+        self._taken.add((id(holder), key))
+
+    def tool(self, name: object, definition: Any, holder: Any = None) -> None:
+        """Note a tool that is offered: all texts of its definition are descriptions.
+
+        `holder` is the list that it stands in, where it may be taken out of it.
+        """
+        self.tools.append(Tool(str(name or ""), definition, holder))
+        self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
+
+    def inside(self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0) -> None:
+        """Note every text below a value as one of a kind."""
+        if depth > _DEEPEST:
+            raise ValueError(f"values are nested deeper than {_DEEPEST} levels")
+        if isinstance(value, list):
+            items: Iterator[tuple[Any, Any]] = iter(enumerate(value))
+        elif isinstance(value, dict):
+            items = iter(value.items())
+        else:
+            return
+        taken, slots = self._taken, self.slots
+        for key, entry in items:
+            if (id(value), key) in taken:
+                continue
+            if isinstance(key, str) and key not in _COMMON and not is_token(key):
+                slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
+            if isinstance(entry, str):
+                taken.add((id(value), key))
+                if entry and (kind is Kind.ARGUMENTS or not _is_structure(key, entry)):
+                    slots.append(Slot(value, key, role, kind, name))
+            elif isinstance(entry, dict | list):
+                self.inside(entry, role, kind, name, depth + 1)
+
+    def rest(self, document: Any, role: str) -> None:
+        """Note every text that nobody has noted."""
+        self.inside(document, role, Kind.OTHER)
+
+
+def _is_structure(key: Any, text: str) -> bool:
+    if key in _STRUCTURE:
+        return is_token(text)
+    return key in _DATA and is_data(text)
+
+
+def is_token(text: object) -> bool:
+    """Tell whether a value is a short word without blanks, as names and identifiers are."""
+    if not isinstance(text, str) or len(text) > _LONGEST_TOKEN or not text.isascii():
+        return False
+    return not text or text.isalnum() or text.translate(_MARKS).isalnum()
+
+
+def ident(value: object) -> object:
+    """Return what tells parts of a stream apart, also where a server sends something strange."""
+    return value if isinstance(value, int | str | None) else repr(value)
+
+
+def word(holder: Any, key: str) -> str:
+    """Return a short text of an object, empty where there is none."""
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def is_data(text: str) -> bool:
+    """Tell whether a text is base64 of something, with or without a `data:` in front."""
+    return len(text) >= 64 and _BASE64.find(text.encode("utf-8", "replace")) is not None
+
+
+def numbers_as_text(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the large whole numbers in the arguments of a tool: a card may be one."""
+    entries = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
+    for entry in entries:
+        if isinstance(entry, int) and not isinstance(entry, bool) and abs(entry) >= _LEAST_NUMBER:
+            yield str(entry) if abs(entry) < 10**40 else ""
+        elif isinstance(entry, dict | list) and depth < _DEEPEST:
+            yield from numbers_as_text(entry, depth + 1)
+
+
+def count_of(value: object) -> int:
+    """Return a number of tokens as a provider says it, 0 for what is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 40:
+        return 0
+    return value
+
+
+def usage_from(usage: object, prompt: str, answer: str) -> Usage:
+    """Return the tokens that an object of two counters names."""
+    if not isinstance(usage, dict):
+        return 0, 0
+    return count_of(usage.get(prompt)), count_of(usage.get(answer))
+
+
+class TwiceError(ValueError):
+    """A name stands twice in an object: two readers could take two values."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise TwiceError(f"the name {twice[:60]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
+def strict_json(text: str) -> Any:
+    """Return a document that has one reading. Raises ValueError, TwiceError, RecursionError."""
+    return _decoder.decode(text)
+
+
+def dumped(value: Any) -> bytes:
+    """Return a document as JSON in its shortest form."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass") if text.isascii() else _escaped(value, text)
+
+
+def _escaped(value: Any, text: str) -> bytes:
+    """Return UTF-8, or escapes where the halves of surrogate pairs stand alone."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")

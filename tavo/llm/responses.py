@@ -1,0 +1,226 @@
+"""OpenAI's responses as they pass through a proxy.
+
+Rules this module keeps:
+- the events that repeat a text as a whole (`….done`, `response.completed`) are judged as wholes;
+- a call is complete with `….done`, with its item, or with the response, whichever comes first;
+- an error is written in both forms, flat and nested, because clients raise on the nested one.
+
+Source: the public API reference of `POST /v1/responses` and of its streaming events.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tavo.llm.chat_traffic import openai_error
+from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
+from tavo.llm.parts import (
+    Kind,
+    Media,
+    Reading,
+    Usage,
+    count_of,
+    dumped,
+    ident,
+    is_data,
+    usage_from,
+    word,
+)
+
+__all__ = ["Responses"]
+
+_CALLS = {"function_call": "arguments", "mcp_call": "arguments", "custom_tool_call": "input",
+          "computer_call": "action", "local_shell_call": "action", "shell_call": "action",
+          "code_interpreter_call": "code", "apply_patch_call": "operation",
+          "mcp_approval_request": "arguments"}  # fmt: skip
+_PIECES = {"function_call_arguments", "mcp_call_arguments", "mcp_call.arguments",
+           "custom_tool_call_input", "code_interpreter_call_code"}  # fmt: skip
+_REASONING = ("reasoning", "reasoning_text", "reasoning_summary_text", "reasoning_summary")
+
+
+class Responses(Dialect):
+    """OpenAI's responses."""
+
+    name: ClassVar[str] = "openai-responses"
+
+    def operation(self, method: str, path: str, query: str) -> Operation | None:
+        parts = path.rsplit("/", 2)
+        if method == "POST" and parts[-1] == "responses":
+            return Operation(dialect=self, name="responses")
+        if method == "POST" and path.endswith(("/responses/compact", "/responses/input_tokens")):
+            return Operation(dialect=self, name="responses", stream=False)
+        if len(parts) == 3 and parts[1] == "responses" and method in {"GET", "DELETE"}:
+            return Operation(dialect=self, name="response")
+        return None
+
+    def read_request(self, operation: Operation, body: Any) -> Reading:
+        reading = Reading()
+        if not isinstance(body, dict):
+            reading.rest([body], "user")
+            return reading
+        reading.model = str(body.get("model") or "")
+        reading.is_stream = body.get("stream") is True
+        reading.max_tokens = count_of(body.get("max_output_tokens"))
+        reading.text(body, "instructions", "system")
+        reading.text(body, "input", "user")
+        for item in _list(body, "input"):
+            _item(reading, item, "user")
+        for tool in _list(body, "tools"):
+            if isinstance(tool, dict):
+                reading.tool(tool.get("name") or tool.get("type"), tool)
+        reading.rest(body, "user")
+        return reading
+
+    def read_answer(self, operation: Operation, body: Any) -> Reading:
+        reading = Reading()
+        if isinstance(body, dict):
+            _response(reading, body)
+        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
+        return reading
+
+    def events(self, operation: Operation) -> EventReader:
+        return _Events()
+
+    def refusal(self, why: Broken) -> bytes:
+        return dumped(openai_error(why))
+
+    def broken_off(self, why: Broken, framing: Framing) -> bytes:
+        flat = {
+            "type": "error", "code": why.code, "message": why.message, "param": None,
+            "sequence_number": why.sequence,
+        }  # fmt: skip
+        return sse({**flat, **openai_error(why)}, event="error")
+
+
+def _list(holder: dict[str, Any], key: str) -> list[Any]:
+    value = holder.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _response(reading: Reading, body: dict[str, Any]) -> None:
+    reading.usage = _usage(body)
+    reading.finish = reading.finish or str(body.get("status") or "")
+    reading.text(body, "instructions", "system")
+    for item in _list(body, "output"):
+        _item(reading, item, "assistant")
+    for tool in _list(body, "tools"):  # an echo of what was asked: the client knows it
+        reading.inside(tool, "developer", Kind.DESCRIPTION)
+
+
+def _usage(body: dict[str, Any]) -> Usage:
+    return usage_from(body.get("usage"), "input_tokens", "output_tokens")
+
+
+def _item(reading: Reading, item: Any, role: str) -> None:
+    if not isinstance(item, dict):
+        return
+    kind = str(item.get("type") or "message")
+    said = word(item, "role")
+    role = said if said in {"system", "developer", "assistant", "tool"} else role
+    if kind in _CALLS:
+        reading.call(item.get("name") or kind.removesuffix("_call"), item, _CALLS[kind])
+    if kind.endswith("_output") or kind in {"mcp_call", "file_search_call", "web_search_call"}:
+        for key in ("output", "results"):
+            reading.text(item, key, "tool")
+            reading.inside(item.get(key), "tool", Kind.TEXT)
+    reasoning = kind == "reasoning"
+    reading.text(item, "content", role)
+    for key in ("content", "summary"):
+        for part in _list(item, key):
+            _part(reading, part, role, Kind.REASONING if reasoning else Kind.TEXT)
+
+
+def _part(reading: Reading, part: Any, role: str, kind: Kind) -> None:
+    if not isinstance(part, dict):
+        return
+    for key in ("text", "refusal", "transcript"):
+        reading.text(part, key, role, kind)
+    if part.get("logprobs"):
+        reading.drop(part, "logprobs")
+    name = str(part.get("type") or "")
+    if name in {"input_image", "input_file", "input_audio"}:
+        url = part.get("image_url") or part.get("file_url") or ""
+        outside = isinstance(url, str) and not url.startswith("data:")
+        reading.media.append(Media(name.removeprefix("input_"), url if outside else ""))
+
+
+class _Events(EventReader):
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+        self._open: set[tuple[Any, ...]] = set()
+
+    def read(self, event: Any) -> Parts:
+        parts, reading = Parts(), Reading()
+        if not isinstance(event, dict):
+            reading.rest([event], "assistant")
+            parts.whole(reading)
+            return parts
+        kind = str(event.get("type") or "")
+        where = ident(event.get("output_index", event.get("item_id")))
+        inner = (ident(event.get("content_index")), ident(event.get("summary_index")))
+        base, _, step = kind.removeprefix("response.").rpartition(".")
+        if step == "delta" and isinstance(event.get("delta"), str):
+            if base in _PIECES:
+                self._piece(parts, where, event)
+            elif base == "audio":
+                if not is_data(event["delta"]):
+                    reading.text(event, "delta", "assistant", Kind.OTHER)
+            else:
+                is_reasoning = base in _REASONING
+                parts.deltas.append((
+                    (base, where, inner), event, "delta",
+                    Kind.REASONING if is_reasoning else Kind.TEXT,
+                ))  # fmt: skip
+            reading.take(event, "delta")
+        elif step == "done" and base in _PIECES:
+            self._stop(parts, where)
+            key = next((k for k in ("arguments", "input", "code") if k in event), "arguments")
+            reading.call(event.get("name") or self._names.get(where, ""), event, key)
+        elif step == "done" and parts.ends is not None:
+            parts.ends.append((base, where, inner))
+            for key in ("text", "refusal", "transcript"):
+                reading.text(event, key, "assistant")
+        if event.get("logprobs"):
+            parts.drops.append((event, "logprobs"))
+            reading.take(event, "logprobs")
+        if isinstance(item := event.get("item"), dict):
+            self._item(parts, reading, step, where, item)
+        if isinstance(part := event.get("part"), dict):
+            _part(reading, part, "assistant", Kind.TEXT)
+        if isinstance(response := event.get("response"), dict):
+            _response(reading, response)
+            if step in {"completed", "failed", "incomplete"}:
+                parts.stops += self._open
+                self._open.clear()
+                parts.ends = None
+        reading.rest(event, "assistant")
+        parts.whole(reading)
+        return parts
+
+    def _item(self, parts: Parts, reading: Reading, step: str, where: Any, item: Any) -> None:
+        key = _CALLS.get(str(item.get("type")))
+        if step == "done":
+            self._stop(parts, where)
+        elif key is not None:
+            name = str(item.get("name") or str(item.get("type")).removesuffix("_call"))
+            self._names[where] = name
+            if isinstance(item.get(key), str | None):
+                self._open.add(("call", where))
+                parts.starts.append((("call", where), name))
+                if isinstance(item.get(key), str):
+                    parts.pieces.append((("call", where), item, key))
+                    reading.take(item, key)
+                return
+        _item(reading, item, "assistant")
+
+    def _piece(self, parts: Parts, where: Any, event: dict[str, Any]) -> None:
+        key = ("call", where)
+        if key not in self._open:
+            self._open.add(key)
+            parts.starts.append((key, self._names.get(where, "")))
+        parts.pieces.append((key, event, "delta"))
+
+    def _stop(self, parts: Parts, where: Any) -> None:
+        if ("call", where) in self._open:
+            self._open.discard(("call", where))
+            parts.stops.append(("call", where))

@@ -1,0 +1,1 @@
+"""Logs of AI systems: read, normalised, searched with Sigma rules, and explained."""

@@ -1,0 +1,200 @@
+"""The tables that say where a format keeps its fields: one TOML file per reader, with a version.
+
+Rules this module keeps:
+- a table is data: it names places and words, and holds no code;
+- a table of the user is checked like ours, and wrong in one sentence: file, key, what was expected;
+- each says where its sample comes from, and only one that the real software made is called tested.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping as Map
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+
+from tavo.errors import ConfigError
+from tavo.logs.fields import FIELDS
+from tavo.logs.record import Path, parse_path
+
+__all__ = ["READERS", "Mapping", "Sample", "load_mapping", "readers"]
+
+READERS = FilePath(__file__).parent / "readers"
+KINDS = ("json", "otlp", "access", "text")
+_SAMPLES = {
+    "made": "made here by the real software",
+    "schema": "shape of a published schema",
+    "none": "no sample",
+}
+_CATEGORIES = {"inference", "tool", "mcp", "gateway"}
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a reader's sample comes from. `kind` is made, schema or none; `by` names the source."""
+
+    kind: str
+    by: str = ""
+
+    @property
+    def tested(self) -> bool:
+        """Tell whether the real software made it."""
+        return self.kind == "made"
+
+    def __str__(self) -> str:
+        return f"{_SAMPLES[self.kind]}{f': {self.by}' if self.by else ''}"
+
+
+class _Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    all: list[str] = []
+    any: list[str] = []
+    none: list[str] = []
+    equal: dict[str, list[str]] = {}
+
+
+class _Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    given: list[str] = []
+    answered: list[str] = []
+    system: list[str] = []
+    tools: list[str] = []
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    version: int
+    title: str
+    lines: str
+    sample: Sample = Sample(kind="none")
+    logsource: list[dict[str, str]] = []
+    detect: _Detect = _Detect()
+    fields: dict[str, list[str]] = {}
+    conversation: _Conversation = _Conversation()
+    constants: dict[str, str] = {}
+    scale: dict[str, float] = {}
+    words: dict[str, dict[str, list[str]]] = {}
+    always: list[str] = []
+    patterns: list[str] = []
+
+
+class Mapping:
+    """One checked table."""
+
+    def __init__(self, file: _File, path: FilePath) -> None:
+        self.path = path
+        self.name, self.version, self.title = file.name, file.version, file.title
+        self.lines = file.lines
+        self.sample = file.sample
+        self.logsource = tuple(file.logsource)
+        self.detect_all = tuple(map(parse_path, file.detect.all))
+        self.detect_any = tuple(map(parse_path, file.detect.any))
+        self.detect_none = tuple(map(parse_path, file.detect.none))
+        self.detect_equal = {
+            parse_path(place): frozenset(words) for place, words in file.detect.equal.items()
+        }
+        self.fields: Map[str, tuple[Path, ...]] = {
+            name: tuple(map(parse_path, places)) for name, places in file.fields.items()
+        }
+        self.given = tuple(map(parse_path, file.conversation.given))
+        self.answered = tuple(map(parse_path, file.conversation.answered))
+        self.system = tuple(map(parse_path, file.conversation.system))
+        self.tools = tuple(map(parse_path, file.conversation.tools))
+        self.has_conversation = bool(self.given or self.answered or self.system or self.tools)
+        self.constants = dict(file.constants)
+        self.always = tuple(word.encode() for word in file.always)
+        self.patterns = tuple(file.patterns)
+        self._scale = file.scale
+        self._words = {
+            field: {word.lower(): name for name, words in table.items() for word in words}
+            for field, table in file.words.items()
+        }
+
+    def always_texts(self) -> tuple[bytes, ...]:
+        """Return texts of records whose bytes may not show what they say."""
+        return self.always
+
+    def derives(self, field: str) -> bool:
+        """Tell whether the values of a field are not those of the record."""
+        return field in self._scale or field in self._words
+
+    def derived(self, field: str, values: list[Any]) -> list[Any]:
+        """Return the values of a field in its unit and words."""
+        if field in self._scale:
+            factor = self._scale[field]
+            return [number * factor for one in values if (number := _number(one)) is not None]
+        if field in self._words:
+            words = self._words[field]
+            return [
+                words.get(text, words.get(f"{text[:1]}xx", words.get("*", "")))
+                for text in (str(one).lower() for one in values)
+            ]
+        return values
+
+    def fits(self, rule: Map[str, str]) -> bool:
+        """Tell whether a rule for this log source looks at this format."""
+        return any(
+            all(source.get(key) == value for key, value in rule.items())
+            for source in self.logsource
+        )
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and len(value) < 40:
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return None
+
+
+def load_mapping(path: FilePath) -> Mapping:
+    """Read a table. Raises ConfigError with what is wrong and where."""
+    try:
+        data = path.read_bytes()
+        if len(data) > 1 << 20:
+            raise ConfigError(f"{path}: is larger than 1 MB, which no mapping is")
+        file = msgspec.convert(tomllib.loads(data.decode("utf-8")), _File, strict=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: the mapping cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not a TOML file: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{path}: {error}", hint="docs/log-fields.md describes the keys of a mapping."
+        ) from error
+    _check(file, path)
+    return Mapping(file, path)
+
+
+def _check(file: _File, path: FilePath) -> None:
+    if file.lines not in KINDS:
+        raise ConfigError(f"{path}: lines = {file.lines!r}, expected one of {', '.join(KINDS)}")
+    if file.sample.kind not in _SAMPLES:
+        raise ConfigError(
+            f"{path}: sample.kind = {file.sample.kind!r}, expected one of {', '.join(_SAMPLES)}"
+        )
+    for field in (*file.fields, *file.constants, *file.scale, *file.words):
+        if field in FIELDS or "-" in field or "." not in field:
+            continue  # names of Sigma's own sources, such as cs-method
+        near = difflib.get_close_matches(field, FIELDS, n=1)
+        if near:
+            raise ConfigError(
+                f"{path}: there is no field {field!r}", hint=f"Did you mean {near[0]}?"
+            )
+    for source in file.logsource:
+        if source.get("product") == "genai" and source.get("category") not in _CATEGORIES:
+            raise ConfigError(
+                f"{path}: logsource: a genai category is one of {', '.join(sorted(_CATEGORIES))}"
+            )
+
+
+@cache
+def readers() -> dict[str, Mapping]:
+    """Return our own tables by their names."""
+    return {one.name: one for one in map(load_mapping, sorted(READERS.glob("*.toml")))}

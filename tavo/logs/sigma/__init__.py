@@ -1,0 +1,1 @@
+"""Sigma rules: read, compiled into tests of events, correlated over time."""

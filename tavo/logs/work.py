@@ -1,0 +1,490 @@
+"""One block of a log looked at with all rules: gate, then the exact test of what is left.
+
+Rules this module keeps:
+- the texts that rules need are looked for in the bytes of the block, all in one pass; a record that
+  shows none of them is not built;
+- a record whose bytes may hide a text (an escape, a broken line, a stream in pieces) is built, and
+  its texts are looked at instead of its bytes;
+- a line that no parser understands is counted and named; it is never dropped.
+
+The measurements behind this order are in docs/decisions/0046-logs-are-gated-by-their-bytes.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tavo.detect.literals import Literals, blanks
+from tavo.logs.event import LogEvent
+from tavo.logs.intel import Indicators
+from tavo.logs.lenient import TWICE, read_json
+from tavo.logs.lines import line_reader
+from tavo.logs.mapping import Mapping
+from tavo.logs.sigma.gates import Column
+from tavo.logs.sigma.rules import LogRule
+from tavo.logs.slim import Slim
+from tavo.logs.tally import COLUMNS, Tally
+
+__all__ = ["Hit", "Looker", "Seen"]
+
+_MOST_NAMED = 20
+_ESCAPED = tuple(
+    b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16) if high > 2 or low
+)  # a blank is no text that hides: the matcher knows its escapes
+_FOLDING = ("\u212a", "\u0130")  # the only other letters whose lower case is ASCII
+_BRIEF = ("user.id", "api_key.id", "client.address", "gen_ai.conversation.id",
+          "gen_ai.request.model", "gen_ai.tool.name", "user_agent.original", "event.id",
+          "trace_id")  # fmt: skip
+_EXCERPT = 160
+_SNIPPET = 400
+
+
+class Hit(msgspec.Struct, frozen=True, array_like=True):
+    """A rule that accepted a record. `line` counts in the block, from 0; sizes in bytes.
+
+    `groups` are the values for each correlation that the rule takes part in.
+    """
+
+    rule: str
+    line: int
+    offset: int
+    length: int
+    time: float | None
+    brief: dict[str, str]
+    seen: dict[str, str]
+    snippet: str
+    groups: list[tuple[str, tuple[str, ...] | None, Any]]
+
+
+class Seen(msgspec.Struct):
+    """What looking at a block has brought; `span` counts its lines with the empty ones."""
+
+    span: int = 0
+    lines: int = 0
+    events: int = 0
+    candidates: int = 0
+    broken: dict[str, int] = {}
+    unread: int = 0
+    named: list[tuple[int, str]] = []
+    hits: list[Hit] = []
+    tally: Tally | None = None
+
+
+class Looker:
+    """Looks at blocks of one format with the rules that are about it."""
+
+    def __init__(
+        self,
+        table: Mapping,
+        rules: Iterable[LogRule],
+        correlations: Sequence[LogRule] = (),
+        *,
+        counting: bool = True,
+        indicators: Indicators | None = None,
+    ) -> None:
+        self.table = table
+        self.rules = [r for r in rules if r.matches is not None and table.fits(r.logsource)]
+        self._read = line_reader(table)
+        self._by_text: dict[bytes, list[int]] = {}
+        self._terms: list[tuple[int, tuple[tuple[tuple[bytes, ...], tuple[bytes, ...]], ...]]] = []
+        self._columns: list[tuple[Column, int]] = []
+        self._open: list[int] = []
+        for number, rule in enumerate(self.rules):
+            gate = rule.gate
+            if gate is None or gate.open:
+                self._open.append(number)
+                continue
+            for term in gate.terms:
+                for text in term.texts:
+                    known = self._by_text.setdefault(blanks(text.lower()), [])
+                    known.append(len(self._terms))
+                also = tuple(
+                    (tuple({_word(t) for t in one}), tuple(map(blanks, one))) for one in term.also
+                )
+                self._terms.append((number, also))
+            self._columns += [(column, number) for column in gate.columns]
+        hiding = [*table.always_texts(), *(one.encode() for one in _FOLDING)]
+        if table.lines in {"json", "otlp"}:
+            hiding += [*_ESCAPED, b"\\u212a", b"\\u0130"]
+        hiding = [one.lower() for one in hiding]
+        self._literals = Literals([*self._by_text, *hiding])
+        self._rules_of: list[tuple[int, ...]] = [
+            tuple(self._by_text.get(text, ())) for text in self._literals.texts
+        ]
+        hides = frozenset(hiding)
+        self._hides = [text in hides for text in self._literals.texts]
+        self._plain = Literals(self._by_text) if self._by_text else None
+        self._correlations: dict[str, list[LogRule]] = {}
+        for correlated in correlations:
+            if correlated.correlation is not None:
+                for name in correlated.correlation.rules:
+                    self._correlations.setdefault(name, []).append(correlated)
+        wanted = {"time"} | {column.field for column, _ in self._columns}
+        self._counting = counting
+        self._indicators = indicators
+        self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted)
+        self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
+
+    def look(self, data: bytes) -> Seen:
+        """Look at a block of whole lines."""
+        seen = Seen(broken={}, named=[], hits=[], tally=Tally() if self._counting else None)
+        lines = seen.span = data.count(b"\n") + (not data.endswith(b"\n"))
+        marked = self._marked(data)
+        structs = self._slim.decode(data) if self._fast else None
+        if structs is not None and len(structs) == lines and _is_utf8(data):
+            seen.lines = seen.events = lines
+            self._look_fast(data, structs, marked, seen)
+        else:
+            self._look_slowly(data, marked, seen)
+        if self._indicators is not None:
+            self._look_for(self._indicators, data, marked, seen)
+        return seen
+
+    # -- the gate
+
+    def _marked(self, data: bytes) -> dict[int, set[int]]:
+        """Return the terms that are met, by the start of the line; -1: look at its texts."""
+        out: dict[int, set[int]] = {}
+        start = end = -1
+        rules: set[int] = set()
+        rules_of, hides = self._rules_of, self._hides
+        for at, found in self._literals.places(data):
+            if not start <= at < end or start < 0:
+                start = data.rfind(b"\n", 0, at) + 1
+                end = data.find(b"\n", at)
+                end = len(data) if end < 0 else end
+                rules = out.setdefault(start, set())
+            for number in found:
+                if hides[number]:
+                    rules.add(-1)
+                rules.update(rules_of[number])
+        return {
+            start: rules
+            for start, terms in out.items()
+            if (rules := self._resolved(data, start, terms))
+        }
+
+    def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
+        """Return the rules whose terms are met in a line as a whole; -1 stays."""
+        rules: set[int] = set()
+        line = plain = b""
+        for number in terms:
+            if number < 0:
+                rules.add(-1)
+                continue
+            rule, also = self._terms[number]
+            if rule in rules:
+                continue
+            if also:
+                if not line:
+                    end = data.find(b"\n", start)
+                    line = data[start : end if end >= 0 else len(data)].lower()
+                if not all(any(map(line.__contains__, words)) for words, _ in also):
+                    continue
+                plain = plain or blanks(line)
+                if not all(any(map(plain.__contains__, texts)) for _, texts in also):
+                    continue
+            rules.add(rule)
+        return rules
+
+    def _by_columns(self, structs: list[Any], seen: Seen) -> dict[int, set[int]]:
+        """Return the rules to try by the number of the line."""
+        out: dict[int, set[int]] = {}
+        columns = {field: self._slim.column(field, structs) for field in self._slim.fields}
+        if seen.tally is not None:
+            seen.tally.add_columns(columns)
+        for column, number in self._columns:
+            values = columns[column.field]
+            for line in _accepted(column, values):
+                out.setdefault(line, set()).add(number)
+        return out
+
+    def _look_fast(
+        self, data: bytes, structs: list[Any], marked: dict[int, set[int]], seen: Seen
+    ) -> None:
+        by_line = self._by_columns(structs, seen)
+        todo: dict[int, tuple[int, set[int]]] = {}
+        at = line = 0
+        for start in sorted(marked):
+            line += data.count(b"\n", at, start)
+            at = start
+            todo[line] = (start, marked[start])
+        if by_line:
+            starts = _starts(data)
+            for line, rules in by_line.items():
+                if line in todo:
+                    todo[line][1].update(rules)
+                else:
+                    todo[line] = (starts[line], rules)
+        for line in sorted(todo):
+            start, rules = todo[line]
+            end = data.find(b"\n", start)
+            raw = data[start : end if end >= 0 else len(data)]
+            self._look_at(raw, line, start, rules, seen)
+
+    def _look_at(self, raw: bytes, line: int, offset: int, rules: set[int], seen: Seen) -> None:
+        """Build a record, and try rules on it."""
+        records, problems = self._read(raw)
+        seen.candidates += 1
+        self._note(problems, line, seen)
+        before = len(seen.hits)
+        for record in records:
+            event = LogEvent(record, self.table)
+            wanted = rules
+            if -1 in rules:
+                wanted = (rules - {-1}) | self._of_texts(event)
+            self._try(event, wanted, raw, line, offset, seen)
+        if len(seen.hits) == before and not problems and records:
+            self._look_twice(raw, records[0], rules - {-1}, line, offset, seen)
+
+    def _look_twice(
+        self, raw: bytes, record: Any, rules: set[int], line: int, offset: int, seen: Seen
+    ) -> None:
+        """Try rules on both values of a key that stands twice, of which a parser keeps one."""
+        if self.table.lines == "json" and rules and _has_twins(raw, record):
+            value, said = read_json(raw)
+            if TWICE in said and isinstance(value, dict):
+                self._note((TWICE,), line, seen)
+                self._try(LogEvent(value, self.table), rules, raw, line, offset, seen)
+
+    def _of_texts(self, event: LogEvent) -> set[int]:
+        """Return the rules whose texts stand in an event, however its record was written."""
+        if self._plain is None:
+            return set()
+        joined = "\n".join(one for one in event.texts() if isinstance(one, str)).lower()
+        data = joined.encode("utf-8", "replace")
+        by_text, texts = self._by_text, self._plain.texts
+        return {
+            self._terms[term][0]
+            for _, found in self._plain.places(data)
+            for number in found
+            for term in by_text[texts[number]]
+        }
+
+    # -- line by line
+
+    def _look_slowly(self, data: bytes, marked: dict[int, set[int]], seen: Seen) -> None:
+        """Build every record: of formats that need it, and of blocks with a line that is broken."""
+        columns, tally = self._columns, seen.tally
+        opened = set(self._open)
+        offset = 0
+        number = -1
+        for raw in data.split(b"\n"):
+            number += 1
+            start, offset = offset, offset + len(raw) + 1
+            if not raw.strip():
+                continue
+            seen.lines += 1
+            records, problems = self._read(raw)
+            rules = marked.get(start)
+            hiding = bool(problems) or (rules is not None and -1 in rules)
+            self._note(problems, number, seen)
+            before = len(seen.hits)
+            for record in records:
+                event = LogEvent(record, self.table)
+                seen.events += 1
+                if tally is not None:
+                    tally.add_event(event, number)
+                wanted = set(opened)
+                if rules:
+                    wanted |= rules
+                    wanted.discard(-1)
+                if hiding:
+                    wanted |= self._of_texts(event)
+                for column, rule in columns:
+                    if rule not in wanted:
+                        values = event.get(column.field)
+                        if any(map(column.accepts, values)) if values else column.absent:
+                            wanted.add(rule)
+                if wanted:
+                    seen.candidates += 1
+                    self._try(event, wanted, raw, number, start, seen)
+            if rules and not problems and records and len(seen.hits) == before:
+                self._look_twice(raw, records[0], rules - {-1}, number, start, seen)
+
+    def _note(self, problems: Iterable[str], line: int, seen: Seen) -> None:
+        for problem in problems:
+            seen.broken[problem] = seen.broken.get(problem, 0) + 1
+            if len(seen.named) < _MOST_NAMED:
+                seen.named.append((line, problem))
+
+    # -- indicators
+
+    def _look_for(
+        self, indicators: Indicators, data: bytes, marked: dict[int, set[int]], seen: Seen
+    ) -> None:
+        """Find records with an indicator in their bytes, or in the texts that the bytes hide."""
+        by_line: dict[int, dict[bytes, str]] = {}
+        low = data.lower()
+        for word, kind in indicators.found_in(data).items():
+            for start, line in _lines_with(low, word, data):
+                if kind != "url" or indicators.holds_url(word, line):
+                    by_line.setdefault(start, {})[word] = kind
+        for start in (one for one, rules in marked.items() if -1 in rules):
+            raw = _line_at(data, start)
+            for record in self._read(raw)[0]:
+                text = "\n".join(map(str, LogEvent(record, self.table).texts()))
+                hidden = text.encode("utf-8", "replace")
+                for word, kind in indicators.found_in(hidden).items():
+                    if kind != "url" or indicators.holds_url(word, hidden):
+                        by_line.setdefault(start, {})[word] = kind
+        at = line_number = 0
+        for start in sorted(by_line):
+            line_number += data.count(b"\n", at, start)
+            at = start
+            raw = _line_at(data, start)
+            records, _ = self._read(raw)
+            event = LogEvent(records[0], self.table)
+            for word, kind in by_line[start].items():
+                seen.hits.append(Hit(
+                    f"intel-{kind}", line_number, start, len(raw), event.time, _brief(event),
+                    {"indicator": word.decode("ascii", "replace")},
+                    raw[:_SNIPPET].decode("utf-8", "replace"), [],
+                ))  # fmt: skip
+
+    # -- the exact test
+
+    def _try(
+        self, event: LogEvent, rules: set[int], raw: bytes, line: int, offset: int, seen: Seen
+    ) -> None:
+        for number in sorted(rules):
+            rule = self.rules[number]
+            test: Callable[[LogEvent], bool] | None = rule.matches
+            if test is not None and test(event):
+                seen.hits.append(self._hit(rule, event, raw, line, offset))
+
+    def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
+        brief = _brief(event)
+        shown = raw[:_SNIPPET].decode("utf-8", "replace")
+        groups = []
+        for correlated in self._correlations.get(rule.id, ()):
+            correlation = correlated.correlation
+            if correlation is not None:
+                names = [event.first(f) for f in correlation.fields_for(rule.id, rule.names)]
+                group = None if None in names else tuple(_short(one) for one in names)
+                value = event.first(correlation.field) if correlation.field else None
+                groups.append(
+                    (correlated.id, group, value if isinstance(value, int | float | str) else None)
+                )
+        return Hit(
+            rule.id, line, offset, len(raw), event.time, brief,
+            _excerpts(rule, event) if rule.reported else {}, shown, groups,
+        )  # fmt: skip
+
+
+def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
+    """Return what a reader should see of the fields that the rule is about."""
+    texts = sorted(rule.gate.texts, key=len, reverse=True) if rule.gate is not None else []
+    words = [text.decode("utf-8", "replace") for text in texts[:60]]
+    out = {}
+    for field in rule.fields[:6]:
+        for value in event.get(field)[:50]:
+            text = value if isinstance(value, str) else str(value)
+            low = text.lower()
+            at = next((low.find(word) for word in words if word in low), -1)
+            if at < 0 and field in out:
+                continue
+            if at < 0:
+                out[field] = _short(text)
+                continue
+            start = max(0, at - _EXCERPT // 2)
+            piece = text[start : start + _EXCERPT]
+            out[field] = (
+                f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"
+            )
+            break
+    return out
+
+
+def _word(text: bytes) -> bytes:
+    """Return the longest part of a text that has no white space, which can be written many ways."""
+    return max(text.lower().split(), key=len, default=b"")
+
+
+def _brief(event: LogEvent) -> dict[str, str]:
+    """Return who and what a record is about."""
+    return {field: _short(value) for field in _BRIEF if (value := event.first(field)) is not None}
+
+
+def _line_at(data: bytes, start: int) -> bytes:
+    end = data.find(b"\n", start)
+    return data[start : end if end >= 0 else len(data)]
+
+
+def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield start and bytes of the lines in which a word stands by itself, or below a domain."""
+    at = low.find(word)
+    while at >= 0:
+        end = at + len(word)
+        before, after = low[max(0, at - 1) : at], low[end : end + 1]
+        if not (before.isalnum() or before == b"-" or after.isalnum() or after == b"-"):
+            start = low.rfind(b"\n", 0, at) + 1
+            line = _line_at(data, start)
+            yield start, line
+            end = start + len(line)
+        at = low.find(word, end)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
+
+
+def _accepted(column: Column, values: list[Any]) -> Iterator[int]:
+    """Yield the numbers of the values that a column accepts; each distinct value is asked once."""
+    accepts, absent = column.accepts, column.absent
+    try:
+        distinct = set(values)
+    except TypeError:  # a list or a map among them
+        for number, value in enumerate(values):
+            empty = value is None or value == "" or value == [] or value == {}
+            if absent if empty else _accepts_any(accepts, value):
+                yield number
+        return
+    good = {one for one in distinct if (absent if one is None or one == "" else accepts(one))}
+    if good:
+        for number, value in enumerate(values):
+            if value in good:
+                yield number
+
+
+def _accepts_any(accepts: Callable[[Any], bool], value: Any) -> bool:
+    from tavo.logs.record import leaves
+
+    return any(map(accepts, leaves(value)))
+
+
+def _starts(data: bytes) -> list[int]:
+    starts = [0]
+    at = 0
+    for line in data.split(b"\n"):
+        at += len(line) + 1
+        starts.append(at)
+    return starts
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_twins(raw: bytes, record: Any) -> bool:
+    """Tell whether a record may have lost a key that stood twice in it."""
+    keys = 0
+    stack = [record]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            keys += len(value)
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    return raw.count(b'":') + raw.count(b'" :') > keys

@@ -1,0 +1,291 @@
+"""The audit log: one line of JSON before a request goes on and one after its answer, in a chain.
+
+    {"seq": 7, "at": "...", "kind": "asked", "id": "...", ..., "hash": "<hex>"}
+
+`hash` is the SHA-256 of the previous row's hash, as hex text, followed by the bytes of this row up
+to the comma before `"hash"`. The first row of a file, and the first after each start, is of kind
+`start`; the first row of all follows a hash of zeros, and a new file goes on where the old one
+ended.
+
+Rules this module keeps:
+- a request goes on only when its row is written, unless the configuration says `on_failure: pass`;
+  then what went unwritten is counted, and said in the next row that can be written;
+- a row that was written in part is taken back; one that a crash cut off is described by the next
+  `start` row, so that it can be told from one that somebody cut;
+- rows hold sizes and hashes of bodies; texts only where the configuration asks for them;
+- one worker, one file: rows of several writers never mix.
+
+Units: sizes in bytes, durations in milliseconds, times UTC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tavo import __version__
+from tavo.errors import InputError
+from tavo.proxy.audit_chain import FIRST, last_of, sealed
+from tavo.proxy.config import Audit
+from tavo.proxy.http.flow import Flow
+
+__all__ = ["AuditLog", "file_of_worker"]
+
+_LONGEST_TEXT = 1 << 20
+_MOST_WAITING = 10_000
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
+    os, "O_NOFOLLOW", 0
+)  # fmt: skip
+
+Go = Callable[[str], None]
+
+
+def file_of_worker(path: Path, worker: int) -> Path:
+    """Return the file of a worker: the first has the name itself, others a number in it."""
+    return path if worker == 0 else path.with_name(f"{path.stem}.{worker}{path.suffix}")
+
+
+class AuditLog:
+    """Writes one file."""
+
+    def __init__(self, config: Audit, *, worker: int = 0) -> None:
+        self.path = file_of_worker(Path(config.file), worker)
+        self.blocks = config.on_failure == "block"
+        self.head = FIRST
+        self.written = 0
+        self.missed = 0
+        self.trouble = ""
+        self._texts = config.texts
+        self._sync = config.sync
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._file = -1
+        self._size = 0
+        self._number = 0
+        self._rows: list[dict[str, Any]] = []
+        self._waiting: list[Go] = []
+        self._timer: asyncio.Handle | None = None
+        self._parts: dict[bytes, Any] = {}
+
+    def open(self) -> None:
+        """Open the file and write its `start`. Raises InputError."""
+        try:
+            self._attach()
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: the audit log cannot be opened: {error.strerror or error}",
+                hint="Choose another audit.file, or make room.",
+            ) from error
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: is no audit log that can be gone on with: {error}",
+                hint="Move it away; `tavo proxy audit verify` says where it breaks.",
+            ) from error
+        self._flush()
+        if self.trouble:
+            raise InputError(
+                f"{self.path}: the audit log cannot be written: {self.trouble}",
+                hint="Choose another audit.file, or make room.",
+            )
+
+    def serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take rows from now on, written once in each turn of a loop."""
+        self._loop = loop
+
+    def reopen(self) -> None:
+        """Go on in a new file if ours was moved away, as tools that rotate logs do."""
+        try:
+            moved = os.fstat(self._file).st_ino != self.path.stat().st_ino
+        except OSError:
+            moved = True
+        if moved:
+            self._flush()
+            with contextlib.suppress(OSError, ValueError):
+                self._attach()
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self._add("end", {"rows": self._number})
+        self._flush()
+        os.close(self._file)
+
+    # -- Ledger
+
+    def asked(self, flow: Flow, go: Go) -> None:
+        """Note a request, then let it go on."""
+        entry, exchange = flow.entry, flow.exchange
+        record = exchange.record if exchange is not None else None
+        body = flow.body_sent
+        row: dict[str, Any] = {
+            "id": flow.id.decode("ascii"),
+            "client": entry.client if entry is not None else "",
+            "upstream": flow.upstream,
+            "method": flow.method.decode("latin-1"),
+            "path": flow.path.decode("latin-1")[:2048],
+            "dialect": record.dialect if record is not None else "",
+            "model": record.model[:256] if record is not None else "",
+            "bytes": len(body),
+            "sha256": sha256(body).hexdigest(),
+        }
+        if record is not None and record.said:
+            row["said"] = record.said
+        heard = sha256()
+        if self._texts:
+            row["text"] = body[:_LONGEST_TEXT].decode("utf-8", "replace")
+            kept = bytearray()
+
+            def hear(piece: bytes) -> None:
+                heard.update(piece)
+                if len(kept) < _LONGEST_TEXT:
+                    kept.extend(piece[: _LONGEST_TEXT - len(kept)])
+
+            flow.heard = hear
+            self._parts[flow.id] = heard, kept
+        else:
+            flow.heard = heard.update
+            self._parts[flow.id] = heard, None
+        self._add("asked", row)
+        self._waiting.append(go)
+        self._soon()
+
+    def done(self, flow: Flow) -> None:
+        """Note how an exchange ended; of one that never went on this is the only row."""
+        exchange, entry = flow.exchange, flow.entry
+        record = exchange.record if exchange is not None else None
+        row: dict[str, Any] = {
+            "id": flow.id.decode("ascii"),
+            "status": flow.status,
+            "how": flow.how.value,
+            "ms": round((flow.ended - flow.started) * 1000, 3),
+            "bytes_in": flow.taken,
+            "bytes_out": flow.sent,
+        }
+        if flow.code:
+            row["code"] = flow.code
+        if flow.first_at:
+            row["first_ms"] = round((flow.first_at - flow.started) * 1000, 3)
+        heard, kept = self._parts.pop(flow.id, (None, None))
+        if heard is not None:
+            row["sha256"] = heard.hexdigest()
+        else:  # nobody has noted it when it was asked
+            row["client"] = entry.client if entry is not None else ""
+            row["method"] = flow.method.decode("latin-1")
+            row["path"] = flow.path.decode("latin-1")[:2048]
+            taken = flow.body_taken
+            row["asked_sha256"] = sha256(taken).hexdigest()
+            if self._texts:
+                row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
+        if kept is not None:
+            row["text"] = kept.decode("utf-8", "replace")
+        if record is not None:
+            row["verdict"] = record.verdict
+            row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
+            if record.counted:
+                row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
+            if record.unjudged:
+                row["unjudged"] = record.unjudged
+            if record.said:
+                row["said"] = record.said
+            if record.texts and self._texts:
+                row["texts"] = record.texts
+        self._add("done", row)
+        self._soon()
+
+    # -- inside
+
+    def _add(self, kind: str, row: dict[str, Any]) -> None:
+        if len(self._rows) >= _MOST_WAITING:
+            self.missed += 1  # nothing can be written, and what is under way has ended
+            return
+        row["kind"] = kind
+        row["at"] = time.time()
+        self._rows.append(row)
+
+    def _soon(self) -> None:
+        if self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._timer = None
+        self._flush()
+        waiting, self._waiting = self._waiting, []
+        trouble = self.trouble
+        for go in waiting:
+            if not trouble:
+                go("")
+            elif self.blocks:
+                go("the audit log of this proxy cannot be written, so nothing passes")
+            else:
+                self.missed += 1
+                go("")
+
+    def _flush(self) -> None:
+        """Write all rows or none; `trouble` says why not. What is not written waits."""
+        rows, head, number = self._rows, self.head, self._number
+        if not rows:
+            return
+        lines: list[bytes] = []
+        for row in rows:
+            number += 1
+            if self.missed and "missed" not in row:
+                row["missed"] = self.missed
+            line, head = sealed(_ordered(number, row), head)
+            lines.append(line)
+        data = b"".join(lines)
+        try:
+            written = os.write(self._file, data)
+            if written != len(data):
+                raise OSError(28, "only a part was written")
+            if self._sync:
+                os.fsync(self._file)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            # what asks to go on is told no; only what has ended waits for another time
+            if self.blocks:
+                self._rows = [row for row in rows if row["kind"] != "asked"]
+            return
+        self._size += len(data)
+        self._rows = []
+        self.head, self._number = head, number
+        self.written += len(rows)
+        self.trouble = ""
+
+    def _attach(self) -> None:
+        file = os.open(self.path, _FLAGS, 0o600)
+        try:
+            size = os.fstat(file).st_size
+            number, head, torn = (
+                last_of(self.path, size) if size else (self._number, self.head, b"")
+            )
+            if torn and os.write(file, b"\n") != 1:
+                raise OSError(28, "there is no room")
+        except BaseException:
+            os.close(file)
+            raise
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size = file, os.fstat(file).st_size
+        self._number, self.head = number, head
+        start: dict[str, Any] = {"tavo": __version__, "pid": os.getpid(), "after": head}
+        if torn:
+            start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
+        row = {"kind": "start", "at": time.time(), **start}
+        self._rows.insert(0, row)
+
+
+def _ordered(number: int, row: dict[str, Any]) -> bytes:
+    """Return a row as JSON with its number and time in front."""
+    at = row["at"]
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03d}Z"
+    rest = {name: value for name, value in row.items() if name not in ("at", "kind")}
+    return msgspec.json.encode({"seq": number, "at": stamp, "kind": row["kind"], **rest})

@@ -1,0 +1,160 @@
+"""The chain of an audit log: how a row is sealed, and whether a file is what was written.
+
+A file that was changed, shortened in its middle or put together of others does not verify. One
+that was cut at its end does, up to there: who wants to notice that keeps the last hash elsewhere
+(the admin port tells it) and asks for it with `--expect`.
+
+Units: rows from 1, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+__all__ = ["FIRST", "Verified", "last_of", "sealed", "verify"]
+
+FIRST = "0" * 64
+_MARK = b',"hash":"'
+_END = 64 + len(b'"}')
+_LONGEST = 16 << 20
+
+
+class Verified(msgspec.Struct, kw_only=True):
+    """What a file holds. `broken` says where and why it is not what was written, or is empty."""
+
+    rows: int = 0
+    exchanges: int = 0
+    blocked: int = 0
+    open: int = 0
+    torn: int = 0
+    missed: int = 0
+    first: str = ""
+    last: str = ""
+    head: str = FIRST
+    broken: str = ""
+
+
+def sealed(row: bytes, previous: str) -> tuple[bytes, str]:
+    """Return the line of a row, an object of JSON, and its hash."""
+    body = row[:-1]
+    digest = sha256(previous.encode("ascii") + body).hexdigest()
+    return b'%b,"hash":"%b"}\n' % (body, digest.encode("ascii")), digest
+
+
+def last_of(path: Path, size: int) -> tuple[int, str, bytes]:
+    """Return number and hash of the last whole row, and what stands cut off behind it.
+
+    Raises OSError, and ValueError for a file that is no audit log.
+    """
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - _LONGEST))
+        data = stream.read(_LONGEST)
+    whole, _, torn = data.rpartition(b"\n")
+    if not whole and not torn.startswith(b'{"seq":'):
+        raise ValueError("it does not begin like one")
+    while whole:
+        whole, _, line = whole.rpartition(b"\n")
+        found = _unsealed(line)
+        if found is not None:
+            return int(found[1].get("seq", 0)), found[2], torn
+        if not line.startswith(b'{"seq":'):
+            raise ValueError("a line of it is no row")
+    if size <= _LONGEST and not whole:
+        return 0, FIRST, torn
+    raise ValueError("its last row cannot be read")
+
+
+def verify(path: Path) -> Verified:
+    """Look at every row of a file. Raises OSError."""
+    found = Verified()
+    pending: set[str] = set()
+    previous, number, torn = "", 0, b""
+    with path.open("rb") as stream:
+        for at, line in enumerate(_lines(stream), 1):
+            parts = _unsealed(line.rstrip(b"\n")) if line.endswith(b"\n") else None
+            if parts is None:
+                if torn:
+                    found.broken = f"line {at - 1} is no row"
+                    break
+                torn = line.rstrip(b"\n")
+                continue
+            body, row, digest = parts
+            kind = row.get("kind")
+            if not previous:  # a file begins with zeros, or with the end of the file before it
+                previous = str(row.get("after", ""))
+                number = int(row.get("seq", 1)) - 1
+                if kind != "start":
+                    found.broken = f"line {at} is not the start of a log"
+                    break
+            if torn and not _explained(row, torn):
+                found.broken = f"line {at - 1} is no row, and no start after it says so"
+                break
+            found.torn += bool(torn)
+            torn = b""
+            if sha256(previous.encode("utf-8") + body).hexdigest() != digest:
+                found.broken = f"line {at} does not follow the line before it"
+                break
+            if row.get("seq") != number + 1:
+                found.broken = f"line {at} has number {row.get('seq')}, expected {number + 1}"
+                break
+            number, previous = number + 1, digest
+            _count(found, row, pending)
+    if torn and not found.broken:
+        found.torn += 1
+    found.open = len(pending)
+    found.head = previous or FIRST
+    return found
+
+
+# -- inside
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while line := stream.readline(_LONGEST):
+        yield line
+
+
+def _unsealed(line: bytes) -> tuple[bytes, dict[str, Any], str] | None:
+    """Return what was hashed, the row and its hash; None for what is no row."""
+    start = len(line) - _END - len(_MARK)
+    if start < 0 or line[start : start + len(_MARK)] != _MARK or not line.endswith(b'"}'):
+        return None
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("hash"), str):
+        return None
+    return line[:start], row, row["hash"]
+
+
+def _explained(row: dict[str, Any], torn: bytes) -> bool:
+    said = row.get("torn")
+    return (
+        row.get("kind") == "start"
+        and isinstance(said, dict)
+        and said.get("bytes") == len(torn)
+        and said.get("sha256") == sha256(torn).hexdigest()
+    )
+
+
+def _count(found: Verified, row: dict[str, Any], pending: set[str]) -> None:
+    found.rows += 1
+    at = str(row.get("at", ""))
+    found.first = found.first or at
+    found.last = at
+    missed = row.get("missed")
+    if isinstance(missed, int):
+        found.missed = max(found.missed, missed)
+    kind, name = row.get("kind"), str(row.get("id", ""))
+    if kind == "asked":
+        pending.add(name)
+    elif kind == "done":
+        pending.discard(name)
+        found.exchanges += 1
+        found.blocked += row.get("verdict") == "block"

@@ -1,0 +1,110 @@
+"""What keys have used: counters that all workers of one proxy see, without a lock.
+
+Each worker has its own cells and is the only one who writes them; the sum over all workers is what
+a key has used. The cells lie in memory that forked workers share, so a worker that dies takes
+nothing along, and its successor goes on with its cells.
+
+Rules this module keeps:
+- a request counts when it is let in, tokens and cost when its answer has ended: what is under way
+  can exceed a budget once, and is then charged;
+- windows are the minute and the day of the clock, in UTC.
+
+Units: cost in millionths of a US dollar.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+from tavo.proxy.config import Budget
+
+__all__ = ["MOST_KEYS", "Budgets"]
+
+MOST_KEYS = 4096
+_MINUTE, _MINUTE_REQUESTS, _MINUTE_TOKENS, _DAY, _DAY_REQUESTS, _DAY_TOKENS, _DAY_COST = range(7)
+_CELLS = 8
+_MILLION = 1_000_000
+
+
+class Budgets:
+    """The counters of all keys, by their number."""
+
+    def __init__(self, workers: int = 1) -> None:
+        """Make them before the workers are forked."""
+        self._workers = workers
+        self._memory = mmap.mmap(-1, workers * MOST_KEYS * _CELLS * 8)
+        self._cells = memoryview(self._memory).cast("q")
+        self._own = 0
+
+    def belong_to(self, worker: int) -> None:
+        """Write the cells of one worker from now on."""
+        self._own = worker * MOST_KEYS * _CELLS
+
+    def refused(self, key: int, budget: Budget, now: float) -> tuple[str, int] | None:
+        """Say which budget is used up, and in how many seconds there is more; None for none."""
+        minute, day = int(now) // 60, int(now) // 86_400
+        most = budget.requests_per_minute
+        if most is not None and self._sum(key, _MINUTE, minute, _MINUTE_REQUESTS) >= most:
+            return f"{most} requests per minute", 60 - int(now) % 60
+        most = budget.tokens_per_minute
+        if most is not None and self._sum(key, _MINUTE, minute, _MINUTE_TOKENS) >= most:
+            return f"{most} tokens per minute", 60 - int(now) % 60
+        most = budget.requests_per_day
+        if most is not None and self._sum(key, _DAY, day, _DAY_REQUESTS) >= most:
+            return f"{most} requests per day", 86_400 - int(now) % 86_400
+        most = budget.tokens_per_day
+        if most is not None and self._sum(key, _DAY, day, _DAY_TOKENS) >= most:
+            return f"{most} tokens per day", 86_400 - int(now) % 86_400
+        cost = budget.cost_per_day
+        if cost is not None and self._sum(key, _DAY, day, _DAY_COST) >= cost * _MILLION:
+            return f"{cost:g} US dollars per day", 86_400 - int(now) % 86_400
+        return None
+
+    def count(self, key: int, now: float) -> None:
+        """Note a request that is let in."""
+        at = self._current(key, now)
+        cells = self._cells
+        cells[at + _MINUTE_REQUESTS] += 1
+        cells[at + _DAY_REQUESTS] += 1
+
+    def charge(self, key: int, now: float, *, tokens: int, cost: float) -> None:
+        """Note what an answer has used; `cost` in US dollars."""
+        at = self._current(key, now)
+        cells = self._cells
+        cells[at + _MINUTE_TOKENS] += tokens
+        cells[at + _DAY_TOKENS] += tokens
+        cells[at + _DAY_COST] += round(cost * _MILLION)
+
+    def used(self, key: int, now: float) -> dict[str, float]:
+        """Return what a key has used in this minute and on this day."""
+        minute, day = int(now) // 60, int(now) // 86_400
+        return {
+            "requests_per_minute": self._sum(key, _MINUTE, minute, _MINUTE_REQUESTS),
+            "tokens_per_minute": self._sum(key, _MINUTE, minute, _MINUTE_TOKENS),
+            "requests_per_day": self._sum(key, _DAY, day, _DAY_REQUESTS),
+            "tokens_per_day": self._sum(key, _DAY, day, _DAY_TOKENS),
+            "cost_per_day": self._sum(key, _DAY, day, _DAY_COST) / _MILLION,
+        }
+
+    def _current(self, key: int, now: float) -> int:
+        """Return where the worker's cells of a key begin, with what is over taken away."""
+        at = self._own + key * _CELLS
+        cells = self._cells
+        minute = int(now) // 60
+        if cells[at + _MINUTE] != minute:
+            cells[at + _MINUTE_REQUESTS] = cells[at + _MINUTE_TOKENS] = 0
+            cells[at + _MINUTE] = minute
+            day = minute // 1440
+            if cells[at + _DAY] != day:
+                cells[at + _DAY_REQUESTS] = cells[at + _DAY_TOKENS] = cells[at + _DAY_COST] = 0
+                cells[at + _DAY] = day
+        return at
+
+    def _sum(self, key: int, window: int, current: int, cell: int) -> int:
+        cells, at, step = self._cells, key * _CELLS, MOST_KEYS * _CELLS
+        total = 0
+        for _ in range(self._workers):
+            if cells[at + window] == current:
+                total += cells[at + cell]
+            at += step
+        return total

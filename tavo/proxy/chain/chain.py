@@ -1,0 +1,198 @@
+"""A chain: filters in their order, compiled into one pass for each kind of text.
+
+Rules this module keeps:
+- where rules of several filters hold at one place, the first filter has it;
+- a filter that fails is never taken for one that found nothing: `on_error: block` blocks the
+  message, `skip` goes on and is recorded;
+- a chain does not change after it was built; what it remembers about texts is under its version.
+
+Units: sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from tavo.detect.regex import RegexError
+from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
+from tavo.errors import ConfigError
+from tavo.proxy.chain.filter import Filter
+from tavo.proxy.chain.memo import Memo
+from tavo.proxy.chain.placeholders import LINKS
+from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
+
+__all__ = ["Chain", "Compiled", "Look", "Said"]
+
+_log = logging.getLogger(__name__)
+_LEAST_REMEMBERED = 48
+
+
+class Said(NamedTuple):
+    """What one filter said about something as a whole. `failed`: it gave no answer."""
+
+    filter: Filter
+    judged: Judged
+    failed: bool = False
+
+
+class Look(NamedTuple):
+    """What a chain sees in a text."""
+
+    matches: tuple[Match, ...]
+    said: tuple[Said, ...]
+
+
+NOTHING = Look((), ())
+
+
+class Compiled:
+    """The rules and judges for one kind of text."""
+
+    def __init__(
+        self, filters: Sequence[Filter], where: Where, failed: Failed, sets: dict[str, RuleSet]
+    ) -> None:
+        """`sets` has what was compiled already: most kinds of text have the same rules."""
+        self.where = where
+        self.owners: dict[str, tuple[Filter, TextRule]] = {}
+        rules: list[Rule] = []
+        for one in filters:
+            for number, text_rule in enumerate(one.rules(where)):
+                own = text_rule.rule
+                # the same rule may stand in two filters: its place tells them apart
+                rule = dataclasses.replace(
+                    own, id=f"{one.name}/{number}/{own.id}", check=_guarded(one, own, failed)
+                )
+                rules.append(rule)
+                self.owners[rule.id] = one, text_rule
+        self.rules: RuleSet | None = None
+        if rules:
+            key = "\0".join(f"{rule.id}\0{rule.pattern}" for rule in rules)
+            try:
+                self.rules = sets.get(key) or sets.setdefault(key, RuleSet(rules))
+            except RegexError as error:
+                raise ConfigError(f"filters: {error}") from None
+        self.judges = [one for one in filters if one.judges(where)]
+        self.links = any(rule.outside_links for _, rule in self.owners.values())
+        self._failed = failed
+
+    @property
+    def sets(self) -> list[RuleSet]:
+        """What a text that grows is looked at with."""
+        found = [self.rules] if self.rules is not None else []
+        return [*found, LINKS] if self.links else found
+
+    def look(self, data: bytes) -> Look:
+        """Look at a whole text; may run in any thread."""
+        matches: list[Match] = []
+        if self.rules is not None:
+            matches, _, _ = self.rules.scan(data, 0, closed=True)
+            if matches and self.links:
+                matches = self.without_links(matches, LINKS.scan(data, 0, closed=True)[0])
+        said: list[Said] = []
+        if self.judges:
+            text = from_bytes(data)
+            for one in self.judges:
+                answer = judged(one, partial(one.judge, text, self.where), self._failed)
+                if answer is not None:
+                    said.append(answer)
+        return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
+
+    def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
+        """Leave out what may only be changed outside of links and stands in one."""
+        return [
+            one
+            for one in matches
+            if not self.owners[one.rule.id][1].outside_links
+            or not any(link.start < one.end and one.start < link.end for link in links)
+        ]
+
+
+Failed = Callable[[Filter, BaseException], None]
+
+
+def judged(one: Filter, ask: Callable[[], Judged | None], failed: Failed) -> Said | None:
+    """Ask a filter; what it means that it fails is said by its `on_error`."""
+    try:
+        answer = ask()
+    except Exception as error:  # noqa: BLE001  whatever it is: the message is judged by policy
+        failed(one, error)
+        return failure_of(one, type(error).__name__)
+    return None if answer is None else Said(one, answer)
+
+
+def failure_of(one: Filter, why: str) -> Said:
+    """Return what it means that a filter gave no answer."""
+    action = Action.BLOCK if one.on_error is OnError.BLOCK else Action.NOTE
+    reason = f"the filter {one.name} gave no answer"
+    return Said(one, Judged(action, f"failed:{why}", reason, 503, "tavo_filter_failed"), True)
+
+
+def _guarded(one: Filter, rule: Rule, failed: Failed) -> Callable[[str], bool] | None:
+    """Return a check that cannot fail: what it cannot tell counts by the filter's `on_error`."""
+    check = rule.check
+    if check is None:
+        return None
+
+    def guarded(text: str) -> bool:
+        try:
+            return check(text)
+        except Exception as error:  # noqa: BLE001  see `judged`
+            failed(one, error)
+            return one.on_error is OnError.BLOCK
+
+    return guarded
+
+
+class Chain:
+    """Filters at work. Raises ConfigError for rules that do not go together."""
+
+    def __init__(self, filters: Sequence[Filter], *, key: bytes, observe: bool = False) -> None:
+        names = Counter(one.name for one in filters)
+        for name, count in names.items():
+            if count > 1:
+                raise ConfigError(
+                    f"filters: two are called {name!r}", hint="Give one of them another `name`."
+                )
+        self.filters = tuple(filters)
+        self.observe = observe
+        self.key = key
+        version = " ".join(f"{one.kind}:{one.name}:{one.version}" for one in filters)
+        self.version = hashlib.blake2b(version.encode(), digest_size=8).hexdigest()
+        self.memo: Memo[Look] = Memo(key, self.version)
+        self.failures: Counter[str] = Counter()
+        self.said: Counter[tuple[str, str]] = Counter()
+        self._compiled: dict[Where, Compiled | None] = {}
+        self._sets: dict[str, RuleSet] = {}
+
+    def compiled(self, where: Where) -> Compiled | None:
+        """Return what looks at texts of a kind, None if nothing does."""
+        if where not in self._compiled:
+            made = Compiled(self.filters, where, self._failed, self._sets)
+            self._compiled[where] = made if made.rules is not None or made.judges else None
+        return self._compiled[where]
+
+    def key_of(self, secret: bytes, client: str) -> bytes:
+        """Return the key for the placeholders of a client: from its own secret, if it has one."""
+        key = secret[:64] or self.key[:64]
+        return hashlib.blake2b(
+            client.encode(), key=key, person=b"tavo-values", digest_size=32
+        ).digest()
+
+    def is_remembered(self, data: bytes) -> bool:
+        """Tell whether it is worth to remember what was said about a text."""
+        return len(data) >= _LEAST_REMEMBERED
+
+    def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
+        """Ask a filter about something that is not remembered."""
+        return judged(one, ask, self._failed)
+
+    def _failed(self, one: Filter, error: BaseException) -> None:
+        self.failures[one.name] += 1
+        if self.failures[one.name] <= 3:
+            _log.warning("filter %s failed: %s", one.name, type(error).__name__)

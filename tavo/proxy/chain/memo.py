@@ -1,0 +1,59 @@
+"""What was said about texts before: an agent sends its whole history each time.
+
+Rules this module keeps:
+- a verdict is found by a keyed hash of everything that it depends on: the version of each filter,
+  the dialect, the phase, the role and kind of the text, and the text; nothing else leads to it;
+- no text is kept: places and rules only; what stood there is read from the text at hand;
+- the oldest goes first, when there are too many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from tavo.proxy.chain.values import Where
+
+__all__ = ["Memo"]
+
+V = TypeVar("V")
+_MOST = 50_000
+
+
+class Memo(Generic[V]):
+    """A bounded memory; `version` stands for the whole chain."""
+
+    def __init__(self, key: bytes, version: str, most: int = _MOST) -> None:
+        self._base = hashlib.blake2b(version.encode(), key=key[:64], digest_size=16)
+        self._known: OrderedDict[bytes, V] = OrderedDict()
+        self._most = most
+        self.hits = 0
+        self.misses = 0
+
+    def key(self, data: bytes, where: Where, dialect: str) -> bytes:
+        """Return where a verdict about a text is kept."""
+        digest = self._base.copy()
+        head = f"\0{dialect}\0{where.phase}\0{where.role}\0{where.kind}\0{int(where.restores)}\0"
+        digest.update(head.encode())
+        digest.update(data)
+        return digest.digest()
+
+    def get(self, key: bytes) -> V | None:
+        """Return a verdict, None where there is none."""
+        found = self._known.get(key)
+        if found is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._known.move_to_end(key)
+        return found
+
+    def put(self, key: bytes, value: V) -> None:
+        """Remember a verdict."""
+        self._known[key] = value
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._known)

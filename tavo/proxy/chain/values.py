@@ -1,0 +1,93 @@
+"""What filters and the chain say to each other.
+
+Rules this module keeps:
+- a filter never sees a socket, a header or another client's exchange;
+- what is recorded names filters, rules and labels; it never holds a text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tavo.detect.rules import Rule
+from tavo.llm.parts import Kind, Media
+
+__all__ = ["Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where"]
+
+
+class Action(enum.Enum):
+    """What a match means. KEEP: it is none, and hides nothing but itself. NOTE: record it."""
+
+    KEEP = "keep"
+    NOTE = "note"
+    MODIFY = "modify"
+    BLOCK = "block"
+
+
+class OnError(enum.Enum):
+    """What it means for a message that a filter failed."""
+
+    BLOCK = "block"
+    SKIP = "skip"
+
+
+class Where(NamedTuple):
+    """What kind of text it is. `restores`: placeholders of this request may stand in it."""
+
+    phase: str
+    role: str
+    kind: Kind
+    restores: bool = False
+
+
+@dataclass(slots=True)
+class Scope:
+    """What belongs to one exchange. `key` is of this client alone; `values` is by placeholder."""
+
+    client: str = ""
+    key: bytes = b""
+    now: float = 0.0
+    dialect: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    has_lookalikes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRule:
+    """A rule of a filter about texts. `replace` makes the new text of a MODIFY.
+
+    `quiet`: not worth a line in the record. `outside_links`: only where no link or URL is.
+    """
+
+    rule: Rule
+    action: Action
+    replace: Callable[[str, Rule, Scope], str] | None = None
+    quiet: bool = False
+    outside_links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a filter says about something as a whole, where it is not fine."""
+
+    action: Action
+    label: str
+    reason: str
+    status: int = 403
+    code: str = "tavo_blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What filters of requests look at beside the texts."""
+
+    model: str
+    dialect: str
+    media: tuple[Media, ...]
+
+
+Arguments = Any
+"""The decoded arguments of a call of a tool; a text where they are no JSON."""

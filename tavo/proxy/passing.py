@@ -1,0 +1,294 @@
+"""The exchange of a proxy without filters: it knows the paths, the model and the usage, no more.
+
+Rules this module keeps:
+- a path that no dialect knows follows the rule of the configuration, and is blocked by default;
+- a body that names its model twice is refused: two readers could take a different one;
+- what comes goes on as it is; usage is read out of the end of an answer, never out of its text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tavo.llm.dialect import Operation
+from tavo.llm.known import operation_of
+from tavo.proxy.messages import (
+    Exchange,
+    Finished,
+    Forward,
+    Headers,
+    Mode,
+    Pending,
+    Record,
+    Refusal,
+    RequestHead,
+    ResponseHead,
+    Route,
+    plain_refusal,
+)
+
+__all__ = ["Passer", "PassingExchange"]
+
+_PASS, _WATCH = Mode.PASS, Mode.WATCH
+_FIRST, _LAST = 2 << 10, 4 << 10
+_LONGEST_PATH = 512
+_MOST = 1 << 40
+_MODEL, _ESCAPE = b'"model"', b"\\u"
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """What is read of a request's body; everything else is skipped."""
+
+    model: Any = None
+    stream: Any = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    """The counts of all dialects, by their names."""
+
+    prompt_tokens: Any = 0
+    input_tokens: Any = 0
+    promptTokenCount: Any = 0  # noqa: N815
+    prompt_eval_count: Any = 0
+    completion_tokens: Any = 0
+    output_tokens: Any = 0
+    candidatesTokenCount: Any = 0  # noqa: N815
+    eval_count: Any = 0
+    cache_read_input_tokens: Any = 0
+    cachedContentTokenCount: Any = 0  # noqa: N815
+    prompt_tokens_details: Any = None
+    input_tokens_details: Any = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    """What is read of a whole answer; Ollama has its counts in it."""
+
+    usage: _Usage | None = None
+    usageMetadata: _Usage | None = None  # noqa: N815
+    prompt_eval_count: Any = 0
+    eval_count: Any = 0
+
+
+_asked = msgspec.json.Decoder(_Asked)
+_answer = msgspec.json.Decoder(_Answer)
+_usage = msgspec.json.Decoder(_Usage)
+
+
+class PassingExchange:
+    """One exchange; changes nothing."""
+
+    __slots__ = ("_first", "_operation", "_pieces", "_rule", "_size", "record")
+    blocked = None
+
+    def __init__(self, rule: str) -> None:
+        self.record = Record(unjudged="no filter is configured")
+        self._rule = rule
+        self._operation: Operation | None = None
+        self._first = b""
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def request_head(self, head: RequestHead) -> Route | Refusal:
+        operation = _operation(head.method, head.path, head.query)
+        record = self.record
+        target = head.path + b"?" + head.query if head.query else head.path
+        if operation is None:
+            if self._rule == "block":
+                return plain_refusal(
+                    404, "unknown_path", "no dialect of this proxy has that path, so it is blocked"
+                )
+            return Route(dialect="", whole=False, target=target, headers=head.headers)
+        self._operation = operation
+        record.dialect = operation.dialect.name
+        record.model = operation.model
+        record.stream = operation.stream is True
+        return Route(dialect=record.dialect, whole=True, target=target, headers=head.headers)
+
+    def request_body(self, body: bytes) -> Forward | Refusal:
+        record = self.record
+        if body:
+            try:
+                asked = _asked.decode(body)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                return Forward(body=body, model=record.model, stream=record.stream)
+            if (body.count(_MODEL) > 1 or _ESCAPE in body) and _twice(body):
+                return self.refusal(400, "ambiguous", "the body names its model twice")
+            if type(asked.model) is str and not record.model:
+                record.model = asked.model
+            record.stream = record.stream or asked.stream is True
+        return Forward(body=body, model=record.model, stream=record.stream)
+
+    def response_head(self, status: int, headers: Headers) -> ResponseHead:
+        watched = self._operation is not None and 200 <= status < 300
+        return ResponseHead(status=status, headers=headers, mode=_WATCH if watched else _PASS)
+
+    def response_data(self, data: bytes) -> Sequence[bytes]:
+        if not self._first:
+            self._first = data
+            return ()
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > 2 * _LAST:
+            self._first = self._first[:_FIRST]
+            self._pieces = [b"".join(self._pieces)[-_LAST:]]
+            self._size = _LAST
+        return ()
+
+    def response_end(self) -> Sequence[bytes]:
+        record = self.record
+        first, pieces = self._first, self._pieces
+        found = None
+        if not pieces and first[:1] == b"{":
+            found = _of_whole(first)
+        if found is None:
+            found = usage_in(
+                first[:_FIRST] if pieces else b"", b"".join(pieces or [first])[-_LAST:]
+            )
+        if found is not None:
+            record.tokens_in, record.tokens_out, record.tokens_cached = found
+            record.counted = True
+        return ()
+
+    def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
+        raise RuntimeError("nothing was pending")
+
+    def refusal(self, status: int, code: str, reason: str) -> Refusal:
+        return plain_refusal(status, code, reason)
+
+    def close(self, how: Finished) -> None:
+        self._pieces = []
+
+
+class Passer:
+    """The judge without filters; `rule` is that for unknown paths: block, pass or record."""
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+
+    def exchange(self) -> Exchange:
+        return PassingExchange(self._rule)
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def retire(self) -> None:
+        """Nothing was started."""
+
+    def stats(self) -> Mapping[str, object]:
+        return {}
+
+
+def usage_in(first: bytes, last: bytes) -> tuple[int, int, int] | None:
+    """Return tokens of prompt, answer and cache by the beginning and the end of an answer.
+
+    Inside a text of JSON the quotes that are looked for would be escaped, so no text can be taken
+    for a count.
+    """
+    found: list[_Usage] = []
+    for data in (last, first):
+        at = data.rfind(b'"usage')
+        while at >= 0:
+            one = _object(data, at)
+            if one is not None:
+                found.append(one)
+                break
+            at = data.rfind(b'"usage', 0, at)
+        if found and (found[0].prompt_tokens or found[0].promptTokenCount):
+            break  # Anthropic's input alone stands in the first event
+    if not found and (at := last.rfind(b'"prompt_eval_count"')) >= 0:
+        one = _object(b'"usage":{' + last[at:], 0)
+        found = [one] if one is not None else []
+    if not found:
+        return None
+    into, out, cached = (max(counts) for counts in zip(*map(_counts, found), strict=True))
+    return into, out, cached
+
+
+# -- inside
+
+
+@lru_cache(maxsize=1024)
+def _known(method: bytes, path: bytes, query: bytes) -> Operation | None:
+    return operation_of(method.decode("latin-1"), path.decode("latin-1"), query.decode("latin-1"))
+
+
+def _operation(method: bytes, path: bytes, query: bytes) -> Operation | None:
+    if len(path) + len(query) > _LONGEST_PATH:
+        return _known.__wrapped__(method, path, query)
+    return _known(method, path, query)
+
+
+def _twice(body: bytes) -> bool:
+    """Tell whether the outermost object names its model more than once."""
+    last: list[tuple[str, Any]] = []
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        nonlocal last
+        last = found  # the outermost one is complete last
+
+    try:
+        json.loads(body, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return True
+    return sum(key == "model" for key, _ in last) > 1
+
+
+def _of_whole(data: bytes) -> tuple[int, int, int] | None:
+    try:
+        answer = _answer.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    usage = answer.usage or answer.usageMetadata
+    if usage is not None:
+        return _counts(usage)
+    if not answer.prompt_eval_count and not answer.eval_count:
+        return None
+    return _one(answer.prompt_eval_count), _one(answer.eval_count), 0
+
+
+def _object(data: bytes, at: int) -> _Usage | None:
+    """Return the object behind the name that stands there."""
+    start = data.find(b"{", at)
+    colon = data.find(b":", at)
+    if start < 0 or colon < 0 or data[colon + 1 : start].strip():
+        return None
+    end = start
+    for _ in range(8):  # details are objects in it
+        end = data.find(b"}", end) + 1
+        if end == 0:
+            return None
+        try:
+            return _usage.decode(data[start:end])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+    return None
+
+
+def _counts(found: _Usage) -> tuple[int, int, int]:
+    if type(found.prompt_tokens) is int and 0 < found.prompt_tokens < _MOST:
+        details = found.prompt_tokens_details
+        cached = _one(details.get("cached_tokens")) if isinstance(details, dict) else 0
+        return found.prompt_tokens, _one(found.completion_tokens), cached
+    details = found.prompt_tokens_details or found.input_tokens_details
+    cached = _one(found.cache_read_input_tokens, found.cachedContentTokenCount)
+    if not cached and isinstance(details, dict):
+        cached = _one(details.get("cached_tokens"))
+    return (
+        _one(found.prompt_tokens, found.input_tokens, found.promptTokenCount,
+             found.prompt_eval_count),
+        _one(found.completion_tokens, found.output_tokens, found.candidatesTokenCount,
+             found.eval_count),
+        cached,
+    )  # fmt: skip
+
+
+def _one(*values: Any) -> int:
+    for value in values:
+        if value and type(value) is int and 0 < value < _MOST:
+            return value
+    return 0

@@ -1,0 +1,1 @@
+"""Answers that come in parts: framing, what is held back, and in which order it goes on."""

@@ -1,0 +1,510 @@
+"""The events of one answer on their way: judged, held back, changed, let go in their order.
+
+Rules this module keeps:
+- an event waits while its text can still become part of a match, or while it belongs to a call of
+  a tool that is not complete; those behind it wait, too, so the order never changes;
+- an event whose text is not changed is sent on as the bytes that came;
+- a call is judged when it is complete, before a byte of it is sent;
+- text in an event that no dialect knows is judged as a whole, and with the end of what stood there
+  before: a value that was cut across two such events ends the stream;
+- what is held is bounded; a stream that needs more is ended, not let through.
+
+Units: sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from tavo.detect.live import Live
+from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.llm.dialect import Broken, EventReader, Framing, Parts
+from tavo.llm.parts import Call, Kind, Slot
+from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
+
+__all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
+
+MOST_HELD = 8 << 20
+MOST_NOTES = 64
+MOST_NAMES = 256
+MOST_TEXT_HELD = 256 << 10
+_LEAST_SPLIT = 48
+_TAIL = 512
+_SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
+_decode = msgspec.json.Decoder().decode
+
+Edit = tuple[int, int, str]
+
+
+class Blocked(Exception):  # noqa: N818  (no failure: a decision, on its way up)
+    """The answer must not go on; `why` is what the client is told."""
+
+    def __init__(self, why: Broken) -> None:
+        super().__init__(why.message)
+        self.why = why
+
+
+class Rewriting(Protocol):
+    """What a text that grows is looked at with, and what its matches mean."""
+
+    sets: Sequence[RuleSet]
+
+    def edits(
+        self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
+    ) -> tuple[list[Edit], int, Broken | None]:
+        """Return what to change, how much is final now, and why the text must end there, if so."""
+
+
+class Desk(Protocol):
+    """Where an answer is judged."""
+
+    def rewriting(self, kind: Kind) -> Rewriting | None:
+        """Return how one text that grows is judged; None where nothing looks at it."""
+
+    def slots(self, slots: list[Slot]) -> bool:
+        """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
+
+    def call(self, call: Call) -> bool:
+        """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
+
+    def tools(self, tools: list[Any]) -> bool:
+        """Judge tools that a server describes. Raises Blocked."""
+
+    def across(self, before: str, text: str) -> None:
+        """Judge what stands across two events. Raises Blocked."""
+
+    def garbage(self, text: str) -> None:
+        """Judge what is no JSON. Raises Blocked."""
+
+    def broken(self, reason: str) -> Broken:
+        """Return what the client is told where the stream itself is at fault."""
+
+
+class _Channel:
+    """One text of the answer."""
+
+    __slots__ = ("closed", "edits", "final", "length", "live", "rewriting", "texts")
+
+    def __init__(self, rewriting: Rewriting | None) -> None:
+        self.rewriting = rewriting
+        self.live = Live(rewriting.sets) if rewriting is not None else None
+        self.final = 0
+        self.length = 0
+        self.closed = False
+        self.edits: list[Edit] = []
+        self.texts = b""
+
+    def feed(self, data: bytes, *, close: bool = False) -> None:
+        self.length += len(data)
+        if self.live is None or self.rewriting is None:
+            self.final = self.length
+            return
+        kept_from = self.length - len(data) - len(self.texts)
+        self.texts += data
+        matches = self.live.feed(data, close=close)
+        texts = self.texts
+
+        def text(start: int, end: int) -> str:
+            return from_bytes(texts[start - kept_from : end - kept_from])
+
+        edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
+        self.edits += edits
+        if stop is not None:
+            raise Blocked(stop)
+        self.texts = texts[max(self.final - kept_from, 0) :]
+
+    def part(self, data: bytes, start: int, end: int) -> str:
+        """Return the bytes `start` to `end`, which are `data`, as they are after all edits."""
+        out, at = [], start
+        for first, last, text in self.edits:
+            if last <= start or first >= end:
+                continue
+            if first >= start:
+                out.append(data[at - start : first - start])
+                out.append(to_bytes(text))
+            at = min(last, end)
+        out.append(data[at - start :])
+        return from_bytes(b"".join(out))
+
+
+class _Segment:
+    __slots__ = ("channel", "data", "end", "holder", "key", "start")
+
+    def __init__(self, channel: _Channel, data: bytes, holder: Any, key: Any) -> None:
+        self.channel = channel
+        self.start = channel.length
+        self.end = channel.length + len(data)
+        self.data = data
+        self.holder = holder
+        self.key = key
+
+
+class _Calling:
+    """A call of a tool under way."""
+
+    __slots__ = ("done", "names", "pieces", "size")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.pieces: list[tuple[_Entry, Any, Any]] = []
+        self.size = 0
+        self.done = False
+
+    @property
+    def name(self) -> str:
+        """The name as a client puts it together; a server may repeat it in each piece."""
+        return self.names[0] if len(set(self.names)) == 1 else "".join(self.names)
+
+
+class _Entry:
+    """An event that waits."""
+
+    __slots__ = ("calls", "can_split", "changed", "event", "segments", "size", "value")
+
+    def __init__(self, event: Event, value: Any) -> None:
+        self.event = event
+        self.value = value
+        self.segments: list[_Segment] = []
+        self.calls: list[_Calling] = []
+        self.changed = False
+        self.can_split = False
+        self.size = 0
+
+
+class Flow:
+    """One answer that comes in events. There is one for each open stream, so it is kept small."""
+
+    __slots__ = (
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
+        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all", "is_blind",
+        "released", "seen", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self, framing: Framing, events: EventReader, desk: Desk,
+        broken_off: Callable[[Broken], bytes], *, observe: bool = False, hold_all: bool = False,
+    ) -> None:  # fmt: skip
+        self._reader = reader_of(framing)
+        self._events = events
+        self._desk = desk
+        self._broken_off = broken_off
+        self._observe = observe
+        self.holds_all = hold_all
+        self._queue: list[_Entry] = []
+        self._channels: dict[Any, _Channel] = {}
+        self._calls: dict[Any, _Calling] = {}
+        self._tails: dict[Any, str] = {}
+        self._notes: tuple[bytes, ...] = ()
+        self._held = 0
+        self._begun = False
+        self._slots: list[tuple[_Entry, Slot]] = []
+        self.is_blind = False
+        self.seen = 0
+        self.released = 0
+        self.usage = (0, 0)
+        self.broken: Broken | None = None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take a piece of the answer; return what may be sent."""
+        if self.broken is not None or self.is_blind:
+            return [data] if self.is_blind else []
+        out: list[bytes] = []
+        try:
+            for event in self._reader.feed(data):
+                self._take(event, out)
+        except Blocked as blocked:
+            return self._break(blocked.why, out, data)
+        except TooLargeError as error:
+            return self._break(self._desk.broken(str(error)), out, data)
+        self._begun = self._begun or bool(out)
+        return [data] if self._observe else out
+
+    def end(self) -> list[bytes]:
+        """Take the end of the answer; return what is still to be sent."""
+        out = self.finish()
+        return out if self.broken is not None else [*out, *self.release()]
+
+    def finish(self) -> list[bytes]:
+        """Take the end of the answer, and judge what is complete with it."""
+        if self.broken is not None or self.is_blind:
+            return []
+        out: list[bytes] = []
+        try:
+            for event in self._reader.end():
+                self._take(event, out)
+            self._stop(list(self._calls))
+            self._close(None)
+        except Blocked as blocked:
+            return self._break(blocked.why, out)
+        return [] if self._observe else out
+
+    def release(self) -> list[bytes]:
+        """Return what is still held once the end was judged."""
+        out: list[bytes] = []
+        if self.broken is None:
+            self.holds_all = False
+            self._drain(out)
+        return [] if self._observe else out
+
+    def texts(self) -> dict[Any, str]:
+        """Return the texts that are held, for who judges the whole: each text once.
+
+        What was changed before is in them. Only where all is held, and after `finish`.
+        """
+        parts: dict[Any, list[str]] = {}
+        for entry in self._queue:
+            for one in entry.segments:
+                said = one.channel.part(one.data, one.start, one.end)
+                parts.setdefault(id(one.channel), []).append(said)
+        found: dict[Any, str] = {
+            id(c): "".join(parts.get(id(c), ())) for c in self._channels.values()
+        }
+        known = set(found.values())
+        for number, (_, slot) in enumerate(self._slots):
+            if slot.holder is not None and slot.text not in known:
+                known.add(slot.text)
+                found[f"whole {number}"] = slot.text
+        return {key: text for key, text in found.items() if text}
+
+    def replace(self, before: dict[Any, str], after: dict[Any, str]) -> None:
+        """Put other texts in the place of those that are held, wherever they stand."""
+        changed = {before[key]: text for key, text in after.items() if text != before[key]}
+        for channel in self._channels.values():
+            key = id(channel)
+            if key in after and after[key] != before[key]:
+                channel.edits = [(0, channel.length, after[key])]
+        for entry, slot in self._slots:
+            if slot.holder is not None and slot.text in changed:
+                slot.write(changed[slot.text])
+                entry.changed = True
+
+    def stop(self, why: Broken) -> list[bytes]:
+        """End the stream from outside, with nothing more of what is held."""
+        self._queue.clear()
+        return self._break(why, [])
+
+    def _take(self, event: Event, out: list[bytes]) -> None:
+        data = event.data
+        if event.notes and event.notes not in self._notes:
+            self._desk.garbage(event.notes.decode("utf-8", "replace"))
+            if len(self._notes) < MOST_NOTES:
+                self._notes += (event.notes,)
+        if data is None:
+            self._pass(event, out)
+            return
+        try:
+            value = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            try:
+                value = json.loads(data)
+            except (ValueError, RecursionError):
+                self._garbage(event, data, out)
+                return
+        try:
+            parts = self._events.read(value)
+        except ValueError as error:
+            raise Blocked(self._desk.broken(str(error))) from None
+        if parts.usage is not None:
+            self.usage = (
+                max(parts.usage[0], self.usage[0]), max(parts.usage[1], self.usage[1]),
+            )  # fmt: skip
+        if parts.is_loose:
+            out.append(event.raw)
+            return
+        entry = _Entry(event, value)
+        try:
+            if parts.is_plain:
+                entry.can_split = True
+                self._delta(entry, *parts.deltas[0])
+            else:
+                self._judge(parts, entry)
+        except Blocked:
+            self._queue.append(entry)
+            self._drain(out, blocked=True)
+            raise
+        self._queue.append(entry)
+        self._held += len(event.raw)
+        if self._held > MOST_HELD:
+            raise Blocked(self._desk.broken("more of the answer would have to wait than allowed"))
+        self._drain(out)
+
+    def _judge(self, parts: Parts, entry: _Entry) -> None:
+        desk = self._desk
+        for holder, where in parts.drops:
+            if self._desk.rewriting(Kind.TEXT) is not None:
+                if not self._observe:
+                    holder[where] = None
+                entry.changed = True
+        if parts.slots:
+            self._whole(parts.slots, entry)
+        for call in parts.calls:
+            self.seen += (size := _size(call))
+            entry.size += size
+            entry.changed = desk.call(call) or entry.changed
+        if parts.tools:
+            entry.changed = desk.tools(parts.tools) or entry.changed
+        for key, name in parts.starts:
+            calling = self._calls.setdefault(key, _Calling())
+            if name:
+                calling.names.append(name)
+            entry.calls.append(calling)
+        for key, holder, where in parts.pieces:
+            calling = self._calls.setdefault(key, _Calling())
+            calling.pieces.append((entry, holder, where))
+            calling.size += len(holder[where])
+            entry.calls.append(calling)
+            self.seen += (size := len(to_bytes(holder[where])))
+            entry.size += size
+        for key, holder, where, kind in parts.deltas:
+            self._delta(entry, key, holder, where, kind)
+        self._stop(parts.stops)
+        self._close(parts.ends)
+        entry.can_split = (
+            len(entry.segments) == 1 and not entry.calls and parts.usage is None
+            and not parts.slots and not parts.calls and parts.ends == []
+        )  # fmt: skip
+
+    def _whole(self, slots: list[Slot], entry: _Entry) -> None:
+        for slot in slots:
+            text = slot.text
+            entry.size += (size := len(text) if text.isascii() else len(to_bytes(text)))
+            self.seen += size
+            if slot.kind is Kind.OTHER and isinstance(slot.key, str) and slot.holder is not None:
+                before = self._tails.get(slot.key, "")
+                if before:
+                    self._desk.across(before, text)
+                self._tails[slot.key] = (before + text)[-_TAIL:]
+                if len(self._tails) > MOST_NAMES:
+                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
+        entry.changed = self._desk.slots(slots) or entry.changed
+        if self.holds_all:
+            self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
+
+    def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
+        if channel.closed:
+            raise Blocked(self._desk.broken("a text went on after its end"))
+        text = holder[where]
+        data = text.encode() if text.isascii() else to_bytes(text)
+        entry.segments.append(_Segment(channel, data, holder, where))
+        self.seen += len(data)
+        channel.feed(data)
+        if channel.length - channel.final > MOST_TEXT_HELD:
+            raise Blocked(
+                self._desk.broken("a text cannot be judged in parts: it is held too long")
+            )
+
+    def _stop(self, keys: Sequence[Any]) -> None:
+        """Judge calls that are complete."""
+        for key in keys:
+            calling = self._calls.pop(key, None)
+            if calling is None:
+                continue
+            before = "".join(holder[where] for _, holder, where in calling.pieces)
+            box = {"arguments": before}
+            changed = self._desk.call(Call(calling.name, box, "arguments"))
+            if changed and calling.pieces and not self._observe:
+                # the first piece that says something: some clients read no other kind of event
+                said = [n for n, (_, holder, where) in enumerate(calling.pieces) if holder[where]]
+                for number, (entry, holder, where) in enumerate(calling.pieces):
+                    holder[where] = box["arguments"] if number == (said or [0])[0] else ""
+                    entry.changed = True
+            calling.done = True
+
+    def _close(self, keys: Sequence[Any] | None) -> None:
+        for key in list(self._channels) if keys is None else keys:
+            channel = self._channels.get(key)
+            if channel is not None and not channel.closed:
+                channel.closed = True
+                channel.feed(b"", close=True)
+
+    def _garbage(self, event: Event, data: bytes, out: list[bytes]) -> None:
+        """Judge what is no JSON, such as `[DONE]`: as text, and never cut."""
+        if data != b"[DONE]":
+            self._desk.garbage(data.decode("utf-8", "replace"))
+            self.seen += len(data)
+        else:
+            self._stop(list(self._calls))
+            self._close(None)
+        self._pass(event, out, size=0 if data == b"[DONE]" else len(data))
+
+    def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
+        entry = _Entry(event, None)
+        entry.size = size
+        self._queue.append(entry)
+        self._held += len(event.raw)
+        self._drain(out)
+
+    def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
+        """Send on what waits for nothing any more."""
+        if self.holds_all:
+            return
+        sent = 0
+        last = len(self._queue) - 1 if blocked else -1
+        for number, entry in enumerate(self._queue):
+            waits = number == last
+            for one in entry.segments:
+                if one.end > one.channel.final:
+                    waits = True
+            if waits:
+                if entry.can_split or blocked:
+                    self._split(entry, out, least=1 if blocked else _LEAST_SPLIT)
+                break
+            if entry.calls and not all(calling.done for calling in entry.calls):
+                break
+            sent += 1
+            self._held -= len(entry.event.raw)
+            self.released += entry.size
+            for one in entry.segments:
+                self._write(one, one.end, entry)
+            out.append(entry.event.written(entry.value) if entry.changed else entry.event.raw)
+        if sent:
+            del self._queue[:sent]
+
+    def _write(self, one: _Segment, end: int, entry: _Entry) -> None:
+        """Put what a segment says up to `end` into its event."""
+        channel = one.channel
+        self.released += end - one.start
+        if channel.edits:
+            text = channel.part(one.data[: end - one.start], one.start, end)
+            if text != one.holder[one.key]:
+                one.holder[one.key] = text
+                entry.changed = True
+            channel.edits = [edit for edit in channel.edits if edit[1] > end]
+
+    def _split(self, entry: _Entry, out: list[bytes], *, least: int) -> None:
+        """Send the part of an event that is final, and keep the rest of it."""
+        if len(entry.segments) != 1 or entry.calls or entry.size:
+            return
+        one = entry.segments[0]
+        final = min(one.channel.final, one.end)
+        if final - one.start < least:
+            return
+        rest = one.data[final - one.start :]
+        one.holder[one.key] = from_bytes(one.data[: final - one.start])
+        self._write(one, final, entry)
+        out.append(entry.event.written(entry.value))
+        one.start, one.data = final, rest
+        one.holder[one.key] = from_bytes(rest)
+        entry.changed = True
+
+    def _break(self, why: Broken, out: list[bytes], data: bytes = b"") -> list[bytes]:
+        self._queue.clear()
+        self._channels.clear()
+        if self._observe:  # nothing is changed, and what cannot be judged is not judged
+            self.is_blind = True
+            return [data] if data else []
+        self.broken = why
+        out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
+        return out
+
+
+def _size(call: Call) -> int:
+    value = call.holder.get(call.key) if isinstance(call.holder, dict) else call.holder[call.key]
+    return len(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,90 @@
+"""One analysis of logs as a stored run: incidents become findings, what was not done notices.
+
+Rules this module keeps:
+- the run is judged by the gate that judges scans;
+- a record that may have been missed makes the run incomplete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tavo.errors import ExitCode
+from tavo.logs import intel
+from tavo.logs.anomaly import RULES
+from tavo.logs.engine import Analysis, analyze
+from tavo.logs.intel import Indicators
+from tavo.logs.mapping import Mapping
+from tavo.logs.sigma.rules import LogRule, Rules
+from tavo.logs.sources import Source
+from tavo.plugins import Severity
+from tavo.progress import Reporter
+from tavo.results.store import ResultStore
+from tavo.results.values import Notice, Reported
+from tavo.runs.combined import CombinedRun
+from tavo.runs.gate import GatePlan
+
+__all__ = ["LogPlan", "run_logs"]
+
+
+class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an analysis is asked to do. `reader` is the format of all logs, instead of a guess."""
+
+    sources: tuple[Source, ...]
+    root: Path
+    rules: Rules
+    tables: tuple[Mapping, ...]
+    reader: Mapping | None = None
+    left_out: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    jobs: int = 1
+    unusual: bool = True
+    indicators: Indicators | None = None
+    fail_on: Severity = Severity.LOW
+    exit_zero: bool = False
+    gate: GatePlan | None = None
+
+
+def run_logs(
+    plan: LogPlan, store: ResultStore, reporter: Reporter
+) -> tuple[int, ExitCode, Analysis]:
+    """Analyse, store, judge; return the run's number, the exit code, and what was seen."""
+    rules: Sequence[LogRule] = list(plan.rules.rules.values())
+    run = CombinedRun(
+        store, command=plan.command, root=plan.root, rules=len(rules), largest=1 << 20
+    )
+    run.note(
+        Notice(kind="rule", subject=one.rule_id or str(one.file), reason=one.reason)
+        for one in plan.rules.problems
+    )
+    if plan.left_out:
+        named = ", ".join(plan.left_out[:5])
+        more = f" and {len(plan.left_out) - 5} more" if len(plan.left_out) > 5 else ""
+        reason = f"in a folder, and no log by its name, or a link: {named}{more}"
+        run.note([Notice(kind="file", subject="left out", reason=reason, incomplete=False)])
+    analysis = analyze(
+        plan.sources,
+        rules,
+        plan.tables,
+        jobs=plan.jobs,
+        forced=plan.reader,
+        unusual=plan.unusual,
+        indicators=plan.indicators,
+        reporter=reporter,
+    )
+    about = {rule.id: rule.about for rule in rules}
+    about.update((rule.id, rule) for rule in (*RULES.values(), *intel.RULES.values()))
+    found = [
+        Reported(finding=finding, rule=rule) for finding, rule in analysis.incidents.findings(about)
+    ]
+    run.add_records(found, [one.name for one in analysis.sources if one.format])
+    run.note(
+        Notice(kind="file" if one.subject not in about else "rule", subject=one.subject,
+               reason=one.reason, incomplete=one.incomplete)
+        for one in analysis.problems
+    )  # fmt: skip
+    code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
+    return run.id, code, analysis

@@ -1,0 +1,96 @@
+"""Correlations: every type, whatever the order of the events, and bounded memory."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tavo.logs.sigma import correlation as module
+from tavo.logs.sigma.correlation import Correlator, read_correlation
+from tavo.logs.sigma.tests import SigmaError
+
+
+def correlator(kind: str, condition: Any = None, rules: str = "a", **more: Any) -> Correlator:
+    value = {"type": kind, "rules": list(rules), "timespan": "10s", "group-by": ["u"], **more}
+    if condition is not None:
+        value["condition"] = condition
+    return Correlator(read_correlation(value))
+
+
+def met(one: Correlator, events: str | list[tuple[str, float, Any]]) -> list[tuple[str, float]]:
+    if isinstance(events, str):
+        events = [(rule, float(at), None) for at, rule in enumerate(events)]
+    out = []
+    for rule, time, value in events:
+        out += [(group[0], number) for group, number, *_ in one.feed(rule, time, ("u",), value, 0)]
+    return out
+
+
+VALUES = [("a", float(n), v) for n, v in enumerate([5, 1, "9", 4, 2])]
+
+
+@pytest.mark.parametrize(
+    ("one", "events", "number"),
+    [
+        (correlator("event_count", {"gte": 3}), "aaa", 3.0),
+        (correlator("value_count", {"gte": 3, "field": "f"}), VALUES, 3.0),
+        (correlator("value_sum", {"gt": 18, "field": "f"}), VALUES, 19.0),
+        (correlator("value_avg", {"gte": 5, "field": "f"}), VALUES, 5.0),
+        (correlator("value_median", {"gte": 5, "field": "f"}), VALUES, 5.0),
+        (correlator("value_percentile", {"gte": 6, "field": "f", "percentile": 75}), VALUES, 7.0),
+        (correlator("temporal", rules="ab"), "ba", 2.0),
+        (correlator("temporal_ordered", rules="abc"), "acbbc", 3.0),
+    ],
+    ids=lambda value: value.correlation.kind if isinstance(value, Correlator) else "",
+)
+def test_each_type(one: Correlator, events: Any, number: float) -> None:
+    assert met(one, events)[0] == ("u", number)
+
+
+def test_what_is_too_far_apart_or_in_the_wrong_order_is_not_met() -> None:
+    assert met(correlator("event_count", {"gte": 3}), [("a", t, 0) for t in (0, 9, 18)]) == []
+    assert met(correlator("temporal_ordered", rules="ab"), "bbba") == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_in_which_logs_are_read_does_not_matter(seed: int) -> None:
+    chance = random.Random(seed)
+    events = [("a", float(n * 100 + at), None) for n in range(20) for at in range(5)]
+    chance.shuffle(events)
+    assert len(met(correlator("event_count", {"gte": 5}), events)) == 20
+
+
+def test_an_older_log_after_a_newer_one_is_still_correlated() -> None:
+    one = correlator("event_count", {"gte": 3})
+    assert met(one, [("a", 1000.0, 0)]) == []
+    assert met(one, [("a", 1.0, 0), ("a", 2.0, 0), ("a", 3.0, 0)]) == [("u", 3.0)]
+
+
+def test_one_long_attack_is_one_finding() -> None:
+    events = [("a", float(at), None) for at in range(500)]
+    assert len(met(correlator("event_count", {"gte": 5}), events)) == 1
+
+
+def test_memory_is_bounded_and_what_was_forgotten_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_MOST_GROUPS", 100)
+    one = correlator("event_count", {"gte": 2})
+    for number in range(1000):
+        list(one.feed("a", float(number), (str(number),), None, 0))
+    assert len(one._groups) <= 100
+    assert one.forgotten > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"type": "magic"}, "is not one of event_count"), ({"timespan": "soon"}, "timespan"),
+     ({"condition": {"over": 3}}, "expected gt, gte"), ({"rules": []}, "names no rules"),
+     ({"type": "value_sum"}, "needs the field"), ({"condition": None}, "lacks a condition")],
+)  # fmt: skip
+def test_what_is_wrong_is_said(change: dict[str, Any], said: str) -> None:
+    good = {"type": "event_count", "rules": ["a"], "timespan": "1m", "condition": {"gte": 1}}
+    with pytest.raises(SigmaError, match=said):
+        read_correlation(good | change)

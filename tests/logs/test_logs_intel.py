@@ -1,0 +1,84 @@
+"""Lists of indicators: read in three shapes, and found as whole words wherever they stand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tavo.errors import ConfigError
+from tavo.logs.engine import analyze
+from tavo.logs.intel import Indicators, load_indicators
+from tavo.logs.mapping import readers
+from tavo.logs.sources import find_sources
+
+HASH = "a" * 64
+PLAIN = (
+    f"# bad\n203.0.113.7\n198.51.100.0/24\nevil[.]test\nhxxp://drop.test/a/b\n{HASH}\nno word?\n"
+)
+STIX = {"type": "bundle", "objects": [
+    {"type": "indicator", "pattern": "[ipv4-addr:value = '203.0.113.7'] OR [domain-name:value = 'evil.test']"},  # noqa: E501
+    {"type": "indicator", "pattern": "[ipv4-addr:value = '198.51.100.0/24']"},
+    {"type": "indicator", "pattern": "[url:value = 'http://drop.test/a/b']"},
+    {"type": "indicator", "pattern": f"[file:hashes.'SHA-256' = '{HASH}']"},
+    {"type": "malware", "name": "x"},
+]}  # fmt: skip
+MISP = {"response": [{"Event": {"Attribute": [
+    {"type": "ip-dst|port", "value": "203.0.113.7|443"}, {"type": "domain", "value": "evil.test"},
+    {"type": "ip-src", "value": "198.51.100.0/24"}, {"type": "comment", "value": "good.test"},
+    {"type": "url", "value": "http://drop.test/a/b"},
+], "Object": [{"Attribute": [{"type": "sha256", "value": HASH}]}]}}]}  # fmt: skip
+RECORDS = [
+    {"user": "u1", "client_ip": "203.0.113.7"},
+    {"user": "u2", "prompt": "see https://a.EVIL.test/x"},
+    {"user": "u3", "prompt": "from 198.51.100.77:8080"},
+    {"user": "u4", "completion": f"sha256 {HASH.upper()}."},
+    {"user": "u5", "args": {"url": "http://drop.test/a/b?c"}},
+    {"user": "g1", "prompt": "notevil.test and evil.testing and 203.0.113.77 and 1203.0.113.7"},
+    {"user": "g2", "prompt": "http://drop.test/other", "client_ip": "198.51.101.1"},
+]
+
+
+@pytest.fixture(params=["plain", "stix", "misp"])
+def indicators(request: pytest.FixtureRequest, tmp_path: Path) -> Indicators:
+    text = {"plain": PLAIN, "stix": json.dumps(STIX), "misp": json.dumps(MISP)}[request.param]
+    (tmp_path / "list").write_text(text)
+    return load_indicators([tmp_path / "list"])
+
+
+def actors(tmp_path: Path, text: str, indicators: Indicators) -> dict[str, list[str]]:
+    (tmp_path / "a.jsonl").write_text(text)
+    sources, _ = find_sources([str(tmp_path / "a.jsonl")], tmp_path)
+    found = analyze(sources, [], readers().values(), indicators=indicators).incidents
+    return {kind: sorted(one.actor[1] for one in found.of_rule(f"intel-{kind}"))
+            for kind in ("address", "domain", "url", "hash")}  # fmt: skip
+
+
+def test_what_is_listed_is_found_and_what_looks_like_it_is_not(
+    indicators: Indicators, tmp_path: Path
+) -> None:
+    text = "".join(json.dumps(one) + "\n" for one in RECORDS)
+    expected = {"address": ["u1", "u3"], "domain": ["u2"], "url": ["u5"], "hash": ["u4"]}
+    assert actors(tmp_path, text, indicators) == expected
+    escaped = text.replace("/", "\\/")
+    assert actors(tmp_path, escaped, indicators) == expected
+
+
+def test_escapes_hide_no_indicator(indicators: Indicators, tmp_path: Path) -> None:
+    text = '{"user": "eve", "prompt": "go to \\u0065vil.test"}\n{"user": "ann"}\n'
+    assert actors(tmp_path, text, indicators)["domain"] == ["eve"]
+
+
+def test_many_indicators_are_sets(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("".join(f"host{n}.bad.test\n" for n in range(100_000)))
+    known = load_indicators([tmp_path / "list"])
+    assert len(known) == 100_000
+    assert known.found_in(b"x host77777.bad.test y") == {b"host77777.bad.test": "domain"}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{", '{"type": "bundle"}', "[" * 100_000])
+def test_a_list_without_indicators_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(text)
+    with pytest.raises(ConfigError):
+        load_indicators([tmp_path / "list"])

@@ -1,0 +1,121 @@
+"""Readers: each sample of the real software is known for what it is, and its fields are there."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tavo.errors import ConfigError
+from tavo.logs.event import LogEvent
+from tavo.logs.lines import line_reader
+from tavo.logs.mapping import load_mapping, readers
+from tavo.logs.sniff import guess
+from tavo.logs.times import parse_time
+from tests.logs.conftest import Look
+
+SAMPLES = Path(__file__).parent / "samples"
+HAS = {
+    "litellm.jsonl": ("litellm", {"user.id": "ann", "gen_ai.prompt": "Hello there",
+                                  "gen_ai.usage.input_tokens": 12, "outcome": "success"}),
+    "openai.jsonl": ("openai", {"user.id": "ann", "gen_ai.prompt": "Hello there",
+                                "gen_ai.system_instructions": "You are a helper.",
+                                "gen_ai.completion": "Hello from the test server."}),
+    "anthropic.jsonl": ("anthropic", {"user.id": "ann", "gen_ai.prompt": "Hello there",
+                                      "gen_ai.system_instructions": "You are a helper."}),
+    "otlp.jsonl": ("otlp", {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 12,
+                            "gen_ai.operation.name": "chat"}),
+    "access-nginx.log": ("access", {"client.address": "127.0.0.1", "http.request.method": "POST",
+                                    "http.response.status_code": 200}),
+    "access-apache.log": ("access", {"client.address": "127.0.0.1", "url.path": "/v1/models"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HAS)
+def test_a_sample_is_known_and_its_fields_are_there(name: str) -> None:
+    expected, fields = HAS[name]
+    lines = (SAMPLES / name).read_bytes().splitlines()
+    found = guess(lines, readers().values())
+    assert found is not None
+    assert (found.mapping.name, found.share) == (expected, 1.0)
+    records, problems = line_reader(found.mapping)(lines[0])
+    event = LogEvent(records[0], found.mapping)
+    assert problems == ()
+    assert {field: event.first(field) for field in fields} == fields
+    assert event.time is not None
+
+
+def test_uvicorn_is_known() -> None:
+    found = guess((SAMPLES / "uvicorn.log").read_bytes().splitlines(), readers().values())
+    assert found is not None
+    assert found.mapping.name == "uvicorn"
+
+
+def test_only_readers_with_a_sample_of_the_real_software_are_called_tested() -> None:
+    tested = {name for name, one in readers().items() if one.sample.tested}
+    assert tested == {HAS[name][0] for name in HAS} | {"uvicorn", "event"}
+
+
+def test_the_attacks_in_the_samples_are_found(look: Look) -> None:
+    for name in ("litellm.jsonl", "openai.jsonl"):
+        found = look(SAMPLES / name).incidents
+        assert [one.actor[1] for one in found.of_rule("genai-ignore-instructions")] == ["eve"]
+        assert [one.actor[1] for one in found.of_rule("genai-sensitive-file")] == ["eve"]
+    nginx = look(SAMPLES / "access-nginx.log").incidents
+    assert len(nginx.of_rule("genai-scanner-user-agent")) == 1
+
+
+def test_escapes_of_web_servers_hide_nothing(look: Look, tmp_path: Path) -> None:
+    line = '1.2.3.4 - - [28/Nov/2026:18:07:58 +0000] "GET / HTTP/1.1" 200 2 "-" "\\x67ar\\x61k/1"'
+    (tmp_path / "a.log").write_text(f"{line}\n")
+    assert len(look(tmp_path / "a.log").incidents.of_rule("genai-scanner-user-agent")) == 1
+
+
+def test_packed_logs_give_the_same(look: Look, tmp_path: Path) -> None:
+    data = (SAMPLES / "openai.jsonl").read_bytes()
+    plain = [f.message for f, _ in _findings(look, SAMPLES / "openai.jsonl")]
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data))
+    assert [f.message for f, _ in _findings(look, tmp_path / "a.jsonl.gz")] == plain
+    if zstd := shutil.which("zstd"):
+        (tmp_path / "b.jsonl").write_bytes(data)
+        subprocess.run([zstd, "-q", str(tmp_path / "b.jsonl")], check=True)
+        assert [f.message for f, _ in _findings(look, tmp_path / "b.jsonl.zst")] == plain
+
+
+def _findings(look: Look, path: Path) -> list:  # type: ignore[type-arg]
+    from tavo.logs.sigma.rules import PACK, load_rules
+
+    about = {name: rule.about for name, rule in load_rules([PACK]).rules.items()}
+    return list(look(path).incidents.findings(about))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2026-01-01T00:00:00Z", 1767225600.0), ("2026-01-01 00:00:00.5", 1767225600.5),
+     ("01/Jan/2026:02:00:00 +0200", 1767225600.0), ("2026/01/01 - 00:00:00", 1767225600.0),
+     (1767225600, 1767225600.0), ("1767225600000", 1767225600.0),
+     ("1767225600000000000", 1767225600.0), ("soon", None), ("", None), (True, None),
+     (float("nan"), None), ("9" * 60, None), ({}, None)],
+)  # fmt: skip
+def test_times(text: object, seconds: float | None) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("lines = 3", "Expected `str`, got `int` - at `$.lines`"),
+     ('lines = "xml"', "lines = 'xml', expected one of json, otlp"),
+     ('colour = "red"\nlines = "json"', "unknown field `colour`"),
+     ('lines = "json"\n[fields]\n"gen_ai.usage.cots" = ["x"]', "there is no field"),
+     ("lines = [", "is not a TOML file")],
+)  # fmt: skip
+def test_a_wrong_mapping_is_refused_in_one_sentence(change: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(f'name = "mine"\nversion = 1\ntitle = "Mine"\n{change}\n')
+    with pytest.raises(ConfigError) as error:
+        load_mapping(path)
+    assert said in str(error.value)
+    assert str(path) in str(error.value)

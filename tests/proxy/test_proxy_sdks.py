@@ -1,0 +1,98 @@
+"""The official clients of the providers, through the proxy, as their users see it.
+
+They are no dependencies of ours. TAVO_SDK_PYTHON names an interpreter that has openai, anthropic,
+google-genai, ollama and mcp; without it these tests are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.dialect_upstream import providing
+
+SDKS = os.environ.get("TAVO_SDK_PYTHON", "")
+HERE = Path(__file__).parent / "sdks"
+ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SDKS, reason="TAVO_SDK_PYTHON names no interpreter with the clients"),
+]
+FILTERS = """
+filters:
+  - filter: pii
+  - filter: secrets
+  - filter: hidden-text
+  - filter: injection
+  - filter: tools
+    arguments: [{argument: cmd, never: "rm -rf"}]
+  - filter: content
+    rules: [{id: falcon, words: [project falcon], phases: [response]}]
+"""
+
+
+@contextmanager
+def started(command: list[str], folder: Path) -> Iterator[str]:
+    """Start a program that prints an address; yield that."""
+    environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield next(
+                line.split("http://")[1].split()[0]
+                for line in process.stdout
+                if "http://127.0.0.1:" in line
+            )
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def proxy(upstream: str, folder: Path) -> Iterator[str]:
+    text = 'proxy: 1\nlisten: {port: 0}\nupstreams:\n  all: {url: "http://' + upstream + '"}'
+    text += FILTERS + f"audit: {{file: {json.dumps(str(folder / 'audit.jsonl'))}}}\n"
+    (folder / "proxy.yaml").write_text(text, "utf-8")
+    command = [sys.executable, "-m", "tavo", "proxy", "serve", "--config"]
+    with started([*command, str(folder / "proxy.yaml")], folder) as address:
+        yield f"http://{address}"
+
+
+def tried(script: str, address: str) -> list[str]:
+    done = subprocess.run(
+        [SDKS, str(HERE / script), address],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert [line for line in lines if not line.startswith("ok ")] == []
+    return lines
+
+
+def test_clients_of_models(tmp_path: Path) -> None:
+    with providing() as upstream:
+        with proxy(upstream.url.removeprefix("http://"), tmp_path) as address:
+            assert len(tried("model_clients.py", address)) >= 30
+        assert upstream.cut >= 1, "a client that went away ended its stream upstream"
+    log = (tmp_path / "audit.jsonl").read_text("utf-8")
+    assert "bob@example.com" not in log
+    assert '"unjudged"' not in log
+
+
+def test_a_client_of_tools(tmp_path: Path) -> None:
+    with (
+        started([SDKS, str(HERE / "mcp_server.py")], tmp_path) as server,
+        proxy(server, tmp_path) as address,
+    ):
+        assert len(tried("mcp_client.py", address)) == 6
