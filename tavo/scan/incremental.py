@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -232,6 +232,7 @@ def scan_files(
             shown.update(hit.key for hit in result.hits)
             yield result
             reporter.advance()
+        fresh.close()  # its processes need not wait for those that look across files
         if together is not None:
             yield from together.results(shown, jobs=jobs, largest=largest)
     finally:
@@ -319,7 +320,7 @@ class _Together:
 
 def _scanned(
     files: Sequence[SourceFile], rules: RuleSource, jobs: int, largest: int, *, outlined: bool
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     if not files:
         return
     from tavo.scan.engine import scan  # the engine, which a scan of known files does without

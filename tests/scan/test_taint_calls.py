@@ -1,15 +1,20 @@
 """How taint moves through calls, within a file and across files; and what stays as it was."""
 
+import multiprocessing
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from tavo.plugins import Finding
 from tavo.progress import Reporter
+from tavo.scan import project as across
 from tavo.scan.engine import scan_source
 from tavo.scan.files import SourceFile
 from tavo.scan.incremental import scan_files
+from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import RuleSet, load_rules
 
@@ -157,6 +162,40 @@ def places(findings: list[Finding]) -> set[tuple[str, int]]:
 
 
 SINK = "def run(name, code):\n    deeper(code)\n\ndef deeper(x):\n    sink(x)\n"
+
+
+def test_the_processes_of_single_files_are_gone_when_files_are_looked_at_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[int] = []
+    seen = across.scan_across
+
+    def look(*arguments: Any, **named: Any) -> Iterator[FileResult]:
+        at_work.append(len(multiprocessing.active_children()))
+        return seen(*arguments, **named)
+
+    monkeypatch.setattr(across, "scan_across", look)
+    files = {f"m{number}.py": "x = 1\n" for number in range(50)}  # more than are done in line
+    files |= {"lib.py": SINK, "app.py": "from lib import run\nrun('a', src())\n"}
+    assert places(project(tmp_path, load(tmp_path), files)) == {("lib.py", 5)}
+    assert at_work == [0]
+
+
+def test_of_very_many_sinks_the_nearest_are_told(tmp_path: Path) -> None:
+    behind = "".join(f"def f{n}(x):\n    y = x\n    sink(y)\n" for n in range(60))
+    calls = "".join(f"    f{n}(code)\n" for n in range(60))
+    lib = f"{behind}def run(code):\n{calls}    sink(code)\n"
+    files = {"lib.py": lib, "app.py": "from lib import run\nrun(src())\n"}
+    found = places(project(tmp_path, load(tmp_path), files))
+    assert len(found) == 32
+    assert ("lib.py", lib.count("\n")) in found
+
+
+def test_what_holds_of_a_whole_is_not_told_of_its_parts(tmp_path: Path) -> None:
+    lib = "def run(code):\n    sink(code.a)\n    sink(code.b)\n    sink(code)\n"
+    app = "from lib import run\nrun(src())\n"
+    files = {"lib.py": lib, "app.py": app}
+    assert places(project(tmp_path, load(tmp_path), files)) == {("lib.py", n) for n in (2, 3, 4)}
 
 
 @pytest.mark.parametrize(
