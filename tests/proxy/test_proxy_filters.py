@@ -45,7 +45,8 @@ PII = chain_of({"filter": "pii"})
         (MAIL, "EMAIL"), ("4111 1111 1111 1111", "CARD"), ("4111-1111-1111-1111", "CARD"),
         ("DE89 3704 0044 0532 0130 00", "IBAN"), ("GB82WEST12345698765432", "IBAN"),
         ("536-90-4399", "SSN"), ("192.168.17.4", "IP"), ("+49 30 901820", "PHONE"),
-        ("(212) 555-0187", "PHONE"),
+        ("(212) 555-0187", "PHONE"), ("212-555-0123", "PHONE"), ("415.555.2671", "PHONE"),
+        ("1-212-555-0123", "PHONE"), ("2a02:908:1234:5678::1", "IP"), ("2001:db8::1", "IP"),
     ],
 )  # fmt: skip
 def test_personal_data_goes_up_as_a_placeholder_and_comes_back(value: str, label: str) -> None:
@@ -59,10 +60,19 @@ def test_personal_data_goes_up_as_a_placeholder_and_comes_back(value: str, label
     "text",
     ["4111 1111 1111 1112", "DE89 3704 0044 0532 0130 07", "000-12-3456", "1.2.3.400",
      "v1.2.3.4.5x",
-     "a@b", "order 1234567890", "+1", "2026-11-28 17:00:00"],
+     "a@b", "order 1234567890", "+1", "2026-11-28 17:00:00", "std::add a::b face::add 2026::"],
 )  # fmt: skip
 def test_what_only_looks_like_personal_data_goes_on(text: str) -> None:
     assert sent_text(asked(PII, CHAT, CHAT.request(text))) == text
+
+
+def test_a_number_before_another_goes_neither_up_nor_down_whatever_the_split() -> None:
+    text = "card 4111 1111 1111 1111 12/27 123, tel +49 170 1234567 212-555-0123 x"
+    gone = "card [CARD removed] 12/27 123, tel [PHONE removed] [PHONE removed] x"
+    chain = chain_of({"filter": "pii", "mode": "remove", "answers": True})
+    assert sent_text(asked(chain, CHAT, CHAT.request(text))) == gone
+    for size in (1, 2, 7, 999):
+        assert said_back(chain, "hi", text, size=size) == gone
 
 
 def test_a_placeholder_is_the_same_for_a_client_and_another_for_the_next() -> None:
