@@ -5,6 +5,7 @@ Rules this module keeps:
   a tool that is not complete; those behind it wait, too, so the order never changes;
 - an event whose text is not changed is sent on as the bytes that came;
 - a call is judged when it is complete, before a byte of it is sent;
+- an event that has no one reading (no JSON, a name twice in an object) ends the stream;
 - text in an event that no dialect knows is judged as a whole, and with the end of what stood there
   before: a value that was cut across two such events ends the stream;
 - what is held is bounded; a stream that needs more is ended, not let through.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +25,7 @@ import msgspec
 from tavo.detect.live import Live
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
-from tavo.llm.parts import Call, Kind, Slot
+from tavo.llm.parts import Call, Kind, Slot, strict_json
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 
 __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
@@ -36,6 +38,7 @@ _LEAST_SPLIT = 48
 _TAIL = 512
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 Edit = tuple[int, int, str]
 
@@ -289,6 +292,8 @@ class Flow:
 
     def _take(self, event: Event, out: list[bytes]) -> None:
         data = event.data
+        if event.is_odd and not self._observe:
+            raise Blocked(self._unreadable("a line of it is none of an event"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
             if len(self._notes) < MOST_NOTES:
@@ -296,14 +301,24 @@ class Flow:
         if data is None:
             self._pass(event, out)
             return
+        said = data.strip()
+        if said == b"[DONE]":
+            self._stop(list(self._calls))
+            self._close(None)
+        if said in {b"", b"[DONE]"}:
+            self._pass(event, out)
+            return
         try:
-            value = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            try:
-                value = json.loads(data)
-            except (ValueError, RecursionError):
-                self._garbage(event, data, out)
-                return
+            value = _loosely(data) if self._observe else _strictly(data)
+        except (ValueError, RecursionError) as error:
+            if not self._observe:
+                too_deep = isinstance(error, RecursionError)
+                why = "it is nested too deep" if too_deep else str(error)
+                raise Blocked(self._unreadable(why)) from None
+            self._desk.garbage(data.decode("utf-8", "replace"))
+            self.seen += len(data)
+            self._pass(event, out, size=len(data))
+            return
         try:
             parts = self._events.read(value)
         except ValueError as error:
@@ -424,15 +439,9 @@ class Flow:
                 channel.closed = True
                 channel.feed(b"", close=True)
 
-    def _garbage(self, event: Event, data: bytes, out: list[bytes]) -> None:
-        """Judge what is no JSON, such as `[DONE]`: as text, and never cut."""
-        if data != b"[DONE]":
-            self._desk.garbage(data.decode("utf-8", "replace"))
-            self.seen += len(data)
-        else:
-            self._stop(list(self._calls))
-            self._close(None)
-        self._pass(event, out, size=0 if data == b"[DONE]" else len(data))
+    def _unreadable(self, why: str) -> Broken:
+        why = f"an event of the answer cannot be judged: {why}"
+        return replace(self._desk.broken(why), code="tavo_unreadable", status=502)
 
     def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
         entry = _Entry(event, None)
@@ -503,6 +512,27 @@ class Flow:
         self.broken = why
         out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
         return out
+
+
+def _loosely(data: bytes) -> Any:
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(data)
+
+
+def _strictly(data: bytes) -> Any:
+    """Return a document that every reader reads alike. Raises ValueError, RecursionError.
+
+    What is the shortest form of its own value has no name twice; the slow way is for the rest.
+    """
+    try:
+        value = _decode(data)
+        if _encode(value) == data:
+            return value
+    except (msgspec.MsgspecError, UnicodeError):
+        pass
+    return strict_json(data.decode())
 
 
 def _size(call: Call) -> int:
