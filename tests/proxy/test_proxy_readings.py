@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tavo.llm.dialect import Parts
 from tavo.proxy import exchange as exchange_module
 from tavo.proxy.stream import flow as flow_module
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker, compact
-from tests.proxy.driving import Done, answered, asked, chain_of, cut
+from tests.proxy.driving import Done, answered, asked, chain_of, cut, resumed
 
 IDS = [one.name for one in SPEAKERS]
 CHAT, RESPONSES, ANTHROPIC, GEMINI, ARRAY, OLLAMA, MCP = SPEAKERS
@@ -173,3 +174,92 @@ def test_an_error_that_claims_to_be_events_keeps_its_status() -> None:
     done = said_by(CHAT, b'{"error": {"message": "slow down"}}', status=429)
     assert done.refusal is not None
     assert (done.refusal.status, done.refusal.code) == (429, "tavo_unreadable")
+
+
+# -- texts of a piece that no dialect knows
+
+
+def growing(*names: str | int, pieces: list[str]) -> list[bytes]:
+    """Return events in which a text stands at a path of the delta; a number is a list around."""
+    out = []
+    for piece in pieces:
+        value: Any = piece
+        for name in reversed(names):
+            value = [value] if isinstance(name, int) else {"type": "text", name: value}
+        out.append(b"data: " + chunk(compact(value)) + b"\n\n")
+    return out
+
+
+def grown(out: bytes, names: tuple[str | int, ...]) -> str:
+    """Put together what a client finds at that path."""
+    said = ""
+    for event in out.split(b"\n\n"):
+        if b'"delta"' in event:
+            value = json.loads(event.removeprefix(b"data: "))["choices"][0]["delta"]
+            if names[0] in value:
+                for name in names:
+                    value = value[name]
+                said += value
+    return said
+
+
+PATHS: list[tuple[str | int, ...]] = [
+    ("foo_text",), ("content", 0), ("content", 0, "text"), ("reasoning_details", 0, "text"),
+    ("content", 0, "thinking", 0, "text"), ("audio", "transcript"), ("a name with blanks",),
+]  # fmt: skip
+WORDS = chain_of({"filter": "content", "rules": [{"id": "c", "words": ["project falcon"]}]})
+
+
+@pytest.mark.parametrize("names", PATHS, ids=lambda names: ".".join(map(str, names)))
+@pytest.mark.parametrize("size", [1, 5, 9])
+def test_a_text_of_an_unknown_name_is_held_while_it_grows(
+    names: tuple[str | int, ...], size: int
+) -> None:
+    text = f"see {SECRET} and project falcon there"
+    events = growing(*names, pieces=[text[at : at + size] for at in range(0, len(text), size)])
+    events += [b"data: " + chunk(b"{}").replace(b"null", b'"stop"') + b"\n\n", b"data: [DONE]\n\n"]
+    done = answered(asked(STRICT, CHAT, CHAT.request("hi")), CHAT, events)
+    assert done.refusal is None
+    said = grown(done.out, names)
+    assert said.startswith("see [")
+    assert said.endswith(" and project falcon there")
+    assert SECRET[:5] not in said
+    done = answered(asked(WORDS, CHAT, CHAT.request("hi")), CHAT, events)
+    assert done.refusal is not None
+    assert text.startswith(grown(done.out, names))
+    assert "p" not in grown(done.out, names)
+
+
+def test_control_a_text_of_an_unknown_name_that_is_not_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = growing("foo_text", pieces=["see AKIAQ7TR2M", "XL5ZB3NC4D there"])
+    assert b"AKIA" not in said_by(CHAT, b"".join(events)).out
+    monkeypatch.setattr(Parts, "grown", lambda *_: None)
+    assert b"AKIAQ7TR2M" in said_by(CHAT, b"".join(events)).out
+
+
+def test_a_text_that_is_let_go_is_judged_as_complete() -> None:
+    events = growing("context", "chunk_id", pieces=[f"key {SECRET}"])
+    events += [b"data: " + chunk(b'{"content":"a word, "}') + b"\n\n" for _ in range(20)]
+    events += growing("context", "chunk_id", pieces=[" and more", " of it"]) + events[1:12]
+    done = answered(asked(STRICT, CHAT, CHAT.request("hi")), CHAT, events)
+    assert done.refusal is None
+    assert SECRET.encode() not in done.out
+    assert grown(done.out, ("context", "chunk_id")) == "key [AWS_KEY_ID removed] and more of it"
+
+
+def test_a_text_that_does_not_go_on_does_not_hold_the_stream_to_its_end() -> None:
+    first = growing("context", "chunk_id", pieces=["AKIAQ7"])
+    others = [b"data: " + chunk(b'{"content":"a word, "}') + b"\n\n" for _ in range(20)]
+    done = asked(STRICT, CHAT, CHAT.request("hi"))
+    exchange = done.exchange
+    exchange.response_head(200, [(b"content-type", CHAT.content_type)])
+    out = [resumed(exchange, exchange.response_data(event)) for event in first + others]
+    assert not any(out[: flow_module.PATIENCE])
+    assert b"".join(b"".join(one) for one in out).startswith(b"".join(first + others[:15]))
+    again = growing("context", "chunk_id", pieces=["TR2MXL5ZB3NC4D there"])
+    said = b"".join(resumed(exchange, exchange.response_data(again[0])))
+    assert b"TR2M" not in said
+    assert exchange.blocked is not None
+    assert "began in a text that was taken for complete" in CHAT.heard(said).error
