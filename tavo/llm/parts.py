@@ -303,9 +303,11 @@ class TwiceError(ValueError):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TwiceError(f"the name {twice[:60]!r} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise TwiceError(f"the name {name[:60]!r} stands twice in one object")
+            seen.add(name)
     return found
 
 

@@ -275,6 +275,9 @@ def test_orders_in_the_description_of_a_tool() -> None:
         ({"argument": "sql", "matches": r"SELECT [^;]*"}, {"sql": "SELECT 1"}, True),
         ({"argument": "sql", "matches": r"SELECT [^;]*"}, {"sql": "SELECT 1; DROP"}, False),
         ({"never": r"(?i)drop\s+table"}, {"deep": [{"x": "Drop  table t"}]}, False),
+        ({"argument": "cmd", "never": "rm"}, {"cmd": [["rm"]]}, False),
+        ({"argument": "cmd", "never": "rm"}, {"cmd": {"run": ["rm"]}}, False),
+        ({"argument": "n", "most": 10}, {"n": [9, 11]}, False),
     ],
 )
 def test_rules_about_arguments(rule: Any, arguments: Any, ok: bool) -> None:
@@ -287,6 +290,24 @@ def test_rules_about_arguments(rule: Any, arguments: Any, ok: bool) -> None:
         asked(chain, CHAT, CHAT.request("hi")), CHAT, CHAT.stream([(0, "x")], ("do_it", "{oops"), 2)
     )
     assert broken.refusal is not None, "what is no JSON follows no rule"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"function": None, "custom": {"name": "shell", "input": "x"}},
+        {"function": {"name": "search", "arguments": "{}"}, "custom": {"name": "shell"}},
+        {"function": {"name": "search", "arguments": "{}", "input": "rm"}},
+    ],
+)
+def test_a_call_in_two_forms_is_judged_in_both(call: dict[str, Any]) -> None:
+    chain = chain_of({"filter": "tools", "deny": ["shell"], "arguments": [{"never": "rm"}]})
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", **call}]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    pieces = [json.dumps(body).encode()]
+    done = answered(asked(chain, CHAT, CHAT.request("hi")), CHAT, pieces, whole=True)
+    assert done.refusal is not None
 
 
 def test_arguments_with_two_readings_and_arguments_that_are_no_text() -> None:
