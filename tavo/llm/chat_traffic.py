@@ -195,6 +195,10 @@ class _Events(EventReader):
             reading = Reading()
             for holder, key in taken:
                 reading.take(holder, key)
+            for choice in choices if isinstance(choices, list) else ():
+                if isinstance(choice, dict) and isinstance(choice.get("delta"), dict):
+                    index = ident(choice.get("index", 0))
+                    parts.grown(reading, choice["delta"], (index,))
             reading.rest(event, "assistant")
             parts.whole(reading)
         elif len(parts.deltas) == 1 == len(event["choices"]):
