@@ -53,7 +53,8 @@ OFF_LOOP = 8 << 10
 MOST_ANSWER = 64 << 20
 MOST_KEPT = 1 << 20
 """Of each text that the log asks for, so much."""
-_NO_BODY = frozenset({204, 205, 304})
+_NO_BODY = frozenset({204, 304})
+_SAID_ONCE = frozenset({b"content-type", b"content-encoding"})
 _KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-authenticate"})
 """What tells a client how to go on after an error; it stays where the text of the error goes."""
 _FRAMINGS = {b"text/event-stream": Framing.SSE, b"application/x-ndjson": Framing.LINES,
@@ -260,6 +261,10 @@ class ChainExchange:
             out.append((b"x-tavo-filter-status", skipped.encode("latin-1", "replace")))
         if status in _NO_BODY:
             return ResponseHead(status=status, headers=out, mode=Mode.PASS)
+        if 300 <= status < 400:  # clients would send the same text there
+            return self._unjudged_answer(status, headers, "the upstream sends the client elsewhere")
+        if sum(name in _SAID_ONCE for name, _ in headers) != len(_SAID_ONCE & fields.keys()):
+            return self._unjudged_answer(status, headers, "its head says twice what its body is")
         encoding = fields.get(b"content-encoding", b"").strip().lower()
         if encoding not in {b"", b"identity"}:
             return self._unjudged_answer(status, headers, "the upstream compressed its answer")

@@ -160,7 +160,7 @@ def test_an_error_that_cannot_pass_keeps_its_status(
 
 
 def test_an_error_in_plain_words_passes() -> None:
-    for status in (302, 429, 502):
+    for status in (404, 429, 502):
         body = "<h1>Überlast</h1> try again".encode()
         done = said_by(CHAT, body, whole=True, status=status)
         assert (done.out, done.refusal) == (body, None)
@@ -263,3 +263,40 @@ def test_a_text_that_does_not_go_on_does_not_hold_the_stream_to_its_end() -> Non
     assert b"TR2M" not in said
     assert exchange.blocked is not None
     assert "began in a text that was taken for complete" in CHAT.heard(said).error
+
+
+# -- heads
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (307, [(b"location", b"https://elsewhere.example/v1/chat/completions")]),
+        (301, []),
+        (300, []),
+        (200, [(b"content-encoding", b"gzip"), (b"content-encoding", b"identity")]),
+        (200, [(b"content-type", b"text/event-stream")]),
+    ],
+)
+def test_an_answer_that_leads_elsewhere_or_has_two_kinds_is_refused(
+    status: int, headers: list[tuple[bytes, bytes]]
+) -> None:
+    body = [whole(b'{"content":"hello"}')]
+    done = answered(
+        asked(STRICT, CHAT, CHAT.request("hi")), CHAT, body, whole=True, status=status,
+        headers=headers,
+    )  # fmt: skip
+    assert done.refusal is not None
+    assert done.refusal.status == 502
+    watched = answered(
+        asked(WATCHED, CHAT, CHAT.request("hi")), CHAT, body, whole=True, status=status,
+        headers=headers,
+    )  # fmt: skip
+    assert watched.out == body[0], "the control: an operator who watches sees it pass"
+
+
+def test_a_status_whose_body_clients_read_is_judged() -> None:
+    done = answered(
+        asked(STRICT, CHAT, CHAT.request("hi")), CHAT, [whole(SHELL)], whole=True, status=205
+    )
+    assert done.refusal is not None
