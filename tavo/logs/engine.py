@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from tavo.logs.anomaly import RULES, anomalies
-from tavo.logs.incidents import GAP_S, Incidents, Place, plain
+from tavo.logs.incidents import GAP_S, Incident, Incidents, Place, plain
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.correlation import Correlator
@@ -29,7 +29,7 @@ from tavo.logs.sniff import Guess, guess
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
 from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
-from tavo.logs.work import Looker, Seen
+from tavo.logs.work import Looker, Seen, snippet_of
 from tavo.progress import Reporter
 
 __all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
@@ -209,7 +209,7 @@ def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
             parts = block.data.split(b"\n")
             for one in here:
                 offset = block.offset + sum(len(part) + 1 for part in parts[:one])
-                shown = parts[one][:400].decode("utf-8", "replace")
+                shown = snippet_of(parts[one])
                 yield (
                     number + one,
                     Place(source.name, number + one + 1, offset, len(parts[one]), None, shown),
@@ -297,6 +297,23 @@ def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[st
     return {hit.rule for hit in seen.hits} | run.met
 
 
+class _Stretch:
+    """What a correlation found and reported, which may go on."""
+
+    __slots__ = ("_incident", "_most", "_name")
+
+    def __init__(self, incident: Incident, name: str, number: float) -> None:
+        self._incident, self._name, self._most = incident, name, number
+
+    def grow(self, number: float, places: Iterable[Place]) -> None:
+        """Add records; the figure that is shown is the largest of the stretch."""
+        for place in places:
+            self._incident.take(place, {}, {})
+        if number > self._most:
+            self._most = number
+            self._incident.numbers[self._name] = plain(number)
+
+
 class _Run:
     """Puts together what the blocks show, in the order of the files."""
 
@@ -310,6 +327,7 @@ class _Run:
         for rule in rules:
             for name in rule.correlation.rules if rule.correlation is not None else ():
                 self._chained.setdefault(name, []).append(rule.id)
+        self._stretches: dict[tuple[str, tuple[str, ...]], _Stretch] = {}
         self.met: set[str] = set()
         self._line: dict[int, int] = {}
         self._named: dict[int, list[str]] = {}
@@ -361,8 +379,16 @@ class _Run:
             )
             what = correlation.kind.replace("_", " ")
             of = f" of {correlation.field}" if correlation.field else ""
-            numbers = {f"{what}{of} in {_span(correlation.span_s)}": plain(number)}
-            self.out.incidents.add_group(correlated, actor, places, numbers)
+            name = f"{what}{of} in {_span(correlation.span_s)}"
+            incident = self.out.incidents.add_group(
+                correlated, actor, places, {name: plain(number)}
+            )
+            self._stretches[correlated, found] = _Stretch(incident, name, number)
+        if correlator.grown is not None:
+            found, number, places = correlator.grown
+            stretch = self._stretches.get((correlated, found))
+            if stretch is not None:
+                stretch.grow(number, places)
 
     def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
         """Let correlations of correlations see one."""
