@@ -64,7 +64,7 @@ def test_without_the_mask_reports_show_them(tavo: Run, monkeypatch: pytest.Monke
         (rf"x\n{KEY}\n", r"x\nsk-pro…w8\n"),
         (json.dumps(PEM) + " b", '"-----BEGIN RSA PRIVATE KEY-----…" b'),
         ("postgres://u:hunter22@db/x", "postgres://u:…@db/x"),
-        (r'\"api_key\": \"abcdefgh12345\"', r'\"api_key\": \"abcdef…45\"'),
+        (r"\"api_key\": \"abcdefgh12345\"", r"\"api_key\": \"abcdef…45\""),
         ("Authorization: Bearer abcdefabcdefabcdef==", "Authorization: Bearer abcdef…=="),
         ("api_key=https://secretvalue1", "api_key=https:…e1"),
         ("risk-management-of-very-many-things, my password: short", None),
