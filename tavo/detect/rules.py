@@ -4,6 +4,9 @@ Rules this module keeps:
 - a match is leftmost; where several rules match at one place, the first of the set has it;
 - a rule may have a check of its own (a sum of digits, say). What fails it is no match, and the
   search goes on one character later, so that it hides nothing;
+- a rule may cut what it matched to the part from its beginning that it means: a number that is
+  followed by another one. The search goes on behind that part. What follows the match is not
+  looked at, so a cut is as final as the match was;
 - after `_MOST_REJECTED` candidates that failed their check, a text is taken for hostile, and every
   candidate counts as a match: more is found, never less;
 - what is called final stays as it is, whatever follows in the text.
@@ -30,12 +33,16 @@ class Rule:
     """What to look for in a text. `label` names what it is, such as EMAIL.
 
     `check` is asked about the matched text; it is short, and says no to what only looks like it.
+    `cut` is asked before it how many characters of the matched text are meant, at least 1.
+    `not_after` are characters of ASCII: right behind one of them there is no match.
     """
 
     id: str
     pattern: str
     label: str = ""
     check: Callable[[str], bool] | None = None
+    cut: Callable[[str], int] | None = None
+    not_after: str = ""
 
 
 class Match(NamedTuple):
@@ -106,9 +113,17 @@ class RuleSet:
                 if own is None:
                     continue
                 end = own[1]
-            if rule.check is None or rejected >= _MOST_REJECTED:
+            if rejected >= _MOST_REJECTED:
                 return Match(start, end, rule)
-            if rule.check(from_bytes(data[start:end])):
+            if rule.not_after and start and chr(data[start - 1]) in rule.not_after:
+                continue
+            if rule.check is None and rule.cut is None:
+                return Match(start, end, rule)
+            text = from_bytes(data[start:end])
+            if rule.cut is not None:
+                text = text[: rule.cut(text)]
+                end = start + len(to_bytes(text))
+            if rule.check is None or rule.check(text):
                 return Match(start, end, rule)
         return None
 

@@ -10,6 +10,7 @@ fields `reasoning_content` and `reasoning` as servers that speak this dialect se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
@@ -123,13 +124,20 @@ def _message(reading: Reading, message: dict[str, Any], role: str = "") -> None:
             reading.text(part, "refusal", role)
             _media(reading, part)
     for call in _list(message, "tool_calls"):
-        if isinstance(call, dict):
-            function = call.get("function", call.get("custom"))
-            if isinstance(function, dict):
-                key = "input" if "input" in function else "arguments"
-                reading.call(function.get("name"), function, key, role)
-    if isinstance(function := message.get("function_call"), dict):
-        reading.call(function.get("name"), function, "arguments", role)
+        for function, key in _called(call) if isinstance(call, dict) else ():
+            reading.call(function.get("name"), function, key, role)
+    if isinstance(one := message.get("function_call"), dict):
+        reading.call(one.get("name"), one, "arguments", role)
+
+
+def _called(call: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield what a call names, with all arguments: which of them a client takes is not known."""
+    for kind in ("function", "custom"):
+        function = call.get(kind)
+        if isinstance(function, dict):
+            keys = [key for key in ("arguments", "input") if key in function]
+            for key in keys or ["arguments"]:
+                yield function, key
 
 
 def _media(reading: Reading, part: dict[str, Any]) -> None:
@@ -187,6 +195,10 @@ class _Events(EventReader):
             reading = Reading()
             for holder, key in taken:
                 reading.take(holder, key)
+            for choice in choices if isinstance(choices, list) else ():
+                if isinstance(choice, dict) and isinstance(choice.get("delta"), dict):
+                    index = ident(choice.get("index", 0))
+                    parts.grown(reading, choice["delta"], (index,))
             reading.rest(event, "assistant")
             parts.whole(reading)
         elif len(parts.deltas) == 1 == len(event["choices"]):

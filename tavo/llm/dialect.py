@@ -14,11 +14,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tavo.llm.parts import Call, Kind, Reading, Slot, Usage, dumped
+from tavo.llm.parts import Call, Kind, Reading, Slot, Usage, dumped, is_structure
 
 __all__ = ["Broken", "Dialect", "EventReader", "Framing", "Operation", "Parts", "sse"]
 
 Channel = tuple[Any, ...]
+_DEEPEST = 64
 
 
 class Framing(enum.Enum):
@@ -94,6 +95,27 @@ class Parts:
         self.drops += reading.drops
         if any(reading.usage):
             self.usage = reading.usage
+
+    def grown(self, reading: Reading, value: Any, path: Channel, depth: int = 0) -> None:
+        """Note the texts below a piece of an answer that nobody has noted: each may go on.
+
+        What stands at the same path in later events is the same text; all entries of a list are
+        one, as clients put them together. Parts of `content` are one text with it.
+        """
+        if depth > _DEEPEST:  # `Reading.rest` refuses it
+            return
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            if reading.is_taken(value, key):
+                continue
+            where = (*path, key) if isinstance(key, str) else path
+            if isinstance(entry, dict | list):
+                self.grown(reading, entry, where, depth + 1)
+            elif isinstance(entry, str) and entry and not is_structure(key, entry):
+                is_content = where[1:] in {("content",), ("content", "text")}
+                channel = (where[0], "content") if is_content else (where[0], "other", *where[1:])
+                self.deltas.append((channel, value, key, Kind.TEXT if is_content else Kind.OTHER))
+                reading.name(key)
+                reading.take(value, key)
 
 
 class EventReader(ABC):

@@ -29,6 +29,7 @@ __all__ = [
     "dumped",
     "ident",
     "is_data",
+    "is_structure",
     "is_token",
     "numbers_as_text",
     "strict_json",
@@ -182,6 +183,15 @@ class Reading:
         """Say that what stands there is no text: `rest` leaves it out."""
         self._taken.add((id(holder), key))
 
+    def is_taken(self, holder: Any, key: Any) -> bool:
+        """Tell whether what stands there was noted."""
+        return (id(holder), key) in self._taken
+
+    def name(self, key: Any) -> None:
+        """Note the name of a field, where it may say something."""
+        if isinstance(key, str) and key not in _COMMON and not is_token(key):
+            self.slots.append(Slot(None, None, "assistant", Kind.KEY, fixed=key))
+
     def drop(self, holder: Any, key: Any) -> None:
         """Note what spells a text out again: it goes where rules look at texts."""
         self.drops.append((holder, key))
@@ -220,7 +230,7 @@ class Reading:
                 slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
             if isinstance(entry, str):
                 taken.add((id(value), key))
-                if entry and (kind is Kind.ARGUMENTS or not _is_structure(key, entry)):
+                if entry and (kind is Kind.ARGUMENTS or not is_structure(key, entry)):
                     slots.append(Slot(value, key, role, kind, name))
             elif isinstance(entry, dict | list):
                 self.inside(entry, role, kind, name, depth + 1)
@@ -230,7 +240,8 @@ class Reading:
         self.inside(document, role, Kind.OTHER)
 
 
-def _is_structure(key: Any, text: str) -> bool:
+def is_structure(key: Any, text: str) -> bool:
+    """Tell whether a text is a short word under a name for such, or data under a name for data."""
     if key in _STRUCTURE:
         return is_token(text)
     return key in _DATA and is_data(text)
@@ -292,9 +303,11 @@ class TwiceError(ValueError):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TwiceError(f"the name {twice[:60]!r} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise TwiceError(f"the name {name[:60]!r} stands twice in one object")
+            seen.add(name)
     return found
 
 

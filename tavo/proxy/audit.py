@@ -46,6 +46,7 @@ _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
 _CHECKED = 256 << 20
 _FAR = 0x7FFFFFF0
+_NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing passes"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
 )  # fmt: skip
@@ -163,7 +164,9 @@ class AuditLog:
         else:
             flow.heard = heard.update
             self._parts[flow.id] = heard, None
-        self._add("asked", row)
+        if not self._add("asked", row) and self.blocks:
+            go(_NOTHING_PASSES)
+            return
         self._waiting.append(go)
         self._soon()
 
@@ -212,13 +215,14 @@ class AuditLog:
 
     # -- inside
 
-    def _add(self, kind: str, row: dict[str, Any]) -> None:
+    def _add(self, kind: str, row: dict[str, Any]) -> bool:
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
-            return
+            return False
         row["kind"] = kind
         row["at"] = time.time()
         self._rows.append(row)
+        return True
 
     def _soon(self) -> None:
         if self._timer is None and self._loop is not None:
@@ -233,7 +237,7 @@ class AuditLog:
             if not trouble:
                 go("")
             elif self.blocks:
-                go("the audit log of this proxy cannot be written, so nothing passes")
+                go(_NOTHING_PASSES)
             else:
                 self.missed += 1
                 go("")

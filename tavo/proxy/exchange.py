@@ -16,6 +16,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ MOST_ANSWER = 64 << 20
 MOST_KEPT = 1 << 20
 """Of each text that the log asks for, so much."""
 _NO_BODY = frozenset({204, 205, 304})
+_KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-authenticate"})
+"""What tells a client how to go on after an error; it stays where the text of the error goes."""
 _FRAMINGS = {b"text/event-stream": Framing.SSE, b"application/x-ndjson": Framing.LINES,
              b"application/jsonl": Framing.LINES}  # fmt: skip
 
@@ -63,8 +66,8 @@ class ChainExchange:
     __slots__ = (
         "_answer", "_answer_desk", "_body", "_chain", "_desk", "_document", "_flow", "_heard",
         "_held_texts", "_is_changed", "_is_closed", "_judging", "_operation", "_pieces",
-        "_plugins", "_reading", "_scope", "_size", "_step", "_texts", "_total", "_type",
-        "_unknown", "blocked", "record",
+        "_plugins", "_reading", "_scope", "_size", "_status", "_step", "_texts", "_told", "_total",
+        "_type", "_unknown", "blocked", "record",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +98,8 @@ class ChainExchange:
         self._pieces: list[bytes] | None = None
         self._size = 0
         self._type = b""
+        self._status = 0
+        self._told: Headers = []
         self._step = ""
         self._is_changed = False
         self._held_texts: dict[Any, str] = {}
@@ -244,6 +249,9 @@ class ChainExchange:
         """Decide by the head what happens with the answer."""
         operation = self._operation
         fields = dict(headers)
+        self._status = status
+        if status >= 400:
+            self._told = [pair for pair in headers if pair[0] in _KEPT]
         self._type = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
         if operation is None or (self._chain.observe and self.record.unjudged):
             return ResponseHead(status=status, headers=headers, mode=Mode.PASS)
@@ -280,11 +288,16 @@ class ChainExchange:
         if self._chain.observe:
             self.record.unjudged = why
             return ResponseHead(status=status, headers=headers, mode=Mode.PASS)
-        return self._refusal(
-            Broken(
-                message=f"the answer cannot be judged: {why}", code="tavo_unreadable", status=502
-            )
-        )
+        return self._refusal(self._bad_answer(why))
+
+    def _bad_answer(self, why: str, id_: Any = None) -> Broken:
+        """Say that an answer cannot be judged. The status of an error stays: clients act on it."""
+        status = self._status
+        if status >= 400:
+            message = f"the upstream answered {status}, with a body that cannot be passed on: {why}"
+            return Broken(message=message, code="tavo_unreadable", status=status)
+        message = f"the answer cannot be judged: {why}"
+        return Broken(message=message, code="tavo_unreadable", status=502, id=id_)
 
     def response_data(self, data: bytes) -> Sequence[bytes] | Pending:
         """Take a piece of the answer; return what may be sent now."""
@@ -325,13 +338,11 @@ class ChainExchange:
         if not body.strip():
             return () if self._chain.observe else pieces
         try:
-            document = json.loads(body.decode())
+            document = json.loads(body.decode()) if self._chain.observe else _strict(body)
             reading = operation.dialect.read_answer(operation, document)
-        except (ValueError, RecursionError):
-            # no JSON, or JSON that nobody can walk through: one text, which cannot be changed
-            desk.garbage(body.decode("utf-8", "replace"))
-            self.record.bytes_seen = self.record.bytes_released = len(body)
-            return () if self._chain.observe else pieces
+        except (ValueError, RecursionError) as error:
+            too_deep = isinstance(error, RecursionError)
+            return self._garbage(body, "it is nested too deep" if too_deep else str(error))
         self.record.tokens_in, self.record.tokens_out = reading.usage
         self.record.counted = any(reading.usage)
         self.record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace"))
@@ -348,6 +359,30 @@ class ChainExchange:
             self._step = "answer"
             return Pending(run=self._look_elsewhere)
         return self._finish_answer()
+
+    def _garbage(self, body: bytes, why: str) -> Sequence[bytes]:
+        """Judge an answer that has no one reading. Raises Blocked.
+
+        Only a plain text where no client looks for JSON may go on, such as an error of a server
+        in front of the provider; it cannot be changed, so it goes as it is or not at all.
+        """
+        operation, desk = self._operation, self._answer_desk
+        assert operation is not None  # noqa: S101
+        assert desk is not None  # noqa: S101
+        is_unread = self._status >= 300 or (
+            operation.dialect.name == "mcp" and (self._status == 202 or not operation.has_text)
+        )
+        if not self._chain.observe and not (is_unread and _is_plain(body)):
+            raise Blocked(self._bad_answer(why, desk.error_id))
+        try:
+            desk.garbage(body.decode("utf-8", "replace"))
+        except Blocked as blocked:
+            if self._status < 400:
+                raise
+            reason = "there is something in it that a filter takes out"
+            raise Blocked(self._bad_answer(reason)) from blocked
+        self.record.bytes_seen = self.record.bytes_released = len(body)
+        return () if self._chain.observe else self._pieces or ()
 
     def _finish_answer(self) -> Sequence[bytes] | Pending:
         desk, reading = self._answer_desk, self._answer
@@ -409,7 +444,10 @@ class ChainExchange:
         if flow.is_blind and not record.unjudged:
             record.unjudged = "the answer could not be judged to its end"
         if flow.broken is not None and self.blocked is None:
-            self._block(flow.broken)
+            broken = flow.broken
+            if broken.code == "tavo_unreadable" and self._status >= 400:
+                broken = replace(broken, status=self._status, id=None)
+            self._block(broken)
 
     # both -------------------------------------------------------------------------------------
 
@@ -477,7 +515,9 @@ class ChainExchange:
         status = why.status
         if operation is not None and operation.dialect.name == "mcp" and why.id is not None:
             status = 200  # an answer to the message; any other status breaks the session
-        if status in {403, 429, 503}:
+        if why.code == "tavo_unreadable" and status == self._status >= 400:
+            headers += self._told  # it is the upstream's error, and may be tried again as that
+        elif status in {403, 429, 503}:
             headers.append((b"x-should-retry", b"false"))
         return Refusal(status=status, body=body, code=why.code, reason=why.message, headers=headers)
 
@@ -518,6 +558,15 @@ def _strict(body: bytes) -> Any:
         return strict_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error.msg} at character {error.pos}") from None
+
+
+def _is_plain(body: bytes) -> bool:
+    """Tell whether a body is text that no reader takes for JSON, in any encoding."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text and not text.lstrip("\ufeff \t\r\n").startswith(("{", "[", '"'))
 
 
 def _is_long(reading: Reading) -> bool:

@@ -187,6 +187,19 @@ def test_a_full_disk_follows_the_rule(
     assert verify(path).missed == missed
 
 
+def test_what_finds_no_room_among_waiting_rows_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_module, "_MOST_WAITING", 0)
+
+    async def main() -> tuple[int, int]:
+        async with staged(audit=Audit(file=str(tmp_path / "audit.jsonl"))) as stage:
+            status, _, _ = await stage.ask()
+            return status, len(stage.upstream.asked)
+
+    assert asyncio.run(main()) == (503, 0)
+
+
 def test_a_request_is_written_before_it_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     seen: list[int] = []

@@ -240,7 +240,7 @@ def test_half_events_and_garbage() -> None:
                     b"data: AKIAQ7TR2M\ndata: XL5ZB3NC4D\n\n"):  # fmt: skip
         done = answered(asked(STRICT, CHAT, CHAT.request("hi")), CHAT, [garbage])
         assert SECRET.encode() not in done.out, garbage
-    fine = b": a comment\n\nretry: 5\n\ndata: what is this\n\n"
+    fine = b": a comment\n\nretry: 5\n\ndata: [DONE]\n\n"
     assert answered(asked(STRICT, CHAT, CHAT.request("hi")), CHAT, [fine]).out == fine
 
 
@@ -282,6 +282,7 @@ def test_answers_that_nobody_can_read_are_not_passed() -> None:
     assert done.exchange.response_data(html) == ()
     assert done.exchange.response_end() == ()
     assert done.exchange.blocked is not None
+    assert done.exchange.blocked.status == 502
 
 
 # -- memory, and work outside the loop

@@ -45,7 +45,8 @@ PII = chain_of({"filter": "pii"})
         (MAIL, "EMAIL"), ("4111 1111 1111 1111", "CARD"), ("4111-1111-1111-1111", "CARD"),
         ("DE89 3704 0044 0532 0130 00", "IBAN"), ("GB82WEST12345698765432", "IBAN"),
         ("536-90-4399", "SSN"), ("192.168.17.4", "IP"), ("+49 30 901820", "PHONE"),
-        ("(212) 555-0187", "PHONE"),
+        ("(212) 555-0187", "PHONE"), ("212-555-0123", "PHONE"), ("415.555.2671", "PHONE"),
+        ("1-212-555-0123", "PHONE"), ("2a02:908:1234:5678::1", "IP"), ("2001:db8::1", "IP"),
     ],
 )  # fmt: skip
 def test_personal_data_goes_up_as_a_placeholder_and_comes_back(value: str, label: str) -> None:
@@ -59,10 +60,19 @@ def test_personal_data_goes_up_as_a_placeholder_and_comes_back(value: str, label
     "text",
     ["4111 1111 1111 1112", "DE89 3704 0044 0532 0130 07", "000-12-3456", "1.2.3.400",
      "v1.2.3.4.5x",
-     "a@b", "order 1234567890", "+1", "2026-11-28 17:00:00"],
+     "a@b", "order 1234567890", "+1", "2026-11-28 17:00:00", "std::add a::b face::add 2026::"],
 )  # fmt: skip
 def test_what_only_looks_like_personal_data_goes_on(text: str) -> None:
     assert sent_text(asked(PII, CHAT, CHAT.request(text))) == text
+
+
+def test_a_number_before_another_goes_neither_up_nor_down_whatever_the_split() -> None:
+    text = "card 4111 1111 1111 1111 12/27 123, tel +49 170 1234567 212-555-0123 x"
+    gone = "card [CARD removed] 12/27 123, tel [PHONE removed] [PHONE removed] x"
+    chain = chain_of({"filter": "pii", "mode": "remove", "answers": True})
+    assert sent_text(asked(chain, CHAT, CHAT.request(text))) == gone
+    for size in (1, 2, 7, 999):
+        assert said_back(chain, "hi", text, size=size) == gone
 
 
 def test_a_placeholder_is_the_same_for_a_client_and_another_for_the_next() -> None:
@@ -275,6 +285,9 @@ def test_orders_in_the_description_of_a_tool() -> None:
         ({"argument": "sql", "matches": r"SELECT [^;]*"}, {"sql": "SELECT 1"}, True),
         ({"argument": "sql", "matches": r"SELECT [^;]*"}, {"sql": "SELECT 1; DROP"}, False),
         ({"never": r"(?i)drop\s+table"}, {"deep": [{"x": "Drop  table t"}]}, False),
+        ({"argument": "cmd", "never": "rm"}, {"cmd": [["rm"]]}, False),
+        ({"argument": "cmd", "never": "rm"}, {"cmd": {"run": ["rm"]}}, False),
+        ({"argument": "n", "most": 10}, {"n": [9, 11]}, False),
     ],
 )
 def test_rules_about_arguments(rule: Any, arguments: Any, ok: bool) -> None:
@@ -287,6 +300,24 @@ def test_rules_about_arguments(rule: Any, arguments: Any, ok: bool) -> None:
         asked(chain, CHAT, CHAT.request("hi")), CHAT, CHAT.stream([(0, "x")], ("do_it", "{oops"), 2)
     )
     assert broken.refusal is not None, "what is no JSON follows no rule"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"function": None, "custom": {"name": "shell", "input": "x"}},
+        {"function": {"name": "search", "arguments": "{}"}, "custom": {"name": "shell"}},
+        {"function": {"name": "search", "arguments": "{}", "input": "rm"}},
+    ],
+)
+def test_a_call_in_two_forms_is_judged_in_both(call: dict[str, Any]) -> None:
+    chain = chain_of({"filter": "tools", "deny": ["shell"], "arguments": [{"never": "rm"}]})
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", **call}]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    pieces = [json.dumps(body).encode()]
+    done = answered(asked(chain, CHAT, CHAT.request("hi")), CHAT, pieces, whole=True)
+    assert done.refusal is not None
 
 
 def test_arguments_with_two_readings_and_arguments_that_are_no_text() -> None:

@@ -205,7 +205,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise MalformedError("it sent an answer that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._size >= 0:  # those behind a body are for nobody
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         taker, parser = self.taker, self._parser

@@ -5,8 +5,11 @@ Rules this module keeps:
   a tool that is not complete; those behind it wait, too, so the order never changes;
 - an event whose text is not changed is sent on as the bytes that came;
 - a call is judged when it is complete, before a byte of it is sent;
+- an event that has no one reading (no JSON, a name twice in an object) ends the stream;
 - text in an event that no dialect knows is judged as a whole, and with the end of what stood there
   before: a value that was cut across two such events ends the stream;
+- a text of an unknown name that a dialect says may grow is held like any other, until its choice
+  has said other things `PATIENCE` times: servers send such texts whole, and nothing ends them;
 - what is held is bounded; a stream that needs more is ended, not let through.
 
 Units: sizes in bytes.
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +27,7 @@ import msgspec
 from tavo.detect.live import Live
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
-from tavo.llm.parts import Call, Kind, Slot
+from tavo.llm.parts import Call, Kind, Slot, strict_json
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 
 __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
@@ -31,11 +35,14 @@ __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
 MOST_NAMES = 256
+PATIENCE = 8
+"""So many events of a choice that do not go on with a text of an unknown name let it go."""
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _TAIL = 512
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 Edit = tuple[int, int, str]
 
@@ -46,6 +53,10 @@ class Blocked(Exception):  # noqa: N818  (no failure: a decision, on its way up)
     def __init__(self, why: Broken) -> None:
         super().__init__(why.message)
         self.why = why
+
+
+class CutError(Exception):
+    """What would have to be changed begins in a text that has been sent on."""
 
 
 class Rewriting(Protocol):
@@ -87,12 +98,16 @@ class Desk(Protocol):
 class _Channel:
     """One text of the answer."""
 
-    __slots__ = ("closed", "edits", "final", "length", "live", "rewriting", "texts")
+    __slots__ = (
+        "closed", "edits", "final", "gone", "length", "live", "rewriting", "texts", "unheard",
+    )  # fmt: skip
 
     def __init__(self, rewriting: Rewriting | None) -> None:
         self.rewriting = rewriting
         self.live = Live(rewriting.sets) if rewriting is not None else None
         self.final = 0
+        self.gone = 0
+        self.unheard = 0
         self.length = 0
         self.closed = False
         self.edits: list[Edit] = []
@@ -112,6 +127,11 @@ class _Channel:
             return from_bytes(texts[start - kept_from : end - kept_from])
 
         edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
+        if self.gone:
+            if any(start < self.gone < end for start, end, _ in edits):
+                self.final = self.gone  # nothing of what came with it goes on
+                raise CutError
+            edits = [edit for edit in edits if edit[0] >= self.gone]
         self.edits += edits
         if stop is not None:
             raise Blocked(stop)
@@ -180,8 +200,8 @@ class Flow:
 
     __slots__ = (
         "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
-        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all", "is_blind",
-        "released", "seen", "usage",
+        "_observe", "_others", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
+        "is_blind", "released", "seen", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +216,7 @@ class Flow:
         self.holds_all = hold_all
         self._queue: list[_Entry] = []
         self._channels: dict[Any, _Channel] = {}
+        self._others: dict[Any, _Channel] = {}
         self._calls: dict[Any, _Calling] = {}
         self._tails: dict[Any, str] = {}
         self._notes: tuple[bytes, ...] = ()
@@ -289,6 +310,8 @@ class Flow:
 
     def _take(self, event: Event, out: list[bytes]) -> None:
         data = event.data
+        if event.is_odd and not self._observe:
+            raise Blocked(self._unreadable("a line of it is none of an event"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
             if len(self._notes) < MOST_NOTES:
@@ -296,14 +319,24 @@ class Flow:
         if data is None:
             self._pass(event, out)
             return
+        said = data.strip()
+        if said == b"[DONE]":
+            self._stop(list(self._calls))
+            self._close(None)
+        if said in {b"", b"[DONE]"}:
+            self._pass(event, out)
+            return
         try:
-            value = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            try:
-                value = json.loads(data)
-            except (ValueError, RecursionError):
-                self._garbage(event, data, out)
-                return
+            value = _loosely(data) if self._observe else _strictly(data)
+        except (ValueError, RecursionError) as error:
+            if not self._observe:
+                too_deep = isinstance(error, RecursionError)
+                why = "it is nested too deep" if too_deep else str(error)
+                raise Blocked(self._unreadable(why)) from None
+            self._desk.garbage(data.decode("utf-8", "replace"))
+            self.seen += len(data)
+            self._pass(event, out, size=len(data))
+            return
         try:
             parts = self._events.read(value)
         except ValueError as error:
@@ -326,6 +359,8 @@ class Flow:
             self._queue.append(entry)
             self._drain(out, blocked=True)
             raise
+        if self._others and not self.holds_all:
+            self._let_go(parts)
         self._queue.append(entry)
         self._held += len(event.raw)
         if self._held > MOST_HELD:
@@ -388,17 +423,47 @@ class Flow:
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
+            if kind is Kind.OTHER:
+                self._others[key] = channel
+                if len(self._others) > MOST_NAMES:
+                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
         if channel.closed:
             raise Blocked(self._desk.broken("a text went on after its end"))
         text = holder[where]
         data = text.encode() if text.isascii() else to_bytes(text)
         entry.segments.append(_Segment(channel, data, holder, where))
         self.seen += len(data)
-        channel.feed(data)
+        channel.unheard = 0
+        self._feed(channel, data)
         if channel.length - channel.final > MOST_TEXT_HELD:
             raise Blocked(
                 self._desk.broken("a text cannot be judged in parts: it is held too long")
             )
+
+    def _let_go(self, parts: Parts) -> None:
+        """Wait no longer for texts of unknown names that their choice has not gone on with."""
+        keys = {delta[0] for delta in parts.deltas}
+        heard = {key[0] for key in keys}
+        for key, channel in self._others.items():
+            is_held = max(channel.final, channel.gone) < channel.length and not channel.closed
+            if not is_held or key in keys or key[0] not in heard:
+                continue
+            channel.unheard += 1
+            if channel.unheard >= PATIENCE:
+                before = channel.texts
+                self._feed(channel, b"", close=True)
+                # should it go on after all: one that knows what was sent, and cannot change it
+                again = self._others[key] = _Channel(self._desk.rewriting(Kind.OTHER))
+                self._channels[key] = again
+                again.gone = len(before)
+                self._feed(again, before)
+
+    def _feed(self, channel: _Channel, data: bytes, *, close: bool = False) -> None:
+        try:
+            channel.feed(data, close=close)
+        except CutError:
+            why = "what a filter takes out began in a text that was taken for complete"
+            raise Blocked(self._desk.broken(why)) from None
 
     def _stop(self, keys: Sequence[Any]) -> None:
         """Judge calls that are complete."""
@@ -422,17 +487,11 @@ class Flow:
             channel = self._channels.get(key)
             if channel is not None and not channel.closed:
                 channel.closed = True
-                channel.feed(b"", close=True)
+                self._feed(channel, b"", close=True)
 
-    def _garbage(self, event: Event, data: bytes, out: list[bytes]) -> None:
-        """Judge what is no JSON, such as `[DONE]`: as text, and never cut."""
-        if data != b"[DONE]":
-            self._desk.garbage(data.decode("utf-8", "replace"))
-            self.seen += len(data)
-        else:
-            self._stop(list(self._calls))
-            self._close(None)
-        self._pass(event, out, size=0 if data == b"[DONE]" else len(data))
+    def _unreadable(self, why: str) -> Broken:
+        why = f"an event of the answer cannot be judged: {why}"
+        return replace(self._desk.broken(why), code="tavo_unreadable", status=502)
 
     def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
         entry = _Entry(event, None)
@@ -503,6 +562,27 @@ class Flow:
         self.broken = why
         out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
         return out
+
+
+def _loosely(data: bytes) -> Any:
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(data)
+
+
+def _strictly(data: bytes) -> Any:
+    """Return a document that every reader reads alike. Raises ValueError, RecursionError.
+
+    What is the shortest form of its own value has no name twice; the slow way is for the rest.
+    """
+    try:
+        value = _decode(data)
+        if _encode(value) == data:
+            return value
+    except (msgspec.MsgspecError, UnicodeError):
+        pass
+    return strict_json(data.decode())
 
 
 def _size(call: Call) -> int:

@@ -21,6 +21,7 @@ __all__ = ["MOST_EVENT", "Event", "Reader", "TooLargeError", "reader_of"]
 MOST_EVENT = 16 << 20
 _MARKS = re.compile(rb'["\\{}\[\]]')
 _SPACE = b" \t\r\n"
+_FIELDS = frozenset({b"", b"event", b"id", b"retry"})
 
 
 class TooLargeError(ValueError):
@@ -31,19 +32,21 @@ class Event:
     """One event: `raw` as it came, `data` what it says, None where it says nothing.
 
     `before` and `after` stand around the data when it is written anew; `notes` is what else it
-    says, such as its name or a comment.
+    says, such as its name or a comment. `is_odd`: there is JSON in a line that is no field.
     """
 
-    __slots__ = ("after", "before", "data", "notes", "raw")
+    __slots__ = ("after", "before", "data", "is_odd", "notes", "raw")
 
     def __init__(
-        self, raw: bytes, data: bytes | None, before: bytes, after: bytes, notes: bytes = b""
-    ) -> None:
+        self, raw: bytes, data: bytes | None, before: bytes, after: bytes, notes: bytes = b"",
+        *, is_odd: bool = False,
+    ) -> None:  # fmt: skip
         self.raw = raw
         self.data = data
         self.before = before
         self.after = after
         self.notes = notes
+        self.is_odd = is_odd
 
     def written(self, value: object) -> bytes:
         """Return the event with another document."""
@@ -133,15 +136,17 @@ def _blank_line(buffer: bytes, start: int) -> int:
 def _sse_event(raw: bytes) -> Event:
     if raw.startswith(b"data: {") and raw.count(b"\n") == 2 and raw.endswith(b"\n\n"):
         return Event(raw, raw[6:-2], b"data: ", b"\n\n")
-    before, data = [], []
+    before, data, is_odd = [], [], False
     for line in raw.removeprefix(b"\xef\xbb\xbf").splitlines():
         name, _, value = line.partition(b":")
         if name == b"data":
             data.append(value.removeprefix(b" "))
         elif line:
             before.append(line + b"\n")
+            is_odd = is_odd or (b"{" in line and name not in _FIELDS)
     head = b"".join(before)
-    return Event(raw, b"\n".join(data) if data else None, head + b"data: ", b"\n\n", head)
+    said = b"\n".join(data) if data else None
+    return Event(raw, said, head + b"data: ", b"\n\n", head, is_odd=is_odd)
 
 
 class _Lines(Reader):

@@ -28,7 +28,7 @@ class PiiFilter(Filter):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        known = [rule.label for rule in PII]
+        known = list(dict.fromkeys(rule.label for rule in PII))
         labels = settings.texts("labels", known)
         for label in labels:
             if label not in known:
@@ -44,7 +44,7 @@ class PiiFilter(Filter):
             rules.append(Rule(id=f"pii.{label.lower()}", label=label, pattern=pattern))
         settings.done()
         self._rules = rules
-        self._labels = [rule.label for rule in rules]
+        self._labels = list(dict.fromkeys(rule.label for rule in rules))
 
     def rules(self, where: Where) -> Sequence[TextRule]:
         if where.phase == "request":

@@ -70,10 +70,10 @@ def _values(arguments: dict[str, Any], path: str) -> Iterator[Any]:
         if not isinstance(found, dict) or part not in found:
             return
         found = found[part]
-    if isinstance(found, list):
-        yield from found
-    else:
-        yield found
+    for value in found if isinstance(found, list) else [found]:
+        yield value
+        if isinstance(value, dict | list):
+            yield from _every(value, 0)
 
 
 def _every(value: Any, depth: int) -> Iterator[Any]:
