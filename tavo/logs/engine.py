@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
 from tavo.logs.anomaly import RULES, anomalies
-from tavo.logs.incidents import GAP_S, Incidents, Place, plain
+from tavo.logs.incidents import GAP_S, Incident, Incidents, Place, plain
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.correlation import Correlator
@@ -29,7 +30,9 @@ from tavo.logs.sniff import Guess, guess
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
 from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
-from tavo.logs.work import Looker, Seen
+from tavo.logs.understood import why_not
+from tavo.logs.work import Looker, Seen, snippet_of
+from tavo.logs.wrapped import unwrapped, wrapping_of
 from tavo.progress import Reporter
 
 __all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
@@ -113,13 +116,22 @@ class _Lookers:
         looker = self.of(guessed.mapping)
         try:
             for block in blocks(self._sources[task.source], start=task.start, end=task.end):
-                yield self._look(looker, block), block.offset, ""
+                yield self._look(looker, block, guessed.wrapping), block.offset, ""
         except SourceProblem as problem:
             yield None, 0, str(problem)
 
     @staticmethod
-    def _look(looker: Looker, block: Block) -> Seen:
-        seen = looker.look(block.data)
+    def _look(looker: Looker, block: Block, wrapping: str) -> Seen:
+        if wrapping:
+            lines = block.data.split(b"\n")
+            seen = looker.look(b"\n".join(unwrapped(lines, wrapping)))
+            starts = [0, *accumulate(len(line) + 1 for line in lines)]
+            seen.hits = [
+                msgspec.structs.replace(hit, offset=starts[hit.line], length=len(lines[hit.line]))
+                for hit in seen.hits
+            ]
+        else:
+            seen = looker.look(block.data)
         if block.cut:
             seen.broken["longer than 32 MB, cut there"] = block.cut
         return seen
@@ -152,7 +164,7 @@ def analyze(
     """
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
-    guesses = _guesses(sources, list(tables), forced, out)
+    guesses = _guesses(sources, list(tables), forced, rules, out)
     lookers = _Lookers(sources, guesses, rules, unusual, indicators)
     run = _Run(out, rules)
     tasks = [
@@ -209,7 +221,7 @@ def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
             parts = block.data.split(b"\n")
             for one in here:
                 offset = block.offset + sum(len(part) + 1 for part in parts[:one])
-                shown = parts[one][:400].decode("utf-8", "replace")
+                shown = snippet_of(parts[one])
                 yield (
                     number + one,
                     Place(source.name, number + one + 1, offset, len(parts[one]), None, shown),
@@ -218,7 +230,11 @@ def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
 
 
 def _guesses(
-    sources: Sequence[Source], tables: list[Table], forced: Table | None, out: Analysis
+    sources: Sequence[Source],
+    tables: list[Table],
+    forced: Table | None,
+    rules: Sequence[LogRule],
+    out: Analysis,
 ) -> list[Guess | None]:
     guesses: list[Guess | None] = []
     for source in sources:
@@ -231,15 +247,22 @@ def _guesses(
             out.problems.append(LogProblem(subject=source.name, reason=str(problem)))
             guesses.append(None)
             continue
+        lines = data.split(b"\n")[:200]
+        wrapping = wrapping_of(lines[:-1] or lines)
+        if wrapping:
+            lines = unwrapped(lines, wrapping)
         if forced is not None:
             found = Guess(mapping=forced, share=1.0, lines=0, forced=True)
         elif data.strip():
-            found = guess(data.split(b"\n")[:200], tables)
+            found = guess(lines, tables)
             if found is None:
                 reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
                 out.problems.append(LogProblem(subject=source.name, reason=reason))
         if found is not None:
+            found = msgspec.structs.replace(found, wrapping=wrapping)
             report.format, report.how_sure = found.mapping.name, found.how_sure
+            if reason := why_not(source, found, lines[:-1] or lines, rules):
+                out.problems.append(LogProblem(subject=source.name, reason=reason))
         guesses.append(found)
     return guesses
 
@@ -297,6 +320,23 @@ def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[st
     return {hit.rule for hit in seen.hits} | run.met
 
 
+class _Stretch:
+    """What a correlation found and reported, which may go on."""
+
+    __slots__ = ("_incident", "_most", "_name")
+
+    def __init__(self, incident: Incident, name: str, number: float) -> None:
+        self._incident, self._name, self._most = incident, name, number
+
+    def grow(self, number: float, places: Iterable[Place]) -> None:
+        """Add records; the figure that is shown is the largest of the stretch."""
+        for place in places:
+            self._incident.take(place, {}, {})
+        if number > self._most:
+            self._most = number
+            self._incident.numbers[self._name] = plain(number)
+
+
 class _Run:
     """Puts together what the blocks show, in the order of the files."""
 
@@ -310,6 +350,7 @@ class _Run:
         for rule in rules:
             for name in rule.correlation.rules if rule.correlation is not None else ():
                 self._chained.setdefault(name, []).append(rule.id)
+        self._stretches: dict[tuple[str, tuple[str, ...]], _Stretch] = {}
         self.met: set[str] = set()
         self._line: dict[int, int] = {}
         self._named: dict[int, list[str]] = {}
@@ -361,8 +402,16 @@ class _Run:
             )
             what = correlation.kind.replace("_", " ")
             of = f" of {correlation.field}" if correlation.field else ""
-            numbers = {f"{what}{of} in {_span(correlation.span_s)}": plain(number)}
-            self.out.incidents.add_group(correlated, actor, places, numbers)
+            name = f"{what}{of} in {_span(correlation.span_s)}"
+            incident = self.out.incidents.add_group(
+                correlated, actor, places, {name: plain(number)}
+            )
+            self._stretches[correlated, found] = _Stretch(incident, name, number)
+        if correlator.grown is not None:
+            found, number, places = correlator.grown
+            stretch = self._stretches.get((correlated, found))
+            if stretch is not None:
+                stretch.grow(number, places)
 
     def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
         """Let correlations of correlations see one."""

@@ -5,7 +5,8 @@ Rules this module keeps:
   the user, else the key, else the address, else the conversation;
 - an incident keeps the first records and counts the others, so that its size is bounded, and so is
   the number of incidents of a rule: what is over it is counted in the last one;
-- the order in which hits come does not matter.
+- the order in which hits come does not matter;
+- credentials are masked in all that a finding shows.
 
 Units: times in seconds since 1970.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from tavo.logs.masking import masked
 from tavo.logs.times import as_text
 from tavo.plugins import Finding, Location, Region, Rule, Step
 
@@ -98,7 +100,7 @@ class Incidents:
         numbers: Mapping[str, str],
         *,
         count: int | None = None,
-    ) -> None:
+    ) -> Incident:
         """Take what a correlation found: a group, its records, and the figures that met it.
 
         `count` is how many records there are where not all of them are given.
@@ -108,6 +110,7 @@ class Incidents:
             incident.take(place, {}, {})
         incident.count = len(places) if count is None else count
         incident.numbers.update(numbers)
+        return incident
 
     def _incident(self, rule: str, actor: tuple[str, str], time: float | None) -> Incident:
         known = self._of_rule.setdefault(rule, {}).get(actor, ())
@@ -163,6 +166,7 @@ def _finding(incident: Incident, rule: Rule) -> Finding:
             f"{value} ({count})" if len(counts) > 1 else value for value, count in counts.items()
         )
     evidence |= {f"seen in {field}": text for field, text in incident.seen.items()}
+    evidence = {name: masked(text) for name, text in evidence.items()}
     evidence["offsets"] = ", ".join(f"{p.source}@{p.offset}+{p.length}" for p in places)
     flow: tuple[Step, ...] = ()
     if len(places) > 1:
@@ -199,7 +203,7 @@ def _message(incident: Incident, rule: Rule) -> str:
         )
     for seen, text in list(incident.seen.items())[:2]:
         said += f"\n{seen}: {' '.join(text.split())}"
-    return said
+    return masked(said)
 
 
 def _location(place: Place) -> Location:

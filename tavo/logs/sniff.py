@@ -16,6 +16,7 @@ import msgspec
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
 from tavo.logs.record import Path, values_at
+from tavo.logs.wrapped import WRAPPINGS
 
 __all__ = ["Guess", "guess"]
 
@@ -24,16 +25,25 @@ _SURE = 0.95
 
 
 class Guess(msgspec.Struct, frozen=True, kw_only=True):
-    """A format for a file; `share` is the part of the first lines that have its marks, 0 to 1."""
+    """A format for a file; `share` is the part of the first lines that have its marks, 0 to 1.
+
+    `wrapping` says what a container's runtime has put around each line.
+    """
 
     mapping: Mapping
     share: float
     lines: int
     forced: bool = False
+    wrapping: str = ""
 
     @property
     def how_sure(self) -> str:
         """Return how sure it is, in words."""
+        where = f", {WRAPPINGS[self.wrapping]}" if self.wrapping else ""
+        return f"{self._how_sure}{where}"
+
+    @property
+    def _how_sure(self) -> str:
         if self.forced:
             return "as you said"
         if self.mapping.name == "jsonl":

@@ -23,12 +23,13 @@ from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
+from tavo.logs.masking import masked_piece
 from tavo.logs.sigma.gates import Column
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.slim import Slim
 from tavo.logs.tally import COLUMNS, Tally
 
-__all__ = ["Hit", "Looker", "Seen"]
+__all__ = ["Hit", "Looker", "Seen", "snippet_of"]
 
 _MOST_NAMED = 20
 _ESCAPED = tuple(
@@ -342,7 +343,7 @@ class Looker:
                 seen.hits.append(Hit(
                     f"intel-{kind}", line_number, start, len(raw), event.time, _brief(event),
                     {"indicator": word.decode("ascii", "replace")},
-                    raw[:_SNIPPET].decode("utf-8", "replace"), [],
+                    snippet_of(raw), [],
                 ))  # fmt: skip
 
     # -- the exact test
@@ -358,7 +359,7 @@ class Looker:
 
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
         brief = _brief(event)
-        shown = raw[:_SNIPPET].decode("utf-8", "replace")
+        shown = snippet_of(raw)
         groups = []
         for correlated in self._correlations.get(rule.id, ()):
             correlation = correlated.correlation
@@ -391,12 +392,18 @@ def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
                 out[field] = _short(text)
                 continue
             start = max(0, at - _EXCERPT // 2)
-            piece = text[start : start + _EXCERPT]
+            piece = masked_piece(text, start, start + _EXCERPT)
             out[field] = (
                 f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"
             )
             break
     return out
+
+
+def snippet_of(raw: bytes) -> str:
+    """Return what is shown of a line."""
+    text = raw[: 16 * _SNIPPET].decode("utf-8", "replace")
+    return masked_piece(text, 0, _SNIPPET)
 
 
 def _word(text: bytes) -> bytes:
@@ -430,7 +437,7 @@ def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, byt
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
+    return text if len(text) <= _EXCERPT else f"{masked_piece(text, 0, _EXCERPT)}…"
 
 
 def _accepted(column: Column, values: list[Any]) -> Iterator[int]:

@@ -13,7 +13,8 @@ Rules this module keeps:
 - a row that was written in part is taken back; one that a crash cut off is described by the next
   `start` row, so that it can be told from one that somebody cut;
 - rows hold sizes and hashes of bodies; texts only where the configuration asks for them;
-- one worker, one file: rows of several writers never mix.
+- one worker, one file: rows of several writers never mix. The file is locked as long as it is
+  open, and one that is not what was written is not gone on with.
 
 Units: sizes in bytes, durations in milliseconds, times UTC.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -33,7 +35,8 @@ import msgspec
 
 from tavo import __version__
 from tavo.errors import InputError
-from tavo.proxy.audit_chain import FIRST, last_of, sealed
+from tavo.host.locks import try_lock
+from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit
 from tavo.proxy.http.flow import Flow
 
@@ -41,6 +44,8 @@ __all__ = ["AuditLog", "file_of_worker"]
 
 _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
+_CHECKED = 256 << 20
+_FAR = 0x7FFFFFF0
 _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing passes"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
@@ -79,6 +84,12 @@ class AuditLog:
         """Open the file and write its `start`. Raises InputError."""
         try:
             self._attach()
+        except BlockingIOError as error:
+            raise InputError(
+                f"{self.path}: another proxy is writing to this audit log, and rows of two would"
+                " destroy its chain",
+                hint="Give each proxy an audit.file of its own, or stop the other one.",
+            ) from error
         except OSError as error:
             raise InputError(
                 f"{self.path}: the audit log cannot be opened: {error.strerror or error}",
@@ -267,7 +278,13 @@ class AuditLog:
     def _attach(self) -> None:
         file = os.open(self.path, _FLAGS, 0o600)
         try:
+            if os.name == "nt":
+                os.lseek(file, _FAR, os.SEEK_SET)  # there a locked byte cannot be read
+            if not try_lock(file, exclusive=True):
+                raise BlockingIOError(errno.EWOULDBLOCK, "it is in use")
             size = os.fstat(file).st_size
+            if size and (broken := verify(self.path, last=_CHECKED).broken):
+                raise ValueError(f"its chain is broken: {broken}")
             number, head, torn = (
                 last_of(self.path, size) if size else (self._number, self.head, b"")
             )

@@ -69,12 +69,17 @@ def last_of(path: Path, size: int) -> tuple[int, str, bytes]:
     raise ValueError("its last row cannot be read")
 
 
-def verify(path: Path) -> Verified:
-    """Look at every row of a file. Raises OSError."""
+def verify(path: Path, *, last: int = 0) -> Verified:
+    """Look at every row of a file, or at those in its `last` bytes. Raises OSError.
+
+    Of a part the first row is believed, and lines are counted from the one after it.
+    """
     found = Verified()
     pending: set[str] = set()
     previous, number, torn = "", 0, b""
     with path.open("rb") as stream:
+        if last and path.stat().st_size > last:
+            previous, number = _first_in(stream, path.stat().st_size - last)
         for at, line in enumerate(_lines(stream), 1):
             parts = _unsealed(line.rstrip(b"\n")) if line.endswith(b"\n") else None
             if parts is None:
@@ -117,6 +122,18 @@ def verify(path: Path) -> Verified:
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
     while line := stream.readline(_LONGEST):
         yield line
+
+
+def _first_in(stream: IO[bytes], at: int) -> tuple[str, int]:
+    """Go behind the first whole row from a place on; return its hash and number."""
+    stream.seek(at)
+    stream.readline()
+    for line in _lines(stream):
+        parts = _unsealed(line.rstrip(b"\n"))
+        if parts is not None:
+            return parts[2], int(parts[1].get("seq", 0))
+    stream.seek(0)
+    return "", 0
 
 
 def _unsealed(line: bytes) -> tuple[bytes, dict[str, Any], str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tavo.logs.sigma import correlation as module
 from tavo.logs.sigma.correlation import Correlator, read_correlation
 from tavo.logs.sigma.tests import SigmaError
+from tests.logs.conftest import Look
 
 
 def correlator(kind: str, condition: Any = None, rules: str = "a", **more: Any) -> Correlator:
@@ -71,6 +73,19 @@ def test_an_older_log_after_a_newer_one_is_still_correlated() -> None:
 def test_one_long_attack_is_one_finding() -> None:
     events = [("a", float(at), None) for at in range(500)]
     assert len(met(correlator("event_count", {"gte": 5}), events)) == 1
+
+
+def test_a_finding_counts_the_whole_stretch(look: Look) -> None:
+    lines = [
+        json.dumps({"timestamp": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z", "status_code": 401,
+                    "client_ip": "198.51.100.4", "prompt": "x"})
+        for n in range(120)
+    ]  # fmt: skip
+    for order in ([*lines[60:], *lines[:60]], lines):  # first as of a log that was rotated
+        analysis = look("\n".join(order).encode())
+        (incident,) = analysis.incidents.of_rule("genai-key-guessing")
+        assert (incident.count, incident.last - incident.first) == (120, 119.0)
+    assert incident.numbers == {"event count in 10m": "120"}
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_counted(

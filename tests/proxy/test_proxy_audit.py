@@ -226,3 +226,41 @@ def test_a_request_without_an_end_is_counted(tmp_path: Path) -> None:
     assert (found.broken, found.open) == ("", 1)
     assert found.head != FIRST
     assert saying
+
+
+def test_two_proxies_never_write_to_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    config = Audit(file=str(path))
+    first = audit_module.AuditLog(config)
+    first.open()
+    with pytest.raises(InputError, match="another proxy is writing to this audit log"):
+        audit_module.AuditLog(config).open()
+    first.close()
+    assert verify(path).broken == ""
+    third = audit_module.AuditLog(config)
+    third.open()
+    # the control: without the lock the rows of two destroy the chain
+    monkeypatch.setattr(audit_module, "try_lock", lambda *_, **__: True)
+    fourth = audit_module.AuditLog(config)
+    fourth.open()
+    third.close()
+    fourth.close()
+    assert verify(path).broken
+
+
+@pytest.mark.parametrize("checked", [1 << 20, 1500])
+def test_a_broken_chain_is_not_gone_on_with(
+    checked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_module, "_CHECKED", checked)
+    path = tmp_path / "audit.jsonl"
+    written(path)
+    written(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:-3], lines[-2], lines[-3], lines[-1]]))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="its chain is broken: line"):
+        audit_module.AuditLog(Audit(file=str(path))).open()
+    assert path.read_bytes() == before

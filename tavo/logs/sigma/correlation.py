@@ -5,7 +5,8 @@ Rules this module keeps:
   that ends with it is looked at, and the one that ends with the last event that it reaches;
 - memory is bounded: a group keeps its latest 5,000 events, and there is a most of all groups
   together; where that could have hidden something, it is counted and said;
-- what belongs to a stretch that was reported is not reported again: one long attack is one finding;
+- what belongs to a stretch that was reported is not reported again: one long attack is one finding,
+  and `grown` says by which events it became longer;
 - an event without a time, or without one of the fields to group by, takes no part, and is counted.
 
 Source: the Sigma specification 2.1, correlation rules.
@@ -146,12 +147,13 @@ def _percentile(value: Any, kind: str) -> float:
 
 
 class _Window:
-    """The latest events of one group, in the order of their times."""
+    """The latest events of one group, in the order of their times; `fresh` are in no finding."""
 
-    __slots__ = ("entries", "reported")
+    __slots__ = ("entries", "fresh", "reported")
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
+        self.fresh: list[_Entry] = []
         self.reported = float("-inf")
 
 
@@ -166,11 +168,16 @@ class Correlator:
         self._serial = 0
         self.left_out = 0
         self.forgotten = 0
+        self.grown: tuple[Group, float, list[Place]] | None = None
 
     def feed(
         self, rule: str, time: float | None, group: Group | None, value: Any, place: Place
     ) -> Iterator[tuple[Group, float, float, list[Place]]]:
-        """Take an event of a rule; yield group, number, last time and places where it is met."""
+        """Take an event of a rule; yield group, number, last time and places where it is met.
+
+        Where that was reported already, `grown` has group, number and the places that are new.
+        """
+        self.grown = None
         if time is None or group is None:
             self.left_out += 1
             return
@@ -189,6 +196,9 @@ class Correlator:
         entry = (time, self._serial, self._number[rule], value, place)
         entries = window.entries
         insort(entries, entry, key=_order)
+        insort(window.fresh, entry, key=_order)
+        if len(window.fresh) > _MOST_IN_WINDOW:
+            del window.fresh[0]
         self._entries += 1
         if len(entries) > _MOST_IN_WINDOW:
             if correlation.kind.startswith("value_") and time - entries[0][0] <= correlation.span_s:
@@ -202,7 +212,10 @@ class Correlator:
             last = piece[-1][0]
             again = piece[0][0] <= window.reported <= last + correlation.span_s
             window.reported = max(window.reported, last)
-            if not again:
+            new = _taken(window.fresh, piece[0][0], last)
+            if again:
+                self.grown = group, number, new
+            else:
                 yield group, number, last, [one[4] for one in piece]
             return
 
@@ -244,6 +257,14 @@ class Correlator:
         for group in oldest[: max(1, len(oldest) // 2)]:
             self._entries -= len(self._groups.pop(group).entries)
             self.forgotten += 1
+
+
+def _taken(fresh: list[_Entry], first: float, last: float) -> list[Place]:
+    """Take the events of a stretch out of those that are in no finding, and drop older ones."""
+    end = bisect_right(fresh, last, key=_time)
+    places = [one[4] for one in fresh[bisect_left(fresh, first, key=_time) : end]]
+    del fresh[:end]
+    return places
 
 
 def _order(entry: _Entry) -> tuple[float, int]:
