@@ -38,7 +38,7 @@ def test_an_unknown_command_is_named() -> None:
     ("arguments", "sentence"),
     [
         (["check", "--fast"], "check does not know '--fast'; it takes --slow or nothing."),
-        (["lock", "x"], "lock takes no arguments, found 'x'."),
+        (["lock", "x"], "lock does not know 'x'; it takes --upgrade or nothing."),
         (["pyz", "--fast"], "pyz does not know '--fast'; see `python3 build.py --help`."),
     ],
 )

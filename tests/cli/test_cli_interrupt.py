@@ -32,7 +32,7 @@ def test_ctrl_c_ends_a_scan_with_130(tmp_path: Path, jobs: str) -> None:
     time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert errors == "\ntavo: interrupted\n"
     with pytest.raises(ProcessLookupError):

@@ -56,7 +56,8 @@ def scan(runner: Runner, **inputs: str) -> Step:
 def without(runner: Runner, *edits: tuple[str, str]) -> Runner:
     """Return the runner with a copy of the action in which guards are edited away."""
     copy = runner.folder / "action"
-    shutil.copytree(ROOT / "integrations", copy / "integrations")
+    unread = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "integrations", copy / "integrations", ignore=unread)
     shutil.copy(ROOT / "action.yml", copy)
     for guard, instead in edits:
         found = [p for p in copy.rglob("*") if p.is_file() and guard in p.read_text("utf-8")]

@@ -136,7 +136,7 @@ def test_every_route_asks_for_its_scope(served: Served, route: Route) -> None:
         assert f"lacks the scope {route.scope}" in lacking.json()["detail"]
     for header in ("Basic YTpi", "Bearer", "Bearer a b", "tavo_x", "Bearer \x7f"):
         answer = served.ask(route.method, "/account", headers={"authorization": header})
-        assert answer.status_code in {401, 405}
+        assert answer.status_code in {400, 401, 405}  # 400 by the server, of what is no header
 
 
 CROSS_TENANT = {

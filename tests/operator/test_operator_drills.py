@@ -509,7 +509,11 @@ def follow(robbed: RobbedMarket, mirror: Path) -> None:
 LIES = {
     "older": (older, RollbackError, "must be >=|accepted before"),
     "another package": (exchanges_a_package, VerificationError, "sha256 is"),
-    "a longer package": (longer_package, VerificationError, "longer than the signed"),
+    "a longer package": (
+        longer_package,
+        VerificationError,
+        r"longer(, signed are| than the signed)",
+    ),
     "no package": (withholds_a_package, SourceError, "missing|cannot be had|not there|no such"),
     "another catalog": (exchanges_the_catalog, VerificationError, "sha256 is"),
     "mixed days": (mixes_days, VerificationError, "not the file that was signed|must be >="),

@@ -61,7 +61,7 @@ def test_the_guide_names_every_setting(variable: str, key: str) -> None:
 
 
 def test_the_guides_example_of_settings_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(# tavo.toml\n.*?)```", GUIDE, re.DOTALL)
     file = tmp_path / "tavo.toml"
     file.write_text(example)
     settings = config.load_settings(

@@ -311,7 +311,8 @@ def test_files_that_are_none_loops_and_names(tmp_path: Path) -> None:
     said = done.stdout.decode("utf-8")
     assert (done.returncode, done.stderr) == (4, b""), (said, done.stderr)
     assert (
-        "files tree/self, tree/self.py: cannot be read: Too many levels of symbolic links" in said
+        "files tree/self, tree/self.py: cannot be read: Too many levels of symbolic links"
+        in " ".join(said.split())
     )
     assert said.count("called") == 6
     assert not any(sign in said for sign in ("\x1b", "\x07", "\u202e"))
