@@ -169,6 +169,7 @@ def test_interrupted_it_leaves_nothing_behind(home: Path, tmp_path: Path) -> Non
         [sys.executable, "-m", "tavo", "doctor", "sandbox"], cwd=ROOT, text=True,
         env={"HOME": str(home), "PATH": os.environ["PATH"], "TMPDIR": str(folder)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     end = time.monotonic() + 60
     while time.monotonic() < end and not list(folder.glob("tavo-worker-*/*/home")):

@@ -517,6 +517,7 @@ def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     process = subprocess.Popen(
         machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     # only from our first line on: what the interpreter says before is its own
     while process.poll() is None and not _is_ours(process.pid):
