@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,12 +225,12 @@ def test_a_browser_signs_in_and_writes_a_review_without_a_script(
                 assert {one.split("/")[2] for one in page.requests if "//" in one} == {
                     base.split("/")[2]
                 }
-        page.open(f"{base}/account")
-        page.run(f"document.getElementById('token').value = {served.tokens['dave']!r}")
-        page.run("document.querySelector('main form').submit()")
-        for _ in range(100):
+        for _ in range(20):
             page.open(f"{base}/account")
             if "other-corp" in page.run("document.body.innerText"):
                 break
+            page.run(f"document.getElementById('token').value = {served.tokens['dave']!r}")
+            page.run("document.querySelector('main form').submit()")
+            time.sleep(0.5)  # another page at once would stop the form on its way
         assert "other-corp" in page.run("document.body.innerText")
         assert page.run("document.cookie") == "", "no script reads it"
