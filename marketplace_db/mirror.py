@@ -24,9 +24,9 @@ from typing import Any, NamedTuple, Protocol
 
 from marketplace_db.catalog import Catalog
 from marketplace_db.counted import Counted
-from marketplace_db.delta import apply
 from marketplace_db.errors import MirrorError
 from marketplace_db.selection import EVERYTHING, Contents, Selection, contents_of
+from marketplace_db.site import Site
 from signing.chain import DELTAS
 from signing.client import (
     Artifact,
@@ -36,8 +36,6 @@ from signing.client import (
     TrustState,
     fetch_artifact,
     fetch_blob,
-    refresh,
-    root_facts,
 )
 from signing.digests import Digest, hash_file
 from signing.errors import AttestationError, MissingError
@@ -129,7 +127,7 @@ def sync(
         destination.mkdir(parents=True, exist_ok=True)
         with hold(destination / _LOCK_NAME, _LOCK_S, "is writing this mirror"):
             return _sync(
-                Counted(source), destination, root, cache, state, now, build_time, selection,
+                Counted(source), destination, Site(root, cache, state, now, build_time), selection,
                 audit, reporter,
             )  # fmt: skip
     except OSError as error:
@@ -142,11 +140,7 @@ def sync(
 def _sync(
     source: Counted,
     destination: Path,
-    root: bytes,
-    cache: Path,
-    state: TrustState,
-    now: datetime,
-    build_time: datetime,
+    site: Site,
     selection: Selection,
     audit: Audit | None,
     reporter: Observer | None,
@@ -154,14 +148,9 @@ def _sync(
     look = destination / _LOOK_NAME
     shutil.rmtree(look, ignore_errors=True)  # of a run that was killed
     try:
-        _seed(cache / root_facts(root).repository / "metadata", look)
-        found = _look(
-            source, destination, look, cache, root, state, now, build_time, selection
-        )  # fmt: skip
-        return _copy(
-            source, destination, found, root, cache, state, now, build_time, selection, audit,
-            reporter,
-        )  # fmt: skip
+        _seed(site.of_repository / "metadata", look)
+        found = _look(source, destination, look, site, selection)
+        return _copy(source, destination, found, site, selection, audit, reporter)
     finally:
         shutil.rmtree(look, ignore_errors=True)
 
@@ -170,11 +159,7 @@ def _copy(
     source: Counted,
     destination: Path,
     found: _Look,
-    root: bytes,
-    cache: Path,
-    state: TrustState,
-    now: datetime,
-    build_time: datetime,
+    site: Site,
     selection: Selection,
     audit: Audit | None,
     reporter: Observer | None,
@@ -212,16 +197,7 @@ def _copy(
         if reporter:
             reporter.end()
     # Only now may this machine's client know of it: killed before, it still reads the old mirror.
-    accepted = refresh(
-        DirectorySource(destination),
-        root=root,
-        cache=cache,
-        state=state,
-        now=now,
-        build_time=build_time,
-        with_releases=True,
-        apply_deltas=apply,
-    )
+    accepted = site.read(DirectorySource(destination))
     return MirrorReport(
         destination=destination,
         refreshed=accepted._replace(
@@ -259,26 +235,16 @@ def _look(
     source: Source,
     destination: Path,
     look: Path,
-    cache: Path,
-    root: bytes,
-    state: TrustState,
-    now: datetime,
-    build_time: datetime,
+    site: Site,
     selection: Selection,
 ) -> _Look:
-    refreshed = refresh(
+    refreshed = site.read(
         source,
-        root=root,
         cache=look,
-        state=state,
-        now=now,
-        build_time=build_time,
-        with_releases=True,
-        apply_deltas=apply,
         old_artifacts=(
             destination / "targets" / "catalog",
             destination / "targets" / "publishers",
-            cache / root_facts(root).repository / "artifacts",
+            site.of_repository / "artifacts",
         ),
     )
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from marketplace_db.catalog import Catalog
 from marketplace_db.selection import Selection, contents_of
+from marketplace_db.site import Site
 from signing.chain import DELTAS, Step, chain_to
-from signing.client import Refreshed, Source, TrustState, refresh
+from signing.client import Refreshed, Source, TrustState
 from signing.digests import Digest
 from signing.errors import MissingError, SigningError
 from signing.roles import CATALOG_NAME, blob_path
@@ -54,7 +55,7 @@ def check(
     build_time: datetime,
 ) -> Checked:
     """Verify a mirror's metadata and hash each of its files; errors as `refresh`."""
-    refreshed, files, _ = _files(source, selection, root, cache, state, now, build_time)
+    refreshed, files, _ = _files(source, selection, Site(root, cache, state, now, build_time))
     missing: list[str] = []
     damaged: list[str] = []
     total = 0
@@ -86,7 +87,7 @@ def wanted(
     build_time: datetime,
 ) -> Wanted:
     """Return what a sync from `source` would fetch into the mirror; errors as `refresh`."""
-    refreshed, files, lengths = _files(source, selection, root, cache, state, now, build_time)
+    refreshed, files, lengths = _files(source, selection, Site(root, cache, state, now, build_time))
     lacking = [path for path in files if not (mirror / path).is_file()]
     catalog = next(one for one in refreshed.artifacts if one.name == CATALOG_NAME)
     steps = (
@@ -105,26 +106,9 @@ def _old(mirror: Path) -> Iterator[tuple[Digest, Path]]:
 
 
 def _files(
-    source: Source,
-    selection: Selection,
-    root: bytes,
-    cache: Path,
-    state: TrustState,
-    now: datetime,
-    build_time: datetime,
+    source: Source, selection: Selection, site: Site
 ) -> tuple[Refreshed, dict[str, Digest], Mapping[str, int | None]]:
-    from marketplace_db.delta import apply
-
-    refreshed = refresh(
-        source,
-        root=root,
-        cache=cache,
-        state=state,
-        now=now,
-        build_time=build_time,
-        with_releases=True,
-        apply_deltas=apply,
-    )
+    refreshed = site.read(source)
     with Catalog.open(refreshed.catalog, thorough=True) as catalog:
         contents = contents_of(catalog, selection)
     files = {artifact.path: artifact.digest for artifact in refreshed.artifacts}
