@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AllowIncomplete",
     "BaselineFile",
+    "ExitZero",
+    "FailOn",
     "FailOnConfidence",
     "PolicyData",
     "PolicyPaths",
@@ -25,6 +27,11 @@ __all__ = [
     "gate_plan",
 ]
 
+FailOn = Annotated[
+    str | None,
+    typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
+]
+ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")]
 FailOnConfidence = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,8 @@ from tavo.cli.context import Session, session_of
 from tavo.cli.judging import (
     AllowIncomplete,
     BaselineFile,
+    ExitZero,
+    FailOn,
     FailOnConfidence,
     PolicyData,
     PolicyPaths,
@@ -22,7 +24,7 @@ from tavo.cli.judging import (
     gate_plan,
 )
 from tavo.cli.render import table
-from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
@@ -67,9 +69,7 @@ def analyze(
         list[Path] | None,
         typer.Option("--mapping", metavar="FILE", help="A format of your own, in TOML."),
     ] = None,
-    format: Annotated[  # noqa: A002
-        Format | None, typer.Option("--format", help="The report's format; default: text.")
-    ] = None,
+    format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -77,10 +77,7 @@ def analyze(
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Processes; default: one for each processor.")
     ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
-    ] = None,
+    fail_on: FailOn = None,
     fail_on_confidence: FailOnConfidence = None,
     baseline: BaselineFile = None,
     write_baseline: WriteBaseline = None,
@@ -88,9 +85,7 @@ def analyze(
     policy: PolicyPaths = None,
     data: PolicyData = None,
     allow_incomplete: AllowIncomplete = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
-    ] = False,
+    exit_zero: ExitZero = False,
 ) -> None:
     """Look for attacks in logs; exit 0 clean, 1 findings, 4 not complete."""
     from tavo.logs.sigma.rules import PACK, load_rules

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.cli.judging import ExitZero, FailOn
+from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 from tavo.errors import worst
 from tavo.printable import printable
 
@@ -47,20 +48,13 @@ def run(
     file: PipelineFile,
     accept_local: AcceptLocal = None,
     allow_key: AllowKey = None,
-    format: Annotated[  # noqa: A002
-        Format | None, typer.Option("--format", help="The report's format; default: text.")
-    ] = None,
+    format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
     ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
-    ] = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
-    ] = False,
+    fail_on: FailOn = None,
+    exit_zero: ExitZero = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
 ) -> None:
     """Run the steps of a file one after the other; exit codes as those of a scan."""

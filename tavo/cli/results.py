@@ -23,7 +23,7 @@ from tavo.errors import ExitCode, InputError, UsageError
 if TYPE_CHECKING:
     from tavo.results.store import ResultStore
 
-__all__ = ["Format", "Output", "Reports", "register", "reports_of", "write_reports"]
+__all__ = ["Format", "Output", "ReportFormat", "Reports", "register", "reports_of", "write_reports"]
 
 
 class Format(enum.StrEnum):
@@ -41,6 +41,9 @@ class Format(enum.StrEnum):
     AI_BOM = "ai-bom"
 
 
+ReportFormat = Annotated[
+    Format | None, typer.Option("--format", help="The report's format; default: text.")
+]
 Output = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,6 +12,8 @@ from tavo.cli.context import session_of
 from tavo.cli.judging import (
     AllowIncomplete,
     BaselineFile,
+    ExitZero,
+    FailOn,
     FailOnConfidence,
     PolicyData,
     PolicyPaths,
@@ -20,7 +22,7 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
-from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 
 __all__ = ["import_results"]
 
@@ -42,14 +44,9 @@ def import_results(
             "--base", metavar="DIR|URI", help="What the machine of the tool called that folder."
         ),
     ] = None,
-    format: Annotated[  # noqa: A002
-        Format | None, typer.Option("--format", help="The report's format; default: text.")
-    ] = None,
+    format: ReportFormat = None,  # noqa: A002
     output: Output = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
-    ] = None,
+    fail_on: FailOn = None,
     fail_on_confidence: FailOnConfidence = None,
     baseline: BaselineFile = None,
     write_baseline: WriteBaseline = None,
@@ -57,9 +54,7 @@ def import_results(
     policy: PolicyPaths = None,
     data: PolicyData = None,
     allow_incomplete: AllowIncomplete = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
-    ] = False,
+    exit_zero: ExitZero = False,
 ) -> None:
     """Add what other tools found to a store, as one run: same report, same exit codes."""
     from tavo.errors import InputError, worst

@@ -14,6 +14,8 @@ from tavo.cli.context import Session, session_of
 from tavo.cli.judging import (
     AllowIncomplete,
     BaselineFile,
+    ExitZero,
+    FailOn,
     FailOnConfidence,
     PolicyData,
     PolicyPaths,
@@ -22,7 +24,7 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
-from tavo.cli.results import Format, Output, reports_of, write_reports
+from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
@@ -107,9 +109,7 @@ def scan(
             "--engine", metavar="NAME", help="tavo, or opengrep or semgrep of PATH, with our rules."
         ),
     ] = "tavo",
-    format: Annotated[  # noqa: A002
-        Format | None, typer.Option("--format", help="The report's format; default: text.")
-    ] = None,
+    format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Add the run to a result store.")
@@ -117,10 +117,7 @@ def scan(
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Processes; default: one for each processor.")
     ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from this severity on."),
-    ] = None,
+    fail_on: FailOn = None,
     fail_on_confidence: FailOnConfidence = None,
     baseline: BaselineFile = None,
     write_baseline: WriteBaseline = None,
@@ -132,9 +129,7 @@ def scan(
         list[str] | None,
         typer.Option("--exclude", metavar="PATTERN", help="Leave out, as in .gitignore."),
     ] = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit 0 when there are findings.")
-    ] = False,
+    exit_zero: ExitZero = False,
 ) -> None:
     """Scan files and folders; exit 0 clean, 1 findings, 4 not complete."""
     from tavo.results.store import ResultStore
