@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_from, word
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, items_of, usage_from, word
 
 __all__ = ["AnthropicMessages"]
 
@@ -47,16 +47,13 @@ class AnthropicMessages(Dialect):
         reading.is_stream = body.get("stream") is True
         reading.max_tokens = count_of(body.get("max_tokens"))
         _content(reading, body, "system", "system")
-        messages = body.get("messages")
-        for message in messages if isinstance(messages, list) else ():
+        for message in items_of(body.get("messages")):
             if isinstance(message, dict):
                 role = "assistant" if message.get("role") == "assistant" else "user"
                 _content(reading, message, "content", role)
-        tools = body.get("tools")
-        if isinstance(tools, list):
-            for tool in tools:
-                if isinstance(tool, dict):
-                    reading.tool(tool.get("name"), tool)
+        for tool in items_of(body.get("tools")):
+            if isinstance(tool, dict):
+                reading.tool(tool.get("name"), tool)
         reading.rest(body, "user")
         return reading
 
@@ -87,8 +84,7 @@ def _error(why: Broken) -> dict[str, Any]:
 def _content(reading: Reading, holder: dict[str, Any], key: str, role: str) -> None:
     if reading.text(holder, key, role):
         return
-    blocks = holder.get(key)
-    for block in blocks if isinstance(blocks, list) else ():
+    for block in items_of(holder.get(key)):
         if isinstance(block, dict):
             _block(reading, block, role)
 

@@ -14,7 +14,18 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Call, Kind, Media, Reading, count_of, dumped, ident, is_token, usage_from
+from tavo.llm.parts import (
+    Call,
+    Kind,
+    Media,
+    Reading,
+    count_of,
+    dumped,
+    ident,
+    is_token,
+    items_of,
+    usage_from,
+)
 
 __all__ = ["ChatCompletions", "openai_error"]
 
@@ -55,16 +66,15 @@ class ChatCompletions(Dialect):
         reading.model = str(body.get("model") or "")
         reading.is_stream = body.get("stream") is True
         reading.max_tokens = count_of(body.get("max_completion_tokens") or body.get("max_tokens"))
-        messages = body.get("messages")
-        for message in messages if isinstance(messages, list) else ():
+        for message in items_of(body.get("messages")):
             if isinstance(message, dict):
                 _message(reading, message)
         reading.text(body, "prompt", "user")
-        for tool in _list(body, "tools"):
+        for tool in items_of(body.get("tools")):
             inner = tool.get("function") if isinstance(tool, dict) else None
             inner = inner if isinstance(inner, dict) else tool
             reading.tool(inner.get("name") if isinstance(inner, dict) else "", inner)
-        for tool in _list(body, "functions"):
+        for tool in items_of(body.get("functions")):
             reading.tool(tool.get("name") if isinstance(tool, dict) else "", tool)
         reading.rest(body, "user")
         return reading
@@ -73,7 +83,7 @@ class ChatCompletions(Dialect):
         reading = Reading()
         if isinstance(body, dict) and operation.has_text:
             reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
-            for choice in _list(body, "choices"):
+            for choice in items_of(body.get("choices")):
                 if not isinstance(choice, dict):
                     continue
                 reading.finish = reading.finish or str(choice.get("finish_reason") or "")
@@ -108,22 +118,16 @@ def _texts_in(value: Any) -> bool:
     return any(not is_token(key) or _texts_in(entry) for key, entry in value.items())
 
 
-def _list(holder: dict[str, Any], key: str) -> list[Any]:
-    value = holder.get(key)
-    return value if isinstance(value, list) else []
-
-
 def _message(reading: Reading, message: dict[str, Any], role: str = "") -> None:
     role = role or _ROLES.get(str(message.get("role")), "user")
     for key, kind in _TEXTS:
         reading.text(message, key, role, kind)
-    content = message.get("content")
-    for part in content if isinstance(content, list) else ():
+    for part in items_of(message.get("content")):
         if isinstance(part, dict):
             reading.text(part, "text", role)
             reading.text(part, "refusal", role)
             _media(reading, part)
-    for call in _list(message, "tool_calls"):
+    for call in items_of(message.get("tool_calls")):
         for function, key in _called(call) if isinstance(call, dict) else ():
             reading.call(function.get("name"), function, key, role)
     if isinstance(one := message.get("function_call"), dict):
@@ -170,7 +174,7 @@ class _Events(EventReader):
         if event.get("usage"):
             parts.usage = usage_from(event["usage"], "prompt_tokens", "completion_tokens")
         taken: list[tuple[Any, Any]] = []
-        for choice in choices if isinstance(choices, list) else ():
+        for choice in items_of(choices):
             if not isinstance(choice, dict):
                 known = False
                 continue
@@ -195,7 +199,7 @@ class _Events(EventReader):
             reading = Reading()
             for holder, key in taken:
                 reading.take(holder, key)
-            for choice in choices if isinstance(choices, list) else ():
+            for choice in items_of(choices):
                 if isinstance(choice, dict) and isinstance(choice.get("delta"), dict):
                     index = ident(choice.get("index", 0))
                     parts.grown(reading, choice["delta"], (index,))
@@ -235,8 +239,7 @@ class _Events(EventReader):
         if delta.keys() <= _DELTA:
             content = delta.get("content")
             return isinstance(content, str | None) and is_token(delta.get("role") or "")
-        calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
+        for call in items_of(delta.get("tool_calls")):
             function = call.get("function", call.get("custom")) if isinstance(call, dict) else None
             if isinstance(function, dict):
                 where = "input" if "input" in function else "arguments"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, items_of, usage_from
 
 __all__ = ["Gemini"]
 
@@ -58,7 +58,7 @@ class Gemini(Dialect):
             return reading
         inner = _get(body, "generateContentRequest")
         _request(reading, inner if isinstance(inner, dict) else body, operation)
-        for request in _list(body, "requests"):
+        for request in items_of(_get(body, "requests")):
             if isinstance(request, dict):
                 _request(reading, request, operation)
         reading.rest(body, "user")
@@ -68,7 +68,7 @@ class Gemini(Dialect):
         reading = Reading()
         if isinstance(body, dict):
             reading.usage = _usage(body)
-            for candidate in _list(body, "candidates"):
+            for candidate in items_of(_get(body, "candidates")):
                 if isinstance(candidate, dict):
                     reading.finish = reading.finish or str(candidate.get("finishReason") or "")
                     _content(reading, candidate.get("content"), "assistant")
@@ -105,11 +105,6 @@ def _get(holder: dict[str, Any], name: str) -> Any:
     return holder.get(snake)
 
 
-def _list(holder: dict[str, Any], name: str) -> list[Any]:
-    value = _get(holder, name)
-    return value if isinstance(value, list) else []
-
-
 def _usage(body: dict[str, Any]) -> tuple[int, int]:
     usage = body.get("usageMetadata")
     asked, said = usage_from(usage, "promptTokenCount", "candidatesTokenCount")
@@ -126,8 +121,9 @@ def _request(reading: Reading, body: dict[str, Any], operation: Operation) -> No
         role = {"model": "assistant", "function": "tool"}.get(str(said), "user")
         _content(reading, content, role, kind)
     _content(reading, _get(body, "content"), "user", kind)
-    for tool in _list(body, "tools"):
-        for function in _list(tool, "functionDeclarations") if isinstance(tool, dict) else ():
+    for tool in items_of(_get(body, "tools")):
+        known = _get(tool, "functionDeclarations") if isinstance(tool, dict) else None
+        for function in items_of(known):
             if isinstance(function, dict):
                 reading.tool(function.get("name"), function)
     config = _get(body, "generationConfig")
@@ -161,7 +157,7 @@ class _Events(EventReader):
         if isinstance(event, dict):
             usage = _usage(event)
             parts.usage = usage if any(usage) else None
-            for number, candidate in enumerate(_list(event, "candidates")):
+            for number, candidate in enumerate(items_of(_get(event, "candidates"))):
                 if isinstance(candidate, dict):
                     self._candidate(
                         parts, reading, candidate, ident(candidate.get("index", number))
@@ -174,7 +170,7 @@ class _Events(EventReader):
 
     def _candidate(self, parts: Parts, reading: Reading, candidate: Any, index: Any) -> None:
         content = candidate.get("content")
-        for part in _list(content, "parts") if isinstance(content, dict) else ():
+        for part in items_of(_get(content, "parts") if isinstance(content, dict) else None):
             if isinstance(part, dict) and isinstance(part.get("text"), str):
                 thought = part.get("thought") is True
                 kind = Kind.REASONING if thought else Kind.TEXT

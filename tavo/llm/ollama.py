@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, is_token, usage_from
+from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, is_token, items_of, usage_from
 
 __all__ = ["Ollama"]
 
@@ -59,10 +59,9 @@ class Ollama(Dialect):
                           ("template", "system"), ("input", "user")):  # fmt: skip
             reading.text(body, key, role, kind)
         given = body.get("input")
-        for number in range(len(given)) if isinstance(given, list) else ():
+        for number in range(len(items_of(given))):
             reading.text(given, number, "user", kind)
-        messages = body.get("messages")
-        for message in messages if isinstance(messages, list) else ():
+        for message in items_of(body.get("messages")):
             if isinstance(message, dict):
                 said = str(message.get("role"))
                 role = said if said in {"system", "assistant", "tool"} else "user"
@@ -105,8 +104,7 @@ def _message(reading: Reading, message: dict[str, Any], role: str) -> None:
     for key, kind in _TEXTS:
         reading.text(message, key, role, kind)
     _images(reading, message)
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
+    for call in items_of(message.get("tool_calls")):
         if isinstance(call, dict) and isinstance(function := call.get("function"), dict):
             reading.call(function.get("name"), function, "arguments", "assistant")
 

@@ -31,6 +31,7 @@ __all__ = [
     "is_data",
     "is_structure",
     "is_token",
+    "items_of",
     "numbers_as_text",
     "strict_json",
     "usage_from",
@@ -257,6 +258,11 @@ def is_token(text: object) -> bool:
 def ident(value: object) -> object:
     """Return what tells parts of a stream apart, also where a server sends something strange."""
     return value if isinstance(value, int | str | None) else repr(value)
+
+
+def items_of(value: Any) -> list[Any]:
+    """Return a list, an empty one for whatever else stands there."""
+    return value if isinstance(value, list) else []
 
 
 def word(holder: Any, key: str) -> str:

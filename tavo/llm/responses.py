@@ -23,6 +23,7 @@ from tavo.llm.parts import (
     dumped,
     ident,
     is_data,
+    items_of,
     usage_from,
     word,
 )
@@ -63,9 +64,9 @@ class Responses(Dialect):
         reading.max_tokens = count_of(body.get("max_output_tokens"))
         reading.text(body, "instructions", "system")
         reading.text(body, "input", "user")
-        for item in _list(body, "input"):
+        for item in items_of(body.get("input")):
             _item(reading, item, "user")
-        for tool in _list(body, "tools"):
+        for tool in items_of(body.get("tools")):
             if isinstance(tool, dict):
                 reading.tool(tool.get("name") or tool.get("type"), tool)
         reading.rest(body, "user")
@@ -92,18 +93,13 @@ class Responses(Dialect):
         return sse({**flat, **openai_error(why)}, event="error")
 
 
-def _list(holder: dict[str, Any], key: str) -> list[Any]:
-    value = holder.get(key)
-    return value if isinstance(value, list) else []
-
-
 def _response(reading: Reading, body: dict[str, Any]) -> None:
     reading.usage = _usage(body)
     reading.finish = reading.finish or str(body.get("status") or "")
     reading.text(body, "instructions", "system")
-    for item in _list(body, "output"):
+    for item in items_of(body.get("output")):
         _item(reading, item, "assistant")
-    for tool in _list(body, "tools"):  # an echo of what was asked: the client knows it
+    for tool in items_of(body.get("tools")):  # an echo of what was asked: the client knows it
         reading.inside(tool, "developer", Kind.DESCRIPTION)
 
 
@@ -126,7 +122,7 @@ def _item(reading: Reading, item: Any, role: str) -> None:
     reasoning = kind == "reasoning"
     reading.text(item, "content", role)
     for key in ("content", "summary"):
-        for part in _list(item, key):
+        for part in items_of(item.get(key)):
             _part(reading, part, role, Kind.REASONING if reasoning else Kind.TEXT)
 
 
