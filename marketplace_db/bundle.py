@@ -59,6 +59,7 @@ _LONGEST_LIST = 256 << 20
 _LONGEST_STREAM = 1 << 46
 _MOST_FILES = 2_000_000
 _CHUNK = 1 << 18
+_PARTS_WANTED = "Name the parts of a bundle, or the folder that holds them."
 _DAMAGED = "Copy this part again, or ask for another copy of the bundle."
 
 
@@ -175,7 +176,9 @@ def read_label(path: Path) -> Label:
             data = stream.read(LABEL)
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
-        raise MirrorError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise MirrorError(
+            f"{path}: cannot be read: {error.strerror or error}", hint=_PARTS_WANTED
+        ) from error
     if not data.startswith(_MAGIC):
         newer = data.startswith(b"TAVO-BUNDLE ")
         raise MirrorError(
@@ -219,7 +222,9 @@ def find_parts(places: Sequence[Path]) -> list[Label]:
             else:
                 labels.append(read_label(place))
     except OSError as error:
-        raise MirrorError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise MirrorError(
+            f"{error.filename}: cannot be read: {error.strerror}", hint=_PARTS_WANTED
+        ) from error
     if not labels:
         raise MirrorError(
             f"{', '.join(map(str, places))}: no bundle here",

@@ -538,3 +538,9 @@ def test_an_interrupted_file_goes_on_where_it_stopped(story: Story, tmp_path: Pa
         server.shutdown()
     with serve(story.operated.tree, NoRanges) as url:
         run(url, whole[:half])
+
+
+def test_what_is_not_there_is_named_with_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(MirrorError, match="none: cannot be read: No such file") as caught:
+        Bundle.open([tmp_path / "none"])
+    assert caught.value.hint == "Name the parts of a bundle, or the folder that holds them."
