@@ -98,7 +98,9 @@ def _bulk(intake: Market, repository: Path, plugins: int, versions: int) -> None
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
             connection.execute(
-                "INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'approved', '', ?, ?)",
+                "INSERT INTO submissions (id, uuid, publisher_id, full_id, version, package,"
+                " package_length, publisher_envelope, state, submitted_at, decided_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'approved', ?, ?)",
                 (
                     number,
                     f"s{number}",
