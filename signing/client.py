@@ -28,7 +28,7 @@ from signing.errors import (
     SourceError,
     VerificationError,
 )
-from signing.files import replace_file
+from signing.files import flush_folders, replace_file
 from signing.locks import hold
 from signing.publishers import Publishers, Recalls
 from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
@@ -213,6 +213,9 @@ def refresh(
                 old_artifacts,
             )
             keep_metadata(walked, folder / "metadata")
+            # The caller records next what is here: it must not be gone after a power cut.
+            kept = folder / "metadata"
+            flush_folders([folder / "artifacts", kept / "root_history", kept, folder, cache])
     except OSError as error:
         raise SourceError(
             f"{folder}: cannot write the cache: {error.strerror or error}",

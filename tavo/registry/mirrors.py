@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
+from marketplace_db.mirror import CONNECTIONS, MirrorReport, read_hint, sync
+from marketplace_db.mirror_copy import Observer
 from marketplace_db.selection import EVERYTHING, Selection
 from signing.client import DirectorySource, Source, TrustState
 from tavo.errors import InputError
@@ -43,12 +44,17 @@ class Mirrors:
         self._reporter = reporter
 
     def sync(
-        self, source: Source, destination: Path, selection: Selection = EVERYTHING
+        self,
+        source: Source,
+        destination: Path,
+        selection: Selection = EVERYTHING,
+        connections: int = CONNECTIONS,
     ) -> MirrorReport:
         """Make a folder a verified copy; see `marketplace_db.mirror.sync`."""
         report = sync(
-            source, destination, selection=selection, reporter=self._reporter, **self._known()
-        )
+            source, destination, selection=selection, connections=connections,
+            reporter=self._reporter, **self._known(),
+        )  # fmt: skip
         self._trust.remember(report.refreshed)
         return report
 

@@ -28,6 +28,7 @@ from packaging.version import InvalidVersion, Version
 
 from signing.client import Artifact, Source, fetch_artifact
 from signing.digests import Digest, hash_file
+from signing.files import flush_folders
 from tavo import __version__
 from tavo.errors import InputError, RefusedError
 from tavo.registry.trust import Trust
@@ -149,7 +150,7 @@ def replace(
             fresh.replace(target)
         except OSError as error:
             raise _unwritable(target, error) from error
-        _flush(target.parent)
+        flush_folders([target.parent])
 
 
 # -- inside
@@ -209,18 +210,6 @@ def _keep_owner_and_mode(fresh: Path, status: os.stat_result) -> None:
             os.fsync(stream.fileno())
     except OSError as error:
         raise InputError(f"{fresh}: cannot be prepared: {error.strerror or error}") from error
-
-
-def _flush(folder: Path) -> None:
-    """Make the rename last through a power failure, where the system can."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _remove_leftovers(folder: Path, now: float) -> None:

@@ -232,7 +232,7 @@ def test_progress_is_reported_step_by_step(site: Site) -> None:
         done = 0
         ended = False
 
-        def begin(self, what: str, total: int | None) -> None:
+        def begin(self, what: str, total: int | None, unit: str = "") -> None:
             self.total = total
 
         def advance(self, steps: int = 1) -> None:
