@@ -146,7 +146,9 @@ class Session:
         )
         return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
-    def sync_mirror(self, source: str, destination: Path, selection: Selection) -> MirrorReport:
+    def sync_mirror(
+        self, source: str, destination: Path, selection: Selection, connections: int
+    ) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""
         from tavo.registry.mirrors import Mirrors
         from tavo.registry.trust import source_of
@@ -154,7 +156,8 @@ class Session:
         settings = self.settings()
         trust = self._trust(settings)
         place = source_of(source, offline=settings.offline)
-        report = Mirrors(trust, self.reporter()).sync(place, destination, selection)
+        mirrors = Mirrors(trust, self.reporter())
+        report = mirrors.sync(place, destination, selection, connections)
         self.tell(trust.news)
         return report
 
