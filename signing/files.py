@@ -11,6 +11,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from typing import IO
 __all__ = ["flush_folders", "replace_file", "write_atomically"]
 
 _EVERYONE_READS = 0o644
+_FAILED = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -59,14 +61,18 @@ def write_atomically(destination: Path, data: bytes, *, mode: int = _EVERYONE_RE
 def flush_folders(folders: Iterable[Path]) -> None:
     """Make what was made, renamed and deleted in these folders last through a power cut.
 
-    Does nothing where the system or the disk cannot flush a folder.
+    Does nothing where the system cannot flush a folder: NTFS keeps renames in order, FAT keeps
+    nothing. Raises OSError for a disk that fails or is full.
     """
     if sys.platform == "win32":
         return
     for folder in folders:
-        with contextlib.suppress(OSError):
+        try:
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+        except OSError as error:
+            if error.errno in _FAILED:
+                raise

@@ -89,7 +89,7 @@ class _Reader:
                     yield from self._step(call[1], call[2], result, call[4] or "")
 
     def _inside(self, base: str, name: str) -> str | None:
-        path = os.path.normpath(os.path.join(base, name)) if base else os.path.normpath(name)
+        path = os.path.normpath(f"{base}/{name}" if base and not name.startswith("/") else name)
         if path == self._folder:
             return "."
         return (

@@ -97,7 +97,7 @@ def judged(
 ) -> tuple[int, list[str], set[int]]:
     """Return how many states there are, what is wrong with some, and the releases of the others."""
     count, wrong, found = 0, [], set()
-    for count, state in enumerate(states, 1):  # noqa: B007
+    for count, state in enumerate(states, 1):
         side = Side(days.operated, folder / f"state-{count}")
         power_cut.lay_out(state, side.mirror)
         try:
