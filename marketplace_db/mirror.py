@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from signing.roles import blob_path, format_time
 
 __all__ = [
     "CONNECTIONS", "HINT_NAME", "LOCK_NAME", "LOCK_S", "MOST_CONNECTIONS", "Audit", "MirrorReport",
-    "read_hint", "sync",
+    "also_in", "read_hint", "sync",
 ]  # fmt: skip
 
 HINT_NAME = "mirror.json"
@@ -45,6 +46,9 @@ _LONGEST_HINT = 1 << 20
 _LOOK_NAME = ".new-look"
 LOCK_NAME = ".new-lock"
 LOCK_S = 5.0
+_ALSO = re.compile(
+    r"targets/releases/[0-9a-f]{64}\.(.+)|targets/catalog/[0-9a-f]{64}\.(advisories\.db)"
+)
 CONNECTIONS, MOST_CONNECTIONS = 4, 16
 
 
@@ -236,6 +240,15 @@ def _look(
     return _Look(refreshed, contents, here)
 
 
+def also_in(paths: Iterable[str]) -> list[str]:
+    """Return what is among the paths of a repository besides its plugins and catalogs.
+
+    Such as `tavo-1.2.3.pyz`, `rules-team-1.0.zip` and `advisories.db`.
+    """
+    names = (_ALSO.fullmatch(path) for path in paths)
+    return sorted(found[1] or found[2] for found in names if found)
+
+
 def _hint(refreshed: Refreshed, releases: int, blobs: int, selection: Selection) -> dict[str, Any]:
     record = refreshed.record
     return {
@@ -253,6 +266,7 @@ def _hint(refreshed: Refreshed, releases: int, blobs: int, selection: Selection)
         "filters": selection.to_dict(),
         "releases": releases,
         "blobs": blobs,
+        "also": also_in(one.path for one in refreshed.artifacts),
     }
 
 

@@ -175,12 +175,21 @@ def status(
         str | None,
         typer.Option("--from", metavar="SOURCE", help="Say what a sync from there would fetch."),
     ] = None,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="List the files in a bundle, all parts of which are here."),
+    ] = False,
 ) -> None:
     """Show what a mirror or a bundle says of itself: versions, age, expiry, parts and base."""
     from marketplace_db.mirror import read_hint
 
     session = session_of(context)
     hint = read_hint(place)
+    if files:
+        if hint is not None:
+            raise UsageError(f"{place}: is a mirror, and --files is for bundles")
+        _list_files(session, place)
+        return
     if hint is None:
         if source is not None:
             raise UsageError(f"{place}: is no mirror, and --from needs one")
@@ -319,7 +328,7 @@ def _print_report(session: Session, directory: Path, report: MirrorReport) -> No
 
 
 def _bundle_facts(place: Path) -> dict[str, Any]:
-    from marketplace_db.bundle import find_parts
+    from marketplace_db.bundle import Bundle, find_parts
 
     labels = find_parts([place])
     first = labels[0]
@@ -333,9 +342,28 @@ def _bundle_facts(place: Path) -> dict[str, Any]:
         "bytes": first.stream,
         **first.summary.to_dict(),
     }
+    if not facts["parts_missing"]:
+        from marketplace_db.mirror import also_in
+
+        same = [label for label in labels if label.bundle == first.bundle]
+        facts["also"] = also_in(Bundle(same).entries)
     if others := sorted({label.bundle for label in labels} - {first.bundle}):
         facts["other_bundles_here"] = _shortened(others)
     return facts
+
+
+def _list_files(session: Session, place: Path) -> None:
+    from marketplace_db.bundle import Bundle
+
+    entries = Bundle.open([place]).entries
+    if session.json:
+        session.print_json([
+            {"path": path, "bytes": entry.length, "sha256": entry.digest.hex}
+            for path, entry in entries.items()
+        ])  # fmt: skip
+        return
+    for path, entry in entries.items():
+        print(printable(f"{entry.length:>12} {path}"))
 
 
 def _shortened(values: Sequence[Any]) -> list[Any]:

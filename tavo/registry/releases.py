@@ -68,8 +68,8 @@ def known_releases(trust: Trust, source: Source, *, full: bool = False) -> tuple
     other VerificationErrors, SourceError and BusyError; then nothing has changed.
     """
     found = []
-    for artifact in trust.releases(source):
-        named = _NAME.fullmatch(artifact.name)
+    for artifact in trust.artifacts(source):
+        named = _NAME.fullmatch(artifact.name) if artifact.role == "releases" else None
         with suppress(InvalidVersion):
             if named and bool(named[1]) is full:
                 found.append(Release(version=Version(named[2]), artifact=artifact))

@@ -198,8 +198,8 @@ class Trust:
             return self.update(self._embedded.source, embedded=True)
         return self._opened(file, publishers, record, self._recalls())
 
-    def releases(self, source: Source) -> tuple[Artifact, ...]:
-        """Refresh from a source with its `releases` role; return the files of tavo it names.
+    def artifacts(self, source: Source) -> tuple[Artifact, ...]:
+        """Refresh from a source with its `releases` role; return all files that are signed there.
 
         What was accepted is remembered like a catalog: an older list is a rollback afterwards,
         also when refreshes in between did not ask for it.
@@ -214,7 +214,7 @@ class Trust:
             with_releases=True,
         )
         self.remember(accepted)
-        return tuple(item for item in accepted.artifacts if item.role == "releases")
+        return accepted.artifacts
 
     def recalls(self) -> Recalls:
         """Return everything known to be recalled, also from catalogs that have expired."""
