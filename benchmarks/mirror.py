@@ -39,7 +39,7 @@ from marketplace_db.mirror import sync
 from marketplace_db.selection import EVERYTHING, Selection
 from marketplace_db.site import Site
 from marketplace_db.words import WordIndex
-from signing.client import HttpSource, TrustState
+from signing.client import HttpSource, TrustState, prune
 from signing.digests import hash_file
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
@@ -141,6 +141,7 @@ def copy_once(work: Path, address: str, now: datetime, *, packages: bool) -> dic
         "deltas": report.refreshed.deltas,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }  # fmt: skip
+    prune(work / "cache", [report.refreshed.record])
     state.write_text(json.dumps(report.refreshed.state.to_dict()))
     return spent
 

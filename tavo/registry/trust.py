@@ -31,6 +31,7 @@ from signing.client import (
     Source,
     TrustState,
     keys_of,
+    prune,
     publishers_of,
     recalls_of,
     refresh,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
 
+_OLD_CATALOGS_S = 7 * 86400.0
 _NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -250,6 +252,13 @@ class Trust:
                 "entitlements": self._revoked_entitlements_with(accepted),
             },
             in_same_hands=[name for name, one in keys.items() if one.same_hands],
+        )
+        # Catalogs of earlier days, of which each day leaves one; who looks at one still may.
+        prune(
+            self.cache,
+            [accepted.record],
+            repository=self._repository,
+            older_than_s=_OLD_CATALOGS_S,
         )
         self.news += [
             f"the namespace {name} has changed hands or lost a key: its plugins on this machine do"
