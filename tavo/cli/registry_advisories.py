@@ -58,9 +58,10 @@ def advisories(
                 f" {advisory.id}{severity}: {advisory.summary}{unclear}"
             ))  # fmt: skip
         wheels = sum(len(one.wheels) for one in installed)
+        records = "1 advisory" if info.records == 1 else f"{info.records} advisories"
         session.say(
             f"{len(found)} known about {wheels} wheels of {len(installed)} plugins; the snapshot"
-            f" has {info.records} advisories, the newest of {info.newest or 'no time'}."
+            f" has {records}, the newest of {info.newest or 'no time'}."
         )
     if found:
         raise typer.Exit(int(ExitCode.FINDINGS))
