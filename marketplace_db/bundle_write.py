@@ -357,6 +357,8 @@ def _write(
     try:
         with _told(out):
             out.mkdir(parents=True, exist_ok=True)
+            for killed in out.glob(f".new-{stem}*"):
+                killed.unlink()
             pending, left = chunks(), b""
             for number, path in enumerate(fresh):
                 start = number * room

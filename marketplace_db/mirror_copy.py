@@ -82,18 +82,21 @@ class Copier:
         if self._reporter:
             self._reporter.end()
 
-    def blobs(self, blobs: Iterable[tuple[Digest, int | None]]) -> None:
+    def blobs(self, blobs: Generator[tuple[Digest, int | None], None, None]) -> None:
         """Copy blobs. Raises VerificationError, SourceError, OSError."""
 
-        def counted() -> Generator[tuple[Digest, int | None], None, None]:
+        def counted() -> Iterator[tuple[Digest, int | None]]:
             for self.named_blobs, one in enumerate(blobs, 1):
                 yield one
 
-        self._each(counted(), lambda one: self._blob(*one))
+        # Closed here, and not by whichever thread collects it: it reads a database.
+        with closing(blobs):
+            self._each(counted(), lambda one: self._blob(*one))
 
-    def reports(self, statements: Iterable[Digest]) -> None:
+    def reports(self, statements: Generator[Digest, None, None]) -> None:
         """Copy the reports that these statements name, which are here by now; count the missing."""
-        self._each(reports_of(self._destination, statements), self._report)
+        with closing(statements):
+            self._each(reports_of(self._destination, statements), self._report)
 
     def artifact(self, artifact: Artifact, here: Path | None) -> None:
         """Copy an artifact; `here` is where the client keeps the same bytes, if it does."""
@@ -121,9 +124,8 @@ class Copier:
 
     # -- inside
 
-    def _each(self, todo: Generator[T, None, None], do: Callable[[T], None]) -> None:
-        # Closed here, and not by whichever thread collects it: it may read a database.
-        with closing(todo), ThreadPoolExecutor(self._connections, "mirror") as pool:
+    def _each(self, todo: Iterable[T], do: Callable[[T], None]) -> None:
+        with ThreadPoolExecutor(self._connections, "mirror") as pool:
             running: set[Future[None]] = set()
             try:
                 for one in todo:
@@ -227,7 +229,7 @@ class _Metered:
             self._tell(self._left)
 
 
-def reports_of(mirror: Path, statements: Iterable[Digest]) -> Generator[Digest, None, None]:
+def reports_of(mirror: Path, statements: Iterable[Digest]) -> Iterator[Digest]:
     """Yield the reports that statements in a mirror name; one of them may come several times."""
     for digest in statements:
         with suppress(AttestationError, FileNotFoundError):  # no client accepts a release by it

@@ -8,7 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from marketplace_db.catalog import Catalog, PluginRow, full_id_of
@@ -134,12 +134,12 @@ class Contents:
             self._plugins = _wanted(catalog, selection)
             self.releases = catalog.count_releases(self._plugins)
 
-    def blobs(self) -> Iterator[tuple[Digest, int | None]]:
+    def blobs(self) -> Generator[tuple[Digest, int | None], None, None]:
         """Yield each blob once, in the order of digests, with its length if the catalog has it."""
         with Catalog.open(self._file) as catalog:
             yield from catalog.blobs(self._plugins, self._selection.wants_wheel)
 
-    def statements(self) -> Iterator[Digest]:
+    def statements(self) -> Generator[Digest, None, None]:
         """Yield those of the blobs that reviewers signed."""
         with Catalog.open(self._file) as catalog:
             yield from catalog.statements(self._plugins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from signing.client import DirectorySource, HttpSource, Source, TrustState
 from signing.errors import ExpiredError, RollbackError, SourceError, VerificationError
 from signing.roles import blob_path
 from signing.sources import Deadline
+from tavo.registry.mirror_server import MirrorServer
 from tests.fakes.operator_market import Marketplace
 from tests.fakes.repository import NOW, Machine, RepositorySimulator, serve
 
@@ -102,6 +104,39 @@ def test_a_mirror_over_http_is_the_same(site: Site) -> None:
     with serve(site.simulator.directory) as url, HttpSource(url) as source:
         site.sync(source)
     assert install_from(site, site.mirror) == ["1.0.0"]
+
+
+@pytest.mark.parametrize("how", ["folder", "read only", "server", "server with ranges"])
+def test_a_mirror_is_read_in_the_same_way_wherever_it_lies(
+    site: Site, tmp_path: Path, how: str
+) -> None:
+    """One code path: what comes of it is the same tree, byte for byte."""
+    site.sync()
+    second = Site(site.market, site.simulator, tmp_path / "second")
+    with contextlib.ExitStack() as stack:
+        source: Source | Path = site.mirror
+        if how == "read only":
+            for path in (*site.mirror.rglob("*"), site.mirror):
+                path.chmod(0o555 if path.is_dir() else 0o444)
+            stack.callback(lambda: [path.chmod(0o755) for path in site.mirror.rglob("*")])
+            stack.callback(site.mirror.chmod, 0o755)
+        elif how == "server":  # Python's own: no ranges, no entity tags
+            source = stack.enter_context(HttpSource(stack.enter_context(serve(site.mirror))))
+        elif how == "server with ranges":
+            server = stack.enter_context(MirrorServer(site.mirror, "127.0.0.1", 0))
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+            source = stack.enter_context(HttpSource(server.address))
+        report = second.sync(source)
+    assert report.fetched_files == site.sync().kept_files
+    trees = [
+        {name: (folder / name).read_bytes() for name in files_of(folder) if "lock" not in name}
+        for folder in (site.mirror, second.mirror)
+    ]
+    for tree in trees:
+        tree["mirror.json"] = b""
+    assert trees[0] == trees[1]
+    assert install_from(second, second.mirror) == ["1.0.0"]
 
 
 def test_a_second_run_fetches_only_what_is_new(site: Site) -> None:
