@@ -154,6 +154,7 @@ def test_an_export_is_whole_or_refused(days: Days, tmp_path: Path) -> None:
         except MarketplaceError:
             parts = ()  # none, or not all of them: it says which are missing
         assert len(parts) in {0, len(days.full.parts)}
+        out.mkdir(exist_ok=True)
         (out / ".new-tavo-of-another-cut.tavob.009").write_bytes(b"")
         work()
         inside = Side(days.operated, tmp_path / "inside")
