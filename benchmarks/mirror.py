@@ -19,7 +19,6 @@ import gzip
 import hashlib
 import json
 import os
-import resource
 import shutil
 import sqlite3
 import statistics
@@ -139,11 +138,17 @@ def copy_once(work: Path, address: str, now: datetime, *, packages: bool) -> dic
         "bytes": report.fetched_bytes, "requests": report.requests, "files": report.fetched_files,
         "cpu": time.process_time() - cpu, "wall": time.monotonic() - start,
         "deltas": report.refreshed.deltas,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": most_memory(),
     }  # fmt: skip
     prune(work / "cache", [report.refreshed.record])
     state.write_text(json.dumps(report.refreshed.state.to_dict()))
     return spent
+
+
+def most_memory() -> int:
+    """Return the most memory that this process took; `ru_maxrss` would be the parent's, if more."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def copied(work: Path, address: str, now: datetime, *, packages: bool = False) -> dict[str, Any]:

@@ -249,7 +249,12 @@ class Catalog:
 
     def all_plugins(self) -> list[PluginRow]:
         """Return every plugin, in the order of full ids."""
-        return [_plugin(row) for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id")]
+        return list(self.each_plugin())
+
+    def each_plugin(self) -> Iterator[PluginRow]:
+        """Yield every plugin, in the order of full ids."""
+        for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id"):
+            yield _plugin(row)
 
     def newest_manifests(self) -> dict[str, str]:
         """Return the manifest of each plugin's newest version as JSON, by full id."""

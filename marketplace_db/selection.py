@@ -149,13 +149,17 @@ def _wanted(catalog: Catalog, selection: Selection) -> frozenset[str] | None:
     """Return the full ids that are chosen, with those they need; None for all of them."""
     if not any(selection._replace(platforms=(), pythons=())):
         return None
-    known = {plugin.full_id: plugin for plugin in catalog.all_plugins()}
-    if unknown := set(selection.plugins) - known.keys():
+    chosen: set[str] = set()
+    unknown = set(selection.plugins)
+    for plugin in catalog.each_plugin():
+        unknown.discard(plugin.full_id)
+        if _chooses(plugin, selection):
+            chosen.add(plugin.full_id)
+    if unknown:
         raise MirrorError(
             f"{min(unknown)}: no plugin of this catalog",
             hint="`tavo registry list` shows what there is.",
         )
-    chosen = {full_id for full_id, plugin in known.items() if _chooses(plugin, selection)}
     todo = list(chosen)
     while todo:
         needs: set[str] = set()

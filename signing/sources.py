@@ -212,7 +212,8 @@ class HttpSource:
                             yield kept
                     return
             raise SourceError(f"{where}: more than {_MOST_REDIRECTS} redirects")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, OSError) as error:
+            # RuntimeError: the state of a stream, or a client that was closed at the deadline.
             deadline.check(where)
             raise SourceError(
                 f"{where}: {printable(error) or type(error).__name__}",

@@ -155,11 +155,12 @@ def test_an_export_is_whole_or_refused(days: Days, tmp_path: Path) -> None:
             parts = ()  # none, or not all of them: it says which are missing
         assert len(parts) in {0, len(days.full.parts)}
         out.mkdir(exist_ok=True)
-        (out / ".new-tavo-of-another-cut.tavob.009").write_bytes(b"")
+        other = ".new-tavo-of-another-bundle.tavob.009"
+        (out / other).write_bytes(b"")
         work()
         inside = Side(days.operated, tmp_path / "inside")
         assert inside.load(out).releases == PLUGINS
-        assert [path.name for path in out.glob(".new-*")] == [".new-tavo-of-another-cut.tavob.009"]
+        assert [path.name for path in out.glob(".new-*.tavob*")] == [other]
         shutil.rmtree(inside.folder)
     instants.told("export")
 
