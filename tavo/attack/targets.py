@@ -17,6 +17,8 @@ A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`),
     body: {input: "{{prompt}}", history: "{{messages}}"}     # http
     answer: $.output.text                                     # http
     timeout_s: 60
+    application: true         # it has a system prompt and tools of its own: plant nothing
+    secrets: [SPRING-77]      # what it must never tell, besides what is planted
 
 Units: sizes in bytes, times in seconds.
 """
@@ -45,6 +47,7 @@ __all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
 _SHOWN_OF_ANSWER = 200
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
@@ -52,12 +55,16 @@ Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 class TargetFailedError(Exception):
     """The target gave no answer that could be used. The message is one sentence without secrets.
 
-    `unreachable` tells that no connection could be made; `hint` is the next step, or empty.
+    `unreachable` tells that no connection could be made, `passing` that the same request may be
+    answered later; `hint` is the next step, or empty.
     """
 
-    def __init__(self, message: str, *, unreachable: bool = False, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, unreachable: bool = False, passing: bool = False, hint: str = ""
+    ) -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.unreachable = unreachable
+        self.passing = passing or unreachable
         self.hint = hint
 
 
@@ -74,6 +81,8 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     body: Any = None
     answer: str = ""
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
+    application: bool = False
+    secrets: tuple[Annotated[str, Meta(min_length=4, max_length=500)], ...] = ()
 
 
 class HttpTarget:
@@ -90,6 +99,8 @@ class HttpTarget:
         from tavo.host.bounded_http import BoundedClient
 
         self.model = described.model
+        self.application = described.application
+        self.secrets = described.secrets
         self._described = described
         self._secret = ""
         url = urlsplit(described.url)
@@ -174,7 +185,7 @@ class HttpTarget:
         except httpx.TimeoutException:
             seconds = self._described.timeout_s
             raise TargetFailedError(
-                f"{self.name}: gave no whole answer within {seconds:g} s"
+                f"{self.name}: gave no whole answer within {seconds:g} s", passing=True
             ) from None
         except UnusableAnswerError as error:
             raise TargetFailedError(f"{self.name}: {error}") from None
@@ -186,7 +197,9 @@ class HttpTarget:
         if not 200 <= answer.status < 300:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
             raise TargetFailedError(
-                f"{self.name}: answered {answer.status}: {shown}", hint=self._hint(answer.status)
+                f"{self.name}: answered {answer.status}: {shown}",
+                passing=answer.status in _PASSING,
+                hint=self._hint(answer.status),
             )
         try:
             return self._without_secret(json.loads(text))

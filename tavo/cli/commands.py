@@ -16,6 +16,7 @@ COMMANDS = {
         "tavo.cli.explain",
         "Say why a rule or finding matters, the way to it, how to mend and how to accept it.",
     ),
+    "attack": ("tavo.cli.attack", "Ask a model or agent what an attacker would; 1 it gave in."),
     "logs": ("tavo.cli.logs", "Logs of AI systems: rules, incidents, formats."),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
@@ -33,7 +34,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo", "trust",
+    "demo", "trust",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 
