@@ -283,9 +283,7 @@ def _why(asker: _Asker, attempts: Sequence[Attempted], options: Options) -> str:
     return "all" if len(attempts) >= options.attempts or not asker.stopped else "budget"
 
 
-def _probed(
-    probe: Probe, attempts: Sequence[Attempted], ended: str, options: Options
-) -> Probed:
+def _probed(probe: Probe, attempts: Sequence[Attempted], ended: str, options: Options) -> Probed:
     tried, worked = _counts(attempts)
     interval = always_valid if options.stop_early else clopper_pearson
     low, high = interval(worked, tried)

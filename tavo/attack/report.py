@@ -48,7 +48,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
 
 
-def report_of(target: str, options: Options, probed: Sequence[Probed], stopped: str) -> AttackReport:
+def report_of(
+    target: str, options: Options, probed: Sequence[Probed], stopped: str
+) -> AttackReport:
     """Return the report of an attack."""
     return AttackReport(
         target=target, seed=options.seed, attempts=options.attempts, threshold=options.threshold,
@@ -104,14 +106,14 @@ def compared(before: AttackReport, now: AttackReport) -> list[Change]:
 def text_of(report: AttackReport, probes: Sequence[Probe]) -> list[tuple[str, ...]]:
     """Return the rows of a table: severity, probe, share, interval, what ended it."""
     known = {probe.id: probe for probe in probes}
-    rows = []
-    for one in sorted(report.probes, key=lambda one: (-one.share, one.probe)):
-        rows.append((
+    return [
+        (
             known[one.probe].severity.lower(), one.probe, _share(one),
             f"{one.low:.0%} to {one.high:.0%}" if one.tried else "",
             one.ended + (f", {one.failed} not carried out" if one.failed else ""),
-        ))  # fmt: skip
-    return rows
+        )
+        for one in sorted(report.probes, key=lambda one: (-one.share, one.probe))
+    ]  # fmt: skip
 
 
 def _share(one: Probed) -> str:

@@ -9,13 +9,15 @@ Rules this module keeps:
 
 A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
 
-    kind: openai            # or http
+    kind: openai            # or anthropic, gemini, ollama, http, command, python
     url: https://api.example.com/v1
     model: small
     key: EXAMPLE_API_KEY    # the name of an environment variable
     headers: {X-Team: red}
     body: {input: "{{prompt}}", history: "{{messages}}"}     # http
     answer: $.output.text                                     # http
+    command: [python3, agent.py]    # command: JSON with the messages on standard input
+    call: package.module:answer     # python: takes a list of messages, returns text
     timeout_s: 60
     application: true         # it has a system prompt and tools of its own: plant nothing
     secrets: [SPRING-77]      # what it must never tell, besides what is planted
@@ -28,21 +30,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from tavo.attack.json_path import JsonPath, PathError, parse_path
+from tavo.attack.providers import PROVIDERS
 from tavo.errors import ConfigError, InputError
-from tavo.llm.openai_chat import DialectError, Usage, body_of, response_of, usage_of
+from tavo.llm.openai_chat import DialectError, Usage, usage_of
 from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read_target"]
+__all__ = ["HttpTarget", "Target", "TargetFailedError", "TargetFile", "open_target", "read_target"]
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
@@ -71,8 +74,8 @@ class TargetFailedError(Exception):
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A target's description, as a YAML file has it."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=2000)]
-    kind: Literal["openai", "http"] = "openai"
+    url: Annotated[str, Meta(max_length=2000)] = ""
+    kind: Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python"] = "openai"
     name: Annotated[str, Meta(max_length=100)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
     key: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$|^$")] = ""
@@ -80,9 +83,37 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     method: Literal["POST", "PUT"] = "POST"
     body: Any = None
     answer: str = ""
+    command: tuple[str, ...] = ()
+    call: Annotated[str, Meta(max_length=500)] = ""
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
     application: bool = False
     secrets: tuple[Annotated[str, Meta(min_length=4, max_length=500)], ...] = ()
+
+
+class Target(Protocol):
+    """Something that takes a request and answers. May be used from several threads."""
+
+    @property
+    def name(self) -> str:
+        """Return what findings call it."""
+
+    @property
+    def model(self) -> str:
+        """Return the model that is asked for, or an empty text."""
+
+    @property
+    def application(self) -> bool:
+        """Tell whether it has a system prompt and tools of its own."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what it must never tell."""
+
+    def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+        """Send one request; return the answer and the tokens. Raises TargetFailedError."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
 
 
 class HttpTarget:
@@ -128,15 +159,24 @@ class HttpTarget:
                     f"target: the environment variable {described.key} is not set",
                     hint="Set it in the shell that runs tavo.",
                 )
-            headers["Authorization"] = f"Bearer {self._secret}"
-        if described.kind == "openai":
-            self._url = described.url.rstrip("/")
-            if not self._url.endswith("/chat/completions"):
-                self._url += "/chat/completions"
-            self._path: JsonPath | None = None
-        else:
+        self._provider = PROVIDERS.get(described.kind)
+        self._path: JsonPath | None = None
+        if self._provider is None:
             self._url = described.url
             self._path = _answer_path(described)
+        else:
+            if self._provider.needs_model and not described.model:
+                raise ConfigError(
+                    f"target: kind {described.kind} needs a model",
+                    hint="Name it in the file, for example `model: small`.",
+                )
+            self._url = self._provider.address(described.url, described.model)
+            headers.update(self._provider.headers)
+        if self._secret:
+            header = self._provider.header if self._provider else "Authorization"
+            headers[header] = (self._provider.before_key if self._provider else "Bearer ") + (
+                self._secret
+            )
         _check_headers(headers, secret=described.key)
         self._client = BoundedClient(headers=headers, transport=transport)
 
@@ -149,10 +189,10 @@ class HttpTarget:
 
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request; return the answer and the tokens. Raises TargetFailedError."""
-        if self._described.kind == "openai":
-            answer = self._post(body_of(request, model=self.model))
+        if self._provider is not None:
+            answer = self._post(self._provider.body(request, self.model))
             try:
-                return response_of(answer, request), usage_of(answer)
+                return self._provider.read(answer, request), self._provider.usage(answer)
             except DialectError as error:
                 raise TargetFailedError(f"{self.name}: {error}") from None
         assert self._path is not None  # noqa: S101
@@ -237,12 +277,17 @@ class HttpTarget:
         return value
 
 
-def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
+def open_target(named: str, environment: Mapping[str, str]) -> Target:
     """Return the target that the user named: an address, or a YAML file that describes one.
 
     Raises ConfigError, InputError.
     """
-    return HttpTarget(read_target(named), environment)
+    described = read_target(named)
+    if described.kind in {"command", "python"}:
+        from tavo.attack.programs import CommandTarget, PythonTarget
+
+        return CommandTarget(described) if described.kind == "command" else PythonTarget(described)
+    return HttpTarget(described, environment)
 
 
 def read_target(named: str) -> TargetFile:

@@ -1,4 +1,4 @@
-"""The transcript of an attack: one line of JSON for each attempt, and what an interrupted one needs.
+"""The transcript of an attack: one line of JSON for each attempt, which an interrupted one needs.
 
 Rules this module keeps:
 - the first line says what was asked: seed, target, probes and options; a transcript of another
@@ -68,7 +68,8 @@ class Transcript:
             ) from None
         except OSError as error:
             raise InputError(
-                f"attack: {path}: {error.strerror or error}", hint="Name a file that can be written."
+                f"attack: {path}: {error.strerror or error}",
+                hint="Name a file that can be written.",
             ) from error
         self._file.seek(keep)
         self._file.truncate()

@@ -29,7 +29,7 @@ from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.probes import Probe
-    from tavo.attack.report import AttackReport
+    from tavo.attack.report import AttackReport, Change
 
 __all__ = ["register"]
 
@@ -61,7 +61,10 @@ def attack(
     threshold: Annotated[
         float,
         typer.Option(
-            "--threshold", metavar="SHARE", min=0.001, max=0.999,
+            "--threshold",
+            metavar="SHARE",
+            min=0.001,
+            max=0.999,
             help="A probe ends early when it is clear on which side of this share it is.",
         ),
     ] = 0.1,
@@ -89,7 +92,9 @@ def attack(
     ] = 2,
     transcript: Annotated[
         Path | None,
-        typer.Option("--transcript", metavar="FILE", help="Write each attempt down, as JSON lines."),
+        typer.Option(
+            "--transcript", metavar="FILE", help="Write each attempt down, as JSON lines."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the transcript of an interrupted attack.")
@@ -227,7 +232,7 @@ def _show(session: Session, result: AttackReport, probes: list[Probe]) -> None:
     )
 
 
-def _show_changes(session: Session, changes: list[object]) -> None:
+def _show_changes(session: Session, changes: list[Change]) -> None:
     table(
         ("probe", "before", "now", "by chance", "verdict"),
         [(one.probe, one.before, one.now, f"{one.chance:.3f}", one.verdict) for one in changes],

@@ -19,7 +19,7 @@ from tavo.attack.broker import Budget, Purse
 from tavo.attack.engine import Attempted, Judge, Options, Probed, attack
 from tavo.attack.probes import Probe
 from tavo.attack.report import AttackReport, report_of
-from tavo.attack.targets import HttpTarget
+from tavo.attack.targets import Target
 from tavo.attack.transcript import Transcript
 from tavo.errors import ExitCode
 from tavo.plugins import Confidence, Finding, Location, Severity
@@ -37,7 +37,7 @@ _SHOWN = 2000
 class AttackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an attack is asked to do."""
 
-    target: HttpTarget
+    target: Target
     probes: tuple[Probe, ...]
     options: Options
     budget: Budget
@@ -91,7 +91,9 @@ def _notices(report: AttackReport) -> Iterable[Notice]:
     subject = f"targets/{report.target}"
     if report.stopped:
         left = sum(one.tried < report.attempts and one.ended == "budget" for one in report.probes)
-        reason = f"{report.stopped}; {left} of {len(report.probes)} probes were not tried to the end"
+        reason = (
+            f"{report.stopped}; {left} of {len(report.probes)} probes were not tried to the end"
+        )
         yield Notice(kind="plugin", subject=subject, reason=reason)
     errors: dict[str, int] = {}
     for one in report.probes:
@@ -127,7 +129,8 @@ def _finding(probe: Probe, one: Probed, target: str, options: Options) -> Report
     return Reported(
         finding=Finding(
             rule_id=probe.id,
-            message=f"The target gave in: {probe.goal} {one.worked} of {one.tried} attempts worked.",
+            message=f"The target gave in: {probe.goal}"
+            f" {one.worked} of {one.tried} attempts worked.",
             severity=probe.rule.severity,
             confidence=Confidence.HIGH,
             location=Location(path=PurePosixPath("targets", target), snippet=probe.title),

@@ -33,7 +33,7 @@ def test_clopper_pearson_is_that_of_scipy(worked: int, tried: int, low: float, h
         ((10, 12, 2, 12), 0.003328950),
         ((0, 20, 5, 20), 0.047124047),
         ((5, 5, 5, 5), 1.0),
-            ((7, 30, 15, 28), 0.029573807),
+        ((7, 30, 15, 28), 0.029573807),
     ],
 )
 def test_fisher_is_that_of_scipy(table: tuple[int, int, int, int], p: float) -> None:
