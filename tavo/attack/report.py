@@ -66,8 +66,8 @@ def read_report(path: Path) -> AttackReport:
         report = msgspec.json.decode(data, type=AttackReport)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(
-            f"attack: {path}: is no report of an attack: {error}",
-            hint="Name a file that `tavo attack --format json --output FILE` wrote.",
+            f"attack: {path}: is no report of an attack: {getattr(error, 'strerror', error)}",
+            hint="Name a file that `tavo attack --report FILE` wrote.",
         ) from error
     if report.format != FORMAT:
         raise InputError(

@@ -122,7 +122,7 @@ def attack(
     allow_incomplete: AllowIncomplete = None,
     exit_zero: ExitZero = False,
 ) -> None:
-    """Attack what you named and nothing else; exit 0 it held, 1 it gave in, 4 not complete."""
+    """Attack what you named; exit 0 it held, 1 it gave in, 4 not complete."""
     from tavo.attack.probes import PACK, load_probes
 
     session = session_of(context)
