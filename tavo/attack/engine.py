@@ -73,6 +73,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt that was made. `worked` says why it worked, `failed` why it was not carried out.
 
+    `refused` is what a guard in front of the model said, which then held.
+
     `prompts` and `answers` are in their order; both are empty texts where nothing was sent.
     """
 
@@ -83,6 +85,7 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[str, ...]
     worked: str = ""
     failed: str = ""
+    refused: str = ""
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +143,7 @@ class _Asker:
         """Make an attempt; None where the budget or the target ended before it was complete."""
         messages: list[ChatMessage] = []
         answers: list[str] = []
-        failed = ""
+        failed = refused = ""
         if plan.system and not self._options.application:
             messages.append(ChatMessage(role="system", content=plan.system))
         for position, turn in enumerate(plan.turns):
@@ -156,7 +159,7 @@ class _Asker:
             except TargetFailedError as error:
                 if self.stopped:
                     return None
-                failed = str(error)
+                failed, refused = ("", str(error)) if error.refused else (str(error), "")
                 break
             answers.append(answer)
             messages.append(ChatMessage(role="assistant", content=answer))
@@ -169,7 +172,7 @@ class _Asker:
         return Attempted(
             probe=plan.probe, number=plan.number, variant=plan.variant,
             prompts=tuple(turn.content for turn in plan.turns), answers=tuple(answers),
-            worked=worked, failed=failed,
+            worked=worked, failed=failed, refused=refused,
         )  # fmt: skip
 
     def _ask(self, plan: Planned, messages: tuple[ChatMessage, ...]) -> str:

@@ -28,6 +28,7 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -50,6 +51,11 @@ __all__ = ["HttpTarget", "Target", "TargetFailedError", "TargetFile", "open_targ
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
 _SHOWN_OF_ANSWER = 200
+_REFUSING = frozenset({400, 403, 422, 451})
+_GUARD = re.compile(
+    r"(?i)content[_ -]?(?:filter|policy)|polic(?:y|ies)|guard|moderation|blocked|jailbreak"
+    r"|injection|safety|responsible"
+)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
@@ -59,15 +65,23 @@ class TargetFailedError(Exception):
     """The target gave no answer that could be used. The message is one sentence without secrets.
 
     `unreachable` tells that no connection could be made, `passing` that the same request may be
-    answered later; `hint` is the next step, or empty.
+    answered later, `refused` that a guard in front of the model did not let it through; `hint` is
+    the next step, or empty.
     """
 
     def __init__(
-        self, message: str, *, unreachable: bool = False, passing: bool = False, hint: str = ""
+        self,
+        message: str,
+        *,
+        unreachable: bool = False,
+        passing: bool = False,
+        refused: bool = False,
+        hint: str = "",
     ) -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.unreachable = unreachable
         self.passing = passing or unreachable
+        self.refused = refused
         self.hint = hint
 
 
@@ -239,6 +253,7 @@ class HttpTarget:
             raise TargetFailedError(
                 f"{self.name}: answered {answer.status}: {shown}",
                 passing=answer.status in _PASSING,
+                refused=answer.status in _REFUSING and _GUARD.search(text) is not None,
                 hint=self._hint(answer.status),
             )
         try:

@@ -175,6 +175,16 @@ def test_passing_failures_are_tried_again_and_others_are_named(probes: list[Prob
     assert probed[0].attempts[0].failed == "t: answered 400"
 
 
+def test_a_guard_that_refuses_has_held(probes: list[Probe]) -> None:
+    guarded = Failing(1000, TargetFailedError("t: answered 403: content policy", refused=True))
+    probed, stopped = attack(
+        guarded, probes[:3], Purse(Budget()), Options(attempts=2, stop_early=False)
+    )
+    assert stopped == ""
+    assert [(one.tried, one.worked, one.failed) for one in probed] == [(2, 0, 0)] * 3
+    assert probed[0].attempts[0].refused == "t: answered 403: content policy"
+
+
 def test_a_target_that_nobody_reaches_is_given_up(probes: list[Probe]) -> None:
     gone = Failing(1000, TargetFailedError("t: cannot be reached", unreachable=True))
     probed, stopped = attack(

@@ -203,3 +203,32 @@ def test_a_function_that_is_not_there_is_named(call: str) -> None:
     with pytest.raises(TargetFailedError, match="cannot be called"):
         target.send(ASKED)
     target.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "refused"),
+    [
+        (
+            403,
+            {"error": {"code": "tavo_blocked", "message": "blocked by the filter injection"}},
+            True,
+        ),
+        (400, {"error": {"code": "content_filter"}}, True),
+        (403, {"error": {"message": "this key may not use the model"}}, False),
+        (500, {"error": {"message": "the guard is down"}}, False),
+    ],
+)
+def test_what_a_guard_refuses_is_told_from_what_fails(
+    status: int, body: Any, refused: bool
+) -> None:
+    data = json.dumps(body).encode()
+    target = HttpTarget(
+        TargetFile(url="http://m.example/v1"),
+        {},
+        transport=httpx.MockTransport(
+            lambda _: httpx.Response(status, stream=httpx.ByteStream(data))
+        ),
+    )
+    with pytest.raises(TargetFailedError) as caught:
+        target.send(ASKED)
+    assert caught.value.refused is refused
