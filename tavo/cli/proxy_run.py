@@ -14,9 +14,7 @@ __all__ = ["AuditFile", "Observe", "register"]
 AuditFile = Annotated[
     Path | None, typer.Option("--audit", metavar="FILE", help="Write the audit log there.")
 ]
-Observe = Annotated[
-    bool, typer.Option("--observe", help="Judge everything, change nothing.")
-]
+Observe = Annotated[bool, typer.Option("--observe", help="Judge everything, change nothing.")]
 
 
 def register(group: typer.Typer) -> None:

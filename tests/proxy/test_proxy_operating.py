@@ -242,7 +242,13 @@ def test_an_empty_or_missing_log_is_not_intact(
 
 
 @pytest.mark.parametrize(
-    ("workers", "how"), [(1, "signal"), (1, "file"), (2, "signal"), (2, "file")]
+    ("workers", "how"),
+    [
+        (1, "file"),
+        (2, "signal"),
+        pytest.param(1, "signal", marks=pytest.mark.slow),
+        pytest.param(2, "file", marks=pytest.mark.slow),
+    ],
 )
 def test_a_reload_leaves_what_is_under_way_to_the_old_chain(
     tmp_path: Path, workers: int, how: str
