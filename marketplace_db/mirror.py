@@ -35,7 +35,7 @@ from signing.locks import hold
 from signing.roles import blob_path, format_time
 
 __all__ = [
-    "CONNECTIONS", "HINT_NAME", "LOCK_NAME", "LOCK_S", "MOST_CONNECTIONS", "Audit", "MirrorReport",
+    "CONNECTIONS", "HINT_NAME", "LOCK_NAME", "LOCK_S", "Audit", "MirrorReport",
     "also_in", "read_hint", "sync",
 ]  # fmt: skip
 
@@ -49,7 +49,7 @@ LOCK_S = 5.0
 _ALSO = re.compile(
     r"targets/releases/[0-9a-f]{64}\.(.+)|targets/catalog/[0-9a-f]{64}\.(advisories\.db)"
 )
-CONNECTIONS, MOST_CONNECTIONS = 4, 16
+CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

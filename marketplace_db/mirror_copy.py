@@ -172,6 +172,7 @@ class Copier:
             return False
         with self._lock:
             self.kept += right
+            self._folders.add(path.parent)  # a killed run may have left it there unflushed
         return right
 
     def _count(self, path: Path) -> None:
