@@ -6,8 +6,8 @@ import enum
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -121,8 +121,7 @@ def follow(
             root=Path.cwd(), fail_on=settings.scan.fail_on,
             fail_on_confidence=settings.scan.fail_on_confidence, exit_zero=exit_zero,
         )  # fmt: skip
-        stop = Event()
-        _on_signals(stop)
+        stop = closing.enter_context(_stopping())
         if not once:
             count = len(follower.files)
             logs = "1 log" if count == 1 else f"{count} logs"
@@ -164,16 +163,22 @@ def _file(kind: AlarmFormat, path: Path, number: int, kept: Checkpoint | None) -
     return AlarmFile(path, ocsf=kind is AlarmFormat.OCSF, known_size=size)
 
 
-def _on_signals(stop: Event) -> None:
+@contextmanager
+def _stopping() -> Iterator[Event]:
     """End in order at the first signal, and at once at the second."""
+    stop = Event()
 
     def end(*_: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Printer:
