@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tavo.cli.chosen import AcceptLocal, PluginConfig, configs_of, names_in, verified_plugins
 from tavo.cli.context import Session, session_of
 from tavo.cli.judging import (
     AllowIncomplete,
@@ -41,6 +42,7 @@ from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_rep
 from tavo.errors import worst
 
 if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
     from tavo.logs.engine import Analysis
 
 __all__ = ["register"]
@@ -64,6 +66,12 @@ def analyze(
     no_anomalies: NoAnomalies = False,
     reader: Reader = None,
     mapping: MappingFile = None,
+    log_plugins: Annotated[
+        str,
+        typer.Option("--log-plugins", metavar="A,B", help="Installed plugins, ./folders, zips."),
+    ] = "",
+    plugin_config: PluginConfig = None,
+    accept_local: AcceptLocal = None,
     format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
@@ -103,6 +111,14 @@ def analyze(
     root = Path.cwd()
     tables, forced = tables_of("analyze", reader, mapping or [])
     sources, left_out = find_sources(paths, root)
+    plugins: tuple[VerifiedInstallation, ...] = ()
+    if names := names_in(log_plugins):
+        from tavo.runs.log_plugins import check_sources
+
+        check_sources(sources)
+        plugins = verified_plugins(
+            session, names, accept_local or (), command="logs analyze", wanted="log"
+        )
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -114,6 +130,10 @@ def analyze(
         unusual=not no_anomalies,
         indicators=indicators_of(session, intel),
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
+        plugins=plugins,
+        configs=configs_of(plugin_config, plugins),
+        accept_sandbox=settings.sandbox.accept,
+        show_output=session.verbose,
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,
         gate=gate,

@@ -45,6 +45,7 @@ __all__ = [
     "alarm_of",
     "analyze",
     "analyze_bytes",
+    "places_in",
 ]
 
 _PIECE = 8 << 20
@@ -52,12 +53,16 @@ _AHEAD = 3
 
 
 class Analysis(msgspec.Struct, kw_only=True):
-    """The outcome: incidents, what was seen of each log, and what was not done."""
+    """The outcome: incidents, what was seen of each log, and what was not done.
+
+    `guesses` are the formats of the logs, None for one that was not looked at.
+    """
 
     incidents: Incidents
     sources: list[SourceReport]
     problems: list[LogProblem]
     tally: Tally
+    guesses: list[Guess | None] = []
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -158,7 +163,7 @@ def analyze(
     """
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
-    guesses = _guesses(sources, list(tables), forced, rules, out)
+    guesses = out.guesses = _guesses(sources, list(tables), forced, rules, out)
     work = _Tasks(sources, guesses, Lookers(rules, counting=unusual, indicators=indicators))
     run = _Run(out, rules)
     tasks = [
@@ -187,7 +192,7 @@ def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
         (number, line): place
         for number, source in enumerate(sources)
         if number in wanted and source.path is not None
-        for line, place in _places(source, wanted[number])
+        for line, place in places_in(source, wanted[number])
     }
     for one in found:
         place = places.get(one.place) or Place(
@@ -210,8 +215,8 @@ def alarm_of(one: Anomaly, place: Place, incidents: Taker) -> None:
     incidents.add_group(rule, ("actor", one.actor), [at], numbers, count=one.requests)
 
 
-def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
-    """Yield where some lines of a source are."""
+def places_in(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
+    """Yield where some lines of a source are, by their numbers from 0."""
     number = 0
     for block in blocks(source):
         count = block.data.count(b"\n")
