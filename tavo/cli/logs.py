@@ -24,6 +24,7 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
+from tavo.cli.logs_explore import explore
 from tavo.cli.logs_follow import follow
 from tavo.cli.logs_given import (
     Intel,
@@ -53,6 +54,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Logs of AI systems: rules, incidents, formats.", no_args_is_help=True)
     group.command("analyze")(analyze)
     group.command("follow")(follow)
+    group.command("explore")(explore)
     group.command("formats")(formats)
     app.add_typer(group, name="logs")
 

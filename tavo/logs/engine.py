@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from tavo.logs.anomaly import RULES, Anomaly, anomalies
+from tavo.logs.formats import format_of
 from tavo.logs.gathering import Gathering, Taker
 from tavo.logs.incidents import GAP_S, Incidents, Place, plain
 from tavo.logs.intel import Indicators
@@ -28,13 +29,13 @@ from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
 from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess, guess
-from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
+from tavo.logs.sniff import Guess
+from tavo.logs.sources import Block, Source, SourceProblem, blocks
 from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
 from tavo.logs.understood import why_not
 from tavo.logs.work import Looker, Seen
-from tavo.logs.wrapped import unwrapped, wrapping_of
+from tavo.logs.wrapped import unwrapped
 from tavo.progress import Reporter
 
 __all__ = [
@@ -244,26 +245,16 @@ def _guesses(
     for source in sources:
         report = SourceReport(name=source.name, broken={})
         out.sources.append(report)
-        found: Guess | None = None
         try:
-            data = head(source)
+            found, lines = format_of(source, tables, forced)
         except SourceProblem as problem:
             out.problems.append(LogProblem(subject=source.name, reason=str(problem)))
             guesses.append(None)
             continue
-        lines = data.split(b"\n")[:200]
-        wrapping = wrapping_of(lines[:-1] or lines)
-        if wrapping:
-            lines = unwrapped(lines, wrapping)
-        if forced is not None:
-            found = Guess(mapping=forced, share=1.0, lines=0, forced=True)
-        elif data.strip():
-            found = guess(lines, tables)
-            if found is None:
-                reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
-                out.problems.append(LogProblem(subject=source.name, reason=reason))
+        if found is None and any(line.strip() for line in lines):
+            reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
+            out.problems.append(LogProblem(subject=source.name, reason=reason))
         if found is not None:
-            found = msgspec.structs.replace(found, wrapping=wrapping)
             report.format, report.how_sure = found.mapping.name, found.how_sure
             if reason := why_not(source, found, lines[:-1] or lines, rules):
                 out.problems.append(LogProblem(subject=source.name, reason=reason))
