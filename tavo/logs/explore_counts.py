@@ -108,7 +108,7 @@ def _row(table: dict[str, _Sums], name: str, most: int) -> _Sums:
 def _counted(values: list[Any]) -> tuple[Counted, bool]:
     user, key, address, asked, answered, given, came, cost, outcome = values
     actor = _name(user) or _name(key) or _name(address) or NOBODY
-    model = _name(asked) or _name(answered) or NOBODY
+    model = _name(answered) or _name(asked) or NOBODY
     tokens = sum(int(n) for n in (given, came) if _is_number(n))
     return (
         Counted(actor, model, tokens, float(cost) if _is_number(cost) else 0.0),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup
-
 from marketplace_db.bars import Bar, bars
-from tavo.logs.times import as_text
 from tavo.plugins import Severity
 
 __all__ = ["timeline"]
@@ -21,8 +19,11 @@ _STEPS = ((1, "per hour"), (3, "per 3 hours"), (6, "per 6 hours"), (24, "per day
 
 def timeline(
     hours: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the pictures, what they say in words, and the unit of a bar."""
+) -> dict[str, str]:
+    """Return the pictures, which are HTML, what they say in words, and the unit of a bar.
+
+    `hours` have `hour` and `events`, `found` have `first`, in seconds, and `rank`.
+    """
     times = [row["hour"] for row in hours]
     times += [int(row["first"] // 3600) for row in found if row["first"] is not None]
     if not times:
@@ -57,8 +58,8 @@ def timeline(
     found_said = f"{timed:,} findings, each at its first record." if timed else "No finding."
     return {
         "unit": unit,
-        "all_chart": Markup(bars(every, name=all_said, **ends)),  # noqa: S704 it escapes
-        "found_chart": Markup(bars(alarms, name=found_said, **ends)) if timed else "",  # noqa: S704
+        "all_chart": bars(every, name=all_said, **ends),
+        "found_chart": bars(alarms, name=found_said, **ends) if timed else "",
         "all_said": all_said,
         "found_said": found_said,
         "span": f"{ends['first']} to {_when(last * step)}, UTC.",
@@ -66,4 +67,4 @@ def timeline(
 
 
 def _when(hour: int) -> str:
-    return as_text(hour * 3600.0)[:16].replace("T", " ")
+    return datetime.fromtimestamp(hour * 3600.0, UTC).strftime("%Y-%m-%d %H:%M")
