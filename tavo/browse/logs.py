@@ -1,4 +1,4 @@
-"""Pages over the database of `tavo.logs.explore`, beside Datasette's own.
+"""Pages over a database of events and findings, beside Datasette's own.
 
 Rules this module keeps:
 - whatever a log says is text: templates escape, characters that steer are replaced, addresses are
@@ -9,12 +9,14 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import sqlite3
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pkgutil import get_data
 from typing import Any
 
@@ -27,14 +29,13 @@ from markupsafe import Markup, escape
 
 from marketplace_db.web.guard import RAW_POLICY, guarded
 from marketplace_db.web.wire import App, Scope, ours
-from tavo.browse.records import record_at
-from tavo.logs.sniff import Guess
-from tavo.logs.sources import Source
-from tavo.logs.times import as_text
 from tavo.printable import printable
 from tavo.results.export.timeline import timeline
 
-__all__ = ["DATABASE", "attach"]
+__all__ = ["DATABASE", "Record", "attach"]
+
+Record = Callable[[str, int, int], tuple[str | None, str, Mapping[str, str]]]
+"""Log, offset and length -> a record, what is to be said of it, and its fields."""
 
 DATABASE = "logs"
 _POLICY = (
@@ -50,7 +51,7 @@ _ACTORS = """SELECT a.actor AS name, a.events, a.tokens, a.cost, a.failures,
 
 @dataclass(frozen=True, slots=True)
 class _Attached:
-    sources: Mapping[str, tuple[Source, Guess | None]]
+    record: Record
     facts: Mapping[str, str]
     hosts: frozenset[str]
 
@@ -61,12 +62,12 @@ Row = dict[str, Any]
 
 def attach(
     datasette: Datasette,
-    logs: Sequence[tuple[Source, Guess | None]],
+    record: Record,
     facts: Mapping[str, str],
     hosts: frozenset[str],
 ) -> None:
-    """Give a Datasette the pages; `logs` are what records are read from, with their formats."""
-    _attached[datasette] = _Attached({one[0].name: one for one in logs}, facts, hosts)
+    """Give a Datasette the pages; `record` reads a record of a log."""
+    _attached[datasette] = _Attached(record, facts, hosts)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -143,6 +144,12 @@ def _shown(value: Any) -> Any:
     return _safe(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _read(name: str) -> str:
     data = get_data("tavo.browse", f"pages/{name}")
     assert data is not None  # noqa: S101
@@ -153,7 +160,7 @@ def _read(name: str) -> str:
 def _templates() -> Environment:
     loader = DictLoader({f"{name}.html": _read(f"{name}.html") for name in _PAGES})
     made = Environment(loader=loader, autoescape=True, finalize=_shown)
-    made.filters["time"] = lambda value: as_text(value).replace("T", " ").removesuffix("Z")
+    made.filters["time"] = _time
     return made
 
 
@@ -239,8 +246,8 @@ async def _event(datasette: Datasette, request: Request) -> Response:
     if not found:
         raise NotFound("no such event")
     row = found[0]
-    source, found_as = _attached[datasette].sources.get(row["log"], (None, None))
-    raw, why, fields = record_at(source, found_as, row["offset"], row["length"])
+    read = _attached[datasette].record
+    raw, why, fields = await asyncio.to_thread(read, row["log"], row["offset"], row["length"])
     findings = await _rows(
         datasette, "SELECT f.* FROM evidence v JOIN findings f ON f.id = v.finding"
         " WHERE v.event = ? ORDER BY f.rank DESC", number,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from datasette.plugins import pm
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.web.server import hosts_of, run
 from tavo.browse import logs
-from tavo.logs.sniff import Guess
-from tavo.logs.sources import Source
 
 __all__ = ["build_app", "serve"]
 
@@ -49,11 +47,8 @@ class _ReadOnly(Database):  # type: ignore[misc]
         return connection
 
 
-Logs = Sequence[tuple[Source, Guess | None]]
-
-
-def build_app(path: Path, sources: Logs, facts: Mapping[str, str]) -> Datasette:
-    """Return a Datasette that shows a database which `tavo.logs.explore` has built."""
+def build_app(path: Path, record: logs.Record, facts: Mapping[str, str]) -> Datasette:
+    """Return a Datasette that shows a database of logs; `record` reads a record of one."""
     if not pm.is_registered(logs):
         pm.register(logs, "tavo-logs")
     datasette = Datasette([], memory=False, settings=_SETTINGS)
@@ -61,16 +56,16 @@ def build_app(path: Path, sources: Logs, facts: Mapping[str, str]) -> Datasette:
     datasette.add_database(
         _ReadOnly(datasette, str(path.absolute()), is_mutable=False), name=logs.DATABASE
     )
-    logs.attach(datasette, sources, facts, hosts_of(_HOST))
+    logs.attach(datasette, record, facts, hosts_of(_HOST))
     return datasette
 
 
 def serve(
-    path: Path, sources: Logs, facts: Mapping[str, str], *, port: int,
+    path: Path, record: logs.Record, facts: Mapping[str, str], *, port: int,
     ready: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Serve a database until interrupted; `ready` is told the address, once.
 
     Raises MarketplaceError when the address cannot be used.
     """
-    run(build_app(path, sources, facts).app(), _HOST, port, ready=ready)
+    run(build_app(path, record, facts).app(), _HOST, port, ready=ready)

@@ -186,6 +186,7 @@ def _serve(
     port: int,
 ) -> None:
     from tavo.browse.server import serve
+    from tavo.logs.records import Records
 
     with sqlite3.connect(path) as connection:
         known = dict(connection.execute("SELECT name, value FROM facts"))
@@ -193,6 +194,6 @@ def _serve(
     unread = json.loads(known["unread"])
     facts = {**known, "warnings": json.dumps([*json.loads(facts["warnings"]), *unread])}
     serve(
-        path, logs, facts, port=port,
+        path, Records(logs), facts, port=port,
         ready=lambda url: session.say(f"The logs are at {url} until you press Ctrl-C."),
     )  # fmt: skip

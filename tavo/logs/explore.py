@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tavo.logs.event import LogEvent
-from tavo.logs.explore_counts import FIELDS, Overview
+from tavo.logs.explore_counts import FIELDS, Overview, shown
 from tavo.logs.lines import line_reader
 from tavo.logs.masking import masked, masked_piece
 from tavo.logs.slim import Slim
@@ -170,12 +170,12 @@ def _add_findings(
             _FINDING,
             (
                 number, one.rule.id, one.rule.title, finding.severity.value, finding.severity.rank,
-                finding.confidence.value, one.tool, _text(actor),
+                finding.confidence.value, one.tool, shown(actor),
                 _whole(evidence.get("records", "1")), _seconds(evidence.get("first")),
-                _seconds(evidence.get("last")), _text(str(finding.location.path)),
-                region.start_line if region is not None else 0, _text(finding.message),
-                _text(json.dumps(dict(evidence))),
-                _text(one.suppression.reason or "ignored") if one.suppression is not None else "",
+                _seconds(evidence.get("last")), shown(str(finding.location.path)),
+                region.start_line if region is not None else 0, shown(finding.message),
+                shown(json.dumps(dict(evidence))),
+                shown(one.suppression.reason or "ignored") if one.suppression is not None else "",
             ),
         )  # fmt: skip
         for name, line, _, _ in places_of(one):
@@ -243,7 +243,7 @@ class _Writer:
             self.problems.append(f"{source.name}: {problem}")
         self._connection.execute(
             "INSERT INTO logs (name, format, bytes, events) VALUES (?, ?, ?, ?)",
-            (_text(source.name), guess.mapping.name, source.size, self._overview.events - before),
+            (shown(source.name), guess.mapping.name, source.size, self._overview.events - before),
         )
 
     def _keep(
@@ -256,8 +256,8 @@ class _Writer:
         self._links += [(number, self._row) for number in findings]
         one = self._overview.of_event(event)
         self._rows.append((
-            self._row, event.time, _text(source.name), line, offset, length, _text(one.actor),
-            _first(event, "client.address"), _text(one.model), _first(event, "gen_ai.tool.name"),
+            self._row, event.time, shown(source.name), line, offset, length, shown(one.actor),
+            _first(event, "client.address"), shown(one.model), _first(event, "gen_ai.tool.name"),
             one.tokens, one.cost, _first(event, "outcome"),
             _excerpt(event, "gen_ai.prompt", "log.body", "url.original"),
             _excerpt(event, "gen_ai.completion", "error.message"),
@@ -288,14 +288,14 @@ def _slim_of(guess: Guess) -> Slim | None:
 
 def _first(event: LogEvent, field: str) -> str:
     value = event.first(field)
-    return "" if value is None else _text(masked(str(value)[:200]))
+    return "" if value is None else shown(masked(str(value)[:200]))
 
 
 def _excerpt(event: LogEvent, *fields: str) -> str:
     for field in fields:
         value = event.first(field)
         if isinstance(value, str) and value:
-            return _text(masked_piece(value, 0, _TEXT) + ("…" if len(value) > _TEXT else ""))
+            return shown(masked_piece(value, 0, _TEXT) + ("…" if len(value) > _TEXT else ""))
     return ""
 
 
@@ -306,10 +306,6 @@ def fields_of(event: LogEvent) -> dict[str, str]:
         text = str(values[0]) if len(values) == 1 else ", ".join(map(str, values[:20]))
         out[name] = masked_piece(text, 0, _LONG_TEXT) + ("…" if len(text) > _LONG_TEXT else "")
     return out
-
-
-def _text(value: str) -> str:
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _whole(text: str) -> int:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from tavo.logs.event import LogEvent
 from tavo.logs.times import parse_time
+from tavo.printable import printable
 
-__all__ = ["FIELDS", "NOBODY", "OTHERS", "Overview"]
+__all__ = ["FIELDS", "NOBODY", "OTHERS", "Overview", "shown"]
 
 _ACTOR = ("user.id", "api_key.id", "client.address")
 _MODEL = ("gen_ai.request.model", "gen_ai.response.model")
@@ -119,10 +120,12 @@ def _counted(values: list[Any]) -> tuple[Counted, bool]:
 def _name(value: Any) -> str:
     if value is None or isinstance(value, dict | list):
         return ""
-    text = value if isinstance(value, str) else str(value)
-    return text[:_LONGEST] if text.isascii() else text[:_LONGEST].encode(
-        "utf-8", "backslashreplace"
-    ).decode("utf-8")  # fmt: skip
+    return shown((value if isinstance(value, str) else str(value))[:_LONGEST])
+
+
+def shown(text: str) -> str:
+    """Return a text as it is stored: nothing in it steers a terminal or the order of a page."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def _is_number(value: Any) -> bool:

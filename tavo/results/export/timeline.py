@@ -53,9 +53,11 @@ def timeline(
     ends = {"first": _when(first * step), "last": _when(last * step)}
     most = max(range(first, last + 1), key=lambda at: counts[at])
     events = sum(counts[at] for at in range(first, last + 1))
-    all_said = f"{events:,} events, at most {counts[most]:,} {unit}, at {_when(most * step)}."
+    count = "1 event" if events == 1 else f"{events:,} events"
+    all_said = f"{count}, at most {counts[most]:,} {unit}, at {_when(most * step)}."
     timed = sum(n for (at, _), n in by_rank.items() if at >= first)
-    found_said = f"{timed:,} findings, each at its first record." if timed else "No finding."
+    noun = "finding" if timed == 1 else "findings"
+    found_said = f"{timed:,} {noun}, each at its first record." if timed else "No finding."
     return {
         "unit": unit,
         "all_chart": bars(every, name=all_said, **ends),

@@ -9,6 +9,8 @@ Units: sizes in bytes; in a compressed file those of the text in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tavo.logs.event import LogEvent
 from tavo.logs.explore import fields_of
 from tavo.logs.lines import line_reader
@@ -17,18 +19,28 @@ from tavo.logs.sniff import Guess
 from tavo.logs.sources import Source, SourceProblem, blocks
 from tavo.logs.wrapped import unwrapped
 
-__all__ = ["record_at"]
+__all__ = ["Records"]
 
 _LONGEST = 64 << 10
 
 
-def record_at(
+class Records:
+    """Reads records of logs, each with its format."""
+
+    def __init__(self, logs: Iterable[tuple[Source, Guess | None]]) -> None:
+        self._logs = {source.name: (source, found) for source, found in logs}
+
+    def __call__(
+        self, name: str, offset: int, length: int
+    ) -> tuple[str | None, str, dict[str, str]]:
+        """Return a record, what is to be said of it, and its fields; None: it cannot be shown."""
+        source, found = self._logs.get(name, (None, None))
+        return _record_at(source, found, offset, length)
+
+
+def _record_at(
     source: Source | None, found: Guess | None, offset: int, length: int
 ) -> tuple[str | None, str, dict[str, str]]:
-    """Return a record, what is to be said of it, and its fields; None where it cannot be shown.
-
-    `found` is the format of its log.
-    """
     if source is None or source.path is None:
         return None, "Its log is not here any more.", {}
     try:
