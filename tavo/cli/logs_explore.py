@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def explore(
 
     session = session_of(context)
     tables, forced = tables_of("explore", reader, mapping or [])
-    target = None if write is None else writable(str(write), str(write))
+    target = None if write is None else _target(write)
     number = _run_number(what or [])
     with tempfile.TemporaryDirectory(prefix="tavo-explore-") as folder:
         if number is None:
@@ -99,17 +100,18 @@ def explore(
             run = opened.run(number or None)
             sources, guesses = _logs_of(opened, run, tables, forced)
         with opened:
-            path = Path(folder, "logs.db") if target is None else target
+            path = Path(folder, "logs.db")
             facts = _facts(run, sources, guesses, events)
             reporter = session.reporter()
             reporter.begin("reading events", None)
             try:
-                path.unlink(missing_ok=True)
                 build(path, sources, guesses, opened.findings(run.id), facts, most=events,
                       progress=lambda _: reporter.advance())  # fmt: skip
+                if target is not None:
+                    shutil.move(path, target)
             except (OSError, sqlite3.Error) as error:
                 raise InputError(
-                    f"{path}: the database cannot be written: {error}",
+                    f"{target or path}: the database cannot be written: {error}",
                     hint="Free some space, or ask for fewer with --events.",
                 ) from error
             reporter.end()
@@ -117,6 +119,18 @@ def explore(
             session.say(f"tavo: {target}: {target.stat().st_size / 1e6:,.1f} MB")
             return
         _serve(session, path, list(zip(sources, guesses, strict=True)), facts, port)
+
+
+def _target(path: Path) -> Path:
+    """Return where the database is to be kept. Raises UsageError for a file of something else."""
+    from tavo.logs.explore import is_ours
+
+    target = writable(str(path), str(path))
+    if target.exists() and target.stat().st_size and not is_ours(target):
+        raise UsageError(
+            f"--write {path}: is a file of something else", hint="Name one that is not there."
+        )
+    return target
 
 
 def _run_number(what: Sequence[str]) -> int | None:

@@ -29,9 +29,11 @@ from tavo.logs.sources import Source, SourceProblem, blocks
 from tavo.logs.wrapped import unwrapped
 from tavo.results.values import Reported
 
-__all__ = ["MOST_EVENTS", "build", "fields_of", "places_of"]
+__all__ = ["MOST_EVENTS", "build", "fields_of", "is_ours", "places_of"]
 
 MOST_EVENTS = 100_000
+_APPLICATION_ID = 0x74617665  # "tave"
+_PLACE_OF_ID = 68  # in the header of an SQLite file
 _MOST_FINDINGS = 50_000
 _TEXT = 200
 _LONG_TEXT = 1000
@@ -99,6 +101,7 @@ def build(
     with contextlib.closing(connection):
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute("BEGIN")
         for statement in _TABLES.split(";"):
             connection.execute(statement)
@@ -120,6 +123,14 @@ def build(
         for statement in _INDEXES.split(";"):
             connection.execute(statement)
         connection.execute("COMMIT")
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file is a database that was made here, and may be replaced."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    found = header[_PLACE_OF_ID : _PLACE_OF_ID + 4]
+    return header.startswith(b"SQLite format 3\0") and found == _APPLICATION_ID.to_bytes(4, "big")
 
 
 def places_of(one: Reported) -> Iterator[tuple[str, int, int, int]]:

@@ -156,6 +156,8 @@ class Files:
         if log.current is not None:
             for piece in self._pieces(log.current, ready, ends=False, last=last):
                 yield log.current, piece
+        elif not log.leaving and log.gone_since and now - log.gone_since >= _LINGER_S:
+            self._logs.pop(str(log.path), None)  # should it come back, it is a new one
 
     def _pieces(self, part: Part, ready: Ready, *, ends: bool, last: bool) -> Iterator[Piece]:
         try:

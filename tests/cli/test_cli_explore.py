@@ -190,7 +190,8 @@ def test_only_this_machine_reads_and_nobody_writes(page: Callable[..., Ask]) -> 
     ("words", "code", "said"),
     [([], 3, "results.db: no such result store"), (["-"], 2, "cannot be looked at twice"),
      (["gone.jsonl"], 3, "gone.jsonl: no such file"), (["7"], 3, "no such result store"),
-     (["a.jsonl", "--write", "."], 2, "is a folder")],
+     (["a.jsonl", "--write", "."], 2, "is a folder"),
+     (["a.jsonl", "--write", "a.jsonl"], 2, "a.jsonl: is a file of something else")],
 )  # fmt: skip
 def test_what_is_typed_wrong_is_said_in_a_sentence(
     tavo: Run, words: list[str], code: int, said: str

@@ -423,6 +423,21 @@ def test_what_cannot_be_followed_is_said(desk: Desk) -> None:
         desk.start()
 
 
+def test_logs_that_are_gone_leave_room_for_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_files, "_MOST", 3)
+    desk.start(".", from_start=True)
+    for day in range(8):
+        name = f"gateway-{day}.jsonl"
+        desk.write(line(f"u{day}", day), to=name)
+        assert desk.opened() == [f"u{day}"]
+        (desk.folder / name).unlink()
+        assert desk.opened(seconds=200) == []
+    assert desk.said == []
+    assert oct((desk.folder / "state" / "c.db").stat().st_mode)[-3:] == "600"
+
+
 def test_two_cannot_follow_with_one_checkpoint(desk: Desk) -> None:
     desk.write(line("old"))
     desk.start()
