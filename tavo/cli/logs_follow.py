@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import signal
 import sys
 import time
@@ -29,7 +30,7 @@ from tavo.cli.logs_given import (
 )
 from tavo.cli.render import columns, styled, wants_color
 from tavo.cli.results import writable
-from tavo.errors import UsageError
+from tavo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from tavo.logs.follow_state import Checkpoint
@@ -189,6 +190,17 @@ class _Printer:
         self._color = wants_color(sys.stdout, allowed=session.color)
 
     def take(self, told: Sequence[Told]) -> None:
+        """Print messages. Raises InputError where nobody reads them any more."""
+        try:
+            self._take(told)
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to say
+            raise InputError(
+                "standard output was closed, so alarms reach nobody there",
+                hint="They come again at the next start with the same checkpoint.",
+            ) from error
+
+    def _take(self, told: Sequence[Told]) -> None:
         for one in told:
             if self._kind is AlarmFormat.TEXT:
                 self._print(one)

@@ -167,6 +167,23 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> No
     store.close()
 
 
+def test_alarms_that_nobody_reads_are_kept_for_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "r.yml").write_text(RULE)
+    (tmp_path / "logs" / "a.jsonl").write_text("".join(line(f"u{n}") for n in range(300)))
+    process = started(tmp_path, "--once", "--format", "jsonl")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 3
+    assert "standard output was closed" in said
+    with started(tmp_path, "--once", "--format", "jsonl") as process:
+        out, _ = process.communicate(timeout=60)
+    assert out.count('"kind":"opened"') == 300
+
+
 def test_no_alarm_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> None:
     """It is killed at any moment while a log is written and rotated; each actor is one alarm."""
     chance = random.Random(5)
