@@ -111,11 +111,12 @@ def _block(reading: Reading, block: dict[str, Any], role: str) -> None:
 
 
 class _Events(EventReader):
-    __slots__ = ("_asked", "_calls")
+    __slots__ = ("_asked", "_calls", "_open")
 
     def __init__(self, choices: int = 1) -> None:
         super().__init__(choices)
         self._calls: set[int] = set()
+        self._open: set[int] = set()
         self._asked = 0
 
     def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
@@ -126,6 +127,7 @@ class _Events(EventReader):
         if kind == "content_block_start":
             self._start(parts, reading, index, event.get("content_block"))
         elif kind == "content_block_stop":
+            self._open.discard(index)
             if index in self._calls:
                 self._calls.discard(index)
                 parts.stops.append(("", "call", index))
@@ -167,6 +169,9 @@ class _Events(EventReader):
         return False
 
     def _start(self, parts: Parts, reading: Reading, index: int, block: Any) -> None:
+        if index in self._open:
+            raise ValueError("a block of the answer begins twice")
+        self._open.add(index)
         if not isinstance(block, dict):
             return
         named = word(block, "name")
@@ -175,7 +180,7 @@ class _Events(EventReader):
             self._calls.add(index)
             parts.starts.append((("", "call", index), name, word(block, "id")))
             reading.known_call(block)
-            if is_token(name):
+            if named and is_token(named):
                 reading.take(block, "name")
             if block.get("input"):
                 reading.call(name, block, "input", "assistant")

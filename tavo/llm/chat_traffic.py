@@ -152,11 +152,12 @@ def _media(reading: Reading, part: dict[str, Any]) -> None:
 class _Events(EventReader):
     """A call is known by choice and index, and complete only when its choice finishes."""
 
-    __slots__ = ("_calls", "_head", "_names")
+    __slots__ = ("_calls", "_head", "_names", "_whole")
 
     def __init__(self, choices: int = 1) -> None:
         super().__init__(choices)
         self._calls: set[tuple[Any, ...]] = set()
+        self._whole: set[tuple[Any, ...]] = set()
         self._names: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
         self._head: tuple[Any, ...] = ()
 
@@ -263,6 +264,9 @@ class _Events(EventReader):
                 parts.pieces.append((key, holder, field))
                 reading.take(holder, field)
             elif value is not None:  # a server that sends them whole, as an object
+                if key in self._whole:
+                    raise ValueError("the arguments of a call come twice")
+                self._whole.add(key)
                 parts.calls.append(Call(name, holder, field))
                 reading.take(holder, field)
         if (name or id_) and (name, id_) not in names:

@@ -148,7 +148,7 @@ class EventReader(ABC):
 
     def read(self, event: Any) -> Parts:
         """Say what an event brings. Raises ValueError for one with two readings."""
-        parts, reading = Parts(), Reading(finds_calls=True)
+        parts, reading = Parts(), Reading(is_answer=True, finds_calls=True)
         if isinstance(event, dict) and self._is_known(event, parts, reading):
             return parts
         return parts.finish(reading, event)
@@ -191,7 +191,8 @@ class Dialect(ABC):
 
     def read_answer(self, operation: Operation, body: Any) -> Reading:
         """Say what the body of an answer holds that is no stream."""
-        reading = Reading(finds_calls=operation.has_text and not operation.is_embedding)
+        says = operation.has_text and not operation.is_embedding
+        reading = Reading(is_answer=says, finds_calls=says)
         if isinstance(body, dict) and operation.has_text:
             self._answered(reading, operation, body)
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")

@@ -50,7 +50,7 @@ class Mcp(Dialect):
         return reading
 
     def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
+        reading = Reading(is_answer=True)
         for message in body if isinstance(body, list) else [body]:
             if isinstance(message, dict) and isinstance(result := message.get("result"), dict):
                 _result(reading, result)
@@ -115,7 +115,6 @@ class _Events(EventReader):
 
     def read(self, event: Any) -> Parts:
         parts = Parts()
-        parts.label = word(event, "method")
         parts.whole(self._dialect.read_answer(self._operation, event))
         return parts
 

@@ -161,16 +161,17 @@ class Reading:
     """What a document holds. Filled by a dialect, finished by `rest`.
 
     `joins` are texts that whoever reads them may put together, each list in its order. `choices`
-    is how many answers are asked for. `finds_calls`: what looks like a call is one, wherever it
-    stands.
+    is how many answers are asked for. `is_answer`: texts of one name in the entries of a list may be
+    put together. `finds_calls`: what looks like a call is one, wherever it stands.
     """
 
     __slots__ = (
-        "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_stream", "joins",
-        "max_tokens", "media", "model", "slots", "tools", "usage",
+        "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer", "is_stream",
+        "joins", "max_tokens", "media", "model", "slots", "tools", "usage",
     )  # fmt: skip
 
-    def __init__(self, *, finds_calls: bool = False) -> None:
+    def __init__(self, *, is_answer: bool = False, finds_calls: bool = False) -> None:
+        self.is_answer = is_answer
         self.finds_calls = finds_calls
         self.slots: list[Slot] = []
         self.joins: list[list[Slot]] = []
@@ -285,7 +286,7 @@ class Reading:
                         self.calls.append(call)
                 within = under if isinstance(key, int) else key
                 self.inside(entry, role, kind, name, depth + 1, within)
-        if self.finds_calls and isinstance(value, list) and kind is Kind.OTHER:
+        if self.is_answer and isinstance(value, list) and kind is Kind.OTHER:
             self._join_list(start)
 
     def _join_list(self, start: int) -> None:

@@ -17,6 +17,7 @@ IDS = [one.name for one in SPEAKERS]
 CHAT, RESPONSES, ANTHROPIC, GEMINI, ARRAY, OLLAMA, MCP = SPEAKERS
 SECRET = "AKIAQ7TR2MXL5ZB3NC4D"
 HALVES = ("see AKIAQ7TR2M", "XL5ZB3NC4D ok")
+CALLED = {"arguments", "args", "input"}
 STRICT = chain_of({"filter": "secrets", "mode": "remove"})
 
 
@@ -46,12 +47,14 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-def pairs(document: Any) -> Iterator[tuple[Any, Any]]:
+def pairs(document: Any, called: set[str]) -> Iterator[tuple[Any, Any]]:
     """Yield two documents that hold a half each, at every text and under new names."""
     paths = [*leaves(document)]
     for folder in folders(document):
         paths += [(*folder, "novel"), (*folder, "url")]
     for path in paths:
+        if called & set(path):
+            continue  # of calls that stand whole, nobody puts two together
         yield put(document, path, HALVES[0]), put(document, path, HALVES[1])
         yield put(document, path, [HALVES[0]]), put(document, path, [HALVES[1]])
         yield put(document, path, [{"t": HALVES[0]}]), put(document, path, [{"t": HALVES[1]}])
@@ -71,13 +74,14 @@ def leaks(done: Done) -> bool:
 def test_halves_in_two_events_are_never_put_together(speaker: Speaker) -> None:
     call = ("f", '{"a": "b"}') if speaker.has_calls else None
     events = speaker.stream([(0, "hello "), (0, "you")], call, 4)
+    called = set() if speaker is CHAT else CALLED  # only there they come in pieces of a text
     tried = 0
     for number, event in enumerate(events):
         start, end = event.find(b"{"), event.rfind(b"}") + 1
         if start < 0:
             continue
         before, after = event[:start], event[end:]
-        for one, two in pairs(json.loads(event[start:end])):
+        for one, two in pairs(json.loads(event[start:end]), called):
             more = (before if not before.startswith(b"[") else b",") if before else b""
             twice = before + compact(one) + after + more + compact(two) + after
             done = said_by(speaker, b"".join([*events[:number], twice, *events[number + 1 :]]))
@@ -91,13 +95,15 @@ def doubled(document: Any, path: tuple[Any, ...] = ()) -> Iterator[Any]:
     """Yield the document with one entry of a list twice, a half of the secret in each."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, entry in items:
-        if isinstance(entry, list):
+        if isinstance(entry, list) and key not in {"choices", "candidates"}:
             for number, element in enumerate(entry):
                 if isinstance(element, str):
                     both = list(HALVES)
                     yield (*path, key), [*entry[:number], *both, *entry[number + 1 :]]
                 elif isinstance(element, dict):
                     for leaf in leaves(element):
+                        if CALLED & set(leaf):
+                            continue
                         both = [put(element, leaf, half) for half in HALVES]
                         yield (*path, key), [*entry[:number], *both, *entry[number + 1 :]]
         if isinstance(entry, dict | list):
