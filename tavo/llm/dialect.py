@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -152,6 +153,10 @@ class EventReader(ABC):
         if isinstance(event, dict) and self._is_known(event, parts, reading):
             return parts
         return parts.finish(reading, event)
+
+    def unfinished(self) -> Sequence[Call]:
+        """Return calls that the stream has begun in a way of its own, and not ended."""
+        return ()
 
     @abstractmethod
     def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:

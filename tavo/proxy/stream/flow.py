@@ -128,10 +128,14 @@ class Flow:
         try:
             for event in self._reader.end():
                 self._take(event, out)
+            for call in self._events.unfinished():
+                self._desk.call(call)
             self._stop(list(self._calls))
             self._close(None)
         except Blocked as blocked:
             return self._break(blocked.why, out)
+        except ValueError as error:
+            return self._break(self._desk.broken(str(error)), out)
         except RecursionError:
             return self._break(self._unreadable(_TOO_DEEP), out)
         return [] if self._observe else out
