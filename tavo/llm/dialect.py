@@ -203,9 +203,11 @@ class Dialect(ABC):
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
         return reading
 
+    @abstractmethod
     def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         """Note what is known of a request; model and stream are noted."""
 
+    @abstractmethod
     def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         """Note what is known of an answer."""
 

@@ -176,14 +176,18 @@ def wholes() -> Iterator[tuple[str, Speaker, Any]]:
     def message(**fields: Any) -> Any:
         return {"choices": [{"index": 0, "message": {"role": "assistant", **fields}}]}
 
-    yield "tool_use in a chat", CHAT, message(
-        content=[{"type": "tool_use", "name": "shell", "input": {}}]
+    yield (
+        "tool_use in a chat",
+        CHAT,
+        message(content=[{"type": "tool_use", "name": "shell", "input": {}}]),
     )
     yield "function beside custom", CHAT, message(tool_calls=[{
         "function": {"name": "search", "arguments": "{}"},
         "custom": {"name": "shell", "input": "x"}}])  # fmt: skip
-    yield "another kind", CHAT, message(
-        tool_calls=[{"type": "mcp", "mcp": {"name": "shell", "arguments": "{}"}}]
+    yield (
+        "another kind",
+        CHAT,
+        message(tool_calls=[{"type": "mcp", "mcp": {"name": "shell", "arguments": "{}"}}]),
     )
     yield "an object", CHAT, message(tool_calls={"function": {"name": "shell"}})
     yield "a delta", CHAT, {"choices": [{"index": 0, "delta": {"tool_calls": [
@@ -214,12 +218,14 @@ def test_no_call_is_hidden_in_a_whole_answer(name: str, speaker: Speaker, body: 
 
 def test_arguments_in_parts_are_judged_as_one() -> None:
     def part(path: str, value: Any, **more: Any) -> bytes:
-        return candidate({"functionCall": {
-            "partialArgs": [{"jsonPath": path, **value}], "willContinue": True, **more}})  # fmt: skip
+        call = {"partialArgs": [{"jsonPath": path, **value}], "willContinue": True, **more}
+        return candidate({"functionCall": call})
 
     start = candidate({"functionCall": {"name": "search", "willContinue": True}})
-    bad = start + part("$.a[0].cmd", {"stringValue": "rm -r"}) + part(
-        "$.a[0].cmd", {"stringValue": "f /"}
+    bad = (
+        start
+        + part("$.a[0].cmd", {"stringValue": "rm -r"})
+        + part("$.a[0].cmd", {"stringValue": "f /"})
     )
     for end in (candidate({"functionCall": {}}), b""):
         done = said_by(GEMINI, bad + end, ARGUED)

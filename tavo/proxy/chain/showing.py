@@ -92,7 +92,7 @@ class _Tags:
         if sign in _LETTERS or sign == _SLASH:
             self.inside, self._state = True, "name"
             self.name = bytes((sign,)).lower()
-        elif sign == _BANG or sign == _WHY:
+        elif sign in (_BANG, _WHY):
             self.inside, self._state, self.name = True, "name", b"!" if sign == _BANG else b"?"
         elif sign != _LT:
             self._state = "name" if self.inside else ""
