@@ -207,6 +207,7 @@ class Answering:
         record.tokens_in, record.tokens_out = reading.usage
         record.counted = any(reading.usage)
         record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace")) for slot in reading.slots)
+        record.bytes_seen += sum(call.size for call in reading.calls)
         self._document, self._reading = document, reading
         self._changed = bool(reading.drops) and self.desk.rewriting(Kind.TEXT) is not None
         if self._changed:
