@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.parts import Kind, Reading, dumped
-from tavo.proxy.bodies import BodyError, Decoder, is_plain_text, read_document
+from tavo.proxy.bodies import (
+    BodyError,
+    Decoder,
+    check_charset,
+    is_plain_text,
+    read_document,
+)
 from tavo.proxy.chain.desk import ChainDesk, Texts
 from tavo.proxy.messages import Headers, Mode, Pending, Record, ResponseHead
 from tavo.proxy.stream.asking import Blocked
@@ -100,6 +106,7 @@ class Answering:
         self._decoder = Decoder.of(fields.get(b"content-encoding", b""))
         if self._decoder is not None and not self._observe:
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        check_charset(fields.get(b"content-type", b""))
         kind = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
         framing = _FRAMINGS.get(kind)
         if framing is None and operation.framing is Framing.ARRAY and status == 200:

@@ -23,7 +23,7 @@ from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
 from tavo.llm.parts import Reading, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
-from tavo.proxy.bodies import BodyError, Decoder, decoded, read_document
+from tavo.proxy.bodies import BodyError, Decoder, check_charset, decoded, read_document
 from tavo.proxy.chain.desk import ChainDesk, Texts
 from tavo.proxy.chain.values import Asked, Scope
 from tavo.proxy.messages import (
@@ -128,6 +128,9 @@ class ChainExchange:
         self._coding = b",".join(codings)
         try:
             is_coded = Decoder.of(self._coding) is not None
+            for key, value in head.headers:
+                if key == b"content-type":
+                    check_charset(value)
         except BodyError as error:
             if not self._chain.observe:
                 why = f"the request cannot be judged: {error}. Send it as it is"
