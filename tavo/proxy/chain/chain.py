@@ -25,6 +25,7 @@ from tavo.errors import ConfigError
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.memo import Memo
 from tavo.proxy.chain.placeholders import LINKS
+from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
 
 __all__ = ["Chain", "Compiled", "Look", "Said"]
@@ -93,7 +94,10 @@ class Compiled:
         if self.rules is not None:
             matches, _, _ = self.rules.scan(data, 0, closed=True)
             if matches and self.links:
-                matches = self.without_links(matches, LINKS.scan(data, 0, closed=True)[0])
+                links = LINKS.scan(data, 0, closed=True)[0]
+                showing = Showing()
+                showing.feed(data)
+                matches = self.without_links(matches, links, showing.is_plain)
         said: list[Said] = []
         if self.judges:
             text = from_bytes(data)
@@ -103,13 +107,18 @@ class Compiled:
                     said.append(answer)
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
 
-    def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
-        """Leave out what may only be changed outside of links and stands in one."""
+    def without_links(
+        self, matches: Sequence[Match], links: Sequence[Match], is_plain: Callable[[int], bool]
+    ) -> list[Match]:
+        """Leave out what may only be changed in plain text and stands elsewhere."""
         return [
             one
             for one in matches
             if not self.owners[one.rule.id][1].outside_links
-            or not any(link.start < one.end and one.start < link.end for link in links)
+            or (
+                is_plain(one.start)
+                and not any(link.start < one.end and one.start < link.end for link in links)
+            )
         ]
 
 

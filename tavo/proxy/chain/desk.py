@@ -19,12 +19,14 @@ from tavo.llm.dialect import Broken
 from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_as_text, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
+from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
+from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
-from tavo.proxy.stream.flow import Blocked, Edit
+from tavo.proxy.stream.asking import Blocked, Edit
 
 __all__ = ["ChainDesk", "Texts"]
 
-_DEEPEST_JSON = "its arguments are nested too deep"
+_TOO_DEEP = "its arguments are nested too deep"
 
 
 class ChainDesk:
@@ -64,24 +66,62 @@ class ChainDesk:
                     changed = self._apply(slot, data, look, compiled) or changed
         return changed
 
-    def unknown(self, slots: Sequence[Slot]) -> Texts:
+    def joins(self, joins: list[list[Slot]], glues: Sequence[str] = ("",)) -> bool:
+        """Judge texts that may be put together, for what stands across two of them.
+
+        `glues` are what may come between. Raises Blocked.
+        """
+        changed = False
+        for slots in joins:
+            compiled = self.chain.compiled(self.where(slots[0].role, slots[0].kind))
+            if compiled is not None:
+                for glue in glues:
+                    for text in joined_texts(slots, glue):
+                        changed = self._join(text, compiled) or changed
+        return changed
+
+    def _join(self, text: Joined, compiled: Compiled) -> bool:
+        look = self._look(compiled, text.data)
+        for said in look.said:
+            if (said.filter.name, said.judged.action.value, said.judged.label) not in self.said:
+                self.decide(said)
+        edits: list[Edit] = []
+        for match in look.matches:
+            if text.is_across(match.start, match.end):
+                new = self.changed(match, compiled, partial(_part, text.data, match))
+                if new is not None:
+                    edits.append((match.start, match.end, new))
+        if not edits or self.chain.observe:
+            return False
+        if not rewritten(text, edits):
+            self.block_text("a name of a field would have to be changed")
+        return True
+
+    def unknown(
+        self, slots: Sequence[Slot], joins: list[list[Slot]], glues: Sequence[str] = ("",)
+    ) -> Texts:
         """Return the texts that nobody remembers, to be looked at somewhere else."""
         texts = Texts()
         for slot in slots:
-            where = self.where(slot.role, slot.kind)
-            compiled = self.chain.compiled(where)
-            if compiled is None:
-                continue
-            data = to_bytes(slot.text)
-            if self.chain.is_remembered(data):
-                key = self.chain.memo.key(data, where, self.scope.dialect)
-                if key not in self.looks:
-                    known = self.chain.memo.get(key)
-                    if known is None:
-                        texts.add(key, compiled, data)
-                    else:
-                        self.looks[key] = known
+            self._unknown(texts, slot, to_bytes(slot.text))
+        for group in joins:
+            for glue in glues:
+                for one in joined_texts(group, glue):
+                    self._unknown(texts, group[0], one.data)
         return texts
+
+    def _unknown(self, texts: Texts, slot: Slot, data: bytes) -> None:
+        where = self.where(slot.role, slot.kind)
+        compiled = self.chain.compiled(where)
+        if compiled is None or not self.chain.is_remembered(data):
+            return
+        key = self.chain.memo.key(data, where, self.scope.dialect)
+        if key not in self.looks:
+            known = self.chain.memo.get(key)
+            if known is None:
+                texts.add(key, compiled, data)
+            else:
+                self.looks[key] = known
 
     def learn(self, texts: Texts) -> None:
         """Take over what was looked at somewhere else."""
@@ -156,9 +196,9 @@ class ChainDesk:
             return None
         return _Rewriting(self, compiled)
 
-    def across(self, before: str, text: str) -> None:
-        """Block where something stands across two events that nobody knows."""
-        compiled = self.chain.compiled(self.where("assistant", Kind.OTHER))
+    def across(self, before: str, text: str, role: str, kind: Kind) -> None:
+        """Block where something stands across two events."""
+        compiled = self.chain.compiled(self.where(role, kind))
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
@@ -176,6 +216,13 @@ class ChainDesk:
 
     def call(self, call: Call) -> bool:
         """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
+        try:
+            return self._call(call)
+        except RecursionError:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {_TOO_DEEP}")
+        return False
+
+    def _call(self, call: Call) -> bool:
         given = call.holder[call.key]
         value, is_text = given, False
         if isinstance(given, str):
@@ -184,8 +231,6 @@ class ChainDesk:
                 is_text = True
             except TwiceError as error:
                 self.block_text(f"the arguments of {call.name[:60]} have two readings: {error}")
-            except RecursionError:
-                self.block_text(_DEEPEST_JSON)
             except ValueError:
                 value = given
         if self.phase == "response" or self.scope.dialect == "mcp":
@@ -195,7 +240,11 @@ class ChainDesk:
                     self.decide(said)
         box = {"": value}
         reading = Reading()
-        reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        try:
+            reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        except ValueError as error:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {error}")
+            return False
         reading.slots = [slot for slot in reading.slots if slot.kind is not Kind.KEY or slot.fixed]
         for number in numbers_as_text(value):
             reading.slots.append(
@@ -206,9 +255,17 @@ class ChainDesk:
             reading.slots.append(name)
         if not self.slots(reading.slots):
             return False
+        if call.is_copy:
+            self.block_text(f"the arguments of {call.name[:60]} would have to be changed in pieces")
         value = box[""]
         call.holder[call.key] = json.dumps(value, ensure_ascii=False) if is_text else value
         return True
+
+    def strange(self, calls: list[Call]) -> None:
+        """Block calls in a form that no dialect knows: how they go on cannot be told."""
+        if any(type(one).judge_call is not Filter.judge_call for one in self.chain.filters):
+            name = calls[0].name[:60] or "a tool"
+            self.block_text(f"the answer calls {name} in a form that cannot be judged")
 
     def tools(self, tools: list[Tool]) -> bool:
         """Judge definitions of tools; one that a server's list may lose is taken out of it."""
@@ -261,7 +318,7 @@ class ChainDesk:
 class _Rewriting:
     """What matches in one growing text mean. Those outside of links wait for the links."""
 
-    __slots__ = ("_compiled", "_desk", "_links", "_waiting", "sets")
+    __slots__ = ("_compiled", "_desk", "_links", "_showing", "_waiting", "sets")
 
     def __init__(self, desk: ChainDesk, compiled: Compiled) -> None:
         self._desk = desk
@@ -269,6 +326,11 @@ class _Rewriting:
         self.sets: Sequence[RuleSet] = compiled.sets
         self._waiting: list[tuple[Match, str]] = []
         self._links: list[Match] = []
+        self._showing = Showing() if compiled.links else None
+
+    def heard(self, data: bytes) -> None:
+        if self._showing is not None:
+            self._showing.feed(data)
 
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
@@ -287,7 +349,9 @@ class _Rewriting:
             if compiled.links and match.end > final:
                 del self._waiting[:number]
                 return edits, min(final, match.start), None
-            if compiled.links and not compiled.without_links([match], self._links):
+            if self._showing is not None and not compiled.without_links(
+                [match], self._links, self._showing.is_plain
+            ):
                 continue
             try:
                 new = desk.changed(match, compiled, partial(str, said))
