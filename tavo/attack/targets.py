@@ -77,21 +77,31 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class HttpTarget:
-    """A target over HTTP. Close it when done."""
+    """A target over HTTP. Close it when done.
+
+    `bytes_out` and `bytes_in` are the bodies that were sent and came; one that was refused for its
+    size counts as the largest that is taken.
+    """
 
     def __init__(
         self,
         described: TargetFile,
         environment: Mapping[str, str],
         *,
+        address: str = "",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet. Raises ConfigError."""
+        """Prepare; nothing is sent yet. Raises ConfigError.
+
+        `address` is what the host's name was judged to lead to: each connection goes there, and
+        the name is not looked up again; name and certificate stay those of the host.
+        """
         from tavo.host.bounded_http import BoundedClient
 
         self.model = described.model
         self._described = described
         self._secret = ""
+        self.bytes_out = self.bytes_in = 0
         url = urlsplit(described.url)
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise ConfigError(
@@ -109,7 +119,9 @@ class HttpTarget:
                 f"target: the name {self.name!r} cannot stand in findings",
                 hint="Name it in the file without '/', for example `name: staging`.",
             )
-        headers = {"User-Agent": "tavo", **described.headers}
+        headers = {
+            "User-Agent": "tavo", "Content-Type": "application/json", **described.headers,
+        }  # fmt: skip
         if described.key:
             self._secret = environment.get(described.key, "")
             if not self._secret:
@@ -127,6 +139,16 @@ class HttpTarget:
             self._url = described.url
             self._path = _answer_path(described)
         _check_headers(headers, secret=described.key)
+        self._connect: dict[str, Any] = {"url": self._url}
+        if address:
+            import httpx
+
+            asked = httpx.URL(self._url)
+            self._connect = {
+                "url": asked.copy_with(host=address),
+                "headers": {"Host": asked.netloc.decode("ascii")},
+                "extensions": {"sni_hostname": asked.host},
+            }
         self._client = BoundedClient(headers=headers, transport=transport)
 
     def __repr__(self) -> str:
@@ -161,9 +183,13 @@ class HttpTarget:
 
         method = self._described.method if self._described.kind == "http" else "POST"
         try:
+            data = json.dumps(
+                body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+            ).encode()
+            self.bytes_out += len(data)
             answer = self._client.exchange(
-                method, self._url, json=body, timeout_s=self._described.timeout_s,
-                most=_LONGEST_ANSWER,
+                method, content=data, timeout_s=self._described.timeout_s, most=_LONGEST_ANSWER,
+                **self._connect,
             )  # fmt: skip
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise TargetFailedError(
@@ -177,11 +203,13 @@ class HttpTarget:
                 f"{self.name}: gave no whole answer within {seconds:g} s"
             ) from None
         except UnusableAnswerError as error:
+            self.bytes_in += _LONGEST_ANSWER
             raise TargetFailedError(f"{self.name}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise TargetFailedError(self._safe(f"{self.name}: {error}")) from None
         except RecursionError:
             raise TargetFailedError(f"{self.name}: the request is nested too deep") from None
+        self.bytes_in += len(answer.body)
         text = answer.body.decode("utf-8", "replace")
         if not 200 <= answer.status < 300:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
@@ -204,6 +232,8 @@ class HttpTarget:
                 if self._described.key
                 else "It wants a key: name its environment variable with `key:` in a target file"
             )
+        if 300 <= status < 400:
+            return "Redirects are not followed: name the address where it leads, if it is yours"
         if status in {404, 405}:
             return f"Check the address: {self._url} was asked"
         return ""

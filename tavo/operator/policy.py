@@ -7,6 +7,9 @@
     [service]                            # `marketplace_db.web.limits.ServiceLimits`
     writes_per_minute = 60
 
+    [execution]                          # `marketplace_db.execution_limits.ExecutionLimits`
+    enabled = true
+
 Rules this module keeps:
 - without the file, or a key of it, the strict values here hold;
 - an unknown key is an error that names the nearest right one: a misspelt rule is no rule.
@@ -26,14 +29,15 @@ from tavo.errors import ConfigError
 from tavo.operator.vetting import NAMES
 
 if TYPE_CHECKING:
+    from marketplace_db.execution_limits import ExecutionLimits
     from marketplace_db.web.limits import ServiceLimits
 
-__all__ = ["POLICY_NAME", "Policy", "read_policy", "read_service"]
+__all__ = ["POLICY_NAME", "Policy", "read_execution", "read_policy", "read_service"]
 
 POLICY_NAME = "market.toml"
 
 _LARGEST = 64 * 1024
-_SECTIONS = ("vetting", "service")
+_SECTIONS = ("vetting", "service", "execution")
 _OPTIONAL = frozenset({"source"})
 _LICENCES = (
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT",
@@ -76,6 +80,20 @@ def read_service(market: Path) -> ServiceLimits:
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{market / POLICY_NAME}: [service]: {error}",
+            hint="The operator guide has a table of its keys.",
+        ) from None
+
+
+def read_execution(market: Path) -> ExecutionLimits:
+    """Read what the operator of the market in a folder lets others run. Raises ConfigError."""
+    from marketplace_db.execution_limits import ExecutionLimits
+
+    section = _section(market, "execution", ExecutionLimits.__struct_fields__)
+    try:
+        return msgspec.convert(section, ExecutionLimits)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{market / POLICY_NAME}: [execution]: {error}",
             hint="The operator guide has a table of its keys.",
         ) from None
 
