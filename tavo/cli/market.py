@@ -13,6 +13,7 @@ import typer
 from tavo.cli import (
     market_accounts,
     market_entitle,
+    market_execute,
     market_offline,
     market_serve,
     market_vet,
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("backup")(backup)
     market_accounts.register(group)
+    market_execute.register(group)
     market_serve.register(group)
     app.add_typer(group, name="market")
 

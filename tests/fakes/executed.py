@@ -35,9 +35,19 @@ def hand_in_folder(operated: Operated, source: Path) -> str:
         )
 
 
-def add_dynamic(operated: Operated, name: str = "prober", **files: str) -> None:
-    """Release a dynamic plugin of acme as the kit writes it; `files` replaces some of its files."""
+def add_dynamic(
+    operated: Operated, name: str = "prober", *, instead: Mapping[str, str] | None = None,
+    **files: str,
+) -> None:  # fmt: skip
+    """Release a dynamic plugin of acme as the kit writes it.
+
+    `files` replaces some of its files, `instead` texts of its plugin.yaml.
+    """
     folder = author_plugin(operated.folder / f"source-{name}", "dynamic", name=name, **files)
+    manifest = folder / "plugin.yaml"
+    for old, new in (instead or {}).items():
+        assert old in manifest.read_text()
+        manifest.write_text(manifest.read_text().replace(old, new))
     operated.approve(hand_in_folder(operated, folder))
     operated.release()
 
