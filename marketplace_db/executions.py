@@ -317,6 +317,16 @@ class Executions:
         with step(self.connection):
             return self._fail_left(now)
 
+    def fail_all_open(self, outcome: str, *, now: datetime) -> int:
+        """Fail what waits and what runs, for a reason; return how many. None of them costs."""
+        with step(self.connection):
+            cursor = self.connection.execute(
+                "UPDATE plugin_executions SET state = 'failed', finished_at = ?, config = '{}',"
+                " lease_until = NULL, outcome = ? WHERE state IN ('waiting', 'running')",
+                (format_time(now), outcome),
+            )
+        return cursor.rowcount
+
     def delete_results(self, *, now: datetime) -> int:
         """Delete the results whose time is over, from the file, too; return how many."""
         moment = format_time(now)

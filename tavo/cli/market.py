@@ -12,6 +12,7 @@ import typer
 
 from tavo.cli import (
     market_accounts,
+    market_backup,
     market_entitle,
     market_execute,
     market_offline,
@@ -57,7 +58,7 @@ def register(app: typer.Typer) -> None:
     group.command("release")(release)
     market_entitle.register(group)
     group.command("status")(status)
-    group.command("backup")(backup)
+    market_backup.register(group)
     market_accounts.register(group)
     market_execute.register(group)
     market_serve.register(group)
@@ -264,18 +265,6 @@ def status(
         ],
         color=session.color,
     )  # fmt: skip
-
-
-def backup(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
-    market: Place = Path("market"),
-) -> None:
-    """Copy the whole marketplace, its database as of one moment; no keys are in it."""
-    session = session_of(context)
-    with opened(session, market) as place:
-        place.backup(folder)
-    _print(session, {"folder": str(folder)}, f"{folder}: a copy of {market}, without keys.")
 
 
 def _review(
