@@ -120,9 +120,7 @@ def test_a_restored_market_has_what_was_there_and_serves(
     with closing(sqlite3.connect(new / "market.db")) as connection:
         (now,) = connection.execute("SELECT count(*) FROM plugin_installations").fetchone()
     assert now == keys
-    late = [
-        one["plugin"] for one in second.ask("GET", "/submissions", "alice").json()["submissions"]
-    ]
+    listed = second.ask("GET", "/submissions", "alice").json()["submissions"]
     assert "acme/late" in [one["plugin"] for one in listed]
     again.add(id="after", name="After")
     assert second.stop() == "ended in order\n"
