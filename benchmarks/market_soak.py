@@ -370,8 +370,11 @@ class Soak:
 
     def memory(self) -> float:
         """Return the resident memory of the server in MB."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+        try:
+            text = Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+        except (OSError, IndexError):  # it is being restarted
+            return 0.0
 
 
 def main() -> int:
