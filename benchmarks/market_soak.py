@@ -55,6 +55,7 @@ from tests.fakes.executed import add_dynamic
 from tests.fakes.model_server import Model, serving
 from tests.fakes.operated import Operated
 from tests.fakes.operator_market import Marketplace
+from tests.fakes.served import HANDED_OVER
 
 PLUGINS = 40
 DISK_MB = 192
@@ -157,8 +158,7 @@ class Soak:
     def start(self) -> None:
         with (self.folder.parent.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec 3<&{self.listener.fileno()};"
-                 ' export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "sh",
+                [sys.executable, "-c", HANDED_OVER, str(self.listener.fileno()),
                  sys.executable, "-m", "tavo", "-q", "market", "serve", "--market",
                  str(self.operated.directory), "--keys", str(self.folder / "keys")],
                 stderr=log, cwd=self.folder.parent, pass_fds=[self.listener.fileno()],
