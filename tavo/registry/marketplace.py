@@ -128,6 +128,18 @@ class Marketplace:
             value["version"] = version
         return self._ask("POST", f"/plugins/{quote(plugin, safe='')}/reviews", json=value)
 
+    def installed_together(self, plugin: str) -> list[tuple[str, int]]:
+        """Return plugins that organisations with this one have too, and how many have both."""
+        value = self._ask("GET", f"/plugins/{quote(plugin, safe='')}")
+        rows = value.get("also_installed", [])
+        return [
+            (one["id"], one["organizations"])
+            for one in (rows if isinstance(rows, list) else [])
+            if isinstance(one, dict)
+            and isinstance(one.get("id"), str)
+            and isinstance(one.get("organizations"), int)
+        ]
+
     def tell(self, plugin: str, version: str, *, key: str, client_version: str) -> dict[str, Any]:
         """Tell that something is installed here; the same key again is the same installation."""
         value = {"version": version, "key": key, "client_version": client_version}
