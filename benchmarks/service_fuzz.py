@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from marketplace_db.accounts import SCOPES  # noqa: E402
 from marketplace_db.intake import Market  # noqa: E402
 from tests.fakes.executed import ENABLED, Executed, add_dynamic  # noqa: E402
+from tests.fakes.model_server import serving  # noqa: E402
 from tests.fakes.served import Served, marketplace  # noqa: E402
 
 _HOOKS = """
@@ -48,8 +49,9 @@ def main() -> int:
             with Market.open(served.operated.directory) as market:
                 served.token("everything", "other-corp", list(SCOPES), market)
             executed = Executed(operated)
-            executed.target("http://127.0.0.1:9/v1")
-            run = executed.ask()
+            with serving(lambda prompt: "The code is violet-harbor-1871.") as model:
+                executed.target(f"{model.url}/v1")
+                run = executed.do(executed.ask())
             uuid = served.ask("GET", "/plugins/acme%2Fprober").json()["plugin"]["uuid"]
             (folder / "hooks.py").write_text(_HOOKS)
             (folder / "schemathesis.toml").write_text(

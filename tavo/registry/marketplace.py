@@ -171,7 +171,7 @@ class Marketplace:
 
     def cancel(self, identifier: str) -> dict[str, Any]:
         """Cancel a run; return it."""
-        return self._ask("DELETE", f"/executions/{quote(identifier, safe='')}")
+        return self._ask("POST", f"/executions/{quote(identifier, safe='')}/cancel")
 
     def result(self, identifier: str) -> dict[str, Any]:
         """Return what a run found."""

@@ -88,7 +88,7 @@ ROUTES = (
         handler=executions.execution, answer=forms.Execution, scope="execute", other="refused",
     ),
     Route(
-        method="DELETE", path=f"{BASE}/executions/{{execution}}", name="cancel_execution",
+        method="POST", path=f"{BASE}/executions/{{execution}}/cancel", name="cancel_execution",
         summary="Cancel a run; one that has ended stays as it is",
         handler=executions.cancel, answer=forms.Execution, scope="execute", where="write",
         other="refused",
