@@ -36,7 +36,7 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     at_once: Annotated[int, Meta(ge=1, le=64)] = 1
     waiting: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
     result_days: Annotated[int, Meta(ge=1, le=3650)] = 30
-    result_mb: Annotated[float, Meta(gt=0, le=16)] = 2
+    result_mb: Annotated[float, Meta(gt=0, le=4)] = 2
     memory_mb: Annotated[int, Meta(ge=64, le=65536)] = 512
     cpu_s: Annotated[int, Meta(ge=1, le=86400)] = 120
     wall_s: Annotated[int, Meta(ge=1, le=86400)] = 900

@@ -33,7 +33,7 @@ from marketplace_db.transaction import step
 from marketplace_db.usage import release_key
 from signing.roles import format_time
 
-__all__ = ["Claimed", "End", "Execution", "Executions"]
+__all__ = ["Claimed", "End", "Execution", "Executions", "Question"]
 
 STATES = ("waiting", "running", "done", "failed", "cancelled")
 _LONGEST_OUTCOME = 500
@@ -84,6 +84,27 @@ class Execution(NamedTuple):
     number: int
 
 
+class Question(NamedTuple):
+    """What is asked for, as the client wrote it: `version` is empty for the newest."""
+
+    plugin: str
+    version: str
+    target: str
+    key: str
+    config: Mapping[str, Any]
+
+    @property
+    def settings(self) -> str:
+        """Return the configuration as JSON, the same for the same."""
+        return json.dumps(dict(self.config), sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells one question from another, whatever is the newest version by then."""
+        words = json.dumps([self.plugin, self.version, self.target, self.settings])
+        return hashlib.sha256(words.encode()).hexdigest()
+
+
 class Claimed(NamedTuple):
     """A run that a worker has claimed, with what it needs to begin it."""
 
@@ -116,32 +137,22 @@ class Executions:
     def ask(
         self,
         who: Account,
-        plugin: str,
         version: str,
         *,
-        target: str,
-        key: str,
-        config: Mapping[str, Any],
+        question: Question,
         limits: ExecutionLimits,
         now: datetime,
     ) -> tuple[Execution, bool]:
-        """Ask for a run; return it, and whether it is new.
+        """Ask for a run of a version; return it, and whether it is new.
 
         Raises NotInCatalogError, WorkingDatabaseError for an unknown target and for a key that was
         used for something else, QueueFullError where too much waits or was used up.
         """
-        settings = json.dumps(dict(config), sort_keys=True)
-        question = json.dumps([plugin, version, target, settings])
-        request = hashlib.sha256(question.encode()).hexdigest()
+        plugin, target, key = question.plugin, question.target, question.key
         with step(self.connection):
-            known = self._one("e.organization = ? AND e.key = ?", (who.organization, key))
+            known = self.known(who, question)
             if known is not None:
-                if known["request"] != request:
-                    raise WorkingDatabaseError(
-                        f"the key {key!r:.80} was used for another run",
-                        hint="A new run needs a new key.",
-                    )
-                return _execution(known), False
+                return known, False
             release = release_key(self.connection, plugin, version)
             chosen = Targets(self.connection).target(who.organization, target)
             self._check_room(who.organization, limits, now)
@@ -151,12 +162,25 @@ class Executions:
                 " target_id, key, request, config, state, asked_at, quotas, prices)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
                 (
-                    identifier, release, who.organization, who.user, chosen.number, key, request,
-                    settings, format_time(now), json.dumps(limits.quotas),
+                    identifier, release, who.organization, who.user, chosen.number, key,
+                    question.digest, question.settings, format_time(now), json.dumps(limits.quotas),
                     msgspec.json.encode(limits.prices).decode(),
                 ),
             )  # fmt: skip
         return self.execution(who.organization, identifier), True
+
+    def known(self, who: Account, question: Question) -> Execution | None:
+        """Return the run that was asked for with this key before, None where none was.
+
+        Raises WorkingDatabaseError where that was another question.
+        """
+        row = self._one("e.organization = ? AND e.key = ?", (who.organization, question.key))
+        if row is not None and row["request"] != question.digest:
+            raise WorkingDatabaseError(
+                f"the key {question.key!r:.80} was used for another run",
+                hint="A new run needs a new key.",
+            )
+        return None if row is None else _execution(row)
 
     def execution(self, organization: str, identifier: str) -> Execution:
         """Return a run of an organisation. Raises WorkingDatabaseError if it has none such."""
@@ -330,8 +354,8 @@ class Executions:
     def delete_results(self, *, now: datetime) -> int:
         """Delete the results whose time is over, from the file, too; return how many."""
         moment = format_time(now)
-        self.connection.execute("PRAGMA secure_delete = ON")
         with step(self.connection):
+            self.connection.execute("PRAGMA secure_delete = ON")
             cursor = self.connection.execute(
                 "DELETE FROM execution_results WHERE execution_id IN"
                 " (SELECT id FROM plugin_executions WHERE result_until <= ?)",

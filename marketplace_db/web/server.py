@@ -185,15 +185,19 @@ def _handed_over() -> socket.socket | None:
     handed = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
     if handed != ("1", str(os.getpid())):
         return None
-    listener = socket.socket(fileno=_FIRST_HANDED_OVER)
-    listener.set_inheritable(False)
-    listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    if listener.family not in {socket.AF_INET, socket.AF_INET6} or not listens:
-        raise MarketplaceError(
-            "the socket that was handed over does not listen for TCP connections",
-            hint="Hand over one that does, or unset LISTEN_FDS.",
-        )
-    return listener
+    try:
+        listener = socket.socket(fileno=_FIRST_HANDED_OVER)
+        listener.set_inheritable(False)
+        if listener.family in {socket.AF_INET, socket.AF_INET6} and listener.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            return listener
+    except OSError:
+        pass  # it is no socket
+    raise MarketplaceError(
+        "what was handed over does not listen for TCP connections",
+        hint="Hand over a socket that does, or unset LISTEN_FDS.",
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

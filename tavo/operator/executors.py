@@ -107,19 +107,23 @@ class Executors:
 
     def _work(self, number: int) -> None:
         worker = f"{os.getpid()}-{number}-{uuid.uuid4().hex[:8]}"
+        while not self._stopped.is_set():
+            try:
+                with Market.open(self.directory) as market:
+                    self._go_on(Executions(market.connection), worker, sweeps=number == 0)
+            except (MarketplaceError, OSError) as error:
+                _log.error("runs cannot be claimed now: %s", error)
+                self._stopped.wait(_AFTER_ERROR_S)
+
+    def _go_on(self, executions: Executions, worker: str, *, sweeps: bool) -> None:
+        """Do what waits, and delete results whose time is over, until told to end."""
         next_sweep = 0.0
-        with Market.open(self.directory, any_thread=True) as market:
-            executions = Executions(market.connection)
-            while not self._stopped.is_set():
-                try:
-                    if number == 0 and time.monotonic() >= next_sweep:
-                        next_sweep = time.monotonic() + _SWEEP_S
-                        executions.delete_results(now=self._clock())
-                    if not self.once(executions, worker):
-                        self._stopped.wait(_IDLE_S)
-                except (MarketplaceError, OSError) as error:
-                    _log.error("runs cannot be claimed now: %s", error)
-                    self._stopped.wait(_AFTER_ERROR_S)
+        while not self._stopped.is_set():
+            if sweeps and time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + _SWEEP_S
+                executions.delete_results(now=self._clock())
+            if not self.once(executions, worker):
+                self._stopped.wait(_IDLE_S)
 
     def _done(self, claimed: Claimed, stopper: Stopper) -> End:
         try:
@@ -214,22 +218,21 @@ class _Watch(threading.Thread):
         owner = self._executors
         wall_s = self._claimed.execution.quotas["wall_s"]
         began = kept = time.monotonic()
-        with Market.open(owner.directory, any_thread=True) as market:
-            executions = Executions(market.connection)
-            while not self._ended.wait(min(_LOOK_S, owner.lease_s / 4)):
-                now = time.monotonic()
-                try:
-                    why = owner.judge(self._claimed, self._worker, executions)
-                    kept = now
-                except MarketplaceError as error:
-                    _log.warning("a claim is not renewed: %s", error)
-                    why = _LOST if now - kept >= owner.lease_s else ""
-                if not why and now - began >= wall_s:
-                    why = f"it used up its {wall_s:g} s"
-                if why:
-                    self._why = why
-                    self.stopper.stop()
-                    return
+        while not self._ended.wait(min(_LOOK_S, owner.lease_s / 4)):
+            now = time.monotonic()
+            try:
+                with Market.open(owner.directory) as market:
+                    why = owner.judge(self._claimed, self._worker, Executions(market.connection))
+                kept = now
+            except (MarketplaceError, OSError) as error:
+                _log.warning("a claim is not renewed: %s", error)
+                why = _LOST if now - kept >= owner.lease_s else ""
+            if not why and now - began >= wall_s:
+                why = f"it used up its {wall_s:g} s"
+            if why:
+                self._why = why
+                self.stopper.stop()
+                return
 
     def close(self) -> None:
         """End the looking."""

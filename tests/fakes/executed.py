@@ -9,7 +9,7 @@ from pathlib import Path
 
 from marketplace_db.accounts import Account, Accounts
 from marketplace_db.execution_limits import ExecutionLimits
-from marketplace_db.executions import Execution, Executions
+from marketplace_db.executions import Execution, Executions, Question
 from marketplace_db.intake import Market
 from marketplace_db.package import build_package
 from marketplace_db.targets import Targets
@@ -84,9 +84,11 @@ class Executed:
     ) -> Execution:  # fmt: skip
         self.count += 1
         run, _ = self.executions.ask(
-            account(organization), plugin, version, target=target,
-            key=key or f"key-{self.count:08}", config=config or {}, limits=self.limits,
-            now=self.operated.now,
+            account(organization), version, question=Question(
+                plugin=plugin, version="", target=target, key=key or f"key-{self.count:08}",
+                config=config or {},
+            ),
+            limits=self.limits, now=self.operated.now,
         )  # fmt: skip
         return run
 

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from marketplace_db.errors import QueueFullError
 from marketplace_db.intake import Market
 from marketplace_db.targets import Targets
 from marketplace_db.web.api.openapi import document, statuses
+from marketplace_db.web.api.problem import problem_of
 from marketplace_db.web.api.routes import CSV, SUBMISSION, Route
 from marketplace_db.web.api.table import BASE, ROUTES
 from tests.fakes.executed import ENABLED, add_dynamic
@@ -511,6 +513,74 @@ def test_a_withdrawal_waits_for_the_next_release(served: Served) -> None:
     done = served.ask("DELETE", "/plugins/acme%2Fsmall-1", "alice", params={"reason": "It is slow"})
     assert done.json() == {"plugin": "acme/small-1", "versions": ["1.0.0"], "reason": "It is slow"}
     assert served.ask("GET", "/plugins/acme%2Fsmall-1").json()["plugin"]["version"] == "1.0.0"
+
+
+# -- runs for organisations: what they are is in tests/operator/test_operator_execution.py
+
+
+def execute(served: Served, who: str = "bob", **body: object) -> Any:
+    value = {"target": "other-corp-staging", "key": "run-of-bob", **body}
+    return served.ask("POST", f"/plugins/{PROBER}/execute", who, json=value)
+
+
+def test_a_run_is_the_same_whatever_became_of_its_plugin_and_target(served: Served) -> None:
+    first = execute(served)
+    assert first.status_code == 202
+    assert served.ask("GET", first.headers["location"].removeprefix(BASE), "bob").json() == (
+        first.json()
+    )
+    assert execute(served).json() == first.json()
+    other = execute(served, config={"x": 1})
+    assert (other.status_code, "was used for another run" in other.text) == (409, True)
+    named = execute(served, version="0.1.0")
+    assert named.status_code == 409, "who names a version asks something else"
+    with Market.open(served.operated.directory) as market:
+        targets, now = Targets(market.connection), served.operated.now
+        gone = targets.remove("other-corp", "other-corp-staging", now=now)
+    assert execute(served).json()["id"] == first.json()["id"]
+    fresh = execute(served, key="another-run")
+    assert (fresh.status_code, "there is no target" in fresh.text) == (404, True)
+    with Market.open(served.operated.directory) as market:
+        Targets(market.connection).add(
+            gone.organization, gone.name, url=gone.url, description=gone.description, now=now
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"key": "short"}, 400), ({"key": "x" * 65}, 400), ({"key": None}, 400),
+        ({"target": "A B"}, 400), ({"target": "-"}, 400), ({"target": "../etc"}, 400),
+        ({"config": []}, 400), ({"config": {"a": "x" * 70_000}}, 413), ({"more": 1}, 400),
+        ({"version": "7"}, 404), ({"target": "acme-corp-staging"}, 404),
+    ],
+)  # fmt: skip
+def test_a_wrong_run_is_refused(served: Served, body: dict[str, object], status: int) -> None:
+    assert execute(served, **{"key": "wrong-run-1", **body}).status_code == status
+
+
+def test_a_configuration_may_be_deep_or_odd_and_is_no_defect(served: Served) -> None:
+    for number, content in enumerate(
+        ["[" * deep + "]" * deep for deep in (50, 400, 900, 2000, 20_000)]
+        + ["1e400", "-0", "12345678901234567890123", '"\\u0000"', '{"": {"": null}}']
+    ):
+        body = (
+            f'{{"target": "other-corp-staging", "key": "odd-run-{number}",'
+            f' "config": {{"a": {content}}}}}'
+        )
+        answer = served.ask(
+            "POST", f"/plugins/{PROBER}/execute", "bob", content=body.encode(),
+            headers={"content-type": "application/json"},
+        )  # fmt: skip
+        assert answer.status_code in {202, 400}, (content[:50], answer.text)
+
+
+def test_what_is_full_says_when_to_come_back() -> None:
+    own = problem_of(QueueFullError("20 runs of yours wait", wait_s=30))
+    whole = problem_of(QueueFullError("100 runs wait", wait_s=7, whole=True))
+    assert (own.status, own.headers, own.kind) == (429, {"retry-after": "30"}, "full")
+    assert (whole.status, whole.headers) == (503, {"retry-after": "7"})
+    assert own.hint == "Come back in 30 s."
 
 
 # -- attacks

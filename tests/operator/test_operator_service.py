@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from marketplace_db.accounts import Accounts
+from marketplace_db.web import server
 from signing.keyring import Keyring
 from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
@@ -432,6 +433,24 @@ def test_a_socket_that_is_handed_over_turns_nobody_away_during_a_restart(tmp_pat
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
     assert answers == [200, 200]
+
+
+def test_what_is_handed_over_and_is_no_listening_socket_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in (socket.socket(), (tmp_path / "file").open("w")):
+        with other:
+            done = subprocess.run(
+                [sys.executable, "-c", HANDED_OVER, str(other.fileno()), sys.executable, "-c",
+                 "from marketplace_db.web.server import run; run(None, '127.0.0.1', 0)"],
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+                pass_fds=[other.fileno()], check=False,
+            )  # fmt: skip
+            assert "does not listen for TCP connections" in done.stderr
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", "1")  # another process' own
+    assert server._handed_over() is None
+    assert "LISTEN_FDS" not in os.environ, "and no child of ours takes it for its own"
 
 
 def test_a_release_is_shown_without_a_restart(tmp_path: Path) -> None:

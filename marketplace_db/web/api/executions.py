@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.execution_result import RunResult, why_not_for_others
-from marketplace_db.executions import Execution
+from marketplace_db.executions import Execution, Question
 from marketplace_db.prices import money
 from marketplace_db.statement import write_statement
 from marketplace_db.web.api import forms
@@ -31,6 +32,15 @@ def execute(desk: Desk, ask: Ask) -> Answer:
             hint="Run it yourself: `tavo registry install`, then `tavo scan --dynamic-plugins`.",
         )
     organization = ask.who.organization
+    question = Question(
+        plugin=full_id,
+        version="" if body.version is UNSET else body.version,
+        target=body.target,
+        key=body.key,
+        config=body.config,
+    )
+    if (known := desk.executions().known(ask.who, question)) is not None:
+        return _accepted(known)  # whatever has become of its target and its plugin
     if body.target not in {one.name for one in desk.targets().targets(organization)}:
         raise ProblemError(
             404,
@@ -48,17 +58,9 @@ def execute(desk: Desk, ask: Ask) -> Answer:
             hint="Run it yourself: `tavo registry install`.",
         )  # fmt: skip
     run, _ = desk.executions().ask(
-        ask.who,
-        full_id,
-        version,
-        target=body.target,
-        key=body.key,
-        config=body.config,
-        limits=desk.execution,
-        now=ask.now,
+        ask.who, version, question=question, limits=desk.execution, now=ask.now
     )
-    address = f"/api/v1/executions/{run.uuid}"
-    return Answer(value=_form(run), status=202, headers={"location": address})
+    return _accepted(run)
 
 
 def executions(desk: Desk, ask: Ask) -> Answer:
@@ -123,6 +125,11 @@ def statement(desk: Desk, ask: Ask) -> Answer:
         content_type=CSV,
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
+
+
+def _accepted(run: Execution) -> Answer:
+    address = f"/api/v1/executions/{run.uuid}"
+    return Answer(value=_form(run), status=202, headers={"location": address})
 
 
 def _own(desk: Desk, ask: Ask) -> Execution:
