@@ -26,7 +26,7 @@ import msgspec
 
 from marketplace_db.accounts import Account
 from marketplace_db.errors import QueueFullError, WorkingDatabaseError
-from marketplace_db.execution_limits import ExecutionLimits
+from marketplace_db.execution_limits import ExecutionLimits, OrganizationLimits
 from marketplace_db.prices import MICRO, Metered, PriceList, cost
 from marketplace_db.targets import Targets
 from marketplace_db.transaction import step
@@ -403,6 +403,11 @@ class Executions:
                 f"your organisation asked for {own.per_day} runs within a day",
                 wait_s=max(1, int((free - now).total_seconds()) + 1),
             )
+        if own.cpu_s_per_month or own.cost_per_month:
+            self._check_month(organization, own, now)
+
+    def _check_month(self, organization: str, own: OrganizationLimits, now: datetime) -> None:
+        """Raise QueueFullError where a month's time or money is used up."""
         first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         cpu_ms, spent = self.connection.execute(
             "SELECT coalesce(sum(cpu_ms), 0), coalesce(sum(cost_micro), 0) FROM plugin_executions"

@@ -27,7 +27,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -40,7 +40,9 @@ from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read_target"]
+__all__ = [
+    "HttpTarget", "TargetFailedError", "TargetFile", "address_of", "open_target", "read_target",
+]  # fmt: skip
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
@@ -102,12 +104,7 @@ class HttpTarget:
         self._described = described
         self._secret = ""
         self.bytes_out = self.bytes_in = 0
-        url = urlsplit(described.url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ConfigError(
-                f"target: {described.url!r} is no http or https address",
-                hint="Name an address like http://localhost:8000/v1, or a YAML file.",
-            )
+        url = address_of(described.url)
         if url.username or url.password:
             raise ConfigError(
                 "target: the address holds a user or password",
@@ -283,6 +280,21 @@ def read_target(named: str) -> TargetFile:
         raise ConfigError(
             f"target: {named}: {error}", hint="The user guide shows a complete target file."
         ) from error
+
+
+def address_of(text: str) -> SplitResult:
+    """Take an address apart. Raises ConfigError for one that no request can go to."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in {"http", "https"} and url.hostname and (url.port or 1) > 0
+    except ValueError:  # a port above 65535, brackets that are not closed
+        good = False
+    if not good:
+        raise ConfigError(
+            f"target: {text!r} is no http or https address",
+            hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+        )
+    return url
 
 
 def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -37,8 +36,8 @@ from signing.errors import SigningError
 from signing.publishers import Publishers
 from signing.roles import blob_path
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile
-from tavo.errors import ConfigError, RefusedError, TavoError
+from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile, address_of
+from tavo.errors import RefusedError, TavoError
 from tavo.host.brokered_http import public_address
 from tavo.host.lending import LendError
 from tavo.host.local import WHEELS_FOLDER, open_local
@@ -102,13 +101,11 @@ def judged_address(
 
     Raises RefusedError for one that is not public and in none of the networks, ConfigError.
     """
-    url = urlsplit(described.url)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ConfigError(f"target: {described.url!r} is no http or https address")
+    url = address_of(described.url)
     port = url.port or (443 if url.scheme == "https" else 80)
     listed = [ipaddress.ip_network(one) for one in networks]
     try:
-        return public_address(url.hostname, port, resolve, listed=listed)
+        return public_address(url.hostname or "", port, resolve, listed=listed)
     except LendError as error:
         raise RefusedError(
             f"target: {error}", hint="The operator can list its network with --network."
@@ -133,8 +130,7 @@ def carry_out(
             return _run(claimed, offer, Path(name), environment, stopper, resolve, began)
     except (MarketplaceError, SigningError, TavoError) as error:
         hint = getattr(error, "hint", "")
-        return End(state="failed", outcome=f"it was not run: {error}" + (f" {hint}" if hint else "")
-                   )  # fmt: skip
+        return End(state="failed", outcome=f"it was not run: {error} {hint}".rstrip())
     except OSError as error:
         return End(state="failed", outcome=f"it was not run: {error.strerror or error}")
 
