@@ -5,6 +5,7 @@ Rules this module keeps:
   approval, never a package;
 - a job is claimed for a time and done once; when this process is killed, the next one does it
   again, and both vetting and releasing can be repeated;
+- runs for organisations are done in threads of their own (`tavo.operator.executors`), at most once;
 - it ends when it is told to, or when the server that started it is gone; a job that it has begun
   and not finished waits again.
 
