@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["POLICY_NAME", "Policy", "read_execution", "read_policy", "read_service"]
 
 POLICY_NAME = "market.toml"
+T = TypeVar("T", bound=msgspec.Struct)
 
 _LARGEST = 64 * 1024
 _SECTIONS = ("vetting", "service", "execution")
@@ -74,26 +75,24 @@ def read_service(market: Path) -> ServiceLimits:
     """Read what the service of the market in a folder allows. Raises ConfigError."""
     from marketplace_db.web.limits import ServiceLimits
 
-    section = _section(market, "service", ServiceLimits.__struct_fields__)
-    try:
-        return msgspec.convert(section, ServiceLimits)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{market / POLICY_NAME}: [service]: {error}",
-            hint="The operator guide has a table of its keys.",
-        ) from None
+    return _read(market, "service", ServiceLimits)
 
 
 def read_execution(market: Path) -> ExecutionLimits:
     """Read what the operator of the market in a folder lets others run. Raises ConfigError."""
     from marketplace_db.execution_limits import ExecutionLimits
 
-    section = _section(market, "execution", ExecutionLimits.__struct_fields__)
+    return _read(market, "execution", ExecutionLimits)
+
+
+def _read(market: Path, name: str, form: type[T]) -> T:
+    """Return a section of market.toml in its form, whose defaults hold without it."""
+    section = _section(market, name, form.__struct_fields__)
     try:
-        return msgspec.convert(section, ExecutionLimits)
+        return msgspec.convert(section, form)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"{market / POLICY_NAME}: [execution]: {error}",
+            f"{market / POLICY_NAME}: [{name}]: {error}",
             hint="The operator guide has a table of its keys.",
         ) from None
 
