@@ -32,7 +32,7 @@ from tavo.plugins.plain_values import (
 from tavo.plugins.values import ChatRequest, ChatResponse
 from tavo.results.values import Exchange
 
-__all__ = ["Attackable", "Budget", "Purse", "TargetLender"]
+__all__ = ["Budget", "Purse", "TargetLender"]
 
 _LONGEST_REQUEST = 1 << 20
 _LONGEST_LENT = 4 << 20
@@ -53,15 +53,6 @@ class SendsRequests(Protocol):
 
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request; return the answer and the tokens. Raises TargetFailedError."""
-
-
-class Attackable(SendsRequests, Protocol):
-    """A target with what a plugin is told of it: its name, and the model where one is named."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def model(self) -> str: ...
 
 
 class Purse:

@@ -47,11 +47,12 @@ def target_add(
 
     from marketplace_db.targets import Targets
     from tavo.attack.targets import HttpTarget, read_target
-    from tavo.operator.execution import judged_address
+    from tavo.operator.execution import check_for_others, judged_address
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
     described = read_target(target)
+    check_for_others(described)
     # What it says is judged now; its credential is needed where it is run, and not here.
     HttpTarget(msgspec.structs.replace(described, key="", name=name), {}).close()
     with opened(session, market) as place:

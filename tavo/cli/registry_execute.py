@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +47,8 @@ def execute(
     token_file: TokenFile = None,
 ) -> None:
     """Have a marketplace attack a registered target with a plugin; 1 if something was found."""
+    import secrets
+
     from marketplace_db.catalog import full_id_of
 
     session = session_of(context)

@@ -37,7 +37,7 @@ from signing.publishers import Publishers
 from signing.roles import blob_path
 from tavo.attack.broker import Budget, Purse
 from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile, address_of
-from tavo.errors import RefusedError, TavoError
+from tavo.errors import ConfigError, RefusedError, TavoError
 from tavo.host.brokered_http import public_address
 from tavo.host.lending import LendError
 from tavo.host.local import WHEELS_FOLDER, open_local
@@ -48,10 +48,11 @@ from tavo.results.values import Reported
 from tavo.runs.dynamic import run_dynamic
 from tavo.runs.outcome import PluginOutcome
 
-__all__ = ["Offer", "Resolve", "carry_out", "judged_address"]
+__all__ = ["Offer", "Resolve", "carry_out", "check_for_others", "judged_address"]
 
 Resolve = Callable[[str, int], list[str]]
 _MB = 1_000_000
+_PROGRAMS = frozenset({"command", "python"})
 _MOST_NOTICES = 50
 _MOST_SCRATCH_MB = 64
 _MOST_THREADS = 4
@@ -81,6 +82,8 @@ class _MeteredTarget:
         self._stopper = stopper
         self.name = target.name
         self.model = target.model
+        self.application = target.application
+        self.secrets = target.secrets
 
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request. Raises TargetFailedError, also where nothing may be sent any more."""
@@ -93,6 +96,19 @@ class _MeteredTarget:
             )
         return self._target.send(request)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._target.close()
+
+
+def check_for_others(described: TargetFile) -> None:
+    """Raise ConfigError for a target that is a program: none is run here for others."""
+    if described.kind in _PROGRAMS:
+        raise ConfigError(
+            f"target: kind {described.kind} is a program of this machine: none is run for others",
+            hint="Register an address.",
+        )
+
 
 def judged_address(
     described: TargetFile, networks: tuple[str, ...], resolve: Resolve | None = None
@@ -101,6 +117,7 @@ def judged_address(
 
     Raises RefusedError for one that is not public and in none of the networks, ConfigError.
     """
+    check_for_others(described)
     url = address_of(described.url)
     port = url.port or (443 if url.scheme == "https" else 80)
     listed = [ipaddress.ip_network(one) for one in networks]

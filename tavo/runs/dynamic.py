@@ -20,7 +20,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from marketplace_db.manifest import Limits
-from tavo.attack.broker import Attackable, Purse, TargetLender
+from tavo.attack.broker import Purse, TargetLender
+from tavo.attack.targets import Target
 from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
@@ -38,7 +39,7 @@ _MOST_GOALS = 10
 
 def run_dynamic(
     installation: VerifiedInstallation,
-    target: Attackable,
+    target: Target,
     purse: Purse,
     *,
     accept: Sequence[str],

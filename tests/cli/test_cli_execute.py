@@ -98,6 +98,25 @@ def test_a_target_is_registered_attacked_and_paid_for(
     assert cancelled.out == f"{run['id']} is done.\n"
 
 
+@pytest.mark.parametrize("kind", ["command", "python"])
+def test_a_program_of_the_operator_is_no_target_for_others(
+    tavo: Run, served: Served, model: Model, bob: None, kind: str
+) -> None:
+    text = {"command": "command: [/bin/sh, -c, touch ran]", "python": "call: os:getcwd"}[kind]
+    Path("target.yaml").write_text(f"kind: {kind}\n{text}\n")
+    refused = tavo("market", "target", "add", "other-corp", f"p-{kind}", "target.yaml")
+    assert refused.code == ExitCode.USAGE
+    assert f"kind {kind} is a program of this machine" in refused.err
+    executed = Executed(served.operated)  # as if one had been entered another way
+    executed.target(
+        f"{model.url}/v1", f"q-{kind}", kind=kind, command=["/bin/sh"], call="os:getcwd"
+    )
+    executed.market.close()
+    done = tavo("registry", "execute", "acme/prober", "--target", f"q-{kind}", "--wait", 60)
+    assert (done.code, "is a program of this machine" in done.out) == (ExitCode.FAILED, True), done
+    assert not Path("ran").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
