@@ -32,7 +32,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -46,7 +46,10 @@ from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "Target", "TargetFailedError", "TargetFile", "open_target", "read_target"]
+__all__ = [
+    "HttpTarget", "Target", "TargetFailedError", "TargetFile", "address_of", "open_target",
+    "read_target",
+]  # fmt: skip
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
@@ -131,16 +134,25 @@ class Target(Protocol):
 
 
 class HttpTarget:
-    """A target over HTTP. Close it when done."""
+    """A target over HTTP. Close it when done.
+
+    `bytes_out` and `bytes_in` are the bodies that were sent and came; one that was refused for its
+    size counts as the largest that is taken.
+    """
 
     def __init__(
         self,
         described: TargetFile,
         environment: Mapping[str, str],
         *,
+        address: str = "",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet. Raises ConfigError."""
+        """Prepare; nothing is sent yet. Raises ConfigError.
+
+        `address` is what the host's name was judged to lead to: each connection goes there, and
+        the name is not looked up again; name and certificate stay those of the host.
+        """
         from tavo.host.bounded_http import BoundedClient
 
         self.model = described.model
@@ -148,12 +160,8 @@ class HttpTarget:
         self.secrets = described.secrets
         self._described = described
         self._secret = ""
-        url = urlsplit(described.url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ConfigError(
-                f"target: {described.url!r} is no http or https address",
-                hint="Name an address like http://localhost:8000/v1, or a YAML file.",
-            )
+        self.bytes_out = self.bytes_in = 0
+        url = address_of(described.url)
         if url.username or url.password:
             raise ConfigError(
                 "target: the address holds a user or password",
@@ -165,7 +173,9 @@ class HttpTarget:
                 f"target: the name {self.name!r} cannot stand in findings",
                 hint="Name it in the file without '/', for example `name: staging`.",
             )
-        headers = {"User-Agent": "tavo", **described.headers}
+        headers = {
+            "User-Agent": "tavo", "Content-Type": "application/json", **described.headers,
+        }  # fmt: skip
         if described.key:
             self._secret = environment.get(described.key, "")
             if not self._secret:
@@ -192,6 +202,16 @@ class HttpTarget:
                 self._secret
             )
         _check_headers(headers, secret=described.key)
+        self._connect: dict[str, Any] = {"url": self._url}
+        if address:
+            import httpx
+
+            asked = httpx.URL(self._url)
+            self._connect = {
+                "url": asked.copy_with(host=address),
+                "headers": {"Host": asked.netloc.decode("ascii")},
+                "extensions": {"sni_hostname": asked.host},
+            }
         self._client = BoundedClient(headers=headers, transport=transport)
 
     def __repr__(self) -> str:
@@ -226,9 +246,13 @@ class HttpTarget:
 
         method = self._described.method if self._described.kind == "http" else "POST"
         try:
+            data = json.dumps(
+                body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+            ).encode()
+            self.bytes_out += len(data)
             answer = self._client.exchange(
-                method, self._url, json=body, timeout_s=self._described.timeout_s,
-                most=_LONGEST_ANSWER,
+                method, content=data, timeout_s=self._described.timeout_s, most=_LONGEST_ANSWER,
+                **self._connect,
             )  # fmt: skip
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise TargetFailedError(
@@ -242,11 +266,13 @@ class HttpTarget:
                 f"{self.name}: gave no whole answer within {seconds:g} s", passing=True
             ) from None
         except UnusableAnswerError as error:
+            self.bytes_in += _LONGEST_ANSWER
             raise TargetFailedError(f"{self.name}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise TargetFailedError(self._safe(f"{self.name}: {error}")) from None
         except RecursionError:
             raise TargetFailedError(f"{self.name}: the request is nested too deep") from None
+        self.bytes_in += len(answer.body)
         text = answer.body.decode("utf-8", "replace")
         if not 200 <= answer.status < 300:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
@@ -272,6 +298,8 @@ class HttpTarget:
                 if self._described.key
                 else "It wants a key: name its environment variable with `key:` in a target file"
             )
+        if 300 <= status < 400:
+            return "Redirects are not followed: name the address where it leads, if it is yours"
         if status in {404, 405}:
             return f"Check the address: {self._url} was asked"
         return ""
@@ -326,6 +354,21 @@ def read_target(named: str) -> TargetFile:
         raise ConfigError(
             f"target: {named}: {error}", hint="The user guide shows a complete target file."
         ) from error
+
+
+def address_of(text: str) -> SplitResult:
+    """Take an address apart. Raises ConfigError for one that no request can go to."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in {"http", "https"} and url.hostname and (url.port or 1) > 0
+    except ValueError:  # a port above 65535, brackets that are not closed
+        good = False
+    if not good:
+        raise ConfigError(
+            f"target: {text!r} is no http or https address",
+            hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+        )
+    return url
 
 
 def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:

@@ -12,7 +12,9 @@ import typer
 
 from tavo.cli import (
     market_accounts,
+    market_backup,
     market_entitle,
+    market_execute,
     market_offline,
     market_serve,
     market_vet,
@@ -58,8 +60,9 @@ def register(app: typer.Typer) -> None:
     group.command("release")(release)
     market_entitle.register(group)
     group.command("status")(status)
-    group.command("backup")(backup)
+    market_backup.register(group)
     market_accounts.register(group)
+    market_execute.register(group)
     market_serve.register(group)
     app.add_typer(group, name="market")
 
@@ -264,18 +267,6 @@ def status(
         ],
         color=session.color,
     )  # fmt: skip
-
-
-def backup(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
-    market: Place = Path("market"),
-) -> None:
-    """Copy the whole marketplace, its database as of one moment; no keys are in it."""
-    session = session_of(context)
-    with opened(session, market) as place:
-        place.backup(folder)
-    _print(session, {"folder": str(folder)}, f"{folder}: a copy of {market}, without keys.")
 
 
 def _review(

@@ -15,6 +15,8 @@ from tavo.printable import printable
 
 __all__ = ["At", "TokenFile", "recommend", "review", "tell"]
 
+_MOST_ASKED = 50
+
 At = Annotated[
     str,
     typer.Option("--at", metavar="URL", envvar="TAVO_MARKETPLACE", help="The marketplace."),
@@ -100,11 +102,16 @@ def recommend(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH]...", help="The project; default: here.")
     ] = None,
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="URL", help="Ask there what others have besides yours."),
+    ] = "",
     mirror: Mirror = None,
 ) -> None:
     """Say which plugins fit a project, and why; nothing about it leaves this machine."""
     from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import manifest_from_json
+    from tavo.registry.recommend import installed_together
     from tavo.registry.recommend import recommend as choose
 
     session = session_of(context)
@@ -114,12 +121,15 @@ def recommend(
     installed = {one.full_id for one in session.installations().list()}
     with Catalog.open(opened.file) as catalog:
         manifests = catalog.newest_manifests()
-        candidates = [
-            (row, manifest_from_json(manifests[row.full_id]))
+        rows = {
+            row.full_id: row
             for row in catalog.all_plugins()
             if row.full_id in manifests and row.full_id not in installed
-        ]
+        }
+        candidates = [(row, manifest_from_json(manifests[name])) for name, row in rows.items()]
     found = choose(project, candidates)
+    if at:
+        found = installed_together(found, _together(session, at, installed), rows)
     if session.json:
         session.print_json([
             {"plugin": one.plugin.full_id, "version": one.plugin.latest, "score": one.score,
@@ -135,6 +145,21 @@ def recommend(
             print(printable(f"  because {reason}"))
     if found:
         session.say(f"Look at one: `tavo registry show {found[0].plugin.full_id}`.")
+
+
+def _together(session: Any, at: str, installed: set[str]) -> dict[str, list[tuple[str, int]]]:
+    """Ask a marketplace what others have besides what is installed here, as far as it knows it."""
+    from tavo.errors import RefusedError
+    from tavo.registry.marketplace import Marketplace
+
+    found: dict[str, list[tuple[str, int]]] = {}
+    with Marketplace(at, offline=session.settings().offline) as place:
+        for name in sorted(installed)[:_MOST_ASKED]:
+            try:
+                found[name] = place.installed_together(name)
+            except RefusedError:
+                continue  # it is of another marketplace
+    return found
 
 
 def _project(session: Any, paths: list[Path]) -> Any:
