@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
 from tavo.errors import ConfigError
@@ -91,9 +92,9 @@ class Compiled:
         """Look at a whole text; may run in any thread."""
         matches: list[Match] = []
         if self.rules is not None:
-            matches, _, _ = self.rules.scan(data, 0, closed=True)
-            if matches and self.links:
-                matches = self.without_links(matches, LINKS.scan(data, 0, closed=True)[0])
+            matches, *links = looked(self.sets, data)
+            if matches and links:
+                matches = self.without_links(matches, links[0])
         said: list[Said] = []
         if self.judges:
             text = from_bytes(data)
@@ -104,13 +105,21 @@ class Compiled:
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
 
     def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
-        """Leave out what may only be changed outside of links and stands in one."""
-        return [
-            one
-            for one in matches
-            if not self.owners[one.rule.id][1].outside_links
-            or not any(link.start < one.end and one.start < link.end for link in links)
-        ]
+        """Leave out what may only be changed outside of links and stands in one.
+
+        Both are in the order in which they begin.
+        """
+        kept: list[Match] = []
+        number = end = 0
+        for one in matches:
+            if self.owners[one.rule.id][1].outside_links:
+                while number < len(links) and links[number].start < one.end:
+                    end = max(end, links[number].end)
+                    number += 1
+                if one.start < end:
+                    continue
+            kept.append(one)
+        return kept
 
 
 Failed = Callable[[Filter, BaseException], None]

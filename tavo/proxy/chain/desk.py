@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from tavo.detect.live import looked
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
 from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_as_text, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
@@ -110,11 +112,10 @@ class ChainDesk:
             self.decide(said)
         out: list[bytes] = []
         at = 0
-        for match in look.matches:
-            new = self.changed(match, compiled, partial(_part, data, match))
-            if new is not None:
-                out += [data[at : match.start], to_bytes(new)]
-                at = match.end
+        for group in groups(look.matches):
+            for start, end, new in self.edits(group, compiled, partial(_part, data)):
+                out += [data[at:start], to_bytes(new)]
+                at = end
         if not out:
             return False
         if slot.holder is None:
@@ -123,6 +124,34 @@ class ChainDesk:
             return False
         slot.write(from_bytes(b"".join([*out, data[at:]])))
         return True
+
+    def edits(
+        self, group: Sequence[Match], compiled: Compiled, text: Callable[[int, int], str]
+    ) -> list[Edit]:
+        """Return the edits of matches that overlap, as edits that do not; raises Blocked.
+
+        `text` returns what stands at a place. Of edits that overlap the widest gives the new text
+        for all that they cover together.
+        """
+        found: list[Edit] = []
+        for match in group:
+            new = self.changed(match, compiled, partial(text, match.start, match.end))
+            if new is not None:
+                found.append((match.start, match.end, new))
+        if len(found) < 2:
+            return found
+        edits: list[Edit] = []
+        widest = 0
+        for edit in found:
+            if not edits or edit[0] >= edits[-1][1]:
+                edits.append(edit)
+                widest = edit[1] - edit[0]
+                continue
+            start, end, said = edits[-1]
+            if edit[1] - edit[0] > widest:
+                widest, said = edit[1] - edit[0], edit[2]
+            edits[-1] = start, max(end, edit[1]), said
+        return edits
 
     def changed(self, match: Match, compiled: Compiled, text: Callable[[], str]) -> str | None:
         """Return the new text for a match, None to leave it; raises Blocked."""
@@ -134,9 +163,11 @@ class ChainDesk:
             return None
         new: str | None = None
         if rule.action is Action.MODIFY and rule.replace is not None:
-            before = text()
+            given = text()
+            # a value is the same with and without what is hidden in it
+            before = without_hidden(given)
             new = rule.replace(before, rule.rule, self.scope)
-            if new == before:
+            if new == given or (before and new == before):
                 return None
         if not rule.quiet:
             self.note(owner, rule.action, rule.rule.label or rule.rule.id)
@@ -162,7 +193,7 @@ class ChainDesk:
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
-        for match in compiled.rules.scan(start + to_bytes(text), 0, closed=True)[0]:
+        for match in looked([compiled.rules], start + to_bytes(text))[0]:
             owner, rule = compiled.owners[match.rule.id]
             effective = rule.action in {Action.BLOCK, Action.MODIFY}
             if match.start < len(start) < match.end and effective:
@@ -212,21 +243,22 @@ class ChainDesk:
 
     def tools(self, tools: list[Tool]) -> bool:
         """Judge definitions of tools; one that a server's list may lose is taken out of it."""
-        changed = False
+        gone: dict[int, tuple[list[Any], set[int]]] = {}
         for tool in tools:
             for one in self.chain.filters:
                 said = self.chain.ask(one, partial(one.judge_tool, tool, self.phase, self.scope))
                 if said is None:
                     continue
-                can_go = isinstance(tool.holder, list) and said.judged.action is Action.BLOCK
-                if not can_go:
+                if not isinstance(tool.holder, list) or said.judged.action is not Action.BLOCK:
                     self.decide(said)
                     continue
                 self.note(one, Action.MODIFY, said.judged.label)
-                if not self.chain.observe and any(t is tool.definition for t in tool.holder):
-                    tool.holder[:] = [t for t in tool.holder if t is not tool.definition]
-                    changed = True
-        return changed
+                gone.setdefault(id(tool.holder), (tool.holder, set()))[1].add(id(tool.definition))
+        if self.chain.observe:
+            return False
+        for holder, definitions in gone.values():
+            holder[:] = [tool for tool in holder if id(tool) not in definitions]
+        return bool(gone)
 
     # decisions -------------------------------------------------------------------------------
 
@@ -261,7 +293,7 @@ class ChainDesk:
 class _Rewriting:
     """What matches in one growing text mean. Those outside of links wait for the links."""
 
-    __slots__ = ("_compiled", "_desk", "_links", "_waiting", "sets")
+    __slots__ = ("_compiled", "_desk", "_final", "_links", "_waiting", "sets")
 
     def __init__(self, desk: ChainDesk, compiled: Compiled) -> None:
         self._desk = desk
@@ -269,35 +301,50 @@ class _Rewriting:
         self.sets: Sequence[RuleSet] = compiled.sets
         self._waiting: list[tuple[Match, str]] = []
         self._links: list[Match] = []
+        self._final = 0
 
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
     ) -> tuple[list[Edit], int, Broken | None]:
-        if not (matches[0] or self._waiting):
-            if self._compiled.links:
-                self._links += matches[1]
-                self._links = [link for link in self._links if link.end > final]
-            return [], final, None
         compiled, desk = self._compiled, self._desk
-        self._waiting += [(one, text(one.start, one.end)) for one in matches[0]]
         if compiled.links:
             self._links += matches[1]
+        waiting = self._waiting
+        waiting += [(one, text(one.start, one.end)) for one in matches[0]]
+        if not waiting:
+            self._pruned(final)
+            return [], final, None
+        ready = len(waiting)
+        if compiled.links:
+            ready, end = 0, 0
+            for number, (one, _) in enumerate(waiting):
+                ready = number if one.start >= end else ready
+                end = max(end, one.end)
+                if end > final:
+                    final = min(final, waiting[ready][0].start)
+                    break
+            else:
+                ready = len(waiting)
+        chosen = [one for one, _ in waiting[:ready]]
+        said = {(one.start, one.end): text for one, text in waiting[:ready]}
+        del waiting[:ready]
+        if compiled.links:
+            chosen = compiled.without_links(chosen, self._links)
         edits: list[Edit] = []
-        for number, (match, said) in enumerate(self._waiting):
-            if compiled.links and match.end > final:
-                del self._waiting[:number]
-                return edits, min(final, match.start), None
-            if compiled.links and not compiled.without_links([match], self._links):
-                continue
+        for group in groups(chosen):
             try:
-                new = desk.changed(match, compiled, partial(str, said))
+                edits += desk.edits(group, compiled, lambda start, end: said[start, end])
             except Blocked as blocked:
-                return edits, match.start, blocked.why
-            if new is not None and not desk.chain.observe:
-                edits.append((match.start, match.end, new))
-        self._waiting.clear()
-        self._links = [link for link in self._links if link.end > final]
-        return edits, final, None
+                return edits, group[0].start, blocked.why
+        self._pruned(final)
+        return [] if desk.chain.observe else edits, final, None
+
+    def _pruned(self, final: int) -> None:
+        """Forget the links that nothing can stand in any more."""
+        if final != self._final:
+            self._final = final
+            if self._links:
+                self._links = [link for link in self._links if link.end > final]
 
 
 class Texts:
@@ -320,5 +367,18 @@ class Texts:
                 self.looks[key] = compiled.look(data)
 
 
-def _part(data: bytes, match: Match) -> str:
-    return from_bytes(data[match.start : match.end])
+def groups(matches: Sequence[Match]) -> Iterator[Sequence[Match]]:
+    """Yield matches that overlap together; they stand in the order in which they begin."""
+    start, end = 0, 0
+    for number, match in enumerate(matches):
+        if match.start >= end and number:
+            yield matches[start:number]
+            start = number
+        end = max(end, match.end)
+    if matches:
+        yield matches[start:]
+
+
+def _part(data: bytes, start: int, end: int) -> str:
+    return from_bytes(data[start:end])
+

@@ -45,13 +45,17 @@ class Where(NamedTuple):
 
 @dataclass(slots=True)
 class Scope:
-    """What belongs to one exchange. `key` is of this client alone; `values` is by placeholder."""
+    """What belongs to one exchange. `key` is of this client alone.
+
+    `values` are those that the request held, by placeholder; `own` the values alone.
+    """
 
     client: str = ""
     key: bytes = b""
     now: float = 0.0
     dialect: str = ""
     values: dict[str, str] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
     has_lookalikes: bool = False
 
 

@@ -70,4 +70,4 @@ def removed(text: str, rule: Rule, scope: Scope) -> str:
 
 def kept_own(text: str, rule: Rule, scope: Scope) -> str:
     """Leave what the client said itself, take out the rest."""
-    return text if text in scope.values.values() else removed(text, rule, scope)
+    return text if text in scope.own else removed(text, rule, scope)
