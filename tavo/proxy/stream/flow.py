@@ -18,14 +18,17 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
 
 from tavo.detect.live import Live
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
 from tavo.llm.parts import Call, Kind, Slot, strict_json
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
@@ -35,16 +38,22 @@ __all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
 MOST_NAMES = 256
+MOST_TEXTS = 1024
+_EACH = 256
+"""What an event that waits costs beside its bytes: many small ones are no way around the bound."""
+_LONGEST_NOTE = 256
 PATIENCE = 8
 """So many events of a choice that do not go on with a text of an unknown name let it go."""
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
+_MUCH = 64
 _TAIL = 512
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 Edit = tuple[int, int, str]
+_end = itemgetter(1)
 
 
 class Blocked(Exception):  # noqa: N818  (no failure: a decision, on its way up)
@@ -111,7 +120,7 @@ class _Channel:
         self.length = 0
         self.closed = False
         self.edits: list[Edit] = []
-        self.texts = b""
+        self.texts = bytearray()
 
     def feed(self, data: bytes, *, close: bool = False) -> None:
         self.length += len(data)
@@ -135,14 +144,16 @@ class _Channel:
         self.edits += edits
         if stop is not None:
             raise Blocked(stop)
-        self.texts = texts[max(self.final - kept_from, 0) :]
+        del texts[: max(self.final - kept_from, 0)]
 
     def part(self, data: bytes, start: int, end: int) -> str:
         """Return the bytes `start` to `end`, which are `data`, as they are after all edits."""
         out, at = [], start
-        for first, last, text in self.edits:
-            if last <= start or first >= end:
-                continue
+        edits = self.edits
+        for number in range(bisect_right(edits, start, key=_end), len(edits)):
+            first, last, text = edits[number]
+            if first >= end:
+                break
             if first >= start:
                 out.append(data[at - start : first - start])
                 out.append(to_bytes(text))
@@ -314,7 +325,7 @@ class Flow:
             raise Blocked(self._unreadable("a line of it is none of an event"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
-            if len(self._notes) < MOST_NOTES:
+            if len(self._notes) < MOST_NOTES and len(event.notes) <= _LONGEST_NOTE:
                 self._notes += (event.notes,)
         if data is None:
             self._pass(event, out)
@@ -361,11 +372,14 @@ class Flow:
             raise
         if self._others and not self.holds_all:
             self._let_go(parts)
+        self._hold(entry, out)
+
+    def _hold(self, entry: _Entry, out: list[bytes]) -> None:
         self._queue.append(entry)
-        self._held += len(event.raw)
+        self._held += len(entry.event.raw) + _EACH
+        self._drain(out)
         if self._held > MOST_HELD:
             raise Blocked(self._desk.broken("more of the answer would have to wait than allowed"))
-        self._drain(out)
 
     def _judge(self, parts: Parts, entry: _Entry) -> None:
         desk = self._desk
@@ -383,12 +397,12 @@ class Flow:
         if parts.tools:
             entry.changed = desk.tools(parts.tools) or entry.changed
         for key, name in parts.starts:
-            calling = self._calls.setdefault(key, _Calling())
+            calling = self._calling(key)
             if name:
                 calling.names.append(name)
             entry.calls.append(calling)
         for key, holder, where in parts.pieces:
-            calling = self._calls.setdefault(key, _Calling())
+            calling = self._calling(key)
             calling.pieces.append((entry, holder, where))
             calling.size += len(holder[where])
             entry.calls.append(calling)
@@ -403,6 +417,14 @@ class Flow:
             and not parts.slots and not parts.calls and parts.ends == []
         )  # fmt: skip
 
+    def _calling(self, key: Any) -> _Calling:
+        calling = self._calls.get(key)
+        if calling is None:
+            calling = self._calls[key] = _Calling()
+            if len(self._calls) > MOST_TEXTS:
+                raise Blocked(self._desk.broken("the answer has too many calls at once"))
+        return calling
+
     def _whole(self, slots: list[Slot], entry: _Entry) -> None:
         for slot in slots:
             text = slot.text
@@ -412,7 +434,8 @@ class Flow:
                 before = self._tails.get(slot.key, "")
                 if before:
                     self._desk.across(before, text)
-                self._tails[slot.key] = (before + text)[-_TAIL:]
+                # what is hidden makes no tail longer: it would push out what stands before it
+                self._tails[slot.key] = without_hidden(before + text)[-_TAIL:]
                 if len(self._tails) > MOST_NAMES:
                     raise Blocked(self._desk.broken("the answer has too many unknown fields"))
         entry.changed = self._desk.slots(slots) or entry.changed
@@ -423,6 +446,8 @@ class Flow:
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
+            if len(self._channels) > MOST_TEXTS:
+                raise Blocked(self._desk.broken("the answer has too many texts at once"))
             if kind is Kind.OTHER:
                 self._others[key] = channel
                 if len(self._others) > MOST_NAMES:
@@ -450,7 +475,7 @@ class Flow:
                 continue
             channel.unheard += 1
             if channel.unheard >= PATIENCE:
-                before = channel.texts
+                before = bytes(channel.texts)
                 self._feed(channel, b"", close=True)
                 # should it go on after all: one that knows what was sent, and cannot change it
                 again = self._others[key] = _Channel(self._desk.rewriting(Kind.OTHER))
@@ -496,9 +521,7 @@ class Flow:
     def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
         entry = _Entry(event, None)
         entry.size = size
-        self._queue.append(entry)
-        self._held += len(event.raw)
-        self._drain(out)
+        self._hold(entry, out)
 
     def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
         """Send on what waits for nothing any more."""
@@ -518,7 +541,7 @@ class Flow:
             if entry.calls and not all(calling.done for calling in entry.calls):
                 break
             sent += 1
-            self._held -= len(entry.event.raw)
+            self._held -= len(entry.event.raw) + _EACH
             self.released += entry.size
             for one in entry.segments:
                 self._write(one, one.end, entry)
@@ -535,7 +558,9 @@ class Flow:
             if text != one.holder[one.key]:
                 one.holder[one.key] = text
                 entry.changed = True
-            channel.edits = [edit for edit in channel.edits if edit[1] > end]
+            done = bisect_right(channel.edits, end, key=_end)
+            if done >= _MUCH or done == len(channel.edits):
+                del channel.edits[:done]
 
     def _split(self, entry: _Entry, out: list[bytes], *, least: int) -> None:
         """Send the part of an event that is final, and keep the rest of it."""
