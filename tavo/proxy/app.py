@@ -269,7 +269,7 @@ class _NoDoor:
     def _closed(self, *_: object) -> Any:
         raise RuntimeError("the proxy is not open")
 
-    enter = pool = admit = outbound = _closed
+    enter = pool = admit = outbound = secret = _closed
 
 
 def _server_tls(config: ProxyConfig) -> ssl.SSLContext:

@@ -108,6 +108,11 @@ class ChainExchange:
         self._total = said
         self._heard: list[bytes] | None = [] if keeps_texts else None
 
+    @property
+    def held(self) -> int:
+        """How many bytes of the answer it keeps at the moment."""
+        return self._flow.held if self._flow is not None else self._size
+
     # the request ------------------------------------------------------------------------------
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
@@ -489,6 +494,14 @@ class ChainExchange:
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
         return self._worded(Broken(message=reason, code=code, status=status))
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        """Return what ends an answer that has begun with an error of the wire's own."""
+        if self._flow is None or self.blocked is not None:
+            return ()
+        out = self._flow.stop(Broken(message=reason, code=code, status=status))
+        self._take_flow()
+        return out
 
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""

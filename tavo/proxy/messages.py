@@ -207,6 +207,10 @@ class Exchange(Protocol):
     record: Record
 
     @property
+    def held(self) -> int:
+        """How many bytes of the answer it keeps at the moment."""
+
+    @property
     def blocked(self) -> Refusal | None:
         """Set once the answer was blocked. What `response_data` returned last is still sent."""
 
@@ -230,6 +234,12 @@ class Exchange(Protocol):
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        """Return what ends an answer that has begun with an error of the wire's own.
+
+        Empty where there is no such thing: the connection is then cut.
+        """
 
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
@@ -260,6 +270,7 @@ class PassThrough:
 
     __slots__ = ("record",)
     blocked = None
+    held = 0
 
     def __init__(self) -> None:
         self.record = Record(unjudged="no filter is configured")
@@ -285,6 +296,9 @@ class PassThrough:
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         return plain_refusal(status, code, reason)
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        return ()
 
     def close(self, how: Finished) -> None:
         """Nothing is held."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tavo.llm.dialect import Operation
+from tavo.llm.dialect import Broken, Operation
 from tavo.llm.known import operation_of
 from tavo.proxy.messages import (
     Exchange,
@@ -84,6 +84,7 @@ class PassingExchange:
 
     __slots__ = ("_first", "_operation", "_pieces", "_rule", "_size", "record")
     blocked = None
+    held = 0
 
     def __init__(self, rule: str) -> None:
         self.record = Record(unjudged="no filter is configured")
@@ -158,7 +159,14 @@ class PassingExchange:
         raise RuntimeError("nothing was pending")
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
-        return plain_refusal(status, code, reason)
+        refusal = plain_refusal(status, code, reason)
+        if self._operation is None:
+            return refusal
+        why = Broken(message=reason, code=code, status=status)
+        return msgspec.structs.replace(refusal, body=self._operation.dialect.refusal(why))
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        return ()
 
     def close(self, how: Finished) -> None:
         self._pieces = []

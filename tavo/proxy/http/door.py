@@ -28,7 +28,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `client` tells credentials apart (see `RequestHead.client`); `key` is the name of a virtual key
     or empty; `upstream` the name of the upstream, empty where the dialect is to choose it; `path`
     is the path without the prefix that chose the upstream, `query` the query without a credential;
-    `secret` see `RequestHead.secret`.
+    `secret` see `RequestHead.secret`; `given` is a credential of the client that stood in the query
+    and goes on as a header where the proxy holds none of its own.
     """
 
     client: str
@@ -37,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     path: bytes
     query: bytes = b""
     secret: bytes = b""
+    given: bytes = b""
 
 
 class Door(Protocol):
@@ -51,8 +53,11 @@ class Door(Protocol):
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
         """Decide by what is asked: models, budgets. `worded` makes a refusal of the dialect."""
 
-    def outbound(self, pool: Pool, headers: Headers) -> Headers:
+    def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
         """Return the headers for the upstream, with its credential in place of the client's."""
+
+    def secret(self, pool: Pool) -> bytes:
+        """Return the credential that no answer of an upstream may show, empty for none."""
 
 
 class Ledger(Protocol):

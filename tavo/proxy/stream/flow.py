@@ -240,6 +240,11 @@ class Flow:
         self.usage = (0, 0)
         self.broken: Broken | None = None
 
+    @property
+    def held(self) -> int:
+        """How much is held, in bytes."""
+        return self._held + self._reader.held
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take a piece of the answer; return what may be sent."""
         if self.broken is not None or self.is_blind:
@@ -581,6 +586,7 @@ class Flow:
     def _break(self, why: Broken, out: list[bytes], data: bytes = b"") -> list[bytes]:
         self._queue.clear()
         self._channels.clear()
+        self._held = 0
         if self._observe:  # nothing is changed, and what cannot be judged is not judged
             self.is_blind = True
             return [data] if data else []

@@ -67,6 +67,11 @@ class Reader(ABC):
         self._buffer: bytes | bytearray = b""
         self._at = 0
 
+    @property
+    def held(self) -> int:
+        """How many bytes of an event that is not complete are kept."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[Event]:
         """Take a piece of the answer. Raises TooLargeError."""
         if not self._buffer:
