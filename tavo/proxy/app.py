@@ -24,12 +24,13 @@ from urllib.parse import urlsplit
 from tavo.errors import ConfigError, InputError
 from tavo.proxy.admission import Admission
 from tavo.proxy.audit import AuditLog
+from tavo.proxy.budgets import estimate
 from tavo.proxy.config import ProxyConfig, Upstream
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.judging import WorkerOf, judge_of
-from tavo.proxy.messages import Judge
+from tavo.proxy.messages import Finished, Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
 
@@ -192,8 +193,13 @@ class App:
         return Admission(config, pools, self._shared, numbers, self._environment)
 
     def _told(self, flow: Flow) -> None:
-        cost = self.metrics.told(flow)
         entry, exchange = flow.entry, flow.exchange
+        if exchange is not None and flow.is_forwarded and flow.taken:
+            estimate(
+                exchange.record, asked=flow.taken, is_whole=flow.how is Finished.DONE,
+                status=flow.answered,
+            )  # fmt: skip
+        cost = self.metrics.told(flow)
         if entry is not None and entry.key and exchange is not None and self._door is not None:
             record = exchange.record
             tokens = record.tokens_in + record.tokens_out

@@ -202,8 +202,10 @@ class AuditLog:
         if record is not None:
             row["verdict"] = record.verdict
             row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
-            if record.counted:
+            if record.counted or record.estimated:
                 row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
+            if record.estimated:
+                row["estimated"] = True
             if record.unjudged:
                 row["unjudged"] = record.unjudged
             if record.said:

@@ -168,7 +168,9 @@ class Said(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Record(msgspec.Struct, gc=False):
     """What the log, the metrics and the budgets take from an exchange; filled as it goes on.
 
-    `verdict` is allow, modify or block. `bytes_seen` and `bytes_released` count text of the answer
+    `verdict` is allow, modify or block. `counted`: the tokens are the provider's own count;
+    `estimated`: some of them are ours, because it gave none. `text_bytes` is about how much text an
+    answer had that nobody judged, for that estimate. `bytes_seen` and `bytes_released` count text of the answer
     that was judged, and that was given to the client; `unjudged` says why there are bytes that
     nobody judged, and is empty otherwise. `texts` is filled only where the log asks for texts.
     """
@@ -180,6 +182,8 @@ class Record(msgspec.Struct, gc=False):
     tokens_out: int = 0
     tokens_cached: int = 0
     counted: bool = False
+    estimated: bool = False
+    text_bytes: int = 0
     verdict: str = "allow"
     said: list[Said] = []
     bytes_seen: int = 0

@@ -44,6 +44,7 @@ class Flow(Asking):
     """One exchange."""
 
     first_at = 0.0
+    answered = 0  # the status of the upstream's answer
     received = 0  # bytes of the answer from the upstream
     sent = 0  # bytes of the answer to the client
     _retried = False
@@ -64,6 +65,7 @@ class Flow(Asking):
     ) -> None:
         """Take the head of the answer."""
         self.first_at = self.wire.clock.now()
+        self.answered = status
         self._outbound = b""  # nothing is sent again now; a stream may last
         self._forward = None
         self._let_go()
