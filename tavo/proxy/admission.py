@@ -28,6 +28,7 @@ from tavo.proxy.http.masking import LEAST
 from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Forward, Headers, Refusal, plain_refusal
 from tavo.proxy.sharing import Shared
+from tavo.proxy.wording import shaped
 
 __all__ = ["CREDENTIALS", "Admission"]
 
@@ -116,8 +117,18 @@ class Admission:
                 key.budget, key.budget != Budget(),
             )  # fmt: skip
 
-    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
+    def enter(
+        self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
+    ) -> Entry | Refusal:
         """Say who asks, and by the path where to."""
+        answer = self._entered(path, query, fields)
+        if isinstance(answer, Refusal):
+            return shaped(answer, method, path, query)
+        return answer
+
+    def _entered(
+        self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
+    ) -> Entry | Refusal:
         if b"origin" in fields and fields[b"origin"] not in self._origins:
             return _browser()
         if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
@@ -153,12 +164,12 @@ class Admission:
             secret=secret, given=b"" if key else given,
         )  # fmt: skip
 
-    def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
+    def pool(self, entry: Entry, dialect: str, worded: Worded) -> Pool | Refusal:
         """Return the connections to the upstream of a request."""
         name = entry.upstream or self._dialects.get(dialect) or self._rest
         if not name:
             ways = ", ".join(prefix.decode() for prefix, _ in self._prefixes)
-            return plain_refusal(
+            return worded(
                 404, "no_upstream",
                 "no upstream of this proxy takes that path"
                 + (f"; the ways in are {ways}" if ways else ""),
@@ -166,7 +177,7 @@ class Admission:
         if entry.key:
             allowed = self._named[entry.key].upstreams
             if allowed is not None and name not in allowed:
-                return plain_refusal(
+                return worded(
                     403, "upstream_not_allowed", f"the key {entry.key} may not use {name}"
                 )
         return self._pools[name]

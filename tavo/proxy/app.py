@@ -18,7 +18,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tavo.errors import ConfigError, InputError
@@ -33,6 +33,9 @@ from tavo.proxy.judging import WorkerOf, judge_of
 from tavo.proxy.messages import Finished, Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
+
+if TYPE_CHECKING:
+    from tavo.proxy.chain.pinned import Pinned
 
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
@@ -69,7 +72,7 @@ class App:
         """Start the judge, open the log, listen. Raises TavoError."""
         config = self.config
         self._shared.budgets.belong_to(self.worker)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
@@ -101,7 +104,7 @@ class App:
         """Build and probe a new configuration, beside the one in use. Raises TavoError."""
         pools = self._pools_of(config)
         door = self._door_of(config, pools)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         try:
             await judge.start()
         except BaseException:
@@ -191,6 +194,10 @@ class App:
     def _door_of(self, config: ProxyConfig, pools: Mapping[str, Pool]) -> Admission:
         numbers = self._shared.numbers(config.keys)
         return Admission(config, pools, self._shared, numbers, self._environment)
+
+    def _pinned_of(self, config: ProxyConfig) -> Pinned | None:
+        wanted = any(one.get("filter") == "mcp-pins" for one in config.filters)
+        return self._shared.pinned() if wanted else None
 
     def _told(self, flow: Flow) -> None:
         entry, exchange = flow.entry, flow.exchange

@@ -389,19 +389,35 @@ def test_a_filter_that_fails_blocks_or_is_skipped_loudly(
     assert skipping.failures["injection"] > 0
 
 
-def test_a_check_that_fails_counts_as_a_match_unless_it_is_skipped(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("part", ["check", "cut"])
+def test_a_rule_that_fails_blocks_or_is_skipped_aloud(
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tavo.detect import rules
-
-    monkeypatch.setattr(rules.RuleSet, "_resolved", rules.RuleSet._resolved)
     import tavo.proxy.chain.filters.secrets as module
     from tavo.detect.rules import Rule
 
-    monkeypatch.setattr(module, "SECRETS", (Rule(id="s", label="S", pattern="abc", check=fails),))
-    assert b"[S removed]" in asked(chain_of({"filter": "secrets"}), CHAT, CHAT.request("abc")).sent
-    skips = chain_of({"filter": "secrets", "on_error": "skip"})
-    assert b"abc" in asked(skips, CHAT, CHAT.request("abc")).sent
+    rule = Rule(id="s", label="S", pattern="abc", **{part: fails})
+    monkeypatch.setattr(module, "SECRETS", (rule,))
+    strict, skips = chain_of({"filter": "secrets"}), chain_of(
+        {"filter": "secrets", "on_error": "skip"}
+    )  # fmt: skip
+    refusal = asked(strict, CHAT, CHAT.request("abc")).refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (503, "tavo_filter_failed")
+    done = asked(skips, CHAT, CHAT.request("abc"))
+    assert done.refusal is None
+    head = done.exchange.response_head(200, [(b"content-type", CHAT.content_type)])
+    assert (b"x-tavo-filter-status", b"secrets; skipped") in head.headers
+    out = resumed(done.exchange, done.exchange.response_data(
+        b"".join(CHAT.stream([(0, "x "), (0, "abc "), (0, "y")], None, 1))))  # fmt: skip
+    done.exchange.close(Finished.DONE)
+    assert CHAT.heard(b"".join(out)).texts[0]
+    assert {("secrets", "skip", "request"), ("secrets", "skip", "response")} <= done.said
+    assert skips.failures["secrets"] > 0
+    again = answered(asked(strict, CHAT, CHAT.request("hi")), CHAT,
+                     [b"".join(CHAT.stream([(0, "x "), (0, "abc ")], None, 1))])  # fmt: skip
+    assert again.refusal is not None
+    assert again.refusal.code == "tavo_filter_failed"
 
 
 def test_refusals_tell_clients_not_to_try_again() -> None:

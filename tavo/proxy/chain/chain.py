@@ -14,10 +14,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
@@ -32,6 +33,9 @@ __all__ = ["Chain", "Compiled", "Look", "Said"]
 
 _log = logging.getLogger(__name__)
 _LEAST_REMEMBERED = 48
+_ALL = 1 << 30
+
+V = TypeVar("V")
 
 
 class Said(NamedTuple):
@@ -67,8 +71,10 @@ class Compiled:
                 own = text_rule.rule
                 # the same rule may stand in two filters: its place tells them apart
                 rule = dataclasses.replace(
-                    own, id=f"{one.name}/{number}/{own.id}", check=_guarded(one, own, failed)
-                )
+                    own, id=f"{one.name}/{number}/{own.id}",
+                    check=_guarded(one, own.check, failed, False),
+                    cut=_guarded(one, own.cut, failed, _ALL),
+                )  # fmt: skip
                 rules.append(rule)
                 self.owners[rule.id] = one, text_rule
         self.rules: RuleSet | None = None
@@ -91,11 +97,12 @@ class Compiled:
     def look(self, data: bytes) -> Look:
         """Look at a whole text; may run in any thread."""
         matches: list[Match] = []
+        said: list[Said] = []
         if self.rules is not None:
             matches, *links = looked(self.sets, data)
             if matches and links:
                 matches = self.without_links(matches, links[0])
-        said: list[Said] = []
+            said += self.troubles()
         if self.judges:
             text = from_bytes(data)
             for one in self.judges:
@@ -103,6 +110,15 @@ class Compiled:
                 if answer is not None:
                     said.append(answer)
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
+
+    def troubles(self) -> list[Said]:
+        """Return what it means that rules failed since this was asked last, in this thread."""
+        found = self._failed.found
+        if not found:
+            return []
+        said = [failure_of(one, why) for one, why in dict.fromkeys(found)]
+        found.clear()
+        return said
 
     def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
         """Leave out what may only be changed outside of links and stands in one.
@@ -122,7 +138,12 @@ class Compiled:
         return kept
 
 
-Failed = Callable[[Filter, BaseException], None]
+class Failed(threading.local):
+    """Notes failures: each for the log, and those of rules for who looks at a text just now."""
+
+    def __init__(self, note: Callable[[Filter, BaseException], None]) -> None:
+        self.note = note
+        self.found: list[tuple[Filter, str]] = []
 
 
 def judged(one: Filter, ask: Callable[[], Judged | None], failed: Failed) -> Said | None:
@@ -130,7 +151,7 @@ def judged(one: Filter, ask: Callable[[], Judged | None], failed: Failed) -> Sai
     try:
         answer = ask()
     except Exception as error:  # noqa: BLE001  whatever it is: the message is judged by policy
-        failed(one, error)
+        failed.note(one, error)
         return failure_of(one, type(error).__name__)
     return None if answer is None else Said(one, answer)
 
@@ -142,18 +163,20 @@ def failure_of(one: Filter, why: str) -> Said:
     return Said(one, Judged(action, f"failed:{why}", reason, 503, "tavo_filter_failed"), True)
 
 
-def _guarded(one: Filter, rule: Rule, failed: Failed) -> Callable[[str], bool] | None:
-    """Return a check that cannot fail: what it cannot tell counts by the filter's `on_error`."""
-    check = rule.check
-    if check is None:
+def _guarded(
+    one: Filter, ask: Callable[[str], V] | None, failed: Failed, instead: V
+) -> Callable[[str], V] | None:
+    """Return a function of a rule that cannot fail: that it did is said beside the matches."""
+    if ask is None:
         return None
 
-    def guarded(text: str) -> bool:
+    def guarded(text: str) -> V:
         try:
-            return check(text)
+            return ask(text)
         except Exception as error:  # noqa: BLE001  see `judged`
-            failed(one, error)
-            return one.on_error is OnError.BLOCK
+            failed.note(one, error)
+            failed.found.append((one, type(error).__name__))
+            return instead
 
     return guarded
 
@@ -178,11 +201,12 @@ class Chain:
         self.said: Counter[tuple[str, str]] = Counter()
         self._compiled: dict[Where, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
+        self._failures = Failed(self._failed)
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""
         if where not in self._compiled:
-            made = Compiled(self.filters, where, self._failed, self._sets)
+            made = Compiled(self.filters, where, self._failures, self._sets)
             self._compiled[where] = made if made.rules is not None or made.judges else None
         return self._compiled[where]
 
@@ -199,7 +223,7 @@ class Chain:
 
     def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
         """Ask a filter about something that is not remembered."""
-        return judged(one, ask, self._failed)
+        return judged(one, ask, self._failures)
 
     def _failed(self, one: Filter, error: BaseException) -> None:
         self.failures[one.name] += 1

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from tavo.detect.live import looked
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
@@ -119,7 +118,7 @@ class ChainDesk:
         if not out:
             return False
         if slot.holder is None:
-            self.block_text("a name of a field would have to be changed")
+            self.block_text("a name of a field would have to be changed", "name")
         if self.chain.observe or slot.holder is None:
             return False
         slot.write(from_bytes(b"".join([*out, data[at:]])))
@@ -193,11 +192,18 @@ class ChainDesk:
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
-        for match in looked([compiled.rules], start + to_bytes(text))[0]:
+        for match in self._across(compiled, start + to_bytes(text)):
             owner, rule = compiled.owners[match.rule.id]
             effective = rule.action in {Action.BLOCK, Action.MODIFY}
             if match.start < len(start) < match.end and effective:
                 self._stop(owner, rule)
+
+    def _across(self, compiled: Compiled, data: bytes) -> Sequence[Match]:
+        look = compiled.look(data)
+        for said in look.said:
+            if said.failed:
+                self.decide(said)
+        return look.matches
 
     def garbage(self, text: str) -> None:
         """Judge what is no JSON: it cannot be changed."""
@@ -214,9 +220,10 @@ class ChainDesk:
                 value = strict_json(given) if given.strip() else {}
                 is_text = True
             except TwiceError as error:
-                self.block_text(f"the arguments of {call.name[:60]} have two readings: {error}")
+                reason = f"the arguments of {call.name[:60]} have two readings: {error}"
+                self.block_text(reason, "two readings")
             except RecursionError:
-                self.block_text(_DEEPEST_JSON)
+                self.block_text(_DEEPEST_JSON, "depth")
             except ValueError:
                 value = given
         if self.phase == "response" or self.scope.dialect == "mcp":
@@ -279,9 +286,12 @@ class ChainDesk:
         """Write down what was decided."""
         self.said[owner.name, action.value, label] += 1
 
-    def block_text(self, reason: str) -> None:
-        """Block because of the message itself. Raises Blocked, but in observe mode."""
-        self.said["tavo", "block", reason] += 1
+    def block_text(self, reason: str, label: str) -> None:
+        """Block because of the message itself. Raises Blocked, but in observe mode.
+
+        `label` is what is written down: the reason may name what stands in the message.
+        """
+        self.said["tavo", "block", label] += 1
         if not self.chain.observe:
             raise Blocked(self.broken(reason))
 
@@ -307,6 +317,11 @@ class _Rewriting:
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
     ) -> tuple[list[Edit], int, Broken | None]:
         compiled, desk = self._compiled, self._desk
+        try:
+            for trouble in compiled.troubles():
+                desk.decide(trouble)
+        except Blocked as blocked:
+            return [], 0, blocked.why
         if compiled.links:
             self._links += matches[1]
         waiting = self._waiting

@@ -27,7 +27,6 @@ from tavo.proxy.http.masking import Mask
 from tavo.proxy.messages import (
     Exchange, Finished, Forward, Pending, Refusal, RequestHead, Route, plain_refusal,
 )  # fmt: skip
-from tavo.proxy.wording import shaped
 
 if TYPE_CHECKING:
     from tavo.proxy.http.client import ClientConnection
@@ -139,9 +138,9 @@ class Asking(ABC):
         self._limit = wire.limits.body_bytes
         entry = known.entry
         if entry is None:
-            answer = self._door.enter(known.path, known.query, known.fields)
+            answer = self._door.enter(known.method, known.path, known.query, known.fields)
             if isinstance(answer, Refusal):
-                self._refuse_after_body(shaped(answer, known.method, known.path, known.query))
+                self._refuse_after_body(answer)
                 return
             entry = known.entry = answer
         self._entry = entry
@@ -157,9 +156,9 @@ class Asking(ABC):
             self._refuse_after_body(route)
             return
         self._route = route
-        pool = self._door.pool(entry, route.dialect)
+        pool = self._door.pool(entry, route.dialect, self._worded)
         if isinstance(pool, Refusal):
-            self._refuse_after_body(shaped(pool, known.method, entry.path, entry.query))
+            self._refuse_after_body(pool)
             return
         self._pool = pool
         length = framing.length

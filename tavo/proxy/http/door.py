@@ -44,14 +44,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Door(Protocol):
     """Decides about requests; may be exchanged while requests are under way."""
 
-    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
+    def enter(
+        self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
+    ) -> Entry | Refusal:
         """Say who asks, and by the path where to; for the same values always the same."""
 
-    def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
-        """Return the connections to the upstream of a request."""
+    def pool(self, entry: Entry, dialect: str, worded: Worded) -> Pool | Refusal:
+        """Return the connections to the upstream of a request. `worded` words as the dialect."""
 
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
-        """Decide by what is asked: models, budgets. `worded` makes a refusal of the dialect."""
+        """Decide by what is asked: models, budgets."""
 
     def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
         """Return the headers for the upstream, with its credential in place of the client's."""
