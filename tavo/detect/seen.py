@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 
-__all__ = ["Seen", "is_plain", "without_hidden"]
+__all__ = ["Seen", "gaps_in", "is_plain", "seen_of", "without_hidden"]
 
 _RANGES = (
     (0x80, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160),
@@ -50,8 +51,18 @@ def is_plain(data: bytes) -> bool:
     return _HIDDEN.search(data) is None
 
 
-def without_hidden(text: str) -> str:
+def gaps_in(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield from where to where nothing is seen of a text."""
+    return (one.span() for one in _HIDDEN.finditer(data))
+
+
+def seen_of(data: bytes) -> bytes:
     """Return what is seen of a text."""
+    return data if is_plain(data) else _HIDDEN.sub(b"", data)
+
+
+def without_hidden(text: str) -> str:
+    """Return what is seen of a text, as text."""
     data = text.encode("utf-8", "surrogatepass")
     return text if is_plain(data) else _HIDDEN.sub(b"", data).decode("utf-8", "surrogatepass")
 

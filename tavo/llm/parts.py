@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from tavo.detect.regex import Regex
+from tavo.llm.disguised import looks_like_call
 
 __all__ = [
     "Call",
@@ -27,12 +28,12 @@ __all__ = [
     "Usage",
     "count_of",
     "dumped",
-    "ident",
     "is_data",
     "is_structure",
     "is_token",
     "items_of",
     "numbers_as_text",
+    "place",
     "strict_json",
     "usage_from",
     "word",
@@ -71,6 +72,9 @@ _BASE64 = Regex(
     plain=True,
 )
 _LEAST_NUMBER = 10**11
+_MOST_PLACE = 1 << 31
+_CALL = object()
+_JOINED = frozenset({"text", "reasoning", "embedding", "other"})
 
 
 class Kind(enum.StrEnum):
@@ -115,15 +119,21 @@ class Slot:
 
 
 class Call:
-    """A call of a tool: `holder[key]` has its arguments, as an object or as JSON in a text."""
+    """A call of a tool: `holder[key]` has its arguments, as an object or as JSON in a text.
 
-    __slots__ = ("holder", "key", "name", "role")
+    `is_copy`: they stand elsewhere, in pieces, so that a change of them has no effect.
+    """
 
-    def __init__(self, name: str, holder: Any, key: Any, role: str = "assistant") -> None:
+    __slots__ = ("holder", "is_copy", "key", "name", "role")
+
+    def __init__(
+        self, name: str, holder: Any, key: Any, role: str = "assistant", *, is_copy: bool = False
+    ) -> None:
         self.name = name
         self.holder = holder
         self.key = key
         self.role = role
+        self.is_copy = is_copy
 
 
 class Tool:
@@ -148,15 +158,24 @@ class Media:
 
 
 class Reading:
-    """What a document holds. Filled by a dialect, finished by `rest`."""
+    """What a document holds. Filled by a dialect, finished by `rest`.
+
+    `joins` are texts that whoever reads them may put together, each list in its order. `choices`
+    is how many answers are asked for. `is_answer`: texts of one name in the entries of a list may be
+    put together. `finds_calls`: what looks like a call is one, wherever it stands.
+    """
 
     __slots__ = (
-        "_taken", "calls", "drops", "finish", "is_stream", "max_tokens", "media", "model", "slots",
-        "tools", "usage",
+        "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer", "is_stream",
+        "joins", "max_tokens", "media", "model", "slots", "tools", "usage",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_answer: bool = False, finds_calls: bool = False) -> None:
+        self.is_answer = is_answer
+        self.finds_calls = finds_calls
         self.slots: list[Slot] = []
+        self.joins: list[list[Slot]] = []
+        self.choices = 1
         self.calls: list[Call] = []
         self.tools: list[Tool] = []
         self.drops: list[tuple[Any, Any]] = []
@@ -200,10 +219,33 @@ class Reading:
 
     def call(self, name: object, holder: Any, key: Any, role: str = "assistant") -> None:
         """Note a call of a tool, whose arguments stand there, if any do."""
+        self.known_call(holder)
         if isinstance(holder, dict) and key not in holder:
             holder = {key: {}}
         self.calls.append(Call(str(name or ""), holder, key, role))
         self._taken.add((id(holder), key))
+
+    def known_call(self, holder: Any) -> None:
+        """Say that an object is no call that nobody knows."""
+        self._taken.add((id(holder), _CALL))
+
+    def disguised(self, key: Any, value: dict[Any, Any]) -> Call | None:
+        """Return what looks like a call under a name, and nobody has noted."""
+        if not self.finds_calls or (id(value), _CALL) in self._taken:
+            return None
+        found = looks_like_call(key, value)
+        if found is None:
+            return None
+        self.known_call(value)
+        return Call(found[0], value, found[1]) if found[1] else Call(found[0], {"": value}, "")
+
+    def joined(self, start: int) -> None:
+        """Say that the texts of one message from the slot `start` on may be put together."""
+        groups: dict[tuple[str, Kind], list[Slot]] = {}
+        for slot in self.slots[start:]:
+            if slot.kind in _JOINED:
+                groups.setdefault((slot.role, slot.kind), []).append(slot)
+        self.joins += [group for group in groups.values() if len(group) > 1]
 
     def tool(self, name: object, definition: Any, holder: Any = None) -> None:
         """Note a tool that is offered: all texts of its definition are descriptions.
@@ -213,17 +255,21 @@ class Reading:
         self.tools.append(Tool(str(name or ""), definition, holder))
         self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
 
-    def inside(self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0) -> None:
-        """Note every text below a value as one of a kind."""
+    def inside(
+        self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0, under: Any = ""
+    ) -> None:
+        """Note every text below a value as one of a kind; `under` is the name it stands under."""
         if depth > _DEEPEST:
             raise ValueError(f"values are nested deeper than {_DEEPEST} levels")
         if isinstance(value, list):
             items: Iterator[tuple[Any, Any]] = iter(enumerate(value))
         elif isinstance(value, dict):
             items = iter(value.items())
+            if kind is not Kind.OTHER:
+                self.known_call(value)
         else:
             return
-        taken, slots = self._taken, self.slots
+        taken, slots, start = self._taken, self.slots, len(self.slots)
         for key, entry in items:
             if (id(value), key) in taken:
                 continue
@@ -234,7 +280,23 @@ class Reading:
                 if entry and (kind is Kind.ARGUMENTS or not is_structure(key, entry)):
                     slots.append(Slot(value, key, role, kind, name))
             elif isinstance(entry, dict | list):
-                self.inside(entry, role, kind, name, depth + 1)
+                if self.finds_calls and isinstance(entry, dict) and kind is Kind.OTHER:
+                    call = self.disguised(under if isinstance(key, int) else key, entry)
+                    if call is not None:
+                        self.calls.append(call)
+                within = under if isinstance(key, int) else key
+                self.inside(entry, role, kind, name, depth + 1, within)
+        if self.is_answer and isinstance(value, list) and kind is Kind.OTHER:
+            self._join_list(start)
+
+    def _join_list(self, start: int) -> None:
+        """Put together what stands under one name in the entries of a list."""
+        groups: dict[Any, list[Slot]] = {}
+        for slot in self.slots[start:]:
+            if slot.kind is Kind.OTHER and slot.holder is not None:
+                key = slot.key if isinstance(slot.key, str) else ""
+                groups.setdefault(key, []).append(slot)
+        self.joins += [group for group in groups.values() if len(group) > 1]
 
     def rest(self, document: Any, role: str) -> None:
         """Note every text that nobody has noted."""
@@ -255,9 +317,16 @@ def is_token(text: object) -> bool:
     return not text or text.isalnum() or text.translate(_MARKS).isalnum()
 
 
-def ident(value: object) -> object:
-    """Return what tells parts of a stream apart, also where a server sends something strange."""
-    return value if isinstance(value, int | str | None) else repr(value)
+def place(value: object, default: int = 0) -> int:
+    """Return the place of a part, which clients count from 0. Raises ValueError.
+
+    0, 0.0 and "0" are one place for some clients and three for others.
+    """
+    if value is None:
+        return default
+    if type(value) is not int or not 0 <= value < _MOST_PLACE:
+        raise ValueError("the place of a part is no whole number")
+    return value
 
 
 def items_of(value: Any) -> list[Any]:

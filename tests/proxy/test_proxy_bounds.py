@@ -154,17 +154,12 @@ def test_small_events_that_wait_are_bounded_by_their_number(
     assert "wait" in refused([HELD, *[chunk(role="assistant")] * 1_000])
 
 
-def test_texts_and_calls_at_once_are_bounded() -> None:
-    many = [
-        sse({"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [
-            {"index": n, "delta": {"content": "a "}, "finish_reason": None}]})
-        for n in range(flow_module.MOST_TEXTS + 1)
-    ]  # fmt: skip
-    assert "too many texts" in refused(many)
-    calls = [
-        chunk(tool_calls=[{"index": n, "function": {"name": "f", "arguments": "{"}}])
-        for n in range(flow_module.MOST_TEXTS + 1)
-    ]
+def test_texts_and_calls_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_module, "MOST_TEXTS", 100)
+    texts = [chunk(**{f"name_{n}": "a "}) for n in range(200)]
+    assert "too many" in refused(texts)
+    calls = [chunk(tool_calls=[{"index": n, "function": {"name": "f", "arguments": "{"}}])
+             for n in range(200)]  # fmt: skip
     assert "too many calls" in refused(calls)
 
 
@@ -174,7 +169,7 @@ def test_comments_are_judged_and_long_ones_not_kept() -> None:
     exchange.response_head(200, [(b"content-type", CHAT.content_type)])
     for number in range(50):
         exchange.response_data(b": %d %s\n\n" % (number, b"x" * 10_000))
-    flow = exchange._flow
+    flow = exchange._answering._flow if exchange._answering is not None else None
     assert flow is not None
     assert sum(map(len, flow._notes)) < 20_000
     assert answered(asked(STRICT, CHAT, CHAT.request("hi")), CHAT,
@@ -205,7 +200,7 @@ def test_matches_and_links_are_gone_through_once() -> None:
         links = Counted(Match(20 * n + 5, 20 * n + 12, rule) for n in range(count))
         matches = [Match(20 * n + at, 20 * n + at + 2, rule) for n in range(count)
                    for at in (0, 8, 14)]  # fmt: skip
-        kept = compiled.without_links(matches, links)
+        kept = compiled.without_links(matches, links, lambda _: True)
         assert [one.start % 20 for one in kept] == [0, 14] * count
         assert steps[0] < 8 * count
     assert desk.blocked is None

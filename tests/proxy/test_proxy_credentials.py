@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,17 @@ def test_an_answer_that_is_compressed_could_hold_it_unseen() -> None:
             return stage.upstream.asked[0]["accept-encoding"], status
 
     assert asyncio.run(main()) == (b"identity", 502)
+
+
+def test_a_credential_is_masked_behind_who_unpacks_an_answer() -> None:
+    body = zlib.compress(b'{"message":"wrong key: ' + REAL.encode() + b'"}')
+    packed = saying(answer(body, b"content-encoding: deflate", status=b"401 No"))
+
+    async def main() -> bytes:
+        async with staged(packed, filters=[{"filter": "pii"}], **HELD) as stage:
+            return (await stage.ask(ONE))[2]
+
+    assert b"wrong key: " + b"*" * len(REAL) in asyncio.run(main())
 
 
 def test_a_mask_is_as_long_as_what_it_hides_whatever_the_cut() -> None:

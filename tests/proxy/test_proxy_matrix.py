@@ -41,7 +41,8 @@ def played(
     """Play an answer, cut into random texts and then into random bytes."""
     rnd = rnd or random.Random(0)
     path = speaker.whole_path if whole else b""
-    done = asked(chain, speaker, speaker.request(ASKED, stream=not whole), path=path)
+    request = speaker.several(speaker.request(ASKED, stream=not whole), choices)
+    done = asked(chain, speaker, request, path=path)
     if whole:
         data = speaker.whole([text] * choices, call)
         return answered(done, speaker, cut(data, [rnd.randint(1, 40) for _ in data]), whole=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tavo.llm.dialect import Parts
-from tavo.proxy import exchange as exchange_module
+from tavo.proxy import answering as answering_module
 from tavo.proxy.stream import flow as flow_module
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker, compact
 from tests.proxy.driving import Done, answered, asked, chain_of, cut, resumed
@@ -129,7 +129,7 @@ def test_control_without_one_reading_a_call_of_a_denied_tool_passes(
 ) -> None:
     body, event = WHOLE["a tool's name twice"], EVENTS["a tool's name twice"] + b"data: [DONE]\n\n"
     assert b"shell" not in said_by(CHAT, body, whole=True).out + said_by(CHAT, event).out
-    monkeypatch.setattr(exchange_module, "_strict", json.loads)
+    monkeypatch.setattr(answering_module, "read_document", json.loads)
     monkeypatch.setattr(flow_module, "_strictly", json.loads)
     assert b"shell" in said_by(CHAT, body, whole=True).out
     assert b"shell" in said_by(CHAT, event).out

@@ -13,8 +13,6 @@ from tavo.proxy.messages import (
     Forward,
     Headers,
     Mode,
-    Passing,
-    PassThrough,
     Pending,
     Refusal,
     RequestHead,
@@ -22,6 +20,7 @@ from tavo.proxy.messages import (
     Route,
     plain_refusal,
 )
+from tests.fakes.exchanges import Passing, PassThrough
 from tests.fakes.scripted_upstream import BODY, REPLY, STREAM, chunk, saying, staged
 
 EVENTS = saying(STREAM, chunk(b"data: 1\n\n"), chunk(b"data: 2\n\n") + b"0\r\n\r\n")

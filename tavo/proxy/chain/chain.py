@@ -27,6 +27,7 @@ from tavo.errors import ConfigError
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.memo import Memo
 from tavo.proxy.chain.placeholders import LINKS
+from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
 
 __all__ = ["Chain", "Compiled", "Look", "Said"]
@@ -101,7 +102,9 @@ class Compiled:
         if self.rules is not None:
             matches, *links = looked(self.sets, data)
             if matches and links:
-                matches = self.without_links(matches, links[0])
+                showing = Showing()
+                showing.feed(data)
+                matches = self.without_links(matches, links[0], showing.is_plain)
             said += self.troubles()
         if self.judges:
             text = from_bytes(data)
@@ -120,10 +123,12 @@ class Compiled:
         found.clear()
         return said
 
-    def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
-        """Leave out what may only be changed outside of links and stands in one.
+    def without_links(
+        self, matches: Sequence[Match], links: Sequence[Match], is_plain: Callable[[int], bool]
+    ) -> list[Match]:
+        """Leave out what may only be changed in plain text and stands elsewhere.
 
-        Both are in the order in which they begin.
+        Matches and links are in the order in which they begin.
         """
         kept: list[Match] = []
         number = end = 0
@@ -132,7 +137,7 @@ class Compiled:
                 while number < len(links) and links[number].start < one.end:
                     end = max(end, links[number].end)
                     number += 1
-                if one.start < end:
+                if one.start < end or not is_plain(one.start):
                     continue
             kept.append(one)
         return kept

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from tavo.detect.live import looked
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
@@ -21,11 +22,14 @@ from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
-from tavo.proxy.stream.flow import Blocked, Edit
+from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
+from tavo.proxy.chain.showing import Showing
+from tavo.proxy.stream.asking import Blocked, Edit
 
 __all__ = ["ChainDesk", "Texts"]
 
-_DEEPEST_JSON = "its arguments are nested too deep"
+_FIXED = "what stands there as a name or a number would have to be changed"
+_TOO_DEEP = "its arguments are nested too deep"
 
 
 class ChainDesk:
@@ -65,24 +69,60 @@ class ChainDesk:
                     changed = self._apply(slot, data, look, compiled) or changed
         return changed
 
-    def unknown(self, slots: Sequence[Slot]) -> Texts:
+    def joins(self, joins: list[list[Slot]], glues: Sequence[str] = ("",)) -> bool:
+        """Judge texts that may be put together, for what stands across two of them.
+
+        `glues` are what may come between. Raises Blocked.
+        """
+        changed = False
+        for slots in joins:
+            compiled = self.chain.compiled(self.where(slots[0].role, slots[0].kind))
+            if compiled is not None:
+                for glue in glues:
+                    for text in joined_texts(slots, glue):
+                        changed = self._join(text, compiled) or changed
+        return changed
+
+    def _join(self, text: Joined, compiled: Compiled) -> bool:
+        look = self._look(compiled, text.data)
+        for said in look.said:
+            if (said.filter.name, said.judged.action.value, said.judged.label) not in self.said:
+                self.decide(said)
+        across = [one for one in look.matches if text.is_across(one.start, one.end)]
+        edits: list[Edit] = []
+        for group in groups(across):
+            edits += self.edits(group, compiled, partial(_part, text.data))
+        if not edits or self.chain.observe:
+            return False
+        if not rewritten(text, edits):
+            self.block_text(_FIXED, "name")
+        return True
+
+    def unknown(
+        self, slots: Sequence[Slot], joins: list[list[Slot]], glues: Sequence[str] = ("",)
+    ) -> Texts:
         """Return the texts that nobody remembers, to be looked at somewhere else."""
         texts = Texts()
         for slot in slots:
-            where = self.where(slot.role, slot.kind)
-            compiled = self.chain.compiled(where)
-            if compiled is None:
-                continue
-            data = to_bytes(slot.text)
-            if self.chain.is_remembered(data):
-                key = self.chain.memo.key(data, where, self.scope.dialect)
-                if key not in self.looks:
-                    known = self.chain.memo.get(key)
-                    if known is None:
-                        texts.add(key, compiled, data)
-                    else:
-                        self.looks[key] = known
+            self._unknown(texts, slot, to_bytes(slot.text))
+        for group in joins:
+            for glue in glues:
+                for one in joined_texts(group, glue):
+                    self._unknown(texts, group[0], one.data)
         return texts
+
+    def _unknown(self, texts: Texts, slot: Slot, data: bytes) -> None:
+        where = self.where(slot.role, slot.kind)
+        compiled = self.chain.compiled(where)
+        if compiled is None or not self.chain.is_remembered(data):
+            return
+        key = self.chain.memo.key(data, where, self.scope.dialect)
+        if key not in self.looks:
+            known = self.chain.memo.get(key)
+            if known is None:
+                texts.add(key, compiled, data)
+            else:
+                self.looks[key] = known
 
     def learn(self, texts: Texts) -> None:
         """Take over what was looked at somewhere else."""
@@ -118,7 +158,7 @@ class ChainDesk:
         if not out:
             return False
         if slot.holder is None:
-            self.block_text("a name of a field would have to be changed", "name")
+            self.block_text(_FIXED, "name")
         if self.chain.observe or slot.holder is None:
             return False
         slot.write(from_bytes(b"".join([*out, data[at:]])))
@@ -186,24 +226,20 @@ class ChainDesk:
             return None
         return _Rewriting(self, compiled)
 
-    def across(self, before: str, text: str) -> None:
-        """Block where something stands across two events that nobody knows."""
-        compiled = self.chain.compiled(self.where("assistant", Kind.OTHER))
+    def across(self, before: str, text: str, role: str, kind: Kind) -> None:
+        """Block where something stands across two events."""
+        compiled = self.chain.compiled(self.where(role, kind))
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
-        for match in self._across(compiled, start + to_bytes(text)):
+        matches = looked([compiled.rules], start + to_bytes(text))[0]
+        for trouble in compiled.troubles():
+            self.decide(trouble)
+        for match in matches:
             owner, rule = compiled.owners[match.rule.id]
             effective = rule.action in {Action.BLOCK, Action.MODIFY}
             if match.start < len(start) < match.end and effective:
                 self._stop(owner, rule)
-
-    def _across(self, compiled: Compiled, data: bytes) -> Sequence[Match]:
-        look = compiled.look(data)
-        for said in look.said:
-            if said.failed:
-                self.decide(said)
-        return look.matches
 
     def garbage(self, text: str) -> None:
         """Judge what is no JSON: it cannot be changed."""
@@ -213,6 +249,13 @@ class ChainDesk:
 
     def call(self, call: Call) -> bool:
         """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
+        try:
+            return self._call(call)
+        except RecursionError:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {_TOO_DEEP}", "depth")
+        return False
+
+    def _call(self, call: Call) -> bool:
         given = call.holder[call.key]
         value, is_text = given, False
         if isinstance(given, str):
@@ -222,8 +265,6 @@ class ChainDesk:
             except TwiceError as error:
                 reason = f"the arguments of {call.name[:60]} have two readings: {error}"
                 self.block_text(reason, "two readings")
-            except RecursionError:
-                self.block_text(_DEEPEST_JSON, "depth")
             except ValueError:
                 value = given
         if self.phase == "response" or self.scope.dialect == "mcp":
@@ -233,7 +274,11 @@ class ChainDesk:
                     self.decide(said)
         box = {"": value}
         reading = Reading()
-        reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        try:
+            reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        except ValueError as error:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {error}", "call")
+            return False
         reading.slots = [slot for slot in reading.slots if slot.kind is not Kind.KEY or slot.fixed]
         for number in numbers_as_text(value):
             reading.slots.append(
@@ -244,9 +289,19 @@ class ChainDesk:
             reading.slots.append(name)
         if not self.slots(reading.slots):
             return False
+        if call.is_copy:
+            reason = f"the arguments of {call.name[:60]} would have to be changed in pieces"
+            self.block_text(reason, "pieces")
         value = box[""]
         call.holder[call.key] = json.dumps(value, ensure_ascii=False) if is_text else value
         return True
+
+    def strange(self, calls: list[Call]) -> None:
+        """Block calls in a form that no dialect knows: how they go on cannot be told."""
+        if any(type(one).judge_call is not Filter.judge_call for one in self.chain.filters):
+            name = calls[0].name[:60] or "a tool"
+            reason = f"the answer calls {name} in a form that cannot be judged"
+            self.block_text(reason, "strange call")
 
     def tools(self, tools: list[Tool]) -> bool:
         """Judge definitions of tools; one that a server's list may lose is taken out of it."""
@@ -303,7 +358,7 @@ class ChainDesk:
 class _Rewriting:
     """What matches in one growing text mean. Those outside of links wait for the links."""
 
-    __slots__ = ("_compiled", "_desk", "_final", "_links", "_waiting", "sets")
+    __slots__ = ("_compiled", "_desk", "_final", "_links", "_showing", "_waiting", "sets")
 
     def __init__(self, desk: ChainDesk, compiled: Compiled) -> None:
         self._desk = desk
@@ -312,6 +367,11 @@ class _Rewriting:
         self._waiting: list[tuple[Match, str]] = []
         self._links: list[Match] = []
         self._final = 0
+        self._showing = Showing() if compiled.links else None
+
+    def heard(self, data: bytes) -> None:
+        if self._showing is not None:
+            self._showing.feed(data)
 
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
@@ -343,8 +403,8 @@ class _Rewriting:
         chosen = [one for one, _ in waiting[:ready]]
         said = {(one.start, one.end): text for one, text in waiting[:ready]}
         del waiting[:ready]
-        if compiled.links:
-            chosen = compiled.without_links(chosen, self._links)
+        if self._showing is not None:
+            chosen = compiled.without_links(chosen, self._links, self._showing.is_plain)
         edits: list[Edit] = []
         for group in groups(chosen):
             try:

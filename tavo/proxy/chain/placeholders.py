@@ -34,9 +34,12 @@ _LINKS = (
     (r"reference", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\[[^\]\n]*\]?"),
     (r"tag", r"<[A-Za-z/!?][^>\n]*"),
     (r"style", r"(?i:\b(?:url|image|src))\(\S*"),
+    (r"host", r"\{=*[A-Z_]{1,40}:[0-9a-f]{16}\}[^\s.@]*[.@][0-9A-Za-z{]"),
 )
 LINKS = RuleSet([Rule(id=f"link.{name}", pattern=pattern) for name, pattern in _LINKS])
-"""Where a value must not be put: who shows such a text, sends it."""
+"""Where a value must not be put: who shows such a text, sends it. What only needs a look at what
+stands before is in `tavo.proxy.chain.showing`.
+"""
 
 
 def placeholder(value: str, rule: Rule, scope: Scope) -> str:

@@ -31,6 +31,7 @@ from tavo.proxy.messages import (
 
 if TYPE_CHECKING:
     from tavo.proxy.http.client import ClientConnection
+    from tavo.proxy.http.masking import Mask
     from tavo.proxy.http.wire import Wire
 
 __all__ = ["Flow"]
@@ -48,6 +49,7 @@ class Flow(Asking):
     received = 0  # bytes of the answer from the upstream
     sent = 0  # bytes of the answer to the client
     _retried = False
+    _last_mask: Mask | None = None
     _mode: Mode = _PASS
     _length: int | None = 0
     _ahead: tuple[int, Headers, Mapping[bytes, bytes]] | None = None  # a head not yet sent
@@ -75,9 +77,11 @@ class Flow(Asking):
             self._replace(head)
             return
         if self._mask is not None and _is_packed(fields):
-            reason = "the upstream compressed its answer, though it was asked not to"
-            self._replace(self._worded(502, "unreadable", reason))
-            return
+            if head.mode is _PASS or head.mode is _WATCH:
+                reason = "the upstream compressed its answer, though it was asked not to"
+                self._replace(self._worded(502, "unreadable", reason))
+                return
+            self._mask, self._last_mask = None, self._mask  # behind who unpacks it
         self._mode = head.mode
         if status == 204 or status == 304 or (length == 0 and not self.headless):
             self._length = 0
@@ -253,6 +257,11 @@ class Flow(Asking):
         if isinstance(answer, Pending):
             self._await(answer)
             return
+        mask = self._last_mask
+        if mask is not None:
+            answer = [mask.feed(piece) for piece in answer]
+            if self._ending:
+                answer.append(mask.end())
         self._out += answer
         exchange = self._judging()
         blocked = exchange.blocked
@@ -322,8 +331,9 @@ class Flow(Asking):
             status, headers, fields, self._length, self.id, keep=client.keep, minor=client.minor,
             headless=self.headless,
         )  # fmt: skip
-        if self._mask is not None:
-            self._head = self._mask.whole(self._head)
+        mask = self._mask or self._last_mask
+        if mask is not None:
+            self._head = mask.whole(self._head)
 
     def _write(self, *, last: bool) -> None:
         out = self._out

@@ -18,22 +18,22 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from tavo.detect.live import Live
-from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.detect.rules import from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
 from tavo.llm.parts import Call, Kind, Slot, strict_json
+from tavo.proxy.stream.asking import Blocked, CutError, Desk
+from tavo.proxy.stream.calling import Calling
+from tavo.proxy.stream.channel import TAIL, Channel, Segment
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 
-__all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
+__all__ = ["Flow"]
 
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
@@ -46,149 +46,11 @@ PATIENCE = 8
 """So many events of a choice that do not go on with a text of an unknown name let it go."""
 MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
-_MUCH = 64
-_TAIL = 512
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
+_REPEATS = 256
+_TOO_DEEP = "it is nested too deep"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-Edit = tuple[int, int, str]
-_end = itemgetter(1)
-
-
-class Blocked(Exception):  # noqa: N818  (no failure: a decision, on its way up)
-    """The answer must not go on; `why` is what the client is told."""
-
-    def __init__(self, why: Broken) -> None:
-        super().__init__(why.message)
-        self.why = why
-
-
-class CutError(Exception):
-    """What would have to be changed begins in a text that has been sent on."""
-
-
-class Rewriting(Protocol):
-    """What a text that grows is looked at with, and what its matches mean."""
-
-    sets: Sequence[RuleSet]
-
-    def edits(
-        self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
-    ) -> tuple[list[Edit], int, Broken | None]:
-        """Return what to change, how much is final now, and why the text must end there, if so."""
-
-
-class Desk(Protocol):
-    """Where an answer is judged."""
-
-    def rewriting(self, kind: Kind) -> Rewriting | None:
-        """Return how one text that grows is judged; None where nothing looks at it."""
-
-    def slots(self, slots: list[Slot]) -> bool:
-        """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
-
-    def call(self, call: Call) -> bool:
-        """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
-
-    def tools(self, tools: list[Any]) -> bool:
-        """Judge tools that a server describes. Raises Blocked."""
-
-    def across(self, before: str, text: str) -> None:
-        """Judge what stands across two events. Raises Blocked."""
-
-    def garbage(self, text: str) -> None:
-        """Judge what is no JSON. Raises Blocked."""
-
-    def broken(self, reason: str) -> Broken:
-        """Return what the client is told where the stream itself is at fault."""
-
-
-class _Channel:
-    """One text of the answer."""
-
-    __slots__ = (
-        "closed", "edits", "final", "gone", "length", "live", "rewriting", "texts", "unheard",
-    )  # fmt: skip
-
-    def __init__(self, rewriting: Rewriting | None) -> None:
-        self.rewriting = rewriting
-        self.live = Live(rewriting.sets) if rewriting is not None else None
-        self.final = 0
-        self.gone = 0
-        self.unheard = 0
-        self.length = 0
-        self.closed = False
-        self.edits: list[Edit] = []
-        self.texts = bytearray()
-
-    def feed(self, data: bytes, *, close: bool = False) -> None:
-        self.length += len(data)
-        if self.live is None or self.rewriting is None:
-            self.final = self.length
-            return
-        kept_from = self.length - len(data) - len(self.texts)
-        self.texts += data
-        matches = self.live.feed(data, close=close)
-        texts = self.texts
-
-        def text(start: int, end: int) -> str:
-            return from_bytes(texts[start - kept_from : end - kept_from])
-
-        edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
-        if self.gone:
-            if any(start < self.gone < end for start, end, _ in edits):
-                self.final = self.gone  # nothing of what came with it goes on
-                raise CutError
-            edits = [edit for edit in edits if edit[0] >= self.gone]
-        self.edits += edits
-        if stop is not None:
-            raise Blocked(stop)
-        del texts[: max(self.final - kept_from, 0)]
-
-    def part(self, data: bytes, start: int, end: int) -> str:
-        """Return the bytes `start` to `end`, which are `data`, as they are after all edits."""
-        out, at = [], start
-        edits = self.edits
-        for number in range(bisect_right(edits, start, key=_end), len(edits)):
-            first, last, text = edits[number]
-            if first >= end:
-                break
-            if first >= start:
-                out.append(data[at - start : first - start])
-                out.append(to_bytes(text))
-            at = min(last, end)
-        out.append(data[at - start :])
-        return from_bytes(b"".join(out))
-
-
-class _Segment:
-    __slots__ = ("channel", "data", "end", "holder", "key", "start")
-
-    def __init__(self, channel: _Channel, data: bytes, holder: Any, key: Any) -> None:
-        self.channel = channel
-        self.start = channel.length
-        self.end = channel.length + len(data)
-        self.data = data
-        self.holder = holder
-        self.key = key
-
-
-class _Calling:
-    """A call of a tool under way."""
-
-    __slots__ = ("done", "names", "pieces", "size")
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.pieces: list[tuple[_Entry, Any, Any]] = []
-        self.size = 0
-        self.done = False
-
-    @property
-    def name(self) -> str:
-        """The name as a client puts it together; a server may repeat it in each piece."""
-        return self.names[0] if len(set(self.names)) == 1 else "".join(self.names)
 
 
 class _Entry:
@@ -199,8 +61,8 @@ class _Entry:
     def __init__(self, event: Event, value: Any) -> None:
         self.event = event
         self.value = value
-        self.segments: list[_Segment] = []
-        self.calls: list[_Calling] = []
+        self.segments: list[Segment] = []
+        self.calls: list[Calling] = []
         self.changed = False
         self.can_split = False
         self.size = 0
@@ -210,7 +72,7 @@ class Flow:
     """One answer that comes in events. There is one for each open stream, so it is kept small."""
 
     __slots__ = (
-        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_latest", "_notes",
         "_observe", "_others", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
         "is_blind", "released", "seen", "usage",
     )  # fmt: skip
@@ -226,9 +88,10 @@ class Flow:
         self._observe = observe
         self.holds_all = hold_all
         self._queue: list[_Entry] = []
-        self._channels: dict[Any, _Channel] = {}
-        self._others: dict[Any, _Channel] = {}
-        self._calls: dict[Any, _Calling] = {}
+        self._channels: dict[Any, Channel] = {}
+        self._others: dict[Any, Channel] = {}
+        self._calls: dict[Any, Calling] = {}
+        self._latest: dict[Any, Channel] = {}
         self._tails: dict[Any, str] = {}
         self._notes: tuple[bytes, ...] = ()
         self._held = 0
@@ -255,6 +118,8 @@ class Flow:
                 self._take(event, out)
         except Blocked as blocked:
             return self._break(blocked.why, out, data)
+        except RecursionError:
+            return self._break(self._unreadable(_TOO_DEEP), out, data)
         except TooLargeError as error:
             return self._break(self._desk.broken(str(error)), out, data)
         self._begun = self._begun or bool(out)
@@ -277,6 +142,8 @@ class Flow:
             self._close(None)
         except Blocked as blocked:
             return self._break(blocked.why, out)
+        except RecursionError:
+            return self._break(self._unreadable(_TOO_DEEP), out)
         return [] if self._observe else out
 
     def release(self) -> list[bytes]:
@@ -313,7 +180,7 @@ class Flow:
         for channel in self._channels.values():
             key = id(channel)
             if key in after and after[key] != before[key]:
-                channel.edits = [(0, channel.length, after[key])]
+                channel.edits = [(channel.gone, channel.length, after[key])]
         for entry, slot in self._slots:
             if slot.holder is not None and slot.text in changed:
                 slot.write(changed[slot.text])
@@ -327,7 +194,7 @@ class Flow:
     def _take(self, event: Event, out: list[bytes]) -> None:
         data = event.data
         if event.is_odd and not self._observe:
-            raise Blocked(self._unreadable("a line of it is none of an event"))
+            raise Blocked(self._unreadable("clients differ in where its lines end"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
             if len(self._notes) < MOST_NOTES and len(event.notes) <= _LONGEST_NOTE:
@@ -347,7 +214,7 @@ class Flow:
         except (ValueError, RecursionError) as error:
             if not self._observe:
                 too_deep = isinstance(error, RecursionError)
-                why = "it is nested too deep" if too_deep else str(error)
+                why = _TOO_DEEP if too_deep else str(error)
                 raise Blocked(self._unreadable(why)) from None
             self._desk.garbage(data.decode("utf-8", "replace"))
             self.seen += len(data)
@@ -393,26 +260,25 @@ class Flow:
                 if not self._observe:
                     holder[where] = None
                 entry.changed = True
+        if parts.strange:
+            desk.strange(parts.strange)
         if parts.slots:
-            self._whole(parts.slots, entry)
+            self._whole(parts, entry)
         for call in parts.calls:
             self.seen += (size := _size(call))
             entry.size += size
             entry.changed = desk.call(call) or entry.changed
         if parts.tools:
             entry.changed = desk.tools(parts.tools) or entry.changed
-        for key, name in parts.starts:
+        for key, name, id_ in parts.starts:
             calling = self._calling(key)
-            if name:
-                calling.names.append(name)
+            calling.begin(name, id_, desk)
             entry.calls.append(calling)
         for key, holder, where in parts.pieces:
             calling = self._calling(key)
-            calling.pieces.append((entry, holder, where))
-            calling.size += len(holder[where])
-            entry.calls.append(calling)
-            self.seen += (size := len(to_bytes(holder[where])))
+            self.seen += (size := calling.go_on(entry, holder, where))
             entry.size += size
+            entry.calls.append(calling)
         for key, holder, where, kind in parts.deltas:
             self._delta(entry, key, holder, where, kind)
         self._stop(parts.stops)
@@ -422,47 +288,58 @@ class Flow:
             and not parts.slots and not parts.calls and parts.ends == []
         )  # fmt: skip
 
-    def _calling(self, key: Any) -> _Calling:
+    def _calling(self, key: Any) -> Calling:
         calling = self._calls.get(key)
         if calling is None:
-            calling = self._calls[key] = _Calling()
+            calling = self._calls[key] = Calling()
             if len(self._calls) > MOST_TEXTS:
                 raise Blocked(self._desk.broken("the answer has too many calls at once"))
         return calling
 
-    def _whole(self, slots: list[Slot], entry: _Entry) -> None:
+    def _whole(self, parts: Parts, entry: _Entry) -> None:
+        slots = parts.slots
         for slot in slots:
             text = slot.text
             entry.size += (size := len(text) if text.isascii() else len(to_bytes(text)))
             self.seen += size
-            if slot.kind is Kind.OTHER and isinstance(slot.key, str) and slot.holder is not None:
-                before = self._tails.get(slot.key, "")
-                if before:
-                    self._desk.across(before, text)
-                # what is hidden makes no tail longer: it would push out what stands before it
-                self._tails[slot.key] = without_hidden(before + text)[-_TAIL:]
-                if len(self._tails) > MOST_NAMES:
-                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
         entry.changed = self._desk.slots(slots) or entry.changed
+        if parts.joins:
+            entry.changed = self._desk.joins(parts.joins) or entry.changed
+        for slot in slots:
+            if slot.kind in _SAID and slot.holder is not None:
+                self._go_on(parts.label, slot)
         if self.holds_all:
             self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
 
+    def _go_on(self, label: str, slot: Slot) -> None:
+        """Judge a text that stands whole with what stood at such a place in such an event before."""
+        key = label, slot.key if isinstance(slot.key, str) else "", slot.kind
+        before, text = self._tails.get(key, ""), slot.text
+        if before:
+            self._desk.across(before, text, slot.role, slot.kind)
+        self._tails[key] = (before + without_hidden(text))[-TAIL:]
+        if len(self._tails) > MOST_NAMES:
+            raise Blocked(self._desk.broken("the answer has too many unknown fields"))
+
     def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
-        channel = self._channels.get(key)
-        if channel is None:
-            channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
-            if len(self._channels) > MOST_TEXTS:
-                raise Blocked(self._desk.broken("the answer has too many texts at once"))
-            if kind is Kind.OTHER:
-                self._others[key] = channel
-                if len(self._others) > MOST_NAMES:
-                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
-        if channel.closed:
-            raise Blocked(self._desk.broken("a text went on after its end"))
+        if kind is Kind.OTHER:  # a client may read each piece by itself, too
+            slot = Slot(holder, where, "assistant", kind)
+            entry.changed = self._desk.slots([slot]) or entry.changed
         text = holder[where]
         data = text.encode() if text.isascii() else to_bytes(text)
-        entry.segments.append(_Segment(channel, data, holder, where))
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._opened(key, kind)
+        if channel.closed:
+            raise Blocked(self._desk.broken("a text went on after its end"))
         self.seen += len(data)
+        if kind is Kind.OTHER:
+            if data == channel.repeats:
+                entry.size += len(data)
+                self._repeat(key, data)
+                return
+            channel.repeats = b"" if channel.length else data
+        entry.segments.append(Segment(channel, data, holder, where))
         channel.unheard = 0
         self._feed(channel, data)
         if channel.length - channel.final > MOST_TEXT_HELD:
@@ -470,25 +347,54 @@ class Flow:
                 self._desk.broken("a text cannot be judged in parts: it is held too long")
             )
 
+    def _opened(self, key: Any, kind: Kind) -> Channel:
+        """Open a text; one that follows another of its choice and name is read together with it."""
+        channel = self._channels[key] = Channel(self._desk.rewriting(kind))
+        if len(self._channels) > MOST_TEXTS:
+            raise Blocked(self._desk.broken("the answer has too many texts at once"))
+        if kind is Kind.OTHER:
+            self._others[key] = channel
+            if len(self._others) > MOST_NAMES:
+                raise Blocked(self._desk.broken("the answer has too many unknown fields"))
+        elif len(key) > 2:
+            before = self._latest.get(key[:2])
+            if before is not None:
+                if not before.closed:
+                    before.closed = True
+                    self._feed(before, b"", close=True)
+                channel.follow(before.tail)
+            self._latest[key[:2]] = channel
+        return channel
+
+    def _repeat(self, key: Any, data: bytes) -> None:
+        """Take what stands in each event, such as the name of a server, for one text repeated."""
+        channel = self._channels[key]
+        if channel.rewriting is not None and not channel.gone:
+            many = data * (_REPEATS // len(data) + 2)
+            self._desk.garbage(from_bytes(many))
+            self._reopen(key, many)
+            self._channels[key].repeats = data
+
     def _let_go(self, parts: Parts) -> None:
         """Wait no longer for texts of unknown names that their choice has not gone on with."""
         keys = {delta[0] for delta in parts.deltas}
         heard = {key[0] for key in keys}
-        for key, channel in self._others.items():
-            is_held = max(channel.final, channel.gone) < channel.length and not channel.closed
-            if not is_held or key in keys or key[0] not in heard:
+        for key, channel in list(self._others.items()):
+            if not channel.is_held or key in keys or not (key[0] in heard or key[0] == "" and keys):
                 continue
             channel.unheard += 1
             if channel.unheard >= PATIENCE:
-                before = bytes(channel.texts)
-                self._feed(channel, b"", close=True)
-                # should it go on after all: one that knows what was sent, and cannot change it
-                again = self._others[key] = _Channel(self._desk.rewriting(Kind.OTHER))
-                self._channels[key] = again
-                again.gone = len(before)
-                self._feed(again, before)
+                self._reopen(key, bytes(channel.texts))
 
-    def _feed(self, channel: _Channel, data: bytes, *, close: bool = False) -> None:
+    def _reopen(self, key: Any, before: bytes) -> None:
+        """Take a text for complete. Should it go on after all: as one that knows what was sent, and
+        cannot change it.
+        """
+        self._feed(self._channels[key], b"", close=True)
+        again = self._others[key] = self._channels[key] = Channel(self._desk.rewriting(Kind.OTHER))
+        again.follow(before)
+
+    def _feed(self, channel: Channel, data: bytes, *, close: bool = False) -> None:
         try:
             channel.feed(data, close=close)
         except CutError:
@@ -499,18 +405,8 @@ class Flow:
         """Judge calls that are complete."""
         for key in keys:
             calling = self._calls.pop(key, None)
-            if calling is None:
-                continue
-            before = "".join(holder[where] for _, holder, where in calling.pieces)
-            box = {"arguments": before}
-            changed = self._desk.call(Call(calling.name, box, "arguments"))
-            if changed and calling.pieces and not self._observe:
-                # the first piece that says something: some clients read no other kind of event
-                said = [n for n, (_, holder, where) in enumerate(calling.pieces) if holder[where]]
-                for number, (entry, holder, where) in enumerate(calling.pieces):
-                    holder[where] = box["arguments"] if number == (said or [0])[0] else ""
-                    entry.changed = True
-            calling.done = True
+            if calling is not None:
+                calling.judge(self._desk, observe=self._observe)
 
     def _close(self, keys: Sequence[Any] | None) -> None:
         for key in list(self._channels) if keys is None else keys:
@@ -554,7 +450,7 @@ class Flow:
         if sent:
             del self._queue[:sent]
 
-    def _write(self, one: _Segment, end: int, entry: _Entry) -> None:
+    def _write(self, one: Segment, end: int, entry: _Entry) -> None:
         """Put what a segment says up to `end` into its event."""
         channel = one.channel
         self.released += end - one.start
@@ -563,9 +459,7 @@ class Flow:
             if text != one.holder[one.key]:
                 one.holder[one.key] = text
                 entry.changed = True
-            done = bisect_right(channel.edits, end, key=_end)
-            if done >= _MUCH or done == len(channel.edits):
-                del channel.edits[:done]
+            channel.sent(end)
 
     def _split(self, entry: _Entry, out: list[bytes], *, least: int) -> None:
         """Send the part of an event that is final, and keep the rest of it."""

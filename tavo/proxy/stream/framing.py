@@ -3,9 +3,14 @@
 Rules this module keeps:
 - the bytes of all events, one after the other, are the bytes that came: nothing is lost or added;
 - an event that is not complete when the answer ends is an event, too: clients read it;
-- an event is bounded; what is larger raises `TooLargeError`.
+- an event is bounded; what is larger raises `TooLargeError`;
+- a line ends with CR, LF or both. What some clients take for the end of a line and others do not
+  makes an event odd: it has no one reading.
 
-Sources: HTML Living Standard section 9.2 (server-sent events), RFC 8259 (JSON).
+Sources: HTML Living Standard section 9.2 (server-sent events), RFC 8259 (JSON). Clients: those of
+OpenAI and Anthropic read lines as the standard says; who reads lines with httpx (Google's and
+Ollama's for Python) ends one at every line break of Unicode, too, and Ollama's for JavaScript at LF
+alone.
 """
 
 from __future__ import annotations
@@ -24,6 +29,10 @@ _BREAK = re.compile(rb"[\r\n]")
 _RETURN, _FEED = b"\r\n"
 _SPACE = b" \t\r\n"
 _FIELDS = frozenset({b"", b"event", b"id", b"retry"})
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_OTHER_BREAK = re.compile(rb"[\v\f\x1c\x1d\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_JSON_SIGN = re.compile(rb'[{\["]')
+_MARK = b"\xef\xbb\xbf"
 
 
 class TooLargeError(ValueError):
@@ -34,7 +43,7 @@ class Event:
     """One event: `raw` as it came, `data` what it says, None where it says nothing.
 
     `before` and `after` stand around the data when it is written anew; `notes` is what else it
-    says, such as its name or a comment. `is_odd`: there is JSON in a line that is no field.
+    says, such as its name or a comment. `is_odd`: clients differ in what they read in it.
     """
 
     __slots__ = ("after", "before", "data", "is_odd", "notes", "raw")
@@ -157,16 +166,23 @@ class _Sse(Reader):
 
 
 def _sse_event(raw: bytes) -> Event:
-    if raw.startswith(b"data: {") and raw.count(b"\n") == 2 and raw.endswith(b"\n\n"):
-        return Event(raw, raw[6:-2], b"data: ", b"\n\n")
-    before, data, is_odd = [], [], False
-    for line in raw.removeprefix(b"\xef\xbb\xbf").splitlines():
+    if raw.startswith(b"data: {") and raw.endswith(b"\n\n"):
+        if raw.count(b"\n") == 2 and b"\r" not in raw:
+            return Event(raw, raw[6:-2], b"data: ", b"\n\n")
+    before, data, is_odd = [], [], raw.startswith(_MARK)
+    for line in _LINE_END.split(raw):
         name, _, value = line.partition(b":")
         if name == b"data":
             data.append(value.removeprefix(b" "))
+            is_json = value.lstrip(b" ").startswith((b"{", b"[", b'"'))
+            is_odd = is_odd or (not is_json and _OTHER_BREAK.search(value) is not None)
         elif line:
             before.append(line + b"\n")
-            is_odd = is_odd or (b"{" in line and name not in _FIELDS)
+            is_odd = (
+                is_odd
+                or (name not in _FIELDS and _JSON_SIGN.search(line) is not None)
+                or _OTHER_BREAK.search(line) is not None
+            )
     head = b"".join(before)
     said = b"\n".join(data) if data else None
     return Event(raw, said, head + b"data: ", b"\n\n", head, is_odd=is_odd)
@@ -185,7 +201,8 @@ class _Lines(Reader):
         return [self._event(line + b"\n") for line in bytes(buffer[: end - 1]).split(b"\n")]
 
     def _event(self, raw: bytes) -> Event:
-        return Event(raw, raw.strip() or None, b"", b"\n")
+        is_odd = b"\r" in raw.removesuffix(b"\n").removesuffix(b"\r")
+        return Event(raw, raw.strip() or None, b"", b"\n", is_odd=is_odd)
 
     def _last(self, rest: bytes) -> Event:
         return self._event(rest)
