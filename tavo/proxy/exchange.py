@@ -25,6 +25,8 @@ from tavo.llm.parts import Reading, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
 from tavo.proxy.bodies import BodyError, Decoder, decoded, read_document
 from tavo.proxy.chain.desk import ChainDesk, Texts
+from tavo.proxy.chain.heads import judge_head
+from tavo.proxy.chain.memo import Head
 from tavo.proxy.chain.values import Asked, Scope
 from tavo.proxy.messages import (
     Finished,
@@ -107,6 +109,9 @@ class ChainExchange:
     def request_head(self, head: RequestHead) -> Route | Refusal:
         """Decide by the head where the request goes."""
         target = head.path + b"?" + head.query if head.query else head.path
+        known = self._chain.heads.find(head)
+        if known is not None:
+            return self._known_head(head, known, target)
         operation = operation_of(
             head.method.decode("latin-1"), head.path.decode("latin-1"), head.query.decode("latin-1")
         )
@@ -124,18 +129,17 @@ class ChainExchange:
         self._operation = operation
         name = operation.dialect.name
         self.record.dialect = name
+        chain = self._chain
         self._scope = Scope(
-            client=head.client,
-            key=self._chain.key_of(head.secret, head.client),
-            now=head.now,
+            client=head.client, key=chain.key_of(head.secret, head.client), now=head.now,
             dialect=name,
-        )
+        )  # fmt: skip
         codings = [value for key, value in head.headers if key == b"content-encoding"]
-        self._coding = b",".join(codings)
+        coding = self._coding = b",".join(codings)
         try:
-            is_coded = Decoder.of(self._coding) is not None
+            is_coded = Decoder.of(coding) is not None
         except BodyError as error:
-            if not self._chain.observe:
+            if not chain.observe:
                 why = f"the request cannot be judged: {error}. Send it as it is"
                 return self._refusal(Broken(message=why, code="tavo_unreadable", status=415))
             self.record.unjudged = f"the request could not be read: {error}"
@@ -144,10 +148,29 @@ class ChainExchange:
             (key, value)
             for key, value in head.headers
             if key != b"accept-encoding"
-            and not (is_coded and key == b"content-encoding" and not self._chain.observe)
+            and not (is_coded and key == b"content-encoding" and not chain.observe)
         ]
         headers.append((b"accept-encoding", b"identity"))
+        desk = self._desk = ChainDesk(chain, self._scope, "request")
+        try:
+            judge_head(desk, head)
+        except Blocked as blocked:
+            return self._refusal(blocked.why)
+        if not desk.said and not self.record.unjudged:
+            chain.heads.keep(
+                Head(head.path, head.query, head.headers, operation, coding, headers)
+            )
         return Route(dialect=name, whole=True, target=target, headers=headers)
+
+    def _known_head(self, head: RequestHead, known: Head, target: bytes) -> Route:
+        """Take a head that was found good before."""
+        name = known.operation.dialect.name
+        self._operation, self._coding, self.record.dialect = known.operation, known.coding, name
+        self._scope = Scope(
+            client=head.client, key=self._chain.key_of(head.secret, head.client), now=head.now,
+            dialect=name,
+        )  # fmt: skip
+        return Route(dialect=name, whole=True, target=target, headers=known.outbound)
 
     def request_body(self, body: bytes) -> Forward | Refusal | Pending:
         """Judge a whole body."""
@@ -178,7 +201,9 @@ class ChainExchange:
         self._choices = reading.choices
         self.record.model = reading.model
         self.record.stream = reading.is_stream
-        desk = self._desk = ChainDesk(self._chain, self._scope, "request")
+        desk = self._desk
+        if desk is None:
+            desk = self._desk = ChainDesk(self._chain, self._scope, "request")
         if operation.dialect.name == "mcp":
             desk.error_id = request_id(self._document)
         asked = Asked(

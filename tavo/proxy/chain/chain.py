@@ -25,7 +25,7 @@ from tavo.detect.regex import RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
 from tavo.errors import ConfigError
 from tavo.proxy.chain.filter import Filter
-from tavo.proxy.chain.memo import Memo
+from tavo.proxy.chain.memo import GoodHeads, Memo
 from tavo.proxy.chain.placeholders import LINKS
 from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
@@ -207,6 +207,7 @@ class Chain:
         self._compiled: dict[Where, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
         self._failures = Failed(self._failed)
+        self.heads = GoodHeads()
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""

@@ -18,7 +18,7 @@ from tavo.detect.live import looked
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
-from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_as_text, strict_json
+from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
@@ -280,10 +280,6 @@ class ChainDesk:
             self.block_text(f"a call of {call.name[:60]} cannot be judged: {error}", "call")
             return False
         reading.slots = [slot for slot in reading.slots if slot.kind is not Kind.KEY or slot.fixed]
-        for number in numbers_as_text(value):
-            reading.slots.append(
-                Slot(None, None, call.role, Kind.ARGUMENTS, call.name, fixed=number)
-            )
         if call.name:
             name = Slot(None, None, call.role, Kind.KEY, call.name, fixed=call.name)
             reading.slots.append(name)

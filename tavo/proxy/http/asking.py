@@ -334,14 +334,12 @@ class Asking(ABC):
         known, entry = self._known, self._entry
         if route is None or pool is None or forward is None or known is None or entry is None:
             raise RuntimeError("a request goes on that was not judged")
-        own = route.headers is known.headers
-        if own and known.pool is pool:
+        if route.headers is known.sent and known.pool is pool:
             lines = known.lines
         else:
             headers = self._door.outbound(entry, pool, route.headers)
             lines = lines_of(headers, known.fields, _TO_UPSTREAM)
-            if own:
-                known.lines, known.pool = lines, pool
+            known.lines, known.pool, known.sent = lines, pool, route.headers
         address = pool.address
         target = address.joined(route.target) if address.path else route.target
         self._outbound = request_bytes(

@@ -15,6 +15,7 @@ from tavo.detect.regex import RegexError
 from tavo.detect.rules import Rule
 from tavo.detect.seen import without_hidden
 from tavo.errors import ConfigError
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.values import Action, Scope, TextRule, Where
 
@@ -43,7 +44,7 @@ class ContentFilter(Filter):
         return [
             rule
             for rule, phases, roles in self._rules
-            if where.phase in phases and where.role in roles
+            if where.phase in phases and where.role in roles and where.kind is not Kind.DATA
         ]
 
 
