@@ -27,6 +27,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing pas
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
 )  # fmt: skip
+
+_encode = msgspec.json.Encoder().encode
 
 Go = Callable[[str], None]
 
@@ -221,9 +224,7 @@ class AuditLog:
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
-        row["kind"] = kind
-        row["at"] = time.time()
-        self._rows.append(row)
+        self._rows.append({"seq": 0, "at": _stamp(time.time()), "kind": kind, **row})
         return True
 
     def _soon(self) -> None:
@@ -254,7 +255,8 @@ class AuditLog:
             number += 1
             if self.missed and "missed" not in row:
                 row["missed"] = self.missed
-            line, head = sealed(_ordered(number, row), head)
+            row["seq"] = number
+            line, head = sealed(_encode(row), head)
             lines.append(line)
         data = b"".join(lines)
         try:
@@ -302,13 +304,14 @@ class AuditLog:
         start: dict[str, Any] = {"tavo": __version__, "pid": os.getpid(), "after": head}
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        row = {"kind": "start", "at": time.time(), **start}
-        self._rows.insert(0, row)
+        self._rows.insert(0, {"seq": 0, "at": _stamp(time.time()), "kind": "start", **start})
 
 
-def _ordered(number: int, row: dict[str, Any]) -> bytes:
-    """Return a row as JSON with its number and time in front."""
-    at = row["at"]
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03d}Z"
-    rest = {name: value for name, value in row.items() if name not in ("at", "kind")}
-    return msgspec.json.encode({"seq": number, "at": stamp, "kind": row["kind"], **rest})
+def _stamp(at: float) -> str:
+    """Return a time as it stands in a row."""
+    return f"{_second(int(at))}.{int(at * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))

@@ -110,6 +110,8 @@ class Budgets:
 
     def _sum(self, key: int, window: int, current: int, cell: int) -> int:
         cells, at, step = self._cells, key * _CELLS, MOST_KEYS * _CELLS
+        if self._workers == 1:
+            return cells[at + cell] if cells[at + window] == current else 0
         total = 0
         for _ in range(self._workers):
             if cells[at + window] == current:

@@ -380,7 +380,7 @@ class ChainExchange:
         return Refusal(status=status, body=body, code=why.code, reason=why.message, headers=headers)
 
     def _skipped(self) -> str:
-        if self._desk is None:
+        if self._desk is None or not self._desk.said:
             return ""
         names = sorted({name for name, action, _ in self._desk.said if action == "skip"})
         return ", ".join(f"{name}; skipped" for name in names)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -61,10 +62,21 @@ class Metrics:
     """Counts exchanges that have ended."""
 
     def __init__(self) -> None:
-        self.prices: Mapping[str, Price] = {}
+        self._prices: Mapping[str, Price] = {}
+        self._priced: dict[str, Price | None] = {}
         self._series: dict[Labels, _Series] = {}
         self._said: dict[tuple[str, str, str], int] = {}
         self._models: set[str] = set()
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What tokens cost, by names or patterns of models."""
+        return self._prices
+
+    @prices.setter
+    def prices(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+        self._priced.clear()
 
     def told(self, flow: Flow) -> float:
         """Count an exchange; return what it cost in US dollars."""
@@ -99,9 +111,14 @@ class Metrics:
         series.tokens_out += record.tokens_out
         series.tokens_cached += record.tokens_cached
         cost = 0.0
-        if self.prices:
-            cost = cost_of(self.prices, record.model, record.tokens_in, record.tokens_out,
-                           record.tokens_cached)  # fmt: skip
+        if self._prices:
+            if model in self._priced:  # patterns are gone through once for each model
+                price = self._priced[model]
+            else:
+                price = _price(self.prices, record.model)
+                if model != _OTHER:
+                    self._priced[model] = price
+            cost = _cost(price, record.tokens_in, record.tokens_out, record.tokens_cached)
             series.cost += cost
         return cost
 
@@ -144,14 +161,20 @@ def cost_of(
     prices: Mapping[str, Price], model: str, tokens_in: int, tokens_out: int, cached: int
 ) -> float:
     """Return the price of an answer in US dollars: the longest name or pattern that fits."""
+    return _cost(_price(prices, model), tokens_in, tokens_out, cached)
+
+
+def _price(prices: Mapping[str, Price], model: str) -> Price | None:
     price = prices.get(model)
     if price is None:
-        from fnmatch import fnmatchcase
-
         fitting = [name for name in prices if fnmatchcase(model[:256], name)]
-        if not fitting:
-            return 0.0
-        price = prices[max(fitting, key=len)]
+        price = prices[max(fitting, key=len)] if fitting else None
+    return price
+
+
+def _cost(price: Price | None, tokens_in: int, tokens_out: int, cached: int) -> float:
+    if price is None:
+        return 0.0
     cached = min(cached, tokens_in)
     per_cached = price.cached if price.cached is not None else price.input
     total = (tokens_in - cached) * price.input + cached * per_cached + tokens_out * price.output

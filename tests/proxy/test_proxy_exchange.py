@@ -404,7 +404,7 @@ def test_history_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_remembered_is_still_redacted_for_this_client() -> None:
     chain = chain_of({"filter": "pii"})
-    text = "a long enough text with bob@example.com in it, so that it is remembered"
+    text = "a long enough text with bob@example.com in it, so that it is remembered" * 8
     first = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     second = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     other = asked(chain, CHAT, CHAT.request(text), secret=b"2" * 32)

@@ -24,6 +24,7 @@ from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
 from tavo.errors import ConfigError
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.memo import GoodHeads, Memo
 from tavo.proxy.chain.placeholders import LINKS
@@ -33,7 +34,8 @@ from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
 __all__ = ["Chain", "Compiled", "Look", "Said"]
 
 _log = logging.getLogger(__name__)
-_LEAST_REMEMBERED = 48
+_LEAST_REMEMBERED, _LEAST_OF_RULES = 48, 512
+"""In bytes: rules alone look at a short text sooner than it is found among those remembered."""
 _ALL = 1 << 30
 
 V = TypeVar("V")
@@ -205,6 +207,7 @@ class Chain:
         self.failures: Counter[str] = Counter()
         self.said: Counter[tuple[str, str]] = Counter()
         self._compiled: dict[Where, Compiled | None] = {}
+        self._quick: dict[str, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
         self._failures = Failed(self._failed)
         self.heads = GoodHeads()
@@ -223,9 +226,18 @@ class Chain:
             client.encode(), key=key, person=b"tavo-values", digest_size=32
         ).digest()
 
-    def is_remembered(self, data: bytes) -> bool:
+    def is_remembered(self, compiled: Compiled, data: bytes) -> bool:
         """Tell whether it is worth to remember what was said about a text."""
-        return len(data) >= _LEAST_REMEMBERED
+        return len(data) >= (_LEAST_REMEMBERED if compiled.judges else _LEAST_OF_RULES)
+
+    def looking(self, phase: str, role: str, kind: Kind, restores: bool) -> Compiled | None:
+        """Return what looks at texts of a kind: as `compiled`, found by one short text."""
+        key = phase + role + kind + "+" if restores else phase + role + kind
+        try:
+            return self._quick[key]
+        except KeyError:
+            found = self._quick[key] = self.compiled(Where(phase, role, kind, restores))
+            return found
 
     def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
         """Ask a filter about something that is not remembered."""

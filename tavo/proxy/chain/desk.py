@@ -21,13 +21,14 @@ from tavo.llm.dialect import Broken
 from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
-from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
+from tavo.proxy.chain.values import Action, Judged, Scope, TextRule
 from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
 from tavo.proxy.chain.showing import Showing
 from tavo.proxy.stream.asking import Blocked, Edit
 
 __all__ = ["ChainDesk", "Texts"]
 
+_RESTORING = (Kind.TEXT, Kind.REASONING)
 _FIXED = "what stands there as a name or a number would have to be changed"
 _TOO_DEEP = "its arguments are nested too deep"
 
@@ -35,7 +36,7 @@ _TOO_DEEP = "its arguments are nested too deep"
 class ChainDesk:
     """Judges what belongs to one phase, `request` or `response`, of one exchange."""
 
-    __slots__ = ("chain", "error_id", "looks", "phase", "said", "scope")
+    __slots__ = ("_restores", "chain", "error_id", "looks", "phase", "said", "scope")
 
     def __init__(self, chain: Chain, scope: Scope, phase: str) -> None:
         self.chain = chain
@@ -44,24 +45,23 @@ class ChainDesk:
         self.said: Counter[tuple[str, str, str]] = Counter()
         self.looks: dict[bytes, Look] = {}
         self.error_id: Any = None
+        self._restores = phase == "response"
 
     # texts -----------------------------------------------------------------------------------
 
-    def where(self, role: str, kind: Kind) -> Where:
-        """Return what kind of text it is, here."""
+    def looking(self, role: str, kind: Kind) -> Compiled | None:
+        """Return what looks at a kind of text here, None where nothing does."""
         restores = (
-            self.phase == "response"
+            self._restores and kind in _RESTORING
             and bool(self.scope.values or self.scope.has_lookalikes)
-            and kind in {Kind.TEXT, Kind.REASONING}
-        )
-        return Where(self.phase, role, kind, restores)
+        )  # fmt: skip
+        return self.chain.looking(self.phase, role, kind, restores)
 
     def slots(self, slots: list[Slot]) -> bool:
         """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
         changed = False
         for slot in slots:
-            where = self.where(slot.role, slot.kind)
-            compiled = self.chain.compiled(where)
+            compiled = self.looking(slot.role, slot.kind)
             if compiled is not None:
                 data = to_bytes(slot.text)
                 look = self._look(compiled, data)
@@ -76,7 +76,7 @@ class ChainDesk:
         """
         changed = False
         for slots in joins:
-            compiled = self.chain.compiled(self.where(slots[0].role, slots[0].kind))
+            compiled = self.looking(slots[0].role, slots[0].kind)
             if compiled is not None:
                 for glue in glues:
                     for text in joined_texts(slots, glue):
@@ -112,11 +112,10 @@ class ChainDesk:
         return texts
 
     def _unknown(self, texts: Texts, slot: Slot, data: bytes) -> None:
-        where = self.where(slot.role, slot.kind)
-        compiled = self.chain.compiled(where)
-        if compiled is None or not self.chain.is_remembered(data):
+        compiled = self.looking(slot.role, slot.kind)
+        if compiled is None or not self.chain.is_remembered(compiled, data):
             return
-        key = self.chain.memo.key(data, where, self.scope.dialect)
+        key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
         if key not in self.looks:
             known = self.chain.memo.get(key)
             if known is None:
@@ -135,7 +134,7 @@ class ChainDesk:
             self.chain.memo.put(key, look)
 
     def _look(self, compiled: Compiled, data: bytes) -> Look:
-        if not self.chain.is_remembered(data):
+        if not self.chain.is_remembered(compiled, data):
             return compiled.look(data)
         key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
         known = self.looks.get(key)
@@ -221,14 +220,14 @@ class ChainDesk:
     def rewriting(self, kind: Kind) -> _Rewriting | None:
         """Return how a text of the answer is judged that comes in parts."""
         role = "tool" if self.scope.dialect == "mcp" else "assistant"
-        compiled = self.chain.compiled(self.where(role, kind))
+        compiled = self.looking(role, kind)
         if compiled is None or compiled.rules is None:
             return None
         return _Rewriting(self, compiled)
 
     def across(self, before: str, text: str, role: str, kind: Kind) -> None:
         """Block where something stands across two events."""
-        compiled = self.chain.compiled(self.where(role, kind))
+        compiled = self.looking(role, kind)
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
