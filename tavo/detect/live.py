@@ -53,27 +53,32 @@ class Live:
     def feed(self, data: bytes, *, close: bool = False) -> list[list[Match]]:
         """Take the next piece; return for each set the matches that became final."""
         self.closed = close
-        if self._wait > len(data) and not close:
+        if self._wait and self._wait > len(data) and not close:
             self._wait -= len(data)
             self._more.append(data)
             return [[] for _ in self._sets]
         if self._more:
             data = b"".join([*self._more, data])
             self._more.clear()
-        self._buffer += data
-        offset, buffer = self._offset, self._buffer
+        offset, buffer = self._offset, self._buffer + data
+        self._buffer = buffer
         seen = None
-        if self._twice or not is_plain(buffer):
+        if self._twice or not is_plain(data):
             self._twice = True
             seen = Seen(buffer, self._before)
         answer: list[list[Match]] = []
         final = len(buffer)
         for rules, look in zip(self._sets, self._looks, strict=True):
-            found, at = look.at(rules, buffer, offset, seen, close=close)
-            final = min(final, at)
+            if seen is None:
+                found, at = look.once(rules, buffer, offset, close=close)
+            else:
+                found, at = look.twice(rules, buffer, offset, seen, close=close)
+            if at < final:
+                final = at
             answer.append(found)
         self.final = final + offset
-        self._cut(final)
+        if final > 1:
+            self._cut(final)
         held = len(buffer) - final
         self._wait = held // 4 if held >= _MUCH else 0
         return answer
@@ -112,37 +117,45 @@ class _Look:
             and not self.waiting
         )
 
-    def at(
-        self, rules: RuleSet, buffer: bytes, offset: int, seen: Seen | None, *, close: bool
+    def once(
+        self, rules: RuleSet, buffer: bytes, offset: int, *, close: bool
     ) -> tuple[list[Match], int]:
-        """Return what became final, and up to where that is, in the buffer."""
+        """Return what became final, and up to where that is, in a buffer that is all seen."""
         found, at, count = rules.scan(
             buffer, self.places[0] - offset, closed=close, rejected=self.rejected[0]
         )
+        self.places = (at + offset,) * 2
+        if count:
+            self.rejected = (count, count)
         if offset and found:
             found = [Match(one.start + offset, one.end + offset, one.rule) for one in found]
-        if seen is None:
-            self.places = (at + offset, at + offset)
-            self.rejected = (count, count)
-            return found, at
+        return found, at
+
+    def twice(
+        self, rules: RuleSet, buffer: bytes, offset: int, seen: Seen, *, close: bool
+    ) -> tuple[list[Match], int]:
+        """Return the same for a buffer of which something is hidden."""
+        found, at, count = rules.scan(
+            buffer, self.places[0] - offset, closed=close, rejected=self.rejected[0]
+        )
         places, second, counted = rules.scan(
             seen.data, seen.place(self.places[1] - offset), closed=close, rejected=self.rejected[1]
         )
         upto = seen.start(second)
         self.places = (at + offset, upto + offset)
         self.rejected = (count, counted)
+        found = [Match(one.start + offset, one.end + offset, one.rule) for one in found]
         found += [
             Match(seen.start(one.start) + offset, seen.end(one.end) + offset, one.rule)
             for one in places
         ]
+        least = min(at, upto)
         if self.waiting or found:
             waiting = sorted({*self.waiting, *found}, key=_place)
-            final = min(at, upto) + offset
-            whole = len(waiting) if close else _whole(waiting, final)
+            whole = len(waiting) if close else _whole(waiting, least + offset)
             found, self.waiting = waiting[:whole], waiting[whole:]
-        least = min(at, upto)
-        if self.waiting:
-            least = min(least, self.waiting[0].start - offset)
+            if self.waiting:
+                least = min(least, self.waiting[0].start - offset)
         return found, least
 
 

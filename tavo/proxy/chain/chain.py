@@ -116,6 +116,11 @@ class Compiled:
                     said.append(answer)
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
 
+    @property
+    def is_troubled(self) -> bool:
+        """Whether a rule has failed since `troubles` was asked last, in this thread."""
+        return bool(self._failed.found)
+
     def troubles(self) -> list[Said]:
         """Return what it means that rules failed since this was asked last, in this thread."""
         found = self._failed.found

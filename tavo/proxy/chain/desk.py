@@ -371,19 +371,20 @@ class _Rewriting:
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
     ) -> tuple[list[Edit], int, Broken | None]:
-        compiled, desk = self._compiled, self._desk
-        try:
-            for trouble in compiled.troubles():
-                desk.decide(trouble)
-        except Blocked as blocked:
-            return [], 0, blocked.why
+        compiled, desk, waiting = self._compiled, self._desk, self._waiting
         if compiled.links:
             self._links += matches[1]
-        waiting = self._waiting
-        waiting += [(one, text(one.start, one.end)) for one in matches[0]]
-        if not waiting:
-            self._pruned(final)
+        if compiled.is_troubled:
+            try:
+                for trouble in compiled.troubles():
+                    desk.decide(trouble)
+            except Blocked as blocked:
+                return [], 0, blocked.why
+        if not (waiting or matches[0]):
+            if self._links:
+                self._pruned(final)
             return [], final, None
+        waiting += [(one, text(one.start, one.end)) for one in matches[0]]
         ready = len(waiting)
         if compiled.links:
             ready, end = 0, 0

@@ -64,7 +64,8 @@ class Channel:
     def feed(self, data: bytes, *, close: bool = False) -> None:
         """Take the next piece. Raises Blocked, CutError."""
         self.length += len(data)
-        self.tail = (self.tail + seen_of(data))[-TAIL:]  # what is hidden pushes nothing out of it
+        tail = self.tail + seen_of(data)  # what is hidden pushes nothing out of it
+        self.tail = tail if len(tail) <= TAIL else tail[-TAIL:]
         if self.live is None or self.rewriting is None:
             self.final = self.length
             return

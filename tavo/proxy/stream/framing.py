@@ -117,6 +117,15 @@ class _Sse(Reader):
         super().__init__()
         self._line = 0  # where the line begins that is not complete, -1 if nobody has looked
 
+    def feed(self, data: bytes) -> list[Event]:
+        """Take a piece of the answer. Raises TooLargeError."""
+        if (
+            not self._buffer and data.startswith(b"data: {") and data.endswith(b"}\n\n")
+            and data.count(b"\n") == 2 and b"\r" not in data
+        ):  # fmt: skip
+            return [Event(data, data[6:-2], b"data: ", b"\n\n")]  # as most of them come
+        return super().feed(data)
+
     def _complete(self) -> list[Event]:
         buffer, at = self._buffer, self._at
         if buffer.find(b"\r", at) < 0 and self._line <= 0:
