@@ -254,8 +254,13 @@ class _Events(EventReader):
         return False
 
     def _piece(
-        self, parts: Parts, reading: Reading, base: tuple[Any, ...], holder: dict[str, Any], id_: str
-    ) -> None:  # fmt: skip
+        self,
+        parts: Parts,
+        reading: Reading,
+        base: tuple[Any, ...],
+        holder: dict[str, Any],
+        id_: str,
+    ) -> None:
         """Note a piece of a call: which of its fields a client takes is not known."""
         reading.known_call(holder)
         name = word(holder, "name")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -153,6 +154,10 @@ class EventReader(ABC):
             return parts
         return parts.finish(reading, event)
 
+    def unfinished(self) -> Sequence[Call]:
+        """Return calls that the stream has begun in a way of its own, and not ended."""
+        return ()
+
     @abstractmethod
     def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
         """Note what is known of an event; tell whether there can be nothing else in it."""
@@ -198,9 +203,11 @@ class Dialect(ABC):
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
         return reading
 
+    @abstractmethod
     def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         """Note what is known of a request; model and stream are noted."""
 
+    @abstractmethod
     def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         """Note what is known of an answer."""
 

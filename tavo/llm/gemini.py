@@ -11,6 +11,7 @@ Source: the public API reference of `models.generateContent`, `models.streamGene
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tavo.detect.regex import Regex
@@ -213,10 +214,16 @@ class _Events(EventReader):
         key = (index, "partial call")
         parts.starts.append((key, name, ""))
         if not goes_on:
-            del self._partial[index]
-            whole = {"args": _nested(arguments)}
-            parts.calls.append(Call("".join(names), whole, "args", is_copy=True))
+            parts.calls.append(_call_of(names, arguments))
             parts.stops.append(key)
+            del self._partial[index]
+
+    def unfinished(self) -> Sequence[Call]:
+        return [_call_of(names, arguments) for names, arguments in self._partial.values()]
+
+
+def _call_of(names: list[str], arguments: dict[str, Any]) -> Call:
+    return Call("".join(names), {"args": _nested(arguments)}, "args", is_copy=True)
 
 
 def _value(piece: Any) -> Any:

@@ -41,21 +41,29 @@ class Mcp(Dialect):
         reading = Reading()
         for message in body if isinstance(body, list) else [body]:
             if isinstance(message, dict):
-                params = message.get("params")
-                if message.get("method") == "tools/call" and isinstance(params, dict):
-                    reading.call(params.get("name"), params, "arguments")
-                if isinstance(result := message.get("result"), dict):
-                    _result(reading, result)  # what the client sampled, for the server
+                self._asked(reading, operation, message)
         reading.rest(body if isinstance(body, dict | list) else [body], "user")
         return reading
 
     def read_answer(self, operation: Operation, body: Any) -> Reading:
         reading = Reading(is_answer=True)
         for message in body if isinstance(body, list) else [body]:
-            if isinstance(message, dict) and isinstance(result := message.get("result"), dict):
-                _result(reading, result)
+            if isinstance(message, dict):
+                self._answered(reading, operation, message)
+        if isinstance(body, list):
+            reading.joined(0)
         reading.rest(body if isinstance(body, dict | list) else [body], "tool")
         return reading
+
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        params = body.get("params")
+        if body.get("method") == "tools/call" and isinstance(params, dict):
+            reading.call(params.get("name"), params, "arguments")
+        self._answered(reading, operation, body)  # what the client sampled, for the server
+
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        if isinstance(result := body.get("result"), dict):
+            _result(reading, result)
 
     def events(self, operation: Operation, choices: int = 1) -> EventReader:
         return _Events(self, operation)

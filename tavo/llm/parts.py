@@ -168,8 +168,8 @@ class Reading:
     """What a document holds. Filled by a dialect, finished by `rest`.
 
     `joins` are texts that whoever reads them may put together, each list in its order. `choices`
-    is how many answers are asked for. `is_answer`: texts of one name in the entries of a list may be
-    put together. `finds_calls`: what looks like a call is one, wherever it stands.
+    is how many answers are asked for. `is_answer`: texts of one name in a list may be put together.
+    `finds_calls`: what looks like a call is one, wherever it stands.
     """
 
     __slots__ = (

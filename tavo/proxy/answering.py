@@ -59,9 +59,7 @@ class Answering:
         self._operation = operation
         self._record = record
         self._observe = desk.chain.observe
-        self._plugins = (
-            plugins if plugins is not None and plugins.wants("response") else None
-        )
+        self._plugins = plugins if plugins is not None and plugins.wants("response") else None
         self._flow: Flow | None = None
         self._decoder: Decoder | None = None
         self._pieces: list[bytes] | None = None

@@ -59,7 +59,9 @@ class Decoder:
                 self._given += len(piece)
                 out.append(piece)
                 if len(piece) > room:
-                    raise BodyError(f"it is more than {_MOST_RATIO} times as large as its coded form")
+                    raise BodyError(
+                        f"it is more than {_MOST_RATIO} times as large as its coded form"
+                    )
                 data = self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail
         except zlib.error:
             raise BodyError(f"it is no {self._coding.decode()}") from None

@@ -10,8 +10,8 @@ from tavo.proxy.messages import Judge
 from tavo.proxy.passing import Passer
 
 if TYPE_CHECKING:
-    from tavo.proxy.chain.pinned import Pinned
     from tavo.proxy.chain.judge import PluginWorker
+    from tavo.proxy.chain.pinned import Pinned
 
 __all__ = ["OBSERVED", "WorkerOf", "judge_of"]
 

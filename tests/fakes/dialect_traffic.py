@@ -107,7 +107,12 @@ class OpenAiChat(Speaker):
         })  # fmt: skip
 
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
-        out = [self._chunk(choice, {"content": text}) for choice, text in deltas]
+        out: list[bytes] = []
+        begun: set[int] = set()
+        for choice, text in deltas:
+            role = {} if choice in begun else {"role": "assistant"}
+            begun.add(choice)
+            out.append(self._chunk(choice, {**role, "content": text}))
         if call:
             out.append(self._chunk(0, {"tool_calls": [{
                 "index": 0, "id": "c1", "type": "function",

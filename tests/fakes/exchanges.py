@@ -1,4 +1,4 @@
-"""An exchange that judges nothing, and the judge that makes it: what tests of the wire begin with."""
+"""An exchange that judges nothing, and the judge that makes it: where tests of the wire begin."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from tavo.llm.dialect import Framing
 from tavo.proxy.chain.build import build_chain
 from tavo.proxy.chain.chain import Compiled
 from tavo.proxy.chain.desk import groups
+from tavo.proxy.stream import channels, framing
 from tavo.proxy.stream import flow as flow_module
-from tavo.proxy.stream import framing
 from tests.fakes.dialect_traffic import SPEAKERS, sse
 from tests.proxy.driving import KEY, answered, asked, chain_of
 
@@ -155,7 +155,8 @@ def test_small_events_that_wait_are_bounded_by_their_number(
 
 
 def test_texts_and_calls_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow_module, "MOST_TEXTS", 100)
+    monkeypatch.setattr(flow_module, "MOST_CALLS", 100)
+    monkeypatch.setattr(channels, "MOST_TEXTS", 100)
     texts = [chunk(**{f"name_{n}": "a "}) for n in range(200)]
     assert "too many" in refused(texts)
     calls = [chunk(tool_calls=[{"index": n, "function": {"name": "f", "arguments": "{"}}])

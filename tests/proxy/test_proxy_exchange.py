@@ -68,12 +68,11 @@ def test_a_coding_that_nobody_here_can_take_off_is_refused(coding: bytes) -> Non
     assert (done.refusal.status, done.out) == (502, b"")
 
 
-
-
 def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)  # the same bytes in every second
 
 
+WATCHING = chain_of({"filter": "secrets"}, observe=True)
 CODINGS: dict[bytes, Any] = {
     b"gzip": _gzip, b"X-GZip": _gzip, b"deflate": zlib.compress,
     b"Deflate": lambda data: zlib.compress(data, wbits=-15),
@@ -106,8 +105,8 @@ def test_coded_bodies_are_judged_without_their_coding(speaker: Speaker, coding: 
             assert done.refusal is None
             if SECRET not in text:
                 assert done.out == data
-            watched = asked(chain_of({"filter": "secrets"}, observe=True), speaker,
-                            speaker.request("hi"), path=speaker.whole_path if whole else b"")  # fmt: skip
+            path = speaker.whole_path if whole else b""
+            watched = asked(WATCHING, speaker, speaker.request("hi"), path=path)
             answered(watched, speaker, [code(data)], whole=whole, headers=headers)
             assert watched.out == code(data)
             assert (SECRET in text) == (("secrets", "modify", "response") in watched.said)

@@ -1,4 +1,4 @@
-"""A value or a call that is cut over events, parts, lines or names is seen, whoever puts it together."""
+"""A value that is cut over events, parts or names is seen, whoever puts it together."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from tavo.llm.dialect import Broken
 from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
 from tavo.proxy.chain.filter import Filter
-from tavo.proxy.chain.values import Action, Judged, Scope, TextRule
 from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
 from tavo.proxy.chain.showing import Showing
+from tavo.proxy.chain.values import Action, Judged, Scope, TextRule
 from tavo.proxy.stream.asking import Blocked, Edit
 
 __all__ = ["ChainDesk", "Texts"]

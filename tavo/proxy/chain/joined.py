@@ -46,9 +46,9 @@ class Joined:
 
     def is_across(self, start: int, end: int) -> bool:
         """Tell whether a match has parts of two texts in it."""
-        return self.slot_at(start) != self.slot_at(end - 1) and start < self._ends[
-            self.slot_at(start)
-        ]
+        return (
+            self.slot_at(start) != self.slot_at(end - 1) and start < self._ends[self.slot_at(start)]
+        )
 
     def slot_at(self, position: int) -> int:
         """Return the number of the text at a position, or of that before the glue there."""

@@ -25,15 +25,9 @@ __all__ = ["LINKS", "escaping", "placeholder", "restoring"]
 _DIGITS = 16
 
 _LINKS = (
-    (r"slashes", r"[/\\]{2}\S*"),
     (r"scheme", r"(?i:\b(?:https?|ftp|wss?|file|mailto|tel|sms|data|javascript|blob)):\S*"),
-    (r"www", r"(?i:\bwww)\.\S*"),
-    (r"target", r"\]\([ \t]*(?:<[^\n]*|\S*)"),
-    (r"definition", r"\]:\s{0,4}\S*"),
-    (r"label", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\([ \t]*(?:<[^\n]*|\S*)"),
+    (r"label", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\("),
     (r"reference", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\[[^\]\n]*\]?"),
-    (r"tag", r"<[A-Za-z/!?][^>\n]*"),
-    (r"style", r"(?i:\b(?:url|image|src))\(\S*"),
     (r"host", r"\{=*[A-Z_]{1,40}:[0-9a-f]{16}\}[^\s.@]*[.@][0-9A-Za-z{]"),
 )
 LINKS = RuleSet([Rule(id=f"link.{name}", pattern=pattern) for name, pattern in _LINKS])

@@ -21,7 +21,6 @@ __all__ = ["Showing"]
 
 _SPACE = frozenset(b" \t\r\n")
 _SIGN = re.compile(rb"[][<>(){\\/:%?&.=\"'!#-]")
-_BLANKS = (b" ", b"\t", b"\r", b"\n")
 _QUOTES = frozenset(b"\"'")
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LT, _GT, _OPEN, _CLOSE, _BACK, _BRACE = b"<>()\\{"
@@ -94,7 +93,7 @@ class _Tags:
         if sign in _LETTERS or sign == _SLASH:
             self.inside, self._state = True, "name"
             self.name = bytes((sign,)).lower()
-        elif sign == _BANG or sign == _WHY:
+        elif sign in (_BANG, _WHY):
             self.inside, self._state, self.name = True, "name", b"!" if sign == _BANG else b"?"
         elif sign != _LT:
             self._state = "name" if self.inside else ""
@@ -188,7 +187,7 @@ class _Run:
 
     def skip(self, data: bytes) -> None:
         """Take signs that mean nothing, but for blanks."""
-        blank = max(map(data.rfind, _BLANKS))
+        blank = max(data.rfind(b" "), data.rfind(b"\n"), data.rfind(b"\t"), data.rfind(b"\r"))
         if blank >= 0:
             self.is_plain, self._dot, self._last = True, False, b""
         self._last = (self._last + data[blank + 1 :])[-4:]
@@ -212,7 +211,8 @@ class Showing:
     """Reads a text that may still grow. Positions are in bytes from its start."""
 
     __slots__ = (
-        "_at", "_before", "_brackets", "_definition", "_places", "_run", "_tags", "_word",
+        "_at", "_before", "_brackets", "_definition", "_is_idle", "_places", "_run", "_tags",
+        "_word",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -224,6 +224,7 @@ class Showing:
         self._definition = _Definition()
         self._run = _Run()
         self._places: dict[int, None] = {}
+        self._is_idle = True
 
     def is_plain(self, start: int) -> bool:
         """Tell whether the brace at a position stands in plain text."""
@@ -244,25 +245,19 @@ class Showing:
     def _feed(self, data: bytes) -> None:
         at, end = 0, len(data)
         while at < end:
-            if self._is_idle():
+            if self._is_idle:
                 sign = _SIGN.search(data, at)
                 until = end if sign is None else sign.start()
                 if until > at:
-                    self._run.skip(data[at:until])
-                    self._word = (self._word + data[at:until])[-9:]
-                    self._before = data[until - 1]
+                    said = data[at:until]
+                    self._run.skip(said)
+                    self._word = (self._word + said)[-9:]
+                    self._before = said[-1]
                     at = until
                     continue
             self._take(self._at + at, data[at])
             at += 1
         self._at += end
-
-    def _is_idle(self) -> bool:
-        first, second = self._tags
-        return (
-            first.is_idle and second.is_idle and self._brackets.is_plain
-            and self._definition.is_plain
-        )  # fmt: skip
 
     def _take(self, at: int, sign: int) -> None:
         first, second = self._tags
@@ -285,3 +280,7 @@ class Showing:
         self._run.feed(sign, before)
         self._word = (self._word + bytes((sign,)))[-9:]
         self._before = sign
+        self._is_idle = (
+            first.is_idle and second.is_idle and self._brackets.is_plain
+            and self._definition.is_plain
+        )  # fmt: skip

@@ -25,7 +25,14 @@ from tavo.proxy.http.heads import Known
 from tavo.proxy.http.lines import request_bytes
 from tavo.proxy.http.masking import Mask
 from tavo.proxy.messages import (
-    Exchange, Finished, Forward, Pending, Refusal, RequestHead, Route, plain_refusal,
+    Exchange,
+    Finished,
+    Forward,
+    Pending,
+    Refusal,
+    RequestHead,
+    Route,
+    plain_refusal,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -28,26 +28,22 @@ from tavo.detect.rules import from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
 from tavo.llm.parts import Call, Kind, Slot, strict_json
-from tavo.proxy.stream.asking import Blocked, CutError, Desk
+from tavo.proxy.stream.asking import Blocked, Desk
 from tavo.proxy.stream.calling import Calling
-from tavo.proxy.stream.channel import TAIL, Channel, Segment
+from tavo.proxy.stream.channel import TAIL, Segment
+from tavo.proxy.stream.channels import MOST_NAMES, Channels
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 
 __all__ = ["Flow"]
 
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
-MOST_NAMES = 256
-MOST_TEXTS = 1024
+MOST_CALLS = 1024
 _EACH = 256
 """What an event that waits costs beside its bytes: many small ones are no way around the bound."""
 _LONGEST_NOTE = 256
-PATIENCE = 8
-"""So many events of a choice that do not go on with a text of an unknown name let it go."""
-MOST_TEXT_HELD = 256 << 10
 _LEAST_SPLIT = 48
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
-_REPEATS = 256
 _TOO_DEEP = "it is nested too deep"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -72,8 +68,8 @@ class Flow:
     """One answer that comes in events. There is one for each open stream, so it is kept small."""
 
     __slots__ = (
-        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_latest", "_notes",
-        "_observe", "_others", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
+        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
         "is_blind", "released", "seen", "usage",
     )  # fmt: skip
 
@@ -88,10 +84,8 @@ class Flow:
         self._observe = observe
         self.holds_all = hold_all
         self._queue: list[_Entry] = []
-        self._channels: dict[Any, Channel] = {}
-        self._others: dict[Any, Channel] = {}
+        self._channels = Channels(desk)
         self._calls: dict[Any, Calling] = {}
-        self._latest: dict[Any, Channel] = {}
         self._tails: dict[Any, str] = {}
         self._notes: tuple[bytes, ...] = ()
         self._held = 0
@@ -138,10 +132,14 @@ class Flow:
         try:
             for event in self._reader.end():
                 self._take(event, out)
+            for call in self._events.unfinished():
+                self._desk.call(call)
             self._stop(list(self._calls))
-            self._close(None)
+            self._channels.close(None)
         except Blocked as blocked:
             return self._break(blocked.why, out)
+        except ValueError as error:
+            return self._break(self._desk.broken(str(error)), out)
         except RecursionError:
             return self._break(self._unreadable(_TOO_DEEP), out)
         return [] if self._observe else out
@@ -164,9 +162,7 @@ class Flow:
             for one in entry.segments:
                 said = one.channel.part(one.data, one.start, one.end)
                 parts.setdefault(id(one.channel), []).append(said)
-        found: dict[Any, str] = {
-            id(c): "".join(parts.get(id(c), ())) for c in self._channels.values()
-        }
+        found: dict[Any, str] = {id(c): "".join(parts.get(id(c), ())) for c in self._channels.all()}
         known = set(found.values())
         for number, (_, slot) in enumerate(self._slots):
             if slot.holder is not None and slot.text not in known:
@@ -177,7 +173,7 @@ class Flow:
     def replace(self, before: dict[Any, str], after: dict[Any, str]) -> None:
         """Put other texts in the place of those that are held, wherever they stand."""
         changed = {before[key]: text for key, text in after.items() if text != before[key]}
-        for channel in self._channels.values():
+        for channel in self._channels.all():
             key = id(channel)
             if key in after and after[key] != before[key]:
                 channel.edits = [(channel.gone, channel.length, after[key])]
@@ -205,7 +201,7 @@ class Flow:
         said = data.strip()
         if said == b"[DONE]":
             self._stop(list(self._calls))
-            self._close(None)
+            self._channels.close(None)
         if said in {b"", b"[DONE]"}:
             self._pass(event, out)
             return
@@ -242,8 +238,8 @@ class Flow:
             self._queue.append(entry)
             self._drain(out, blocked=True)
             raise
-        if self._others and not self.holds_all:
-            self._let_go(parts)
+        if self._channels.others and not self.holds_all:
+            self._channels.let_go(parts)
         self._hold(entry, out)
 
     def _hold(self, entry: _Entry, out: list[bytes]) -> None:
@@ -282,7 +278,7 @@ class Flow:
         for key, holder, where, kind in parts.deltas:
             self._delta(entry, key, holder, where, kind)
         self._stop(parts.stops)
-        self._close(parts.ends)
+        self._channels.close(parts.ends)
         entry.can_split = (
             len(entry.segments) == 1 and not entry.calls and parts.usage is None
             and not parts.slots and not parts.calls and parts.ends == []
@@ -292,7 +288,7 @@ class Flow:
         calling = self._calls.get(key)
         if calling is None:
             calling = self._calls[key] = Calling()
-            if len(self._calls) > MOST_TEXTS:
+            if len(self._calls) > MOST_CALLS:
                 raise Blocked(self._desk.broken("the answer has too many calls at once"))
         return calling
 
@@ -312,7 +308,7 @@ class Flow:
             self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
 
     def _go_on(self, label: str, slot: Slot) -> None:
-        """Judge a text that stands whole with what stood at such a place in such an event before."""
+        """Judge a text that stands whole with what stood at such a place before."""
         key = label, slot.key if isinstance(slot.key, str) else "", slot.kind
         before, text = self._tails.get(key, ""), slot.text
         if before:
@@ -327,79 +323,13 @@ class Flow:
             entry.changed = self._desk.slots([slot]) or entry.changed
         text = holder[where]
         data = text.encode() if text.isascii() else to_bytes(text)
-        channel = self._channels.get(key)
-        if channel is None:
-            channel = self._opened(key, kind)
-        if channel.closed:
-            raise Blocked(self._desk.broken("a text went on after its end"))
         self.seen += len(data)
-        if kind is Kind.OTHER:
-            if data == channel.repeats:
-                entry.size += len(data)
-                self._repeat(key, data)
-                return
-            channel.repeats = b"" if channel.length else data
+        channel = self._channels.of(key, kind)
+        if kind is Kind.OTHER and self._channels.repeats(key, channel, data):
+            entry.size += len(data)
+            return
         entry.segments.append(Segment(channel, data, holder, where))
-        channel.unheard = 0
-        self._feed(channel, data)
-        if channel.length - channel.final > MOST_TEXT_HELD:
-            raise Blocked(
-                self._desk.broken("a text cannot be judged in parts: it is held too long")
-            )
-
-    def _opened(self, key: Any, kind: Kind) -> Channel:
-        """Open a text; one that follows another of its choice and name is read together with it."""
-        channel = self._channels[key] = Channel(self._desk.rewriting(kind))
-        if len(self._channels) > MOST_TEXTS:
-            raise Blocked(self._desk.broken("the answer has too many texts at once"))
-        if kind is Kind.OTHER:
-            self._others[key] = channel
-            if len(self._others) > MOST_NAMES:
-                raise Blocked(self._desk.broken("the answer has too many unknown fields"))
-        elif len(key) > 2:
-            before = self._latest.get(key[:2])
-            if before is not None:
-                if not before.closed:
-                    before.closed = True
-                    self._feed(before, b"", close=True)
-                channel.follow(before.tail)
-            self._latest[key[:2]] = channel
-        return channel
-
-    def _repeat(self, key: Any, data: bytes) -> None:
-        """Take what stands in each event, such as the name of a server, for one text repeated."""
-        channel = self._channels[key]
-        if channel.rewriting is not None and not channel.gone:
-            many = data * (_REPEATS // len(data) + 2)
-            self._desk.garbage(from_bytes(many))
-            self._reopen(key, many)
-            self._channels[key].repeats = data
-
-    def _let_go(self, parts: Parts) -> None:
-        """Wait no longer for texts of unknown names that their choice has not gone on with."""
-        keys = {delta[0] for delta in parts.deltas}
-        heard = {key[0] for key in keys}
-        for key, channel in list(self._others.items()):
-            if not channel.is_held or key in keys or not (key[0] in heard or key[0] == "" and keys):
-                continue
-            channel.unheard += 1
-            if channel.unheard >= PATIENCE:
-                self._reopen(key, bytes(channel.texts))
-
-    def _reopen(self, key: Any, before: bytes) -> None:
-        """Take a text for complete. Should it go on after all: as one that knows what was sent, and
-        cannot change it.
-        """
-        self._feed(self._channels[key], b"", close=True)
-        again = self._others[key] = self._channels[key] = Channel(self._desk.rewriting(Kind.OTHER))
-        again.follow(before)
-
-    def _feed(self, channel: Channel, data: bytes, *, close: bool = False) -> None:
-        try:
-            channel.feed(data, close=close)
-        except CutError:
-            why = "what a filter takes out began in a text that was taken for complete"
-            raise Blocked(self._desk.broken(why)) from None
+        self._channels.go_on(channel, data)
 
     def _stop(self, keys: Sequence[Any]) -> None:
         """Judge calls that are complete."""
@@ -407,13 +337,6 @@ class Flow:
             calling = self._calls.pop(key, None)
             if calling is not None:
                 calling.judge(self._desk, observe=self._observe)
-
-    def _close(self, keys: Sequence[Any] | None) -> None:
-        for key in list(self._channels) if keys is None else keys:
-            channel = self._channels.get(key)
-            if channel is not None and not channel.closed:
-                channel.closed = True
-                self._feed(channel, b"", close=True)
 
     def _unreadable(self, why: str) -> Broken:
         why = f"an event of the answer cannot be judged: {why}"
@@ -479,7 +402,7 @@ class Flow:
 
     def _break(self, why: Broken, out: list[bytes], data: bytes = b"") -> list[bytes]:
         self._queue.clear()
-        self._channels.clear()
+        self._channels = Channels(self._desk)
         self._held = 0
         if self._observe:  # nothing is changed, and what cannot be judged is not judged
             self.is_blind = True

@@ -31,6 +31,7 @@ _SPACE = b" \t\r\n"
 _FIELDS = frozenset({b"", b"event", b"id", b"retry"})
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _OTHER_BREAK = re.compile(rb"[\v\f\x1c\x1d\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_BREAK_IN_NOTE = re.compile(rb"[\v\f\x1c\x1d\x1e\x85]|\xe2\x80[\xa8\xa9]")
 _JSON_SIGN = re.compile(rb'[{\["]')
 _MARK = b"\xef\xbb\xbf"
 
@@ -175,9 +176,9 @@ class _Sse(Reader):
 
 
 def _sse_event(raw: bytes) -> Event:
-    if raw.startswith(b"data: {") and raw.endswith(b"\n\n"):
-        if raw.count(b"\n") == 2 and b"\r" not in raw:
-            return Event(raw, raw[6:-2], b"data: ", b"\n\n")
+    is_plain = raw.startswith(b"data: {") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2
+    if is_plain and b"\r" not in raw:
+        return Event(raw, raw[6:-2], b"data: ", b"\n\n")
     before, data, is_odd = [], [], raw.startswith(_MARK)
     for line in _LINE_END.split(raw):
         name, _, value = line.partition(b":")
@@ -190,7 +191,7 @@ def _sse_event(raw: bytes) -> Event:
             is_odd = (
                 is_odd
                 or (name not in _FIELDS and _JSON_SIGN.search(line) is not None)
-                or _OTHER_BREAK.search(line) is not None
+                or _BREAK_IN_NOTE.search(line) is not None
             )
     head = b"".join(before)
     said = b"\n".join(data) if data else None
