@@ -12,7 +12,6 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -234,7 +233,7 @@ class Answering:
 
     async def _look_elsewhere(self) -> None:
         assert self._texts is not None  # noqa: S101
-        await asyncio.to_thread(self._texts.look)
+        await self._texts.look_elsewhere()
 
     def _garbage(self, body: bytes, why: str) -> Sequence[bytes]:
         """Judge an answer that has no one reading. Raises Blocked.

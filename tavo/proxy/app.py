@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
 
+_SWITCH_S = 0.000_5
+"""How long another thread may keep the interpreter once the event loop wants it: a tenth of usual."""
+
+
 class App:
     """One worker. Make it inside a running loop, `start` it, and `stop` it once."""
 
@@ -71,6 +75,7 @@ class App:
     async def start(self) -> None:
         """Start the judge, open the log, listen. Raises TavoError."""
         config = self.config
+        sys.setswitchinterval(_SWITCH_S)
         self._shared.budgets.belong_to(self.worker)
         judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()

@@ -12,7 +12,6 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -223,7 +222,7 @@ class ChainExchange:
 
     async def _look_elsewhere(self) -> None:
         assert self._texts is not None  # noqa: S101
-        await asyncio.to_thread(self._texts.look)
+        await self._texts.look_elsewhere()
 
     def _finish_request(self) -> Forward | Refusal | Pending:
         desk, reading = self._desk, self._reading

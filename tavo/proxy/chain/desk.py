@@ -8,9 +8,11 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -28,6 +30,8 @@ from tavo.proxy.stream.asking import Blocked, Edit
 
 __all__ = ["ChainDesk", "Texts"]
 
+_ELSEWHERE = ThreadPoolExecutor(1, "tavo-look")
+"""One: what is looked at in Python takes turns with the event loop, and so would each further one."""
 _RESTORING = (Kind.TEXT, Kind.REASONING)
 _FIXED = "what stands there as a name or a number would have to be changed"
 _TOO_DEEP = "its arguments are nested too deep"
@@ -36,7 +40,7 @@ _TOO_DEEP = "its arguments are nested too deep"
 class ChainDesk:
     """Judges what belongs to one phase, `request` or `response`, of one exchange."""
 
-    __slots__ = ("_restores", "chain", "error_id", "looks", "phase", "said", "scope")
+    __slots__ = ("_is_long", "_restores", "chain", "error_id", "looks", "phase", "said", "scope")
 
     def __init__(self, chain: Chain, scope: Scope, phase: str) -> None:
         self.chain = chain
@@ -46,6 +50,7 @@ class ChainDesk:
         self.looks: dict[bytes, Look] = {}
         self.error_id: Any = None
         self._restores = phase == "response"
+        self._is_long = False  # so long that even short texts were looked at elsewhere
 
     # texts -----------------------------------------------------------------------------------
 
@@ -103,6 +108,7 @@ class ChainDesk:
     ) -> Texts:
         """Return the texts that nobody remembers, to be looked at somewhere else."""
         texts = Texts()
+        self._is_long = True
         for slot in slots:
             self._unknown(texts, slot, to_bytes(slot.text))
         for group in joins:
@@ -113,7 +119,7 @@ class ChainDesk:
 
     def _unknown(self, texts: Texts, slot: Slot, data: bytes) -> None:
         compiled = self.looking(slot.role, slot.kind)
-        if compiled is None or not self.chain.is_remembered(compiled, data):
+        if compiled is None:
             return
         key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
         if key not in self.looks:
@@ -134,7 +140,7 @@ class ChainDesk:
             self.chain.memo.put(key, look)
 
     def _look(self, compiled: Compiled, data: bytes) -> Look:
-        if not self.chain.is_remembered(compiled, data):
+        if not self._is_long and not self.chain.is_remembered(compiled, data):
             return compiled.look(data)
         key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
         known = self.looks.get(key)
@@ -430,6 +436,10 @@ class Texts:
         """Add a text."""
         self._texts.append((key, compiled, data))
         self.size += len(data)
+
+    async def look_elsewhere(self) -> None:
+        """Look at all of them in the one thread for that."""
+        await asyncio.get_running_loop().run_in_executor(_ELSEWHERE, self.look)
 
     def look(self) -> None:
         """Look at all of them."""
