@@ -22,8 +22,14 @@ from pathlib import Path
 from measure import machine
 from proxy import ASKED, KEY, REPLY, free_port, running, tavo
 
-FILTERS = [{"filter": "pii"}, {"filter": "secrets"}, {"filter": "injection", "user": "note", "tool": "note"}]
-WORDS = Path(__file__).read_text().split() + Path(__file__).with_name("proxy.py").read_text().split()
+FILTERS = [
+    {"filter": "pii"},
+    {"filter": "secrets"},
+    {"filter": "injection", "user": "note", "tool": "note"},
+]
+WORDS = (
+    Path(__file__).read_text().split() + Path(__file__).with_name("proxy.py").read_text().split()
+)
 
 
 TEXT = " ".join(WORDS)

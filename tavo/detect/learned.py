@@ -67,7 +67,9 @@ def _places_of(found: list[str], bits: int) -> tuple[list[int], list[int]]:
     mask = (1 << bits) - 1
     coded = [word.encode("utf-8", "replace") for word in found]
     sums = [crc32(word) for word in coded]
-    pairs = [crc32(b" " + word, before) & mask for before, word in zip(sums, coded[1:])]  # noqa: B905
+    pairs = [
+        crc32(b" " + word, before) & mask for before, word in zip(sums, coded[1:], strict=False)
+    ]
     return [one & mask for one in sums], pairs
 
 
@@ -103,7 +105,7 @@ class Model:
             raise ValueError("the model has another size than it says")
 
     def score(self, text: str, seen: Signals | None = None) -> float:
-        """Return how much a text looks like orders; `seen` are its signals, where they are known."""
+        """Return how much a text looks like orders; `seen` are its signals, if known."""
         seen = self._look(text) if seen is None else seen
         extra = self.bias + sum(self.signals.get(name, 0.0) for name in seen.ids)
         singles, pairs = _places_of(words(text), self.bits)

@@ -173,7 +173,8 @@ class Reading:
     """
 
     __slots__ = (
-        "_inline", "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer", "is_stream",
+        "_inline", "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer",
+        "is_stream",
         "joins", "max_tokens", "media", "model", "slots", "tools", "usage",
     )  # fmt: skip
 
@@ -308,9 +309,8 @@ class Reading:
                 self.inside(
                     entry, role, kind, name, depth + 1, within, free=is_free or within in FREE
                 )
-            elif type(entry) in _NUMBERS and not -_LEAST_NUMBER < entry < _LEAST_NUMBER:
-                if entry == int(entry) and abs(entry) < _MOST_NUMBER:  # a card may be one
-                    slots.append(Slot(None, None, role, kind, name, fixed=str(int(entry))))
+            elif type(entry) in _NUMBERS and _is_large(entry):  # a card may be one
+                slots.append(Slot(None, None, role, kind, name, fixed=str(int(entry))))
         if self.is_answer and isinstance(value, list) and kind is Kind.OTHER:
             self._join_list(start)
 
@@ -341,6 +341,11 @@ def is_structure(key: Any, text: str) -> bool:
     if key in _STRUCTURE:
         return is_token(text)
     return key in _DATA and is_data(text)
+
+
+def _is_large(number: float) -> bool:
+    """Tell whether a number is whole, and has as many digits as one that names something."""
+    return _LEAST_NUMBER <= abs(number) < _MOST_NUMBER and number == int(number)
 
 
 def is_token(text: object) -> bool:

@@ -126,9 +126,7 @@ class Admission:
             return shaped(answer, method, path, query)
         return answer
 
-    def _entered(
-        self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
-    ) -> Entry | Refusal:
+    def _entered(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
         if b"origin" in fields and fields[b"origin"] not in self._origins:
             return _browser()
         if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.parts import Kind, Reading, dumped
 from tavo.proxy.bodies import BodyError, Decoder, is_plain_text, read_document
-from tavo.proxy.chain.desk import ChainDesk, Texts
+from tavo.proxy.chain.desk import ChainDesk
+from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.messages import Headers, Mode, Pending, Record, ResponseHead
 from tavo.proxy.stream.asking import Blocked
 from tavo.proxy.stream.flow import Flow

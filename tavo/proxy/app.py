@@ -41,7 +41,7 @@ __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
 
 _SWITCH_S = 0.000_5
-"""How long another thread may keep the interpreter once the event loop wants it: a tenth of usual."""
+"""So long another thread may keep the interpreter once the event loop wants it."""
 
 
 class App:

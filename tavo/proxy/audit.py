@@ -39,6 +39,7 @@ from tavo.errors import InputError
 from tavo.host.locks import try_lock
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit
+from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
 
 __all__ = ["AuditLog", "file_of_worker"]
@@ -134,7 +135,7 @@ class AuditLog:
 
     # -- Ledger
 
-    def asked(self, flow: Flow, go: Go) -> None:
+    def asked(self, flow: Asking, go: Go) -> None:
         """Note a request, then let it go on."""
         entry, exchange = flow.entry, flow.exchange
         record = exchange.record if exchange is not None else None

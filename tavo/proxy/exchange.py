@@ -23,7 +23,8 @@ from tavo.llm.mcp import request_id
 from tavo.llm.parts import Reading, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
 from tavo.proxy.bodies import BodyError, Decoder, decoded, read_document
-from tavo.proxy.chain.desk import ChainDesk, Texts
+from tavo.proxy.chain.desk import ChainDesk
+from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.chain.heads import judge_head
 from tavo.proxy.chain.memo import Head
 from tavo.proxy.chain.values import Asked, Scope
@@ -60,7 +61,8 @@ class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
     __slots__ = (
-        "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard", "_heard_size",
+        "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard",
+        "_heard_size",
         "_is_changed", "_is_closed", "_judging", "_operation", "_plugins", "_reading", "_scope",
         "_step", "_texts", "_told", "_total", "_unknown", "blocked", "record",
     )  # fmt: skip
@@ -156,9 +158,7 @@ class ChainExchange:
         except Blocked as blocked:
             return self._refusal(blocked.why)
         if not desk.said and not self.record.unjudged:
-            chain.heads.keep(
-                Head(head.path, head.query, head.headers, operation, coding, headers)
-            )
+            chain.heads.keep(Head(head.path, head.query, head.headers, operation, coding, headers))
         return Route(dialect=name, whole=True, target=target, headers=headers)
 
     def _known_head(self, head: RequestHead, known: Head, target: bytes) -> Route:

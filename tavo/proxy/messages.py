@@ -168,9 +168,10 @@ class Record(msgspec.Struct, gc=False):
 
     `verdict` is allow, modify or block. `counted`: the tokens are the provider's own count;
     `estimated`: some of them are ours, because it gave none. `text_bytes` is about how much text an
-    answer had that nobody judged, for that estimate. `bytes_seen` and `bytes_released` count text of the answer
-    that was judged, and that was given to the client; `unjudged` says why there are bytes that
-    nobody judged, and is empty otherwise. `texts` is filled only where the log asks for texts.
+    answer had that nobody judged, for that estimate. `bytes_seen` and `bytes_released` count text
+    of the answer that was judged, and that was given to the client; `unjudged` says why there are
+    bytes that nobody judged, and is empty otherwise. `texts` is filled only where the log asks for
+    texts.
     """
 
     dialect: str = ""

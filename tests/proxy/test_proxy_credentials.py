@@ -28,8 +28,9 @@ GEMINI = b"/v1beta/models/g:generateContent"
 
 
 @pytest.mark.parametrize(
-    "query", [b"key=virtual-1%2F%2Bx", b"k%65y=virtual-1/%2bx&alt=sse", b"alt=sse&KEY=virtual-1/%2Bx"]
-)  # fmt: skip
+    "query",
+    [b"key=virtual-1%2F%2Bx", b"k%65y=virtual-1/%2bx&alt=sse", b"alt=sse&KEY=virtual-1/%2Bx"],
+)
 def test_a_virtual_key_in_the_query_works_and_goes_nowhere(query: bytes, tmp_path: Path) -> None:
     async def main() -> tuple[int, bytes]:
         log = Audit(file=str(tmp_path / "audit.jsonl"))
@@ -55,7 +56,9 @@ def test_a_key_of_the_provider_in_the_query_goes_on_as_a_header() -> None:
     line, header, other = asyncio.run(main())
     assert line == b"POST " + GEMINI + b"?alt=sse HTTP/1.1"
     assert header == b"AIza-own"
-    assert other == b"POST /mcp?key=of-a-tool HTTP/1.1", "of another provider it means another thing"
+    assert other == b"POST /mcp?key=of-a-tool HTTP/1.1", (
+        "of another provider it means another thing"
+    )
 
 
 # -- in headers

@@ -1,4 +1,4 @@
-"""Nothing is free: what a provider does not count is estimated, also for a client that goes away."""
+"""What a provider does not count is estimated, also for a client that goes away."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FILTERS: list[list[dict[str, Any]]] = [[], [{"filter": "secrets"}]]
 
 
 def event(text: str) -> bytes:
-    value = {"id": "c", "object": "chat.completion.chunk", "model": "m",
-             "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}  # fmt: skip
+    choices = [{"index": 0, "delta": {"content": text}, "finish_reason": None}]
+    value = {"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": choices}
     return chunk(b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n")
 
 

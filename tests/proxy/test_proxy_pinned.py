@@ -21,8 +21,8 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a
 
 
 def listed(chain: Any, description: str) -> bool:
-    body = (b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "add", "description": "%b"}]}}'
-            % description.encode())  # fmt: skip
+    tools = b'[{"name": "add", "description": "%b"}]' % description.encode()
+    body = b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": %b}}' % tools
     return b"add" in answered(asked(chain, MCP, LIST), MCP, [body], whole=True).out
 
 

@@ -44,10 +44,14 @@ def test_usual_heads_pass_and_so_do_credentials_in_their_own_headers() -> None:
     async def main() -> list[int]:
         filters: list[Any] = [{"filter": "secrets"}, {"filter": "pii"}]
         async with staged(filters=filters) as stage:
-            usual = (b"User-Agent: Mozilla/5.0 Chrome/120.0.0.0", b"X-Forwarded-For: 192.168.1.1",
-                     b"Authorization: Bearer sk-proj-aB3xYz9KqLmN0pRsTuVwXyZ1", b"X-Request-Id: 7f")
-            return [(await stage.ask(*usual, path=b"/v1/chat/completions?api-version=2024-10-21"))[0]
-                    for _ in range(2)]  # fmt: skip
+            usual = (
+                b"User-Agent: Mozilla/5.0 Chrome/120.0.0.0",
+                b"X-Forwarded-For: 192.168.1.1",
+                b"Authorization: Bearer sk-proj-aB3xYz9KqLmN0pRsTuVwXyZ1",
+                b"X-Request-Id: 7f",
+            )
+            path = b"/v1/chat/completions?api-version=2024-10-21"
+            return [(await stage.ask(*usual, path=path))[0] for _ in range(2)]
 
     assert asyncio.run(main()) == [200, 200]
 
@@ -120,14 +124,18 @@ IMAGE = base64.b64encode(bytes(range(256)) * 3).decode()
 def test_media_of_every_kind_follow_the_policy(part: Any, kind: str) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
     allowed = {"image"} | {kind}
-    assert asked(chain_of({"filter": "media", "allow": sorted(allowed)}), CHAT, body).refusal is None
+    assert (
+        asked(chain_of({"filter": "media", "allow": sorted(allowed)}), CHAT, body).refusal is None
+    )
     others = [one for one in ("image", "audio", "video", "tokens") if one != kind]
     refusal = asked(chain_of({"filter": "media", "allow": others}), CHAT, body).refusal
     assert refusal is not None
     assert refusal.status == 403
 
 
-@pytest.mark.parametrize("speaker", [ANTHROPIC, RESPONSES, GEMINI, OLLAMA], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "speaker", [ANTHROPIC, RESPONSES, GEMINI, OLLAMA], ids=lambda one: one.name
+)
 def test_data_that_no_dialect_names_follow_it_too(speaker: Any) -> None:
     body = {**speaker.request("hi"), "attachment": {"data": IMAGE}}
     refusal = asked(chain_of({"filter": "media"}), speaker, body).refusal
@@ -165,8 +173,19 @@ def test_names_in_schemas_and_arguments_are_their_authors() -> None:
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
     }  # fmt: skip
     assert asked(BOTH, CHAT, body).refusal is None
-    assert asked(BOTH, MCP, {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-                             "params": {"name": "t", "arguments": {"Text": "a"}}}).refusal is None
+    assert (
+        asked(
+            BOTH,
+            MCP,
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": "t", "arguments": {"Text": "a"}},
+            },
+        ).refusal
+        is None
+    )
     assert Gemini().name == "gemini"
 
 
@@ -185,7 +204,7 @@ def test_records_hold_kinds_and_digests_never_what_was_said() -> None:
                              "params": {"name": secret, "arguments": {}}})  # fmt: skip
     part = {"type": secret, "data": IMAGE}
     three = asked(chain, CHAT, {"model": "m", "messages": [{"role": "user", "content": [part]}]})
-    twice = '{"a": 1, "%s": 1, "%s": 2}' % (KEY, KEY)
+    twice = f'{{"a": 1, "{KEY}": 1, "{KEY}": 2}}'
     four = asked(chain, CHAT, {"model": "m", "messages": [{"role": "assistant", "tool_calls": [
         {"id": "1", "function": {"name": KEY, "arguments": twice}}]}]})  # fmt: skip
     for done in (one, two, three, four):

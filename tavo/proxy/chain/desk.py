@@ -8,11 +8,9 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -22,16 +20,15 @@ from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
 from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
+from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.chain.filter import Filter
 from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
 from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, Scope, TextRule
 from tavo.proxy.stream.asking import Blocked, Edit
 
-__all__ = ["ChainDesk", "Texts"]
+__all__ = ["ChainDesk"]
 
-_ELSEWHERE = ThreadPoolExecutor(1, "tavo-look")
-"""One: what is looked at in Python takes turns with the event loop, and so would each further one."""
 _RESTORING = (Kind.TEXT, Kind.REASONING)
 _FIXED = "what stands there as a name or a number would have to be changed"
 _TOO_DEEP = "its arguments are nested too deep"
@@ -424,30 +421,6 @@ class _Rewriting:
                 self._links = [link for link in self._links if link.end > final]
 
 
-class Texts:
-    """Texts to be looked at in another thread."""
-
-    def __init__(self) -> None:
-        self._texts: list[tuple[bytes, Compiled, bytes]] = []
-        self.size = 0
-        self.looks: dict[bytes, Look] = {}
-
-    def add(self, key: bytes, compiled: Compiled, data: bytes) -> None:
-        """Add a text."""
-        self._texts.append((key, compiled, data))
-        self.size += len(data)
-
-    async def look_elsewhere(self) -> None:
-        """Look at all of them in the one thread for that."""
-        await asyncio.get_running_loop().run_in_executor(_ELSEWHERE, self.look)
-
-    def look(self) -> None:
-        """Look at all of them."""
-        for key, compiled, data in self._texts:
-            if key not in self.looks:
-                self.looks[key] = compiled.look(data)
-
-
 def groups(matches: Sequence[Match]) -> Iterator[Sequence[Match]]:
     """Yield matches that overlap together; they stand in the order in which they begin."""
     start, end = 0, 0
@@ -462,4 +435,3 @@ def groups(matches: Sequence[Match]) -> Iterator[Sequence[Match]]:
 
 def _part(data: bytes, start: int, end: int) -> str:
     return from_bytes(data[start:end])
-

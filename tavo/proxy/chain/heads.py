@@ -22,6 +22,7 @@ _OWN = frozenset({
     b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"mcp-session-id",
 })  # fmt: skip
 
+
 def judge_head(desk: ChainDesk, head: RequestHead) -> None:
     """Judge path, query and headers. Raises Blocked."""
     slots = [Slot(None, None, "user", Kind.URL, fixed=unquote_plus(head.path.decode("latin-1")))]

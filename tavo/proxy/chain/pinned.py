@@ -77,9 +77,7 @@ class Pinned:
             if at is not None:
                 self._cells[at : at + _NAME] = _key(name)
                 start = at + _NAME + _DIGEST
-                self._cells[start : start + _DIGEST] = (
-                    bytes.fromhex(digest) if digest else _NOTHING
-                )
+                self._cells[start : start + _DIGEST] = bytes.fromhex(digest) if digest else _NOTHING
 
     def held(self, name: str) -> str:
         """Return the definition that a tool is held with, empty if it is not."""

@@ -16,7 +16,7 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.door import Entry
@@ -37,7 +37,7 @@ from tavo.proxy.messages import (
 
 if TYPE_CHECKING:
     from tavo.proxy.http.client import ClientConnection
-    from tavo.proxy.http.upstream import Pool, UpstreamConnection
+    from tavo.proxy.http.upstream import Pool, Taker, UpstreamConnection
     from tavo.proxy.http.wire import Wire
 
 __all__ = ["FULL", "Asking"]
@@ -168,8 +168,7 @@ class Asking(ABC):
             self._refuse_after_body(pool)
             return
         self._pool = pool
-        length = framing.length
-        if length is not None and length > self._limit and route.whole:
+        if (framing.length or 0) > self._limit and route.whole:
             self._refuse_size()
             return
         if not route.whole and not self._admitted(Forward(body=b"")):
@@ -219,8 +218,7 @@ class Asking(ABC):
         if not route.whole:
             self._stream_end()
             return
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._decided(exchange.request_body(body))
 
     def refuse_request(self, refusal: Refusal) -> None:
@@ -236,8 +234,7 @@ class Asking(ABC):
         """Answer when the body is there, so that the connection can stay; a large one is cut."""
         self._refusal = refusal
         self._limit = 1 << 20
-        length = self._framing.length
-        if self._framing.expects or (length is not None and length > self._limit):
+        if self._framing.expects or (self._framing.length or 0) > self._limit:
             self.refuse_request(refusal)
 
     def _refuse_size(self) -> None:
@@ -288,11 +285,10 @@ class Asking(ABC):
         return False
 
     def _note(self) -> None:
-        ledger = self.wire.ledger
-        if ledger is None:
+        if self.wire.ledger is None:
             self._forward_now("")
         else:
-            ledger.asked(self, self._forward_now)
+            self.wire.ledger.asked(self, self._forward_now)
 
     def _await(self, pending: Pending) -> None:
         self._waiting = True
@@ -354,8 +350,7 @@ class Asking(ABC):
             streamed=not route.whole, length=self._framing.length,
         )  # fmt: skip
         self._pieces = []
-        secret = self._door.secret(pool)
-        if secret:
+        if secret := self._door.secret(pool):
             self._mask = Mask(secret)
         self._connect(fresh=False)
 
@@ -402,11 +397,10 @@ class Asking(ABC):
         self._up = up
         self.is_forwarded = True
         limits = self.wire.limits
-        now = self.wire.clock.now()
-        up.deadline = now + limits.upstream_head_s
+        up.deadline = self.wire.clock.now() + limits.upstream_head_s
         if self.asked:
             self._client.deadline = self.started + limits.exchange_s
-        up.send(self._outbound, self)
+        up.send(self._outbound, cast("Taker", self))  # the answer's side is a subclass
         route = self._route
         if route is not None and not route.whole:
             for piece in self._queued:

@@ -14,6 +14,7 @@ import msgspec
 from tavo.proxy.messages import Forward, Headers, Refusal
 
 if TYPE_CHECKING:
+    from tavo.proxy.http.asking import Asking
     from tavo.proxy.http.flow import Flow
     from tavo.proxy.http.upstream import Pool
 
@@ -65,7 +66,7 @@ class Door(Protocol):
 class Ledger(Protocol):
     """What is written down."""
 
-    def asked(self, flow: Flow, go: Callable[[str], None]) -> None:
+    def asked(self, flow: Asking, go: Callable[[str], None]) -> None:
         """Note a request, then call `go` with an empty text, or with why it must not go on."""
 
     def done(self, flow: Flow) -> None:

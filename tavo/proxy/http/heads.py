@@ -33,7 +33,8 @@ _NAME = len(_NAMES[0])
 class Known(msgspec.Struct, gc=False):
     """A head that was read.
 
-    `entry` is what the door said of it, `lines` the headers `sent` as they go to an upstream, `pool`.
+    `entry` is what the door said of it; `lines` are the headers `sent` as they go to an upstream,
+    whose connections are in `pool`.
     """
 
     method: bytes

@@ -78,7 +78,7 @@ class Channel:
             matches[0] = [one for one in matches[0] if one.end > gone]
 
         def text(start: int, end: int) -> str:
-            return from_bytes(texts[start - kept_from : end - kept_from])
+            return from_bytes(bytes(texts[start - kept_from : end - kept_from]))
 
         edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
         if gone:
@@ -106,7 +106,6 @@ class Channel:
             at = min(last, end)
         out.append(data[at - start :])
         return from_bytes(b"".join(out))
-
 
     def sent(self, end: int) -> None:
         """Forget the changes before `end`, now and then: each costs once."""
