@@ -185,6 +185,9 @@ class _Events(EventReader):
             if block.get("input"):
                 reading.call(name, block, "input", "assistant")
             return
+        if word(block, "type") not in {"text", "thinking"}:
+            _block(reading, block, "assistant")  # a result of a tool that the provider ran, say
+            return
         for key, kind in (("text", Kind.TEXT), ("thinking", Kind.REASONING)):
             if isinstance(block.get(key), str):
                 if block[key]:

@@ -142,6 +142,14 @@ class Call:
         self.role = role
         self.is_copy = is_copy
 
+    @property
+    def size(self) -> int:
+        """How many bytes its arguments have, as JSON."""
+        value = (
+            self.holder.get(self.key) if isinstance(self.holder, dict) else self.holder[self.key]
+        )
+        return len(value.encode("utf-8", "replace") if isinstance(value, str) else dumped(value))
+
 
 class Tool:
     """A tool that a model is offered, or that a server describes."""

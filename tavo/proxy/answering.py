@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from tavo.llm.dialect import Broken, Framing, Operation
 from tavo.llm.parts import Kind, Reading, dumped
-from tavo.proxy.bodies import BodyError, Decoder, is_plain_text, read_document
+from tavo.proxy.bodies import (
+    BodyError,
+    Decoder,
+    check_charset,
+    is_plain_text,
+    read_document,
+)
 from tavo.proxy.chain.desk import ChainDesk
 from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.messages import Headers, Mode, Pending, Record, ResponseHead
@@ -100,6 +106,7 @@ class Answering:
         self._decoder = Decoder.of(fields.get(b"content-encoding", b""))
         if self._decoder is not None and not self._observe:
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        check_charset(fields.get(b"content-type", b""))
         kind = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
         framing = _FRAMINGS.get(kind)
         if framing is None and operation.framing is Framing.ARRAY and status == 200:
@@ -220,6 +227,7 @@ class Answering:
         record.tokens_in, record.tokens_out = reading.usage
         record.counted = any(reading.usage)
         record.bytes_seen = sum(len(slot.text.encode("utf-8", "replace")) for slot in reading.slots)
+        record.bytes_seen += sum(call.size for call in reading.calls)
         self._document, self._reading = document, reading
         self._changed = bool(reading.drops) and self.desk.rewriting(Kind.TEXT) is not None
         if self._changed:

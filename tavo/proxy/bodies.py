@@ -17,11 +17,15 @@ from typing import Any
 
 from tavo.llm.parts import strict_json
 
-__all__ = ["BodyError", "Decoder", "decoded", "is_plain_text", "read_document"]
+__all__ = ["BodyError", "Decoder", "check_charset", "decoded", "is_plain_text", "read_document"]
 
 _FREE = 1 << 20
 _MOST_RATIO = 200
 _NONE = frozenset({b"", b"identity"})
+_CHARSETS = frozenset({
+    b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252",
+})  # fmt: skip
+"""In these what is ASCII is what it is in UTF-8; in others, such as UTF-7, it is something else."""
 
 
 class BodyError(ValueError):
@@ -86,6 +90,15 @@ class Decoder:
     def of(cls, coding: bytes) -> Decoder | None:
         """Return a decoder, None where there is nothing to take off. Raises BodyError."""
         return None if coding.strip().lower() in _NONE else cls(coding)
+
+
+def check_charset(content_type: bytes) -> None:
+    """Raise BodyError where a body claims an encoding in which some reader reads another text."""
+    for part in content_type.lower().split(b";")[1:]:
+        name, _, value = part.partition(b"=")
+        if name.strip() == b"charset" and value.strip(b" \t\"'") not in _CHARSETS:
+            shown = value.decode("latin-1").strip()[:40]
+            raise BodyError(f"it claims to be in {shown}, and only UTF-8 can be judged")
 
 
 def decoded(body: bytes, coding: bytes) -> bytes:

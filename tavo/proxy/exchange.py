@@ -22,7 +22,7 @@ from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
 from tavo.llm.parts import Reading, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
-from tavo.proxy.bodies import BodyError, Decoder, decoded, read_document
+from tavo.proxy.bodies import BodyError, Decoder, check_charset, decoded, read_document
 from tavo.proxy.chain.desk import ChainDesk
 from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.chain.heads import judge_head
@@ -76,7 +76,7 @@ class ChainExchange:
         keeps_texts: bool = False,
         said: Counter[tuple[str, str]] | None = None,
     ) -> None:
-        self.record = Record(said=[])
+        self.record = Record(said=[], observed=chain.observe)
         self.blocked: Refusal | None = None
         self._chain = chain
         self._unknown = unknown
@@ -139,6 +139,9 @@ class ChainExchange:
         coding = self._coding = b",".join(codings)
         try:
             is_coded = Decoder.of(coding) is not None
+            for key, value in head.headers:
+                if key == b"content-type":
+                    check_charset(value)
         except BodyError as error:
             if not chain.observe:
                 why = f"the request cannot be judged: {error}. Send it as it is"

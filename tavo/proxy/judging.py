@@ -39,7 +39,8 @@ def judge_of(
         entries,
         observe=config.observe,
         unknown=config.unknown_paths,
-        texts=config.audit is not None and config.audit.texts,
+        texts=(config.audit is not None and config.audit.texts)
+        or (config.telemetry is not None and config.telemetry.texts),
         worker_of=worker_of,
         pinned=pinned,
     )

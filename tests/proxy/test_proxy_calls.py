@@ -207,7 +207,7 @@ def wholes() -> Iterator[tuple[str, Speaker, Any]]:
         {"function": {"name": "shell", "arguments": {}}}]}  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "speaker", "body"), wholes())
+@pytest.mark.parametrize(("name", "speaker", "body"), [*wholes()])
 def test_no_call_is_hidden_in_a_whole_answer(name: str, speaker: Speaker, body: Any) -> None:
     for chain in (DENY, ALLOW):
         done = said_by(speaker, compact(body), chain, whole=True)

@@ -165,6 +165,23 @@ def played(done: Done, body: bytes, status: int, headers: list[tuple[bytes, byte
     return b"".join([*out, *found])  # type: ignore[misc]
 
 
+def test_an_encoding_in_which_a_text_says_something_else_is_refused() -> None:
+    """In UTF-7, +AEA- is an at sign: a filter sees no address, who believes the head does."""
+    hidden = b'{"choices":[{"index":0,"message":{"content":"bob+AEA-corp.test"}}]}'
+    chain = chain_of({"filter": "pii", "answers": True})
+    for kind, ok in (("utf-7", False), ("UTF-16", False), ('"cp037"', False), ("utf-8", True),
+                     ("UTF8 ", True), ("iso-8859-1", True)):  # fmt: skip
+        headers = [(b"content-type", f"application/json; charset={kind}".encode())]
+        done = asked(chain, CHAT, CHAT.request("hi", stream=False))
+        out = played(done, hidden, 200, headers)
+        assert (out == hidden) == ok
+        refusal = asked(chain, CHAT, hidden, headers=headers).refusal
+        assert (refusal is None) == ok
+        if refusal is not None:
+            assert refusal.status == 415
+            assert "only UTF-8 can be judged" in CHAT.heard_whole(refusal.body).error
+
+
 # -- documents without a bottom
 
 

@@ -93,6 +93,11 @@ class Asking(ABC):
         """Who asked, once that is known."""
         return self._entry
 
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, empty if it has none."""
+        fields = self._known.fields if self._known is not None else {}
+        return fields.get(name, b"").decode("latin-1")
+
     @property
     def body_sent(self) -> bytes:
         """The body for the upstream, empty for one that is passed as it comes."""

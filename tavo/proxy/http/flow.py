@@ -328,7 +328,8 @@ class Flow(Asking):
         if self._length is None and not self.headless and not client.minor:
             client.keep = False  # its end is the connection's
         self._head = answer_head(
-            status, headers, fields, self._length, self.id, keep=client.keep, minor=client.minor,
+            status, headers, fields, self._length, self.id + self.wire.stamp,
+            keep=client.keep, minor=client.minor,
             headless=self.headless,
         )  # fmt: skip
         mask = self._mask or self._last_mask
@@ -389,7 +390,9 @@ class Flow(Asking):
         exchange = self.exchange
         if how is _REFUSED and exchange is not None and exchange.record.verdict == "block":
             how = Finished.BLOCKED
-        head = refusal_head(refusal, self.id, keep=client.keep, minor=client.minor)
+        head = refusal_head(
+            refusal, self.id + self.wire.stamp, keep=client.keep, minor=client.minor
+        )
         body = b"" if self.headless else refusal.body
         self.sent += len(body)
         client.write(head + body)

@@ -16,7 +16,7 @@ __all__ = ["answer_head", "refusal_head", "request_bytes"]
 _FROM_UPSTREAM = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer",
     b"transfer-encoding", b"upgrade", b"content-length", b"alt-svc", b"strict-transport-security",
-    b"x-tavo-request-id",
+    b"x-tavo-request-id", b"x-tavo-observe",
 })  # fmt: skip
 
 

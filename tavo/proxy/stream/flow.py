@@ -27,7 +27,7 @@ import msgspec
 from tavo.detect.rules import from_bytes, to_bytes
 from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
-from tavo.llm.parts import Call, Kind, Slot, strict_json
+from tavo.llm.parts import Kind, Slot, strict_json
 from tavo.proxy.stream.asking import Blocked, Desk
 from tavo.proxy.stream.calling import Calling
 from tavo.proxy.stream.channel import TAIL, Segment
@@ -261,7 +261,7 @@ class Flow:
         if parts.slots:
             self._whole(parts, entry)
         for call in parts.calls:
-            self.seen += (size := _size(call))
+            self.seen += (size := call.size)
             entry.size += size
             entry.changed = desk.call(call) or entry.changed
         if parts.tools:
@@ -431,8 +431,3 @@ def _strictly(data: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeError):
         pass
     return strict_json(data.decode())
-
-
-def _size(call: Call) -> int:
-    value = call.holder.get(call.key) if isinstance(call.holder, dict) else call.holder[call.key]
-    return len(value if isinstance(value, str) else json.dumps(value))
