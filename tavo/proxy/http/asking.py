@@ -95,8 +95,7 @@ class Asking(ABC):
 
     def header(self, name: bytes) -> str:
         """Return a header of the request, empty if it has none."""
-        fields = self._known.fields if self._known is not None else {}
-        return fields.get(name, b"").decode("latin-1")
+        return self._known.fields.get(name, b"").decode("latin-1") if self._known else ""
 
     @property
     def body_sent(self) -> bytes:
