@@ -17,7 +17,7 @@ import itertools
 import json
 import sqlite3
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -249,7 +249,12 @@ class Catalog:
 
     def all_plugins(self) -> list[PluginRow]:
         """Return every plugin, in the order of full ids."""
-        return [_plugin(row) for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id")]
+        return list(self.each_plugin())
+
+    def each_plugin(self) -> Iterator[PluginRow]:
+        """Yield every plugin, in the order of full ids."""
+        for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id"):
+            yield _plugin(row)
 
     def newest_manifests(self) -> dict[str, str]:
         """Return the manifest of each plugin's newest version as JSON, by full id."""
@@ -421,6 +426,69 @@ class Catalog:
                 for table in ("wheels", "approvals")
             )
             yield _release(names[row["plugin_id"]], row, *found)
+
+    def blobs(
+        self, plugins: Collection[str] | None, wants_wheel: Callable[[str], bool]
+    ) -> Iterator[tuple[Digest, int | None]]:
+        """Yield each blob that releases consist of, once, in the order of digests.
+
+        `plugins` are full ids, None for all. A length is None where the catalog tells none, as for
+        statements. SQLite sorts, in a file of its own if there are many: memory stays small.
+        """
+        where, values = self._of(plugins)
+        self._connection.create_function("wants_wheel", 1, wants_wheel, deterministic=True)
+        last: Digest | None = None
+        length: int | None = None
+        for row in self._rows(
+            f"SELECT package AS digest, package_length AS length FROM plugin_versions v {where}"  # noqa: S608
+            f" UNION SELECT publisher_envelope, NULL FROM plugin_versions v {where}"
+            " UNION SELECT a.envelope, NULL FROM approvals a"
+            f" JOIN plugin_versions v ON v.id = a.plugin_version_id {where}"
+            " UNION SELECT w.digest, w.length FROM wheels w"
+            f" JOIN plugin_versions v ON v.id = w.plugin_version_id {where}"
+            f" {'AND' if where else 'WHERE'} wants_wheel(w.filename)"
+            " ORDER BY digest, length",
+            values * 4,
+        ):
+            digest = _digest(row["digest"])
+            if last is not None and digest != last:
+                yield last, length
+            last, length = digest, row["length"]
+        if last is not None:
+            yield last, length
+
+    def statements(self, plugins: Collection[str] | None) -> Iterator[Digest]:
+        """Yield the reviewers' statements of these plugins, each once, in order; None for all."""
+        where, values = self._of(plugins)
+        for row in self._rows(
+            "SELECT DISTINCT a.envelope FROM approvals a"  # noqa: S608
+            f" JOIN plugin_versions v ON v.id = a.plugin_version_id {where} ORDER BY a.envelope",
+            values,
+        ):
+            yield _digest(row["envelope"])
+
+    def count_releases(self, plugins: Collection[str] | None) -> int:
+        """Return how many releases these plugins have; None for all."""
+        where, values = self._of(plugins)
+        (row,) = self._rows(f"SELECT count(*) AS n FROM plugin_versions v {where}", values)  # noqa: S608
+        return int(row["n"])
+
+    def manifests(self, plugins: Collection[str]) -> Iterator[str]:
+        """Yield the manifest of each release of these plugins, as JSON."""
+        where, values = self._of(plugins)
+        for row in self._rows(f"SELECT v.manifest FROM plugin_versions v {where}", values):  # noqa: S608
+            yield str(row["manifest"])
+
+    @staticmethod
+    def _of(plugins: Collection[str] | None) -> tuple[str, list[str]]:
+        """Return what restricts versions `v` to these plugins, with its values."""
+        if plugins is None:
+            return "", []
+        return (
+            "WHERE v.plugin_id IN (SELECT id FROM plugins WHERE full_id IN"
+            " (SELECT value FROM json_each(?)))",
+            [json.dumps(sorted(plugins))],
+        )
 
     def approvals(self, name: str, version: str) -> list[ApprovalRow]:
         """Return the reviewers' approvals of one release, in the order they were recorded."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport
     from marketplace_db.selection import Selection
     from marketplace_db.words import WordIndex
-    from signing.client import Source
+    from signing.client import Artifact, Source
     from signing.publishers import Recalls
     from tavo.config import Settings
     from tavo.host.installations import Installations
@@ -102,22 +102,32 @@ class Session:
         """Return the signed releases of this program at a mirror or the configured source."""
         from tavo.onefile import running
         from tavo.registry.releases import known_releases
+
+        trust, source = self._trust_and_source(mirror, "releases")
+        finder = running()
+        full = finder is not None and bool(finder.index["full"])
+        found = known_releases(trust, source, full=full)
+        self.tell(trust.news)
+        return found, source
+
+    def artifacts(self, mirror: str | None) -> tuple[tuple[Artifact, ...], Source]:
+        """Return all files that are signed at a mirror or the configured source, besides blobs."""
+        trust, source = self._trust_and_source(mirror, "signed files")
+        found = trust.artifacts(source)
+        self.tell(trust.news)
+        return found, source
+
+    def _trust_and_source(self, mirror: str | None, of: str) -> tuple[Trust, Source]:
         from tavo.registry.trust import source_of
 
         settings = self.settings()
         name = mirror or settings.registry.source
         if name is None:
             raise UsageError(
-                "no source of releases is configured",
+                f"no source of {of} is configured",
                 hint="Name one with --mirror, or set registry.source in the user configuration.",
             )
-        source = source_of(name, offline=settings.offline)
-        finder = running()
-        full = finder is not None and bool(finder.index["full"])
-        trust = self._trust(settings)
-        found = known_releases(trust, source, full=full)
-        self.tell(trust.news)
-        return found, source
+        return self._trust(settings), source_of(name, offline=settings.offline)
 
     def recalls(self) -> Recalls:
         """Return every recall that this machine knows of."""
@@ -146,7 +156,9 @@ class Session:
         )
         return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
-    def sync_mirror(self, source: str, destination: Path, selection: Selection) -> MirrorReport:
+    def sync_mirror(
+        self, source: str, destination: Path, selection: Selection, connections: int
+    ) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""
         from tavo.registry.mirrors import Mirrors
         from tavo.registry.trust import source_of
@@ -154,7 +166,8 @@ class Session:
         settings = self.settings()
         trust = self._trust(settings)
         place = source_of(source, offline=settings.offline)
-        report = Mirrors(trust, self.reporter()).sync(place, destination, selection)
+        mirrors = Mirrors(trust, self.reporter())
+        report = mirrors.sync(place, destination, selection, connections)
         self.tell(trust.news)
         return report
 

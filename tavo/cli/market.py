@@ -16,6 +16,7 @@ from tavo.cli import (
     market_offline,
     market_serve,
     market_vet,
+    rules_packs,
 )
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
     group.command("submit")(submit)
     group.command("submissions")(submissions)
     market_vet.register(group)
+    rules_packs.register_market(group)
     group.command("approve")(approve)
     group.command("reject")(reject)
     group.command("yank")(yank)

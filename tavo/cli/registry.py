@@ -9,6 +9,7 @@ import typer
 
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_advisories import advisories
 from tavo.cli.registry_diff import diff
 from tavo.cli.registry_entitle import entitle, entitlements
 from tavo.cli.registry_grant import grant, standing
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
     group.command("lock")(lock)
     group.command("prune")(prune)
     group.command("verify")(verify)
+    group.command("advisories")(advisories)
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
     group.command("update")(update)

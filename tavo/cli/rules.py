@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tavo.cli import rules_packs
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
 from tavo.errors import ExitCode, UsageError
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("test")(try_rules)
     group.command("validate")(validate)
+    rules_packs.register(group)
     app.add_typer(group, name="rules")
 
 

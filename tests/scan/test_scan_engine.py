@@ -228,7 +228,7 @@ class Counter(Reporter):
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def begin(self, what: str, total: int | None) -> None:
+    def begin(self, what: str, total: int | None, unit: str = "") -> None:
         self.log.append(f"{what} {total}")
 
     def advance(self, steps: int = 1) -> None:
