@@ -43,6 +43,12 @@ _TEXTS = (
 )  # fmt: skip
 
 
+_SAYING = frozenset({"", "text", "refusal", "input_text", "output_text", "thinking", "reasoning"})
+_SHOWING = {"image_url": "image", "input_audio": "audio", "video_url": "video"}
+_SHOWN = frozenset({*_SHOWING, "file"})
+_TYPES_OF_MEDIA = frozenset({"image", "audio", "video"})
+
+
 class ChatCompletions(Dialect):
     """OpenAI's chat completions, which many other servers speak, too."""
 
@@ -142,11 +148,16 @@ def _fields(function: dict[str, Any]) -> list[str]:
 
 def _media(reading: Reading, part: dict[str, Any]) -> None:
     kind = str(part.get("type") or "")
-    if kind in {"image_url", "input_audio", "file", "video_url"}:
-        inner = part.get(kind)
-        url = inner.get("url") if isinstance(inner, dict) else inner
-        url = url if isinstance(url, str) and not url.startswith("data:") else ""
-        reading.media.append(Media(kind.split("_", maxsplit=1)[0], url))
+    if kind in _SAYING and not part.keys() & _SHOWN:
+        return
+    inner = part.get(kind, part.get("image_url"))
+    url = inner.get("url") if isinstance(inner, dict) else inner
+    url = url if isinstance(url, str) else ""
+    name = _SHOWING.get(kind, kind or "unknown")
+    if url.startswith("data:"):  # what it is, and not what it is called
+        main = url[5:].partition("/")[0]
+        name, url = main if main in _TYPES_OF_MEDIA else "file", ""
+    reading.media.append(Media(name, url))
 
 
 class _Events(EventReader):

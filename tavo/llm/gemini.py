@@ -146,6 +146,7 @@ def _content(reading: Reading, content: Any, role: str, kind: Kind = Kind.TEXT) 
         if isinstance(call := _get(part, "functionCall"), dict):
             reading.call(call.get("name"), call, "args", "assistant")
         if isinstance(answer := _get(part, "functionResponse"), dict):
+            reading.inside(_get(answer, "response"), "tool", Kind.TEXT, free=True)
             reading.inside(answer, "tool", Kind.TEXT)
         for name in ("inlineData", "fileData"):
             if isinstance(data := _get(part, name), dict):

@@ -104,7 +104,7 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
                     _part(reading, one)
     reading.joined(start)
     if isinstance(structured := result.get("structuredContent"), dict):
-        reading.inside(structured, "tool", Kind.TEXT)
+        reading.inside(structured, "tool", Kind.TEXT, free=True)
 
 
 def _part(reading: Reading, part: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from tavo.detect.regex import Regex
 from tavo.llm.disguised import looks_like_call
+from tavo.llm.spelling import FREE, is_respelled
 
 __all__ = [
     "Call",
@@ -32,7 +33,6 @@ __all__ = [
     "is_structure",
     "is_token",
     "items_of",
-    "numbers_as_text",
     "place",
     "strict_json",
     "usage_from",
@@ -71,14 +71,20 @@ _BASE64 = Regex(
     r"\A(?:data:[A-Za-z0-9.+/-]{1,100}(?:;[A-Za-z0-9=._-]{1,60}){0,3};base64,)?[A-Za-z0-9+/_-]*=*\z",
     plain=True,
 )
-_LEAST_NUMBER = 10**11
+_MEDIA = frozenset({
+    "data", "b64_json", "file_data", "url", "image_url", "fileUri", "blob", "partial_image_b64",
+})  # fmt: skip
+"""Names of data that a model looks at; what stands under the others is a provider's own."""
+_LONGEST_SECRET = 4096
+_NUMBERS = frozenset({int, float})
+_LEAST_NUMBER, _MOST_NUMBER = 10**11, 10**40
 _MOST_PLACE = 1 << 31
 _CALL = object()
 _JOINED = frozenset({"text", "reasoning", "embedding", "other"})
 
 
 class Kind(enum.StrEnum):
-    """What a text is for."""
+    """What a text is for. DATA is base64, in which only a credential can be told."""
 
     TEXT = "text"
     REASONING = "reasoning"
@@ -86,6 +92,7 @@ class Kind(enum.StrEnum):
     DESCRIPTION = "description"
     EMBEDDING = "embedding"
     URL = "url"
+    DATA = "data"
     KEY = "key"
     OTHER = "other"
 
@@ -174,7 +181,8 @@ class Reading:
     """
 
     __slots__ = (
-        "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer", "is_stream",
+        "_inline", "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer",
+        "is_stream",
         "joins", "max_tokens", "media", "model", "slots", "tools", "usage",
     )  # fmt: skip
 
@@ -193,6 +201,7 @@ class Reading:
         self.is_stream = False
         self.max_tokens = 0
         self.usage: Usage = (0, 0)
+        self._inline = 0
         self._taken: set[tuple[int, Any]] = set()
 
     def text(
@@ -264,9 +273,13 @@ class Reading:
         self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
 
     def inside(
-        self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0, under: Any = ""
-    ) -> None:
-        """Note every text below a value as one of a kind; `under` is the name it stands under."""
+        self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0, under: Any = "",
+        *, free: bool = False,
+    ) -> None:  # fmt: skip
+        """Note every text below a value as one of a kind; `under` is the name it stands under.
+
+        `free`: names in it are somebody's own, so none of them makes a text a token or data.
+        """
         if depth > _DEEPEST:
             raise ValueError(f"values are nested deeper than {_DEEPEST} levels")
         if isinstance(value, list):
@@ -278,24 +291,42 @@ class Reading:
         else:
             return
         taken, slots, start = self._taken, self.slots, len(self.slots)
+        is_free = free or kind is Kind.ARGUMENTS
         for key, entry in items:
             if (id(value), key) in taken:
                 continue
-            if isinstance(key, str) and key not in _COMMON and not is_token(key):
-                slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
+            if isinstance(key, str) and key not in _COMMON:
+                if not is_token(key):
+                    slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
+                if role == "user" and not is_free and is_respelled(key):
+                    raise ValueError(f"some servers read the name {key[:40]!r} as another one")
             if isinstance(entry, str):
                 taken.add((id(value), key))
-                if entry and (kind is Kind.ARGUMENTS or not is_structure(key, entry)):
+                if not entry:
+                    continue
+                if is_free or not is_structure(key, entry):
                     slots.append(Slot(value, key, role, kind, name))
+                elif key in _MEDIA and is_data(entry):
+                    self._data(key, entry, role)
             elif isinstance(entry, dict | list):
                 if self.finds_calls and isinstance(entry, dict) and kind is Kind.OTHER:
                     call = self.disguised(under if isinstance(key, int) else key, entry)
                     if call is not None:
                         self.calls.append(call)
                 within = under if isinstance(key, int) else key
-                self.inside(entry, role, kind, name, depth + 1, within)
+                self.inside(
+                    entry, role, kind, name, depth + 1, within, free=is_free or within in FREE
+                )
+            elif type(entry) in _NUMBERS and _is_large(entry):  # a card may be one
+                slots.append(Slot(None, None, role, kind, name, fixed=str(int(entry))))
         if self.is_answer and isinstance(value, list) and kind is Kind.OTHER:
             self._join_list(start)
+
+    def _data(self, key: Any, text: str, role: str) -> None:
+        """Note data: bytes that nobody here reads. A short one may be a credential."""
+        self._inline += 1
+        if len(text) <= _LONGEST_SECRET:
+            self.slots.append(Slot(None, None, role, Kind.DATA, fixed=text))
 
     def _join_list(self, start: int) -> None:
         """Put together what stands under one name in the entries of a list."""
@@ -307,8 +338,10 @@ class Reading:
         self.joins += [group for group in groups.values() if len(group) > 1]
 
     def rest(self, document: Any, role: str) -> None:
-        """Note every text that nobody has noted."""
+        """Note every text that nobody has noted, and data that no dialect has named."""
         self.inside(document, role, Kind.OTHER)
+        if self._inline > sum(not one.url for one in self.media):
+            self.media.append(Media("unknown"))
 
 
 def is_structure(key: Any, text: str) -> bool:
@@ -316,6 +349,11 @@ def is_structure(key: Any, text: str) -> bool:
     if key in _STRUCTURE:
         return is_token(text)
     return key in _DATA and is_data(text)
+
+
+def _is_large(number: float) -> bool:
+    """Tell whether a number is whole, and has as many digits as one that names something."""
+    return _LEAST_NUMBER <= abs(number) < _MOST_NUMBER and number == int(number)
 
 
 def is_token(text: object) -> bool:
@@ -351,18 +389,6 @@ def word(holder: Any, key: str) -> str:
 def is_data(text: str) -> bool:
     """Tell whether a text is base64 of something, with or without a `data:` in front."""
     return len(text) >= 64 and _BASE64.find(text.encode("utf-8", "replace")) is not None
-
-
-def numbers_as_text(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield the large whole numbers in the arguments of a tool: a card may be one."""
-    entries = (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    )
-    for entry in entries:
-        if isinstance(entry, int) and not isinstance(entry, bool) and abs(entry) >= _LEAST_NUMBER:
-            yield str(entry) if abs(entry) < 10**40 else ""
-        elif isinstance(entry, dict | list) and depth < _DEEPEST:
-            yield from numbers_as_text(entry, depth + 1)
 
 
 def count_of(value: object) -> int:

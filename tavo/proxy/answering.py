@@ -12,7 +12,6 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +26,8 @@ from tavo.proxy.bodies import (
     is_plain_text,
     read_document,
 )
-from tavo.proxy.chain.desk import ChainDesk, Texts
+from tavo.proxy.chain.desk import ChainDesk
+from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.messages import Headers, Mode, Pending, Record, ResponseHead
 from tavo.proxy.stream.asking import Blocked
 from tavo.proxy.stream.flow import Flow
@@ -123,6 +123,19 @@ class Answering:
             raise BodyError(f"nothing here can read {kind.decode('latin-1')[:60]}")
         self._pieces = []
         return ResponseHead(status=status, headers=headers, mode=Mode.WHOLE)
+
+    @property
+    def held(self) -> int:
+        """How many bytes of it are kept at the moment."""
+        return self._flow.held if self._flow is not None else self._size
+
+    def break_off(self, why: Broken) -> Sequence[bytes]:
+        """Return what ends a stream for a reason of the wire's own; nothing for another answer."""
+        if self._flow is None:
+            return ()
+        out = self._flow.stop(why)
+        self._take_flow()
+        return out
 
     def data(self, data: bytes) -> Sequence[bytes]:
         """Take a piece; return what may be sent now."""
@@ -229,7 +242,7 @@ class Answering:
 
     async def _look_elsewhere(self) -> None:
         assert self._texts is not None  # noqa: S101
-        await asyncio.to_thread(self._texts.look)
+        await self._texts.look_elsewhere()
 
     def _garbage(self, body: bytes, why: str) -> Sequence[bytes]:
         """Judge an answer that has no one reading. Raises Blocked.

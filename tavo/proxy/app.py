@@ -24,20 +24,26 @@ from urllib.parse import urlsplit
 from tavo.errors import ConfigError, InputError
 from tavo.proxy.admission import Admission
 from tavo.proxy.audit import AuditLog
+from tavo.proxy.budgets import estimate
 from tavo.proxy.config import ProxyConfig, Upstream
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.judging import WorkerOf, judge_of
 from tavo.proxy.live import Live
-from tavo.proxy.messages import Judge
+from tavo.proxy.messages import Finished, Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
 
 if TYPE_CHECKING:
+    from tavo.proxy.chain.pinned import Pinned
     from tavo.proxy.telemetry import Exporter
 
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
+
+
+_SWITCH_S = 0.000_5
+"""So long another thread may keep the interpreter once the event loop wants it."""
 
 
 class Listener(Protocol):
@@ -89,8 +95,9 @@ class App:
     async def start(self) -> None:
         """Start the judge, open the log, listen. Raises TavoError."""
         config = self.config
+        sys.setswitchinterval(_SWITCH_S)
         self._shared.budgets.belong_to(self.worker)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
@@ -143,7 +150,7 @@ class App:
         """Build and probe a new configuration, beside the one in use. Raises TavoError."""
         pools = self._pools_of(config)
         door = self._door_of(config, pools)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         try:
             await judge.start()
         except BaseException:
@@ -260,12 +267,21 @@ class App:
             any_origin=self._front is not None,
         )  # fmt: skip
 
+    def _pinned_of(self, config: ProxyConfig) -> Pinned | None:
+        wanted = any(one.get("filter") == "mcp-pins" for one in config.filters)
+        return self._shared.pinned() if wanted else None
+
     def _told(self, flow: Flow) -> None:
+        entry, exchange = flow.entry, flow.exchange
+        if exchange is not None and flow.is_forwarded and flow.taken:
+            estimate(
+                exchange.record, asked=flow.taken, is_whole=flow.how is Finished.DONE,
+                status=flow.answered,
+            )  # fmt: skip
         cost = self.metrics.told(flow)
         self.live.told(flow, cost)
         if self._exporter is not None:
             self._exporter.told(flow)
-        entry, exchange = flow.entry, flow.exchange
         if entry is not None and entry.key and exchange is not None and self._door is not None:
             record = exchange.record
             tokens = record.tokens_in + record.tokens_out
@@ -341,7 +357,7 @@ class _NoDoor:
     def _closed(self, *_: object) -> Any:
         raise RuntimeError("the proxy is not open")
 
-    enter = pool = admit = outbound = _closed
+    enter = pool = admit = outbound = secret = _closed
 
 
 def _server_tls(config: ProxyConfig) -> ssl.SSLContext:

@@ -27,6 +27,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from tavo.errors import InputError
 from tavo.host.locks import try_lock
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit, Price
+from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.messages import Record
 from tavo.proxy.metrics import cost_of
@@ -52,6 +54,8 @@ _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing pas
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
 )  # fmt: skip
+
+_encode = msgspec.json.Encoder().encode
 
 Go = Callable[[str], None]
 
@@ -135,7 +139,7 @@ class AuditLog:
 
     # -- Ledger
 
-    def asked(self, flow: Flow, go: Go) -> None:
+    def asked(self, flow: Asking, go: Go) -> None:
         """Note a request, then let it go on."""
         entry, exchange = flow.entry, flow.exchange
         record = exchange.record if exchange is not None else None
@@ -211,8 +215,10 @@ class AuditLog:
             if record.observed:
                 row["observed"], row["would"] = True, would_be(record)
             row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
-            if record.counted:
+            if record.counted or record.estimated:
                 row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
+            if record.estimated:
+                row["estimated"] = True
                 if record.tokens_cached:
                     row["tokens_cached"] = record.tokens_cached
                 if self.prices:
@@ -235,9 +241,7 @@ class AuditLog:
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
-        row["kind"] = kind
-        row["at"] = time.time()
-        self._rows.append(row)
+        self._rows.append({"seq": 0, "at": _stamp(time.time()), "kind": kind, **row})
         return True
 
     def _soon(self) -> None:
@@ -268,7 +272,8 @@ class AuditLog:
             number += 1
             if self.missed and "missed" not in row:
                 row["missed"] = self.missed
-            line, head = sealed(_ordered(number, row), head)
+            row["seq"] = number
+            line, head = sealed(_encode(row), head)
             lines.append(line)
         data = b"".join(lines)
         try:
@@ -318,19 +323,20 @@ class AuditLog:
             start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        row = {"kind": "start", "at": time.time(), **start}
-        self._rows.insert(0, row)
+        self._rows.insert(0, {"seq": 0, "at": _stamp(time.time()), "kind": "start", **start})
+
+
+def _stamp(at: float) -> str:
+    """Return a time as it stands in a row."""
+    return f"{_second(int(at))}.{int(at * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def would_be(record: Record) -> str:
     """Return the verdict that an exchange would have had if the chain did more than observe."""
     actions = {said.action for said in record.said}
     return "block" if "block" in actions else "modify" if "modify" in actions else "allow"
-
-
-def _ordered(number: int, row: dict[str, Any]) -> bytes:
-    """Return a row as JSON with its number and time in front."""
-    at = row["at"]
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03d}Z"
-    rest = {name: value for name, value in row.items() if name not in ("at", "kind")}
-    return msgspec.json.encode({"seq": number, "at": stamp, "kind": row["kind"], **rest})

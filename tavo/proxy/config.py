@@ -287,6 +287,10 @@ def _anchored(config: ProxyConfig, folder: Path) -> ProxyConfig:
             for name, one in config.upstreams.items()
         },
         keys={name: at(one, "file") for name, one in config.keys.items()},
+        filters=[
+            {**one, "file": str(folder / one["file"])} if isinstance(one.get("file"), str) else one
+            for one in config.filters
+        ],
         listen=replace(listen, tls=at(listen.tls, "certificate", "key"))
         if listen.tls is not None
         else listen,

@@ -12,7 +12,6 @@ Units: sizes in bytes.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +23,10 @@ from tavo.llm.mcp import request_id
 from tavo.llm.parts import Reading, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
 from tavo.proxy.bodies import BodyError, Decoder, check_charset, decoded, read_document
-from tavo.proxy.chain.desk import ChainDesk, Texts
+from tavo.proxy.chain.desk import ChainDesk
+from tavo.proxy.chain.elsewhere import Texts
+from tavo.proxy.chain.heads import judge_head
+from tavo.proxy.chain.memo import Head
 from tavo.proxy.chain.values import Asked, Scope
 from tavo.proxy.messages import (
     Finished,
@@ -60,6 +62,7 @@ class ChainExchange:
 
     __slots__ = (
         "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard",
+        "_heard_size",
         "_is_changed", "_is_closed", "_judging", "_operation", "_plugins", "_reading", "_scope",
         "_step", "_texts", "_told", "_total", "_unknown", "blocked", "record",
     )  # fmt: skip
@@ -95,12 +98,21 @@ class ChainExchange:
         self._is_closed = False
         self._total = said
         self._heard: list[bytes] | None = [] if keeps_texts else None
+        self._heard_size = 0
+
+    @property
+    def held(self) -> int:
+        """How many bytes of the answer it keeps at the moment."""
+        return self._answering.held if self._answering is not None else 0
 
     # the request ------------------------------------------------------------------------------
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         """Decide by the head where the request goes."""
         target = head.path + b"?" + head.query if head.query else head.path
+        known = self._chain.heads.find(head)
+        if known is not None:
+            return self._known_head(head, known, target)
         operation = operation_of(
             head.method.decode("latin-1"), head.path.decode("latin-1"), head.query.decode("latin-1")
         )
@@ -118,21 +130,20 @@ class ChainExchange:
         self._operation = operation
         name = operation.dialect.name
         self.record.dialect = name
+        chain = self._chain
         self._scope = Scope(
-            client=head.client,
-            key=self._chain.key_of(head.secret, head.client),
-            now=head.now,
+            client=head.client, key=chain.key_of(head.secret, head.client), now=head.now,
             dialect=name,
-        )
+        )  # fmt: skip
         codings = [value for key, value in head.headers if key == b"content-encoding"]
-        self._coding = b",".join(codings)
+        coding = self._coding = b",".join(codings)
         try:
-            is_coded = Decoder.of(self._coding) is not None
+            is_coded = Decoder.of(coding) is not None
             for key, value in head.headers:
                 if key == b"content-type":
                     check_charset(value)
         except BodyError as error:
-            if not self._chain.observe:
+            if not chain.observe:
                 why = f"the request cannot be judged: {error}. Send it as it is"
                 return self._refusal(Broken(message=why, code="tavo_unreadable", status=415))
             self.record.unjudged = f"the request could not be read: {error}"
@@ -141,10 +152,27 @@ class ChainExchange:
             (key, value)
             for key, value in head.headers
             if key != b"accept-encoding"
-            and not (is_coded and key == b"content-encoding" and not self._chain.observe)
+            and not (is_coded and key == b"content-encoding" and not chain.observe)
         ]
         headers.append((b"accept-encoding", b"identity"))
+        desk = self._desk = ChainDesk(chain, self._scope, "request")
+        try:
+            judge_head(desk, head)
+        except Blocked as blocked:
+            return self._refusal(blocked.why)
+        if not desk.said and not self.record.unjudged:
+            chain.heads.keep(Head(head.path, head.query, head.headers, operation, coding, headers))
         return Route(dialect=name, whole=True, target=target, headers=headers)
+
+    def _known_head(self, head: RequestHead, known: Head, target: bytes) -> Route:
+        """Take a head that was found good before."""
+        name = known.operation.dialect.name
+        self._operation, self._coding, self.record.dialect = known.operation, known.coding, name
+        self._scope = Scope(
+            client=head.client, key=self._chain.key_of(head.secret, head.client), now=head.now,
+            dialect=name,
+        )  # fmt: skip
+        return Route(dialect=name, whole=True, target=target, headers=known.outbound)
 
     def request_body(self, body: bytes) -> Forward | Refusal | Pending:
         """Judge a whole body."""
@@ -175,7 +203,9 @@ class ChainExchange:
         self._choices = reading.choices
         self.record.model = reading.model
         self.record.stream = reading.is_stream
-        desk = self._desk = ChainDesk(self._chain, self._scope, "request")
+        desk = self._desk
+        if desk is None:
+            desk = self._desk = ChainDesk(self._chain, self._scope, "request")
         if operation.dialect.name == "mcp":
             desk.error_id = request_id(self._document)
         asked = Asked(
@@ -195,7 +225,7 @@ class ChainExchange:
 
     async def _look_elsewhere(self) -> None:
         assert self._texts is not None  # noqa: S101
-        await asyncio.to_thread(self._texts.look)
+        await self._texts.look_elsewhere()
 
     def _finish_request(self) -> Forward | Refusal | Pending:
         desk, reading = self._desk, self._reading
@@ -281,8 +311,9 @@ class ChainExchange:
             self.blocked = self._refusal(answering.blocked)
         if isinstance(out, Pending) or self._heard is None:
             return out
-        if sum(map(len, self._heard)) < MOST_KEPT:
+        if self._heard_size < MOST_KEPT:
             self._heard += out
+            self._heard_size += sum(map(len, out))
         return out
 
     # both -------------------------------------------------------------------------------------
@@ -306,6 +337,12 @@ class ChainExchange:
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
         return self._worded(Broken(message=reason, code=code, status=status))
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        """Return what ends an answer that has begun with an error of the wire's own."""
+        if self._answering is None or self.blocked is not None:
+            return ()
+        return self._answering.break_off(Broken(message=reason, code=code, status=status))
 
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
@@ -345,7 +382,7 @@ class ChainExchange:
         return Refusal(status=status, body=body, code=why.code, reason=why.message, headers=headers)
 
     def _skipped(self) -> str:
-        if self._desk is None:
+        if self._desk is None or not self._desk.said:
             return ""
         names = sorted({name for name, action, _ in self._desk.said if action == "skip"})
         return ", ".join(f"{name}; skipped" for name in names)

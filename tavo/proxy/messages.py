@@ -166,10 +166,12 @@ class Said(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Record(msgspec.Struct, gc=False):
     """What the log, the metrics and the budgets take from an exchange; filled as it goes on.
 
-    `verdict` is allow, modify or block. `bytes_seen` and `bytes_released` count text of the answer
-    that was judged, and that was given to the client; `unjudged` says why there are bytes that
-    nobody judged, and is empty otherwise. `observed`: the chain changes nothing. `texts` is filled
-    only where the log asks for texts.
+    `verdict` is allow, modify or block. `counted`: the tokens are the provider's own count;
+    `estimated`: some of them are ours, because it gave none. `text_bytes` is about how much text an
+    answer had that nobody judged, for that estimate. `bytes_seen` and `bytes_released` count text
+    of the answer that was judged, and that was given to the client; `unjudged` says why there are
+    bytes that nobody judged, and is empty otherwise. `observed`: the chain changes
+    nothing. `texts` is filled only where the log asks for texts.
     """
 
     dialect: str = ""
@@ -179,6 +181,8 @@ class Record(msgspec.Struct, gc=False):
     tokens_out: int = 0
     tokens_cached: int = 0
     counted: bool = False
+    estimated: bool = False
+    text_bytes: int = 0
     verdict: str = "allow"
     said: list[Said] = []
     bytes_seen: int = 0
@@ -207,6 +211,10 @@ class Exchange(Protocol):
     record: Record
 
     @property
+    def held(self) -> int:
+        """How many bytes of the answer it keeps at the moment."""
+
+    @property
     def blocked(self) -> Refusal | None:
         """Set once the answer was blocked. What `response_data` returned last is still sent."""
 
@@ -230,6 +238,12 @@ class Exchange(Protocol):
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        """Return what ends an answer that has begun with an error of the wire's own.
+
+        Empty where there is no such thing: the connection is then cut.
+        """
 
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""

@@ -1,4 +1,4 @@
-"""What the workers of one proxy share: the counters of budgets, and the numbers of keys.
+"""What the workers of one proxy share: counters of budgets, numbers of keys, and pins of tools.
 
 Made before the workers are forked. What outlives them is a secret in a file that others cannot
 read: placeholders are derived from it, and stay the same when the proxy is started again.
@@ -15,9 +15,13 @@ import stat
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tavo.errors import ConfigError, InputError
 from tavo.proxy.budgets import MOST_KEYS, Budgets
+
+if TYPE_CHECKING:
+    from tavo.proxy.chain.pinned import Pinned
 
 __all__ = ["Shared", "kept_secret"]
 
@@ -37,6 +41,17 @@ class Shared:
         self.budgets = Budgets(workers)
         self.key = key or os.urandom(32)
         self._taken = mmap.mmap(-1, MOST_KEYS * 8)
+        self._pinned: Pinned | None = None
+        if workers > 1:
+            self.pinned()
+
+    def pinned(self) -> Pinned:
+        """Return the table of tools that were seen."""
+        from tavo.proxy.chain.pinned import Pinned  # only who filters needs it
+
+        if self._pinned is None:
+            self._pinned = Pinned()
+        return self._pinned
 
     def numbers(self, names: Iterable[str]) -> dict[str, int]:
         """Return the number of each key: the same in all workers, as long as the proxy runs.

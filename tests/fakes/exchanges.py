@@ -25,6 +25,7 @@ class PassThrough:
 
     __slots__ = ("record",)
     blocked = None
+    held = 0
 
     def __init__(self) -> None:
         self.record = Record(unjudged="no filter is configured")
@@ -50,6 +51,9 @@ class PassThrough:
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         return plain_refusal(status, code, reason)
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        return ()
 
     def close(self, how: Finished) -> None:
         """Nothing is held."""

@@ -7,7 +7,6 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -69,10 +68,13 @@ def test_a_coding_that_nobody_here_can_take_off_is_refused(coding: bytes) -> Non
     assert (done.refusal.status, done.out) == (502, b"")
 
 
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)  # the same bytes in every second
+
+
 WATCHING = chain_of({"filter": "secrets"}, observe=True)
 CODINGS: dict[bytes, Any] = {
-    b"gzip": partial(gzip.compress, mtime=0),
-    b"X-GZip": partial(gzip.compress, mtime=0), b"deflate": zlib.compress,
+    b"gzip": _gzip, b"X-GZip": _gzip, b"deflate": zlib.compress,
     b"Deflate": lambda data: zlib.compress(data, wbits=-15),
 }  # fmt: skip
 
@@ -227,7 +229,7 @@ FULL_REQUESTS: dict[str, Any] = {
         "system_instruction": {"parts": {"text": "s"}},
     },
     "ollama": {
-        "model": "m", "prompt": "p", "system": "s", "template": "t", "Messages": [{"content": "c"}],
+        "model": "m", "prompt": "p", "system": "s", "template": "t",
         "messages": [{"role": "user", "content": "t", "images": ["aGk="]},
                      {"role": "assistant", "thinking": "h", "tool_calls": [
                          {"function": {"name": "f", "arguments": {"a": "b"}}}]}],
@@ -401,7 +403,7 @@ def test_history_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_remembered_is_still_redacted_for_this_client() -> None:
     chain = chain_of({"filter": "pii"})
-    text = "a long enough text with bob@example.com in it, so that it is remembered"
+    text = "a long enough text with bob@example.com in it, so that it is remembered" * 8
     first = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     second = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     other = asked(chain, CHAT, CHAT.request(text), secret=b"2" * 32)
@@ -477,19 +479,35 @@ def test_a_filter_that_fails_blocks_or_is_skipped_loudly(
     assert skipping.failures["injection"] > 0
 
 
-def test_a_check_that_fails_counts_as_a_match_unless_it_is_skipped(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("part", ["check", "cut"])
+def test_a_rule_that_fails_blocks_or_is_skipped_aloud(
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tavo.detect import rules
-
-    monkeypatch.setattr(rules.RuleSet, "_resolved", rules.RuleSet._resolved)
     import tavo.proxy.chain.filters.secrets as module
     from tavo.detect.rules import Rule
 
-    monkeypatch.setattr(module, "SECRETS", (Rule(id="s", label="S", pattern="abc", check=fails),))
-    assert b"[S removed]" in asked(chain_of({"filter": "secrets"}), CHAT, CHAT.request("abc")).sent
-    skips = chain_of({"filter": "secrets", "on_error": "skip"})
-    assert b"abc" in asked(skips, CHAT, CHAT.request("abc")).sent
+    rule = Rule(id="s", label="S", pattern="abc", **{part: fails})
+    monkeypatch.setattr(module, "SECRETS", (rule,))
+    strict, skips = chain_of({"filter": "secrets"}), chain_of(
+        {"filter": "secrets", "on_error": "skip"}
+    )  # fmt: skip
+    refusal = asked(strict, CHAT, CHAT.request("abc")).refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (503, "tavo_filter_failed")
+    done = asked(skips, CHAT, CHAT.request("abc"))
+    assert done.refusal is None
+    head = done.exchange.response_head(200, [(b"content-type", CHAT.content_type)])
+    assert (b"x-tavo-filter-status", b"secrets; skipped") in head.headers
+    out = resumed(done.exchange, done.exchange.response_data(
+        b"".join(CHAT.stream([(0, "x "), (0, "abc "), (0, "y")], None, 1))))  # fmt: skip
+    done.exchange.close(Finished.DONE)
+    assert CHAT.heard(b"".join(out)).texts[0]
+    assert {("secrets", "skip", "request"), ("secrets", "skip", "response")} <= done.said
+    assert skips.failures["secrets"] > 0
+    again = answered(asked(strict, CHAT, CHAT.request("hi")), CHAT,
+                     [b"".join(CHAT.stream([(0, "x "), (0, "abc ")], None, 1))])  # fmt: skip
+    assert again.refusal is not None
+    assert again.refusal.code == "tavo_filter_failed"
 
 
 def test_refusals_tell_clients_not_to_try_again() -> None:

@@ -45,6 +45,7 @@ def placeholder(value: str, rule: Rule, scope: Scope) -> str:
     ).hexdigest()
     text = f"{{{rule.label}:{digest}}}"
     scope.values[text] = value
+    scope.own.add(value)
     return text
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import re
 
+from tavo.detect.seen import gaps_in, is_plain
+
 __all__ = ["Showing"]
 
 _SPACE = frozenset(b" \t\r\n")
@@ -229,7 +231,18 @@ class Showing:
         return start in self._places
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece of the text."""
+        """Take the next piece of the text; what nobody sees of it means nothing."""
+        if is_plain(data):
+            self._feed(data)
+            return
+        at = 0
+        for start, end in gaps_in(data):
+            self._feed(data[at:start])
+            self._at += end - start
+            at = end
+        self._feed(data[at:])
+
+    def _feed(self, data: bytes) -> None:
         at, end = 0, len(data)
         while at < end:
             if self._is_idle:

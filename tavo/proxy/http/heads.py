@@ -33,7 +33,8 @@ _NAME = len(_NAMES[0])
 class Known(msgspec.Struct, gc=False):
     """A head that was read.
 
-    `entry` is what the door said of it, `lines` the headers as they go to an upstream, `pool`.
+    `entry` is what the door said of it; `lines` are the headers `sent` as they go to an upstream,
+    whose connections are in `pool`.
     """
 
     method: bytes
@@ -46,6 +47,7 @@ class Known(msgspec.Struct, gc=False):
     entry: Entry | None = None
     pool: Pool | None = None
     lines: bytes = b""
+    sent: Headers | None = None
 
 
 class Heads:

@@ -100,9 +100,9 @@ class Wire:
     def finished(self, flow: Flow) -> None:
         """Take it that an exchange has ended."""
         self.active -= 1
+        self._told(flow)  # before it is written down: it settles what the answer has cost
         if self.ledger is not None:
             self.ledger.done(flow)
-        self._told(flow)
         current = flow.judge
         current.users -= 1
         if current.users == 0 and current is not self.current:

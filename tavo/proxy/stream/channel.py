@@ -10,16 +10,21 @@ Units: positions in bytes of UTF-8 from the start of the text.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
 from typing import Any
 
 from tavo.detect.live import Live
 from tavo.detect.rules import from_bytes, to_bytes
+from tavo.detect.seen import seen_of
 from tavo.proxy.stream.asking import Blocked, CutError, Edit, Rewriting
 
 __all__ = ["TAIL", "Channel", "Segment"]
 
 TAIL = 512
 """So much of what was said before a text is looked at together with it."""
+_MUCH = 64
+_end = itemgetter(1)
 
 
 class Channel:
@@ -41,7 +46,7 @@ class Channel:
         self.length = 0
         self.closed = False
         self.edits: list[Edit] = []
-        self.texts = b""
+        self.texts = bytearray()
         self.tail = b""
         self.repeats = b""
 
@@ -59,7 +64,8 @@ class Channel:
     def feed(self, data: bytes, *, close: bool = False) -> None:
         """Take the next piece. Raises Blocked, CutError."""
         self.length += len(data)
-        self.tail = (self.tail + data)[-TAIL:]
+        tail = self.tail + seen_of(data)  # what is hidden pushes nothing out of it
+        self.tail = tail if len(tail) <= TAIL else tail[-TAIL:]
         if self.live is None or self.rewriting is None:
             self.final = self.length
             return
@@ -72,7 +78,7 @@ class Channel:
             matches[0] = [one for one in matches[0] if one.end > gone]
 
         def text(start: int, end: int) -> str:
-            return from_bytes(texts[start - kept_from : end - kept_from])
+            return from_bytes(bytes(texts[start - kept_from : end - kept_from]))
 
         edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
         if gone:
@@ -84,20 +90,28 @@ class Channel:
         if stop is not None:
             self.final = max(self.final, gone)
             raise Blocked(stop)
-        self.texts = texts[max(self.final - kept_from, 0) :]
+        del texts[: max(self.final - kept_from, 0)]
 
     def part(self, data: bytes, start: int, end: int) -> str:
         """Return the bytes `start` to `end`, which are `data`, as they are after all edits."""
         out, at = [], start
-        for first, last, text in self.edits:
-            if last <= start or first >= end:
-                continue
+        edits = self.edits
+        for number in range(bisect_right(edits, start, key=_end), len(edits)):
+            first, last, text = edits[number]
+            if first >= end:
+                break
             if first >= start:
                 out.append(data[at - start : first - start])
                 out.append(to_bytes(text))
             at = min(last, end)
         out.append(data[at - start :])
         return from_bytes(b"".join(out))
+
+    def sent(self, end: int) -> None:
+        """Forget the changes before `end`, now and then: each costs once."""
+        done = bisect_right(self.edits, end, key=_end)
+        if done >= _MUCH or done == len(self.edits):
+            del self.edits[:done]
 
 
 class Segment:

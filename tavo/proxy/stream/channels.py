@@ -25,6 +25,7 @@ from tavo.proxy.stream.channel import Channel
 __all__ = ["MOST_NAMES", "PATIENCE", "Channels"]
 
 MOST_NAMES = 256
+MOST_TEXTS = 1024
 PATIENCE = 8
 """So many events of a choice that do not go on with a text of an unknown name let it go."""
 MOST_TEXT_HELD = 256 << 10
@@ -57,6 +58,8 @@ class Channels:
 
     def _opened(self, key: Any, kind: Kind) -> Channel:
         channel = self._all[key] = Channel(self._desk.rewriting(kind))
+        if len(self._all) > MOST_TEXTS:
+            raise Blocked(self._desk.broken("the answer has too many texts at once"))
         if kind is Kind.OTHER:
             self.others[key] = channel
             if len(self.others) > MOST_NAMES:
@@ -103,7 +106,7 @@ class Channels:
                 continue
             channel.unheard += 1
             if channel.unheard >= PATIENCE:
-                self._reopen(key, channel.texts)
+                self._reopen(key, bytes(channel.texts))
 
     def _reopen(self, key: Any, before: bytes) -> None:
         """Take a text for complete. Should it go on after all: as one that knows what was sent, and

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from tavo.detect.rules import from_bytes, to_bytes
+from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
 from tavo.llm.parts import Kind, Slot, strict_json
 from tavo.proxy.stream.asking import Blocked, Desk
@@ -37,6 +38,10 @@ __all__ = ["Flow"]
 
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
+MOST_CALLS = 1024
+_EACH = 256
+"""What an event that waits costs beside its bytes: many small ones are no way around the bound."""
+_LONGEST_NOTE = 256
 _LEAST_SPLIT = 48
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _TOO_DEEP = "it is nested too deep"
@@ -91,6 +96,11 @@ class Flow:
         self.released = 0
         self.usage = (0, 0)
         self.broken: Broken | None = None
+
+    @property
+    def held(self) -> int:
+        """How much is held, in bytes."""
+        return self._held + self._reader.held
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take a piece of the answer; return what may be sent."""
@@ -183,7 +193,7 @@ class Flow:
             raise Blocked(self._unreadable("clients differ in where its lines end"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
-            if len(self._notes) < MOST_NOTES:
+            if len(self._notes) < MOST_NOTES and len(event.notes) <= _LONGEST_NOTE:
                 self._notes += (event.notes,)
         if data is None:
             self._pass(event, out)
@@ -230,11 +240,14 @@ class Flow:
             raise
         if self._channels.others and not self.holds_all:
             self._channels.let_go(parts)
+        self._hold(entry, out)
+
+    def _hold(self, entry: _Entry, out: list[bytes]) -> None:
         self._queue.append(entry)
-        self._held += len(event.raw)
+        self._held += len(entry.event.raw) + _EACH
+        self._drain(out)
         if self._held > MOST_HELD:
             raise Blocked(self._desk.broken("more of the answer would have to wait than allowed"))
-        self._drain(out)
 
     def _judge(self, parts: Parts, entry: _Entry) -> None:
         desk = self._desk
@@ -254,11 +267,11 @@ class Flow:
         if parts.tools:
             entry.changed = desk.tools(parts.tools) or entry.changed
         for key, name, id_ in parts.starts:
-            calling = self._calls.setdefault(key, Calling())
+            calling = self._calling(key)
             calling.begin(name, id_, desk)
             entry.calls.append(calling)
         for key, holder, where in parts.pieces:
-            calling = self._calls.setdefault(key, Calling())
+            calling = self._calling(key)
             self.seen += (size := calling.go_on(entry, holder, where))
             entry.size += size
             entry.calls.append(calling)
@@ -270,6 +283,14 @@ class Flow:
             len(entry.segments) == 1 and not entry.calls and parts.usage is None
             and not parts.slots and not parts.calls and parts.ends == []
         )  # fmt: skip
+
+    def _calling(self, key: Any) -> Calling:
+        calling = self._calls.get(key)
+        if calling is None:
+            calling = self._calls[key] = Calling()
+            if len(self._calls) > MOST_CALLS:
+                raise Blocked(self._desk.broken("the answer has too many calls at once"))
+        return calling
 
     def _whole(self, parts: Parts, entry: _Entry) -> None:
         slots = parts.slots
@@ -292,7 +313,7 @@ class Flow:
         before, text = self._tails.get(key, ""), slot.text
         if before:
             self._desk.across(before, text, slot.role, slot.kind)
-        self._tails[key] = (before + text)[-TAIL:]
+        self._tails[key] = (before + without_hidden(text))[-TAIL:]
         if len(self._tails) > MOST_NAMES:
             raise Blocked(self._desk.broken("the answer has too many unknown fields"))
 
@@ -324,9 +345,7 @@ class Flow:
     def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
         entry = _Entry(event, None)
         entry.size = size
-        self._queue.append(entry)
-        self._held += len(event.raw)
-        self._drain(out)
+        self._hold(entry, out)
 
     def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
         """Send on what waits for nothing any more."""
@@ -346,7 +365,7 @@ class Flow:
             if entry.calls and not all(calling.done for calling in entry.calls):
                 break
             sent += 1
-            self._held -= len(entry.event.raw)
+            self._held -= len(entry.event.raw) + _EACH
             self.released += entry.size
             for one in entry.segments:
                 self._write(one, one.end, entry)
@@ -363,7 +382,7 @@ class Flow:
             if text != one.holder[one.key]:
                 one.holder[one.key] = text
                 entry.changed = True
-            channel.edits = [edit for edit in channel.edits if edit[1] > end]
+            channel.sent(end)
 
     def _split(self, entry: _Entry, out: list[bytes], *, least: int) -> None:
         """Send the part of an event that is final, and keep the rest of it."""
@@ -384,6 +403,7 @@ class Flow:
     def _break(self, why: Broken, out: list[bytes], data: bytes = b"") -> list[bytes]:
         self._queue.clear()
         self._channels = Channels(self._desk)
+        self._held = 0
         if self._observe:  # nothing is changed, and what cannot be judged is not judged
             self.is_blind = True
             return [data] if data else []
