@@ -26,7 +26,7 @@ from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.correlation import Correlator
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess, guess
+from tavo.logs.sniff import Guess, guess, of_columns
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
 from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
@@ -95,10 +95,10 @@ class _Lookers:
         self._guesses = guesses
         self._rules = rules
         self._correlations = [rule for rule in rules if rule.correlation is not None]
-        self._made: dict[str, Looker] = {}
+        self._made: dict[tuple[str, Any], Looker] = {}
 
     def of(self, table: Table) -> Looker:
-        key = str(table.path)
+        key = (str(table.path), table.columns)
         if key not in self._made:
             self._made[key] = Looker(
                 table,
@@ -252,9 +252,10 @@ def _guesses(
         if wrapping:
             lines = unwrapped(lines, wrapping)
         if forced is not None:
-            found = Guess(mapping=forced, share=1.0, lines=0, forced=True)
+            table = of_columns(forced, source.folding, lines, source.name)
+            found = Guess(mapping=table, share=1.0, lines=0, forced=True)
         elif data.strip():
-            found = guess(lines, tables)
+            found = guess(lines, tables, folding=source.folding, name=source.name)
             if found is None:
                 reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
                 out.problems.append(LogProblem(subject=source.name, reason=reason))
@@ -268,7 +269,7 @@ def _guesses(
 
 
 def _tasks(number: int, source: Source) -> Iterator[_Task]:
-    if source.path is None or source.packed or source.size <= _PIECE:
+    if source.path is None or source.packed or source.folding or source.size <= _PIECE:
         yield _Task(number, 0, None)
         return
     for start in range(0, source.size, _PIECE):

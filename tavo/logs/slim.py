@@ -132,4 +132,7 @@ def _by_name(field: str) -> tuple[Path, ...]:
 
 
 def _is_plain(path: Path) -> bool:
-    return not any(step in {"*", "-1"} or step.isdigit() or step.endswith("!") for step in path)
+    return not any(
+        step in {"*", "-1"} or step.isdigit() or step.endswith("!") or step[:1] == "?"
+        for step in path
+    )

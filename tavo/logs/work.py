@@ -108,7 +108,7 @@ class Looker:
                 self._terms.append((number, also))
             self._columns += [(column, number) for column in gate.columns]
         hiding = [*table.always_texts(), *(one.encode() for one in _FOLDING)]
-        if table.lines in {"json", "otlp"}:
+        if table.lines in {"json", "otlp", "csv"} or table.inside:
             hiding += [*_ESCAPED, b"\\u212a", b"\\u0130"]
         hiding = [one.lower() for one in hiding]
         self._literals = Literals([*self._by_text, *hiding])
@@ -128,6 +128,7 @@ class Looker:
         self._indicators = indicators
         self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
+        self._fast = self._fast and not table.inside
 
     def look(self, data: bytes) -> Seen:
         """Look at a block of whole lines."""
