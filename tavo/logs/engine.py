@@ -12,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import accumulate
@@ -21,17 +21,19 @@ from typing import Any
 import msgspec
 
 from tavo.logs.anomaly import RULES, anomalies
-from tavo.logs.incidents import GAP_S, Incident, Incidents, Place, plain
+from tavo.logs.gathering import Gathering
+from tavo.logs.incidents import GAP_S, Incidents, Place, plain
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
-from tavo.logs.sigma.correlation import Correlator
+from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
+from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sniff import Guess, guess, of_columns
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
 from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
 from tavo.logs.understood import why_not
-from tavo.logs.work import Looker, Seen, snippet_of
+from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped, wrapping_of
 from tavo.progress import Reporter
 
@@ -39,28 +41,6 @@ __all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
 
 _PIECE = 8 << 20
 _AHEAD = 3
-_MOST_PROBLEMS = 50
-
-
-class LogProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What was not done. `incomplete`: something may have been missed."""
-
-    subject: str
-    reason: str
-    incomplete: bool = True
-
-
-class SourceReport(msgspec.Struct, kw_only=True):
-    """What was seen of one log. Sizes in bytes."""
-
-    name: str
-    format: str = ""
-    how_sure: str = ""
-    lines: int = 0
-    events: int = 0
-    candidates: int = 0
-    size: int = 0
-    broken: dict[str, int] = {}
 
 
 class Analysis(msgspec.Struct, kw_only=True):
@@ -321,40 +301,19 @@ def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[st
     return {hit.rule for hit in seen.hits} | run.met
 
 
-class _Stretch:
-    """What a correlation found and reported, which may go on."""
-
-    __slots__ = ("_incident", "_most", "_name")
-
-    def __init__(self, incident: Incident, name: str, number: float) -> None:
-        self._incident, self._name, self._most = incident, name, number
-
-    def grow(self, number: float, places: Iterable[Place]) -> None:
-        """Add records; the figure that is shown is the largest of the stretch."""
-        for place in places:
-            self._incident.take(place, {}, {})
-        if number > self._most:
-            self._most = number
-            self._incident.numbers[self._name] = plain(number)
-
-
 class _Run:
-    """Puts together what the blocks show, in the order of the files."""
+    """Takes what the blocks show, in the order of the files."""
 
     def __init__(self, out: Analysis, rules: Sequence[LogRule]) -> None:
         self.out = out
-        self._rules = {rule.id: rule for rule in rules}
-        self._correlators = {
-            rule.id: Correlator(rule.correlation) for rule in rules if rule.correlation is not None
-        }
-        self._chained: dict[str, list[str]] = {}
-        for rule in rules:
-            for name in rule.correlation.rules if rule.correlation is not None else ():
-                self._chained.setdefault(name, []).append(rule.id)
-        self._stretches: dict[tuple[str, tuple[str, ...]], _Stretch] = {}
-        self.met: set[str] = set()
+        self._gathering = Gathering(out.incidents, rules)
         self._line: dict[int, int] = {}
         self._named: dict[int, list[str]] = {}
+
+    @property
+    def met(self) -> set[str]:
+        """Return the correlations that were met."""
+        return self._gathering.met
 
     def take(self, task: _Task, seen: Seen | None, offset: int, problem: str, name: str) -> None:
         """Take what a block shows."""
@@ -364,120 +323,14 @@ class _Run:
                 self.out.problems.append(LogProblem(subject=name, reason=problem))
             return
         base = self._line.get(task.source, 0)
-        for hit in seen.hits:
-            place = Place(
-                name, base + hit.line + 1, offset + hit.offset, hit.length, hit.time, hit.snippet
-            )
-            known = self._rules.get(hit.rule)
-            if known is None or known.reported:
-                self.out.incidents.add(hit.rule, place, hit.brief, hit.seen)
-            for correlated, group, value in hit.groups:
-                self._feed(correlated, hit.rule, place, group, value)
-        named = self._named.setdefault(task.source, [])
-        for line, what in seen.named:
-            if len(named) < 3:
-                named.append(f"line {base + line + 1}: {what}")
-        for what, count in seen.broken.items():
-            report.broken[what] = report.broken.get(what, 0) + count
-        report.lines += seen.lines
-        report.events += seen.events
-        report.candidates += seen.candidates
+        self._gathering.take(seen.hits, name=name, line=base, offset=offset)
+        add_seen(report, self._named.setdefault(task.source, []), seen, base)
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
             self.out.tally.merge(seen.tally, task.source, base)
 
-    def _feed(
-        self, correlated: str, rule: str, place: Place, group: tuple[str, ...] | None, value: Any
-    ) -> None:
-        correlator = self._correlators[correlated]
-        correlation = correlator.correlation
-        for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
-            self.met.add(correlated)
-            self._chain(
-                correlated, dict(zip(correlation.group_by, found, strict=True)), last, place
-            )
-            if not self._rules[correlated].reported:
-                continue
-            actor = (
-                (", ".join(correlation.group_by), ", ".join(found)) if found else ("others", "all")
-            )
-            what = correlation.kind.replace("_", " ")
-            of = f" of {correlation.field}" if correlation.field else ""
-            name = f"{what}{of} in {_span(correlation.span_s)}"
-            incident = self.out.incidents.add_group(
-                correlated, actor, places, {name: plain(number)}
-            )
-            self._stretches[correlated, found] = _Stretch(incident, name, number)
-        if correlator.grown is not None:
-            found, number, places = correlator.grown
-            stretch = self._stretches.get((correlated, found))
-            if stretch is not None:
-                stretch.grow(number, places)
-
-    def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
-        """Let correlations of correlations see one."""
-        for name in self._chained.get(rule, ()):
-            correlation = self._correlators[name].correlation
-            fields = correlation.fields_for(rule, self._rules[rule].names)
-            group = tuple(values[one] for one in fields) if values.keys() >= set(fields) else None
-            at = msgspec.structs.replace(place, time=last)
-            self._feed(name, rule, at, group, values.get(correlation.field))
-
     def close(self) -> None:
         """Say what was broken, and which correlations were not complete."""
         for number, report in enumerate(self.out.sources):
-            bad = {what: n for what, n in report.broken.items() if not _harmless(what)}
-            good = {what: n for what, n in report.broken.items() if _harmless(what)}
-            for group, incomplete in ((bad, True), (good, False)):
-                if not group:
-                    continue
-                listed = ", ".join(f"{what} ({count})" for what, count in sorted(group.items()))
-                named = [
-                    one for one in self._named.get(number, ()) if one.partition(": ")[2] in group
-                ]
-                where = f"; {'; '.join(named)}" if named else ""
-                self.out.problems.append(LogProblem(
-                    subject=report.name, incomplete=incomplete,
-                    reason=f"{_records(sum(group.values()))} that the strict parser refuses: {listed}{where}",  # noqa: E501
-                ))  # fmt: skip
-        for name, correlator in self._correlators.items():
-            if correlator.left_out:
-                self.out.problems.append(LogProblem(
-                    subject=name, incomplete=False,
-                    reason=f"{_records(correlator.left_out)} took no part in the correlation: without a time, or without {', '.join(correlator.correlation.group_by) or 'a number'}",  # noqa: E501
-                ))  # fmt: skip
-            if correlator.forgotten:
-                self.out.problems.append(LogProblem(
-                    subject=name,
-                    reason=f"{correlator.forgotten} groups were forgotten before their time: there were too many at once",  # noqa: E501
-                ))  # fmt: skip
-
-
-_HARMLESS = {"a key that stands twice", "half a surrogate", "NaN as a number",
-             "a number out of range", "Infinity as a number", "-Infinity as a number",
-             "text before the JSON", "not valid UTF-8", "nested too deeply"}  # fmt: skip
-
-
-def _harmless(what: str) -> bool:
-    """Tell whether the lenient parser read all of such a line."""
-    return what in _HARMLESS
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds)}s"
-
-
-def facts(analysis: Analysis) -> Mapping[str, int]:
-    """Return the figures of an analysis."""
-    return {
-        "lines": sum(one.lines for one in analysis.sources),
-        "events": sum(one.events for one in analysis.sources),
-        "candidates": sum(one.candidates for one in analysis.sources),
-    }
+            self.out.problems += broken_problems(report, self._named.get(number, ()))
+        self.out.problems += self._gathering.problems()

@@ -23,24 +23,19 @@ from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
-from tavo.logs.masking import masked_piece
+from tavo.logs.shown import brief_of, excerpts, short, snippet_of
 from tavo.logs.sigma.gates import Column
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.slim import Slim
 from tavo.logs.tally import COLUMNS, Tally
 
-__all__ = ["Hit", "Looker", "Seen", "snippet_of"]
+__all__ = ["Hit", "Looker", "Seen"]
 
 _MOST_NAMED = 20
 _ESCAPED = tuple(
     b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16) if high > 2 or low
 )  # a blank is no text that hides: the matcher knows its escapes
 _FOLDING = ("\u212a", "\u0130")  # the only other letters whose lower case is ASCII
-_BRIEF = ("user.id", "api_key.id", "client.address", "gen_ai.conversation.id",
-          "gen_ai.request.model", "gen_ai.tool.name", "user_agent.original", "event.id",
-          "trace_id")  # fmt: skip
-_EXCERPT = 160
-_SNIPPET = 400
 
 
 class Hit(msgspec.Struct, frozen=True, array_like=True):
@@ -342,7 +337,7 @@ class Looker:
             event = LogEvent(records[0], self.table)
             for word, kind in by_line[start].items():
                 seen.hits.append(Hit(
-                    f"intel-{kind}", line_number, start, len(raw), event.time, _brief(event),
+                    f"intel-{kind}", line_number, start, len(raw), event.time, brief_of(event),
                     {"indicator": word.decode("ascii", "replace")},
                     snippet_of(raw), [],
                 ))  # fmt: skip
@@ -359,62 +354,27 @@ class Looker:
                 seen.hits.append(self._hit(rule, event, raw, line, offset))
 
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
-        brief = _brief(event)
+        brief = brief_of(event)
         shown = snippet_of(raw)
         groups = []
         for correlated in self._correlations.get(rule.id, ()):
             correlation = correlated.correlation
             if correlation is not None:
                 names = [event.first(f) for f in correlation.fields_for(rule.id, rule.names)]
-                group = None if None in names else tuple(_short(one) for one in names)
+                group = None if None in names else tuple(short(one) for one in names)
                 value = event.first(correlation.field) if correlation.field else None
                 groups.append(
                     (correlated.id, group, value if isinstance(value, int | float | str) else None)
                 )
         return Hit(
             rule.id, line, offset, len(raw), event.time, brief,
-            _excerpts(rule, event) if rule.reported else {}, shown, groups,
+            excerpts(rule, event) if rule.reported else {}, shown, groups,
         )  # fmt: skip
-
-
-def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
-    """Return what a reader should see of the fields that the rule is about."""
-    texts = sorted(rule.gate.texts, key=len, reverse=True) if rule.gate is not None else []
-    words = [text.decode("utf-8", "replace") for text in texts[:60]]
-    out = {}
-    for field in rule.fields[:6]:
-        for value in event.get(field)[:50]:
-            text = value if isinstance(value, str) else str(value)
-            low = text.lower()
-            at = next((low.find(word) for word in words if word in low), -1)
-            if at < 0 and field in out:
-                continue
-            if at < 0:
-                out[field] = _short(text)
-                continue
-            start = max(0, at - _EXCERPT // 2)
-            piece = masked_piece(text, start, start + _EXCERPT)
-            out[field] = (
-                f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"
-            )
-            break
-    return out
-
-
-def snippet_of(raw: bytes) -> str:
-    """Return what is shown of a line."""
-    text = raw[: 16 * _SNIPPET].decode("utf-8", "replace")
-    return masked_piece(text, 0, _SNIPPET)
 
 
 def _word(text: bytes) -> bytes:
     """Return the longest part of a text that has no white space, which can be written many ways."""
     return max(text.lower().split(), key=len, default=b"")
-
-
-def _brief(event: LogEvent) -> dict[str, str]:
-    """Return who and what a record is about."""
-    return {field: _short(value) for field in _BRIEF if (value := event.first(field)) is not None}
 
 
 def _line_at(data: bytes, start: int) -> bytes:
@@ -434,11 +394,6 @@ def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, byt
             yield start, line
             end = start + len(line)
         at = low.find(word, end)
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= _EXCERPT else f"{masked_piece(text, 0, _EXCERPT)}…"
 
 
 def _accepted(column: Column, values: list[Any]) -> Iterator[int]:
