@@ -61,6 +61,10 @@ def analyze(
     no_anomalies: Annotated[
         bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
     ] = False,
+    usual: Annotated[
+        Path | None,
+        typer.Option("--usual", metavar="FILE", help="Keep what is usual there, between runs."),
+    ] = None,
     reader: Annotated[
         str | None,
         typer.Option("--reader", metavar="NAME", help="The format, instead of a guess."),
@@ -110,6 +114,11 @@ def analyze(
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
+    if usual is not None and no_anomalies:
+        raise UsageError(
+            "logs analyze: --usual is about anomalies, and --no-anomalies looks for none",
+            hint="Leave one of them out.",
+        )
     root = Path.cwd()
     tables, forced = _tables(reader, mapping or [])
     sources, left_out = find_sources(paths, root)
@@ -129,6 +138,7 @@ def analyze(
         left_out=tuple(left_out),
         command=tuple(sys.argv[1:]),
         unusual=not no_anomalies,
+        usual_file=usual,
         indicators=indicators,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         fail_on=settings.scan.fail_on,

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tavo.logs.anomaly import RULES, anomalies
+from tavo.logs.anomaly import REFUSALS, RULES, anomalies
 from tavo.logs.gathering import Gathering
 from tavo.logs.incidents import GAP_S, Incidents, Place, plain
 from tavo.logs.intel import Indicators
@@ -30,7 +30,8 @@ from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sniff import Guess, guess, of_columns
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
-from tavo.logs.tally import Tally
+from tavo.logs.totals import LINES, Totals
+from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.times import as_text
 from tavo.logs.understood import why_not
 from tavo.logs.work import Looker, Seen
@@ -49,7 +50,7 @@ class Analysis(msgspec.Struct, kw_only=True):
     incidents: Incidents
     sources: list[SourceReport]
     problems: list[LogProblem]
-    tally: Tally
+    tally: Totals
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -136,14 +137,16 @@ def analyze(
     forced: Table | None = None,
     gap_s: float = GAP_S,
     unusual: bool = True,
+    usual: Usual = NO_HISTORY,
     indicators: Indicators | None = None,
     reporter: Reporter | None = None,
 ) -> Analysis:
     """Look at logs with rules. `forced` is the format of all of them, instead of a guess; `unusual`
-    says whether to look for anomalies, too, and `indicators` are those of lists.
+    says whether to look for anomalies, too, beside what is `usual`, and `indicators` are those of
+    lists.
     """
     reporter = reporter or Reporter()
-    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
+    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Totals())
     guesses = _guesses(sources, list(tables), forced, rules, out)
     lookers = _Lookers(sources, guesses, rules, unusual, indicators)
     run = _Run(out, rules)
@@ -159,36 +162,38 @@ def analyze(
     reporter.end()
     run.close()
     if unusual:
-        _add_anomalies(out, sources)
+        _add_anomalies(out, sources, usual)
     return out
 
 
-def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
-    """Add what actors did far more of than they usually do, with the largest record of the hour."""
-    found = list(anomalies(out.tally))
+def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> None:
+    """Add what is far beyond what is usual, or new, with the records that show it."""
+    found = list(anomalies(out.tally, usual))
     wanted: dict[int, set[int]] = {}
     for one in found:
-        wanted.setdefault(one.place[0], set()).add(one.place[1])
+        for place in one.places:
+            wanted.setdefault(place // LINES, set()).add(place % LINES)
     places = {
-        (number, line): place
+        number * LINES + line: place
         for number, source in enumerate(sources)
         if number in wanted and source.path is not None
         for line, place in _places(source, wanted[number])
     }
     for one in found:
-        hour = one.hour * 3600.0
-        place = places.get(one.place) or Place(
-            sources[one.place[0]].name, one.place[1] + 1, 0, 0, hour
+        shown = [
+            places.get(at) or Place(sources[at // LINES].name, at % LINES + 1, 0, 0, None)
+            for at in one.places
+        ]
+        shown = [msgspec.structs.replace(place, time=one.time) for place in shown]
+        numbers = {"time": as_text(one.time), **one.numbers}
+        out.incidents.add_group(
+            RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count
         )
-        numbers = {
-            "hour": as_text(hour),
-            one.measure: plain(one.value),
-            f"median of {one.hours} hours": plain(one.baseline),
-            "median deviation": plain(one.spread),
-        }
-        rule = RULES[one.measure].id
-        at = msgspec.structs.replace(place, time=hour)
-        out.incidents.add_group(rule, ("actor", one.actor), [at], numbers, count=one.requests)
+    for what in sorted(out.tally.full):
+        out.problems.append(LogProblem(
+            subject="anomalies", incomplete=False,
+            reason=f"there were more {what} than are counted: those beyond are not looked at",
+        ))  # fmt: skip
 
 
 def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
@@ -293,7 +298,7 @@ def _done(
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:
     """Return the rules that hold in some lines, also those that report nothing by themselves."""
     report = SourceReport(name="sample", broken={})
-    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Tally())
+    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Totals())
     run = _Run(out, rules)
     looker = Looker(table, rules, [rule for rule in rules if rule.correlation is not None])
     seen = looker.look(data)
@@ -328,6 +333,9 @@ class _Run:
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
             self.out.tally.merge(seen.tally, task.source, base)
+            for hit in seen.hits:
+                if hit.rule in REFUSALS:
+                    self.out.tally.refused(hit.brief, hit.time)
 
     def close(self) -> None:
         """Say what was broken, and which correlations were not complete."""

@@ -20,6 +20,7 @@ from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping
 from tavo.logs.sigma.rules import LogRule, Rules
 from tavo.logs.sources import Source
+from tavo.logs.usual import NO_HISTORY, open_usual, save_usual
 from tavo.plugins import Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
@@ -31,7 +32,9 @@ __all__ = ["LogPlan", "run_logs"]
 
 
 class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What an analysis is asked to do. `reader` is the format of all logs, instead of a guess."""
+    """What an analysis is asked to do. `reader` is the format of all logs, instead of a guess;
+    `usual_file` holds what is usual from run to run.
+    """
 
     sources: tuple[Source, ...]
     root: Path
@@ -42,6 +45,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     jobs: int = 1
     unusual: bool = True
+    usual_file: Path | None = None
     indicators: Indicators | None = None
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
@@ -53,6 +57,7 @@ def run_logs(
 ) -> tuple[int, ExitCode, Analysis]:
     """Analyse, store, judge; return the run's number, the exit code, and what was seen."""
     rules: Sequence[LogRule] = list(plan.rules.rules.values())
+    usual = NO_HISTORY if plan.usual_file is None else open_usual(plan.usual_file)
     run = CombinedRun(
         store, command=plan.command, root=plan.root, rules=len(rules), largest=1 << 20
     )
@@ -72,9 +77,13 @@ def run_logs(
         jobs=plan.jobs,
         forced=plan.reader,
         unusual=plan.unusual,
+        usual=usual,
         indicators=plan.indicators,
         reporter=reporter,
     )
+    usual.close()
+    if plan.usual_file is not None:
+        save_usual(plan.usual_file, analysis.tally)
     about = {rule.id: rule.about for rule in rules}
     about.update((rule.id, rule) for rule in (*RULES.values(), *intel.RULES.values()))
     found = [
