@@ -23,13 +23,25 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
+from tavo.cli.logs_follow import follow
+from tavo.cli.logs_given import (
+    Intel,
+    LogPaths,
+    LogRules,
+    MappingFile,
+    NoAnomalies,
+    NoDefaultRules,
+    Reader,
+    indicators_of,
+    rule_paths_of,
+    tables_of,
+)
 from tavo.cli.render import table
 from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.logs.engine import Analysis
-    from tavo.logs.mapping import Mapping
 
 __all__ = ["register"]
 
@@ -38,41 +50,24 @@ def register(app: typer.Typer) -> None:
     """Add the group to the root command."""
     group = typer.Typer(help="Logs of AI systems: rules, incidents, formats.", no_args_is_help=True)
     group.command("analyze")(analyze)
+    group.command("follow")(follow)
     group.command("formats")(formats)
     app.add_typer(group, name="logs")
 
 
 def analyze(
     context: typer.Context,
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files, folders, globs; `-` is stdin.")
-    ],
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", metavar="PATH", help="Sigma rules, besides our own pack."),
-    ] = None,
-    no_default_rules: Annotated[
-        bool, typer.Option("--no-default-rules", help="Without our own pack.")
-    ] = False,
-    intel: Annotated[
-        list[Path] | None,
-        typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
-    ] = None,
-    no_anomalies: Annotated[
-        bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
-    ] = False,
+    paths: LogPaths,
+    rules: LogRules = None,
+    no_default_rules: NoDefaultRules = False,
+    intel: Intel = None,
+    no_anomalies: NoAnomalies = False,
     usual: Annotated[
         Path | None,
         typer.Option("--usual", metavar="FILE", help="Keep what is usual there, between runs."),
     ] = None,
-    reader: Annotated[
-        str | None,
-        typer.Option("--reader", metavar="NAME", help="The format, instead of a guess."),
-    ] = None,
-    mapping: Annotated[
-        list[Path] | None,
-        typer.Option("--mapping", metavar="FILE", help="A format of your own, in TOML."),
-    ] = None,
+    reader: Reader = None,
+    mapping: MappingFile = None,
     format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
@@ -92,7 +87,7 @@ def analyze(
     exit_zero: ExitZero = False,
 ) -> None:
     """Look for attacks in logs; exit 0 clean, 1 findings, 4 not complete."""
-    from tavo.logs.sigma.rules import PACK, load_rules
+    from tavo.logs.sigma.rules import load_rules
     from tavo.logs.sources import find_sources
     from tavo.results.store import ResultStore
     from tavo.runs.logs import LogPlan, run_logs
@@ -105,12 +100,7 @@ def analyze(
     settings = session.settings(scan__jobs=jobs, **flags)
     printed = Format.JSON if session.json else Format.TEXT
     reports = reports_of(format, output, printed=printed, save=save)
-    rule_paths = [*([] if no_default_rules else [PACK]), *(rules or [])]
-    if not rule_paths:
-        raise UsageError(
-            "logs analyze: there is nothing to look for",
-            hint="Leave --no-default-rules out, or add --rules.",
-        )
+    rule_paths = rule_paths_of("analyze", rules, own=not no_default_rules)
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
@@ -120,15 +110,8 @@ def analyze(
             hint="Leave one of them out.",
         )
     root = Path.cwd()
-    tables, forced = _tables(reader, mapping or [])
+    tables, forced = tables_of("analyze", reader, mapping or [])
     sources, left_out = find_sources(paths, root)
-    indicators = None
-    if intel:
-        from tavo.logs.intel import load_indicators
-
-        indicators = load_indicators(intel)
-        unused = f", {indicators.unused} cannot be used" if indicators.unused else ""
-        session.say(f"tavo: {len(indicators):,} indicators{unused}")
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -139,7 +122,7 @@ def analyze(
         command=tuple(sys.argv[1:]),
         unusual=not no_anomalies,
         usual_file=usual,
-        indicators=indicators,
+        indicators=indicators_of(session, intel),
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,
@@ -150,25 +133,6 @@ def analyze(
         _say(session, analysis)
         code = worst((code, write_reports(store, run_id, reports, session)))
     raise typer.Exit(int(code))
-
-
-def _tables(reader: str | None, files: list[Path]) -> tuple[tuple[Mapping, ...], Mapping | None]:
-    """Return the formats to choose from, and the one that is to be taken."""
-    from tavo.logs.mapping import load_mapping, readers
-
-    own = [load_mapping(file) for file in files]
-    known = {**readers(), **{one.name: one for one in own}}
-    if reader is not None:
-        if reader not in known:
-            import difflib
-
-            near = difflib.get_close_matches(reader, known, n=1)
-            raise UsageError(
-                f"logs analyze: there is no reader {reader!r}",
-                hint=f"Did you mean {near[0]}?" if near else "`tavo logs formats` lists them.",
-            )
-        return tuple(known.values()), known[reader]
-    return tuple(known.values()), own[0] if len(own) == 1 else None
 
 
 def _say(session: Session, analysis: Analysis) -> None:

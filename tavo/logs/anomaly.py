@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 from tavo.logs import novelty
@@ -24,7 +24,7 @@ from tavo.logs.totals import Hour, Totals
 from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.plugins import Confidence, Rule, Severity
 
-__all__ = ["REFUSALS", "RULES", "Alarm", "anomalies"]
+__all__ = ["REFUSALS", "RULES", "Alarm", "Hours", "anomalies", "rates"]
 
 _LEAST_HOURS = 8
 _LEAST_DAYS = 4
@@ -78,7 +78,7 @@ class _Baseline(NamedTuple):
     usual: float
     deviation: float
     spread: float
-    count: int
+    size: int
 
     def is_beyond(self, value: float) -> bool:
         return value >= _TIMES * self.usual and value - self.usual >= _DEVIATIONS * self.spread
@@ -87,8 +87,21 @@ class _Baseline(NamedTuple):
         return (value - self.usual) / self.spread
 
 
+class Hours(Protocol):
+    """What was counted, by hour."""
+
+    def hours(self, kind: str) -> Iterator[tuple[str, list[Hour]]]:
+        """Yield each actor, key or model with its hours, in order."""
+
+
 def anomalies(totals: Totals, usual: Usual = NO_HISTORY) -> Iterator[Alarm]:
-    """Yield the alarms, of each kind the largest first, at most 200 of each."""
+    """Yield all alarms, of each kind the strongest first, at most 200 of each."""
+    yield from rates(totals, usual)
+    yield from novelty.alarms(totals, usual)
+
+
+def rates(totals: Hours, usual: Usual = NO_HISTORY) -> Iterator[Alarm]:
+    """Yield hours that are far beyond what is usual."""
     found: list[_Found] = []
     known: set[tuple[str, int, int, float]] = set()
     for kind in KINDS:
@@ -112,7 +125,6 @@ def anomalies(totals: Totals, usual: Usual = NO_HISTORY) -> Iterator[Alarm]:
         left[measure] -= 1
         if left[measure] >= 0:
             yield alarm
-    yield from novelty.alarms(totals, usual)
 
 
 def _slow(found: list[_Found]) -> set[int]:
@@ -151,7 +163,7 @@ def _of_one(
             numbers = {
                 kind: name,
                 measure: _plain(value, measure),
-                f"median of {base.count} {which}": _plain(base.usual, measure),
+                f"median of {base.size} {which}": _plain(base.usual, measure),
                 "median deviation": _plain(base.deviation, measure),
             }
             yield base.score(value), measure, value, Alarm(

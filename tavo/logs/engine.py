@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from tavo.logs.anomaly import REFUSALS, RULES, anomalies
-from tavo.logs.gathering import Gathering
-from tavo.logs.incidents import GAP_S, Incidents, Place, plain
+from tavo.logs.anomaly import REFUSALS, RULES, Alarm, anomalies
+from tavo.logs.gathering import Gathering, Taker
+from tavo.logs.incidents import GAP_S, Incidents, Place
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
@@ -38,7 +38,15 @@ from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped, wrapping_of
 from tavo.progress import Reporter
 
-__all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
+__all__ = [
+    "Analysis",
+    "LogProblem",
+    "Lookers",
+    "SourceReport",
+    "alarm_of",
+    "analyze",
+    "analyze_bytes",
+]
 
 _PIECE = 8 << 20
 _AHEAD = 3
@@ -59,26 +67,20 @@ class _Task(msgspec.Struct, frozen=True):
     end: int | None
 
 
-class _Lookers:
+class Lookers:
     """A looker for each format; made when the first block of the format comes."""
 
     def __init__(
-        self,
-        sources: Sequence[Source],
-        guesses: Sequence[Guess | None],
-        rules: Sequence[LogRule],
-        counting: bool,
-        indicators: Indicators | None,
+        self, rules: Sequence[LogRule], *, counting: bool, indicators: Indicators | None = None
     ) -> None:
         self._indicators = indicators
         self._counting = counting
-        self._sources = sources
-        self._guesses = guesses
         self._rules = rules
         self._correlations = [rule for rule in rules if rule.correlation is not None]
         self._made: dict[tuple[str, Any], Looker] = {}
 
     def of(self, table: Table) -> Looker:
+        """Return the looker of a format."""
         key = (str(table.path), table.columns)
         if key not in self._made:
             self._made[key] = Looker(
@@ -90,19 +92,9 @@ class _Lookers:
             )
         return self._made[key]
 
-    def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
-        """Yield what each block of a task shows, its offset, and why there are no more."""
-        guessed = self._guesses[task.source]
-        assert guessed is not None  # noqa: S101
-        looker = self.of(guessed.mapping)
-        try:
-            for block in blocks(self._sources[task.source], start=task.start, end=task.end):
-                yield self._look(looker, block, guessed.wrapping), block.offset, ""
-        except SourceProblem as problem:
-            yield None, 0, str(problem)
-
-    @staticmethod
-    def _look(looker: Looker, block: Block, wrapping: str) -> Seen:
+    def look(self, table: Table, block: Block, wrapping: str) -> Seen:
+        """Look at a block of a format; `wrapping` is what a container put around its lines."""
+        looker = self.of(table)
         if wrapping:
             lines = block.data.split(b"\n")
             seen = looker.look(b"\n".join(unwrapped(lines, wrapping)))
@@ -118,14 +110,36 @@ class _Lookers:
         return seen
 
 
-_LOOKERS: _Lookers | None = None
+class _Tasks:
+    """What to do tasks with, in this process or in copies of it."""
+
+    def __init__(
+        self, sources: Sequence[Source], guesses: Sequence[Guess | None], lookers: Lookers
+    ) -> None:
+        self._sources = sources
+        self._guesses = guesses
+        self._lookers = lookers
+
+    def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
+        """Yield what each block of a task shows, its offset, and why there are no more."""
+        guessed = self._guesses[task.source]
+        assert guessed is not None  # noqa: S101
+        try:
+            for block in blocks(self._sources[task.source], start=task.start, end=task.end):
+                seen = self._lookers.look(guessed.mapping, block, guessed.wrapping)
+                yield seen, block.offset, ""
+        except SourceProblem as problem:
+            yield None, 0, str(problem)
+
+
+_TASKS: _Tasks | None = None
 _DIED = "a process that read logs died, so not all of it was looked at; `--jobs 1` says more"
 
 
 def _work(task: _Task) -> list[tuple[Seen | None, int, str]]:
     """Do a task in a process that is a copy of the one that knows the rules."""
-    assert _LOOKERS is not None  # noqa: S101
-    return list(_LOOKERS.run(task))
+    assert _TASKS is not None  # noqa: S101
+    return list(_TASKS.run(task))
 
 
 def analyze(
@@ -148,14 +162,14 @@ def analyze(
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Totals())
     guesses = _guesses(sources, list(tables), forced, rules, out)
-    lookers = _Lookers(sources, guesses, rules, unusual, indicators)
+    work = _Tasks(sources, guesses, Lookers(rules, counting=unusual, indicators=indicators))
     run = _Run(out, rules)
     tasks = [
         task for number, source in enumerate(sources) if guesses[number] is not None
         for task in _tasks(number, source)
     ]  # fmt: skip
     reporter.begin("reading logs", len(tasks))
-    for task, done in _done(tasks, lookers, jobs):
+    for task, done in _done(tasks, work, jobs):
         for seen, offset, problem in done:
             run.take(task, seen, offset, problem, sources[task.source].name)
         reporter.advance()
@@ -184,16 +198,21 @@ def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> No
             places.get(at) or Place(sources[at // LINES].name, at % LINES + 1, 0, 0, None)
             for at in one.places
         ]
-        shown = [msgspec.structs.replace(place, time=one.time) for place in shown]
-        numbers = {"time": as_text(one.time), **one.numbers}
-        out.incidents.add_group(
-            RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count
-        )
+        alarm_of(one, shown, out.incidents)
     for what in sorted(out.tally.full):
         out.problems.append(LogProblem(
             subject="anomalies", incomplete=False,
             reason=f"there were more {what} than are counted: those beyond are not looked at",
         ))  # fmt: skip
+
+
+def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
+    """Make an incident of an anomaly; `places` are those of the records that show it."""
+    shown = [msgspec.structs.replace(place, time=one.time) for place in places]
+    numbers = {"time": as_text(one.time), **one.numbers}
+    incidents.add_group(
+        RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count
+    )
 
 
 def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
@@ -263,16 +282,16 @@ def _tasks(number: int, source: Source) -> Iterator[_Task]:
 
 
 def _done(
-    tasks: Sequence[_Task], lookers: _Lookers, jobs: int
+    tasks: Sequence[_Task], work: _Tasks, jobs: int
 ) -> Iterator[tuple[_Task, Iterable[tuple[Seen | None, int, str]]]]:
     """Yield each task with what it showed, in order."""
     can_fork = "fork" in multiprocessing.get_all_start_methods() and os.name == "posix"
     if jobs < 2 or len(tasks) < 2 or not can_fork:
         for task in tasks:
-            yield task, lookers.run(task)
+            yield task, work.run(task)
         return
-    global _LOOKERS
-    _LOOKERS = lookers
+    global _TASKS
+    _TASKS = work
     pool: Executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
     waiting: deque[tuple[_Task, Future[Any]]] = deque()
     left = iter(tasks)
@@ -292,7 +311,7 @@ def _done(
                         yield task, [(None, 0, _DIED)]
                     return
     finally:
-        _LOOKERS = None
+        _TASKS = None
 
 
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:

@@ -31,14 +31,20 @@ class Taker(Protocol):
         """Take a hit of a rule."""
 
     def add_group(
-        self, rule: str, actor: tuple[str, str], places: list[Place], numbers: Mapping[str, str]
+        self,
+        rule: str,
+        actor: tuple[str, str],
+        places: list[Place],
+        numbers: Mapping[str, str],
+        *,
+        count: int | None = None,
     ) -> Incident:
-        """Take what a correlation found."""
+        """Take what a correlation found; `count` is of records, where not all are given."""
 
     def grow(
         self, rule: str, incident: Incident, places: Iterable[Place], numbers: Mapping[str, str]
-    ) -> None:
-        """Take more records of what a correlation found."""
+    ) -> Incident:
+        """Take more records of what a correlation found; return the incident that they are in."""
 
 
 class Gathering:
@@ -103,7 +109,7 @@ class Gathering:
             if stretch is not None:
                 incident, most = stretch
                 numbers = {name: plain(number)} if number > most else {}
-                self.incidents.grow(correlated, incident, places, numbers)
+                incident = self.incidents.grow(correlated, incident, places, numbers)
                 self.stretches[correlated, found] = incident, max(most, number)
 
     def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:

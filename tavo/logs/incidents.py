@@ -110,11 +110,12 @@ class Incidents:
 
     def grow(
         self, rule: str, incident: Incident, places: Iterable[Place], numbers: Mapping[str, str]
-    ) -> None:
+    ) -> Incident:
         """Take more records of what a correlation found; new figures are larger ones."""
         for place in places:
             incident.take(place, {}, {})
         incident.numbers.update(numbers)
+        return incident
 
     def _incident(self, rule: str, actor: tuple[str, str], time: float | None) -> Incident:
         known = self._of_rule.setdefault(rule, {}).get(actor, ())
@@ -164,8 +165,8 @@ def actor_of(brief: Mapping[str, str], place: Place) -> tuple[str, str]:
     )
 
 
-def finding_of(incident: Incident, rule: Rule) -> Finding:
-    """Return an incident as a finding of its rule."""
+def finding_of(incident: Incident, rule: Rule, *, more: Mapping[str, str] | None = None) -> Finding:
+    """Return an incident as a finding of its rule; `more` is more evidence."""
     places = sorted(incident.places, key=lambda p: (p.time or 0.0, p.source, p.line))
     first = incident.places[0]
     evidence = {"records": str(incident.count)}
@@ -179,7 +180,9 @@ def finding_of(incident: Incident, rule: Rule) -> Finding:
         )
     evidence |= {f"seen in {field}": text for field, text in incident.seen.items()}
     evidence = {name: masked(text) for name, text in evidence.items()}
-    evidence["offsets"] = ", ".join(f"{p.source}@{p.offset}+{p.length}" for p in places)
+    if known := [f"{p.source}@{p.offset}+{p.length}" for p in places if p.length]:
+        evidence["offsets"] = ", ".join(known)
+    evidence |= more or {}
     flow: tuple[Step, ...] = ()
     if len(places) > 1:
         flow = tuple(

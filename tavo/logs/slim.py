@@ -58,8 +58,8 @@ class Slim:
         prompts = [one for one in prompts if templates and not _meets(one, known)]
         self._leaves = set(prompts)
         tree: dict[str, Any] = {}
-        for paths in (*places.values(), prompts):
-            for path in paths:
+        for wanted in (*places.values(), prompts):
+            for path in wanted:
                 below = tree
                 for step in path:
                     below = below.setdefault(step, {})

@@ -41,6 +41,8 @@ __all__ = [
     "blocks",
     "find_sources",
     "head",
+    "is_log",
+    "is_packed",
 ]
 
 BLOCK = 2 << 20
@@ -134,13 +136,14 @@ def _below(path: Path, left_out: list[str]) -> Iterator[Path]:
             file = Path(folder, name)
             if file.is_symlink() or not file.is_file():
                 left_out.append(str(file))
-            elif _is_log(name):
+            elif is_log(name):
                 yield file
             else:
                 left_out.append(str(file))
 
 
-def _is_log(name: str) -> bool:
+def is_log(name: str) -> bool:
+    """Tell whether a file of a folder is a log, by its name."""
     low = name.lower()
     for suffix in _PACKED:
         low = low.removesuffix(suffix)
@@ -150,6 +153,11 @@ def _is_log(name: str) -> bool:
         or (end.isdigit() and (stem.endswith(_SUFFIXES) or "log" in stem))
         or low.endswith("log")
     )
+
+
+def is_packed(name: str) -> bool:
+    """Tell whether a file is compressed, by its name."""
+    return name.lower().endswith(_PACKED)
 
 
 def _name(file: Path, root: Path) -> str:

@@ -61,7 +61,7 @@ class Usual:
             "SELECT hour, requests, tokens, cost, failures, refusals, latency, timed FROM hours"
             " WHERE kind = ? AND name = ?", kind, name,
         )  # fmt: skip
-        return {int(row[0]): Hour(*row, 0) for row in found}
+        return {int(row[0]): Hour._make((*row, 0)) for row in found}
 
     def known(self, what: str, actor: str) -> dict[str, tuple[float, int]]:
         """Return the values that an actor used: first when, and how often."""
