@@ -25,15 +25,17 @@ from tavo.cli.judging import (
 )
 from tavo.cli.logs_follow import follow
 from tavo.cli.logs_given import (
+    Backend,
     Intel,
-    LogPaths,
     LogRules,
     MappingFile,
     NoAnomalies,
     NoDefaultRules,
+    OptionalLogPaths,
     Reader,
     indicators_of,
     rule_paths_of,
+    table_of,
     tables_of,
 )
 from tavo.cli.render import table
@@ -57,9 +59,10 @@ def register(app: typer.Typer) -> None:
 
 def analyze(
     context: typer.Context,
-    paths: LogPaths,
+    paths: OptionalLogPaths = None,
     rules: LogRules = None,
     no_default_rules: NoDefaultRules = False,
+    backend: Backend = None,
     intel: Intel = None,
     no_anomalies: NoAnomalies = False,
     usual: Annotated[
@@ -111,7 +114,10 @@ def analyze(
         )
     root = Path.cwd()
     tables, forced = tables_of("analyze", reader, mapping or [])
-    sources, left_out = find_sources(paths, root)
+    table = table_of(
+        session, backend, paths=bool(paths), intel=bool(intel), usual=usual is not None
+    )
+    sources, left_out = find_sources(paths or [], root)
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -123,6 +129,7 @@ def analyze(
         unusual=not no_anomalies,
         usual_file=usual,
         indicators=indicators_of(session, intel),
+        table=table,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,

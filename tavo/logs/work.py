@@ -371,6 +371,12 @@ class Looker:
             if test is not None and test(event):
                 seen.hits.append(self._hit(rule, event, raw, line, offset))
 
+    def judge(
+        self, event: LogEvent, rules: set[int], raw: bytes, line: int, seen: Seen
+    ) -> None:
+        """Try rules, by their numbers, on an event that came from elsewhere."""
+        self._try(event, rules, raw, line, 0, seen)
+
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
         brief = brief_of(event)
         shown = snippet_of(raw)

@@ -7,6 +7,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import msgspec
 from tavo.errors import ExitCode
 from tavo.logs import intel
 from tavo.logs.anomaly import RULES
+from tavo.logs.clickhouse.client import Address, Client
+from tavo.logs.clickhouse.run import analyze_table
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping
@@ -30,10 +33,12 @@ from tavo.runs.gate import GatePlan
 
 __all__ = ["LogPlan", "run_logs"]
 
+_ASKS_S = 3600.0
+
 
 class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an analysis is asked to do. `reader` is the format of all logs, instead of a guess;
-    `usual_file` holds what is usual from run to run.
+    `usual_file` holds what is usual from run to run, `table` is asked instead of sources.
     """
 
     sources: tuple[Source, ...]
@@ -47,6 +52,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     unusual: bool = True
     usual_file: Path | None = None
     indicators: Indicators | None = None
+    table: Address | None = None
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     gate: GatePlan | None = None
@@ -70,17 +76,17 @@ def run_logs(
         more = f" and {len(plan.left_out) - 5} more" if len(plan.left_out) > 5 else ""
         reason = f"in a folder, and no log by its name, or a link: {named}{more}"
         run.note([Notice(kind="file", subject="left out", reason=reason, incomplete=False)])
-    analysis = analyze(
-        plan.sources,
-        rules,
-        plan.tables,
-        jobs=plan.jobs,
-        forced=plan.reader,
-        unusual=plan.unusual,
-        usual=usual,
-        indicators=plan.indicators,
-        reporter=reporter,
-    )
+    if plan.table is not None:
+        with Client(plan.table, os.environ, timeout_s=_ASKS_S) as client:
+            analysis = analyze_table(
+                client, rules, database=plan.table.database, table=plan.table.table,
+                source=plan.table.name, mapping=plan.reader,
+            )  # fmt: skip
+    else:
+        analysis = analyze(
+            plan.sources, rules, plan.tables, jobs=plan.jobs, forced=plan.reader,
+            unusual=plan.unusual, usual=usual, indicators=plan.indicators, reporter=reporter,
+        )  # fmt: skip
     usual.close()
     if plan.usual_file is not None:
         save_usual(plan.usual_file, analysis.tally)
