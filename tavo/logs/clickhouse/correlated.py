@@ -26,7 +26,8 @@ _MEASURE = {
     "temporal": "uniqExact(r)",
     "temporal_ordered": "uniqExact(r)",
 }
-_SLACK_S = 0.001
+_SLACK_S = 1
+_LONGEST_S = 2**31 - 1
 _DEEPEST = 5
 
 
@@ -89,10 +90,10 @@ class Groups:
         )
         if correlation.kind == "temporal_ordered":
             bounds = f"m >= {min(len(correlation.rules), 1000)}"
-        span = correlation.span_s + _SLACK_S
+        span = min(int(correlation.span_s) + _SLACK_S, _LONGEST_S)  # of whole seconds
         return (
-            f"SELECT g, t FROM (SELECT g, t, {measure} OVER (PARTITION BY g ORDER BY t"
-            f" RANGE BETWEEN {span!r} PRECEDING AND CURRENT ROW) AS m FROM ({events}))"
+            f"SELECT g, t FROM (SELECT g, t, {measure} OVER (PARTITION BY g"
+            f" ORDER BY toInt64(floor(t)) RANGE BETWEEN {span} PRECEDING AND CURRENT ROW) AS m FROM ({events}))"
             f" WHERE {bounds}"
         )
 

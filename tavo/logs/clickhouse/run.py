@@ -19,7 +19,7 @@ import msgspec
 
 from tavo.logs.clickhouse.client import Client
 from tavo.logs.clickhouse.correlated import Groups
-from tavo.logs.clickhouse.sql import Column, Columns, condition, kind_of, name
+from tavo.logs.clickhouse.sql import Column, Columns, condition, is_name, kind_of, name
 from tavo.logs.engine import Analysis
 from tavo.logs.event import LogEvent
 from tavo.logs.fields import FIELDS
@@ -48,7 +48,10 @@ class Asked(msgspec.Struct, kw_only=True):
 
 def columns_of(described: Mapping[str, str], mapping: Table | None) -> Columns:
     """Return the columns of a table by field; `described` are their types by name."""
-    kinds = {column: kind for column, declared in described.items() if (kind := kind_of(declared))}
+    kinds = {
+        column: kind for column, declared in described.items()
+        if is_name(column) and (kind := kind_of(declared))
+    }  # fmt: skip
     low = {column.lower(): column for column in kinds}
     out: dict[str, Column] = {}
     for field in FIELDS:

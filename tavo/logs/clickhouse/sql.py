@@ -22,7 +22,7 @@ from typing import NamedTuple
 from tavo.logs.sigma.conditions import All, Any_, Not, Tree
 from tavo.logs.sigma.tests import FieldTest, Meaning, SigmaError
 
-__all__ = ["Column", "Columns", "condition", "kind_of", "literal", "name"]
+__all__ = ["Column", "Columns", "condition", "is_name", "kind_of", "literal", "name"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:/@-]*\Z")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}\Z")
@@ -95,9 +95,14 @@ class Columns:
         return f"arrayFilter(x -> x != '', arrayConcat({', '.join(parts)}))" if parts else "[]"
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a name can stand in a statement; columns with others are not looked at."""
+    return _NAME.match(text) is not None
+
+
 def name(text: str) -> str:
     """Return a name for a statement. Raises SigmaError for one that none has."""
-    if not _NAME.match(text):
+    if not is_name(text):
         raise SigmaError(f"{text!r} is no name of a column or table")
     return f"`{text}`"
 
