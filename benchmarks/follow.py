@@ -48,7 +48,9 @@ def main() -> None:
         alarms = [json.loads(line) for line in (folder / "alarms.jsonl").open()]
         opened = sum(one["kind"] == "opened" for one in alarms)
         cpu = used.ru_utime + used.ru_stime
-        print("| events | MB | wall s | CPU s | MB per CPU s | peak RSS MB | RSS at the end MB | alarms | exit |")
+        print(
+            "| events | MB | wall s | CPU s | MB per CPU s | peak RSS MB | RSS at the end MB | alarms | exit |"
+        )
         print("|---|---|---|---|---|---|---|---|---|")
         print(f"| {written:,} | {size / 1e6:,.0f} | {time.monotonic() - started:.0f} | {cpu:.1f} | "
               f"{size / 1e6 / cpu:.0f} | {peak:.0f} | {after:.0f} | {opened:,} | {follower.returncode} |")  # fmt: skip

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import NamedTuple, Protocol
 
-
 from tavo.logs import novelty
 from tavo.logs.novelty import Alarm
 from tavo.logs.tally import KINDS, MEASURES
@@ -230,5 +229,3 @@ def _value(one: Hour, measure: str) -> float | None:
 def _plain(value: float, measure: str) -> str:
     text = f"{value:,.2f}".rstrip("0").rstrip(".")
     return f"{text} ms" if measure == "latency" else text
-
-

@@ -30,10 +30,10 @@ from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sniff import Guess, guess, of_columns
 from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
-from tavo.logs.totals import LINES, Totals
-from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.times import as_text
+from tavo.logs.totals import LINES, Totals
 from tavo.logs.understood import why_not
+from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped, wrapping_of
 from tavo.progress import Reporter
@@ -210,9 +210,7 @@ def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
     """Make an incident of an anomaly; `places` are those of the records that show it."""
     shown = [msgspec.structs.replace(place, time=one.time) for place in places]
     numbers = {"time": as_text(one.time), **one.numbers}
-    incidents.add_group(
-        RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count
-    )
+    incidents.add_group(RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count)
 
 
 def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:

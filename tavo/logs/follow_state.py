@@ -25,8 +25,8 @@ import msgspec
 
 from tavo.errors import InputError, UsageError
 from tavo.logs.follow_alarms import Alarm
-from tavo.logs.follow_parts import Position
 from tavo.logs.follow_counts import Cell
+from tavo.logs.follow_parts import Position
 from tavo.logs.incidents import Incident, Place
 from tavo.logs.sigma.correlation import Group, Window
 

@@ -68,9 +68,7 @@ def _with_value(found: list[Any], wanted: str) -> list[Any]:
     key, _, word = wanted.partition("=")
     word = word.lower()
     maps = [one for value in found for one in (value if isinstance(value, list) else (value,))]
-    return [
-        one for one in maps if isinstance(one, dict) and str(one.get(key, "")).lower() == word
-    ]
+    return [one for one in maps if isinstance(one, dict) and str(one.get(key, "")).lower() == word]
 
 
 def nested_json(value: Any) -> Any:

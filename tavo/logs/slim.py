@@ -24,6 +24,7 @@ from tavo.logs.record import Path
 
 __all__ = ["Slim"]
 
+
 class _Message(msgspec.Struct, gc=False):
     """A message of a prompt, of which the text is not decoded."""
 

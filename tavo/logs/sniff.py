@@ -76,7 +76,7 @@ def guess(
     for table in tables:
         if table.name == "jsonl":
             share = sum(line.lstrip()[:1] == b"{" for line in lines) / len(lines)
-            if share >= _ENOUGH and not folding == "csv":
+            if share >= _ENOUGH and folding != "csv":
                 generic = Guess(mapping=table, share=share, lines=len(lines))
             continue
         share, marks = _share(table, lines)

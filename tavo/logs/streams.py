@@ -71,9 +71,10 @@ class _Answer:
             self.about |= {key: message[key] for key in ("model", "id", "usage") if key in message}
             return True
         if isinstance(event.get("choices"), list):
-            return any([self._choice(one) for one in event["choices"] if isinstance(one, dict)])
+            return sum(self._choice(one) for one in event["choices"] if isinstance(one, dict)) > 0
         if isinstance(event.get("candidates"), list):
-            return any([self._gemini(one) for one in event["candidates"] if isinstance(one, dict)])
+            found = (self._gemini(one) for one in event["candidates"] if isinstance(one, dict))
+            return sum(found) > 0
         index = event.get("index", event.get("output_index", 0))
         block = event.get("content_block", event.get("item"))
         if isinstance(block, dict):

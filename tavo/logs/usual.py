@@ -4,7 +4,7 @@ Rules this module keeps:
 - a file is the old one or the new one: it is written beside itself, synced and renamed;
 - it has a version; one of another version, or that is no such file, is refused and not written to;
 - analysing the same logs again changes nothing: of an hour that is known the larger count is kept;
-- its size is bounded: hours older than 35 days go, and of each table what is oldest beyond its most.
+- its size is bounded: hours older than 35 days go, and of each table what is oldest.
 
 It holds names of users, keys, addresses and tools, no prompts: of those a checksum.
 """

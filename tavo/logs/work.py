@@ -136,9 +136,7 @@ class Looker:
         wanted = {"time"} | {column.field for column, _ in self._columns}
         self._counting = counting
         self._indicators = indicators
-        self._slim = Slim(
-            table, wanted | set(COLUMNS) if counting else wanted, templates=counting
-        )
+        self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted, templates=counting)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
         self._fast = self._fast and not table.inside
 
@@ -371,9 +369,7 @@ class Looker:
             if test is not None and test(event):
                 seen.hits.append(self._hit(rule, event, raw, line, offset))
 
-    def judge(
-        self, event: LogEvent, rules: set[int], raw: bytes, line: int, seen: Seen
-    ) -> None:
+    def judge(self, event: LogEvent, rules: set[int], raw: bytes, line: int, seen: Seen) -> None:
         """Try rules, by their numbers, on an event that came from elsewhere."""
         self._try(event, rules, raw, line, 0, seen)
 

@@ -1,4 +1,4 @@
-"""Documents and CSV: each record is found where it is, in pieces of any size, and nothing is lost."""
+"""Documents and CSV: each record is found where it is, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anomalies: all that is planted is found, nothing else is, in one run and from one run to the next."""
+"""Anomalies: all that is planted is found, nothing else is, also from one run to the next."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _timed(chance: random.Random, day: int, hour: int) -> Iterator[dict[str, Any
 def _hour(chance: random.Random, day: int, hour: int) -> Iterator[dict[str, Any]]:
     office = 8 <= hour < 18 and day % 7 < 5
     for number in range(24):
-        usual = 5 if office or number == 8 and 8 <= hour < 18 else 1
+        usual = 5 if office or (number == 8 and 8 <= hour < 18) else 1
         usual = 0 if number == 8 and not 8 <= hour < 18 else usual
         for _ in range(chance.randrange(usual, usual * 2 + 1)):
             yield _request(chance, number, day)
@@ -138,8 +138,13 @@ def _request(
     }  # fmt: skip
     record.update(changed)
     if tools:
-        answer = {"role": "assistant", "content": record["response"], "tool_calls": [
-            {"type": "function", "function": {"name": one, "arguments": "{}"}} for one in tools]}
+        answer = {
+            "role": "assistant",
+            "content": record["response"],
+            "tool_calls": [
+                {"type": "function", "function": {"name": one, "arguments": "{}"}} for one in tools
+            ],
+        }
         record["response"] = {"choices": [{"message": answer}]}
     return record
 

@@ -78,7 +78,8 @@ def address_of(text: str) -> Address:
     port = port or (8443 if secure else 8123)
     shown = f"[{host}]" if ":" in host else host
     return Address(
-        url=f"{'https' if secure else 'http'}://{shown}:{port}/", host=f"{host}.{port}".replace(":", "."),
+        url=f"{'https' if secure else 'http'}://{shown}:{port}/",
+        host=f"{host}.{port}".replace(":", "."),
         database=path[0], table=path[1],
     )  # fmt: skip
 
@@ -86,7 +87,9 @@ def address_of(text: str) -> Address:
 class Client:
     """Asks one server. Raises InputError where it cannot be reached, or refuses."""
 
-    def __init__(self, address: Address, environment: Mapping[str, str], *, timeout_s: float) -> None:
+    def __init__(
+        self, address: Address, environment: Mapping[str, str], *, timeout_s: float
+    ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         headers = {"X-ClickHouse-Database": address.database}

@@ -93,7 +93,8 @@ class Groups:
         span = min(int(correlation.span_s) + _SLACK_S, _LONGEST_S)  # of whole seconds
         return (
             f"SELECT g, t FROM (SELECT g, t, {measure} OVER (PARTITION BY g"
-            f" ORDER BY toInt64(floor(t)) RANGE BETWEEN {span} PRECEDING AND CURRENT ROW) AS m FROM ({events}))"
+            f" ORDER BY toInt64(floor(t))"
+            f" RANGE BETWEEN {span} PRECEDING AND CURRENT ROW) AS m FROM ({events}))"
             f" WHERE {bounds}"
         )
 
@@ -104,7 +105,9 @@ class Groups:
             fields = correlation.fields_for(rule.id, rule.names)
             missing = [one for one in fields if one not in inner.group_by]
             if missing:
-                raise SigmaError(f"{rule.id} does not group by {missing[0]}, and so it cannot be met")
+                raise SigmaError(
+                    f"{rule.id} does not group by {missing[0]}, and so it cannot be met"
+                )
             taken = ", ".join(f"g[{inner.group_by.index(one) + 1}]" for one in fields) or "''"
             value = "''"
             if correlation.field in inner.group_by:

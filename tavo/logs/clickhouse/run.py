@@ -60,14 +60,18 @@ def columns_of(described: Mapping[str, str], mapping: Table | None) -> Columns:
             if column is not None:
                 out[field] = Column(column, kinds[column])
                 break
+    used = {one.name for one in out.values()}
     for column, kind in kinds.items():  # rules for raw records name columns
-        out.setdefault(column, Column(column, kind))
+        if column not in used:
+            out[column] = Column(column, kind)
     for field, places in mapping.fields.items() if mapping is not None else ():
         found = next((p[0] for p in places if len(p) == 1 and p[0] in kinds), None)
         if found is not None:
             out[field] = Column(found, kinds[found])
     if "time" not in out:
-        found = next((c for c in ("timestamp", "event_time", "ts", "@timestamp") if c in kinds), None)
+        found = next(
+            (c for c in ("timestamp", "event_time", "ts", "@timestamp") if c in kinds), None
+        )
         if found is not None:
             out["time"] = Column(found, kinds[found])
     return Columns(out)
@@ -91,9 +95,7 @@ def time_of(columns: Columns) -> str:
     return f"toFloat64(toUnixTimestamp64Micro({parsed})) / 1000000"
 
 
-def ask(
-    rules: Mapping[str, LogRule], columns: Columns, *, database: str, table: str
-) -> Asked:
+def ask(rules: Mapping[str, LogRule], columns: Columns, *, database: str, table: str) -> Asked:
     """Return the statements for rules; each row has the event's fields and a flag for each rule."""
     where = f"{name(database)}.{name(table)}"
     time = time_of(columns)
@@ -144,22 +146,16 @@ def ask(
 def _statement(
     flags: Sequence[tuple[LogRule, str]], columns: Columns, where: str, time: str
 ) -> str:
-    fields = _shown(columns, [rule for rule, _ in flags])
+    fields = columns.of_field  # all: a rule without fields looks at every text
     shown = [f"{name(column.name)} AS `f{at}`" for at, column in enumerate(fields.values())]
     listed = ", ".join(f"toUInt8({holds}) AS `r{at}`" for at, (_, holds) in enumerate(flags))
     any_of = " OR ".join(f"`r{at}`" for at in range(len(flags)))
     order = columns.get("event.id")
     ties = f", {order.first}" if order is not None else ""
-    return (
+    return (  # nothing of a rule is in it but what `sql` has written
         f"SELECT {time} AS `t`, {', '.join(shown)}, {listed} FROM {where}"
         f" WHERE {any_of} ORDER BY `t`{ties}"
     )
-
-
-def _shown(columns: Columns, rules: Sequence[LogRule]) -> dict[str, Column]:
-    """Return the fields that a row has: all of ours, and what the rules look at."""
-    wanted = [*FIELDS, *dict.fromkeys(one for rule in rules for one in rule.fields)]
-    return {one: column for one in wanted if (column := columns.get(one)) is not None}
 
 
 def analyze_table(
@@ -223,7 +219,7 @@ def _take(
     gathering = Gathering(out.incidents, usable)
     differing: dict[str, int] = {}
     streams = [
-        _rows(client.lines(statement), [numbers[one.id] for one in rules], columns, rules)
+        _rows(client.lines(statement), [numbers[one.id] for one in rules], columns)
         for statement, rules in asked.statements
     ]
     seen = Seen(broken={}, named=[], hits=[])
@@ -251,10 +247,10 @@ def _take(
 
 
 def _rows(
-    lines: Iterable[bytes], numbers: Sequence[int], columns: Columns, rules: Sequence[LogRule]
+    lines: Iterable[bytes], numbers: Sequence[int], columns: Columns
 ) -> Iterator[tuple[float, bytes, dict[str, Any], set[int]]]:
     """Yield time, bytes, record and rules of each row."""
-    names = list(_shown(columns, rules))
+    names = list(columns.of_field)
     for line in lines:
         if not line.strip():
             continue
