@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tavo.plugins import Rule
     from tavo.results.store import ResultStore
     from tavo.results.values import Reported, Run
-    from tavo.scan.rules import ScanRule
+    from tavo.scan.rule import ScanRule
 
 __all__ = ["register"]
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from tavo.logs.sigma.samples import Tried
     from tavo.plugins import Rule
+    from tavo.scan.rule import RuleSet
+    from tavo.scan.rule_source import RuleProblem
     from tavo.scan.rule_tests import RuleTest
-    from tavo.scan.rules import RuleProblem, RuleSet
 
 __all__ = ["register"]
 
@@ -143,7 +144,8 @@ def validate(
 def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
     """Yield what is wrong with rules that yield to ones that are neither there nor ours."""
     from tavo.scan.precedence import YIELDS_TO
-    from tavo.scan.rules import PACK, RuleProblem, load_rules
+    from tavo.scan.rule_source import RuleProblem
+    from tavo.scan.rules import PACK, load_rules
 
     known = {*loaded.rules, *(problem.rule_id for problem in loaded.problems)}
     if any(not known.issuperset(named) for named in loaded.yields.values()):

@@ -29,7 +29,7 @@ from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
-    from tavo.attack.targets import HttpTarget
+    from tavo.attack.targets import Target
     from tavo.host.installations import VerifiedInstallation
     from tavo.results.imported.document import SarifFile
     from tavo.scan.external import Engine
@@ -245,7 +245,7 @@ def _check_asked(
 
 
 @contextmanager
-def _target(named: str) -> Iterator[HttpTarget]:
+def _target(named: str) -> Iterator[Target]:
     import os
 
     from tavo.attack.targets import open_target

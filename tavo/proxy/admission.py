@@ -25,7 +25,7 @@ from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Forward, Headers, Refusal, plain_refusal
 from tavo.proxy.sharing import Shared
 
-__all__ = ["CREDENTIALS", "Admission"]
+__all__ = ["CREDENTIALS", "Admission", "model_is_among"]
 
 CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 """Headers in which clients of the dialects send their credential."""
@@ -55,9 +55,13 @@ class Admission:
 
     def __init__(
         self, config: ProxyConfig, pools: Mapping[str, Pool], shared: Shared,
-        numbers: Mapping[str, int], environment: Mapping[str, str],
+        numbers: Mapping[str, int], environment: Mapping[str, str], any_origin: bool = False,
     ) -> None:  # fmt: skip
-        """`numbers` are those of the keys. Raises ConfigError for a lacking secret."""
+        """`numbers` are those of the keys. Raises ConfigError for a lacking secret.
+
+        `any_origin`: who connects has shown who it is before it asked, so no web page can.
+        """
+        self._any_origin = any_origin
         self._pools = dict(pools)
         self._budgets = shared.budgets
         self._key = shared.key
@@ -114,10 +118,11 @@ class Admission:
 
     def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
         """Say who asks, and by the path where to."""
-        if b"origin" in fields and fields[b"origin"] not in self._origins:
-            return _browser()
-        if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
-            return _browser()
+        if not self._any_origin:
+            if b"origin" in fields and fields[b"origin"] not in self._origins:
+                return _browser()
+            if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
+                return _browser()
         credential = b""
         for name in CREDENTIALS:
             if name in fields:
@@ -177,7 +182,7 @@ class Admission:
         for patterns in (self._models, own):
             if patterns is None or not (model or forward.body):
                 continue
-            if not model or len(model) > _LONGEST_MODEL or not _matches(model, patterns):
+            if not model_is_among(model, patterns):
                 named = f"the model {model[:100]!r} is" if model else "a request without a model is"
                 return worded(403, "model_not_allowed", f"{named} not allowed")
         if client is None:
@@ -237,6 +242,11 @@ def _derived(credential: bytes, key: bytes) -> tuple[str, bytes]:
     if not credential:
         return "", secret
     return blake2b(bare, digest_size=8, person=b"tavo-client").hexdigest(), secret
+
+
+def model_is_among(model: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model is one of a list; no model is none of it."""
+    return bool(model) and len(model) <= _LONGEST_MODEL and _matches(model, patterns)
 
 
 @lru_cache(maxsize=1024)

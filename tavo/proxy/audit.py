@@ -26,7 +26,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,12 @@ from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
-from tavo.proxy.config import Audit
+from tavo.proxy.config import Audit, Price
 from tavo.proxy.http.flow import Flow
+from tavo.proxy.messages import Record
+from tavo.proxy.metrics import cost_of
 
-__all__ = ["AuditLog", "file_of_worker"]
+__all__ = ["AuditLog", "file_of_worker", "would_be"]
 
 _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
@@ -69,6 +71,8 @@ class AuditLog:
         self.written = 0
         self.missed = 0
         self.trouble = ""
+        self.observe = False  # said at each start; an exchange knows for itself
+        self.prices: Mapping[str, Price] = {}
         self._texts = config.texts
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -195,6 +199,9 @@ class AuditLog:
             row["method"] = flow.method.decode("latin-1")
             row["path"] = flow.path.decode("latin-1")[:2048]
             taken = flow.body_taken
+            row["upstream"] = flow.upstream
+            if record is not None:
+                row["dialect"], row["model"] = record.dialect, record.model[:256]
             row["asked_sha256"] = sha256(taken).hexdigest()
             if self._texts:
                 row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
@@ -202,9 +209,18 @@ class AuditLog:
             row["text"] = kept.decode("utf-8", "replace")
         if record is not None:
             row["verdict"] = record.verdict
+            if record.observed:
+                row["observed"], row["would"] = True, would_be(record)
             row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
             if record.counted:
                 row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
+                if record.tokens_cached:
+                    row["tokens_cached"] = record.tokens_cached
+                if self.prices:
+                    row["cost"] = round(
+                        cost_of(self.prices, record.model, record.tokens_in, record.tokens_out,
+                                record.tokens_cached), 9,
+                    )  # fmt: skip
             if record.unjudged:
                 row["unjudged"] = record.unjudged
             if record.said:
@@ -259,7 +275,7 @@ class AuditLog:
         try:
             written = os.write(self._file, data)
             if written != len(data):
-                raise OSError(28, "only a part was written")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # only a part was written
             if self._sync:
                 os.fsync(self._file)
         except OSError as error:
@@ -290,7 +306,7 @@ class AuditLog:
                 last_of(self.path, size) if size else (self._number, self.head, b"")
             )
             if torn and os.write(file, b"\n") != 1:
-                raise OSError(28, "there is no room")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except BaseException:
             os.close(file)
             raise
@@ -299,10 +315,18 @@ class AuditLog:
         self._file, self._size = file, os.fstat(file).st_size
         self._number, self.head = number, head
         start: dict[str, Any] = {"tavo": __version__, "pid": os.getpid(), "after": head}
+        if self.observe:
+            start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
         row = {"kind": "start", "at": time.time(), **start}
         self._rows.insert(0, row)
+
+
+def would_be(record: Record) -> str:
+    """Return the verdict that an exchange would have had if the chain did more than observe."""
+    actions = {said.action for said in record.said}
+    return "block" if "block" in actions else "modify" if "modify" in actions else "allow"
 
 
 def _ordered(number: int, row: dict[str, Any]) -> bytes:

@@ -80,7 +80,7 @@ class ChainExchange:
         keeps_texts: bool = False,
         said: Counter[tuple[str, str]] | None = None,
     ) -> None:
-        self.record = Record(said=[])
+        self.record = Record(said=[], observed=chain.observe)
         self.blocked: Refusal | None = None
         self._chain = chain
         self._unknown = unknown

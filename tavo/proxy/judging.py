@@ -33,6 +33,7 @@ def judge_of(config: ProxyConfig, worker_of: WorkerOf | None = None) -> Judge:
         entries,
         observe=config.observe,
         unknown=config.unknown_paths,
-        texts=config.audit is not None and config.audit.texts,
+        texts=(config.audit is not None and config.audit.texts)
+        or (config.telemetry is not None and config.telemetry.texts),
         worker_of=worker_of,
     )

@@ -170,7 +170,8 @@ class Record(msgspec.Struct, gc=False):
 
     `verdict` is allow, modify or block. `bytes_seen` and `bytes_released` count text of the answer
     that was judged, and that was given to the client; `unjudged` says why there are bytes that
-    nobody judged, and is empty otherwise. `texts` is filled only where the log asks for texts.
+    nobody judged, and is empty otherwise. `observed`: the chain changes nothing. `texts` is filled
+    only where the log asks for texts.
     """
 
     dialect: str = ""
@@ -185,6 +186,7 @@ class Record(msgspec.Struct, gc=False):
     bytes_seen: int = 0
     bytes_released: int = 0
     unjudged: str = ""
+    observed: bool = False
     texts: dict[str, str] | None = None
 
 

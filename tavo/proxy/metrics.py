@@ -23,9 +23,9 @@ from tavo.proxy.config import Price
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.messages import Finished
 
-__all__ = ["Metrics", "added", "cost_of", "exposition"]
+__all__ = ["SECONDS", "Metrics", "added", "cost_of", "exposition"]
 
-_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
+SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
             81.92)  # fmt: skip
 _MOST_SERIES = 500
 _MOST_FILTERS = 1000
@@ -73,11 +73,11 @@ class Metrics:
         span = flow.ended - flow.started
         series.count += 1
         series.seconds += span
-        series.spans[bisect_left(_SECONDS, span)] += 1
+        series.spans[bisect_left(SECONDS, span)] += 1
         series.sent += flow.sent
         if flow.first_at:
             first = flow.first_at - flow.started
-            series.firsts[bisect_left(_SECONDS, first)] += 1
+            series.firsts[bisect_left(SECONDS, first)] += 1
             series.first_seconds += first
             series.first_count += 1
         if record is None:
@@ -113,7 +113,7 @@ class Metrics:
             labels = (labels[0], labels[1][:100], labels[2], labels[3], labels[4])
         found = self._series.get(labels)
         if found is None:
-            buckets = len(_SECONDS) + 1
+            buckets = len(SECONDS) + 1
             found = _Series(0, 0.0, [0] * buckets, [0] * buckets, 0.0, 0, 0, 0, 0, 0.0, 0)
             self._series[labels] = found
         return found
@@ -254,7 +254,7 @@ def _histogram(
     lines: list[str], name: str, labels: str, buckets: list[int], total: float, count: int
 ) -> None:
     so_far = 0
-    for bound, number in zip((*_SECONDS, None), buckets, strict=True):
+    for bound, number in zip((*SECONDS, None), buckets, strict=True):
         so_far += number
         edge = f"{bound:g}" if bound is not None else "+Inf"
         lines.append(f'{name}_bucket{{{labels},le="{edge}"}} {so_far}')

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tavo.attack.broker import Purse, TargetLender
-from tavo.attack.targets import HttpTarget
+from tavo.attack.targets import Target
 from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
@@ -38,7 +38,7 @@ _MOST_GOALS = 10
 
 def run_dynamic(
     installation: VerifiedInstallation,
-    target: HttpTarget,
+    target: Target,
     purse: Purse,
     *,
     accept: Sequence[str],

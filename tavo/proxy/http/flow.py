@@ -47,7 +47,7 @@ __all__ = ["Flow"]
 _FROM_UPSTREAM = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer",
     b"transfer-encoding", b"upgrade", b"content-length", b"alt-svc", b"strict-transport-security",
-    b"x-tavo-request-id",
+    b"x-tavo-request-id", b"x-tavo-observe",
 })  # fmt: skip
 _TO_UPSTREAM = HOP | {b"host", b"expect", b"x-tavo-request-id"}
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
@@ -109,6 +109,11 @@ class Flow:
     def entry(self) -> Entry | None:
         """Who asked, once that is known."""
         return self._entry
+
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, empty if it has none."""
+        fields = self._known.fields if self._known is not None else {}
+        return fields.get(name, b"").decode("latin-1")
 
     @property
     def body_sent(self) -> bytes:
@@ -669,7 +674,7 @@ class Flow:
             parts.append(b"\r\ntransfer-encoding: chunked")
         else:
             client.keep = False
-        parts += (b"\r\nx-tavo-request-id: ", self.id)
+        parts += (b"\r\nx-tavo-request-id: ", self.id, self.wire.stamp)
         if not client.keep:
             parts.append(b"\r\nconnection: close")
         elif not client.minor:
@@ -735,7 +740,7 @@ class Flow:
         for name, value in refusal.headers:
             parts += (b"\r\n", name, b": ", value)
         parts.append(b"\r\ncontent-length: %d" % len(refusal.body))
-        parts += (b"\r\nx-tavo-request-id: ", self.id)
+        parts += (b"\r\nx-tavo-request-id: ", self.id, self.wire.stamp)
         if not client.keep:
             parts.append(b"\r\nconnection: close")
         elif not client.minor:
