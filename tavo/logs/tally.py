@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
@@ -237,6 +238,7 @@ class Tally:
         self.last = time if self.last is None else max(self.last, time)
 
 
+@lru_cache(1024)
 def template_of(text: bytes) -> int:
     """Return the fingerprint of a prompt's beginning; numbers in it do not matter."""
     return crc32(_DIGITS.sub(b"0", text[:_TEMPLATE]))

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tavo.errors import ExitCode
 from tavo.logs import intel
 from tavo.logs.anomaly import RULES
-from tavo.logs.clickhouse.client import Address, Client
-from tavo.logs.clickhouse.run import analyze_table
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping
@@ -38,7 +37,8 @@ _ASKS_S = 3600.0
 
 class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an analysis is asked to do. `reader` is the format of all logs, instead of a guess;
-    `usual_file` holds what is usual from run to run, `table` is asked instead of sources.
+    `usual_file` holds what is usual from run to run, `table` (an `Address`) is asked instead of
+    sources.
     """
 
     sources: tuple[Source, ...]
@@ -52,7 +52,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     unusual: bool = True
     usual_file: Path | None = None
     indicators: Indicators | None = None
-    table: Address | None = None
+    table: Any = None
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     gate: GatePlan | None = None
@@ -77,6 +77,9 @@ def run_logs(
         reason = f"in a folder, and no log by its name, or a link: {named}{more}"
         run.note([Notice(kind="file", subject="left out", reason=reason, incomplete=False)])
     if plan.table is not None:
+        from tavo.logs.clickhouse.client import Client
+        from tavo.logs.clickhouse.run import analyze_table
+
         with Client(plan.table, os.environ, timeout_s=_ASKS_S) as client:
             analysis = analyze_table(
                 client, rules, database=plan.table.database, table=plan.table.table,
