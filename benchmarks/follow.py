@@ -1,7 +1,7 @@
 """`tavo logs follow` for long: memory and CPU of millions of events in rotated files.
 
-A writer makes a log as a gateway does, with planted attacks, and rotates it; a follower runs beside it with a
-checkpoint and is asked for its memory at the end. `--events N`, `--python PATH`. Prints one table.
+A writer makes a log as a gateway does, with planted attacks, and rotates it; a follower runs beside
+it with a checkpoint and is asked for its memory at the end. `--events N`, `--python PATH`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ def main() -> None:
         corpus = [line.encode() + b"\n" for line, _ in lines(60 << 20)]
         log = folder / "gateway.jsonl"
         log.touch()
-        words = [asked.python, "-m", "tavo", "-q", "logs", "follow", str(log), "--from-start", "--checkpoint",
-                 str(folder / "c.db"), "--output", f"jsonl={folder / 'alarms.jsonl'}", "--exit-zero"]  # fmt: skip
+        words = [
+            asked.python, "-m", "tavo", "-q", "logs", "follow", str(log), "--from-start",
+            "--checkpoint", str(folder / "c.db"), "--exit-zero",
+            "--output", f"jsonl={folder / 'alarms.jsonl'}",
+        ]  # fmt: skip
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, env=env) as follower:
             started = time.monotonic()
@@ -48,18 +51,22 @@ def main() -> None:
         alarms = [json.loads(line) for line in (folder / "alarms.jsonl").open()]
         opened = sum(one["kind"] == "opened" for one in alarms)
         cpu = used.ru_utime + used.ru_stime
-        print(
-            "| events | MB | wall s | CPU s | MB per CPU s | peak RSS MB | RSS at the end MB | alarms | exit |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|")
-        print(f"| {written:,} | {size / 1e6:,.0f} | {time.monotonic() - started:.0f} | {cpu:.1f} | "
-              f"{size / 1e6 / cpu:.0f} | {peak:.0f} | {after:.0f} | {opened:,} | {follower.returncode} |")  # fmt: skip
+        wall = time.monotonic() - started
+        row = (
+            f"{written:,}", f"{size / 1e6:,.0f}", f"{wall:.0f}", f"{cpu:.1f}",
+            f"{size / 1e6 / cpu:.0f}", f"{peak:.0f}", f"{after:.0f}", f"{opened:,}",
+            str(follower.returncode),
+        )  # fmt: skip
+        print("| events | MB | wall s | CPU s | MB per CPU s | peak RSS MB | RSS at the end MB"
+              " | alarms | exit |")  # fmt: skip
+        print("|---" * len(row) + "|")
+        print("| " + " | ".join(row) + " |")
 
 
 def _write(
     log: Path, corpus: list[bytes], events: int, follower: subprocess.Popen[bytes], folder: Path
 ) -> tuple[int, int]:
-    """Write, with new times and actors each time around, and rotate; wait where the follower is behind."""
+    """Write, with new times and actors each time around, and rotate; wait for the follower."""
     written = size = 0
     file = log.open("ab")
     rotated: list[Path] = []

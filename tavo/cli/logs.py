@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tavo.cli.chosen import AcceptLocal, PluginConfig, configs_of, names_in, verified_plugins
 from tavo.cli.context import Session, session_of
 from tavo.cli.judging import (
     AllowIncomplete,
@@ -23,6 +24,7 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
+from tavo.cli.logs_explore import explore
 from tavo.cli.logs_follow import follow
 from tavo.cli.logs_given import (
     Backend,
@@ -43,6 +45,7 @@ from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_rep
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
     from tavo.logs.engine import Analysis
 
 __all__ = ["register"]
@@ -53,6 +56,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Logs of AI systems: rules, incidents, formats.", no_args_is_help=True)
     group.command("analyze")(analyze)
     group.command("follow")(follow)
+    group.command("explore")(explore)
     group.command("formats")(formats)
     app.add_typer(group, name="logs")
 
@@ -71,6 +75,12 @@ def analyze(
     ] = None,
     reader: Reader = None,
     mapping: MappingFile = None,
+    log_plugins: Annotated[
+        str,
+        typer.Option("--log-plugins", metavar="A,B", help="Installed plugins, ./folders, zips."),
+    ] = "",
+    plugin_config: PluginConfig = None,
+    accept_local: AcceptLocal = None,
     format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
@@ -118,6 +128,18 @@ def analyze(
         session, backend, paths=bool(paths), intel=bool(intel), usual=usual is not None
     )
     sources, left_out = find_sources(paths or [], root)
+    plugins: tuple[VerifiedInstallation, ...] = ()
+    if names := names_in(log_plugins):
+        from tavo.runs.log_plugins import check_sources
+
+        if table is not None:
+            raise UsageError(
+                "logs analyze: --log-plugins look at files, and --backend asks a table"
+            )
+        check_sources(sources)
+        plugins = verified_plugins(
+            session, names, accept_local or (), command="logs analyze", wanted="log"
+        )
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -131,6 +153,10 @@ def analyze(
         indicators=indicators_of(session, intel),
         table=table,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
+        plugins=plugins,
+        configs=configs_of(plugin_config, plugins),
+        accept_sandbox=settings.sandbox.accept,
+        show_output=session.verbose,
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,
         gate=gate,

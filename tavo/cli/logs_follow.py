@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,7 @@ from tavo.cli.logs_given import (
 )
 from tavo.cli.render import columns, styled, wants_color
 from tavo.cli.results import writable
-from tavo.errors import UsageError
+from tavo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from tavo.logs.follow_state import Checkpoint
@@ -121,8 +122,7 @@ def follow(
             root=Path.cwd(), fail_on=settings.scan.fail_on,
             fail_on_confidence=settings.scan.fail_on_confidence, exit_zero=exit_zero,
         )  # fmt: skip
-        stop = Event()
-        _on_signals(stop)
+        stop = closing.enter_context(_stopping())
         if not once:
             count = len(follower.files)
             logs = "1 log" if count == 1 else f"{count} logs"
@@ -164,16 +164,22 @@ def _file(kind: AlarmFormat, path: Path, number: int, kept: Checkpoint | None) -
     return AlarmFile(path, ocsf=kind is AlarmFormat.OCSF, known_size=size)
 
 
-def _on_signals(stop: Event) -> None:
+@contextmanager
+def _stopping() -> Iterator[Event]:
     """End in order at the first signal, and at once at the second."""
+    stop = Event()
 
     def end(*_: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Printer:
@@ -184,6 +190,17 @@ class _Printer:
         self._color = wants_color(sys.stdout, allowed=session.color)
 
     def take(self, told: Sequence[Told]) -> None:
+        """Print messages. Raises InputError where nobody reads them any more."""
+        try:
+            self._take(told)
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to say
+            raise InputError(
+                "standard output was closed, so alarms reach nobody there",
+                hint="They come again at the next start with the same checkpoint.",
+            ) from error
+
+    def _take(self, told: Sequence[Told]) -> None:
         for one in told:
             if self._kind is AlarmFormat.TEXT:
                 self._print(one)

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from tavo.logs.anomaly import REFUSALS, RULES, Alarm, anomalies
+from tavo.logs.formats import format_of
 from tavo.logs.gathering import Gathering, Taker
 from tavo.logs.incidents import GAP_S, Incidents, Place
 from tavo.logs.intel import Indicators
@@ -28,14 +29,14 @@ from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
 from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess, guess, of_columns
-from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
+from tavo.logs.sniff import Guess, is_spread_out
+from tavo.logs.sources import Block, Source, SourceProblem, blocks
 from tavo.logs.times import as_text
 from tavo.logs.totals import LINES, Totals
 from tavo.logs.understood import why_not
 from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.work import Looker, Seen
-from tavo.logs.wrapped import unwrapped, wrapping_of
+from tavo.logs.wrapped import unwrapped
 from tavo.progress import Reporter
 
 __all__ = [
@@ -46,19 +47,32 @@ __all__ = [
     "alarm_of",
     "analyze",
     "analyze_bytes",
+    "places_in",
 ]
 
+_NOT_KNOWN = (
+    "its format is not known, so it was not looked at; `tavo logs formats` lists those that are,"
+    " --reader or --mapping names one"
+)
+_SPREAD_OUT = (
+    "it is JSON over many lines, not one record in each line, so it was not looked at;"
+    " `jq -c . FILE` makes lines of it, or `jq -c '.[]' FILE` of a list"
+)
 _PIECE = 8 << 20
 _AHEAD = 3
 
 
 class Analysis(msgspec.Struct, kw_only=True):
-    """The outcome: incidents, what was seen of each log, and what was not done."""
+    """The outcome: incidents, what was seen of each log, and what was not done.
+
+    `guesses` are the formats of the logs, None for one that was not looked at.
+    """
 
     incidents: Incidents
     sources: list[SourceReport]
     problems: list[LogProblem]
     tally: Totals
+    guesses: list[Guess | None] = []
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -161,7 +175,7 @@ def analyze(
     """
     reporter = reporter or Reporter()
     out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Totals())
-    guesses = _guesses(sources, list(tables), forced, rules, out)
+    guesses = out.guesses = _guesses(sources, list(tables), forced, rules, out)
     work = _Tasks(sources, guesses, Lookers(rules, counting=unusual, indicators=indicators))
     run = _Run(out, rules)
     tasks = [
@@ -191,7 +205,7 @@ def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> No
         number * LINES + line: place
         for number, source in enumerate(sources)
         if number in wanted and source.path is not None
-        for line, place in _places(source, wanted[number])
+        for line, place in places_in(source, wanted[number])
     }
     for one in found:
         shown = [
@@ -213,8 +227,8 @@ def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
     incidents.add_group(RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count)
 
 
-def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
-    """Yield where some lines of a source are."""
+def places_in(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
+    """Yield where some lines of a source are, by their numbers from 0."""
     number = 0
     for block in blocks(source):
         count = block.data.count(b"\n")
@@ -242,27 +256,18 @@ def _guesses(
     for source in sources:
         report = SourceReport(name=source.name, broken={})
         out.sources.append(report)
-        found: Guess | None = None
         try:
-            data = head(source)
+            found, lines = format_of(source, tables, forced)
         except SourceProblem as problem:
             out.problems.append(LogProblem(subject=source.name, reason=str(problem)))
             guesses.append(None)
             continue
-        lines = data.split(b"\n")[:200]
-        wrapping = wrapping_of(lines[:-1] or lines)
-        if wrapping:
-            lines = unwrapped(lines, wrapping)
-        if forced is not None:
-            table = of_columns(forced, source.folding, lines, source.name)
-            found = Guess(mapping=table, share=1.0, lines=0, forced=True)
-        elif data.strip():
-            found = guess(lines, tables, folding=source.folding, name=source.name)
-            if found is None:
-                reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
-                out.problems.append(LogProblem(subject=source.name, reason=reason))
+        if found is None and any(line.strip() for line in lines):
+            reason = _NOT_KNOWN
+            if is_spread_out(lines):
+                reason = _SPREAD_OUT
+            out.problems.append(LogProblem(subject=source.name, reason=reason))
         if found is not None:
-            found = msgspec.structs.replace(found, wrapping=wrapping)
             report.format, report.how_sure = found.mapping.name, found.how_sure
             if reason := why_not(source, found, lines[:-1] or lines, rules):
                 out.problems.append(LogProblem(subject=source.name, reason=reason))

@@ -91,7 +91,7 @@ class Follower:
         self._message = 0
         self._names: list[str] = []
         self._named: dict[str, list[str]] = {}
-        self._pending = False
+        self._pending = True  # where it began is kept, too
         self._problems: list[LogProblem] = []
         facts = checkpoint.facts if checkpoint is not None else {}
         if checkpoint is not None and not checkpoint.is_new:

@@ -34,9 +34,10 @@ _ROUND = 16 << 20
 _MOST = 500
 _MOST_FINISHED = 200
 _LOOK_S = 2.0
+_COARSE_S = 2.0  # file systems and clocks do not tell time alike
 
-Ready = Callable[[Position, bytes, bool], bool]
-"""Asked before a piece is given out: position, data, whether more may come; False: not yet."""
+Ready = Callable[[Part, bytes, bool], bool]
+"""Asked before a piece is given out: its part, data, whether more may come; False: not yet."""
 
 
 class _Log:
@@ -48,6 +49,7 @@ class _Log:
         self.current: Part | None = None
         self.leaving: list[Part] = []
         self.gone_since = 0.0
+        self.since_ns = 0  # not 0: parts that were written since then may be unknown
 
 
 class Files:
@@ -154,11 +156,13 @@ class Files:
         if log.current is not None:
             for piece in self._pieces(log.current, ready, ends=False, last=last):
                 yield log.current, piece
+        elif not log.leaving and log.gone_since and now - log.gone_since >= _LINGER_S:
+            self._logs.pop(str(log.path), None)  # should it come back, it is a new one
 
     def _pieces(self, part: Part, ready: Ready, *, ends: bool, last: bool) -> Iterator[Piece]:
         try:
             for piece in part.pieces(most=_ROUND, last=ends):
-                if not ready(part.position, piece.data, not last):
+                if not ready(part, piece.data, not (last or part.position.leaving)):
                     return
                 yield piece
         except (OSError, SourceProblem) as error:
@@ -180,12 +184,15 @@ class Files:
             current.position.leaving = True
             current.quiet_since = now
             log.leaving.append(current)
-            log.leaving += self._missed(log, current.modified_ns, [current])
+            log.since_ns = current.modified_ns
             log.current = None
         elif current is not None and current.has_changed() and not current.holds(current.position):
             self._begin_again(log, current)
         if log.current is None and state is not None:
             self._open(log)
+        if log.since_ns:  # after it was opened: what is rotated away from now on is known
+            log.leaving += self._missed(log)
+            log.since_ns = 0
 
     def _finish(self, part: Part) -> None:
         part.close()
@@ -221,10 +228,8 @@ class Files:
         """Take up a log where it was left, wherever its generations are by now."""
         self._logs[str(log.path)] = log
         for position in positions:
-            standing = None
-            if not position.leaving:
-                standing = _opened(log.path, position)
-            if standing is not None and standing.holds(position):
+            standing = None if position.leaving else _opened(log.path, position)
+            if standing is not None and _is_same(standing, position):
                 log.current = standing
                 continue
             if standing is not None:
@@ -238,8 +243,7 @@ class Files:
                     f"what was written to it after byte {position.offset:,} and before it was"
                     " rotated cannot be found: it may have held something",
                 )
-        if log.current is None:
-            log.leaving += self._missed(log, int(since * 1e9), log.leaving)
+        log.since_ns = max(1, int((since - _COARSE_S) * 1e9))
 
     def _holder(self, log: _Log, position: Position) -> Part | None:
         """Return the rotated part that holds what was read up to a position."""
@@ -248,24 +252,23 @@ class Files:
             part = _opened(path, position)
             if part is None:
                 continue
-            if found is None and position.offset and part.holds(position):
+            if found is None and _is_same(part, position):
                 part.position.leaving = True
                 found = part
             else:
                 part.close()
         return found
 
-    def _missed(self, log: _Log, since_ns: int, known: Sequence[Part]) -> list[Part]:
-        """Return the parts that came after a time and were never read, the oldest first."""
-        if since_ns <= 0:
-            return []
+    def _missed(self, log: _Log) -> list[Part]:
+        """Return the parts that came since a time and were never read, the oldest first."""
+        known = [*log.leaving, *([log.current] if log.current is not None else [])]
         out: list[Part] = []
         for path in parts_beside(log.path):
             try:
                 state = path.stat()
             except OSError:
                 continue
-            if state.st_mtime_ns <= since_ns or any(one.is_file(state) for one in known):
+            if state.st_mtime_ns < log.since_ns or any(one.is_file(state) for one in known):
                 continue
             part = _opened(path, Position(name=log.name, path=str(log.path), leaving=True))
             if part is None:
@@ -273,8 +276,18 @@ class Files:
             if any(part.holds(one.position) for one in known if one.position.offset):
                 part.close()
             else:
+                self._go_on(part)
                 out.append(part)
         return out
+
+    def _go_on(self, part: Part) -> bool:
+        """Go on where a file was left that was finished, by whatever name; tell whether it was."""
+        for one in self._finished:
+            if one.offset and part.holds(one):
+                part.position.offset, part.position.line = one.offset, one.line
+                part.rewind()
+                return True
+        return False
 
     # -- which logs there are
 
@@ -312,11 +325,9 @@ class Files:
             if part is None:
                 continue
             inodes.add((state.st_dev, state.st_ino))
-            read = next((one for one in self._finished if one.offset and part.holds(one)), None)
-            if read is not None:  # a part of a log, under a name that is no part's
-                part.position.offset, part.position.line = read.offset, read.line
-                part.rewind()
-            elif not from_start:
+            if self._go_on(part):  # a part of a log, under a name that is no part's
+                continue
+            if not from_start:
                 part.begin_at_end()
 
     def _parts(self) -> Iterator[Part]:
@@ -329,6 +340,14 @@ class Files:
         if name not in self._said:
             self._said.add(name)
             self.problems.append(LogProblem(subject=name, reason=reason))
+
+
+def _is_same(part: Part, position: Position) -> bool:
+    """Tell whether a file is the one of a position: by what was read, else by its number."""
+    if position.offset:
+        return part.holds(position)
+    now = part.position
+    return (now.device, now.inode) == (position.device, position.inode)
 
 
 def _opened(path: Path, position: Position) -> Part | None:

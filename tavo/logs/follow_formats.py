@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tavo.logs.follow_parts import Position
+from tavo.logs.follow_parts import Part, Position
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem
 from tavo.logs.sigma.rules import LogRule
@@ -43,7 +43,7 @@ class Formats:
         self._forced = forced
         self._rules = rules
         self._clock = clock
-        self._since: dict[str, float] = {}
+        self._since: dict[tuple[str, int], float] = {}
         self._sure: set[str] = set()
         self._before: dict[str, tuple[str, str]] = {}
         self._asked: set[str] = set()
@@ -54,17 +54,19 @@ class Formats:
             return self._forced
         return self._tables.get(position.reader)
 
-    def ready(self, position: Position, data: bytes, more: bool) -> bool:
+    def ready(self, part: Part, data: bytes, more: bool) -> bool:
         """Choose the format by what is there, if that is enough or `more` does not come."""
+        position = part.position
         name = position.name
         if name in self._sure and position.reader not in {"", _UNKNOWN}:
             return True
-        lines = [one for one in data.split(b"\n", _MOST)[:_MOST] if one.strip()]
+        new = data.split(b"\n", _MOST)[:_MOST]
+        lines = [one for one in (*part.first_lines()[:_MOST], *new) if one.strip()]
         if len(lines) < _ENOUGH and more and position.reader in {"", _UNKNOWN}:
             now = self._clock()
-            if now - self._since.setdefault(position.path, now) < _WAIT_S:
+            if now - self._since.setdefault((position.path, position.inode), now) < _WAIT_S:
                 return False
-        self._since.pop(position.path, None)
+        self._since.pop((position.path, position.inode), None)
         self._choose(position, lines)
         return True
 

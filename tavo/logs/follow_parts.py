@@ -27,6 +27,7 @@ __all__ = ["Part", "Piece", "Position", "is_part_of", "parts_beside"]
 _HEAD = 1024
 _TAIL = 256
 _STEP = 1 << 20
+_FIRST = 128 << 10
 _PACKED = r"(?:\.(?:gz|zst|bz2|xz))?"
 _STAMP = r"(?:\d{1,6}|\d{4}-?\d\d-?\d\d(?:[T_.-]?\d{1,6}){0,4})"
 
@@ -149,6 +150,12 @@ class Part:
             position.line += self._read(start, min(_STEP, position.offset - start)).count(b"\n")
         self._looked_to = position.offset
         self._mark()
+
+    def first_lines(self) -> list[bytes]:
+        """Return the first lines of those that were read or skipped, none of a packed one."""
+        if self.packed:
+            return []
+        return self._read(0, min(_FIRST, self.position.offset)).split(b"\n")[:-1]
 
     def holds(self, position: Position) -> bool:
         """Tell whether what was read up to a position stands in this file."""

@@ -14,6 +14,7 @@ The form is described in docs/decisions/0049-a-follow-and-its-checkpoint.md. Tim
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import uuid
 from array import array
@@ -101,8 +102,9 @@ class Checkpoint:
                 hint="Name the file that it leads to.",
             )
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds beginnings of records
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         try:
             self._connection.execute("PRAGMA trusted_schema = OFF")

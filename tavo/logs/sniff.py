@@ -19,7 +19,7 @@ from tavo.logs.mapping import Mapping
 from tavo.logs.record import Path, values_at
 from tavo.logs.wrapped import WRAPPINGS
 
-__all__ = ["GENERIC", "Guess", "guess", "of_columns"]
+__all__ = ["GENERIC", "Guess", "guess", "is_spread_out", "of_columns"]
 
 GENERIC = frozenset({"jsonl", "csv"})
 """Readers that any records fit."""
@@ -85,6 +85,16 @@ def guess(
             if best is None or weight > best[0]:
                 best = weight, Guess(mapping=table, share=share, lines=len(lines))
     return best[1] if best is not None else generic
+
+
+def is_spread_out(lines: Sequence[bytes]) -> bool:
+    """Tell whether lines are one JSON value written over many, as programs write it for people."""
+    some = [line.rstrip() for line in lines if line.strip()][:20]
+    return (
+        len(some) > 2
+        and some[0] in (b"{", b"[", b"[{")
+        and all(line[:1] in b' \t{}[]"' for line in some[1:])
+    )
 
 
 def _share(table: Mapping, lines: Sequence[bytes]) -> tuple[float, float]:

@@ -123,27 +123,30 @@ class ResultStore:
         fingerprints = self._fingerprints.setdefault(run_id, Fingerprints())
         if len(fingerprints) > _MOST_FINGERPRINTS:
             fingerprints = self._fingerprints[run_id] = Fingerprints()
-        rows = []
         try:
             with self._batch():
-                for number, identity, one in alarms:
-                    finding = one.finding
-                    cursor = self._connection.execute(
-                        "UPDATE findings SET message = ?, evidence = ?, flow = ? WHERE id = ?"
-                        " AND json_extract(evidence, '$.alarm') = ?",
-                        (_storable(finding.message), _dumps(dict(finding.evidence)),
-                         _dumps([_step(step) for step in finding.flow]), number, identity),
-                    )  # fmt: skip
-                    if not cursor.rowcount:
-                        cursor = self._connection.execute(
-                            _INSERT, self._row(run_id, one, fingerprints)
-                        )
-                        number = int(cursor.lastrowid or 0)
-                    rows.append(number)
+                return [
+                    self._keep(run_id, number, identity, one, fingerprints)
+                    for number, identity, one in alarms
+                ]
         except BaseException:
             self._rules.clear()
             raise
-        return rows
+
+    def _keep(
+        self, run_id: int, number: int, identity: str, one: Reported, fingerprints: Fingerprints
+    ) -> int:
+        finding = one.finding
+        cursor = self._connection.execute(
+            "UPDATE findings SET message = ?, evidence = ?, flow = ? WHERE id = ?"
+            " AND json_extract(evidence, '$.alarm') = ?",
+            (_storable(finding.message), _dumps(dict(finding.evidence)),
+             _dumps([_step(step) for step in finding.flow]), number, identity),
+        )  # fmt: skip
+        if cursor.rowcount:
+            return number
+        cursor = self._connection.execute(_INSERT, self._row(run_id, one, fingerprints))
+        return int(cursor.lastrowid or 0)
 
     def add_notices(self, run_id: int, notices: Iterable[Notice]) -> None:
         """Record what was not done."""

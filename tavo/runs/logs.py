@@ -8,9 +8,9 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ from tavo.logs import intel
 from tavo.logs.anomaly import RULES
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.intel import Indicators
-from tavo.logs.mapping import Mapping
+from tavo.logs.mapping import Mapping as Table
 from tavo.logs.sigma.rules import LogRule, Rules
 from tavo.logs.sources import Source
 from tavo.logs.usual import NO_HISTORY, open_usual, save_usual
@@ -30,9 +30,13 @@ from tavo.results.values import Notice, Reported
 from tavo.runs.combined import CombinedRun
 from tavo.runs.gate import GatePlan
 
+if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
+
 __all__ = ["LogPlan", "run_logs"]
 
 _ASKS_S = 3600.0
+_MOST_OUTPUT = 200
 
 
 class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +48,8 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
     root: Path
     rules: Rules
-    tables: tuple[Mapping, ...]
-    reader: Mapping | None = None
+    tables: tuple[Table, ...]
+    reader: Table | None = None
     left_out: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     jobs: int = 1
@@ -53,6 +57,10 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     usual_file: Path | None = None
     indicators: Indicators | None = None
     table: Any = None
+    plugins: tuple[VerifiedInstallation, ...] = ()
+    configs: Mapping[str, Mapping[str, Any]] = {}
+    accept_sandbox: tuple[str, ...] = ()
+    show_output: bool = False
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
     gate: GatePlan | None = None
@@ -104,5 +112,21 @@ def run_logs(
                reason=one.reason, incomplete=one.incomplete)
         for one in analysis.problems
     )  # fmt: skip
+    if plan.plugins:  # an analysis without plugins imports no host
+        _add_plugins(plan, run, analysis, reporter)
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
     return run.id, code, analysis
+
+
+def _add_plugins(plan: LogPlan, run: CombinedRun, analysis: Analysis, reporter: Reporter) -> None:
+    from tavo.runs.log_plugins import run_log_plugins
+
+    outcomes = run_log_plugins(
+        plan.plugins, plan.sources, analysis.guesses, accept=plan.accept_sandbox,
+        configs=plan.configs, reporter=reporter,
+    )  # fmt: skip
+    for outcome in outcomes:
+        run.add_outcome(outcome)
+        if plan.show_output:
+            for line in outcome.output.splitlines()[-_MOST_OUTPUT:]:
+                reporter.note(f"{outcome.run.plugin}: {line}")

@@ -160,6 +160,41 @@ def test_rules_and_explain_know_the_rules_for_logs(tavo: Run) -> None:
     assert tavo("rules", "test", "r.yml").code == 1
 
 
+def test_json_over_many_lines_is_told_what_makes_lines_of_it(tavo: Run) -> None:
+    records = [json.loads(line) for line in LOG.splitlines()]
+    Path("a.json").write_text(json.dumps(records, indent=2))
+    done = tavo("logs", "analyze", "a.json")
+    assert done.code == 4
+    assert "`jq -c . FILE` makes lines of it, or `jq -c '.[]' FILE` of a list" in " ".join(
+        done.out.split()
+    )
+
+
+def test_a_report_of_logs_shows_when_and_who(tavo: Run) -> None:
+    hostile = LOG.replace('"eve"', '"<b>ev</b>\\u202e"')
+    Path("a.jsonl").write_text(f"{hostile}\n")
+    tavo("logs", "analyze", "a.jsonl", "--output", "html=a.html")
+    page = Path("a.html").read_text()
+    assert "Over time, per hour" in page
+    assert "1 finding, each at its first record." in page
+    assert "By actor" in page
+    assert "By folder" not in page
+    assert "<b>ev" not in page
+    assert "\u202e" not in page
+
+
+def test_how_to_accept_a_rule_for_logs_speaks_of_no_comment(tavo: Run) -> None:
+    Path("a.jsonl").write_text(f"{LOG}\n")
+    tavo("logs", "analyze", "a.jsonl", "--save", "results.db")
+    of_rule = tavo("explain", "genai-ignore-instructions").out
+    fingerprint = json.loads(tavo("results", "export").out)["findings"][0]["fingerprint"]
+    for out in (of_rule, tavo("explain", fingerprint).out):
+        assert "as a log has no comments" in out
+        assert "tavo: ignore" not in out
+    value = json.loads(tavo("explain", fingerprint, "--json").out)["findings"][0]
+    assert value["accept"]["comment"] is None
+
+
 def docker(text: str, size: int = 16_384) -> str:
     """Return lines as Docker's json-file driver writes them; long ones come in parts."""
     out = []
