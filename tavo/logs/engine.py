@@ -223,7 +223,7 @@ def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> No
 def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
     """Make an incident of an anomaly; `places` are those of the records that show it."""
     shown = [msgspec.structs.replace(place, time=one.time) for place in places]
-    numbers = {"time": as_text(one.time), **one.numbers}
+    numbers = {"hour": as_text(one.time), **one.numbers}
     incidents.add_group(RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count)
 
 

@@ -58,9 +58,9 @@ def test_every_alarm_says_value_baseline_spread_count_and_events(
 ) -> None:
     data = log.read_bytes()
     [one] = found.incidents.of_rule("anomaly-tokens")
-    assert one.numbers["time"] == "2026-09-18T10:00:00Z"
+    assert one.numbers["hour"] == "2026-09-18T10:00:00Z"
     assert float(one.numbers["tokens"].replace(",", "")) > 360_000
-    assert set(one.numbers) == {"time", "actor", "tokens", "median of 336 hours",
+    assert set(one.numbers) == {"hour", "actor", "tokens", "median of 336 hours",
                                 "median deviation"}  # fmt: skip
     for rule in RULES.values():
         for incident in found.incidents.of_rule(rule.id):
