@@ -27,20 +27,22 @@ from tavo.cli.judging import (
 from tavo.cli.logs_explore import explore
 from tavo.cli.logs_follow import follow
 from tavo.cli.logs_given import (
+    Backend,
     Intel,
-    LogPaths,
     LogRules,
     MappingFile,
     NoAnomalies,
     NoDefaultRules,
+    OptionalLogPaths,
     Reader,
     indicators_of,
     rule_paths_of,
+    table_of,
     tables_of,
 )
 from tavo.cli.render import table
 from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
-from tavo.errors import worst
+from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.host.installations import VerifiedInstallation
@@ -61,11 +63,16 @@ def register(app: typer.Typer) -> None:
 
 def analyze(
     context: typer.Context,
-    paths: LogPaths,
+    paths: OptionalLogPaths = None,
     rules: LogRules = None,
     no_default_rules: NoDefaultRules = False,
+    backend: Backend = None,
     intel: Intel = None,
     no_anomalies: NoAnomalies = False,
+    usual: Annotated[
+        Path | None,
+        typer.Option("--usual", metavar="FILE", help="Keep what is usual there, between runs."),
+    ] = None,
     reader: Reader = None,
     mapping: MappingFile = None,
     log_plugins: Annotated[
@@ -110,13 +117,25 @@ def analyze(
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
+    if usual is not None and no_anomalies:
+        raise UsageError(
+            "logs analyze: --usual is about anomalies, and --no-anomalies looks for none",
+            hint="Leave one of them out.",
+        )
     root = Path.cwd()
     tables, forced = tables_of("analyze", reader, mapping or [])
-    sources, left_out = find_sources(paths, root)
+    table = table_of(
+        session, backend, paths=bool(paths), intel=bool(intel), usual=usual is not None
+    )
+    sources, left_out = find_sources(paths or [], root)
     plugins: tuple[VerifiedInstallation, ...] = ()
     if names := names_in(log_plugins):
         from tavo.runs.log_plugins import check_sources
 
+        if table is not None:
+            raise UsageError(
+                "logs analyze: --log-plugins look at files, and --backend asks a table"
+            )
         check_sources(sources)
         plugins = verified_plugins(
             session, names, accept_local or (), command="logs analyze", wanted="log"
@@ -130,7 +149,9 @@ def analyze(
         left_out=tuple(left_out),
         command=tuple(sys.argv[1:]),
         unusual=not no_anomalies,
+        usual_file=usual,
         indicators=indicators_of(session, intel),
+        table=table,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
         plugins=plugins,
         configs=configs_of(plugin_config, plugins),

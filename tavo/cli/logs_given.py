@@ -11,25 +11,40 @@ from tavo.cli.context import Session
 from tavo.errors import UsageError
 
 if TYPE_CHECKING:
+    from tavo.logs.clickhouse.client import Address
     from tavo.logs.intel import Indicators
     from tavo.logs.mapping import Mapping
 
 __all__ = [
+    "Backend",
     "Intel",
     "LogPaths",
     "LogRules",
     "MappingFile",
     "NoAnomalies",
     "NoDefaultRules",
+    "OptionalLogPaths",
     "Reader",
     "indicators_of",
     "rule_paths_of",
+    "table_of",
     "tables_of",
 ]
 
 LogPaths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="Files, folders, globs; `-` is stdin.")
 ]
+OptionalLogPaths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH...", help="Files, folders, globs; `-` is stdin."),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        "--backend", metavar="ADDRESS",
+        help="A table of ClickHouse instead of files: clickhouse://HOST[:PORT]/DATABASE/TABLE.",
+    ),
+]  # fmt: skip
 LogRules = Annotated[
     list[Path] | None,
     typer.Option("--rules", metavar="PATH", help="Sigma rules, besides our own pack."),
@@ -95,4 +110,31 @@ def indicators_of(session: Session, files: list[Path] | None) -> Indicators | No
     found = load_indicators(files)
     unused = f", {found.unused} cannot be used" if found.unused else ""
     session.say(f"tavo: {len(found):,} indicators{unused}")
+    return found
+
+
+def table_of(
+    session: Session, backend: str | None, *, paths: bool, intel: bool, usual: bool
+) -> Address | None:
+    """Return the table that is asked instead of files. Raises UsageError for both or neither."""
+    if backend is None:
+        if not paths:
+            raise UsageError(
+                "logs analyze: nothing to look at", hint="Name logs, or a table with --backend."
+            )
+        return None
+    from tavo.logs.clickhouse.client import address_of
+
+    if paths:
+        raise UsageError("logs analyze: --backend asks a table, and paths name files")
+    if intel or usual:
+        raise UsageError(
+            "logs analyze: --intel and --usual look at files, and --backend asks a table",
+            hint="Export the events, and analyse the file.",
+        )
+    found = address_of(backend)
+    if session.settings().offline and not found.is_here:
+        raise UsageError(
+            f"logs analyze: {found.host} is not this machine, and --offline forbids the network"
+        )
     return found

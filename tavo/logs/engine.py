@@ -20,10 +20,10 @@ from typing import Any
 
 import msgspec
 
-from tavo.logs.anomaly import RULES, Anomaly, anomalies
+from tavo.logs.anomaly import REFUSALS, RULES, Alarm, anomalies
 from tavo.logs.formats import format_of
 from tavo.logs.gathering import Gathering, Taker
-from tavo.logs.incidents import GAP_S, Incidents, Place, plain
+from tavo.logs.incidents import GAP_S, Incidents, Place
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
@@ -31,9 +31,10 @@ from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sniff import Guess, is_spread_out
 from tavo.logs.sources import Block, Source, SourceProblem, blocks
-from tavo.logs.tally import Tally
 from tavo.logs.times import as_text
+from tavo.logs.totals import LINES, Totals
 from tavo.logs.understood import why_not
+from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped
 from tavo.progress import Reporter
@@ -70,7 +71,7 @@ class Analysis(msgspec.Struct, kw_only=True):
     incidents: Incidents
     sources: list[SourceReport]
     problems: list[LogProblem]
-    tally: Tally
+    tally: Totals
     guesses: list[Guess | None] = []
 
 
@@ -90,11 +91,11 @@ class Lookers:
         self._counting = counting
         self._rules = rules
         self._correlations = [rule for rule in rules if rule.correlation is not None]
-        self._made: dict[str, Looker] = {}
+        self._made: dict[tuple[str, Any], Looker] = {}
 
     def of(self, table: Table) -> Looker:
         """Return the looker of a format."""
-        key = str(table.path)
+        key = (str(table.path), table.columns)
         if key not in self._made:
             self._made[key] = Looker(
                 table,
@@ -164,14 +165,16 @@ def analyze(
     forced: Table | None = None,
     gap_s: float = GAP_S,
     unusual: bool = True,
+    usual: Usual = NO_HISTORY,
     indicators: Indicators | None = None,
     reporter: Reporter | None = None,
 ) -> Analysis:
     """Look at logs with rules. `forced` is the format of all of them, instead of a guess; `unusual`
-    says whether to look for anomalies, too, and `indicators` are those of lists.
+    says whether to look for anomalies, too, beside what is `usual`, and `indicators` are those of
+    lists.
     """
     reporter = reporter or Reporter()
-    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
+    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Totals())
     guesses = out.guesses = _guesses(sources, list(tables), forced, rules, out)
     work = _Tasks(sources, guesses, Lookers(rules, counting=unusual, indicators=indicators))
     run = _Run(out, rules)
@@ -187,41 +190,41 @@ def analyze(
     reporter.end()
     run.close()
     if unusual:
-        _add_anomalies(out, sources)
+        _add_anomalies(out, sources, usual)
     return out
 
 
-def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
-    """Add what actors did far more of than they usually do, with the largest record of the hour."""
-    found = list(anomalies(out.tally))
+def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> None:
+    """Add what is far beyond what is usual, or new, with the records that show it."""
+    found = list(anomalies(out.tally, usual))
     wanted: dict[int, set[int]] = {}
     for one in found:
-        wanted.setdefault(one.place[0], set()).add(one.place[1])
+        for place in one.places:
+            wanted.setdefault(place // LINES, set()).add(place % LINES)
     places = {
-        (number, line): place
+        number * LINES + line: place
         for number, source in enumerate(sources)
         if number in wanted and source.path is not None
         for line, place in places_in(source, wanted[number])
     }
     for one in found:
-        place = places.get(one.place) or Place(
-            sources[one.place[0]].name, one.place[1] + 1, 0, 0, None
-        )
-        alarm_of(one, place, out.incidents)
+        shown = [
+            places.get(at) or Place(sources[at // LINES].name, at % LINES + 1, 0, 0, None)
+            for at in one.places
+        ]
+        alarm_of(one, shown, out.incidents)
+    for what in sorted(out.tally.full):
+        out.problems.append(LogProblem(
+            subject="anomalies", incomplete=False,
+            reason=f"there were more {what} than are counted: those beyond are not looked at",
+        ))  # fmt: skip
 
 
-def alarm_of(one: Anomaly, place: Place, incidents: Taker) -> None:
-    """Make an incident of an anomaly; `place` is that of the largest record of its hour."""
-    hour = one.hour * 3600.0
-    numbers = {
-        "hour": as_text(hour),
-        one.measure: plain(one.value),
-        f"median of {one.hours} hours": plain(one.baseline),
-        "median deviation": plain(one.spread),
-    }
-    at = msgspec.structs.replace(place, time=hour)
-    rule = RULES[one.measure].id
-    incidents.add_group(rule, ("actor", one.actor), [at], numbers, count=one.requests)
+def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
+    """Make an incident of an anomaly; `places` are those of the records that show it."""
+    shown = [msgspec.structs.replace(place, time=one.time) for place in places]
+    numbers = {"hour": as_text(one.time), **one.numbers}
+    incidents.add_group(RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count)
 
 
 def places_in(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
@@ -273,7 +276,7 @@ def _guesses(
 
 
 def _tasks(number: int, source: Source) -> Iterator[_Task]:
-    if source.path is None or source.packed or source.size <= _PIECE:
+    if source.path is None or source.packed or source.folding or source.size <= _PIECE:
         yield _Task(number, 0, None)
         return
     for start in range(0, source.size, _PIECE):
@@ -317,7 +320,7 @@ def _done(
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:
     """Return the rules that hold in some lines, also those that report nothing by themselves."""
     report = SourceReport(name="sample", broken={})
-    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Tally())
+    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Totals())
     run = _Run(out, rules)
     looker = Looker(table, rules, [rule for rule in rules if rule.correlation is not None])
     seen = looker.look(data)
@@ -352,6 +355,9 @@ class _Run:
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
             self.out.tally.merge(seen.tally, task.source, base)
+            for hit in seen.hits:
+                if hit.rule in REFUSALS:
+                    self.out.tally.refused(hit.brief, hit.time)
 
     def close(self) -> None:
         """Say what was broken, and which correlations were not complete."""

@@ -35,6 +35,7 @@ from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problem
 from tavo.logs.sigma.correlation import Correlator
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sources import Block
+from tavo.logs.totals import LINES
 from tavo.logs.work import Hit
 
 __all__ = ["Follower"]
@@ -187,8 +188,9 @@ class Follower:
         horizon = self._horizon
         if horizon is not None:
             for one in self._counts.over(horizon) if self._unusual else ():
-                name = self._names[one.place[0]] if one.place[0] < len(self._names) else "logs"
-                alarm_of(one, Place(name, one.place[1] + 1, 0, 0, None), self._incidents)
+                source, line = divmod(one.places[0], LINES)
+                name = self._names[source] if source < len(self._names) else "logs"
+                alarm_of(one, [Place(name, line + 1, 0, 0, None)], self._incidents)
             self._incidents.close(horizon)
         if ends:
             self._incidents.close(None)

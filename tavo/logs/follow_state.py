@@ -26,10 +26,10 @@ import msgspec
 
 from tavo.errors import InputError, UsageError
 from tavo.logs.follow_alarms import Alarm
+from tavo.logs.follow_counts import Cell
 from tavo.logs.follow_parts import Position
 from tavo.logs.incidents import Incident, Place
 from tavo.logs.sigma.correlation import Group, Window
-from tavo.logs.tally import Cell
 
 __all__ = ["Checkpoint", "Message"]
 

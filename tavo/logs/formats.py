@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tavo.logs.mapping import Mapping
-from tavo.logs.sniff import Guess, guess
+from tavo.logs.sniff import Guess, guess, of_columns
 from tavo.logs.sources import Source, SourceProblem, head
 from tavo.logs.wrapped import unwrapped, wrapping_of
 
@@ -30,9 +30,10 @@ def format_of(
         lines = unwrapped(lines, wrapping)
     found: Guess | None = None
     if forced is not None:
-        found = Guess(mapping=forced, share=1.0, lines=0, forced=True)
+        table = of_columns(forced, source.folding, lines, source.name)
+        found = Guess(mapping=table, share=1.0, lines=0, forced=True)
     elif data.strip():
-        found = guess(lines, tables)
+        found = guess(lines, tables, folding=source.folding, name=source.name)
     if found is not None:
         found = msgspec.structs.replace(found, wrapping=wrapping)
     return found, lines

@@ -184,6 +184,8 @@ class AuditLog:
         record = exchange.record if exchange is not None else None
         row: dict[str, Any] = {
             "id": flow.id.decode("ascii"),
+            "client": entry.client if entry is not None else "",
+            "model": record.model[:256] if record is not None else "",
             "status": flow.status,
             "how": flow.how.value,
             "ms": round((flow.ended - flow.started) * 1000, 3),
@@ -198,7 +200,6 @@ class AuditLog:
         if heard is not None:
             row["sha256"] = heard.hexdigest()
         else:  # nobody has noted it when it was asked
-            row["client"] = entry.client if entry is not None else ""
             row["method"] = flow.method.decode("latin-1")
             row["path"] = flow.path.decode("latin-1")[:2048]
             taken = flow.body_taken

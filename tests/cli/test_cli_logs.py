@@ -160,14 +160,12 @@ def test_rules_and_explain_know_the_rules_for_logs(tavo: Run) -> None:
     assert tavo("rules", "test", "r.yml").code == 1
 
 
-def test_json_over_many_lines_is_told_what_makes_lines_of_it(tavo: Run) -> None:
+def test_json_over_many_lines_is_read(tavo: Run) -> None:
     records = [json.loads(line) for line in LOG.splitlines()]
     Path("a.json").write_text(json.dumps(records, indent=2))
     done = tavo("logs", "analyze", "a.json")
-    assert done.code == 4
-    assert "`jq -c . FILE` makes lines of it, or `jq -c '.[]' FILE` of a list" in " ".join(
-        done.out.split()
-    )
+    assert done.code == 1
+    assert "genai-ignore-instructions" in done.out
 
 
 def test_a_report_of_logs_shows_when_and_who(tavo: Run) -> None:
@@ -206,19 +204,13 @@ def docker(text: str, size: int = 16_384) -> str:
     return "\n".join(out) + "\n"
 
 
-AUDIT = [
-    {"seq": 1, "at": "2026-01-01T00:00:00.000Z", "kind": "start", "tavo": "0.1.0", "hash": "0"},
-    *({"seq": n, "at": "2026-01-01T00:00:00.000Z", "kind": kind, "id": "x", "client": "ann",
-       "method": "POST", "path": "/v1/chat/completions", "model": "m", "status": 200, "hash": "0"}
-      for n, kind in enumerate(["asked", "done"] * 4, 2)),
-]  # fmt: skip
 NGINX = [{"time_iso8601": "2026-01-01T00:00:00+00:00", "remote_addr": "198.51.100.4",
           "request": "POST /v1/chat/completions HTTP/1.1", "status": 401, "body_bytes_sent": 9,
           "http_user_agent": "curl/8"}] * 30  # fmt: skip
 SERVICE = [{"ts": 1767225600, "level": "info", "msg": "request served"}] * 30
 
 
-@pytest.mark.parametrize("rows", [AUDIT, NGINX, SERVICE], ids=["audit", "nginx", "service"])
+@pytest.mark.parametrize("rows", [SERVICE], ids=["service"])
 def test_a_log_that_the_generic_reader_does_not_understand_is_not_clean(
     tavo: Run, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
