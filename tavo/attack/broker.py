@@ -32,12 +32,13 @@ from tavo.plugins.plain_values import (
 from tavo.plugins.values import ChatRequest, ChatResponse
 from tavo.results.values import Exchange
 
-__all__ = ["Budget", "Purse", "TargetLender"]
+__all__ = ["MOST_UNREACHED", "Budget", "Purse", "Reach", "SendsRequests", "TargetLender"]
 
 _LONGEST_REQUEST = 1 << 20
 _LONGEST_LENT = 4 << 20
 _MOST_MESSAGES = 1024
-_MOST_UNREACHED = 3
+MOST_UNREACHED = 3
+"""Requests in vain after which a target that was never reached is given up."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SendsRequests(Protocol):
-    """A target, as far as this module uses it."""
+    """A target, as far as an attack uses it. May be used from several threads."""
 
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request; return the answer and the tokens. Raises TargetFailedError."""
@@ -82,6 +83,26 @@ class Purse:
             self.tokens += sum(usage)
 
 
+class Reach:
+    """Whether a target was ever reached, and whether it is to be given up."""
+
+    def __init__(self) -> None:
+        self._unreached = 0
+        self._reached = False
+
+    def note(self, failed: TargetFailedError | None = None) -> None:
+        """Note an answer, or a failure, of which most are answers, too."""
+        if failed is not None and failed.unreachable:
+            self._unreached += 1
+        else:
+            self._reached = True
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether no request has reached the target, after some tries."""
+        return not self._reached and self._unreached >= MOST_UNREACHED
+
+
 class TargetLender:
     """Serves `target.send` of one plugin.
 
@@ -104,8 +125,7 @@ class TargetLender:
         self.refused = 0
         self.refusal = ""
         self.given_up = ""
-        self._unreached = 0
-        self._reached = False
+        self._reach = Reach()
 
     def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Send one request to the target. Raises LendError."""
@@ -125,10 +145,9 @@ class TargetLender:
             response, usage = self._target.send(request)
         except TargetFailedError as problem:
             error = str(problem)
-            self._unreached += problem.unreachable
-            self._reached |= not problem.unreachable
+            self._reach.note(problem)
         else:
-            self._reached = True
+            self._reach.note()
         self._purse.pay(usage)
         plain = None if response is None else response_to_plain(response)
         self._record(
@@ -146,8 +165,8 @@ class TargetLender:
 
     def _check_reached(self) -> None:
         """Raise LendError for a target that no request has reached, after some tries."""
-        if not self._reached and self._unreached >= _MOST_UNREACHED:
-            self.given_up = f"the target was not reached {_MOST_UNREACHED} times; it is given up"
+        if self._reach.is_given_up:
+            self.given_up = f"the target was not reached {MOST_UNREACHED} times; it is given up"
             raise LendError("target", self.given_up)
 
 

@@ -16,34 +16,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from tavo.attack.broker import Purse
+from tavo.attack.broker import MOST_UNREACHED, Purse, Reach, SendsRequests
 from tavo.attack.evidence import judge
 from tavo.attack.probes import Planned, Probe, planned
 from tavo.attack.statistics import always_valid, clopper_pearson, decided
 from tavo.attack.targets import TargetFailedError
 from tavo.host.lending import LendError
-from tavo.llm.openai_chat import Usage
-from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
+from tavo.plugins.values import ChatMessage, ChatRequest
 from tavo.progress import Reporter
 
 __all__ = ["Attempted", "Judge", "Options", "Probed", "attack"]
 
 _LONGEST_WAIT = 20.0
-_MOST_UNREACHED = 3
 
 Key = tuple[str, int]
-
-
-class SendsRequests(Protocol):
-    """A target, as far as this module uses it. May be used from several threads."""
-
-    def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
-        """Send one request; return the answer and the tokens. Raises TargetFailedError."""
 
 
 Judge = Callable[[Planned, Sequence[str]], str]
@@ -135,8 +126,7 @@ class _Asker:
         self._options = options
         self._judge = judged
         self._pace = _Pace(options.per_second)
-        self._unreached = 0
-        self._reached = False
+        self._reach = Reach()
         self.stopped = ""
 
     def attempt(self, plan: Planned) -> Attempted | None:
@@ -186,23 +176,17 @@ class _Asker:
             try:
                 response, usage = self._target.send(request)
             except TargetFailedError as error:
-                self._note(error)
+                self._reach.note(error)
+                if self._reach.is_given_up:
+                    self.stopped = f"{error}; given up after {MOST_UNREACHED} tries"
                 if again == self._options.retries or not error.passing:
                     raise
                 time.sleep(min(_LONGEST_WAIT, 0.5 * 2**again))
             else:
-                self._reached = True
+                self._reach.note()
                 self._purse.pay(usage)
                 return "\n".join(one.content for one in response.messages)
         raise AssertionError  # the last turn of the loop has returned or raised
-
-    def _note(self, error: TargetFailedError) -> None:
-        if not error.unreachable:
-            self._reached = True
-            return
-        self._unreached += 1
-        if not self._reached and self._unreached >= _MOST_UNREACHED:
-            self.stopped = f"{error}; given up after {_MOST_UNREACHED} tries"
 
 
 def attack(

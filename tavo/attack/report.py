@@ -18,7 +18,7 @@ from tavo.attack.probes import Probe
 from tavo.attack.statistics import ALPHA, fisher
 from tavo.errors import InputError
 
-__all__ = ["AttackReport", "Change", "compared", "read_report", "report_of", "text_of"]
+__all__ = ["AttackReport", "Change", "as_json", "compared", "read_report", "report_of", "text_of"]
 
 FORMAT = "tavo-attack-report/1"
 _LARGEST = 256 << 20

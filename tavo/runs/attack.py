@@ -29,7 +29,7 @@ from tavo.results.values import Notice, Reported
 from tavo.runs.combined import CombinedRun
 from tavo.runs.gate import GatePlan
 
-__all__ = ["AttackPlan", "run_attack"]
+__all__ = ["AttackPlan", "chosen", "run_attack"]
 
 _SHOWN = 2000
 
@@ -95,11 +95,15 @@ def _notices(report: AttackReport) -> Iterable[Notice]:
             f"{report.stopped}; {left} of {len(report.probes)} probes were not tried to the end"
         )
         yield Notice(kind="plugin", subject=subject, reason=reason)
+    made = [attempt for one in report.probes for attempt in one.attempts]
+    refusal = next((attempt.refused for attempt in made if attempt.refused), "")
+    if refusal and not any(attempt.answers for attempt in made):
+        reason = f"no request was answered, so it is not known whether a guard held: {refusal}"
+        yield Notice(kind="plugin", subject=subject, reason=reason)
     errors: dict[str, int] = {}
-    for one in report.probes:
-        for attempt in one.attempts:
-            if attempt.failed:
-                errors[attempt.failed] = errors.get(attempt.failed, 0) + 1
+    for attempt in made:
+        if attempt.failed:
+            errors[attempt.failed] = errors.get(attempt.failed, 0) + 1
     for error, number in sorted(errors.items(), key=lambda item: -item[1])[:3]:
         attempts = "attempt was" if number == 1 else "attempts were"
         yield Notice(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -127,6 +129,32 @@ def test_a_target_that_is_down_is_not_safe(tavo: Tavo) -> None:
     result = tavo("attack", "http://127.0.0.1:9/v1", "--retries", "0", "--probe", "output")
     assert result.code == 4
     assert "cannot be reached" in result.out + result.err
+
+
+def test_a_key_that_may_do_nothing_does_not_look_like_a_guard_that_held(tavo: Tavo) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"error": "denied by the policy of your account"}'
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        result = tavo("attack", url, "--probe", "language")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert result.code == 4
+    assert "no request was answered" in " ".join((result.out + result.err).split())
 
 
 def test_the_probes_are_listed(tavo: Tavo) -> None:
