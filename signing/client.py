@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
-    ExpiredError,
     SigningError,
     SourceError,
     VerificationError,
@@ -31,17 +30,32 @@ from signing.errors import (
 from signing.files import replace_file
 from signing.locks import hold
 from signing.publishers import Publishers, Recalls
-from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
+from signing.record import (
+    AcceptedFile,
+    AcceptedRecord,
+    RootFacts,
+    root_facts,
+    root_fingerprint,
+)
 from signing.roles import (
     CATALOG_NAME,
     ENTITLEMENTS_NAME,
     PUBLISHERS_NAME,
     artifact_path,
     blob_path,
-    format_time,
 )
 from signing.sources import Deadline, DirectorySource, HttpSource, Source
-from signing.trust import Period, TrustState, check_floors, clock_sentence, reference_time
+from signing.trust import (
+    FIRM_ROLES,
+    NO_GRACE,
+    Period,
+    Stale,
+    TrustState,
+    check_floors,
+    clock_sentence,
+    reference_time,
+    stale_by,
+)
 
 if TYPE_CHECKING:
     from signing.chain import Rebuild
@@ -64,6 +78,8 @@ __all__ = [
     "refresh",
     "reopen",
     "root_facts",
+    "root_fingerprint",
+    "stale_record",
 ]
 
 _LONGEST_CATALOG = 2 << 30
@@ -105,6 +121,7 @@ class Refreshed(NamedTuple):
     deltas: int = 0
     fallback: str = ""
     revoked_entitlements: Mapping[str, str] = _NOTHING
+    stale: Stale | None = None
 
 
 def refresh(
@@ -127,7 +144,8 @@ def refresh(
     `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
     be made from the one that is in the cache, where that costs less than fetching it; what it makes
     counts only if it has the signed digest. `old_artifacts` are folders with what was fetched
-    before: what is there is hashed like anything else, and not fetched again.
+    before: what is there is hashed like anything else, and not fetched again. `stale` of the result
+    says that metadata had expired and counts only by the grace of `state`.
 
     Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
     nothing has changed.
@@ -141,6 +159,7 @@ def refresh(
         return reference_time(now=now, newest_issued=newest, build_time=build_time)
 
     deadline = Deadline(deadline_s)
+    grace = NO_GRACE if embedded else state.grace
     folder = cache / facts.repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,6 +173,13 @@ def refresh(
                 reference=reference,
                 deadline=deadline,
                 with_releases=with_releases,
+                grace=grace,
+            )
+            stale = stale_by(
+                {role: period.expires for role, period in walked.periods.items()},
+                reference(walked.floors["timestamp"].keys),
+                grace,
+                source.name,
             )
             check_floors(state, walked.repository, walked.floors, source.name)
             artifacts = tuple(
@@ -202,6 +228,9 @@ def refresh(
                 build_time=build_time,
                 embedded=embedded,
                 development=walked.development,
+                firm_expires=min(
+                    period.expires for role, period in walked.periods.items() if role in FIRM_ROLES
+                ),
             )
             publishers = _read_publishers(record)
             revoked = _revoked_entitlements(
@@ -230,6 +259,7 @@ def refresh(
         deltas=deltas,
         fallback=fallback,
         revoked_entitlements=revoked,
+        stale=stale,
     )
 
 
@@ -242,23 +272,39 @@ def reopen(
 ) -> tuple[VerifiedFile, Publishers]:
     """Hash the accepted files again and check expiry; return the catalog and the publishers.
 
-    Raises RollbackError if something newer was accepted since, ExpiredError, VerificationError if
-    a file changed, SourceError if one cannot be read.
+    `stale_record` tells whether it counts only by the grace of `state`. Raises RollbackError if
+    something newer was accepted since, ExpiredError, VerificationError if a file changed,
+    SourceError if one cannot be read.
     """
     check_floors(state, record.repository, record.floors, f"the catalog from {record.source}")
+    stale_record(record, state=state, now=now, build_time=build_time)
+    _check_file(record.catalog)
+    return _seal(record.catalog, record), _read_publishers(record)
+
+
+def stale_record(
+    record: AcceptedRecord,
+    *,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime | None = None,
+) -> Stale | None:
+    """Return what of an accepted catalog is used only by the site's grace, None if all holds.
+
+    The embedded one is judged at its build time, and a record that does not know when its root
+    expires has no grace. Raises ExpiredError.
+    """
     if record.embedded:
         reference = record.build_time
     else:
         known = max(filter(None, (build_time, record.build_time)))
         reference = reference_time(now=now, newest_issued=state.newest_issued, build_time=known)
-    if reference >= record.expires:
-        raise ExpiredError(
-            f"the catalog from {record.source}: {record.expires_role} metadata expired "
-            f"{format_time(record.expires)} (now {format_time(reference)})",
-            hint="Refresh it from a mirror, or check this machine's clock.",
-        )
-    _check_file(record.catalog)
-    return _seal(record.catalog, record), _read_publishers(record)
+    periods = {record.expires_role: record.expires}
+    if record.firm_expires is not None:
+        periods.setdefault("root", record.firm_expires)
+    firm = record.firm_expires is None or record.embedded
+    grace = NO_GRACE if firm else state.grace
+    return stale_by(periods, reference, grace, f"the catalog from {record.source}")
 
 
 def recalls_of(record: AcceptedRecord) -> Recalls:

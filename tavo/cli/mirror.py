@@ -103,7 +103,7 @@ def export(
 ) -> None:
     """Write a mirror as a bundle of one or more parts, to carry it across an air gap."""
     session = session_of(context)
-    done = session.mirrors().export(source, out, size, since)
+    done = session.mirrors(source).export(source, out, size, since)
     for path in done.parts:
         print(printable(str(path)))
     what = done.summary
@@ -140,7 +140,7 @@ def verify(
 ) -> None:
     """Verify a mirror or a full bundle: signatures, expiry, and the digest of every file."""
     session = session_of(context)
-    found = session.mirrors().verify(place)
+    found = session.mirrors(place).verify(place)
     for path in found.damaged:
         print(printable(f"DAMAGED: {path}"))
     for path in found.missing:

@@ -103,22 +103,22 @@ def recommend(
     mirror: Mirror = None,
 ) -> None:
     """Say which plugins fit a project, and why; nothing about it leaves this machine."""
-    from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import manifest_from_json
     from tavo.registry.recommend import recommend as choose
 
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    project = _project(session, paths or [Path()])
-    installed = {one.full_id for one in session.installations().list()}
-    with Catalog.open(opened.file) as catalog:
-        manifests = catalog.newest_manifests()
-        candidates = [
-            (row, manifest_from_json(manifests[row.full_id]))
-            for row in catalog.all_plugins()
-            if row.full_id in manifests and row.full_id not in installed
-        ]
+    with session.shelves(mirror) as shelves:
+        project = _project(session, paths or [Path()])
+        installed = {one.full_id for one in session.installations().list()}
+        candidates = []
+        for shelf in shelves:
+            manifests = shelf.catalog.newest_manifests()
+            hidden = shelves.hidden(shelf, manifests)
+            candidates += [
+                (row, manifest_from_json(manifests[row.full_id]))
+                for row in shelf.catalog.all_plugins()
+                if row.full_id in manifests and row.full_id not in {*installed, *hidden}
+            ]
     found = choose(project, candidates)
     if session.json:
         session.print_json([

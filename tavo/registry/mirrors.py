@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypedDict
 from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
 from marketplace_db.selection import EVERYTHING, Selection
 from signing.client import DirectorySource, Source, TrustState
-from tavo.errors import InputError
+from tavo.errors import InputError, RefusedError
+from tavo.registry.shelves import Market, market_of
 from tavo.registry.trust import Trust
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from marketplace_db.bundle_write import Exported
     from marketplace_db.mirror_check import Checked, Wanted
 
-__all__ = ["Mirrors"]
+__all__ = ["Mirrors", "market_at"]
 
 
 class _Known(TypedDict):
@@ -39,7 +40,7 @@ class Mirrors:
     """What can be done with mirrors under one trust."""
 
     def __init__(self, trust: Trust, reporter: Observer | None = None) -> None:
-        self._trust = trust
+        self.trust = trust
         self._reporter = reporter
 
     def sync(
@@ -49,7 +50,7 @@ class Mirrors:
         report = sync(
             source, destination, selection=selection, reporter=self._reporter, **self._known()
         )
-        self._trust.remember(report.refreshed)
+        self.trust.remember(report.refreshed)
         return report
 
     def export(self, place: Path, out: Path, size: str, since: Path | None) -> Exported:
@@ -76,7 +77,7 @@ class Mirrors:
         report, bundle = import_bundle(
             places, destination, reporter=self._reporter, **self._known()
         )
-        self._trust.remember(report.refreshed)
+        self.trust.remember(report.refreshed)
         return report, bundle
 
     def verify(self, place: Path) -> Checked:
@@ -106,13 +107,40 @@ class Mirrors:
 
     def _known(self) -> _Known:
         return {
-            "root": self._trust.root,
-            "cache": self._trust.cache,
-            "state": self._trust.state(),
-            "now": self._trust.now,
-            "build_time": self._trust.build_time,
+            "root": self.trust.root,
+            "cache": self.trust.cache,
+            "state": self.trust.state(),
+            "now": self.trust.now,
+            "build_time": self.trust.build_time,
         }
 
 
 def _filters(mirror: Path) -> Selection:
     return Selection.from_dict((read_hint(mirror) or {}).get("filters", {}))
+
+
+def market_at(markets: Sequence[Market], places: Sequence[Path]) -> Market:
+    """Return the marketplace that a mirror or the parts of a bundle are of, as they say it.
+
+    Raises RefusedError where they are of none of several, MirrorError.
+    """
+    if not markets:
+        raise RefusedError(
+            "no root is trusted on this machine, so nothing can be verified",
+            hint="Add a marketplace with `tavo trust add`, or set registry.root in the user"
+            " configuration.",
+        )
+    if len(markets) == 1 or not places:
+        return markets[0]
+    if (places[0] / "metadata").is_dir():
+        return market_of(markets, DirectorySource(places[0]))
+    from marketplace_db.bundle import find_parts
+
+    said = find_parts(places)[0].summary.repository
+    for one in markets:
+        if one.trust.repository == said:
+            return one
+    raise RefusedError(
+        f"{places[0]}: is of no marketplace that this machine trusts ({said[:12]})",
+        hint="`tavo trust show` lists them; `tavo trust add` adds one.",
+    )

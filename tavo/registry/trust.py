@@ -18,9 +18,11 @@ Units: times UTC.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from signing.client import (
     AcceptedRecord,
@@ -36,10 +38,12 @@ from signing.client import (
     refresh,
     reopen,
     root_facts,
+    stale_record,
 )
 from signing.digests import Digest, VerifiedFile
 from signing.errors import SigningError, printable
 from signing.publishers import Namespace, Publishers, Recalls
+from signing.trust import NO_GRACE, Stale, clock_sentence, set_back_sentence
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
 
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
 
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,7 +68,8 @@ class TrustStore(Protocol):
 class OpenCatalog(NamedTuple):
     """A verified catalog, who may publish in it, where its blobs are, and what to tell the user.
 
-    `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason.
+    `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason. `stale`
+    is what of its metadata has expired and counts only by the policy of the site.
     """
 
     file: VerifiedFile
@@ -72,6 +78,7 @@ class OpenCatalog(NamedTuple):
     record: AcceptedRecord
     notes: tuple[str, ...]
     withdrawn: Mapping[Digest, str]
+    stale: Stale | None = None
 
 
 class _Keys(NamedTuple):
@@ -101,8 +108,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def source_of(name: str, *, offline: bool = False) -> Source:
-    """Make a source of a folder or an https address. Raises ConfigError for anything else."""
+def source_of(name: str, *, offline: bool = False, plain_http: Collection[str] = ()) -> Source:
+    """Make a source of a folder or an https address. Raises ConfigError for anything else.
+
+    `plain_http` are hosts that may be asked without https; this machine always may.
+    """
     if "://" not in name:
         path = Path(name).expanduser()
         if not (path / "metadata").is_dir():
@@ -111,8 +121,26 @@ def source_of(name: str, *, offline: bool = False) -> Source:
                 hint="Name the folder that `tavo mirror sync` wrote, or a build's dist/repository.",
             )
         return DirectorySource(path.resolve())
-    if not name.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise ConfigError(f"{name}: a source is a folder or an https:// address")
+    try:
+        parts = urlsplit(name)
+        host, scheme = (parts.hostname or "").rstrip("."), parts.scheme.lower()
+    except ValueError:
+        host = scheme = ""
+    if not host or scheme not in ("http", "https"):
+        raise ConfigError(f"{printable(name)}: a source is a folder or an https:// address")
+    if scheme == "http" and host not in _THIS_MACHINE:
+        if host not in {one.lower().rstrip(".") for one in plain_http}:
+            raise ConfigError(
+                f"{printable(name)}: is not https; what is fetched is signed, but everybody on the"
+                " way sees what that is and can hold it back",
+                hint="Use its https:// address, or allow the host by name in the user"
+                f' configuration: registry.plain_http = ["{printable(host)}"].',
+            )
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"http://{printable(host)}: a password would be sent in the clear",
+                hint="Use its https:// address, or leave the password out.",
+            )
     if offline:
         raise ConfigError(
             f"{name}: needs the network, and --offline was given",
@@ -133,10 +161,17 @@ class Trust:
         root: bytes | None = None,
         offline: bool = False,
         now: datetime | None = None,
+        grace: timedelta = NO_GRACE,
+        plain_http: Collection[str] = (),
     ) -> None:
-        """`root` replaces the embedded root; raises ConfigError if there is neither."""
+        """`root` replaces the embedded root; raises ConfigError if there is neither.
+
+        `grace` is how long expired metadata may be used, by the policy of the site.
+        """
         self._embedded = embedded
         self._offline = offline
+        self._plain_http = plain_http
+        self._grace = grace
         if root is None and embedded is None:
             raise ConfigError(
                 "this tavo carries no repository and no trusted root is configured",
@@ -147,7 +182,7 @@ class Trust:
         self._same_root = embedded is not None and (
             root is None or root_facts(root).repository == root_facts(embedded.root).repository
         )
-        self._repository = root_facts(self.root).repository
+        self.repository = root_facts(self.root).repository
         self._store = store
         self.cache = cache
         self.now = now or utc_now()
@@ -173,13 +208,15 @@ class Trust:
                 "the whole catalog was fetched, as deltas did not lead to it:"
                 f" {printable(accepted.fallback)}"
             )
-        return self._opened(accepted.catalog, accepted.publishers, accepted.record, recalls)
+        return self._opened(
+            accepted.catalog, accepted.publishers, accepted.record, recalls, accepted.stale
+        )
 
     def open(self, source: Source | None = None) -> OpenCatalog:
         """Open the catalog of a source, or else the newest that this machine has accepted."""
         if source is not None:
             return self.update(source)
-        record = self._record()
+        record = self.record()
         if record is None or self._embedded_is_newer(record):
             if self._embedded is None or not self._same_root:
                 raise ConfigError(
@@ -192,11 +229,14 @@ class Trust:
             file, publishers = reopen(
                 record, state=self.state(), now=self.now, build_time=self.build_time
             )
+            stale = stale_record(
+                record, state=self.state(), now=self.now, build_time=self.build_time
+            )
         except SigningError:
             if not record.embedded or self._embedded is None:
                 raise
             return self.update(self._embedded.source, embedded=True)
-        return self._opened(file, publishers, record, self._recalls())
+        return self._opened(file, publishers, record, self._recalls(), stale)
 
     def releases(self, source: Source) -> tuple[Artifact, ...]:
         """Refresh from a source with its `releases` role; return the files of tavo it names.
@@ -213,6 +253,8 @@ class Trust:
             build_time=self.build_time,
             with_releases=True,
         )
+        if accepted.stale is not None:
+            self.news.append(accepted.stale.sentence)
         self.remember(accepted)
         return tuple(item for item in accepted.artifacts if item.role == "releases")
 
@@ -234,7 +276,7 @@ class Trust:
             for name, namespace in accepted.publishers.namespaces.items()
         }
         taken_back = self._store.save_trust(
-            self._repository,
+            self.repository,
             {
                 "state": accepted.state.to_dict(),
                 "record": accepted.record.to_dict(),
@@ -269,7 +311,7 @@ class Trust:
         from signing.trust import reference_time
 
         if publishers is None:
-            record = self._record()
+            record = self.record()
             if record is None:
                 return None
             publishers = publishers_of(record).with_recalls(self._recalls())
@@ -277,7 +319,7 @@ class Trust:
             now=self.now, newest_issued=self.state().newest_issued, build_time=self.build_time
         )
         return Basis(
-            repository=self._repository,
+            repository=self.repository,
             publishers=publishers,
             reference=reference,
             organisation=organisation or "",
@@ -290,7 +332,19 @@ class Trust:
         state = TrustState.from_dict(stored) if stored else TrustState()
         if self._embedded is not None and self._same_root:
             state = state.union(self._embedded.floors)
-        return state
+        return replace(state, grace=self._grace)
+
+    def source(self, name: str) -> Source:
+        """Make a source of a folder or an address, as `source_of`. Raises ConfigError."""
+        return source_of(name, offline=self._offline, plain_http=self._plain_http)
+
+    def namespaces(self) -> frozenset[str]:
+        """Return the namespaces of the newest document of publishers that was accepted here."""
+        known = self._known_keys()
+        if not known and self.record() is None and self._embedded is not None and self._same_root:
+            self.open()
+            known = self._known_keys()
+        return frozenset(known)
 
     @property
     def build_time(self) -> datetime:
@@ -300,17 +354,28 @@ class Trust:
     # -- inside
 
     def _opened(
-        self, file: VerifiedFile, publishers: Publishers, record: AcceptedRecord, recalls: Recalls
+        self,
+        file: VerifiedFile,
+        publishers: Publishers,
+        record: AcceptedRecord,
+        recalls: Recalls,
+        stale: Stale | None,
     ) -> OpenCatalog:
         sources: list[Source] = []
         if not record.embedded:
             try:
-                sources.append(source_of(record.source, offline=self._offline))
+                sources.append(self.source(record.source))
             except ConfigError:
                 pass  # gone, or not reachable now: what is fetched elsewhere is verified the same
         if self._embedded is not None and self._same_root:
             sources.append(self._embedded.source)
-        notes = [*self.news, record.age_sentence(self.now)]
+        notes = [
+            *self.news,
+            record.age_sentence(self.now),
+            clock_sentence(record.issued, self.now)
+            or set_back_sentence(record.accepted_at, self.now),
+            stale.sentence if stale else "",
+        ]
         if record.development:
             notes.append(
                 "DEVELOPMENT ROOT: this catalog is signed with keys that a build made for itself."
@@ -322,6 +387,7 @@ class Trust:
             record=record,
             notes=tuple(note for note in notes if note),
             withdrawn=self._withdrawn(),
+            stale=stale,
         )
 
     def _embedded_is_newer(self, record: AcceptedRecord) -> bool:
@@ -334,9 +400,10 @@ class Trust:
         return inside is not None and (known is None or inside.version > known.version)
 
     def _stored(self) -> Mapping[str, Any]:
-        return self._store.load_trust(self._repository) or {}
+        return self._store.load_trust(self.repository) or {}
 
-    def _record(self) -> AcceptedRecord | None:
+    def record(self) -> AcceptedRecord | None:
+        """Return what was accepted last, None if nothing was."""
         stored = self._stored().get("record")
         return AcceptedRecord.from_dict(stored) if stored else None
 
@@ -355,7 +422,7 @@ class Trust:
         so a thief's withdrawals end with the stolen key.
         """
         keys = accepted.record.floors["catalog"].keys
-        stored, record = self._stored().get("withdrawn", {}), self._record()
+        stored, record = self._stored().get("withdrawn", {}), self.record()
         same_keys = stored.get("keys") == keys
         if same_keys and record is not None and record.catalog.digest == accepted.catalog.digest:
             return dict(stored)
@@ -388,7 +455,7 @@ class Trust:
                 name: _Keys(now=frozenset(one["now"]), ever=frozenset(one["ever"]))
                 for name, one in stored.items()
             }
-        record = self._record()
+        record = self.record()
         try:
             found = {} if record is None else keys_of(record)
         except SigningError:
@@ -404,7 +471,7 @@ class Trust:
             )
         except ValueError as error:
             raise RefusedError(f"the stored recalls cannot be read: {error}") from error
-        record = self._record()
+        record = self.record()
         if record is None:
             return known
         try:
