@@ -251,7 +251,8 @@ def _look(
         contents = contents_of(catalog, selection)
     files = {blob_path(digest): digest for digest in contents.blobs}
     files |= {artifact.path: artifact.digest for artifact in refreshed.artifacts}
-    here = {file.digest: file.path for file in (refreshed.catalog, refreshed.publishers_file)}
+    brought = (refreshed.catalog, refreshed.publishers_file, refreshed.log)
+    here = {file.digest: file.path for file in brought if file is not None}
     return _Look(refreshed, contents, files, here)
 
 

@@ -28,6 +28,7 @@ from signing.errors import (
     VerificationError,
 )
 from signing.files import replace_file
+from signing.keys import PublicKey
 from signing.locks import hold
 from signing.publishers import Publishers, Recalls
 from signing.record import (
@@ -40,6 +41,7 @@ from signing.record import (
 from signing.roles import (
     CATALOG_NAME,
     ENTITLEMENTS_NAME,
+    LOG_NAME,
     PUBLISHERS_NAME,
     artifact_path,
     blob_path,
@@ -59,6 +61,8 @@ from signing.trust import (
 
 if TYPE_CHECKING:
     from signing.chain import Rebuild
+    from signing.log import SeenLog
+    from signing.workflow import Walk
 
 __all__ = [
     "AcceptedRecord",
@@ -122,6 +126,9 @@ class Refreshed(NamedTuple):
     fallback: str = ""
     revoked_entitlements: Mapping[str, str] = _NOTHING
     stale: Stale | None = None
+    log: VerifiedFile | None = None
+    log_news: str = ""
+    catalog_keys: tuple[PublicKey, ...] = ()
 
 
 def refresh(
@@ -233,6 +240,10 @@ def refresh(
                 ),
             )
             publishers = _read_publishers(record)
+            seen, news, log = _follow_log(
+                source, artifacts, walked, record, state, folder / "artifacts", deadline,
+                old_artifacts,
+            )  # fmt: skip
             revoked = _revoked_entitlements(
                 source,
                 artifacts,
@@ -251,15 +262,22 @@ def refresh(
         catalog=_seal(record.catalog, record),
         publishers=publishers,
         publishers_file=_seal(record.publishers, record),
-        state=state.advance(walked.repository, walked.floors, walked.periods["timestamp"], now=now),
+        state=state.advance(
+            walked.repository, walked.floors, walked.periods["timestamp"], now=now, log=seen
+        ),
         record=record,
         metadata=walked.files,
         artifacts=artifacts,
-        notices=tuple(filter(None, (record.age_sentence(now), clock_sentence(record.issued, now)))),
+        notices=tuple(
+            filter(None, (record.age_sentence(now), clock_sentence(record.issued, now), news))
+        ),
+        log_news=news,
+        catalog_keys=walked.catalog_keys,
         deltas=deltas,
         fallback=fallback,
         revoked_entitlements=revoked,
         stale=stale,
+        log=None if log is None else _seal(log, record),
     )
 
 
@@ -401,6 +419,60 @@ def _revoked_entitlements(
     return read_revoked(file.path.read_bytes())
 
 
+def _follow_log(
+    source: Source,
+    artifacts: Iterable[Artifact],
+    walked: Walk,
+    record: AcceptedRecord,
+    state: TrustState,
+    folder: Path,
+    deadline: Deadline,
+    old: Sequence[Path],
+) -> tuple[SeenLog | None, str, AcceptedFile | None]:
+    """Fetch the log of releases, where there is one, and compare it with what was seen of it.
+
+    What is embedded in a file of tavo has none, and says nothing about the one that is elsewhere.
+    Return what is seen from now on, a line for the user, and the file.
+    """
+    named = next((one for one in artifacts if one.name == LOG_NAME), None)
+    if named is None and (state.log is None or record.embedded):
+        return state.log, "", None
+    from signing.log import LONGEST_LOG, check_log  # a marketplace without a log needs none
+
+    file = None
+    if named is not None:
+        _begin_log(named, folder, old)
+        file = _bring(
+            source, named, folder, walked.floors["catalog"].version, walked.periods["catalog"],
+            LONGEST_LOG, deadline, old, in_steps=True,
+        )  # fmt: skip
+    seen, news = check_log(
+        None if file is None else file.path.read_bytes(),
+        state.log,
+        repository=walked.repository,
+        catalog=record.catalog.digest,
+        signers=walked.catalog_keys,
+        keys=walked.floors["catalog"].keys,
+        where=source.name,
+    )
+    return seen, news, file
+
+
+def _begin_log(named: Artifact, folder: Path, old: Sequence[Path]) -> None:
+    """Let the fetch of a log go on behind the entries that are here: it only grows."""
+    path = folder / f"{named.digest.hex}.{named.name.rpartition('/')[2]}"
+    if path.exists():
+        return
+    known = [one for place in (*old, folder) for one in place.glob("*.releases.log")]
+    longest = max(known, key=lambda one: one.stat().st_size, default=None)
+    if longest is None:
+        return
+    entries = longest.read_bytes().partition(b"\n\n")[0] + b"\n"
+    if len(entries) < named.length:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".new-{named.digest.hex}.part").write_bytes(entries)
+
+
 def _shorten(
     source: Source,
     artifacts: Iterable[Artifact],
@@ -445,6 +517,8 @@ def _bring(
     limit: int,
     deadline: Deadline,
     old: Sequence[Path] = (),
+    *,
+    in_steps: bool = False,
 ) -> AcceptedFile:
     if artifact.length > limit:
         raise VerificationError(
@@ -464,7 +538,13 @@ def _bring(
     try:
         _check_file(file)
     except SigningError:
-        _fetch(source, artifact.path, artifact.digest, artifact.length, path, deadline)
+        wanted = (source, artifact.path, artifact.digest, artifact.length, path, deadline)
+        if in_steps:
+            from signing.partial import fetch_in_steps
+
+            fetch_in_steps(*wanted)
+        else:
+            _fetch(*wanted)
     return file
 
 

@@ -19,10 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from signing.errors import ExpiredError, RollbackError, VerificationError
 from signing.roles import LONGEST_LIFE, format_time, parse_time
+
+if TYPE_CHECKING:
+    from signing.log import SeenLog
 
 __all__ = [
     "FIRM_ROLES",
@@ -91,13 +94,15 @@ class TrustState:
     """What a machine remembers about one repository. An empty state knows no repository yet.
 
     `grace` is how long its site lets it use metadata that expired; it is asked for anew each time,
-    and not kept.
+    and not kept. `log` is what was seen of its log of releases; the state of an earlier tavo has
+    none.
     """
 
     repository: str = ""
     floors: Mapping[str, Floor] = field(default_factory=dict)
     newest_issued: datetime | None = None
     grace: timedelta = NO_GRACE
+    log: SeenLog | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form."""
@@ -105,6 +110,7 @@ class TrustState:
             "repository": self.repository,
             "floors": {role: [floor.version, floor.keys] for role, floor in self.floors.items()},
             "newest_issued": self.newest_issued and format_time(self.newest_issued),
+            "log": self.log and self.log.to_dict(),
         }
 
     @classmethod
@@ -119,8 +125,9 @@ class TrustState:
                     for role, (version, keys) in value["floors"].items()
                 },
                 newest_issued=None if newest is None else parse_time(newest),
+                log=_log_of(value.get("log")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
             raise VerificationError(
                 f"the stored trust state cannot be read: {error!s:.120}",
                 hint="Restore tavo's state folder from a backup.",
@@ -171,13 +178,18 @@ class TrustState:
         timestamp: Period,
         *,
         now: datetime,
+        log: SeenLog | None = None,
     ) -> TrustState:
         """Return the state after accepting what `check_floors` let through."""
         newest = self.issued_by(seen["timestamp"].keys)
         if may_store_issue_time(timestamp, "timestamp", now=now):
             newest = max(filter(None, (newest, timestamp.issued)))
         return replace(
-            self, repository=repository, floors={**self.floors, **seen}, newest_issued=newest
+            self,
+            repository=repository,
+            floors={**self.floors, **seen},
+            newest_issued=newest,
+            log=log,
         )
 
 
@@ -283,6 +295,14 @@ def _same_repository(expected: str, found: str) -> None:
 def _age(state: TrustState) -> tuple[int, int]:
     none = Floor(0, "")
     return state.floors.get("root", none).version, state.floors.get("targets", none).version
+
+
+def _log_of(value: Mapping[str, Any] | None) -> SeenLog | None:
+    if value is None:
+        return None
+    from signing.log import SeenLog
+
+    return SeenLog.from_dict(value)
 
 
 def _version(value: object) -> int:

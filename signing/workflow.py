@@ -100,6 +100,7 @@ class Walk:
     periods: Mapping[str, Period]
     artifacts: Mapping[str, Artifact]
     files: Mapping[str, bytes]
+    catalog_keys: tuple[PublicKey, ...]
 
 
 def walk(
@@ -208,6 +209,7 @@ def _check(
         periods=periods,
         artifacts=artifacts,
         files=files,
+        catalog_keys=_keys_of(trusted.targets, roles["catalog"]),
     )
 
 
@@ -272,6 +274,12 @@ def _roles(root: Root, targets: Targets, delegated: list[str], where: str) -> di
                         f"keys of {name} from {where}: {printable(error)}"
                     ) from error
     return roles
+
+
+def _keys_of(targets: Targets, role: Role) -> tuple[PublicKey, ...]:
+    return tuple(
+        PublicKey.from_dict(key_id, targets.get_key(key_id).to_dict()) for key_id in role.keyids
+    )
 
 
 def _check_separation(roles: Mapping[str, Role], where: str) -> None:

@@ -338,6 +338,7 @@ class Session:
             now=confirmed_now(utc_now(), confirmed[-1] if confirmed else None),
             grace=read_site_policy(settings.registry.site_policy).grace,
             plain_http=self._plain_hosts(),
+            evidence=user_paths().state / "evidence",
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
+from tavo.cli.mirror_audit import audit
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.printable import printable
 
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("verify")(verify)
     group.command("status")(status)
     group.command("serve")(serve)
+    group.command("audit")(audit)
     app.add_typer(group, name="mirror")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
 from marketplace_db.selection import EVERYTHING, Selection
+from marketplace_db.site import Site
 from signing.client import DirectorySource, Source, TrustState
 from tavo.errors import InputError, RefusedError
 from tavo.registry.shelves import Market, market_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from marketplace_db.bundle import Bundle
     from marketplace_db.bundle_write import Exported
     from marketplace_db.mirror_check import Checked, Wanted
+    from tavo.registry.audit import Audit
 
 __all__ = ["Mirrors", "market_at"]
 
@@ -47,9 +49,10 @@ class Mirrors:
         self, source: Source, destination: Path, selection: Selection = EVERYTHING
     ) -> MirrorReport:
         """Make a folder a verified copy; see `marketplace_db.mirror.sync`."""
-        report = sync(
-            source, destination, selection=selection, reporter=self._reporter, **self._known()
-        )
+        with self.trust.keeping_evidence():
+            report = sync(
+                source, destination, selection=selection, reporter=self._reporter, **self._known()
+            )
         self.trust.remember(report.refreshed)
         return report
 
@@ -74,9 +77,10 @@ class Mirrors:
         """Bring a bundle into a mirror; see `marketplace_db.bundle_import`."""
         from marketplace_db.bundle_import import import_bundle
 
-        report, bundle = import_bundle(
-            places, destination, reporter=self._reporter, **self._known()
-        )
+        with self.trust.keeping_evidence():
+            report, bundle = import_bundle(
+                places, destination, reporter=self._reporter, **self._known()
+            )
         self.trust.remember(report.refreshed)
         return report, bundle
 
@@ -98,6 +102,13 @@ class Mirrors:
                 )
             source, selection = BundleSource(bundle), bundle.summary.filters
         return check(source, selection, **self._known())
+
+    def audit(self, mirror: Path, *, catalog: str = "", since: str = "") -> Audit:
+        """Prove what the log of a mirror holds; see `tavo.registry.audit`."""
+        from tavo.registry.audit import audit
+
+        with self.trust.keeping_evidence():
+            return audit(DirectorySource(mirror), Site(**self._known()), catalog, since)
 
     def wanted(self, source: Source, mirror: Path) -> Wanted:
         """Return what a sync would fetch."""

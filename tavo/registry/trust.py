@@ -17,7 +17,8 @@ Units: times UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +42,8 @@ from signing.client import (
     stale_record,
 )
 from signing.digests import Digest, VerifiedFile
-from signing.errors import SigningError, printable
+from signing.errors import SigningError, VerificationError, printable
+from signing.files import write_atomically
 from signing.publishers import Namespace, Publishers, Recalls
 from signing.trust import NO_GRACE, Stale, clock_sentence, set_back_sentence
 from tavo.errors import ConfigError, RefusedError
@@ -163,15 +165,18 @@ class Trust:
         now: datetime | None = None,
         grace: timedelta = NO_GRACE,
         plain_http: Collection[str] = (),
+        evidence: Path | None = None,
     ) -> None:
         """`root` replaces the embedded root; raises ConfigError if there is neither.
 
-        `grace` is how long expired metadata may be used, by the policy of the site.
+        `grace` is how long expired metadata may be used, by the policy of the site. `evidence` is
+        the folder for what shows that a log of releases was rewritten.
         """
         self._embedded = embedded
         self._offline = offline
         self._plain_http = plain_http
         self._grace = grace
+        self._evidence = evidence
         if root is None and embedded is None:
             raise ConfigError(
                 "this tavo carries no repository and no trusted root is configured",
@@ -192,16 +197,17 @@ class Trust:
         """Refresh from a source, remember what was accepted, and open it."""
         from marketplace_db.delta import apply
 
-        accepted = refresh(
-            source,
-            root=self.root,
-            cache=self.cache,
-            state=self.state(),
-            now=self.now,
-            build_time=self.build_time,
-            embedded=embedded,
-            apply_deltas=apply,
-        )
+        with self.keeping_evidence():
+            accepted = refresh(
+                source,
+                root=self.root,
+                cache=self.cache,
+                state=self.state(),
+                now=self.now,
+                build_time=self.build_time,
+                embedded=embedded,
+                apply_deltas=apply,
+            )
         recalls = self.remember(accepted)
         if accepted.fallback:
             self.news.append(
@@ -244,15 +250,16 @@ class Trust:
         What was accepted is remembered like a catalog: an older list is a rollback afterwards,
         also when refreshes in between did not ask for it.
         """
-        accepted = refresh(
-            source,
-            root=self.root,
-            cache=self.cache,
-            state=self.state(),
-            now=self.now,
-            build_time=self.build_time,
-            with_releases=True,
-        )
+        with self.keeping_evidence():
+            accepted = refresh(
+                source,
+                root=self.root,
+                cache=self.cache,
+                state=self.state(),
+                now=self.now,
+                build_time=self.build_time,
+                with_releases=True,
+            )
         if accepted.stale is not None:
             self.news.append(accepted.stale.sentence)
         self.remember(accepted)
@@ -275,6 +282,8 @@ class Trust:
             name: _follow(known.get(name), namespace, recalls, before)
             for name, namespace in accepted.publishers.namespaces.items()
         }
+        if accepted.log_news:
+            self.news.append(accepted.log_news)
         taken_back = self._store.save_trust(
             self.repository,
             {
@@ -333,6 +342,20 @@ class Trust:
         if self._embedded is not None and self._same_root:
             state = state.union(self._embedded.floors)
         return replace(state, grace=self._grace)
+
+    @contextmanager
+    def keeping_evidence(self) -> Iterator[None]:
+        """Write down what shows that a log of releases was rewritten, and say where it lies."""
+        try:
+            yield
+        except VerificationError as error:
+            files: Mapping[str, bytes] = getattr(error, "evidence", {})
+            if files and self._evidence is not None:
+                name = f"{self.now:%Y%m%dT%H%M%SZ}-{self.repository[:12]}"
+                for file, data in files.items():
+                    write_atomically(self._evidence / name / file, data)
+                error.hint = f"The evidence is in {self._evidence / name}. {error.hint}"
+            raise
 
     def source(self, name: str) -> Source:
         """Make a source of a folder or an address, as `source_of`. Raises ConfigError."""
