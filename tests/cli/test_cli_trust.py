@@ -26,6 +26,7 @@ class Sites:
     def __init__(self, tavo: Run, home: Path) -> None:
         self.tavo = tavo
         self.home = home
+
     def operate(self, name: str, *namespaces: str) -> None:
         """Found a marketplace with namespaces, each with the key of its name."""
         self.ok("market", "init", name, "--keys", f"{name}-keys", "--unsafe-no-passphrase")
@@ -190,7 +191,9 @@ def test_without_the_binding_it_would_be_taken(sites: Sites) -> None:
     """The control: a machine that trusts upstream alone installs the attacker's."""
     confused(sites)
     sites.ok("registry", "update")
-    assert "Installed corp/tool 99.0.0." in sites.ok("registry", "install", "corp/tool", "--yes").out
+    assert (
+        "Installed corp/tool 99.0.0." in sites.ok("registry", "install", "corp/tool", "--yes").out
+    )
 
 
 def test_a_namespace_that_nobody_bound_comes_from_nowhere(sites: Sites) -> None:
