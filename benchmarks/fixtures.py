@@ -27,8 +27,9 @@ from msgspec.structs import replace
 from tavo.errors import ConfigError
 from tavo.scan.engine import scan_source
 from tavo.scan.files import decode
+from tavo.scan.rule import RuleSet
 from tavo.scan.rule_files import read_rule_file
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rules import load_rules
 
 ENDINGS = {
     "python": (".py",),

@@ -118,7 +118,7 @@ def running(command: list[str], port: int, core: int, **env: str) -> Iterator[in
         env={**os.environ, **env},
     )  # fmt: skip
     try:
-        for _ in range(200):
+        for _ in range(600):
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -224,7 +224,7 @@ async def idle_clients(port: int, count: int) -> float | None:
         spans = []
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writers.append(writer)
-        for _ in range(200):
+        for _ in range(600):
             start = time.perf_counter()
             writer.write(data)
             await reader.readuntil(b"\r\n\r\n")

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from marketplace_db.accounts import SCOPES  # noqa: E402
 from marketplace_db.intake import Market  # noqa: E402
+from tests.fakes.executed import ENABLED, Executed, add_dynamic  # noqa: E402
+from tests.fakes.model_server import serving  # noqa: E402
 from tests.fakes.served import Served, marketplace  # noqa: E402
 
 _HOOKS = """
@@ -40,14 +42,21 @@ def main() -> int:
     program = Path(given.schemathesis).absolute()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        served = Served(marketplace(folder / "market", count=2))
+        operated = marketplace(folder / "market", count=2)
+        add_dynamic(operated)
+        served = Served(operated, more=ENABLED)
         try:
             with Market.open(served.operated.directory) as market:
                 served.token("everything", "other-corp", list(SCOPES), market)
-            uuid = served.ask("GET", "/plugins/acme%2Freach").json()["plugin"]["uuid"]
+            executed = Executed(operated)
+            with serving(lambda prompt: "The code is violet-harbor-1871.") as model:
+                executed.target(f"{model.url}/v1")
+                run = executed.do(executed.ask())
+            uuid = served.ask("GET", "/plugins/acme%2Fprober").json()["plugin"]["uuid"]
             (folder / "hooks.py").write_text(_HOOKS)
             (folder / "schemathesis.toml").write_text(
                 f'[parameters]\n"path.id" = {json.dumps(uuid)}\n"path.publisher" = "acme"\n'
+                f'"path.execution" = "{run.uuid}"\n"path.month" = "2026-11"\n'
                 # that a body is binary says not that it is a package
                 "[checks.positive_data_acceptance]\n"
                 'expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "429"]\n'

@@ -211,13 +211,19 @@ def read_label(path: Path) -> Label:
 def find_parts(places: Sequence[Path]) -> list[Label]:
     """Read the labels of the files named, and of all `.tavob` files in the folders named.
 
+    In folders, names that begin with a dot are passed over.
+
     Raises as `read_label`, and MirrorError if there is none.
     """
     labels: list[Label] = []
     try:
         for place in places:
             if place.is_dir():
-                names = sorted(path for path in place.iterdir() if _SUFFIX.search(path.name))
+                names = sorted(
+                    path
+                    for path in place.iterdir()
+                    if _SUFFIX.search(path.name) and not path.name.startswith(".")
+                )  # what a killed export left, and what macOS puts beside files
                 labels += map(read_label, names)
             else:
                 labels.append(read_label(place))

@@ -10,16 +10,16 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from marketplace_db.bundle import Bundle, BundleSource
 from marketplace_db.errors import MirrorError
-from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
+from marketplace_db.mirror import MirrorReport, read_hint, sync
+from marketplace_db.mirror_copy import Observer
 from signing.client import TrustState, root_facts
-from signing.digests import Digest
 from signing.errors import MissingError, VerificationError
 
 __all__ = ["import_bundle"]
@@ -59,6 +59,7 @@ def import_bundle(
         build_time=build_time,
         selection=bundle.summary.filters,
         audit=_Audit(bundle),
+        connections=1,  # a medium has one head
         reporter=reporter,
     )
     accepted = report.refreshed
@@ -90,7 +91,7 @@ class _Audit:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def needed(self, files: Mapping[str, Digest], destination: Path) -> None:
+    def needed(self, files: Iterable[str], destination: Path) -> None:
         """Raise MissingError with the names of files that are in neither."""
         missing = [
             path
@@ -106,11 +107,11 @@ class _Audit:
                 " or ask for a full one.",
             )
 
-    def named(self, files: Collection[str]) -> None:
+    def named(self, files: Iterable[str]) -> None:
         """Raise VerificationError if the bundle holds a file that nothing signed names."""
-        extra = [
-            path for path in self._bundle.entries if path not in files and not _ROOT.fullmatch(path)
-        ]
+        left = set(self._bundle.entries)
+        left.difference_update(files)
+        extra = sorted(path for path in left if not _ROOT.fullmatch(path))
         if extra:
             raise VerificationError(
                 f"{self._bundle.name} holds {len(extra)} files that the signed metadata does not"

@@ -29,16 +29,16 @@ from marketplace_db.bundle import (
     bundle_id,
     find_parts,
 )
-from marketplace_db.catalog import Catalog
 from marketplace_db.errors import MirrorError
-from marketplace_db.mirror import Observer, read_hint
-from marketplace_db.selection import Selection, contents_of
+from marketplace_db.mirror import read_hint
+from marketplace_db.mirror_copy import Observer, reports_of
+from marketplace_db.selection import Contents, Selection
+from marketplace_db.site import Site
 from signing.chain import DELTAS, Step, chain_to
-from signing.client import DirectorySource, Refreshed, TrustState, refresh
+from signing.client import DirectorySource, Refreshed, TrustState
 from signing.digests import Digest, hash_file
-from signing.errors import AttestationError, VerificationError
-from signing.files import write_atomically
-from signing.reports import unverified_reports
+from signing.errors import VerificationError
+from signing.files import flush_folders, write_atomically
 from signing.roles import CATALOG_NAME, blob_path, format_time
 
 __all__ = ["Exported", "Have", "export", "part_size", "read_have", "recut"]
@@ -172,10 +172,7 @@ def export(
     `signing.client.refresh`, MirrorError, and VerificationError for a file that is not the signed
     one.
     """
-    refreshed = refresh(
-        DirectorySource(mirror), root=root, cache=cache, state=state, now=now,
-        build_time=build_time, with_releases=True,
-    )  # fmt: skip
+    refreshed = Site(root, cache, state, now, build_time).read(DirectorySource(mirror))
     record = refreshed.record
     hint = read_hint(mirror) or {}
     if since is not None and since.repository != record.repository:
@@ -183,20 +180,16 @@ def export(
             f"--since is of another repository ({since.repository:.12})", hint="Name another."
         )
     selection = Selection.from_dict(hint.get("filters", {}))
-    with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        contents = contents_of(catalog, selection)
-    reports: dict[Digest, None] = {}
-    for digest in contents.statements:
-        with contextlib.suppress(AttestationError, OSError):
-            named = unverified_reports((mirror / blob_path(digest)).read_bytes())
-            reports.update(dict.fromkeys(named))
+    contents = Contents(refreshed.catalog, selection)
+    reports = dict.fromkeys(reports_of(mirror, contents.statements()))
     held = [digest for digest in reports if (mirror / blob_path(digest)).is_file()]
     files = [
         _Item(f"metadata/{name}", Digest.of(data), len(data), data)
         for name, data in sorted(refreshed.metadata.items())
     ]
     places = {one.path: one.digest for one in refreshed.artifacts}
-    places |= {blob_path(digest): digest for digest in (*contents.blobs, *held)}
+    places |= {blob_path(digest): digest for digest, _ in contents.blobs()}
+    places |= {blob_path(digest): digest for digest in held}
     known = since.digests | _by_deltas(refreshed, since) if since else frozenset[str]()
     for path, digest in places.items():
         if digest.hex not in known:
@@ -364,6 +357,8 @@ def _write(
     try:
         with _told(out):
             out.mkdir(parents=True, exist_ok=True)
+            for killed in out.glob(f".new-{stem}*"):
+                killed.unlink()
             pending, left = chunks(), b""
             for number, path in enumerate(fresh):
                 start = number * room
@@ -381,8 +376,10 @@ def _write(
             old = [label.path for label in _there(out, stem) if label.path not in names]
             for path, name in zip(fresh, names, strict=True):
                 path.replace(name)
+            flush_folders([out, out.parent])  # the new parts are there before the old ones go
             for path in old:
                 path.unlink()
+            flush_folders([out])
     finally:
         for path in fresh:
             with contextlib.suppress(OSError):

@@ -4,9 +4,7 @@ Rules this module keeps:
 - a catalog opens from a `VerifiedFile` and from nothing else;
 - the file is read only and immutable, its header and its whole schema are compared with what this
   version knows before the first query, and nothing in it can run code (`trusted_schema` off);
-- what it answers are values; integer keys never leave it;
-- its rows are named tuples: each command that opens a catalog waits for these classes, and a
-  dataclass takes six times as long to make.
+- what it answers are values (`marketplace_db.catalog_rows`); integer keys never leave it.
 
 A bare plugin name means `tavo/name`.
 """
@@ -16,23 +14,27 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-import struct
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from marketplace_db.errors import CatalogError, NotInCatalogError
-from marketplace_db.schema import (
-    CATALOG_APPLICATION_ID,
-    CATALOG_DDL,
-    CATALOG_PAGE_SIZE,
-    CATALOG_VERSION,
+from marketplace_db.catalog_file import check_header, check_pages, check_schema
+from marketplace_db.catalog_rows import (
+    ApprovalRow,
+    PluginRow,
+    ReleaseRow,
+    ReviewRow,
+    WheelRow,
+    digest_of,
+    full_id_of,
+    plugin_of,
+    release_of,
+    unreadable,
 )
+from marketplace_db.errors import CatalogError, NotInCatalogError
 from signing.digests import Digest, VerifiedFile
 
 if TYPE_CHECKING:
-    from marketplace_db.manifest import Manifest
     from marketplace_db.words import WordIndex
 
 __all__ = [
@@ -45,7 +47,6 @@ __all__ = [
     "full_id_of",
 ]
 
-_STALE = "Run `tavo registry update`, or sync the mirror again."
 _PLUGIN_COLUMNS = """
     p.full_id, p.uuid, u.name AS publisher, u.display_name AS publisher_name, u.official,
     p.plugin_id AS id, p.name, p.description, p.plugin_type, p.author, p.license,
@@ -55,87 +56,6 @@ _PLUGIN_COLUMNS = """
 _SEARCHED = ("p.full_id", "p.name", "p.description", "p.tags", "p.categories")
 _LONGEST_TEXT = 1000
 _FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 20, 500  # plugins in one question to SQLite
-
-
-class PluginRow(NamedTuple):
-    """One plugin. `latest` is its newest version that is not yanked, None if all are."""
-
-    full_id: str
-    uuid: str
-    publisher: str
-    publisher_name: str
-    official: bool
-    id: str
-    name: str
-    description: str
-    plugin_type: str
-    author: str
-    license: str
-    pricing_tier: str
-    categories: tuple[str, ...]
-    tags: tuple[str, ...]
-    latest: str | None
-    updated_at: str
-
-
-class WheelRow(NamedTuple):
-    """One wheel that a release depends on; `length` in bytes."""
-
-    filename: str
-    digest: Digest
-    length: int
-
-
-class ReleaseRow(NamedTuple):
-    """One version of a plugin, as the catalog tells it. Digests name blobs of the repository."""
-
-    full_id: str
-    uuid: str
-    version: str
-    seq: int
-    api: int
-    package: Digest
-    length: int
-    manifest_digest: Digest
-    lock_digest: Digest | None
-    permission_digest: Digest
-    publisher_envelope: Digest
-    reviewer_envelopes: tuple[Digest, ...]
-    wheels: tuple[WheelRow, ...]
-    yanked: bool
-    yanked_reason: str
-    manifest: str
-    published_at: str
-
-    def parsed_manifest(self) -> Manifest:
-        """Return the catalog's copy of the manifest. Raises ManifestError."""
-        from marketplace_db.manifest import manifest_from_json
-
-        return manifest_from_json(self.manifest)
-
-
-class ApprovalRow(NamedTuple):
-    """A reviewer's approval of a release, as the catalog tells it; the envelope proves it."""
-
-    key_id: str
-    envelope: Digest
-    issued: str
-
-
-class ReviewRow(NamedTuple):
-    """One user's published review of a version; `rating` from 1 to 5."""
-
-    version: str
-    author: str
-    rating: int
-    title: str
-    body: str
-    created_at: str
-
-
-def full_id_of(name: str) -> str:
-    """Return the full id for a full or bare plugin name."""
-    return name if "/" in name else f"tavo/{name}"
 
 
 class Catalog:
@@ -153,15 +73,15 @@ class Catalog:
         """
         if not isinstance(verified, VerifiedFile):
             raise TypeError("a catalog opens only from a signing.VerifiedFile")
-        version = _check_header(verified.path, verified.length)
+        version = check_header(verified.path, verified.length)
         connection = cls.connect(verified)
         try:
-            _check_schema(connection, version, verified.path)
+            check_schema(connection, version, verified.path)
             if thorough:
-                _check_pages(connection, verified.path)
+                check_pages(connection, verified.path)
         except sqlite3.Error as error:
             connection.close()
-            raise _unreadable(verified.path, error) from error
+            raise unreadable(verified.path, error) from error
         except CatalogError:
             connection.close()
             raise
@@ -182,7 +102,7 @@ class Catalog:
             for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.Error as error:
-            raise _unreadable(verified.path, error) from error
+            raise unreadable(verified.path, error) from error
         return connection
 
     def close(self) -> None:
@@ -245,11 +165,16 @@ class Catalog:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         order = " ORDER BY p.plugin_id = ? DESC, u.official DESC, p.full_id LIMIT ?"
         rows = self._rows(f"SELECT {_PLUGIN_COLUMNS}{where}{order}", [*values, plugin_id, limit])
-        return [_plugin(row) for row in rows]
+        return [plugin_of(row) for row in rows]
 
     def all_plugins(self) -> list[PluginRow]:
         """Return every plugin, in the order of full ids."""
-        return [_plugin(row) for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id")]
+        return list(self.each_plugin())
+
+    def each_plugin(self) -> Iterator[PluginRow]:
+        """Yield every plugin, in the order of full ids."""
+        for row in self._rows(f"SELECT {_PLUGIN_COLUMNS} ORDER BY p.full_id"):
+            yield plugin_of(row)
 
     def newest_manifests(self) -> dict[str, str]:
         """Return the manifest of each plugin's newest version as JSON, by full id."""
@@ -272,14 +197,14 @@ class Catalog:
             [json.dumps([digest.hex for digest in recalled])],
         )
         return [
-            (row["full_id"], row["version"], _digest(row["package"]), row["reason"], row["since"])
+            (row["full_id"], row["version"], digest_of(row["package"]), row["reason"], row["since"])
             for row in rows
         ]
 
     def versions_by_package(self) -> dict[Digest, str]:
         """Return the UUID of each release, by the digest of its package."""
         rows = self._rows("SELECT package, uuid FROM plugin_versions")
-        return {_digest(row["package"]): str(row["uuid"]) for row in rows}
+        return {digest_of(row["package"]): str(row["uuid"]) for row in rows}
 
     def _search_by(
         self,
@@ -309,7 +234,7 @@ class Catalog:
             rows = self._rows(
                 f"SELECT {_PLUGIN_COLUMNS} WHERE {where.format(marks)}", [*some, *values]
             )
-            found += [_plugin(row) for row in rows]
+            found += [plugin_of(row) for row in rows]
         found.sort(key=lambda one: (one.id != plugin_id, not one.official, one.full_id))
         return found[:limit]
 
@@ -352,7 +277,7 @@ class Catalog:
                 + (f"; did you mean {near[0]!r}?" if near else ""),
                 hint="See what is there with `tavo registry browse`.",
             )
-        return _plugin(rows[0])
+        return plugin_of(rows[0])
 
     def versions(self, name: str) -> list[ReleaseRow]:
         """Return all releases of a plugin, the newest version first. Raises NotInCatalogError."""
@@ -397,7 +322,7 @@ class Catalog:
         rows = self._rows(
             "SELECT package, yanked_reason FROM plugin_versions WHERE yanked_at IS NOT NULL"
         )
-        return {_digest(row["package"]): row["yanked_reason"] or "" for row in rows}
+        return {digest_of(row["package"]): row["yanked_reason"] or "" for row in rows}
 
     def plugins_of(self, packages: Collection[Digest]) -> frozenset[str]:
         """Return the plugins that have one of these packages as a release."""
@@ -420,7 +345,70 @@ class Catalog:
                 list(self._rows(f"SELECT * FROM {table} WHERE plugin_version_id = ?", [row["id"]]))  # noqa: S608
                 for table in ("wheels", "approvals")
             )
-            yield _release(names[row["plugin_id"]], row, *found)
+            yield release_of(names[row["plugin_id"]], row, *found)
+
+    def blobs(
+        self, plugins: Collection[str] | None, wants_wheel: Callable[[str], bool]
+    ) -> Iterator[tuple[Digest, int | None]]:
+        """Yield each blob that releases consist of, once, in the order of digests.
+
+        `plugins` are full ids, None for all. A length is None where the catalog tells none, as for
+        statements. SQLite sorts, in a file of its own if there are many: memory stays small.
+        """
+        where, values = self._of(plugins)
+        self._connection.create_function("wants_wheel", 1, wants_wheel, deterministic=True)
+        last: Digest | None = None
+        length: int | None = None
+        for row in self._rows(
+            f"SELECT package AS digest, package_length AS length FROM plugin_versions v {where}"  # noqa: S608
+            f" UNION SELECT publisher_envelope, NULL FROM plugin_versions v {where}"
+            " UNION SELECT a.envelope, NULL FROM approvals a"
+            f" JOIN plugin_versions v ON v.id = a.plugin_version_id {where}"
+            " UNION SELECT w.digest, w.length FROM wheels w"
+            f" JOIN plugin_versions v ON v.id = w.plugin_version_id {where}"
+            f" {'AND' if where else 'WHERE'} wants_wheel(w.filename)"
+            " ORDER BY digest, length",
+            values * 4,
+        ):
+            digest = digest_of(row["digest"])
+            if last is not None and digest != last:
+                yield last, length
+            last, length = digest, row["length"]
+        if last is not None:
+            yield last, length
+
+    def statements(self, plugins: Collection[str] | None) -> Iterator[Digest]:
+        """Yield the reviewers' statements of these plugins, each once, in order; None for all."""
+        where, values = self._of(plugins)
+        for row in self._rows(
+            "SELECT DISTINCT a.envelope FROM approvals a"  # noqa: S608
+            f" JOIN plugin_versions v ON v.id = a.plugin_version_id {where} ORDER BY a.envelope",
+            values,
+        ):
+            yield digest_of(row["envelope"])
+
+    def count_releases(self, plugins: Collection[str] | None) -> int:
+        """Return how many releases these plugins have; None for all."""
+        where, values = self._of(plugins)
+        (row,) = self._rows(f"SELECT count(*) AS n FROM plugin_versions v {where}", values)  # noqa: S608
+        return int(row["n"])
+
+    def manifests(self, plugins: Collection[str]) -> Iterator[str]:
+        """Yield the manifest of each release of these plugins, as JSON."""
+        where, values = self._of(plugins)
+        for row in self._rows(f"SELECT v.manifest FROM plugin_versions v {where}", values):  # noqa: S608
+            yield str(row["manifest"])
+
+    @staticmethod
+    def _of(plugins: Collection[str] | None) -> tuple[str, list[str]]:
+        """Return what restricts versions `v` to these plugins, with its values."""
+        if plugins is None:
+            return "", []
+        return (
+            "WHERE v.plugin_id IN (SELECT id FROM plugins WHERE full_id IN"
+            " (SELECT value FROM json_each(?)))",
+            [json.dumps(sorted(plugins))],
+        )
 
     def approvals(self, name: str, version: str) -> list[ApprovalRow]:
         """Return the reviewers' approvals of one release, in the order they were recorded."""
@@ -433,7 +421,7 @@ class Catalog:
         )
         return [
             ApprovalRow(
-                key_id=row["key_id"], envelope=_digest(row["envelope"]), issued=row["issued"]
+                key_id=row["key_id"], envelope=digest_of(row["envelope"]), issued=row["issued"]
             )
             for row in rows
         ]
@@ -463,7 +451,7 @@ class Catalog:
             for row in self._rows(query, values):
                 found.setdefault(row["plugin_version_id"], []).append(row)
         return [
-            _release(full_id, row, wheels.get(row["id"], []), approvals.get(row["id"], []))
+            release_of(full_id, row, wheels.get(row["id"], []), approvals.get(row["id"], []))
             for row in rows
         ]
 
@@ -471,7 +459,7 @@ class Catalog:
         try:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise _unreadable(self.verified.path, error) from error
+            raise unreadable(self.verified.path, error) from error
 
 
 def _is_unicode(text: str) -> bool:
@@ -481,114 +469,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _plugin(row: sqlite3.Row) -> PluginRow:
-    values = dict(row)
-    values["official"] = bool(values["official"])
-    values["categories"] = tuple(json.loads(values["categories"]))
-    values["tags"] = tuple(json.loads(values["tags"]))
-    return PluginRow(**values)
-
-
-def _release(
-    full_id: str, row: sqlite3.Row, wheels: Sequence[sqlite3.Row], approvals: Sequence[sqlite3.Row]
-) -> ReleaseRow:
-    return ReleaseRow(
-        full_id=full_id,
-        uuid=row["uuid"],
-        version=row["version"],
-        seq=row["seq"],
-        api=row["api"],
-        package=_digest(row["package"]),
-        length=row["package_length"],
-        manifest_digest=_digest(row["manifest_digest"]),
-        lock_digest=None if row["lock_digest"] is None else _digest(row["lock_digest"]),
-        permission_digest=_digest(row["permission_digest"]),
-        publisher_envelope=_digest(row["publisher_envelope"]),
-        reviewer_envelopes=tuple(
-            _digest(approval["envelope"])
-            for approval in sorted(approvals, key=lambda one: int(one["id"]))
-        ),
-        wheels=tuple(
-            WheelRow(
-                filename=wheel["filename"],
-                digest=_digest(wheel["digest"]),
-                length=wheel["length"],
-            )
-            for wheel in sorted(wheels, key=lambda one: str(one["filename"]))
-        ),
-        yanked=row["yanked_at"] is not None,
-        yanked_reason=row["yanked_reason"] or "",
-        manifest=row["manifest"],
-        published_at=row["published_at"],
-    )
-
-
-def _digest(value: bytes) -> Digest:
-    try:
-        return Digest(value.hex())
-    except ValueError as error:
-        raise CatalogError(f"the catalog holds a damaged digest: {error}", hint=_STALE) from error
-
-
-def _unreadable(path: Path, error: Exception) -> CatalogError:
-    return CatalogError(f"{path.name}: cannot be read as a catalog: {error}", hint=_STALE)
-
-
-def _check_header(path: Path, length: int) -> int:
-    """Check the first 100 bytes without SQLite; return the schema version.
-
-    Source: https://www.sqlite.org/fileformat2.html, section 1.3.
-    """
-    try:
-        with path.open("rb") as stream:
-            header = stream.read(100)
-        found = path.stat().st_size
-    except OSError as error:
-        raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint=_STALE) from error
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        raise CatalogError(f"{path.name}: is not a SQLite file", hint=_STALE)
-    (page_size,) = struct.unpack_from(">H", header, 16)
-    version: int
-    version, _, application = struct.unpack_from(">III", header, 60)
-    if application != CATALOG_APPLICATION_ID:
-        raise CatalogError(f"{path.name}: is a SQLite file, but not a tavo catalog", hint=_STALE)
-    if version > CATALOG_VERSION:
-        raise CatalogError(
-            f"{path.name}: has schema version {version}, this version of tavo reads up to"
-            f" {CATALOG_VERSION}",
-            hint="Update tavo.",
-        )
-    if version not in CATALOG_DDL:
-        raise CatalogError(
-            f"{path.name}: has schema version {version}, which tavo no longer reads", hint=_STALE
-        )
-    if header[18:20] != b"\1\1":
-        raise CatalogError(f"{path.name}: is in WAL mode; a published catalog never is")
-    if page_size != CATALOG_PAGE_SIZE or found % CATALOG_PAGE_SIZE or found != length:
-        raise CatalogError(f"{path.name}: has {found} bytes, expected {length}", hint=_STALE)
-    return version
-
-
-def _check_schema(connection: sqlite3.Connection, version: int, path: Path) -> None:
-    """Compare everything the file defines with what this version expects."""
-    expected = sorted(CATALOG_DDL[version])
-    found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
-    for name, sql in found:
-        if sql is None and str(name).startswith("sqlite_autoindex_"):
-            continue
-        if sql not in expected:
-            raise CatalogError(
-                f"{path.name}: defines {name!r}, which schema version {version} does not have"
-            )
-    if len([sql for _, sql in found if sql is not None]) != len(expected):
-        raise CatalogError(f"{path.name}: lacks tables of schema version {version}", hint=_STALE)
-
-
-def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    (answer,) = connection.execute("PRAGMA quick_check").fetchone()
-    if answer != "ok":
-        raise CatalogError(f"{path.name}: is damaged: {answer}", hint=_STALE)
-    if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
-        raise CatalogError(f"{path.name}: a row of {broken[0]} points to nothing", hint=_STALE)

@@ -5,6 +5,7 @@ Units: bytes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 from signing.chain import DELTAS
@@ -19,12 +20,13 @@ class Counted:
     """Passes another source on; `requests` and `bytes` count the files asked for and their bodies.
 
     Deltas are read twice by a mirror: to make the catalog, and to hand them on. They are kept in
-    memory until then, up to 32 MB.
+    memory until then, up to 32 MB. Several threads may read.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._kept: dict[str, bytes] = {}
+        self._lock = threading.Lock()
         self.requests = self.bytes = 0
 
     @property
@@ -62,7 +64,9 @@ class Counted:
         return self._source.root_versions()
 
     def _count(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        self.requests += 1
+        with self._lock:
+            self.requests += 1
         for chunk in chunks:
-            self.bytes += len(chunk)
+            with self._lock:
+                self.bytes += len(chunk)
             yield chunk

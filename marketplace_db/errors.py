@@ -15,6 +15,7 @@ __all__ = [
     "NotAcceptedError",
     "NotInCatalogError",
     "PackageError",
+    "QueueFullError",
     "WorkingDatabaseError",
 ]
 
@@ -57,6 +58,18 @@ class MirrorError(MarketplaceError):
 
 class WorkingDatabaseError(MarketplaceError):
     """The operator's working database does not allow this step."""
+
+
+class QueueFullError(MarketplaceError):
+    """Too much waits already, or was used up: come back in `wait_s` seconds.
+
+    `whole` says that it is so for everybody, and not for one organisation alone.
+    """
+
+    def __init__(self, message: str, *, wait_s: int, whole: bool = False) -> None:
+        super().__init__(message, hint=f"Come back in {wait_s} s.")
+        self.wait_s = wait_s
+        self.whole = whole
 
 
 class AdvisoryError(MarketplaceError):

@@ -3,74 +3,53 @@
 Rules this module keeps:
 - metadata is accepted by the client first; every artifact and blob is checked against its digest
   before it gets its name; what is there already is hashed again, and replaced if it is damaged;
-- files only ever appear under new names; `timestamp.json` is switched last, by a rename: a killed
-  copy leaves the old mirror or the new one, and the next run goes on where it stopped;
+- files only ever appear under new names; `timestamp.json` is switched last, by a rename, after
+  everything else is on the disk: a killed copy and a power cut leave the old mirror or the new one,
+  and the next run goes on where it stopped;
 - the catalog comes by deltas where they lead to it, and large files go on where they stopped;
-- the vetting reports that reviewers name go along, so that they can be read behind an air gap;
 - a newer mirror is never overwritten by an older repository, and never by another one;
 - `mirror.json` is a hint for people: nothing is believed because it stands there.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from marketplace_db.catalog import Catalog
 from marketplace_db.counted import Counted
 from marketplace_db.errors import MirrorError
-from marketplace_db.selection import EVERYTHING, Contents, Selection, contents_of
+from marketplace_db.mirror_copy import Copier, Observer, reports_of
+from marketplace_db.selection import EVERYTHING, Contents, Selection
 from marketplace_db.site import Site
-from signing.chain import DELTAS
-from signing.client import (
-    Artifact,
-    DirectorySource,
-    Refreshed,
-    Source,
-    TrustState,
-    fetch_artifact,
-    fetch_blob,
-)
-from signing.digests import Digest, hash_file
-from signing.errors import AttestationError, MissingError
-from signing.files import replace_file, write_atomically
+from signing.client import DirectorySource, Refreshed, Source, TrustState
+from signing.digests import Digest
+from signing.files import flush_folders, write_atomically
 from signing.locks import hold
-from signing.partial import fetch_in_steps
-from signing.reports import unverified_reports
 from signing.roles import blob_path, format_time
-from signing.sources import Deadline
 
-__all__ = ["HINT_NAME", "Audit", "MirrorReport", "Observer", "read_hint", "sync"]
+__all__ = [
+    "CONNECTIONS", "HINT_NAME", "LOCK_NAME", "LOCK_S", "Audit", "MirrorReport",
+    "also_in", "read_hint", "sync",
+]  # fmt: skip
 
 HINT_NAME = "mirror.json"
 
 _FORMAT = 1
-_LONGEST_STATEMENT = 64 * 1024
-_LONGEST_REPORT = 1 << 20
-_BLOB_DEADLINE_S = 600.0
 _LONGEST_HINT = 1 << 20
-_LOCK_NAME = ".new-lock"
 _LOOK_NAME = ".new-look"
-_LOCK_S = 5.0
-
-
-class Observer(Protocol):
-    """Who is told how far a copy is."""
-
-    def begin(self, what: str, total: int | None) -> None:
-        """Start a stage of `total` steps."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Say that steps are done."""
-
-    def end(self) -> None:
-        """Finish the stage."""
+LOCK_NAME = ".new-lock"
+LOCK_S = 5.0
+_ALSO = re.compile(
+    r"targets/releases/[0-9a-f]{64}\.(.+)|targets/catalog/[0-9a-f]{64}\.(advisories\.db)"
+)
+CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +74,10 @@ class MirrorReport:
 class Audit(Protocol):
     """Who looks at what a copy needs before it is made, and at what it named when it is."""
 
-    def needed(self, files: Mapping[str, Digest], destination: Path) -> None:
+    def needed(self, files: Iterable[str], destination: Path) -> None:
         """Raise an error if some of these files can be had nowhere."""
 
-    def named(self, files: Collection[str]) -> None:
+    def named(self, files: Iterable[str]) -> None:
         """Raise an error if the source holds what is not among these files, which is all."""
 
 
@@ -113,22 +92,23 @@ def sync(
     build_time: datetime,
     selection: Selection = EVERYTHING,
     audit: Audit | None = None,
+    connections: int = CONNECTIONS,
     reporter: Observer | None = None,
 ) -> MirrorReport:
     """Make `destination` a verified copy of a repository; a new, an empty or an older copy.
 
-    `cache` is the client's cache, `state` what this machine has accepted before. Raises the
-    errors of `signing.client.refresh` and of `audit`, and MirrorError when the folder cannot be
-    used.
+    `cache` is the client's cache, `state` what this machine has accepted before; at most
+    `connections` files are fetched at a time. Raises the errors of `signing.client.refresh` and
+    of `audit`, and MirrorError when the folder cannot be used.
     """
     source = DirectorySource(source) if isinstance(source, Path) else source
     _check_destination(source, destination)
     try:
         destination.mkdir(parents=True, exist_ok=True)
-        with hold(destination / _LOCK_NAME, _LOCK_S, "is writing this mirror"):
+        with hold(destination / LOCK_NAME, LOCK_S, "is writing this mirror"):
             return _sync(
                 Counted(source), destination, Site(root, cache, state, now, build_time), selection,
-                audit, reporter,
+                audit, connections, reporter,
             )  # fmt: skip
     except OSError as error:
         raise MirrorError(
@@ -143,6 +123,7 @@ def _sync(
     site: Site,
     selection: Selection,
     audit: Audit | None,
+    connections: int,
     reporter: Observer | None,
 ) -> MirrorReport:
     look = destination / _LOOK_NAME
@@ -150,7 +131,8 @@ def _sync(
     try:
         _seed(site.of_repository / "metadata", look)
         found = _look(source, destination, look, site, selection)
-        return _copy(source, destination, found, site, selection, audit, reporter)
+        copy = Copier(source, destination, connections, reporter)
+        return _copy(source, destination, found, site, selection, audit, copy)
     finally:
         shutil.rmtree(look, ignore_errors=True)
 
@@ -162,40 +144,35 @@ def _copy(
     site: Site,
     selection: Selection,
     audit: Audit | None,
-    reporter: Observer | None,
+    copy: Copier,
 ) -> MirrorReport:
-    refreshed, contents, files, here = found
+    refreshed, contents, here = found
     _check_hint(destination, refreshed)
+
+    def files() -> Iterator[tuple[str, Digest]]:
+        yield from ((blob_path(digest), digest) for digest, _ in contents.blobs())
+        yield from ((one.path, one.digest) for one in refreshed.artifacts)
+
     if audit:
-        missing_here = {path: one for path, one in files.items() if one not in here}
-        audit.needed(missing_here, destination)
-    blobs = contents.blobs
-    copy = _Copy(source, destination)
-    if reporter:
-        reporter.begin("copying the repository", len(blobs) + len(refreshed.artifacts))
+        audit.needed((path for path, digest in files() if digest not in here), destination)
+    copy.begin(contents.blobs(), sum(one.length for one in refreshed.artifacts))
     try:
-        for digest, length in blobs.items():
-            copy.blob(digest, length)
-            if reporter:
-                reporter.advance()
-        reports = copy.reports(contents.statements)
-        missing = sum(not copy.report(digest) for digest in reports)
+        copy.blobs(contents.blobs())
+        copy.reports(contents.statements())
         for artifact in refreshed.artifacts:
             copy.artifact(artifact, here.get(artifact.digest))
-            if reporter:
-                reporter.advance()
         if audit:
-            audit.named({*files, *map(blob_path, reports), *(
-                f"metadata/{name}" for name in refreshed.metadata)})  # fmt: skip
-        for name in sorted(refreshed.metadata, key=lambda name: name == "timestamp.json"):
-            write_atomically(destination / "metadata" / name, refreshed.metadata[name])
-        hint = (
-            json.dumps(_hint(refreshed, contents.releases, len(blobs), selection), indent=2) + "\n"
+            reports = reports_of(destination, contents.statements())
+            audit.named(itertools.chain(
+                (path for path, _ in files()), map(blob_path, reports),
+                (f"metadata/{name}" for name in refreshed.metadata),
+            ))  # fmt: skip
+        copy.settle()
+        _switch(
+            destination, refreshed, _hint(refreshed, contents.releases, copy.named_blobs, selection)
         )
-        write_atomically(destination / HINT_NAME, hint.encode())
     finally:
-        if reporter:
-            reporter.end()
+        copy.end()
     # Only now may this machine's client know of it: killed before, it still reads the old mirror.
     accepted = site.read(DirectorySource(destination))
     return MirrorReport(
@@ -210,8 +187,20 @@ def _copy(
         fetched_bytes=source.bytes,
         requests=source.requests,
         kept_files=copy.kept,
-        missing_reports=missing,
+        missing_reports=copy.missing_reports,
     )
+
+
+def _switch(destination: Path, refreshed: Refreshed, hint: dict[str, Any]) -> None:
+    """Make the copied files the mirror: `timestamp.json` after all that it leads to."""
+    metadata = destination / "metadata"
+    for name, data in refreshed.metadata.items():
+        if name != "timestamp.json":
+            write_atomically(metadata / name, data)
+    flush_folders([metadata, destination])
+    write_atomically(metadata / "timestamp.json", refreshed.metadata["timestamp.json"])
+    write_atomically(destination / HINT_NAME, (json.dumps(hint, indent=2) + "\n").encode())
+    flush_folders([metadata, destination])
 
 
 def _seed(metadata: Path, look: Path) -> None:
@@ -223,11 +212,10 @@ def _seed(metadata: Path, look: Path) -> None:
 
 
 class _Look(NamedTuple):
-    """A repository's metadata and catalog, the files they name, and those that are here."""
+    """A repository's metadata and catalog, what they name, and which of it is here."""
 
     refreshed: Refreshed
     contents: Contents
-    files: dict[str, Digest]
     here: dict[Digest, Path]
 
 
@@ -247,88 +235,19 @@ def _look(
             site.of_repository / "artifacts",
         ),
     )
-    with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        contents = contents_of(catalog, selection)
-    files = {blob_path(digest): digest for digest in contents.blobs}
-    files |= {artifact.path: artifact.digest for artifact in refreshed.artifacts}
+    contents = Contents(refreshed.catalog, selection)
     brought = (refreshed.catalog, refreshed.publishers_file, refreshed.log)
     here = {file.digest: file.path for file in brought if file is not None}
-    return _Look(refreshed, contents, files, here)
+    return _Look(refreshed, contents, here)
 
 
-class _Copy:
-    """Fetches what is missing or damaged in the destination, and counts."""
+def also_in(paths: Iterable[str]) -> list[str]:
+    """Return what is among the paths of a repository besides its plugins and catalogs.
 
-    def __init__(self, source: Source, destination: Path) -> None:
-        self._source = source
-        self._destination = destination
-        self.fetched = self.kept = 0
-
-    def keep(self, path: Path, digest: Digest) -> bool:
-        """Tell whether the right file is there already."""
-        try:
-            right = self._is(path, digest)
-        except FileNotFoundError:
-            return False
-        self.kept += right
-        return right
-
-    @staticmethod
-    def _is(path: Path, digest: Digest) -> bool:
-        return hash_file(path)[0] == digest
-
-    def blob(self, digest: Digest, length: int | None) -> None:
-        path = self._destination / blob_path(digest)
-        if self.keep(path, digest):
-            return
-        if length is None:
-            fetch_blob(self._source, digest, None, path, limit=_LONGEST_STATEMENT)
-        else:
-            self._in_steps(blob_path(digest), digest, length, path)
-        self.fetched += 1
-
-    def artifact(self, artifact: Artifact, here: Path | None) -> None:
-        """Copy an artifact; `here` is where the client keeps the same bytes, if it does."""
-        path = self._destination / artifact.path
-        if self.keep(path, artifact.digest):
-            return
-        if artifact.name.startswith(DELTAS):
-            fetch_artifact(self._source, artifact, path)  # small, and read already
-        elif here is None:
-            self._in_steps(artifact.path, artifact.digest, artifact.length, path)
-        else:
-            with here.open("rb") as before, replace_file(path) as stream:
-                shutil.copyfileobj(before, stream, 1 << 20)
-            if not self._is(path, artifact.digest):
-                path.unlink()
-                raise MirrorError(
-                    f"{here}: changed while it was copied", hint="Run the same command again."
-                )
-        self.fetched += 1
-
-    def _in_steps(self, name: str, digest: Digest, length: int, path: Path) -> None:
-        fetch_in_steps(self._source, name, digest, length, path, Deadline(_BLOB_DEADLINE_S))
-
-    def reports(self, statements: Iterable[Digest]) -> dict[Digest, None]:
-        """Return the reports that reviewers' statements name, which are here by now."""
-        named: dict[Digest, None] = {}
-        for digest in statements:
-            data = (self._destination / blob_path(digest)).read_bytes()
-            with suppress(AttestationError):  # no client accepts a release by it
-                named.update(dict.fromkeys(unverified_reports(data)))
-        return named
-
-    def report(self, digest: Digest) -> bool:
-        """Copy a vetting report; tell whether the source has it."""
-        path = self._destination / blob_path(digest)
-        if self.keep(path, digest):
-            return True
-        try:
-            fetch_blob(self._source, digest, None, path, limit=_LONGEST_REPORT)
-        except MissingError:
-            return False
-        self.fetched += 1
-        return True
+    Such as `tavo-1.2.3.pyz`, `rules-team-1.0.zip` and `advisories.db`.
+    """
+    names = (_ALSO.fullmatch(path) for path in paths)
+    return sorted(found[1] or found[2] for found in names if found)
 
 
 def _hint(refreshed: Refreshed, releases: int, blobs: int, selection: Selection) -> dict[str, Any]:
@@ -348,6 +267,7 @@ def _hint(refreshed: Refreshed, releases: int, blobs: int, selection: Selection)
         "filters": selection.to_dict(),
         "releases": releases,
         "blobs": blobs,
+        "also": also_in(one.path for one in refreshed.artifacts),
     }
 
 

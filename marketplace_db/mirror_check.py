@@ -6,13 +6,13 @@ Units: bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from marketplace_db.catalog import Catalog
-from marketplace_db.selection import Selection, contents_of
+from marketplace_db.selection import Contents, Selection
 from marketplace_db.site import Site
 from signing.chain import DELTAS, Step, chain_to
 from signing.client import Refreshed, Source, TrustState
@@ -55,11 +55,12 @@ def check(
     build_time: datetime,
 ) -> Checked:
     """Verify a mirror's metadata and hash each of its files; errors as `refresh`."""
-    refreshed, files, _ = _files(source, selection, Site(root, cache, state, now, build_time))
+    refreshed, files = _files(source, selection, Site(root, cache, state, now, build_time))
     missing: list[str] = []
     damaged: list[str] = []
-    total = 0
-    for path, digest in files.items():
+    count = total = 0
+    for path, digest, _ in files:
+        count += 1
         hasher = hashlib.sha256()
         try:
             for chunk in source.read(path, Deadline(_FILE_DEADLINE_S)):
@@ -72,7 +73,7 @@ def check(
         else:
             if hasher.hexdigest() != digest.hex:
                 damaged.append(path)
-    return Checked(refreshed, len(files), total, tuple(missing), tuple(damaged))
+    return Checked(refreshed, count, total, tuple(missing), tuple(damaged))
 
 
 def wanted(
@@ -87,8 +88,8 @@ def wanted(
     build_time: datetime,
 ) -> Wanted:
     """Return what a sync from `source` would fetch into the mirror; errors as `refresh`."""
-    refreshed, files, lengths = _files(source, selection, Site(root, cache, state, now, build_time))
-    lacking = [path for path in files if not (mirror / path).is_file()]
+    refreshed, files = _files(source, selection, Site(root, cache, state, now, build_time))
+    lacking = {path: length or 0 for path, _, length in files if not (mirror / path).is_file()}
     catalog = next(one for one in refreshed.artifacts if one.name == CATALOG_NAME)
     steps = (
         Step(one.name, one.path, one.digest, one.length)
@@ -96,8 +97,8 @@ def wanted(
         if one.role == "catalog" and one.name.startswith(DELTAS)
     )
     if catalog.path in lacking and chain_to(catalog.digest, catalog.length, steps, _old(mirror)):
-        lacking.remove(catalog.path)  # the deltas are counted
-    return Wanted(refreshed, len(lacking), sum(lengths.get(path) or 0 for path in lacking))
+        del lacking[catalog.path]  # the deltas are counted
+    return Wanted(refreshed, len(lacking), sum(lacking.values()))
 
 
 def _old(mirror: Path) -> Iterator[tuple[Digest, Path]]:
@@ -107,13 +108,10 @@ def _old(mirror: Path) -> Iterator[tuple[Digest, Path]]:
 
 def _files(
     source: Source, selection: Selection, site: Site
-) -> tuple[Refreshed, dict[str, Digest], Mapping[str, int | None]]:
+) -> tuple[Refreshed, Iterator[tuple[str, Digest, int | None]]]:
+    """Return what was accepted, and path, digest and length of each file that it names."""
     refreshed = site.read(source)
-    with Catalog.open(refreshed.catalog, thorough=True) as catalog:
-        contents = contents_of(catalog, selection)
-    files = {artifact.path: artifact.digest for artifact in refreshed.artifacts}
-    lengths: dict[str, int | None] = {one.path: one.length for one in refreshed.artifacts}
-    for digest, length in contents.blobs.items():
-        files[blob_path(digest)] = digest
-        lengths[blob_path(digest)] = length
-    return refreshed, files, lengths
+    contents = Contents(refreshed.catalog, selection)
+    artifacts = ((one.path, one.digest, one.length) for one in refreshed.artifacts)
+    blobs = ((blob_path(digest), digest, length) for digest, length in contents.blobs())
+    return refreshed, itertools.chain(artifacts, blobs)

@@ -296,9 +296,60 @@ _MARKET_2 = (
     "CREATE UNIQUE INDEX jobs_open ON jobs (kind, subject) WHERE state IN ('waiting', 'running')",
 )
 
+# Runs on the operator's machines: who may attack what, what ran, what it used and what it cost.
+_MARKET_3 = (
+    """CREATE TABLE targets (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  organization TEXT NOT NULL,
+  name TEXT NOT NULL,
+  url TEXT NOT NULL,
+  description TEXT NOT NULL,
+  networks TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  removed_at TEXT
+) STRICT""",
+    """CREATE TABLE execution_results (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  execution_id INTEGER NOT NULL UNIQUE REFERENCES plugin_executions(id),
+  content BLOB NOT NULL
+) STRICT""",
+    "ALTER TABLE plugin_executions ADD COLUMN target_id INTEGER REFERENCES targets(id)",
+    "ALTER TABLE plugin_executions ADD COLUMN user TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN key TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN request TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN config TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE plugin_executions ADD COLUMN asked_at TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN lease_until TEXT",
+    "ALTER TABLE plugin_executions ADD COLUMN cancel_at TEXT",
+    "ALTER TABLE plugin_executions ADD COLUMN complete INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN outcome TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN sandbox TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN quotas TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE plugin_executions ADD COLUMN wall_ms INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN requests INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN bytes_out INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN bytes_in INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN prompt_tokens INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN answer_tokens INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN billed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN cost_micro INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN prices TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE plugin_executions ADD COLUMN result_sha256 TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plugin_executions ADD COLUMN result_bytes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE plugin_executions ADD COLUMN result_until TEXT",
+    "CREATE UNIQUE INDEX targets_open ON targets (organization, name) WHERE removed_at IS NULL",
+    "CREATE UNIQUE INDEX plugin_executions_by_key ON plugin_executions (organization, key)"
+    " WHERE key != ''",
+    "CREATE INDEX plugin_executions_by_state ON plugin_executions (state, id)",
+    "CREATE INDEX plugin_executions_by_organization ON plugin_executions (organization, id)",
+)
+
 _MARKET_MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0001_first_tables", _MARKET_1),
     ("0002_service", _MARKET_2),
+    ("0003_execution", _MARKET_3),
 )
 
 

@@ -15,6 +15,7 @@ Units: seconds, bytes, times UTC.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from signing.errors import (
     SourceError,
     VerificationError,
 )
-from signing.files import replace_file
+from signing.files import flush_folders, replace_file
 from signing.keys import PublicKey
 from signing.locks import hold
 from signing.publishers import Publishers, Recalls
@@ -253,6 +254,9 @@ def refresh(
                 old_artifacts,
             )
             keep_metadata(walked, folder / "metadata")
+            # The caller records next what is here: it must not be gone after a power cut.
+            kept = folder / "metadata"
+            flush_folders([folder / "artifacts", kept / "root_history", kept, folder, cache])
     except OSError as error:
         raise SourceError(
             f"{folder}: cannot write the cache: {error.strerror or error}",
@@ -379,13 +383,20 @@ def fetch_artifact(
     _fetch(source, artifact.path, artifact.digest, artifact.length, destination, deadline)
 
 
-def prune(cache: Path, keep: Iterable[AcceptedRecord]) -> None:
-    """Delete cached artifacts that none of the records uses; files in use elsewhere stay."""
+def prune(
+    cache: Path, keep: Iterable[AcceptedRecord], *, repository: str = "*", older_than_s: float = 0
+) -> None:
+    """Delete cached artifacts that none of the records uses; files in use elsewhere stay.
+
+    `repository` restricts it to one; what was made less than `older_than_s` ago stays, too.
+    """
     used = {file.path for record in keep for file in (record.catalog, record.publishers)}
-    for path in cache.glob("*/artifacts/*"):
+    latest = time.time() - older_than_s
+    for path in cache.glob(f"{repository}/artifacts/*"):
         if path not in used:
             with contextlib.suppress(OSError):
-                path.unlink()
+                if path.lstat().st_mtime <= latest:
+                    path.unlink()
 
 
 # -- inside

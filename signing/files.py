@@ -2,6 +2,8 @@
 
 Rules this module keeps:
 - a file is written beside its destination, flushed to the disk, and renamed over it;
+- a rename outlives a power cut only once its folder is flushed: whoever needs files to be there
+  before others flushes their folders in between;
 - a disk without modes is good enough for files that everyone may read, and for no others;
 - a temporary file that is left behind starts with `.new-` and is never read.
 """
@@ -9,14 +11,17 @@ Rules this module keeps:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-__all__ = ["replace_file", "write_atomically"]
+__all__ = ["flush_folders", "replace_file", "write_atomically"]
 
 _EVERYONE_READS = 0o644
+_FAILED = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -51,3 +56,23 @@ def write_atomically(destination: Path, data: bytes, *, mode: int = _EVERYONE_RE
     """Write the bytes so that readers see the old file or the new one. Raises OSError."""
     with replace_file(destination, mode=mode) as stream:
         stream.write(data)
+
+
+def flush_folders(folders: Iterable[Path]) -> None:
+    """Make what was made, renamed and deleted in these folders last through a power cut.
+
+    Does nothing where the system cannot flush a folder: NTFS keeps renames in order, FAT keeps
+    nothing. Raises OSError for a disk that fails or is full.
+    """
+    if sys.platform == "win32":
+        return
+    for folder in folders:
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            if error.errno in _FAILED:
+                raise

@@ -131,7 +131,8 @@ class HttpSource:
     """A tree on a web server. Use it as a context manager, or call `close`.
 
     Redirects are followed a few times, but never from https to http. Plain http is allowed for
-    mirrors in closed networks: trust comes from signatures, not from the connection.
+    mirrors in closed networks: trust comes from signatures, not from the connection. Several
+    threads may read; they share the connections.
     """
 
     def __init__(self, url: str, *, user_agent: str = "tavo") -> None:
@@ -148,6 +149,7 @@ class HttpSource:
         self._name = _without_secrets(self._url)
         self._user_agent = user_agent
         self._client: httpx.Client | None = None
+        self._making = threading.Lock()
 
     def __repr__(self) -> str:
         return f"HttpSource({self._name!r})"
@@ -170,9 +172,9 @@ class HttpSource:
 
     def close(self) -> None:
         """Close the connections; the source opens new ones if it is used again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
         """Yield the file's bytes; see `Source`. The answer is taken as sent, not decompressed."""
@@ -210,7 +212,8 @@ class HttpSource:
                             yield kept
                     return
             raise SourceError(f"{where}: more than {_MOST_REDIRECTS} redirects")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, OSError) as error:
+            # RuntimeError: the state of a stream, or a client that was closed at the deadline.
             deadline.check(where)
             raise SourceError(
                 f"{where}: {printable(error) or type(error).__name__}",
@@ -221,10 +224,11 @@ class HttpSource:
     def _get(self, url: str, deadline: Deadline, start: int) -> Iterator[httpx.Response]:
         import httpx
 
-        if self._client is None:
-            headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
-            self._client = httpx.Client(headers=headers, follow_redirects=False)
-        client = self._client
+        with self._making:
+            client = self._client
+            if client is None:
+                headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
+                client = self._client = httpx.Client(headers=headers, follow_redirects=False)
         with contextlib.ExitStack() as stack:
             # Timeouts count from byte to byte: an answer whose headers drip for ever is ended
             # by closing its connection. Its body is checked chunk by chunk.

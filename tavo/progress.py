@@ -11,8 +11,11 @@ __all__ = ["Reporter"]
 class Reporter:
     """An observer of long work. Every method does nothing; override what you want to show."""
 
-    def begin(self, what: str, total: int | None) -> None:
-        """Start a stage: `what` is a short noun phrase, `total` the number of steps if known."""
+    def begin(self, what: str, total: int | None, unit: str = "") -> None:
+        """Start a stage: `what` is a short noun phrase, `total` the number of steps if known.
+
+        The unit `bytes` says that steps are bytes.
+        """
 
     def advance(self, steps: int = 1) -> None:
         """Report that so many steps of the current stage are done."""

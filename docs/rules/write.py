@@ -11,7 +11,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from tavo.scan.languages import CODE  # noqa: E402
-from tavo.scan.rules import PACK, ScanRule, load_rules  # noqa: E402
+from tavo.scan.rule import ScanRule  # noqa: E402
+from tavo.scan.rules import PACK, load_rules  # noqa: E402
 
 HEAD = """\
 # Rules of the pack tavo-ai

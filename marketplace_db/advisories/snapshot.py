@@ -35,6 +35,7 @@ __all__ = ["Advisories", "Match", "Snapshot", "read_records", "write_snapshot"]
 APPLICATION_ID = 0x7461766A
 FORMAT = 1
 _LARGEST_RECORD = 4 << 20
+_SQLITE = b"SQLite format 3\0"
 _LIMITS = ArchiveLimits(archive_bytes=1 << 30, entries=1_000_000, total_bytes=8 << 30, ratio=1000)
 
 _DDL = (
@@ -67,7 +68,7 @@ class Snapshot:
 
 
 def read_records(source: Path) -> Iterator[Advisory]:
-    """Read the records of a zip as osv.dev has it, of a folder of JSON files, or of one file.
+    """Read the records of a zip as osv.dev has it, a folder of JSON files, a file, or a snapshot.
 
     Raises AdvisoryError for a record that cannot be read, PackageError for a zip that is not whole,
     and OSError.
@@ -75,6 +76,12 @@ def read_records(source: Path) -> Iterator[Advisory]:
     if source.is_dir():
         for path in sorted(source.rglob("*.json")):
             yield _read(read_bounded(path, _LARGEST_RECORD), str(path.relative_to(source)))
+        return
+    with source.open("rb") as stream:
+        is_snapshot = stream.read(len(_SQLITE)) == _SQLITE
+    if is_snapshot:
+        with Advisories(source) as known:
+            yield from known.all()
         return
     data = read_bounded(source, _LIMITS.archive_bytes)
     if not data.startswith(b"PK"):
@@ -172,6 +179,25 @@ class Advisories:
     ) -> None:
         self.close()
 
+    def all(self) -> Iterator[Advisory]:
+        """Yield every advisory, by name. Raises AdvisoryError where the file is damaged."""
+        try:
+            rows = self._connection.execute(
+                "SELECT a.name, a.aliases, a.summary, a.severity, a.published, a.modified,"
+                " f.ecosystem, f.package, f.versions, f.ranges FROM advisories a"
+                " JOIN affected f ON f.advisory = a.id ORDER BY a.name, f.id"
+            )
+            for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+                listed = list(group)
+                row = listed[0]
+                affected = tuple(_affected(one[6], one[7], one[8], one[9]) for one in listed)
+                yield Advisory(
+                    id=row[0], aliases=tuple(json.loads(row[1])), summary=row[2], severity=row[3],
+                    published=row[4], modified=row[5], withdrawn="", affected=affected,
+                )  # fmt: skip
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            raise AdvisoryError(f"{self.path}: is damaged: {error}") from error
+
     def about(self, ecosystem: str, package: str, version: str) -> list[Match]:
         """Return the advisories about a version of a package, by name.
 
@@ -187,14 +213,7 @@ class Advisories:
                 (ecosystem, name),
             ).fetchall()
             for row in rows:
-                part = Affected(
-                    ecosystem=ecosystem,
-                    package=name,
-                    versions=tuple(json.loads(row[6])),
-                    ranges=tuple(
-                        tuple((kind, at) for kind, at in one) for one in json.loads(row[7])
-                    ),
-                )
+                part = _affected(ecosystem, name, row[6], row[7])
                 answer = affects(part, version)
                 known = found.get(row[0])
                 if answer == "no" or (known is not None and known.certain):
@@ -207,6 +226,16 @@ class Advisories:
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise AdvisoryError(f"{self.path}: is damaged: {error}") from error
         return list(found.values())
+
+
+def _affected(ecosystem: str, package: str, versions: str, ranges: str) -> Affected:
+    """Read a row of `affected`. Raises TypeError, ValueError."""
+    return Affected(
+        ecosystem=ecosystem,
+        package=package,
+        versions=tuple(json.loads(versions)),
+        ranges=tuple(tuple((kind, at) for kind, at in one) for one in json.loads(ranges)),
+    )
 
 
 def _read(data: bytes, where: str) -> Advisory:

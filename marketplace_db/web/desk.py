@@ -23,8 +23,11 @@ from typing import NamedTuple
 from marketplace_db.accounts import Account, Accounts
 from marketplace_db.catalog import Catalog
 from marketplace_db.errors import MarketplaceError
+from marketplace_db.execution_limits import ExecutionLimits
+from marketplace_db.executions import Executions
 from marketplace_db.intake import Market
 from marketplace_db.ratings import Ratings
+from marketplace_db.targets import Targets
 from marketplace_db.usage import Usage
 from marketplace_db.web.shelf import Shelf, Standing
 from signing.client import AcceptedRecord, DirectorySource, TrustState, prune, refresh
@@ -65,7 +68,10 @@ class Desk:
         *,
         take_in: TakeIn,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        execution: ExecutionLimits | None = None,
     ) -> None:
+        """`execution` is what the operator lets others run; nothing without it."""
+        self.execution = execution or ExecutionLimits()
         self.directory = directory
         self.take_in = take_in
         self.clock = clock
@@ -106,6 +112,14 @@ class Desk:
     def ratings(self) -> Ratings:
         """Return the users' reviews, over this thread's connection."""
         return Ratings(self.market().connection)
+
+    def executions(self) -> Executions:
+        """Return the runs for organisations, over this thread's connection."""
+        return Executions(self.market().connection)
+
+    def targets(self) -> Targets:
+        """Return the registered targets, over this thread's connection."""
+        return Targets(self.market().connection)
 
     def usage(self) -> Usage:
         """Return the counts, over this thread's connection."""

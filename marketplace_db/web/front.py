@@ -256,6 +256,8 @@ class Front:
             market = self.desk.market()
             for state, count in Jobs(market.connection).counts().items():
                 found[f"tavo_jobs_{state}"] = (f"Jobs that are {state}.", count)
+            for state, count in self.desk.executions().counts().items():
+                found[f"tavo_executions_{state}"] = (f"Runs that are {state}.", count)
             found["tavo_submissions_waiting"] = (
                 "Submissions that wait for reviewers.", market.open_submissions(),
             )  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,6 +23,7 @@ from marketplace_db.archive import ArchiveLimits, read_archive
 from marketplace_db.errors import MarketplaceError, PackageError
 from marketplace_db.manifest import PLUGIN_TYPES
 from marketplace_db.ratings import LONGEST_BODY, LONGEST_TITLE, Rating
+from marketplace_db.scores import SCORES_NAME, Score, read_scores
 from marketplace_db.web.api import forms
 from marketplace_db.web.api.plugins import advisory_rows, question_of
 from marketplace_db.web.chart import downloads_chart
@@ -284,6 +285,7 @@ def more_about(desk: Desk, full_id: str, version: str, package: Digest) -> dict[
     recalled = desk.edition.publishers.recalls.packages.get(package)
     return {
         "readme": readme_of(desk, package),
+        "scores": scores_of(desk, package),
         "rating": desk.ratings().summary_of(full_id),
         "reviews": desk.ratings().published(full_id, before=None, limit=20),
         "downloads": desk.standing.downloads.get(full_id, 0),
@@ -297,23 +299,41 @@ def more_about(desk: Desk, full_id: str, version: str, package: Digest) -> dict[
 
 def readme_of(desk: Desk, package: Digest) -> Markup | None:
     """Return the README of a package as HTML, None where there is none to show."""
-    return _readme(desk.repository / blob_path(package), package)
+    return _shown(desk.repository / blob_path(package), package).readme
+
+
+def scores_of(desk: Desk, package: Digest) -> tuple[Score, ...]:
+    """Return what a package's publisher measured on data held out, none where there is none."""
+    return _shown(desk.repository / blob_path(package), package).scores
+
+
+class _Shown(NamedTuple):
+    """What a page shows of a package's files."""
+
+    readme: Markup | None = None
+    scores: tuple[Score, ...] = ()
 
 
 @lru_cache(maxsize=256)
-def _readme(path: Any, package: Digest) -> Markup | None:
+def _shown(path: Any, package: Digest) -> _Shown:
     try:
         data = path.read_bytes()
         if Digest.of(data) != package:
-            return None
+            return _Shown()
         archive = read_archive(data, label="package", limits=_LIMITS, canonical=True)
-        entry = next((one for one in archive.entries if one.name == "README.md"), None)
-        if entry is None:
-            return None
-        text = archive.read(entry)[: LONGEST * 4].decode("utf-8", "replace")
-        return Markup(render(text))  # noqa: S704  # `render` escapes every character
+        files = {
+            one.name: archive.read(one)
+            for one in archive.entries
+            if one.name in {"README.md", SCORES_NAME}
+        }
     except (OSError, PackageError, SigningError):
-        return None
+        return _Shown()
+    text = files.get("README.md")
+    readme = None
+    if text is not None:
+        html = render(text[: LONGEST * 4].decode("utf-8", "replace"))
+        readme = Markup(html)  # noqa: S704  # `render` escapes every character
+    return _Shown(readme=readme, scores=read_scores(files.get(SCORES_NAME, b"")))
 
 
 def _secure(request: Request) -> bool:

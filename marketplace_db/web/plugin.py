@@ -12,7 +12,7 @@ import importlib.resources
 import logging
 import re
 import weakref
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,9 +28,10 @@ from marketplace_db.errors import NotInCatalogError
 from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
 from marketplace_db.permissions import danger_sentences
 from marketplace_db.web.desk import Desk
+from marketplace_db.web.guard import RAW_POLICY, guarded
 from marketplace_db.web.market_pages import MarketPages, more_about
 from marketplace_db.web.session import session_of
-from marketplace_db.web.wire import COMMON_HEADERS, App, Receive, Scope, Send, ours
+from marketplace_db.web.wire import App, Scope, ours
 from signing.digests import VerifiedFile
 from signing.roles import format_time
 
@@ -71,11 +72,6 @@ _OWN_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
     b" base-uri 'none'; frame-ancestors 'none'"
 )
-_RAW_POLICY = (
-    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
-    b" img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
 T = TypeVar("T")
 
 
@@ -322,30 +318,13 @@ async def _page(
 
 def _guard(hosts: frozenset[str], with_forms: bool, app: App) -> App:
     """Refuse what could write, what belongs to Datasette's own tools, and foreign host names."""
+    return guarded(
+        app, refuse=functools.partial(_refusal, hosts=hosts, with_forms=with_forms), policy=_policy
+    )
 
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            return
-        if (refusal := _refusal(scope, hosts, with_forms)) is not None:
-            await _answer(send, *refusal)
-            return
-        path: str = scope["path"]
-        own = path == "/" or path.startswith(_OWN_PAGES)
-        policy = _OWN_POLICY if own else _RAW_POLICY
 
-        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                headers = [*message.get("headers", []), *COMMON_HEADERS]
-                headers.append((b"content-security-policy", policy))
-                message = {**message, "headers": headers}
-            await send(message)
-
-        await app(scope, receive, send_with_headers)
-
-    return guarded
+def _policy(path: str) -> bytes:
+    return _OWN_POLICY if path == "/" or path.startswith(_OWN_PAGES) else RAW_POLICY
 
 
 def _refusal(scope: Scope, hosts: frozenset[str], with_forms: bool) -> tuple[int, str] | None:
@@ -359,16 +338,3 @@ def _refusal(scope: Scope, hosts: frozenset[str], with_forms: bool) -> tuple[int
     if path.startswith("/-/") and not path.startswith(("/-/static/", "/-/tavo.css")):
         return 404, "There is nothing here.\n"
     return None
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        *COMMON_HEADERS,
-    ]
-    if status == 405:
-        headers.append((b"allow", b"POST" if b"form" in body else b"GET, HEAD"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -21,14 +23,15 @@ from marketplace_db.web import plugin
 from marketplace_db.web.desk import Desk
 from marketplace_db.web.front import Front
 from marketplace_db.web.limits import ServiceLimits
-from marketplace_db.web.wire import App
+from marketplace_db.web.wire import App, Receive, Scope, Send
 from signing.digests import VerifiedFile
 
-__all__ = ["build_app", "hosts_of", "run", "serve", "serve_market"]
+__all__ = ["build_app", "hosts_of", "pages_of", "run", "serve", "serve_market"]
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _DRAIN_S = 20
+_FIRST_HANDED_OVER = 3
 
 _SETTINGS: dict[str, Any] = {
     "allow_csv_stream": False,
@@ -80,6 +83,22 @@ def build_app(
     return datasette
 
 
+def pages_of(datasette: Datasette) -> App:
+    """Return the pages as an application whose first requests may come at the same time.
+
+    Datasette itself gets ready with its first request, and fails a second one meanwhile.
+    """
+    app: App = datasette.app()
+    lock = asyncio.Lock()
+
+    async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+        async with lock:
+            await datasette.invoke_startup()
+        await app(scope, receive, send)
+
+    return pages
+
+
 def serve(
     catalog: VerifiedFile,
     host: str = "127.0.0.1",
@@ -92,7 +111,7 @@ def serve(
     Port 0 takes a free one. Listening on all addresses answers every host name. Raises
     MarketplaceError when the address cannot be used, CatalogError.
     """
-    run(build_app(catalog, hosts=hosts_of(host)).app(), host, port, ready=ready)
+    run(pages_of(build_app(catalog, hosts=hosts_of(host))), host, port, ready=ready)
 
 
 def serve_market(
@@ -135,20 +154,14 @@ def serve_market(
 
 
 def run(app: App, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
-    """Answer requests at an address until interrupted. Raises MarketplaceError."""
+    """Answer requests at an address until interrupted. Raises MarketplaceError.
+
+    A socket that a service manager holds for us is used in place of the address: who connects
+    between our end and our next start waits there, and is turned away by nobody.
+    """
     import uvicorn
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends small answers at once, not 40 ms later.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise MarketplaceError(
-                f"{host}:{port}: cannot listen there: {getattr(error, 'strerror', '') or error}",
-                hint="Choose another port, or 0 for any free one.",
-            ) from error
+    with _handed_over() or _bound(host, port) as listener:
         found = listener.getsockname()[1]
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", server_header=False, access_log=False,
@@ -164,6 +177,45 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] | None =
             signal.signal(signal.SIGTERM, before)
 
 
+def _handed_over() -> socket.socket | None:
+    """Return the one socket of a service manager (sd_listen_fds(3)), None where there is none.
+
+    Raises MarketplaceError for anything else than one that listens for connections.
+    """
+    handed = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
+    if handed != ("1", str(os.getpid())):
+        return None
+    try:
+        listener = socket.socket(fileno=_FIRST_HANDED_OVER)
+        listener.set_inheritable(False)
+        if listener.family in {socket.AF_INET, socket.AF_INET6} and listener.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            return listener
+    except OSError:
+        pass  # it is no socket
+    raise MarketplaceError(
+        "what was handed over does not listen for TCP connections",
+        hint="Hand over a socket that does, or unset LISTEN_FDS.",
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sends small answers at once, not 40 ms later.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise MarketplaceError(
+            f"{host}:{port}: cannot listen there: {getattr(error, 'strerror', '') or error}",
+            hint="Choose another port, or 0 for any free one.",
+        ) from error
+    return listener
+
+
 def hosts_of(host: str) -> frozenset[str]:
     """Return the host names to answer for when listening at an address; none means all."""
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104
@@ -175,7 +227,6 @@ def hosts_of(host: str) -> frozenset[str]:
 
 def _pages(desk: Desk, limits: ServiceLimits) -> App:
     """Return the pages of the catalog that the desk shows now."""
-    app: App = build_app(
-        desk.edition.verified, hosts=frozenset(), desk=desk, raw_sql=limits.raw_sql
-    ).app()
-    return app
+    return pages_of(
+        build_app(desk.edition.verified, hosts=frozenset(), desk=desk, raw_sql=limits.raw_sql)
+    )

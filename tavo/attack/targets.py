@@ -9,14 +9,18 @@ Rules this module keeps:
 
 A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
 
-    kind: openai            # or http
+    kind: openai            # or anthropic, gemini, ollama, http, command, python
     url: https://api.example.com/v1
     model: small
     key: EXAMPLE_API_KEY    # the name of an environment variable
     headers: {X-Team: red}
     body: {input: "{{prompt}}", history: "{{messages}}"}     # http
     answer: $.output.text                                     # http
+    command: [python3, agent.py]    # command: JSON with the messages on standard input
+    call: package.module:answer     # python: takes a list of messages, returns text
     timeout_s: 60
+    application: true         # it has a system prompt and tools of its own: plant nothing
+    secrets: [SPRING-77]      # what it must never tell, besides what is planted
 
 Units: sizes in bytes, times in seconds.
 """
@@ -24,27 +28,38 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from tavo.attack.json_path import JsonPath, PathError, parse_path
+from tavo.attack.providers import PROVIDERS
 from tavo.errors import ConfigError, InputError
-from tavo.llm.openai_chat import DialectError, Usage, body_of, response_of, usage_of
+from tavo.llm.openai_chat import DialectError, Usage, usage_of
 from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpTarget", "TargetFailedError", "TargetFile", "open_target", "read_target"]
+__all__ = [
+    "HttpTarget", "Target", "TargetFailedError", "TargetFile", "address_of", "open_target",
+    "read_target",
+]  # fmt: skip
 
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
 _SHOWN_OF_ANSWER = 200
+_REFUSING = frozenset({400, 403, 422, 451})
+_GUARD = re.compile(
+    r"(?i)content[_ -]?(?:filter|policy)|polic(?:y|ies)|guard|moderation|blocked|jailbreak"
+    r"|injection|safety|responsible"
+)
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
@@ -52,20 +67,32 @@ Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 class TargetFailedError(Exception):
     """The target gave no answer that could be used. The message is one sentence without secrets.
 
-    `unreachable` tells that no connection could be made; `hint` is the next step, or empty.
+    `unreachable` tells that no connection could be made, `passing` that the same request may be
+    answered later, `refused` that a guard in front of the model did not let it through; `hint` is
+    the next step, or empty.
     """
 
-    def __init__(self, message: str, *, unreachable: bool = False, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        unreachable: bool = False,
+        passing: bool = False,
+        refused: bool = False,
+        hint: str = "",
+    ) -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.unreachable = unreachable
+        self.passing = passing or unreachable
+        self.refused = refused
         self.hint = hint
 
 
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A target's description, as a YAML file has it."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=2000)]
-    kind: Literal["openai", "http"] = "openai"
+    url: Annotated[str, Meta(max_length=2000)] = ""
+    kind: Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python"] = "openai"
     name: Annotated[str, Meta(max_length=100)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
     key: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$|^$")] = ""
@@ -73,31 +100,68 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     method: Literal["POST", "PUT"] = "POST"
     body: Any = None
     answer: str = ""
+    command: tuple[str, ...] = ()
+    call: Annotated[str, Meta(max_length=500)] = ""
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
+    application: bool = False
+    secrets: tuple[Annotated[str, Meta(min_length=4, max_length=500)], ...] = ()
+
+
+class Target(Protocol):
+    """Something that takes a request and answers. May be used from several threads."""
+
+    @property
+    def name(self) -> str:
+        """Return what findings call it."""
+
+    @property
+    def model(self) -> str:
+        """Return the model that is asked for, or an empty text."""
+
+    @property
+    def application(self) -> bool:
+        """Tell whether it has a system prompt and tools of its own."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what it must never tell."""
+
+    def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+        """Send one request; return the answer and the tokens. Raises TargetFailedError."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
 
 
 class HttpTarget:
-    """A target over HTTP. Close it when done."""
+    """A target over HTTP. Close it when done.
+
+    `bytes_out` and `bytes_in` are the bodies that were sent and came; one that was refused for its
+    size counts as the largest that is taken.
+    """
 
     def __init__(
         self,
         described: TargetFile,
         environment: Mapping[str, str],
         *,
+        address: str = "",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet. Raises ConfigError."""
+        """Prepare; nothing is sent yet. Raises ConfigError.
+
+        `address` is what the host's name was judged to lead to: each connection goes there, and
+        the name is not looked up again; name and certificate stay those of the host.
+        """
         from tavo.host.bounded_http import BoundedClient
 
         self.model = described.model
+        self.application = described.application
+        self.secrets = described.secrets
         self._described = described
         self._secret = ""
-        url = urlsplit(described.url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ConfigError(
-                f"target: {described.url!r} is no http or https address",
-                hint="Name an address like http://localhost:8000/v1, or a YAML file.",
-            )
+        self.bytes_out = self.bytes_in = 0
+        url = address_of(described.url)
         if url.username or url.password:
             raise ConfigError(
                 "target: the address holds a user or password",
@@ -109,7 +173,9 @@ class HttpTarget:
                 f"target: the name {self.name!r} cannot stand in findings",
                 hint="Name it in the file without '/', for example `name: staging`.",
             )
-        headers = {"User-Agent": "tavo", **described.headers}
+        headers = {
+            "User-Agent": "tavo", "Content-Type": "application/json", **described.headers,
+        }  # fmt: skip
         if described.key:
             self._secret = environment.get(described.key, "")
             if not self._secret:
@@ -117,16 +183,35 @@ class HttpTarget:
                     f"target: the environment variable {described.key} is not set",
                     hint="Set it in the shell that runs tavo.",
                 )
-            headers["Authorization"] = f"Bearer {self._secret}"
-        if described.kind == "openai":
-            self._url = described.url.rstrip("/")
-            if not self._url.endswith("/chat/completions"):
-                self._url += "/chat/completions"
-            self._path: JsonPath | None = None
-        else:
+        self._provider = PROVIDERS.get(described.kind)
+        self._path: JsonPath | None = None
+        if self._provider is None:
             self._url = described.url
             self._path = _answer_path(described)
+        else:
+            if self._provider.needs_model and not described.model:
+                raise ConfigError(
+                    f"target: kind {described.kind} needs a model",
+                    hint="Name it in the file, for example `model: small`.",
+                )
+            self._url = self._provider.address(described.url, described.model)
+            headers.update(self._provider.headers)
+        if self._secret:
+            header = self._provider.header if self._provider else "Authorization"
+            headers[header] = (self._provider.before_key if self._provider else "Bearer ") + (
+                self._secret
+            )
         _check_headers(headers, secret=described.key)
+        self._connect: dict[str, Any] = {"url": self._url}
+        if address:
+            import httpx
+
+            asked = httpx.URL(self._url)
+            self._connect = {
+                "url": asked.copy_with(host=address),
+                "headers": {"Host": asked.netloc.decode("ascii")},
+                "extensions": {"sni_hostname": asked.host},
+            }
         self._client = BoundedClient(headers=headers, transport=transport)
 
     def __repr__(self) -> str:
@@ -138,10 +223,10 @@ class HttpTarget:
 
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request; return the answer and the tokens. Raises TargetFailedError."""
-        if self._described.kind == "openai":
-            answer = self._post(body_of(request, model=self.model))
+        if self._provider is not None:
+            answer = self._post(self._provider.body(request, self.model))
             try:
-                return response_of(answer, request), usage_of(answer)
+                return self._provider.read(answer, request), self._provider.usage(answer)
             except DialectError as error:
                 raise TargetFailedError(f"{self.name}: {error}") from None
         assert self._path is not None  # noqa: S101
@@ -161,9 +246,13 @@ class HttpTarget:
 
         method = self._described.method if self._described.kind == "http" else "POST"
         try:
+            data = json.dumps(
+                body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+            ).encode()
+            self.bytes_out += len(data)
             answer = self._client.exchange(
-                method, self._url, json=body, timeout_s=self._described.timeout_s,
-                most=_LONGEST_ANSWER,
+                method, content=data, timeout_s=self._described.timeout_s, most=_LONGEST_ANSWER,
+                **self._connect,
             )  # fmt: skip
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise TargetFailedError(
@@ -174,19 +263,24 @@ class HttpTarget:
         except httpx.TimeoutException:
             seconds = self._described.timeout_s
             raise TargetFailedError(
-                f"{self.name}: gave no whole answer within {seconds:g} s"
+                f"{self.name}: gave no whole answer within {seconds:g} s", passing=True
             ) from None
         except UnusableAnswerError as error:
+            self.bytes_in += _LONGEST_ANSWER
             raise TargetFailedError(f"{self.name}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise TargetFailedError(self._safe(f"{self.name}: {error}")) from None
         except RecursionError:
             raise TargetFailedError(f"{self.name}: the request is nested too deep") from None
+        self.bytes_in += len(answer.body)
         text = answer.body.decode("utf-8", "replace")
         if not 200 <= answer.status < 300:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
             raise TargetFailedError(
-                f"{self.name}: answered {answer.status}: {shown}", hint=self._hint(answer.status)
+                f"{self.name}: answered {answer.status}: {shown}",
+                passing=answer.status in _PASSING,
+                refused=answer.status in _REFUSING and _GUARD.search(text) is not None,
+                hint=self._hint(answer.status),
             )
         try:
             return self._without_secret(json.loads(text))
@@ -204,6 +298,8 @@ class HttpTarget:
                 if self._described.key
                 else "It wants a key: name its environment variable with `key:` in a target file"
             )
+        if 300 <= status < 400:
+            return "Redirects are not followed: name the address where it leads, if it is yours"
         if status in {404, 405}:
             return f"Check the address: {self._url} was asked"
         return ""
@@ -224,12 +320,17 @@ class HttpTarget:
         return value
 
 
-def open_target(named: str, environment: Mapping[str, str]) -> HttpTarget:
+def open_target(named: str, environment: Mapping[str, str]) -> Target:
     """Return the target that the user named: an address, or a YAML file that describes one.
 
     Raises ConfigError, InputError.
     """
-    return HttpTarget(read_target(named), environment)
+    described = read_target(named)
+    if described.kind in {"command", "python"}:
+        from tavo.attack.programs import CommandTarget, PythonTarget
+
+        return CommandTarget(described) if described.kind == "command" else PythonTarget(described)
+    return HttpTarget(described, environment)
 
 
 def read_target(named: str) -> TargetFile:
@@ -253,6 +354,21 @@ def read_target(named: str) -> TargetFile:
         raise ConfigError(
             f"target: {named}: {error}", hint="The user guide shows a complete target file."
         ) from error
+
+
+def address_of(text: str) -> SplitResult:
+    """Take an address apart. Raises ConfigError for one that no request can go to."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in {"http", "https"} and url.hostname and (url.port or 1) > 0
+    except ValueError:  # a port above 65535, brackets that are not closed
+        good = False
+    if not good:
+        raise ConfigError(
+            f"target: {text!r} is no http or https address",
+            hint="Name an address like http://localhost:8000/v1, or a YAML file.",
+        )
+    return url
 
 
 def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:

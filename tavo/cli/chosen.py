@@ -10,7 +10,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tavo.cli.context import Session
 from tavo.errors import RefusedError, UsageError
@@ -20,7 +22,73 @@ if TYPE_CHECKING:
     from tavo.host.installed import Installation, VerifiedInstallation
     from tavo.host.together import Member
 
-__all__ = ["check_entitled", "needed_plugins", "recall_of", "verified_plugin"]
+__all__ = [
+    "AcceptLocal",
+    "PluginConfig",
+    "check_entitled",
+    "configs_of",
+    "names_in",
+    "needed_plugins",
+    "recall_of",
+    "verified_plugin",
+    "verified_plugins",
+]
+
+
+PluginConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
+    ),
+]
+AcceptLocal = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-local", metavar="SHA256", help="Run a local plugin with this digest, this time."
+    ),
+]
+_WAYS = {
+    "static": "with --static-plugins of `tavo scan`",
+    "dynamic": "with --dynamic-plugins and --target of `tavo scan`",
+    "log": "with --log-plugins of `tavo logs analyze`",
+}
+
+
+def names_in(listed: str) -> list[str]:
+    """Return the names of a list with commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+
+
+def verified_plugins(
+    session: Session, names: Sequence[str], accept_local: Sequence[str], *, command: str,
+    wanted: str,
+) -> tuple[VerifiedInstallation, ...]:  # fmt: skip
+    """Verify plugins of a type. One that is refused ends the command: nothing was started.
+
+    Raises as `verified_plugin`, UsageError for one of another type.
+    """
+    verified = tuple(verified_plugin(session, name, accept_local) for name in names)
+    for one in verified:
+        kind = one.manifest.plugin_type
+        if kind != wanted:
+            raise UsageError(
+                f"{command}: {one.manifest.full_id} is a {kind} plugin, not a {wanted} one",
+                hint=f"Name it {_WAYS[kind]}." if kind in _WAYS
+                else "It filters what passes through `tavo proxy`.",
+            )  # fmt: skip
+    return verified
+
+
+def configs_of(
+    path: Path | None, verified: Sequence[VerifiedInstallation]
+) -> dict[str, dict[str, Any]]:
+    """Return the configurations of plugins, by their full ids."""
+    if path is None:
+        return {}
+    from tavo.runs.plugin_config import by_plugin, read_config
+
+    plugins = [one.manifest.full_id for one in verified]
+    return by_plugin(read_config(path), plugins, where=str(path))
 
 
 def verified_plugin(

@@ -16,6 +16,9 @@ COMMANDS = {
         "tavo.cli.explain",
         "Say why a rule or finding matters, the way to it, how to mend and how to accept it.",
     ),
+    "attack": (
+        "tavo.cli.attack", "Attack what you named; exit 0 it held, 1 it gave in, 4 not complete.",
+    ),
     "logs": ("tavo.cli.logs", "Logs of AI systems: rules, incidents, formats."),
     "registry": ("tavo.cli.registry", "Plugins from the signed catalog."),
     "rules": ("tavo.cli.rules", "The rules of a scan."),
@@ -34,7 +37,7 @@ COMMANDS = {
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "attack", "demo",
+    "demo",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport
     from marketplace_db.selection import Selection
     from marketplace_db.words import WordIndex
-    from signing.client import Source
+    from signing.client import Artifact, Source
     from signing.publishers import Recalls
     from tavo.config import Settings
     from tavo.host.installations import Installations
@@ -148,22 +148,34 @@ class Session:
         """Return the signed releases of this program at a mirror or the configured source."""
         from tavo.onefile import running
         from tavo.registry.releases import known_releases
+
+        trust, source = self._trust_and_source(mirror, "releases")
+        finder = running()
+        full = finder is not None and bool(finder.index["full"])
+        found = known_releases(trust, source, full=full)
+        self.tell(trust.news)
+        return found, source
+
+    def artifacts(self, mirror: str | None) -> tuple[tuple[Artifact, ...], Source]:
+        """Return all files that are signed at a mirror or the configured source, besides blobs."""
+        trust, source = self._trust_and_source(mirror, "signed files")
+        found = trust.artifacts(source)
+        self.tell(trust.news)
+        return found, source
+
+    def _trust_and_source(self, mirror: str | None, of: str) -> tuple[Trust, Source]:
         from tavo.registry.shelves import market_of
 
         name = mirror or self.settings().registry.source
         if name is None:
             raise UsageError(
-                "no source of releases is configured",
+                f"no source of {of} is configured",
                 hint="Name one with --mirror, or set registry.source in the user configuration.",
             )
         source = self.source(name)
-        finder = running()
-        full = finder is not None and bool(finder.index["full"])
         markets = self._markets()
-        trust = (market_of(markets, source) if mirror else self._first(markets)).trust
-        found = known_releases(trust, source, full=full)
-        self.tell(trust.news)
-        return found, source
+        first = self._first(markets)
+        return (market_of(markets, source) if mirror else first).trust, source
 
     def recalls(self) -> Recalls:
         """Return every recall that this machine knows of, from all its marketplaces."""
@@ -197,14 +209,17 @@ class Session:
             return None
         return None if basis is None else Entitlements(user_paths().data / "entitlements", basis)
 
-    def sync_mirror(self, source: str, destination: Path, selection: Selection) -> MirrorReport:
+    def sync_mirror(
+        self, source: str, destination: Path, selection: Selection, connections: int
+    ) -> MirrorReport:
         """Copy a repository with full verification, and remember what was accepted."""
         from tavo.registry.mirrors import Mirrors
         from tavo.registry.shelves import market_of
 
         place = self.source(source)
         trust = market_of(self._markets(), place).trust
-        report = Mirrors(trust, self.reporter()).sync(place, destination, selection)
+        mirrors = Mirrors(trust, self.reporter())
+        report = mirrors.sync(place, destination, selection, connections)
         self._tell_accepted(trust, report)
         return report
 

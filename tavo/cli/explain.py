@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tavo.plugins import Rule
     from tavo.results.store import ResultStore
     from tavo.results.values import Reported, Run
-    from tavo.scan.rules import ScanRule
+    from tavo.scan.rule import ScanRule
 
 __all__ = ["register"]
 
@@ -76,7 +76,7 @@ def explain(
     from tavo.cli.rules_logs import known as for_logs
 
     if place is None and (found := for_logs().get(what)) is not None:
-        _show_rule(session, found.about, "tavo", ())
+        _show_rule(session, found.about, "tavo", of_logs=True)
         return
     raise _unknown(what, names, place, opened)
 
@@ -151,8 +151,11 @@ def _from_store(
     for run in store.runs():
         found: list[tuple[Run, Reported]] = []
         by_rule: dict[tuple[str, str], Rule] = {}
+        of_logs: set[Rule] = set()
         for one in store.findings(run.id):
             by_rule[one.tool, one.rule.id] = one.rule
+            if "records" in one.finding.evidence:
+                of_logs.add(one.rule)
             here = place is not None and str(one.finding.location.path) == place["path"]
             if by_name and one.fingerprint.startswith(what):
                 found.append((run, one))
@@ -168,7 +171,7 @@ def _from_store(
         ]  # fmt: skip
         if named:
             for tool, rule in named:
-                _show_rule(session, rule, tool)
+                _show_rule(session, rule, tool, of_logs=rule in of_logs)
             return True
         names += [name for _, name in by_rule if name not in names]
     return False
@@ -212,7 +215,9 @@ def _unknown(
 # -- showing
 
 
-def _show_rule(session: Session, rule: Rule, tool: str, yields_to: Sequence[str] = ()) -> None:
+def _show_rule(
+    session: Session, rule: Rule, tool: str, yields_to: Sequence[str] = (), *, of_logs: bool = False
+) -> None:
     from tavo.results.export.explanation import explained, rule_value
 
     if session.json:
@@ -220,7 +225,7 @@ def _show_rule(session: Session, rule: Rule, tool: str, yields_to: Sequence[str]
             rule_value(rule) if tool == "tavo" else {**rule_value(rule), "tool": tool}
         )
         return
-    _print(session, explained(rule, tool, yields_to=yields_to, width=columns()))
+    _print(session, explained(rule, tool, yields_to=yields_to, of_logs=of_logs, width=columns()))
 
 
 def _show(session: Session, found: Sequence[tuple[Run, Reported]], store: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tavo.cli.chosen import AcceptLocal, PluginConfig, configs_of, names_in, verified_plugins
 from tavo.cli.context import Session, session_of
 from tavo.cli.judging import (
     AllowIncomplete,
@@ -23,13 +24,29 @@ from tavo.cli.judging import (
     gate_flags,
     gate_plan,
 )
+from tavo.cli.logs_explore import explore
+from tavo.cli.logs_follow import follow
+from tavo.cli.logs_given import (
+    Backend,
+    Intel,
+    LogRules,
+    MappingFile,
+    NoAnomalies,
+    NoDefaultRules,
+    OptionalLogPaths,
+    Reader,
+    indicators_of,
+    rule_paths_of,
+    table_of,
+    tables_of,
+)
 from tavo.cli.render import table
 from tavo.cli.results import Format, Output, ReportFormat, reports_of, write_reports
 from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
+    from tavo.host.installations import VerifiedInstallation
     from tavo.logs.engine import Analysis
-    from tavo.logs.mapping import Mapping
 
 __all__ = ["register"]
 
@@ -38,37 +55,32 @@ def register(app: typer.Typer) -> None:
     """Add the group to the root command."""
     group = typer.Typer(help="Logs of AI systems: rules, incidents, formats.", no_args_is_help=True)
     group.command("analyze")(analyze)
+    group.command("follow")(follow)
+    group.command("explore")(explore)
     group.command("formats")(formats)
     app.add_typer(group, name="logs")
 
 
 def analyze(
     context: typer.Context,
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files, folders, globs; `-` is stdin.")
-    ],
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", metavar="PATH", help="Sigma rules, besides our own pack."),
+    paths: OptionalLogPaths = None,
+    rules: LogRules = None,
+    no_default_rules: NoDefaultRules = False,
+    backend: Backend = None,
+    intel: Intel = None,
+    no_anomalies: NoAnomalies = False,
+    usual: Annotated[
+        Path | None,
+        typer.Option("--usual", metavar="FILE", help="Keep what is usual there, between runs."),
     ] = None,
-    no_default_rules: Annotated[
-        bool, typer.Option("--no-default-rules", help="Without our own pack.")
-    ] = False,
-    intel: Annotated[
-        list[Path] | None,
-        typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
-    ] = None,
-    no_anomalies: Annotated[
-        bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
-    ] = False,
-    reader: Annotated[
-        str | None,
-        typer.Option("--reader", metavar="NAME", help="The format, instead of a guess."),
-    ] = None,
-    mapping: Annotated[
-        list[Path] | None,
-        typer.Option("--mapping", metavar="FILE", help="A format of your own, in TOML."),
-    ] = None,
+    reader: Reader = None,
+    mapping: MappingFile = None,
+    log_plugins: Annotated[
+        str,
+        typer.Option("--log-plugins", metavar="A,B", help="Installed plugins, ./folders, zips."),
+    ] = "",
+    plugin_config: PluginConfig = None,
+    accept_local: AcceptLocal = None,
     format: ReportFormat = None,  # noqa: A002
     output: Output = None,
     save: Annotated[
@@ -88,7 +100,7 @@ def analyze(
     exit_zero: ExitZero = False,
 ) -> None:
     """Look for attacks in logs; exit 0 clean, 1 findings, 4 not complete."""
-    from tavo.logs.sigma.rules import PACK, load_rules
+    from tavo.logs.sigma.rules import load_rules
     from tavo.logs.sources import find_sources
     from tavo.results.store import ResultStore
     from tavo.runs.logs import LogPlan, run_logs
@@ -101,25 +113,33 @@ def analyze(
     settings = session.settings(scan__jobs=jobs, **flags)
     printed = Format.JSON if session.json else Format.TEXT
     reports = reports_of(format, output, printed=printed, save=save)
-    rule_paths = [*([] if no_default_rules else [PACK]), *(rules or [])]
-    if not rule_paths:
-        raise UsageError(
-            "logs analyze: there is nothing to look for",
-            hint="Leave --no-default-rules out, or add --rules.",
-        )
+    rule_paths = rule_paths_of("analyze", rules, own=not no_default_rules)
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
+    if usual is not None and no_anomalies:
+        raise UsageError(
+            "logs analyze: --usual is about anomalies, and --no-anomalies looks for none",
+            hint="Leave one of them out.",
+        )
     root = Path.cwd()
-    tables, forced = _tables(reader, mapping or [])
-    sources, left_out = find_sources(paths, root)
-    indicators = None
-    if intel:
-        from tavo.logs.intel import load_indicators
+    tables, forced = tables_of("analyze", reader, mapping or [])
+    table = table_of(
+        session, backend, paths=bool(paths), intel=bool(intel), usual=usual is not None
+    )
+    sources, left_out = find_sources(paths or [], root)
+    plugins: tuple[VerifiedInstallation, ...] = ()
+    if names := names_in(log_plugins):
+        from tavo.runs.log_plugins import check_sources
 
-        indicators = load_indicators(intel)
-        unused = f", {indicators.unused} cannot be used" if indicators.unused else ""
-        session.say(f"tavo: {len(indicators):,} indicators{unused}")
+        if table is not None:
+            raise UsageError(
+                "logs analyze: --log-plugins look at files, and --backend asks a table"
+            )
+        check_sources(sources)
+        plugins = verified_plugins(
+            session, names, accept_local or (), command="logs analyze", wanted="log"
+        )
     plan = LogPlan(
         sources=tuple(sources),
         root=root,
@@ -129,8 +149,14 @@ def analyze(
         left_out=tuple(left_out),
         command=tuple(sys.argv[1:]),
         unusual=not no_anomalies,
-        indicators=indicators,
+        usual_file=usual,
+        indicators=indicators_of(session, intel),
+        table=table,
         jobs=settings.scan.jobs or min(os.cpu_count() or 1, 8),
+        plugins=plugins,
+        configs=configs_of(plugin_config, plugins),
+        accept_sandbox=settings.sandbox.accept,
+        show_output=session.verbose,
         fail_on=settings.scan.fail_on,
         exit_zero=exit_zero,
         gate=gate,
@@ -140,25 +166,6 @@ def analyze(
         _say(session, analysis)
         code = worst((code, write_reports(store, run_id, reports, session)))
     raise typer.Exit(int(code))
-
-
-def _tables(reader: str | None, files: list[Path]) -> tuple[tuple[Mapping, ...], Mapping | None]:
-    """Return the formats to choose from, and the one that is to be taken."""
-    from tavo.logs.mapping import load_mapping, readers
-
-    own = [load_mapping(file) for file in files]
-    known = {**readers(), **{one.name: one for one in own}}
-    if reader is not None:
-        if reader not in known:
-            import difflib
-
-            near = difflib.get_close_matches(reader, known, n=1)
-            raise UsageError(
-                f"logs analyze: there is no reader {reader!r}",
-                hint=f"Did you mean {near[0]}?" if near else "`tavo logs formats` lists them.",
-            )
-        return tuple(known.values()), known[reader]
-    return tuple(known.values()), own[0] if len(own) == 1 else None
 
 
 def _say(session: Session, analysis: Analysis) -> None:

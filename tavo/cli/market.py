@@ -12,10 +12,13 @@ import typer
 
 from tavo.cli import (
     market_accounts,
+    market_backup,
     market_entitle,
+    market_execute,
     market_offline,
     market_serve,
     market_vet,
+    rules_packs,
 )
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
@@ -50,14 +53,16 @@ def register(app: typer.Typer) -> None:
     group.command("submit")(submit)
     group.command("submissions")(submissions)
     market_vet.register(group)
+    rules_packs.register_market(group)
     group.command("approve")(approve)
     group.command("reject")(reject)
     group.command("yank")(yank)
     group.command("release")(release)
     market_entitle.register(group)
     group.command("status")(status)
-    group.command("backup")(backup)
+    market_backup.register(group)
     market_accounts.register(group)
+    market_execute.register(group)
     market_serve.register(group)
     app.add_typer(group, name="market")
 
@@ -265,18 +270,6 @@ def status(
         ],
         color=session.color,
     )  # fmt: skip
-
-
-def backup(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
-    market: Place = Path("market"),
-) -> None:
-    """Copy the whole marketplace, its database as of one moment; no keys are in it."""
-    session = session_of(context)
-    with opened(session, market) as place:
-        place.backup(folder)
-    _print(session, {"folder": str(folder)}, f"{folder}: a copy of {market}, without keys.")
 
 
 def _review(

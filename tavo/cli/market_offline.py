@@ -19,7 +19,7 @@ import typer
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_keyring, new_passphrase, tell_ceremony
 from tavo.cli.market_place import KeysFolder, Place, opened
-from tavo.errors import InputError, UsageError
+from tavo.errors import InputError, RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from signing.publishers import Publishers
     from tavo.operator.marketplace import OperatedMarket
 
-__all__ = ["register"]
+__all__ = ["change_offline", "register"]
 
 Travel = Annotated[
     Path | None,
@@ -150,7 +150,7 @@ def rotate(
     """Give roles other keys: after a loss, a theft, or when a holder leaves."""
     from signing.ceremony import Change
 
-    _offline(context, lambda _: Change(keys=_public_keys(public)), keys, ceremony, market)
+    change_offline(context, lambda _: Change(keys=_public_keys(public)), keys, ceremony, market)
 
 
 def renew(
@@ -163,7 +163,7 @@ def renew(
     """Sign offline roles again as they are, with later dates."""
     from signing.ceremony import Change
 
-    _offline(context, lambda _: Change(renew=roles), keys, ceremony, market)
+    change_offline(context, lambda _: Change(renew=roles), keys, ceremony, market)
 
 
 def publisher_list(context: typer.Context, market: Place = Path("market")) -> None:
@@ -355,17 +355,22 @@ def _amend(
     def change(document: Publishers) -> Change:
         return Change(publishers=amend(document))
 
-    _offline(context, change, keys, ceremony, market)
+    change_offline(context, change, keys, ceremony, market)
 
 
-def _offline(
+def change_offline(
     context: typer.Context,
     change: Callable[[Publishers], Any],
     keys: Path | None,
     ceremony: Path | None,
     market: Path,
+    *,
+    only_new: str = "",
 ) -> None:
-    """Prepare a change; write it for its holders, or sign it with the keys that are here."""
+    """Prepare a change; write it for its holders, or sign it with the keys that are here.
+
+    `only_new` names an artifact that must not be published yet. Raises RefusedError if it is.
+    """
     from signing.roles import OFFLINE_ROLES, ROLES
     from tavo.registry.trust import utc_now
 
@@ -373,6 +378,7 @@ def _offline(
     now = utc_now()
     if ceremony is not None:
         with opened(session, market) as place:
+            _check_new(place, only_new)
             prepared = place.prepare(change(place.publishers()), now)
         prepared.write(ceremony)
         tell_ceremony(session, prepared)
@@ -380,6 +386,7 @@ def _offline(
                     f" tavo market adopt {ceremony} --market {market}")  # fmt: skip
         return
     with opened(session, market, load_keyring(keys, ROLES)) as place:
+        _check_new(place, only_new)
         prepared = place.prepare(change(place.publishers()), now)
         tell_ceremony(session, prepared)
         prepared.sign_all(
@@ -387,6 +394,13 @@ def _offline(
         )
         place.adopt(prepared, now)
         _tell_adopted(session, prepared, place)
+
+
+def _check_new(place: OperatedMarket, name: str) -> None:
+    if name and place.repository.published(name) is not None:
+        raise RefusedError(
+            f"{name} is published already", hint="A version never changes: raise the version."
+        )
 
 
 def _tell_adopted(session: Session, ceremony: Ceremony, place: OperatedMarket) -> None:

@@ -89,7 +89,11 @@ def vet(
 def advisories(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A zip of osv.dev, or a folder of records.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A zip of osv.dev, a folder of records, or a mirror's advisories.db.",
+        ),
     ],
     keys: KeysFolder = None,
     market: Place = Path("market"),

@@ -11,7 +11,8 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.cli.mirror_audit import audit
-from tavo.errors import InputError, RefusedError, UsageError
+from tavo.cli.render import size_of
+from tavo.errors import ConfigError, InputError, RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("serve")(serve)
     group.command("audit")(audit)
+    group.command("prune")(prune)
     app.add_typer(group, name="mirror")
 
 
@@ -64,8 +66,19 @@ def sync(
     ] = None,
     platforms: Annotated[
         list[str] | None,
-        typer.Option("--platform", metavar="NAME", help="Only wheels for linux, macos or windows."),
+        typer.Option(
+            "--platform",
+            metavar="NAME",
+            help="Only wheels for linux, macos or windows, or such as linux-x86_64.",
+        ),
     ] = None,
+    pythons: Annotated[
+        list[str] | None,
+        typer.Option("--python", metavar="3.N", help="Only wheels for this version of Python."),
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(metavar="N", min=1, max=16, help="So many files at a time.")
+    ] = 4,
 ) -> None:
     """Copy a repository into a folder, verifying everything that is copied.
 
@@ -81,8 +94,9 @@ def sync(
         categories=categories or (),
         publishers=publishers or (),
         platforms=platforms or (),
+        pythons=pythons or (),
     )
-    report = session.sync_mirror(source, directory, selection)
+    report = session.sync_mirror(source, directory, selection, connections)
     _print_report(session, directory, report)
 
 
@@ -163,12 +177,21 @@ def status(
         str | None,
         typer.Option("--from", metavar="SOURCE", help="Say what a sync from there would fetch."),
     ] = None,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="List the files in a bundle, all parts of which are here."),
+    ] = False,
 ) -> None:
     """Show what a mirror or a bundle says of itself: versions, age, expiry, parts and base."""
     from marketplace_db.mirror import read_hint
 
     session = session_of(context)
     hint = read_hint(place)
+    if files:
+        if hint is not None:
+            raise UsageError(f"{place}: is a mirror, and --files is for bundles")
+        _list_files(session, place)
+        return
     if hint is None:
         if source is not None:
             raise UsageError(f"{place}: is no mirror, and --from needs one")
@@ -200,17 +223,88 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any.")] = 8460,
+    files_only: Annotated[bool, typer.Option("--files-only", help="Leave the pages out.")] = False,
 ) -> None:
-    """Serve a mirror as static files over http, until interrupted."""
-    from tavo.registry.mirror_server import MirrorServer
+    """Serve a mirror over http until interrupted: its files, and pages of its catalog for people.
+
+    Pages need a catalog that verifies here; without one the files are served alone.
+    """
+    import tempfile
+
+    from marketplace_db.errors import MarketplaceError
+    from signing.errors import SigningError
 
     session = session_of(context)
+    if not files_only and (directory / "metadata").is_dir():
+        with tempfile.TemporaryDirectory(prefix="tavo-mirror-") as folder:
+            cache = Path(folder)
+            try:
+                session.mirrors(directory).catalog(directory, cache)
+            except (SigningError, MarketplaceError, ConfigError) as error:
+                session.say(f"Files only, without pages: {error}")
+            else:
+                _serve_with_pages(session, directory, host, port, cache)
+                return
+    _serve_files(session, directory, host, port)
+
+
+def _serve_with_pages(session: Session, directory: Path, host: str, port: int, cache: Path) -> None:
+    from marketplace_db.web.mirror_front import serve_mirror
+
+    serve_mirror(
+        directory,
+        lambda: session.mirrors(directory).catalog(directory, cache),
+        host,
+        port,
+        ready=lambda address: _say_serving(directory, address, "; its pages are there, too"),
+        say=session.say,
+    )
+
+
+def _serve_files(session: Session, directory: Path, host: str, port: int) -> None:
+    from tavo.registry.mirror_server import MirrorServer
+
     with MirrorServer(directory, host, port, session.say if session.verbose else None) as server:
-        print(f"Serving {printable(str(directory))} at {server.address}", flush=True)
+        _say_serving(directory, server.address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             session.say("Stopped.")
+
+
+def _say_serving(directory: Path, address: str, more: str = "") -> None:
+    print(f"Serving {printable(str(directory))} at {address}{more}", flush=True)
+
+
+def prune(
+    context: typer.Context,
+    directory: Directory,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete it; without this it is only listed.")
+    ] = False,
+    keep_days: Annotated[
+        float, typer.Option(metavar="DAYS", min=0, help="What is younger stays.")
+    ] = 7.0,
+) -> None:
+    """List what nothing in a mirror refers to any more: old catalogs, deltas, lists and blobs."""
+    session = session_of(context)
+    found = session.mirrors(directory).prune(directory, keep_days, delete=delete)
+    if session.json:
+        session.print_json({**found._asdict(), "deleted": delete})
+        return
+    for path in found.paths:
+        print(printable(path))
+    if found.files > len(found.paths):
+        session.say(f"… and {found.files - len(found.paths)} more.")
+    size = size_of(found.bytes)
+    if found.files:
+        done = "deleted" if delete else "can go; nothing was deleted: add --delete"
+        session.say(f"{_many(found.files, 'file')}, {size}, {done}.")
+    else:
+        session.say("Nothing to prune.")
+    if found.young:
+        session.say(f"{_many(found.young, 'file')} that nothing refers to stay until"
+                    f" {keep_days:g} days old.")  # fmt: skip
 
 
 def _print_report(session: Session, directory: Path, report: MirrorReport) -> None:
@@ -236,7 +330,7 @@ def _print_report(session: Session, directory: Path, report: MirrorReport) -> No
 
 
 def _bundle_facts(place: Path) -> dict[str, Any]:
-    from marketplace_db.bundle import find_parts
+    from marketplace_db.bundle import Bundle, find_parts
 
     labels = find_parts([place])
     first = labels[0]
@@ -250,9 +344,28 @@ def _bundle_facts(place: Path) -> dict[str, Any]:
         "bytes": first.stream,
         **first.summary.to_dict(),
     }
+    if not facts["parts_missing"]:
+        from marketplace_db.mirror import also_in
+
+        same = [label for label in labels if label.bundle == first.bundle]
+        facts["also"] = also_in(Bundle(same).entries)
     if others := sorted({label.bundle for label in labels} - {first.bundle}):
         facts["other_bundles_here"] = _shortened(others)
     return facts
+
+
+def _list_files(session: Session, place: Path) -> None:
+    from marketplace_db.bundle import Bundle
+
+    entries = Bundle.open([place]).entries
+    if session.json:
+        session.print_json([
+            {"path": path, "bytes": entry.length, "sha256": entry.digest.hex}
+            for path, entry in entries.items()
+        ])  # fmt: skip
+        return
+    for path, entry in entries.items():
+        print(printable(f"{entry.length:>12} {path}"))
 
 
 def _shortened(values: Sequence[Any]) -> list[Any]:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
+from tavo.cli.proxy_audit import register as register_audit
+from tavo.cli.proxy_check import register as register_check
+from tavo.cli.proxy_run import AuditFile, Observe
+from tavo.cli.proxy_run import register as register_run
 
 if TYPE_CHECKING:
     from tavo.proxy.config import ProxyConfig
 
-__all__ = ["register"]
+__all__ = ["plugin_worker", "refuse_network", "register", "secret_for"]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,19 +25,14 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Filter, meter and record traffic to models.", no_args_is_help=True)
     group.callback()(_group)
     group.command("serve")(serve)
-    audit = typer.Typer(help="The audit log of a proxy.", no_args_is_help=True)
-    audit.callback()(_audit)
-    audit.command("verify")(verify)
-    group.add_typer(audit, name="audit")
+    register_run(group)
+    register_check(group)
+    register_audit(group)
     app.add_typer(group, name="proxy")
 
 
 def _group() -> None:
     """Filter, meter and record traffic to models."""
-
-
-def _audit() -> None:
-    """The audit log of a proxy."""
 
 
 def serve(
@@ -54,12 +53,8 @@ def serve(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, max=256, help="Processes.")
     ] = None,
-    audit: Annotated[
-        Path | None, typer.Option("--audit", metavar="FILE", help="Write the audit log there.")
-    ] = None,
-    observe: Annotated[
-        bool, typer.Option("--observe", help="Judge and record everything, change nothing.")
-    ] = False,
+    audit: AuditFile = None,
+    observe: Observe = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="With --litellm: print a proxy.yaml and stop.")
     ] = False,
@@ -85,47 +80,10 @@ def serve(
     })))  # fmt: skip
 
 
-def verify(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audit logs.")],
-    expect: Annotated[
-        str | None,
-        typer.Option("--expect", metavar="HASH", help="The last hash, as you noted it elsewhere."),
-    ] = None,
-) -> None:
-    """Check that audit logs are what was written; exit 5 if one is not."""
-    import msgspec
-
-    from tavo.errors import ExitCode, InputError, UsageError
-    from tavo.proxy.audit_chain import verify as look
-
-    session = session_of(context)
-    if expect is not None and len(files) != 1:
-        raise UsageError("proxy audit verify: --expect goes with one file")
-    rows = []
-    for path in files:
-        try:
-            found = look(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-        if expect is not None and found.head != expect and not found.broken:
-            found.broken = f"the last hash is {found.head}, expected {expect}: rows are missing"
-        rows.append((path, found))
-    if session.json:
-        import json
-
-        print(json.dumps([{"file": str(p), **msgspec.to_builtins(f)} for p, f in rows], indent=2))
-    else:
-        for path, found in rows:
-            print(_told(path, found))
-    broken = any(found.broken for _, found in rows)
-    raise typer.Exit(ExitCode.REFUSED if broken else ExitCode.OK)
-
-
 # -- inside
 
 
-def _plugin_worker(session: Session, name: str, options: Mapping[str, Any]) -> Any:
+def plugin_worker(session: Session, name: str, options: Mapping[str, Any]) -> Any:
     """Verify an installed plugin, and return a worker that judges what passes."""
     from tavo.cli.chosen import verified_plugin
     from tavo.runs.filtering import PassingWorker
@@ -134,39 +92,60 @@ def _plugin_worker(session: Session, name: str, options: Mapping[str, Any]) -> A
     return PassingWorker(verified_plugin(session, name, ()), accept=accept, config=options)
 
 
-def _told(path: Path, found: Any) -> str:
-    from tavo.printable import printable
+def secret_for(made: ProxyConfig, *, may_change: bool = False) -> bytes | None:
+    """Return the secret of placeholders, kept beside the audit log, else with this user's state.
 
-    if found.broken:
-        return printable(f"{path}: NOT what was written: {found.broken}")
-    more = []
-    if found.blocked:
-        more.append(f"{found.blocked} blocked")
-    if found.open:
-        more.append(f"{found.open} without an end")
-    if found.torn:
-        more.append(f"{found.torn} rows cut off by a crash")
-    if found.missed:
-        more.append(f"{found.missed} exchanges NOT written")
-    counts = "".join(f", {one}" for one in more)
-    first = f"{path}: intact: {found.rows} rows, {found.exchanges} exchanges{counts},"
-    return printable(f"{first} {found.first} to {found.last}") + f"\n  last hash {found.head}"
+    None where nothing is judged, and nothing will be after a reload.
+    """
+    from tavo.config import user_paths
+    from tavo.private import make_private
+    from tavo.proxy.sharing import kept_secret
+
+    if made.secret_file is not None:
+        return kept_secret(Path(made.secret_file))
+    if not made.filters and not made.observe and not may_change:
+        return None
+    if made.audit is not None:
+        return kept_secret(Path(f"{made.audit.file}.secret"))
+    state = user_paths().state
+    make_private(state)
+    return kept_secret(state / "proxy.secret")
 
 
-def _refuse_network(made: ProxyConfig) -> None:
-    """Raise UsageError for an upstream that is not on this machine."""
+def refuse_network(made: ProxyConfig, command: str) -> None:
+    """Raise UsageError for what is asked and is not on this machine."""
     from urllib.parse import urlsplit
 
     from tavo.errors import UsageError
     from tavo.proxy.config import is_loopback
 
-    for name, upstream in made.upstreams.items():
-        host = urlsplit(upstream.url).hostname or ""
+    places = {name: one.url for name, one in made.upstreams.items()}
+    if made.telemetry is not None:
+        places["telemetry"] = made.telemetry.endpoint
+    if made.run.tunnel and command == "proxy run":
+        places["run.tunnel"] = f"https://{made.run.tunnel[0]}"
+    for name, url in places.items():
+        host = urlsplit(url).hostname or ""
         if not is_loopback(host):
             raise UsageError(
-                f"proxy serve: {name} is at {host}, and --offline forbids the network",
+                f"{command}: {name} is at {host}, and --offline forbids the network",
                 hint="Leave --offline out; an upstream on this machine is served with it, too.",
             )
+
+
+def _warned(made: ProxyConfig) -> list[str]:
+    """Return what an operator must not be mistaken about."""
+    lines = []
+    if made.observe:
+        lines.append(
+            "OBSERVE ONLY: traffic is judged, and nothing is changed or blocked; answers say so"
+            " with x-tavo-observe"
+        )
+    elif not made.filters:
+        lines.append("no filter is configured: traffic is metered, not judged")
+    if made.audit is None:
+        lines.append("no audit log: nothing is written down; --audit FILE or audit.file keeps one")
+    return lines
 
 
 def _print_converted(session: Session, path: Path) -> None:
@@ -224,7 +203,7 @@ def _serving(
     else:
         made = changed(simple_config(upstream or ""))
     if session.settings().offline:
-        _refuse_network(made)
+        refuse_network(made, "proxy serve")
     token = made.admin.token_file
     if token is None:
         state = user_paths().state
@@ -241,11 +220,12 @@ def _serving(
         for key, one in made.upstreams.items():
             if one.unsafe_unverified:
                 session.say(f"WARNING: {key}: certificates are NOT verified (unsafe_unverified)")
-        if not made.filters and not made.observe:
-            session.say("no filter is configured: traffic is metered and recorded, not judged")
+        for line in _warned(made):
+            session.say(line)
 
     return Serving(
         config=made, file=config.absolute() if config is not None else None, read=read,
         token_file=Path(token), told=told, say=session.say,
-        worker_of=lambda name, options: _plugin_worker(session, name, options),
+        worker_of=lambda name, options: plugin_worker(session, name, options),
+        secret=secret_for(made, may_change=config is not None),
     )  # fmt: skip

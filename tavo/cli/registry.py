@@ -10,8 +10,10 @@ import typer
 
 from tavo.cli.consent import print_permissions
 from tavo.cli.context import Session, session_of
+from tavo.cli.registry_advisories import advisories
 from tavo.cli.registry_diff import diff
 from tavo.cli.registry_entitle import entitle, entitlements
+from tavo.cli.registry_execute import cancel, execute, executions, statement, targets
 from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.registry_reports import reports
@@ -51,12 +53,18 @@ def register(app: typer.Typer) -> None:
     group.command("lock")(lock)
     group.command("prune")(prune)
     group.command("verify")(verify)
+    group.command("advisories")(advisories)
     group.command("uninstall")(uninstall)
     group.command("stats")(stats)
     group.command("update")(update)
     group.command("recommend")(recommend)
     group.command("review")(review)
     group.command("tell")(tell)
+    group.command("execute")(execute)
+    group.command("executions")(executions)
+    group.command("cancel")(cancel)
+    group.command("targets")(targets)
+    group.command("statement")(statement)
     app.add_typer(group, name="registry")
 
 

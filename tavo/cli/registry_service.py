@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,12 @@ from tavo.cli.registry_install import Mirror
 from tavo.errors import UsageError
 from tavo.printable import printable
 
+if TYPE_CHECKING:
+    from marketplace_db.catalog import PluginRow
+
 __all__ = ["At", "TokenFile", "recommend", "review", "tell"]
+
+_MOST_ASKED = 50
 
 At = Annotated[
     str,
@@ -100,13 +105,19 @@ def recommend(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH]...", help="The project; default: here.")
     ] = None,
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="URL", help="Ask there what others have besides yours."),
+    ] = "",
     mirror: Mirror = None,
 ) -> None:
     """Say which plugins fit a project, and why; nothing about it leaves this machine."""
     from marketplace_db.manifest import manifest_from_json
+    from tavo.registry.recommend import installed_together
     from tavo.registry.recommend import recommend as choose
 
     session = session_of(context)
+    rows: dict[str, PluginRow] = {}
     with session.shelves(mirror) as shelves:
         project = _project(session, paths or [Path()])
         installed = {one.full_id for one in session.installations().list()}
@@ -114,12 +125,16 @@ def recommend(
         for shelf in shelves:
             manifests = shelf.catalog.newest_manifests()
             hidden = shelves.hidden(shelf, manifests)
-            candidates += [
-                (row, manifest_from_json(manifests[row.full_id]))
+            found_here = {
+                row.full_id: row
                 for row in shelf.catalog.all_plugins()
                 if row.full_id in manifests and row.full_id not in {*installed, *hidden}
-            ]
+            }
+            rows |= found_here
+            candidates += [(r, manifest_from_json(manifests[n])) for n, r in found_here.items()]
     found = choose(project, candidates)
+    if at:
+        found = installed_together(found, _together(session, at, installed), rows)
     if session.json:
         session.print_json([
             {"plugin": one.plugin.full_id, "version": one.plugin.latest, "score": one.score,
@@ -135,6 +150,21 @@ def recommend(
             print(printable(f"  because {reason}"))
     if found:
         session.say(f"Look at one: `tavo registry show {found[0].plugin.full_id}`.")
+
+
+def _together(session: Any, at: str, installed: set[str]) -> dict[str, list[tuple[str, int]]]:
+    """Ask a marketplace what others have besides what is installed here, as far as it knows it."""
+    from tavo.errors import RefusedError
+    from tavo.registry.marketplace import Marketplace
+
+    found: dict[str, list[tuple[str, int]]] = {}
+    with Marketplace(at, offline=session.settings().offline) as place:
+        for name in sorted(installed)[:_MOST_ASKED]:
+            try:
+                found[name] = place.installed_together(name)
+            except RefusedError:
+                continue  # it is of another marketplace
+    return found
 
 
 def _project(session: Any, paths: list[Path]) -> Any:

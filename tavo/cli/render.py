@@ -17,7 +17,10 @@ from typing import IO
 from tavo.printable import printable
 from tavo.progress import Reporter
 
-__all__ = ["TerminalReporter", "columns", "printable", "styled", "table", "wants_color"]
+__all__ = [
+    "TerminalReporter", "columns", "printable", "progress_line", "size_of", "styled", "table",
+    "wants_color",
+]  # fmt: skip
 
 _STYLES = {
     "critical": "1;97;41",
@@ -83,6 +86,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool
     Console(no_color=not color, highlight=False).print(drawn)
 
 
+_FIRST_GUESS_S = 1.0
+
+
 class TerminalReporter(Reporter):
     """Draws one line of progress on a terminal's stderr; prints notes on any stderr."""
 
@@ -90,17 +96,19 @@ class TerminalReporter(Reporter):
         self._live = sys.stderr.isatty() and not quiet
         self._quiet = quiet
         self._what, self._total, self._done, self._drawn = "", 0, 0, 0.0
+        self._unit, self._began = "", 0.0
 
-    def begin(self, what: str, total: int | None) -> None:
-        self._what, self._total, self._done = what, total or 0, 0
+    def begin(self, what: str, total: int | None, unit: str = "") -> None:
+        self._what, self._total, self._done, self._unit = what, total or 0, 0, unit
+        self._began = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
         self._done += steps
         now = time.monotonic()
         if self._live and now - self._drawn > 0.1:
             self._drawn = now
-            total = f"/{self._total}" if self._total else ""
-            sys.stderr.write(f"\r\x1b[K{self._what} {self._done}{total}"[: columns() + 4])
+            line = progress_line(self._what, self._done, self._total, self._unit, now - self._began)
+            sys.stderr.write(f"\r\x1b[K{line}"[: columns() + 4])
             sys.stderr.flush()
 
     def end(self) -> None:
@@ -112,3 +120,36 @@ class TerminalReporter(Reporter):
         if not self._quiet:
             self.end()
             print(f"tavo: {printable(message)}", file=sys.stderr)
+
+
+def progress_line(what: str, done: int, total: int, unit: str, seconds: float) -> str:
+    """Return how far a stage is: steps, or for bytes their sizes and the time that is left."""
+    if unit != "bytes":
+        return f"{what} {done}/{total}" if total else f"{what} {done}"
+    line = f"{what} {size_of(done)}"
+    if not total:
+        return line
+    line += f" of {size_of(total)}"
+    if done and seconds >= _FIRST_GUESS_S:
+        line += f", {_duration(seconds * max(0, total - done) / done)} left"
+    return line
+
+
+def size_of(count: int) -> str:
+    """Return a number of bytes for people, such as `1.4 GB`; units are powers of 1000."""
+    if count < 1000:
+        return f"{count} B"
+    size, unit = float(count), ""
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007
+        size /= 1000
+        if size < 999.95:
+            break
+    return f"{size:.1f} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -32,6 +32,7 @@ class Format(enum.StrEnum):
     TEXT = "text"
     JSON = "json"
     SARIF = "sarif"
+    OCSF = "ocsf"
     GITHUB = "github"
     JUNIT = "junit"
     MARKDOWN = "markdown"
@@ -259,6 +260,10 @@ def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) ->
         from tavo.results.export.sarif import run_to_sarif
 
         text = run_to_sarif(run, findings)
+    elif kind is Format.OCSF:
+        from tavo.results.export.ocsf import run_to_ocsf
+
+        text = run_to_ocsf(run, findings)
     elif kind is Format.JUNIT:
         from tavo.results.export.junit import run_to_junit
 
@@ -289,7 +294,8 @@ def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) ->
         text = "\n".join(styled(line, color=False).rstrip() for line in run_to_lines(run, findings))
     else:
         assert_never(kind)
-    return f"{text.rstrip()}\n".encode("utf-8", "backslashreplace")
+    text = text.rstrip()
+    return f"{text}\n".encode("utf-8", "backslashreplace") if text else b""
 
 
 def _checkout(root: str) -> tuple[str, str]:

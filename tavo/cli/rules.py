@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tavo.cli import rules_packs
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
 from tavo.errors import ExitCode, UsageError
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
     from tavo.logs.sigma.samples import Tried
     from tavo.plugins import Rule
+    from tavo.scan.rule import RuleSet
+    from tavo.scan.rule_source import RuleProblem
     from tavo.scan.rule_tests import RuleTest
-    from tavo.scan.rules import RuleProblem, RuleSet
 
 __all__ = ["register"]
 
@@ -35,6 +37,7 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("test")(try_rules)
     group.command("validate")(validate)
+    rules_packs.register(group)
     app.add_typer(group, name="rules")
 
 
@@ -143,7 +146,8 @@ def validate(
 def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
     """Yield what is wrong with rules that yield to ones that are neither there nor ours."""
     from tavo.scan.precedence import YIELDS_TO
-    from tavo.scan.rules import PACK, RuleProblem, load_rules
+    from tavo.scan.rule_source import RuleProblem
+    from tavo.scan.rules import PACK, load_rules
 
     known = {*loaded.rules, *(problem.rule_id for problem in loaded.problems)}
     if any(not known.issuperset(named) for named in loaded.yields.values()):

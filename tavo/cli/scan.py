@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tavo.cli.context import Session, session_of
+from tavo.cli.chosen import AcceptLocal, PluginConfig, configs_of, names_in, verified_plugins
+from tavo.cli.context import session_of
 from tavo.cli.judging import (
     AllowIncomplete,
     BaselineFile,
@@ -29,8 +30,7 @@ from tavo.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
-    from tavo.attack.targets import HttpTarget
-    from tavo.host.installations import VerifiedInstallation
+    from tavo.attack.targets import Target
     from tavo.results.imported.document import SarifFile
     from tavo.scan.external import Engine
 
@@ -69,21 +69,9 @@ def scan(
         int,
         typer.Option("--max-tokens", metavar="N", min=0, help="As the target counts; 0: no limit."),
     ] = 0,
-    plugin_config: Annotated[
-        Path | None,
-        typer.Option(
-            "--plugin-config", metavar="FILE", help="YAML, JSON or TOML: plugin to configuration."
-        ),
-    ] = None,
+    plugin_config: PluginConfig = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Look at every file again.")] = False,
-    accept_local: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--accept-local",
-            metavar="SHA256",
-            help="Run a local plugin with this digest, this time.",
-        ),
-    ] = None,
+    accept_local: AcceptLocal = None,
     rules: Annotated[
         list[Path] | None,
         typer.Option("--rules", metavar="PATH", help="Rule file or folder, besides our own pack."),
@@ -151,7 +139,7 @@ def scan(
     reports = reports_of(format, output, printed=printed, save=save)
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
-    static, dynamic = _names(static_plugins), _names(dynamic_plugins)
+    static, dynamic = names_in(static_plugins), names_in(dynamic_plugins)
     _check_asked(paths or [], rule_paths, static, dynamic, target)
     if diff is not None and not paths:
         raise UsageError(
@@ -162,7 +150,7 @@ def scan(
     )
     with ExitStack() as closing:
         verified = [
-            _verified(session, names, accept_local or (), wanted=kind)
+            verified_plugins(session, names, accept_local or (), command="scan", wanted=kind)
             for kind, names in (("static", static), ("dynamic", dynamic))
         ]
         plan = ScanPlan(
@@ -173,7 +161,7 @@ def scan(
             dynamic=verified[1],
             target=None if target is None else closing.enter_context(_target(target)),
             budget=_budget(max_requests, max_tokens) if dynamic else None,
-            configs=_configs(plugin_config, verified),
+            configs=configs_of(plugin_config, [one for group in verified for one in group]),
             cache=None if no_cache or not static else session.answers(),
             diff=diff,
             engine=_engine(engine) if paths else None,
@@ -210,10 +198,6 @@ def _engine(name: str) -> Engine | None:
     return find_engine(name)
 
 
-def _names(listed: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
-
-
 def _check_asked(
     paths: Sequence[Path],
     rule_paths: Sequence[Path],
@@ -245,7 +229,7 @@ def _check_asked(
 
 
 @contextmanager
-def _target(named: str) -> Iterator[HttpTarget]:
+def _target(named: str) -> Iterator[Target]:
     import os
 
     from tavo.attack.targets import open_target
@@ -261,34 +245,3 @@ def _budget(requests: int, tokens: int) -> Budget:
     from tavo.attack.broker import Budget
 
     return Budget(requests=requests, tokens=tokens)
-
-
-def _configs(
-    path: Path | None, verified: Sequence[Sequence[VerifiedInstallation]]
-) -> dict[str, dict[str, Any]]:
-    if path is None:
-        return {}
-    from tavo.runs.plugin_config import by_plugin, read_config
-
-    plugins = [one.manifest.full_id for group in verified for one in group]
-    return by_plugin(read_config(path), plugins, where=str(path))
-
-
-def _verified(
-    session: Session, names: list[str], accept_local: Sequence[str], *, wanted: str
-) -> tuple[VerifiedInstallation, ...]:
-    """Verify the wanted plugins. One that is refused ends the command: nothing was started."""
-    if not names:
-        return ()
-    from tavo.cli.chosen import verified_plugin
-
-    verified = tuple(verified_plugin(session, name, accept_local) for name in names)
-    for one in verified:
-        kind = one.manifest.plugin_type
-        if kind != wanted:
-            ways = {"static": "--static-plugins", "dynamic": "--dynamic-plugins and --target"}
-            raise UsageError(
-                f"scan: {one.manifest.full_id} is a {kind} plugin, not a {wanted} one",
-                hint=f"Name it with {ways[kind]}." if kind in ways else "A scan does not run it.",
-            )
-    return verified

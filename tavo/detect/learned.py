@@ -21,7 +21,6 @@ from array import array
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
 from zlib import crc32, decompress
 
 from tavo.detect.hidden import folded
@@ -51,20 +50,33 @@ def words(text: str) -> list[str]:
 
 def windows(found: list[str]) -> Iterator[list[str]]:
     """Yield the windows of a text; one for a short text."""
-    if len(found) <= WINDOW:
-        yield found
+    return (found[start:end] for start, end in _spans(len(found)))
+
+
+def _spans(count: int) -> Iterator[tuple[int, int]]:
+    """Yield from where to where the windows of so many words are; one for a short text."""
+    if count <= WINDOW:
+        yield 0, count
         return
-    for start in range(0, len(found) - (WINDOW - _STEP), _STEP):
-        yield found[start : start + WINDOW]
+    for start in range(0, count - (WINDOW - _STEP), _STEP):
+        yield start, min(start + WINDOW, count)
+
+
+def _places_of(found: list[str], bits: int) -> tuple[list[int], list[int]]:
+    """Return the places of the words, and those of each word with the next one."""
+    mask = (1 << bits) - 1
+    coded = [word.encode("utf-8", "replace") for word in found]
+    sums = [crc32(word) for word in coded]
+    pairs = [
+        crc32(b" " + word, before) & mask for before, word in zip(sums, coded[1:], strict=False)
+    ]
+    return [one & mask for one in sums], pairs
 
 
 def features(found: list[str], bits: int) -> set[int]:
     """Return the places of the words and the pairs of words of a window."""
-    mask = (1 << bits) - 1
-    coded = [word.encode("utf-8", "replace") for word in found]
-    places = {crc32(word) & mask for word in coded}
-    places.update([crc32(b"%b %b" % pair) & mask for pair in pairwise(coded)])
-    return places
+    singles, pairs = _places_of(found, bits)
+    return {*singles, *pairs}
 
 
 def norm(count: int) -> float:
@@ -92,21 +104,23 @@ class Model:
         if len(self._weights) != 1 << self.bits:
             raise ValueError("the model has another size than it says")
 
-    def score(self, text: str) -> float:
-        """Return how much a text looks like orders."""
-        seen = self._look(text)
+    def score(self, text: str, seen: Signals | None = None) -> float:
+        """Return how much a text looks like orders; `seen` are its signals, if known."""
+        seen = self._look(text) if seen is None else seen
         extra = self.bias + sum(self.signals.get(name, 0.0) for name in seen.ids)
-        return _sigmoid(extra + max(map(self._sum, windows(words(text)))))
+        singles, pairs = _places_of(words(text), self.bits)
+        return _sigmoid(extra + max(
+            self._sum({*singles[start:end], *pairs[start : end - 1]})
+            for start, end in _spans(len(singles))
+        ))  # fmt: skip
 
-    def finds(self, text: str) -> bool:
+    def finds(self, text: str, seen: Signals | None = None) -> bool:
         """Tell whether a text is above the model's threshold; a text of a few words never is."""
-        return text.count(" ") >= _FEWEST_BLANKS and self.score(text) >= self.threshold
+        return text.count(" ") >= _FEWEST_BLANKS and self.score(text, seen) >= self.threshold
 
-    def _sum(self, window: list[str]) -> float:
-        places = features(window, self.bits)
+    def _sum(self, places: set[int]) -> float:
         weights = self._weights
-        total = sum([weights[place] for place in places])
-        return total * self.scale / norm(len(places))
+        return sum([weights[place] for place in places]) * self.scale / norm(len(places))
 
 
 def _sigmoid(value: float) -> float:

@@ -26,6 +26,8 @@ from tavo.detect.regex import Regex, RegexError
 __all__ = ["Match", "Rule", "RuleSet", "from_bytes", "to_bytes"]
 
 _MOST_REJECTED = 4_000
+_MOST_ASKED = 16
+"""So many times one look asks where a text is open; what it has not reached then stays open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,13 @@ class RuleSet:
         `closed`: nothing follows. `rejected` is what the earlier calls for this text returned.
         """
         found: list[Match] = []
+        limit, asked = len(data) + 1 if closed else -1, 0
         while True:
-            limit = len(data) + 1
-            if not closed:
+            if at >= limit and not closed:
+                # the leftmost open place stays where it is until a match has covered it
+                asked += 1
+                if asked > _MOST_ASKED:
+                    return found, at, rejected  # the rest waits, so that the cost is linear
                 hold = self._open.find(data, at)
                 limit = len(data) if hold is None else hold[0]
                 if limit <= at:

@@ -18,14 +18,26 @@ from tavo.detect.rules import Rule
 __all__ = ["SECRETS"]
 
 _LEAST_BITS = 2.8
+_LOOKED_AT = 40
 
 
 def _is_random(text: str) -> bool:
-    """Tell whether a token is one, and no example such as sk-xxxxxxxxxxxxxxxxxxxx."""
-    counts = Counter(text[4:])
-    total = sum(counts.values())
-    bits = -sum(n / total * math.log2(n / total) for n in counts.values())
-    return bits >= _LEAST_BITS
+    """Tell whether a token is one, and no example such as sk-xxxxxxxxxxxxxxxxxxxx.
+
+    It begins right behind its prefix, so what somebody put at its end makes it no example.
+    """
+    return _bits(text[4 : 4 + _LOOKED_AT]) >= _LEAST_BITS
+
+
+def _ends_random(text: str) -> bool:
+    """Tell the same of a value that stands behind its name."""
+    return _bits(text[-_LOOKED_AT:]) >= _LEAST_BITS
+
+
+def _bits(text: str) -> float:
+    """Return how many bits each character of a text tells."""
+    total = len(text)
+    return -sum(n / total * math.log2(n / total) for n in Counter(text).values())
 
 
 SECRETS: tuple[Rule, ...] = (
@@ -51,7 +63,7 @@ SECRETS: tuple[Rule, ...] = (
         id="secret.aws-secret",
         label="AWS_SECRET",
         pattern=r"(?i:aws_?secret(?:_?access)?_?key)[\"']?\s{0,4}[=:]\s{0,4}[\"']?[A-Za-z0-9/+]{40}",
-        check=_is_random,
+        check=_ends_random,
     ),
     Rule(
         id="secret.github-token",

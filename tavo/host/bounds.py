@@ -138,10 +138,13 @@ def environment(scratch: Path, limits: Limits, *, proxy: int = 0) -> dict[str, s
     }
 
 
-def resource_limits(limits: Limits, *, endless: bool = False) -> dict[str, int]:
+def resource_limits(
+    limits: Limits, *, endless: bool = False, cpu_s: float | None = None
+) -> dict[str, int]:
     """Return the limits that the kernel keeps; what it cannot count is watched from outside.
 
-    `endless` says that the plugin's whole time has no end that could be known.
+    `endless` says that the plugin's whole time has no end that could be known; `cpu_s` is the
+    processor time of its process, where somebody bounds that, too.
     """
     values = {
         "RLIMIT_CORE": 0,
@@ -151,6 +154,9 @@ def resource_limits(limits: Limits, *, endless: bool = False) -> dict[str, int]:
     if not endless:
         processors = min(limits.threads, os.cpu_count() or 1)
         values["RLIMIT_CPU"] = math.ceil(limits.wall_s_total) * processors + 10
+    if cpu_s is not None:
+        most = math.ceil(cpu_s)
+        values["RLIMIT_CPU"] = min(values.get("RLIMIT_CPU", most), most)
     if sys.platform.startswith("linux"):
         # addresses, not memory: what is really used is looked at while the plugin works
         values["RLIMIT_AS"] = (

@@ -41,6 +41,7 @@ _TRANSLATED = tuple(
 )  # fmt: skip
 _LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], list[str]]
 
 
@@ -78,18 +79,29 @@ def destination(url: str, allowed: frozenset[tuple[str, int]]) -> tuple[str, int
     return host, port
 
 
-def public_address(host: str, port: int, resolve: Resolve | None = None) -> str:
-    """Return an address of a host name that is not in a private network. Raises LendError."""
+def public_address(
+    host: str, port: int, resolve: Resolve | None = None, *, listed: Collection[Network] = ()
+) -> str:
+    """Return an address of a host name that is not in a private network. Raises LendError.
+
+    `listed` are networks that may be led into although they are not public.
+    """
     try:
         found = (resolve or _resolve)(host, port)
     except (OSError, UnicodeError) as error:
         raise LendError("http", f"{host} cannot be found: {error}") from None
     for address in found:
-        if not _is_public(address):
+        if not _is_public(address) and not _is_listed(address, listed):
             raise LendError("http", f"{host} leads to {address}, which is not public")
     if not found:
         raise LendError("http", f"{host} has no address")
     return found[0]
+
+
+def _is_listed(text: str, listed: Collection[Network]) -> bool:
+    """Tell whether an address is in a network that was listed, in that very form."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return any(address in network for network in listed)
 
 
 def _is_public(text: str) -> bool:

@@ -26,7 +26,7 @@ from collections.abc import Collection
 from tavo.host.brokered_http import destination, parse_hosts, public_address
 from tavo.host.lending import LendError
 
-__all__ = ["ConnectProxy"]
+__all__ = ["ConnectProxy", "connect_authority"]
 
 _MOST_AT_ONCE = 32
 _MOST_TUNNELS = 1000
@@ -117,13 +117,18 @@ def _head(client: socket.socket) -> tuple[str, bytes]:
         if not piece or len(data) > _LONGEST_HEAD:
             raise LendError("method", "that is no request of HTTP")
     head, _, rest = data.partition(b"\r\n\r\n")
+    return connect_authority(head), rest
+
+
+def connect_authority(head: bytes) -> str:
+    """Return `host:port` of the head of a request for a tunnel. Raises LendError."""
     words = head.partition(b"\r\n")[0].split(b" ")
     if len(words) != 3 or words[0] != b"CONNECT" or not words[2].startswith(b"HTTP/1."):
         raise LendError("method", "only tunnels to https are made: CONNECT host:port")
     authority = words[1].decode("ascii", "replace")
     if not all(char.isalnum() or char in ".-_:" for char in authority) or "\ufffd" in authority:
         raise LendError("http", "the host and port cannot be used")
-    return authority, rest
+    return authority
 
 
 def _refuse(client: socket.socket, status: str, reason: str) -> None:

@@ -65,10 +65,12 @@ class HostedPlugin:
         lender: Lender | None = None,
         stopper: Stopper | None = None,
         apart: bool = False,
+        cpu_s: float | None = None,
     ) -> None:
         """Prepare to run the plugin; nothing is started yet. `stopper` ends it from outside.
 
-        `apart`: its processes share nothing with others, for who compares two of them.
+        `apart`: its processes share nothing with others, for who compares two of them. `cpu_s` is
+        how much processor time each of them may use.
 
         Raises NotAvailableError for what this version cannot run, RefusedError when its
         permissions were not accepted, ConfigError.
@@ -98,6 +100,7 @@ class HostedPlugin:
         self._lender = lender
         self._stopper = stopper or Stopper()
         self._apart = apart
+        self._cpu_s = cpu_s
         self._session: Session | None = None
         self._arena: Arena | None = None
 
@@ -222,6 +225,7 @@ class HostedPlugin:
             variables=self._variables(),
             hosts=self._manifest.permissions.network,
             apart=self._apart,
+            cpu_s=self._cpu_s,
         )
         began = time.monotonic()
         self._session = Session(plan, self._arena.reader, self._lender)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signing.digests import Digest
+from signing.files import flush_folders
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host.installed import (
     Installation,
@@ -38,7 +39,6 @@ from tavo.host.store_files import (
     TamperedError,
     delete,
     delete_unless_held,
-    flush_folder,
     inventory,
     is_same,
     make_lasting,
@@ -311,7 +311,7 @@ class Installations:
                 return folder
             folder.rename(self._staging / f"broken-{os.urandom(8).hex()}")
         staged.rename(folder)
-        flush_folder(self._store)
+        flush_folders([self._store])
         return folder
 
     def _record(self, made: Sequence[Installation]) -> None:

@@ -26,7 +26,7 @@ from tavo.plugins.plain_values import event_to_plain
 from tavo.plugins.types import Finding, Location
 from tavo.plugins.values import Event
 
-__all__ = ["LogOutcome", "LogWorker"]
+__all__ = ["LogOutcome", "LogWorker", "batches_of"]
 
 _MOST_EVENTS = 512
 _MOST_CHARACTERS = 2 << 20
@@ -47,24 +47,42 @@ class LogWorker(HostedPlugin):
 
     plugin_type: ClassVar[str] = "log"
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._outcome = LogOutcome()
+        self._sources = LogSources()
+
     def analyze(self, events: Iterable[Event]) -> LogOutcome:
         """Have all events analysed, batch by batch, and then the run as a whole.
 
-        A metric of a later batch replaces that of an earlier one of the same name. Raises
-        SandboxUnavailableError and ConfigError before anything ran, ValueError for an event whose
-        source is no relative path.
+        Raises as `feed`.
         """
-        outcome = LogOutcome()
-        sources = LogSources()
-        for batch in _batches(events):
-            with self._metered():
-                self._batch(batch, sources, outcome, end=False)
-            self.statistics.files += len(batch)
+        for batch in batches_of(events):
+            self.feed(batch)
+        return self.finish()
+
+    def feed(self, batch: Sequence[Event]) -> None:
+        """Have a batch analysed that follows those before.
+
+        Raises SandboxUnavailableError and ConfigError before anything ran, ValueError for an event
+        whose source is no relative path.
+        """
+        with self._metered():
+            self._batch(batch, self._sources, self._outcome, end=False)
+        self.statistics.files += len(batch)
+
+    def finish(self) -> LogOutcome:
+        """Have the run looked at as a whole, and return what came of it.
+
+        A metric of a later batch replaces that of an earlier one of the same name.
+        """
+        outcome, sources = self._outcome, self._sources
         with self._metered():
             if sources.numbers:
                 self._batch((), sources, outcome, end=True)
         self.statistics.findings += len(outcome.findings)
         self.statistics.skipped += outcome.unseen
+        self._outcome, self._sources = LogOutcome(), LogSources()
         return outcome
 
     def _batch(
@@ -127,12 +145,13 @@ class LogWorker(HostedPlugin):
             outcome.unseen += len(batch)
 
 
-def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+def batches_of(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Yield events in batches of a bounded size; fields count as twice the message."""
     batch: list[Event] = []
     size = 0
     for event in events:
         batch.append(event)
-        size += len(event.message) + 200
+        size += 3 * len(event.message) + 200
         if len(batch) >= _MOST_EVENTS or size >= _MOST_CHARACTERS:
             yield batch
             batch, size = [], 0

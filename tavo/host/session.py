@@ -115,7 +115,8 @@ class WorkerPlan:
 
     `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
     its libraries may connect to through us, which needs the strongest level. `apart`: its process
-    is never a copy of one that is ready, because copies share the seed of their hashes.
+    is never a copy of one that is ready, because copies share the seed of their hashes. `cpu_s` is
+    the processor time that its process may use at most, None for what its limits come to.
     """
 
     full_id: str
@@ -131,6 +132,7 @@ class WorkerPlan:
     hosts: tuple[str, ...] = ()
     needs: Mapping[str, Path] = field(default_factory=dict)
     apart: bool = False
+    cpu_s: float | None = None
 
 
 class _State(enum.Enum):
@@ -428,7 +430,9 @@ class Session:
         return {
             "level": int(plan.level),
             "host_pid": os.getpid(),
-            "limits": resource_limits(plan.limits, endless=plan.plugin_type in _ENDLESS),
+            "limits": resource_limits(
+                plan.limits, endless=plan.plugin_type in _ENDLESS, cpu_s=plan.cpu_s
+            ),
             "read": [
                 *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
                 *_SYSTEM_FOLDERS,

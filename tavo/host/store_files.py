@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from signing.digests import hash_file
+from signing.files import flush_folders
 from tavo.errors import RefusedError
 from tavo.host.locks import hold, let_go
 
@@ -26,7 +26,6 @@ __all__ = [
     "compare",
     "delete",
     "delete_unless_held",
-    "flush_folder",
     "inventory",
     "is_same",
     "make_lasting",
@@ -104,7 +103,7 @@ def make_lasting(folder: Path) -> None:
     """Make every file read-only and bring everything to the disk."""
     for path, mode in _walk(folder):
         if stat.S_ISDIR(mode):
-            flush_folder(path)
+            flush_folders([path])
             continue
         path.chmod(0o444)
         handle = os.open(path, os.O_RDONLY)
@@ -112,18 +111,7 @@ def make_lasting(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    flush_folder(folder)
-
-
-def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    if sys.platform == "win32":
-        return  # folders cannot be opened there; NTFS keeps renames in order
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_folders([folder])
 
 
 def delete(folder: Path) -> None:

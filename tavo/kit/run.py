@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.targets import HttpTarget
+from tavo.attack.targets import Target
 from tavo.errors import InputError, UsageError
 from tavo.host.local import LocalPlugin
 from tavo.host.workers import Failure
@@ -125,7 +125,7 @@ def run_attack(
 
 def run_target(
     local: LocalPlugin,
-    target: HttpTarget,
+    target: Target,
     budget: Budget,
     *,
     accept: Sequence[str],

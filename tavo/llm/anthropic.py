@@ -13,7 +13,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tavo.llm.dialect import Broken, Dialect, EventReader, Framing, Operation, Parts, sse
-from tavo.llm.parts import Kind, Media, Reading, count_of, dumped, ident, items_of, usage_from, word
+from tavo.llm.parts import (
+    Kind,
+    Media,
+    Reading,
+    count_of,
+    dumped,
+    is_token,
+    items_of,
+    place,
+    usage_from,
+    word,
+)
 
 __all__ = ["AnthropicMessages"]
 
@@ -38,13 +49,7 @@ class AnthropicMessages(Dialect):
             return Operation(dialect=self, name="count-tokens", stream=False)
         return None
 
-    def read_request(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if not isinstance(body, dict):
-            reading.rest([body], "user")
-            return reading
-        reading.model = str(body.get("model") or "")
-        reading.is_stream = body.get("stream") is True
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         reading.max_tokens = count_of(body.get("max_tokens"))
         _content(reading, body, "system", "system")
         for message in items_of(body.get("messages")):
@@ -54,20 +59,14 @@ class AnthropicMessages(Dialect):
         for tool in items_of(body.get("tools")):
             if isinstance(tool, dict):
                 reading.tool(tool.get("name"), tool)
-        reading.rest(body, "user")
-        return reading
 
-    def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if isinstance(body, dict):
-            reading.usage = usage_from(body.get("usage"), "input_tokens", "output_tokens")
-            reading.finish = str(body.get("stop_reason") or "")
-            _content(reading, body, "content", "assistant")
-        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
-        return reading
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        reading.usage = usage_from(body.get("usage"), "input_tokens", "output_tokens")
+        reading.finish = str(body.get("stop_reason") or "")
+        _content(reading, body, "content", "assistant")
 
-    def events(self, operation: Operation) -> EventReader:
-        return _Events()
+    def events(self, operation: Operation, choices: int = 1) -> EventReader:
+        return _Events(choices)
 
     def refusal(self, why: Broken) -> bytes:
         return dumped(_error(why))
@@ -84,18 +83,22 @@ def _error(why: Broken) -> dict[str, Any]:
 def _content(reading: Reading, holder: dict[str, Any], key: str, role: str) -> None:
     if reading.text(holder, key, role):
         return
+    start = len(reading.slots)
     for block in items_of(holder.get(key)):
         if isinstance(block, dict):
             _block(reading, block, role)
+    reading.joined(start)
 
 
 def _block(reading: Reading, block: dict[str, Any], role: str) -> None:
     kind = str(block.get("type") or "")
-    if kind in {"tool_use", "server_tool_use", "mcp_tool_use"}:
+    if kind.endswith("tool_use"):
         reading.call(block.get("name"), block, "input", "assistant")
     elif kind.endswith("tool_result"):
         if not reading.text(block, "content", "tool"):
-            _content(reading, block, "content", "tool")
+            for part in items_of(block.get("content")):
+                if isinstance(part, dict):
+                    _block(reading, part, "tool")
             reading.inside(block.get("content"), "tool", Kind.TEXT)
     elif kind in {"image", "document"}:
         source = block.get("source")
@@ -108,73 +111,85 @@ def _block(reading: Reading, block: dict[str, Any], role: str) -> None:
 
 
 class _Events(EventReader):
-    def __init__(self) -> None:
-        self._calls: set[Any] = set()
+    __slots__ = ("_asked", "_calls", "_open")
+
+    def __init__(self, choices: int = 1) -> None:
+        super().__init__(choices)
+        self._calls: set[int] = set()
+        self._open: set[int] = set()
         self._asked = 0
 
-    def read(self, event: Any) -> Parts:
-        parts, reading = Parts(), Reading()
-        if not isinstance(event, dict):
-            reading.rest([event], "assistant")
-            parts.whole(reading)
-            return parts
-        kind, index = word(event, "type"), ident(event.get("index"))
+    def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
+        kind, index = word(event, "type"), place(event.get("index"))
         delta = event.get("delta")
         if kind == "content_block_delta" and isinstance(delta, dict):
-            where = _DELTAS.get(str(delta.get("type")))
-            if where is not None and isinstance(delta.get(where[0]), str):
-                parts.deltas.append(((index, where[0]), delta, where[0], where[1]))
-                if len(delta) == 2 and len(event) == 3 and isinstance(index, int):
-                    return parts
-                reading.take(delta, where[0])
-            elif isinstance(delta.get("partial_json"), str):
-                if index not in self._calls:
-                    self._calls.add(index)
-                    parts.starts.append(((index, "call"), ""))
-                parts.pieces.append(((index, "call"), delta, "partial_json"))
-                reading.take(delta, "partial_json")
-        elif kind == "content_block_start":
+            return self._delta(parts, reading, index, event, delta)
+        if kind == "content_block_start":
             self._start(parts, reading, index, event.get("content_block"))
         elif kind == "content_block_stop":
+            self._open.discard(index)
             if index in self._calls:
                 self._calls.discard(index)
-                parts.stops.append((index, "call"))
-            parts.ends = [(index, "text"), (index, "thinking")]
-            if len(event) == 2 and isinstance(index, int):
-                return parts
+                parts.stops.append(("", "call", index))
+            parts.ends = [("", "text", index), ("", "thinking", index)]
+            return len(event) == 2
         elif kind == "ping" and len(event) == 1:
             parts.is_loose = True
-            return parts
+            return True
         elif kind == "message_start" and isinstance(message := event.get("message"), dict):
-            asked = usage_from(message.get("usage"), "input_tokens", "output_tokens")
-            self._asked, parts.usage = asked[0], asked
-            _content(reading, message, "content", "assistant")
+            parts.usage = usage_from(message.get("usage"), "input_tokens", "output_tokens")
+            self._asked = parts.usage[0]
+            if message.get("content"):
+                # what follows would belong to its blocks for some clients, to new ones for others
+                raise ValueError("a message begins with content")
         elif kind == "message_delta":
             said = usage_from(event.get("usage"), "input_tokens", "output_tokens")
             parts.usage = (said[0] or self._asked, said[1])
         elif kind == "message_stop":
-            parts.stops += [(one, "call") for one in self._calls]
+            parts.stops += [("", "call", one) for one in self._calls]
             self._calls.clear()
             parts.ends = None
-        reading.rest(event, "assistant")
-        usage = parts.usage
-        parts.whole(reading)
-        parts.usage = usage
-        return parts
+        return False
 
-    def _start(self, parts: Parts, reading: Reading, index: Any, block: Any) -> None:
+    def _delta(
+        self, parts: Parts, reading: Reading, index: int, event: dict[str, Any],
+        delta: dict[str, Any],
+    ) -> bool:  # fmt: skip
+        where = _DELTAS.get(word(delta, "type"))
+        if where is not None and isinstance(delta.get(where[0]), str):
+            parts.deltas.append((("", where[0], index), delta, where[0], where[1]))
+            reading.take(delta, where[0])
+            return len(delta) == 2 and len(event) == 3
+        if isinstance(delta.get("partial_json"), str):
+            if index not in self._calls:
+                self._calls.add(index)
+                parts.starts.append((("", "call", index), "", ""))
+            parts.pieces.append((("", "call", index), delta, "partial_json"))
+            reading.take(delta, "partial_json")
+        return False
+
+    def _start(self, parts: Parts, reading: Reading, index: int, block: Any) -> None:
+        if index in self._open:
+            raise ValueError("a block of the answer begins twice")
+        self._open.add(index)
         if not isinstance(block, dict):
             return
-        if str(block.get("type")).endswith("tool_use"):
-            name = str(block.get("name") or "")
+        named = word(block, "name")
+        if word(block, "type").endswith("tool_use") or named:
+            name = named or word(block, "type")
             self._calls.add(index)
-            parts.starts.append(((index, "call"), name))
+            parts.starts.append((("", "call", index), name, word(block, "id")))
+            reading.known_call(block)
+            if named and is_token(named):
+                reading.take(block, "name")
             if block.get("input"):
                 reading.call(name, block, "input", "assistant")
+            return
+        if word(block, "type") not in {"text", "thinking"}:
+            _block(reading, block, "assistant")  # a result of a tool that the provider ran, say
             return
         for key, kind in (("text", Kind.TEXT), ("thinking", Kind.REASONING)):
             if isinstance(block.get(key), str):
                 if block[key]:
-                    parts.deltas.append(((index, key), block, key, kind))
+                    parts.deltas.append((("", key, index), block, key, kind))
                 reading.take(block, key)
-        _block(reading, block, "assistant")

@@ -21,10 +21,11 @@ from tavo.llm.parts import (
     Reading,
     count_of,
     dumped,
-    ident,
     is_token,
     items_of,
+    place,
     usage_from,
+    word,
 )
 
 __all__ = ["ChatCompletions", "openai_error"]
@@ -40,6 +41,12 @@ _TEXTS = (
     ("content", Kind.TEXT), ("refusal", Kind.TEXT), ("reasoning_content", Kind.REASONING),
     ("reasoning", Kind.REASONING),
 )  # fmt: skip
+
+
+_SAYING = frozenset({"", "text", "refusal", "input_text", "output_text", "thinking", "reasoning"})
+_SHOWING = {"image_url": "image", "input_audio": "audio", "video_url": "video"}
+_SHOWN = frozenset({*_SHOWING, "file"})
+_TYPES_OF_MEDIA = frozenset({"image", "audio", "video"})
 
 
 class ChatCompletions(Dialect):
@@ -58,45 +65,35 @@ class ChatCompletions(Dialect):
             return Operation(dialect=self, name="completions")
         return None
 
-    def read_request(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if not isinstance(body, dict):
-            reading.rest([body], "user")
-            return reading
-        reading.model = str(body.get("model") or "")
-        reading.is_stream = body.get("stream") is True
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         reading.max_tokens = count_of(body.get("max_completion_tokens") or body.get("max_tokens"))
+        reading.choices = count_of(body.get("n")) or 1
         for message in items_of(body.get("messages")):
             if isinstance(message, dict):
                 _message(reading, message)
-        reading.text(body, "prompt", "user")
+        if not reading.text(body, "prompt", "user"):
+            reading.choices *= max(len(items_of(body.get("prompt"))), 1)
         for tool in items_of(body.get("tools")):
             inner = tool.get("function") if isinstance(tool, dict) else None
             inner = inner if isinstance(inner, dict) else tool
             reading.tool(inner.get("name") if isinstance(inner, dict) else "", inner)
         for tool in items_of(body.get("functions")):
             reading.tool(tool.get("name") if isinstance(tool, dict) else "", tool)
-        reading.rest(body, "user")
-        return reading
 
-    def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if isinstance(body, dict) and operation.has_text:
-            reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
-            for choice in items_of(body.get("choices")):
-                if not isinstance(choice, dict):
-                    continue
-                reading.finish = reading.finish or str(choice.get("finish_reason") or "")
-                reading.text(choice, "text", "assistant")
-                if isinstance(message := choice.get("message"), dict):
-                    _message(reading, message, "assistant")
-                if choice.get("logprobs") is not None:
-                    reading.drop(choice, "logprobs")
-        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
-        return reading
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
+        for choice in items_of(body.get("choices")):
+            if not isinstance(choice, dict):
+                continue
+            reading.finish = reading.finish or str(choice.get("finish_reason") or "")
+            reading.text(choice, "text", "assistant")
+            if isinstance(message := choice.get("message"), dict):
+                _message(reading, message, "assistant")
+            if choice.get("logprobs") is not None:
+                reading.drop(choice, "logprobs")
 
-    def events(self, operation: Operation) -> EventReader:
-        return _Events()
+    def events(self, operation: Operation, choices: int = 1) -> EventReader:
+        return _Events(choices)
 
     def refusal(self, why: Broken) -> bytes:
         return dumped(openai_error(why))
@@ -120,6 +117,7 @@ def _texts_in(value: Any) -> bool:
 
 def _message(reading: Reading, message: dict[str, Any], role: str = "") -> None:
     role = role or _ROLES.get(str(message.get("role")), "user")
+    start = len(reading.slots)
     for key, kind in _TEXTS:
         reading.text(message, key, role, kind)
     for part in items_of(message.get("content")):
@@ -127,6 +125,7 @@ def _message(reading: Reading, message: dict[str, Any], role: str = "") -> None:
             reading.text(part, "text", role)
             reading.text(part, "refusal", role)
             _media(reading, part)
+    reading.joined(start)
     for call in items_of(message.get("tool_calls")):
         for function, key in _called(call) if isinstance(call, dict) else ():
             reading.call(function.get("name"), function, key, role)
@@ -139,77 +138,81 @@ def _called(call: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     for kind in ("function", "custom"):
         function = call.get(kind)
         if isinstance(function, dict):
-            keys = [key for key in ("arguments", "input") if key in function]
-            for key in keys or ["arguments"]:
+            for key in _fields(function):
                 yield function, key
+
+
+def _fields(function: dict[str, Any]) -> list[str]:
+    return [key for key in ("arguments", "input") if key in function] or ["arguments"]
 
 
 def _media(reading: Reading, part: dict[str, Any]) -> None:
     kind = str(part.get("type") or "")
-    if kind in {"image_url", "input_audio", "file", "video_url"}:
-        inner = part.get(kind)
-        url = inner.get("url") if isinstance(inner, dict) else inner
-        url = url if isinstance(url, str) and not url.startswith("data:") else ""
-        reading.media.append(Media(kind.split("_", maxsplit=1)[0], url))
+    if kind in _SAYING and not part.keys() & _SHOWN:
+        return
+    inner = part.get(kind, part.get("image_url"))
+    url = inner.get("url") if isinstance(inner, dict) else inner
+    url = url if isinstance(url, str) else ""
+    name = _SHOWING.get(kind, kind or "unknown")
+    if url.startswith("data:"):  # what it is, and not what it is called
+        main = url[5:].partition("/")[0]
+        name, url = main if main in _TYPES_OF_MEDIA else "file", ""
+    reading.media.append(Media(name, url))
 
 
 class _Events(EventReader):
     """A call is known by choice and index, and complete only when its choice finishes."""
 
-    __slots__ = ("_calls", "_head")
+    __slots__ = ("_calls", "_head", "_names", "_whole")
 
-    def __init__(self) -> None:
+    def __init__(self, choices: int = 1) -> None:
+        super().__init__(choices)
         self._calls: set[tuple[Any, ...]] = set()
+        self._whole: set[tuple[Any, ...]] = set()
+        self._names: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
         self._head: tuple[Any, ...] = ()
 
-    def read(self, event: Any) -> Parts:
-        parts = Parts()
-        if not isinstance(event, dict):
-            reading = Reading()
-            reading.rest([event], "assistant")
-            parts.whole(reading)
-            return parts
+    def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
         choices = event.get("choices")
-        known = isinstance(choices, list) and self._is_known(event)
+        known = isinstance(choices, list) and self._is_plain_head(event)
         if event.get("usage"):
             parts.usage = usage_from(event["usage"], "prompt_tokens", "completion_tokens")
-        taken: list[tuple[Any, Any]] = []
+        ended: list[int] = []
         for choice in items_of(choices):
             if not isinstance(choice, dict):
                 known = False
                 continue
             delta = choice.get("delta")
+            index = self._choice(choice.get("index"))
             known = (
                 known and choice.keys() <= _CHOICE and isinstance(delta, dict)
                 and is_token(choice.get("finish_reason") or "")
-                and isinstance(choice.get("index", 0), int)
             )  # fmt: skip
-            index = ident(choice.get("index", 0))
             if isinstance(delta, dict):
-                known = self._delta(parts, taken, index, delta) and known
+                known = self._delta(parts, reading, index, delta) and known
             if isinstance(choice.get("text"), str):
                 parts.deltas.append(((index, "text"), choice, "text", Kind.TEXT))
-                taken.append((choice, "text"))
+                reading.take(choice, "text")
             if choice.get("logprobs") is not None:
                 parts.drops.append((choice, "logprobs"))
-                taken.append((choice, "logprobs"))
+                reading.take(choice, "logprobs")
             if choice.get("finish_reason"):
-                self._finish(parts, index)
-        if not known:
-            reading = Reading()
-            for holder, key in taken:
-                reading.take(holder, key)
+                ended.append(index)
+        if known:
+            if len(parts.deltas) == 1 == len(event["choices"]) and not ended:
+                parts.is_plain = not (parts.drops or parts.starts or parts.pieces)
+        else:
             for choice in items_of(choices):
-                if isinstance(choice, dict) and isinstance(choice.get("delta"), dict):
-                    index = ident(choice.get("index", 0))
-                    parts.grown(reading, choice["delta"], (index,))
-            reading.rest(event, "assistant")
-            parts.whole(reading)
-        elif len(parts.deltas) == 1 == len(event["choices"]):
-            parts.is_plain = not (parts.ends or parts.drops or parts.starts or parts.pieces)
-        return parts
+                if isinstance(choice, dict):
+                    index = place(choice.get("index"))
+                    if isinstance(choice.get("delta"), dict):
+                        parts.grown(reading, choice["delta"], (index,))
+                    parts.grown(reading, choice, (index,))
+        for index in ended:
+            self._finish(parts, index)
+        return known
 
-    def _is_known(self, event: dict[str, Any]) -> bool:
+    def _is_plain_head(self, event: dict[str, Any]) -> bool:
         """Tell whether a chunk has no other fields than those that hold no text."""
         if not event.keys() <= _CHUNK:
             return False
@@ -230,44 +233,62 @@ class _Events(EventReader):
         usage = get("usage")
         return isinstance(get("created", 0), int) and (usage is None or not _texts_in(usage))
 
-    def _delta(self, parts: Parts, taken: list[tuple[Any, Any]], index: Any, delta: Any) -> bool:
+    def _delta(self, parts: Parts, reading: Reading, index: int, delta: Any) -> bool:
         for key, kind in _TEXTS:
             if isinstance(delta.get(key), str):
                 if delta[key]:
                     parts.deltas.append(((index, key), delta, key, kind))
-                taken.append((delta, key))
+                reading.take(delta, key)
         if delta.keys() <= _DELTA:
             content = delta.get("content")
             return isinstance(content, str | None) and is_token(delta.get("role") or "")
-        for call in items_of(delta.get("tool_calls")):
-            function = call.get("function", call.get("custom")) if isinstance(call, dict) else None
-            if isinstance(function, dict):
-                where = "input" if "input" in function else "arguments"
-                self._piece(
-                    parts, taken, (index, "call", ident(call.get("index", 0))), function, where
-                )
+        for number, call in enumerate(items_of(delta.get("tool_calls"))):
+            if not isinstance(call, dict):
+                continue
+            base = (index, "call", place(call.get("index"), number))
+            for form in ("function", "custom"):
+                if isinstance(function := call.get(form), dict):
+                    self._piece(parts, reading, (*base, form), function, word(call, "id"))
         if isinstance(function := delta.get("function_call"), dict):
-            self._piece(parts, taken, (index, "call", "function"), function, "arguments")
+            self._piece(parts, reading, (index, "call", "function"), function, "")
         return False
 
     def _piece(
-        self, parts: Parts, taken: list[tuple[Any, Any]], key: tuple[Any, ...], holder: Any,
-        where: str,
-    ) -> None:  # fmt: skip
-        name = holder.get("name")
-        if key not in self._calls or (isinstance(name, str) and name):
-            self._calls.add(key)
-            parts.starts.append((key, name if isinstance(name, str) else ""))
-            if isinstance(name, str):
-                taken.append((holder, "name"))
-        if isinstance(holder.get(where), str):
-            parts.pieces.append((key, holder, where))
-            taken.append((holder, where))
-        elif holder.get(where) is not None:  # a server that sends them whole, as an object
-            parts.calls.append(Call(name if isinstance(name, str) else "", holder, where))
-            taken.append((holder, where))
+        self,
+        parts: Parts,
+        reading: Reading,
+        base: tuple[Any, ...],
+        holder: dict[str, Any],
+        id_: str,
+    ) -> None:
+        """Note a piece of a call: which of its fields a client takes is not known."""
+        reading.known_call(holder)
+        name = word(holder, "name")
+        if isinstance(holder.get("name"), str):
+            reading.take(holder, "name")
+        names = self._names.setdefault(base, [])
+        fields = set(_fields(holder)) | {one[-1] for one in self._calls if one[:-1] == base}
+        for field in sorted(fields):
+            key = (*base, field)
+            if key not in self._calls:
+                self._calls.add(key)
+                parts.starts += [(key, *one) for one in names] or [(key, "", "")]
+            if name or id_:
+                parts.starts.append((key, name, id_))
+            value = holder.get(field)
+            if isinstance(value, str):
+                parts.pieces.append((key, holder, field))
+                reading.take(holder, field)
+            elif value is not None:  # a server that sends them whole, as an object
+                if key in self._whole:
+                    raise ValueError("the arguments of a call come twice")
+                self._whole.add(key)
+                parts.calls.append(Call(name, holder, field))
+                reading.take(holder, field)
+        if (name or id_) and (name, id_) not in names:
+            names.append((name, id_))
 
-    def _finish(self, parts: Parts, index: Any) -> None:
+    def _finish(self, parts: Parts, index: int) -> None:
         stopped = [one for one in self._calls if one[0] == index]
         self._calls.difference_update(stopped)
         parts.stops += stopped

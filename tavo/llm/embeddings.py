@@ -28,30 +28,21 @@ class Embeddings(Dialect):
             return Operation(dialect=self, name="embeddings", is_embedding=True, stream=False)
         return None
 
-    def read_request(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if isinstance(body, dict):
-            reading.model = str(body.get("model") or "")
-            given = body.get("input")
-            reading.text(body, "input", "user", Kind.EMBEDDING)
-            if isinstance(given, list):
-                for number, entry in enumerate(given):
-                    if not reading.text(given, number, "user", Kind.EMBEDDING):
-                        reading.media.append(Media("tokens"))
-                        if not isinstance(entry, list | dict):
-                            break
-        reading.rest(body if isinstance(body, dict | list) else [body], "user")
-        return reading
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        given = body.get("input")
+        reading.text(body, "input", "user", Kind.EMBEDDING)
+        if isinstance(given, list):
+            for number, entry in enumerate(given):
+                if not reading.text(given, number, "user", Kind.EMBEDDING):
+                    reading.media.append(Media("tokens"))
+                    if not isinstance(entry, list | dict):
+                        break
 
-    def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if isinstance(body, dict):
-            reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
-        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
-        return reading
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        reading.usage = usage_from(body.get("usage"), "prompt_tokens", "completion_tokens")
 
-    def events(self, operation: Operation) -> EventReader:
-        return _NoEvents()
+    def events(self, operation: Operation, choices: int = 1) -> EventReader:
+        return _NoEvents(choices)
 
     def refusal(self, why: Broken) -> bytes:
         return dumped(openai_error(why))
@@ -63,8 +54,7 @@ class Embeddings(Dialect):
 class _NoEvents(EventReader):
     """There are no streams of embeddings; what comes as one is all text."""
 
-    def read(self, event: Any) -> Parts:
-        parts, reading = Parts(), Reading()
-        reading.rest(event if isinstance(event, dict | list) else [event], "assistant")
-        parts.whole(reading)
-        return parts
+    __slots__ = ()
+
+    def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
+        return False

@@ -24,6 +24,7 @@ class Mcp(Dialect):
     """MCP over streamable HTTP."""
 
     name: ClassVar[str] = "mcp"
+    one_answer: ClassVar[bool] = False
 
     def operation(self, method: str, path: str, query: str) -> Operation | None:
         if not path.rstrip("/").endswith("/mcp"):
@@ -40,23 +41,31 @@ class Mcp(Dialect):
         reading = Reading()
         for message in body if isinstance(body, list) else [body]:
             if isinstance(message, dict):
-                params = message.get("params")
-                if message.get("method") == "tools/call" and isinstance(params, dict):
-                    reading.call(params.get("name"), params, "arguments")
-                if isinstance(result := message.get("result"), dict):
-                    _result(reading, result)  # what the client sampled, for the server
+                self._asked(reading, operation, message)
         reading.rest(body if isinstance(body, dict | list) else [body], "user")
         return reading
 
     def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
+        reading = Reading(is_answer=True)
         for message in body if isinstance(body, list) else [body]:
-            if isinstance(message, dict) and isinstance(result := message.get("result"), dict):
-                _result(reading, result)
+            if isinstance(message, dict):
+                self._answered(reading, operation, message)
+        if isinstance(body, list):
+            reading.joined(0)
         reading.rest(body if isinstance(body, dict | list) else [body], "tool")
         return reading
 
-    def events(self, operation: Operation) -> EventReader:
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        params = body.get("params")
+        if body.get("method") == "tools/call" and isinstance(params, dict):
+            reading.call(params.get("name"), params, "arguments")
+        self._answered(reading, operation, body)  # what the client sampled, for the server
+
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        if isinstance(result := body.get("result"), dict):
+            _result(reading, result)
+
+    def events(self, operation: Operation, choices: int = 1) -> EventReader:
         return _Events(self, operation)
 
     def refusal(self, why: Broken) -> bytes:
@@ -85,6 +94,7 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
         for tool in tools:
             if isinstance(tool, dict):
                 reading.tool(tool.get("name"), tool, tools)
+    start = len(reading.slots)
     for key in ("content", "contents", "messages"):
         value = result.get(key)
         for part in value if isinstance(value, list) else [value]:
@@ -92,8 +102,9 @@ def _result(reading: Reading, result: dict[str, Any]) -> None:
                 inner = part.get("content")
                 for one in (part, inner, part.get("resource")):
                     _part(reading, one)
+    reading.joined(start)
     if isinstance(structured := result.get("structuredContent"), dict):
-        reading.inside(structured, "tool", Kind.TEXT)
+        reading.inside(structured, "tool", Kind.TEXT, free=True)
 
 
 def _part(reading: Reading, part: Any) -> None:
@@ -106,11 +117,14 @@ def _part(reading: Reading, part: Any) -> None:
 
 class _Events(EventReader):
     def __init__(self, dialect: Mcp, operation: Operation) -> None:
+        super().__init__()
         self._dialect = dialect
         self._operation = operation
 
     def read(self, event: Any) -> Parts:
         parts = Parts()
-        reading = self._dialect.read_answer(self._operation, event)
-        parts.whole(reading)
+        parts.whole(self._dialect.read_answer(self._operation, event))
         return parts
+
+    def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
+        return False

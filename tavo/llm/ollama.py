@@ -43,12 +43,7 @@ class Ollama(Dialect):
             )  # fmt: skip
         return None
 
-    def read_request(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if not isinstance(body, dict):
-            reading.rest([body], "user")
-            return reading
-        reading.model = str(body.get("model") or "")
+    def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         reading.is_stream = body.get("stream") is not False and operation.stream is None
         options = body.get("options")
         reading.max_tokens = count_of(
@@ -69,29 +64,21 @@ class Ollama(Dialect):
         _images(reading, body)
         if body.get("context"):
             reading.media.append(Media("tokens"))
-        tools = body.get("tools")
-        if isinstance(tools, list):
-            for tool in tools:
-                inner = tool.get("function") if isinstance(tool, dict) else None
-                if isinstance(inner, dict):
-                    reading.tool(inner.get("name"), inner)
-        reading.rest(body, "user")
-        return reading
+        for tool in items_of(body.get("tools")):
+            inner = tool.get("function") if isinstance(tool, dict) else None
+            if isinstance(inner, dict):
+                reading.tool(inner.get("name"), inner)
 
-    def read_answer(self, operation: Operation, body: Any) -> Reading:
-        reading = Reading()
-        if isinstance(body, dict) and operation.has_text:
-            reading.usage = usage_from(body, "prompt_eval_count", "eval_count")
-            reading.finish = str(body.get("done_reason") or "")
-            for key, kind in (("response", Kind.TEXT), ("thinking", Kind.REASONING)):
-                reading.text(body, key, "assistant", kind)
-            if isinstance(message := body.get("message"), dict):
-                _message(reading, message, "assistant")
-        reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
-        return reading
+    def _answered(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
+        reading.usage = usage_from(body, "prompt_eval_count", "eval_count")
+        reading.finish = str(body.get("done_reason") or "")
+        for key, kind in (("response", Kind.TEXT), ("thinking", Kind.REASONING)):
+            reading.text(body, key, "assistant", kind)
+        if isinstance(message := body.get("message"), dict):
+            _message(reading, message, "assistant")
 
-    def events(self, operation: Operation) -> EventReader:
-        return _Events()
+    def events(self, operation: Operation, choices: int = 1) -> EventReader:
+        return _Events(choices)
 
     def refusal(self, why: Broken) -> bytes:
         return dumped({"error": f"{why.message} ({why.code})"})
@@ -116,44 +103,37 @@ def _images(reading: Reading, holder: dict[str, Any]) -> None:
 
 
 class _Events(EventReader):
-    def read(self, event: Any) -> Parts:
-        parts, reading = Parts(), Reading()
-        known = False
-        if isinstance(event, dict):
-            known = (
-                event.keys() <= _CHUNK
-                and isinstance(event.get("done", False), bool)
-                and all(is_token(event.get(key, "")) for key in ("model", "created_at"))
-            )
-            for key, kind in (("response", Kind.TEXT), ("thinking", Kind.REASONING)):
-                if isinstance(event.get(key), str):
-                    if event[key]:
-                        parts.deltas.append(((key,), event, key, kind))
-                    reading.take(event, key)
-            message = event.get("message")
-            known = known and isinstance(message, dict)
-            if isinstance(message, dict):
-                for key, kind in _TEXTS:
-                    if isinstance(message.get(key), str):
-                        if message[key]:
-                            parts.deltas.append((("message", key), message, key, kind))
-                        reading.take(message, key)
-                if message.get("tool_calls") or message.get("images"):
-                    before = len(reading.slots)
-                    _message(reading, message, "assistant")
-                    del reading.slots[before:]
-                known = (
-                    known
-                    and message.keys() <= {"role", "content"}
-                    and is_token(message.get("role", ""))
-                    and isinstance(message.get("content", ""), str)
-                )
-            if event.get("done") is True:
-                parts.usage = usage_from(event, "prompt_eval_count", "eval_count")
-                parts.ends = None
-        if not known:
-            usage = parts.usage
-            reading.rest(event if isinstance(event, dict | list) else [event], "assistant")
-            parts.whole(reading)
-            parts.usage = usage
-        return parts
+    __slots__ = ()
+
+    def _is_known(self, event: dict[str, Any], parts: Parts, reading: Reading) -> bool:
+        known = (
+            event.keys() <= _CHUNK
+            and isinstance(event.get("done", False), bool)
+            and all(is_token(event.get(key, "")) for key in ("model", "created_at"))
+        )
+        for key, kind in (("response", Kind.TEXT), ("thinking", Kind.REASONING)):
+            if isinstance(event.get(key), str):
+                if event[key]:
+                    parts.deltas.append((("", key), event, key, kind))
+                reading.take(event, key)
+        if event.get("done") is True:
+            parts.usage = usage_from(event, "prompt_eval_count", "eval_count")
+            parts.ends = None
+        message = event.get("message")
+        if not isinstance(message, dict):
+            return False
+        for key, kind in _TEXTS:
+            if isinstance(message.get(key), str):
+                if message[key]:
+                    parts.deltas.append((("", f"message.{key}"), message, key, kind))
+                reading.take(message, key)
+        if message.get("tool_calls") or message.get("images"):
+            before = len(reading.slots)
+            _message(reading, message, "assistant")
+            del reading.slots[before:]
+        return (
+            known
+            and message.keys() <= {"role", "content"}
+            and is_token(message.get("role", ""))
+            and isinstance(message.get("content", ""), str)
+        )

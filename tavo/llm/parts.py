@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from tavo.detect.regex import Regex
+from tavo.llm.disguised import looks_like_call
+from tavo.llm.spelling import FREE, is_respelled
 
 __all__ = [
     "Call",
@@ -27,12 +29,11 @@ __all__ = [
     "Usage",
     "count_of",
     "dumped",
-    "ident",
     "is_data",
     "is_structure",
     "is_token",
     "items_of",
-    "numbers_as_text",
+    "place",
     "strict_json",
     "usage_from",
     "word",
@@ -70,11 +71,20 @@ _BASE64 = Regex(
     r"\A(?:data:[A-Za-z0-9.+/-]{1,100}(?:;[A-Za-z0-9=._-]{1,60}){0,3};base64,)?[A-Za-z0-9+/_-]*=*\z",
     plain=True,
 )
-_LEAST_NUMBER = 10**11
+_MEDIA = frozenset({
+    "data", "b64_json", "file_data", "url", "image_url", "fileUri", "blob", "partial_image_b64",
+})  # fmt: skip
+"""Names of data that a model looks at; what stands under the others is a provider's own."""
+_LONGEST_SECRET = 4096
+_NUMBERS = frozenset({int, float})
+_LEAST_NUMBER, _MOST_NUMBER = 10**11, 10**40
+_MOST_PLACE = 1 << 31
+_CALL = object()
+_JOINED = frozenset({"text", "reasoning", "embedding", "other"})
 
 
 class Kind(enum.StrEnum):
-    """What a text is for."""
+    """What a text is for. DATA is base64, in which only a credential can be told."""
 
     TEXT = "text"
     REASONING = "reasoning"
@@ -82,6 +92,7 @@ class Kind(enum.StrEnum):
     DESCRIPTION = "description"
     EMBEDDING = "embedding"
     URL = "url"
+    DATA = "data"
     KEY = "key"
     OTHER = "other"
 
@@ -115,15 +126,29 @@ class Slot:
 
 
 class Call:
-    """A call of a tool: `holder[key]` has its arguments, as an object or as JSON in a text."""
+    """A call of a tool: `holder[key]` has its arguments, as an object or as JSON in a text.
 
-    __slots__ = ("holder", "key", "name", "role")
+    `is_copy`: they stand elsewhere, in pieces, so that a change of them has no effect.
+    """
 
-    def __init__(self, name: str, holder: Any, key: Any, role: str = "assistant") -> None:
+    __slots__ = ("holder", "is_copy", "key", "name", "role")
+
+    def __init__(
+        self, name: str, holder: Any, key: Any, role: str = "assistant", *, is_copy: bool = False
+    ) -> None:
         self.name = name
         self.holder = holder
         self.key = key
         self.role = role
+        self.is_copy = is_copy
+
+    @property
+    def size(self) -> int:
+        """How many bytes its arguments have, as JSON."""
+        value = (
+            self.holder.get(self.key) if isinstance(self.holder, dict) else self.holder[self.key]
+        )
+        return len(value.encode("utf-8", "replace") if isinstance(value, str) else dumped(value))
 
 
 class Tool:
@@ -148,15 +173,25 @@ class Media:
 
 
 class Reading:
-    """What a document holds. Filled by a dialect, finished by `rest`."""
+    """What a document holds. Filled by a dialect, finished by `rest`.
+
+    `joins` are texts that whoever reads them may put together, each list in its order. `choices`
+    is how many answers are asked for. `is_answer`: texts of one name in a list may be put together.
+    `finds_calls`: what looks like a call is one, wherever it stands.
+    """
 
     __slots__ = (
-        "_taken", "calls", "drops", "finish", "is_stream", "max_tokens", "media", "model", "slots",
-        "tools", "usage",
+        "_inline", "_taken", "calls", "choices", "drops", "finds_calls", "finish", "is_answer",
+        "is_stream",
+        "joins", "max_tokens", "media", "model", "slots", "tools", "usage",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_answer: bool = False, finds_calls: bool = False) -> None:
+        self.is_answer = is_answer
+        self.finds_calls = finds_calls
         self.slots: list[Slot] = []
+        self.joins: list[list[Slot]] = []
+        self.choices = 1
         self.calls: list[Call] = []
         self.tools: list[Tool] = []
         self.drops: list[tuple[Any, Any]] = []
@@ -166,6 +201,7 @@ class Reading:
         self.is_stream = False
         self.max_tokens = 0
         self.usage: Usage = (0, 0)
+        self._inline = 0
         self._taken: set[tuple[int, Any]] = set()
 
     def text(
@@ -200,10 +236,33 @@ class Reading:
 
     def call(self, name: object, holder: Any, key: Any, role: str = "assistant") -> None:
         """Note a call of a tool, whose arguments stand there, if any do."""
+        self.known_call(holder)
         if isinstance(holder, dict) and key not in holder:
             holder = {key: {}}
         self.calls.append(Call(str(name or ""), holder, key, role))
         self._taken.add((id(holder), key))
+
+    def known_call(self, holder: Any) -> None:
+        """Say that an object is no call that nobody knows."""
+        self._taken.add((id(holder), _CALL))
+
+    def disguised(self, key: Any, value: dict[Any, Any]) -> Call | None:
+        """Return what looks like a call under a name, and nobody has noted."""
+        if not self.finds_calls or (id(value), _CALL) in self._taken:
+            return None
+        found = looks_like_call(key, value)
+        if found is None:
+            return None
+        self.known_call(value)
+        return Call(found[0], value, found[1]) if found[1] else Call(found[0], {"": value}, "")
+
+    def joined(self, start: int) -> None:
+        """Say that the texts of one message from the slot `start` on may be put together."""
+        groups: dict[tuple[str, Kind], list[Slot]] = {}
+        for slot in self.slots[start:]:
+            if slot.kind in _JOINED:
+                groups.setdefault((slot.role, slot.kind), []).append(slot)
+        self.joins += [group for group in groups.values() if len(group) > 1]
 
     def tool(self, name: object, definition: Any, holder: Any = None) -> None:
         """Note a tool that is offered: all texts of its definition are descriptions.
@@ -213,32 +272,76 @@ class Reading:
         self.tools.append(Tool(str(name or ""), definition, holder))
         self.inside(definition, "developer", Kind.DESCRIPTION, str(name or ""))
 
-    def inside(self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0) -> None:
-        """Note every text below a value as one of a kind."""
+    def inside(
+        self, value: Any, role: str, kind: Kind, name: str = "", depth: int = 0, under: Any = "",
+        *, free: bool = False,
+    ) -> None:  # fmt: skip
+        """Note every text below a value as one of a kind; `under` is the name it stands under.
+
+        `free`: names in it are somebody's own, so none of them makes a text a token or data.
+        """
         if depth > _DEEPEST:
             raise ValueError(f"values are nested deeper than {_DEEPEST} levels")
         if isinstance(value, list):
             items: Iterator[tuple[Any, Any]] = iter(enumerate(value))
         elif isinstance(value, dict):
             items = iter(value.items())
+            if kind is not Kind.OTHER:
+                self.known_call(value)
         else:
             return
-        taken, slots = self._taken, self.slots
+        taken, slots, start = self._taken, self.slots, len(self.slots)
+        is_free = free or kind is Kind.ARGUMENTS
         for key, entry in items:
             if (id(value), key) in taken:
                 continue
-            if isinstance(key, str) and key not in _COMMON and not is_token(key):
-                slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
+            if isinstance(key, str) and key not in _COMMON:
+                if not is_token(key):
+                    slots.append(Slot(None, None, role, Kind.KEY, name, fixed=key))
+                if role == "user" and not is_free and is_respelled(key):
+                    raise ValueError(f"some servers read the name {key[:40]!r} as another one")
             if isinstance(entry, str):
                 taken.add((id(value), key))
-                if entry and (kind is Kind.ARGUMENTS or not is_structure(key, entry)):
+                if not entry:
+                    continue
+                if is_free or not is_structure(key, entry):
                     slots.append(Slot(value, key, role, kind, name))
+                elif key in _MEDIA and is_data(entry):
+                    self._data(key, entry, role)
             elif isinstance(entry, dict | list):
-                self.inside(entry, role, kind, name, depth + 1)
+                if self.finds_calls and isinstance(entry, dict) and kind is Kind.OTHER:
+                    call = self.disguised(under if isinstance(key, int) else key, entry)
+                    if call is not None:
+                        self.calls.append(call)
+                within = under if isinstance(key, int) else key
+                self.inside(
+                    entry, role, kind, name, depth + 1, within, free=is_free or within in FREE
+                )
+            elif type(entry) in _NUMBERS and _is_large(entry):  # a card may be one
+                slots.append(Slot(None, None, role, kind, name, fixed=str(int(entry))))
+        if self.is_answer and isinstance(value, list) and kind is Kind.OTHER:
+            self._join_list(start)
+
+    def _data(self, key: Any, text: str, role: str) -> None:
+        """Note data: bytes that nobody here reads. A short one may be a credential."""
+        self._inline += 1
+        if len(text) <= _LONGEST_SECRET:
+            self.slots.append(Slot(None, None, role, Kind.DATA, fixed=text))
+
+    def _join_list(self, start: int) -> None:
+        """Put together what stands under one name in the entries of a list."""
+        groups: dict[Any, list[Slot]] = {}
+        for slot in self.slots[start:]:
+            if slot.kind is Kind.OTHER and slot.holder is not None:
+                key = slot.key if isinstance(slot.key, str) else ""
+                groups.setdefault(key, []).append(slot)
+        self.joins += [group for group in groups.values() if len(group) > 1]
 
     def rest(self, document: Any, role: str) -> None:
-        """Note every text that nobody has noted."""
+        """Note every text that nobody has noted, and data that no dialect has named."""
         self.inside(document, role, Kind.OTHER)
+        if self._inline > sum(not one.url for one in self.media):
+            self.media.append(Media("unknown"))
 
 
 def is_structure(key: Any, text: str) -> bool:
@@ -248,6 +351,11 @@ def is_structure(key: Any, text: str) -> bool:
     return key in _DATA and is_data(text)
 
 
+def _is_large(number: float) -> bool:
+    """Tell whether a number is whole, and has as many digits as one that names something."""
+    return _LEAST_NUMBER <= abs(number) < _MOST_NUMBER and number == int(number)
+
+
 def is_token(text: object) -> bool:
     """Tell whether a value is a short word without blanks, as names and identifiers are."""
     if not isinstance(text, str) or len(text) > _LONGEST_TOKEN or not text.isascii():
@@ -255,9 +363,16 @@ def is_token(text: object) -> bool:
     return not text or text.isalnum() or text.translate(_MARKS).isalnum()
 
 
-def ident(value: object) -> object:
-    """Return what tells parts of a stream apart, also where a server sends something strange."""
-    return value if isinstance(value, int | str | None) else repr(value)
+def place(value: object, default: int = 0) -> int:
+    """Return the place of a part, which clients count from 0. Raises ValueError.
+
+    0, 0.0 and "0" are one place for some clients and three for others.
+    """
+    if value is None:
+        return default
+    if type(value) is not int or not 0 <= value < _MOST_PLACE:
+        raise ValueError("the place of a part is no whole number")
+    return value
 
 
 def items_of(value: Any) -> list[Any]:
@@ -274,18 +389,6 @@ def word(holder: Any, key: str) -> str:
 def is_data(text: str) -> bool:
     """Tell whether a text is base64 of something, with or without a `data:` in front."""
     return len(text) >= 64 and _BASE64.find(text.encode("utf-8", "replace")) is not None
-
-
-def numbers_as_text(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield the large whole numbers in the arguments of a tool: a card may be one."""
-    entries = (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    )
-    for entry in entries:
-        if isinstance(entry, int) and not isinstance(entry, bool) and abs(entry) >= _LEAST_NUMBER:
-            yield str(entry) if abs(entry) < 10**40 else ""
-        elif isinstance(entry, dict | list) and depth < _DEEPEST:
-            yield from numbers_as_text(entry, depth + 1)
 
 
 def count_of(value: object) -> int:

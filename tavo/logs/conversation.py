@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from tavo.logs.record import leaves, nested_json
+from tavo.logs.streams import joined
 
 __all__ = ["Conversation", "conversation_of"]
 
@@ -52,8 +53,10 @@ def conversation_of(
         for message in _messages(nested_json(value)):
             _given(message, out)
     for value in answered:
-        for message in _messages(nested_json(value)):
+        value = nested_json(value)
+        for message in _messages(value):
             _answered(message, out)
+        _answered_in_pieces(value, out)
     for value in tools:
         out.definitions += [str(one) for one in leaves(nested_json(value)) if isinstance(one, str)]
     return out
@@ -75,7 +78,7 @@ def _messages(value: Any) -> list[Any]:
         return [value]
     if isinstance(value, list):
         return value[:_MOST_MESSAGES]
-    return [value] if isinstance(value, str) else []
+    return [value] if isinstance(value, str) and value else []
 
 
 def _given(message: Any, out: Conversation) -> None:
@@ -111,6 +114,15 @@ def _answered(message: Any, out: Conversation) -> None:
             message = inner
             break
     out.completion += _content(message, out, answered=True)
+
+
+def _answered_in_pieces(value: Any, out: Conversation) -> None:
+    """Add what chunks are together: a text that is cut stands in none of them."""
+    chunks = value if isinstance(value, list) else [value]
+    pieces = [one for one in chunks if isinstance(one, dict) and "delta" in str(one)[:20_000]]
+    whole = joined(pieces) if pieces else None
+    if whole is not None:
+        _answered(whole["choices"][0], out)
 
 
 def _content(message: dict[str, Any], out: Conversation, *, answered: bool) -> list[str]:

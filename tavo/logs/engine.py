@@ -12,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import accumulate
@@ -20,56 +20,59 @@ from typing import Any
 
 import msgspec
 
-from tavo.logs.anomaly import RULES, anomalies
-from tavo.logs.incidents import GAP_S, Incident, Incidents, Place, plain
+from tavo.logs.anomaly import REFUSALS, RULES, Alarm, anomalies
+from tavo.logs.formats import format_of
+from tavo.logs.gathering import Gathering, Taker
+from tavo.logs.incidents import GAP_S, Incidents, Place
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
-from tavo.logs.sigma.correlation import Correlator
+from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
+from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess, guess
-from tavo.logs.sources import Block, Source, SourceProblem, blocks, head
-from tavo.logs.tally import Tally
+from tavo.logs.sniff import Guess, is_spread_out
+from tavo.logs.sources import Block, Source, SourceProblem, blocks
 from tavo.logs.times import as_text
+from tavo.logs.totals import LINES, Totals
 from tavo.logs.understood import why_not
-from tavo.logs.work import Looker, Seen, snippet_of
-from tavo.logs.wrapped import unwrapped, wrapping_of
+from tavo.logs.usual import NO_HISTORY, Usual
+from tavo.logs.work import Looker, Seen
+from tavo.logs.wrapped import unwrapped
 from tavo.progress import Reporter
 
-__all__ = ["Analysis", "LogProblem", "SourceReport", "analyze", "analyze_bytes"]
+__all__ = [
+    "Analysis",
+    "LogProblem",
+    "Lookers",
+    "SourceReport",
+    "alarm_of",
+    "analyze",
+    "analyze_bytes",
+    "places_in",
+]
 
+_NOT_KNOWN = (
+    "its format is not known, so it was not looked at; `tavo logs formats` lists those that are,"
+    " --reader or --mapping names one"
+)
+_SPREAD_OUT = (
+    "it is JSON over many lines, not one record in each line, so it was not looked at;"
+    " `jq -c . FILE` makes lines of it, or `jq -c '.[]' FILE` of a list"
+)
 _PIECE = 8 << 20
 _AHEAD = 3
-_MOST_PROBLEMS = 50
-
-
-class LogProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What was not done. `incomplete`: something may have been missed."""
-
-    subject: str
-    reason: str
-    incomplete: bool = True
-
-
-class SourceReport(msgspec.Struct, kw_only=True):
-    """What was seen of one log. Sizes in bytes."""
-
-    name: str
-    format: str = ""
-    how_sure: str = ""
-    lines: int = 0
-    events: int = 0
-    candidates: int = 0
-    size: int = 0
-    broken: dict[str, int] = {}
 
 
 class Analysis(msgspec.Struct, kw_only=True):
-    """The outcome: incidents, what was seen of each log, and what was not done."""
+    """The outcome: incidents, what was seen of each log, and what was not done.
+
+    `guesses` are the formats of the logs, None for one that was not looked at.
+    """
 
     incidents: Incidents
     sources: list[SourceReport]
     problems: list[LogProblem]
-    tally: Tally
+    tally: Totals
+    guesses: list[Guess | None] = []
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -78,27 +81,21 @@ class _Task(msgspec.Struct, frozen=True):
     end: int | None
 
 
-class _Lookers:
+class Lookers:
     """A looker for each format; made when the first block of the format comes."""
 
     def __init__(
-        self,
-        sources: Sequence[Source],
-        guesses: Sequence[Guess | None],
-        rules: Sequence[LogRule],
-        counting: bool,
-        indicators: Indicators | None,
+        self, rules: Sequence[LogRule], *, counting: bool, indicators: Indicators | None = None
     ) -> None:
         self._indicators = indicators
         self._counting = counting
-        self._sources = sources
-        self._guesses = guesses
         self._rules = rules
         self._correlations = [rule for rule in rules if rule.correlation is not None]
-        self._made: dict[str, Looker] = {}
+        self._made: dict[tuple[str, Any], Looker] = {}
 
     def of(self, table: Table) -> Looker:
-        key = str(table.path)
+        """Return the looker of a format."""
+        key = (str(table.path), table.columns)
         if key not in self._made:
             self._made[key] = Looker(
                 table,
@@ -109,19 +106,9 @@ class _Lookers:
             )
         return self._made[key]
 
-    def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
-        """Yield what each block of a task shows, its offset, and why there are no more."""
-        guessed = self._guesses[task.source]
-        assert guessed is not None  # noqa: S101
-        looker = self.of(guessed.mapping)
-        try:
-            for block in blocks(self._sources[task.source], start=task.start, end=task.end):
-                yield self._look(looker, block, guessed.wrapping), block.offset, ""
-        except SourceProblem as problem:
-            yield None, 0, str(problem)
-
-    @staticmethod
-    def _look(looker: Looker, block: Block, wrapping: str) -> Seen:
+    def look(self, table: Table, block: Block, wrapping: str) -> Seen:
+        """Look at a block of a format; `wrapping` is what a container put around its lines."""
+        looker = self.of(table)
         if wrapping:
             lines = block.data.split(b"\n")
             seen = looker.look(b"\n".join(unwrapped(lines, wrapping)))
@@ -137,14 +124,36 @@ class _Lookers:
         return seen
 
 
-_LOOKERS: _Lookers | None = None
+class _Tasks:
+    """What to do tasks with, in this process or in copies of it."""
+
+    def __init__(
+        self, sources: Sequence[Source], guesses: Sequence[Guess | None], lookers: Lookers
+    ) -> None:
+        self._sources = sources
+        self._guesses = guesses
+        self._lookers = lookers
+
+    def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
+        """Yield what each block of a task shows, its offset, and why there are no more."""
+        guessed = self._guesses[task.source]
+        assert guessed is not None  # noqa: S101
+        try:
+            for block in blocks(self._sources[task.source], start=task.start, end=task.end):
+                seen = self._lookers.look(guessed.mapping, block, guessed.wrapping)
+                yield seen, block.offset, ""
+        except SourceProblem as problem:
+            yield None, 0, str(problem)
+
+
+_TASKS: _Tasks | None = None
 _DIED = "a process that read logs died, so not all of it was looked at; `--jobs 1` says more"
 
 
 def _work(task: _Task) -> list[tuple[Seen | None, int, str]]:
     """Do a task in a process that is a copy of the one that knows the rules."""
-    assert _LOOKERS is not None  # noqa: S101
-    return list(_LOOKERS.run(task))
+    assert _TASKS is not None  # noqa: S101
+    return list(_TASKS.run(task))
 
 
 def analyze(
@@ -156,63 +165,70 @@ def analyze(
     forced: Table | None = None,
     gap_s: float = GAP_S,
     unusual: bool = True,
+    usual: Usual = NO_HISTORY,
     indicators: Indicators | None = None,
     reporter: Reporter | None = None,
 ) -> Analysis:
     """Look at logs with rules. `forced` is the format of all of them, instead of a guess; `unusual`
-    says whether to look for anomalies, too, and `indicators` are those of lists.
+    says whether to look for anomalies, too, beside what is `usual`, and `indicators` are those of
+    lists.
     """
     reporter = reporter or Reporter()
-    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Tally())
-    guesses = _guesses(sources, list(tables), forced, rules, out)
-    lookers = _Lookers(sources, guesses, rules, unusual, indicators)
+    out = Analysis(incidents=Incidents(gap_s), sources=[], problems=[], tally=Totals())
+    guesses = out.guesses = _guesses(sources, list(tables), forced, rules, out)
+    work = _Tasks(sources, guesses, Lookers(rules, counting=unusual, indicators=indicators))
     run = _Run(out, rules)
     tasks = [
         task for number, source in enumerate(sources) if guesses[number] is not None
         for task in _tasks(number, source)
     ]  # fmt: skip
     reporter.begin("reading logs", len(tasks))
-    for task, done in _done(tasks, lookers, jobs):
+    for task, done in _done(tasks, work, jobs):
         for seen, offset, problem in done:
             run.take(task, seen, offset, problem, sources[task.source].name)
         reporter.advance()
     reporter.end()
     run.close()
     if unusual:
-        _add_anomalies(out, sources)
+        _add_anomalies(out, sources, usual)
     return out
 
 
-def _add_anomalies(out: Analysis, sources: Sequence[Source]) -> None:
-    """Add what actors did far more of than they usually do, with the largest record of the hour."""
-    found = list(anomalies(out.tally))
+def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> None:
+    """Add what is far beyond what is usual, or new, with the records that show it."""
+    found = list(anomalies(out.tally, usual))
     wanted: dict[int, set[int]] = {}
     for one in found:
-        wanted.setdefault(one.place[0], set()).add(one.place[1])
+        for place in one.places:
+            wanted.setdefault(place // LINES, set()).add(place % LINES)
     places = {
-        (number, line): place
+        number * LINES + line: place
         for number, source in enumerate(sources)
         if number in wanted and source.path is not None
-        for line, place in _places(source, wanted[number])
+        for line, place in places_in(source, wanted[number])
     }
     for one in found:
-        hour = one.hour * 3600.0
-        place = places.get(one.place) or Place(
-            sources[one.place[0]].name, one.place[1] + 1, 0, 0, hour
-        )
-        numbers = {
-            "hour": as_text(hour),
-            one.measure: plain(one.value),
-            f"median of {one.hours} hours": plain(one.baseline),
-            "median deviation": plain(one.spread),
-        }
-        rule = RULES[one.measure].id
-        at = msgspec.structs.replace(place, time=hour)
-        out.incidents.add_group(rule, ("actor", one.actor), [at], numbers, count=one.requests)
+        shown = [
+            places.get(at) or Place(sources[at // LINES].name, at % LINES + 1, 0, 0, None)
+            for at in one.places
+        ]
+        alarm_of(one, shown, out.incidents)
+    for what in sorted(out.tally.full):
+        out.problems.append(LogProblem(
+            subject="anomalies", incomplete=False,
+            reason=f"there were more {what} than are counted: those beyond are not looked at",
+        ))  # fmt: skip
 
 
-def _places(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
-    """Yield where some lines of a source are."""
+def alarm_of(one: Alarm, places: Iterable[Place], incidents: Taker) -> None:
+    """Make an incident of an anomaly; `places` are those of the records that show it."""
+    shown = [msgspec.structs.replace(place, time=one.time) for place in places]
+    numbers = {"hour": as_text(one.time), **one.numbers}
+    incidents.add_group(RULES[one.rule].id, (one.kind, one.name), shown, numbers, count=one.count)
+
+
+def places_in(source: Source, lines: set[int]) -> Iterator[tuple[int, Place]]:
+    """Yield where some lines of a source are, by their numbers from 0."""
     number = 0
     for block in blocks(source):
         count = block.data.count(b"\n")
@@ -240,26 +256,18 @@ def _guesses(
     for source in sources:
         report = SourceReport(name=source.name, broken={})
         out.sources.append(report)
-        found: Guess | None = None
         try:
-            data = head(source)
+            found, lines = format_of(source, tables, forced)
         except SourceProblem as problem:
             out.problems.append(LogProblem(subject=source.name, reason=str(problem)))
             guesses.append(None)
             continue
-        lines = data.split(b"\n")[:200]
-        wrapping = wrapping_of(lines[:-1] or lines)
-        if wrapping:
-            lines = unwrapped(lines, wrapping)
-        if forced is not None:
-            found = Guess(mapping=forced, share=1.0, lines=0, forced=True)
-        elif data.strip():
-            found = guess(lines, tables)
-            if found is None:
-                reason = "its format is not known, so it was not looked at; `tavo logs formats` lists those that are, --reader or --mapping names one"  # noqa: E501
-                out.problems.append(LogProblem(subject=source.name, reason=reason))
+        if found is None and any(line.strip() for line in lines):
+            reason = _NOT_KNOWN
+            if is_spread_out(lines):
+                reason = _SPREAD_OUT
+            out.problems.append(LogProblem(subject=source.name, reason=reason))
         if found is not None:
-            found = msgspec.structs.replace(found, wrapping=wrapping)
             report.format, report.how_sure = found.mapping.name, found.how_sure
             if reason := why_not(source, found, lines[:-1] or lines, rules):
                 out.problems.append(LogProblem(subject=source.name, reason=reason))
@@ -268,7 +276,7 @@ def _guesses(
 
 
 def _tasks(number: int, source: Source) -> Iterator[_Task]:
-    if source.path is None or source.packed or source.size <= _PIECE:
+    if source.path is None or source.packed or source.folding or source.size <= _PIECE:
         yield _Task(number, 0, None)
         return
     for start in range(0, source.size, _PIECE):
@@ -277,16 +285,16 @@ def _tasks(number: int, source: Source) -> Iterator[_Task]:
 
 
 def _done(
-    tasks: Sequence[_Task], lookers: _Lookers, jobs: int
+    tasks: Sequence[_Task], work: _Tasks, jobs: int
 ) -> Iterator[tuple[_Task, Iterable[tuple[Seen | None, int, str]]]]:
     """Yield each task with what it showed, in order."""
     can_fork = "fork" in multiprocessing.get_all_start_methods() and os.name == "posix"
     if jobs < 2 or len(tasks) < 2 or not can_fork:
         for task in tasks:
-            yield task, lookers.run(task)
+            yield task, work.run(task)
         return
-    global _LOOKERS
-    _LOOKERS = lookers
+    global _TASKS
+    _TASKS = work
     pool: Executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
     waiting: deque[tuple[_Task, Future[Any]]] = deque()
     left = iter(tasks)
@@ -306,13 +314,13 @@ def _done(
                         yield task, [(None, 0, _DIED)]
                     return
     finally:
-        _LOOKERS = None
+        _TASKS = None
 
 
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:
     """Return the rules that hold in some lines, also those that report nothing by themselves."""
     report = SourceReport(name="sample", broken={})
-    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Tally())
+    out = Analysis(incidents=Incidents(), sources=[report], problems=[], tally=Totals())
     run = _Run(out, rules)
     looker = Looker(table, rules, [rule for rule in rules if rule.correlation is not None])
     seen = looker.look(data)
@@ -320,40 +328,19 @@ def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[st
     return {hit.rule for hit in seen.hits} | run.met
 
 
-class _Stretch:
-    """What a correlation found and reported, which may go on."""
-
-    __slots__ = ("_incident", "_most", "_name")
-
-    def __init__(self, incident: Incident, name: str, number: float) -> None:
-        self._incident, self._name, self._most = incident, name, number
-
-    def grow(self, number: float, places: Iterable[Place]) -> None:
-        """Add records; the figure that is shown is the largest of the stretch."""
-        for place in places:
-            self._incident.take(place, {}, {})
-        if number > self._most:
-            self._most = number
-            self._incident.numbers[self._name] = plain(number)
-
-
 class _Run:
-    """Puts together what the blocks show, in the order of the files."""
+    """Takes what the blocks show, in the order of the files."""
 
     def __init__(self, out: Analysis, rules: Sequence[LogRule]) -> None:
         self.out = out
-        self._rules = {rule.id: rule for rule in rules}
-        self._correlators = {
-            rule.id: Correlator(rule.correlation) for rule in rules if rule.correlation is not None
-        }
-        self._chained: dict[str, list[str]] = {}
-        for rule in rules:
-            for name in rule.correlation.rules if rule.correlation is not None else ():
-                self._chained.setdefault(name, []).append(rule.id)
-        self._stretches: dict[tuple[str, tuple[str, ...]], _Stretch] = {}
-        self.met: set[str] = set()
+        self._gathering = Gathering(out.incidents, rules)
         self._line: dict[int, int] = {}
         self._named: dict[int, list[str]] = {}
+
+    @property
+    def met(self) -> set[str]:
+        """Return the correlations that were met."""
+        return self._gathering.met
 
     def take(self, task: _Task, seen: Seen | None, offset: int, problem: str, name: str) -> None:
         """Take what a block shows."""
@@ -363,120 +350,17 @@ class _Run:
                 self.out.problems.append(LogProblem(subject=name, reason=problem))
             return
         base = self._line.get(task.source, 0)
-        for hit in seen.hits:
-            place = Place(
-                name, base + hit.line + 1, offset + hit.offset, hit.length, hit.time, hit.snippet
-            )
-            known = self._rules.get(hit.rule)
-            if known is None or known.reported:
-                self.out.incidents.add(hit.rule, place, hit.brief, hit.seen)
-            for correlated, group, value in hit.groups:
-                self._feed(correlated, hit.rule, place, group, value)
-        named = self._named.setdefault(task.source, [])
-        for line, what in seen.named:
-            if len(named) < 3:
-                named.append(f"line {base + line + 1}: {what}")
-        for what, count in seen.broken.items():
-            report.broken[what] = report.broken.get(what, 0) + count
-        report.lines += seen.lines
-        report.events += seen.events
-        report.candidates += seen.candidates
+        self._gathering.take(seen.hits, name=name, line=base, offset=offset)
+        add_seen(report, self._named.setdefault(task.source, []), seen, base)
         self._line[task.source] = base + seen.span
         if seen.tally is not None:
             self.out.tally.merge(seen.tally, task.source, base)
-
-    def _feed(
-        self, correlated: str, rule: str, place: Place, group: tuple[str, ...] | None, value: Any
-    ) -> None:
-        correlator = self._correlators[correlated]
-        correlation = correlator.correlation
-        for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
-            self.met.add(correlated)
-            self._chain(
-                correlated, dict(zip(correlation.group_by, found, strict=True)), last, place
-            )
-            if not self._rules[correlated].reported:
-                continue
-            actor = (
-                (", ".join(correlation.group_by), ", ".join(found)) if found else ("others", "all")
-            )
-            what = correlation.kind.replace("_", " ")
-            of = f" of {correlation.field}" if correlation.field else ""
-            name = f"{what}{of} in {_span(correlation.span_s)}"
-            incident = self.out.incidents.add_group(
-                correlated, actor, places, {name: plain(number)}
-            )
-            self._stretches[correlated, found] = _Stretch(incident, name, number)
-        if correlator.grown is not None:
-            found, number, places = correlator.grown
-            stretch = self._stretches.get((correlated, found))
-            if stretch is not None:
-                stretch.grow(number, places)
-
-    def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
-        """Let correlations of correlations see one."""
-        for name in self._chained.get(rule, ()):
-            correlation = self._correlators[name].correlation
-            fields = correlation.fields_for(rule, self._rules[rule].names)
-            group = tuple(values[one] for one in fields) if values.keys() >= set(fields) else None
-            at = msgspec.structs.replace(place, time=last)
-            self._feed(name, rule, at, group, values.get(correlation.field))
+            for hit in seen.hits:
+                if hit.rule in REFUSALS:
+                    self.out.tally.refused(hit.brief, hit.time)
 
     def close(self) -> None:
         """Say what was broken, and which correlations were not complete."""
         for number, report in enumerate(self.out.sources):
-            bad = {what: n for what, n in report.broken.items() if not _harmless(what)}
-            good = {what: n for what, n in report.broken.items() if _harmless(what)}
-            for group, incomplete in ((bad, True), (good, False)):
-                if not group:
-                    continue
-                listed = ", ".join(f"{what} ({count})" for what, count in sorted(group.items()))
-                named = [
-                    one for one in self._named.get(number, ()) if one.partition(": ")[2] in group
-                ]
-                where = f"; {'; '.join(named)}" if named else ""
-                self.out.problems.append(LogProblem(
-                    subject=report.name, incomplete=incomplete,
-                    reason=f"{_records(sum(group.values()))} that the strict parser refuses: {listed}{where}",  # noqa: E501
-                ))  # fmt: skip
-        for name, correlator in self._correlators.items():
-            if correlator.left_out:
-                self.out.problems.append(LogProblem(
-                    subject=name, incomplete=False,
-                    reason=f"{_records(correlator.left_out)} took no part in the correlation: without a time, or without {', '.join(correlator.correlation.group_by) or 'a number'}",  # noqa: E501
-                ))  # fmt: skip
-            if correlator.forgotten:
-                self.out.problems.append(LogProblem(
-                    subject=name,
-                    reason=f"{correlator.forgotten} groups were forgotten before their time: there were too many at once",  # noqa: E501
-                ))  # fmt: skip
-
-
-_HARMLESS = {"a key that stands twice", "half a surrogate", "NaN as a number",
-             "a number out of range", "Infinity as a number", "-Infinity as a number",
-             "text before the JSON", "not valid UTF-8", "nested too deeply"}  # fmt: skip
-
-
-def _harmless(what: str) -> bool:
-    """Tell whether the lenient parser read all of such a line."""
-    return what in _HARMLESS
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds)}s"
-
-
-def facts(analysis: Analysis) -> Mapping[str, int]:
-    """Return the figures of an analysis."""
-    return {
-        "lines": sum(one.lines for one in analysis.sources),
-        "events": sum(one.events for one in analysis.sources),
-        "candidates": sum(one.candidates for one in analysis.sources),
-    }
+            self.out.problems += broken_problems(report, self._named.get(number, ()))
+        self.out.problems += self._gathering.problems()

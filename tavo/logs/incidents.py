@@ -13,7 +13,7 @@ Units: times in seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,7 +23,7 @@ from tavo.logs.masking import masked
 from tavo.logs.times import as_text
 from tavo.plugins import Finding, Location, Region, Rule, Step
 
-__all__ = ["GAP_S", "Incident", "Incidents", "Place", "plain"]
+__all__ = ["GAP_S", "Incident", "Incidents", "Place", "actor_of", "finding_of", "plain"]
 
 GAP_S = 3600.0
 _ACTOR = ("user.id", "api_key.id", "client.address", "gen_ai.conversation.id")
@@ -86,11 +86,7 @@ class Incidents:
         self, rule: str, place: Place, brief: Mapping[str, str], seen: Mapping[str, str]
     ) -> None:
         """Take a hit of a rule."""
-        actor = next(
-            ((field, brief[field]) for field in _ACTOR if brief.get(field)),
-            ("source", place.source),
-        )
-        self._incident(rule, actor, place.time).take(place, brief, seen)
+        self._incident(rule, actor_of(brief, place), place.time).take(place, brief, seen)
 
     def add_group(
         self,
@@ -109,6 +105,15 @@ class Incidents:
         for place in places:
             incident.take(place, {}, {})
         incident.count = len(places) if count is None else count
+        incident.numbers.update(numbers)
+        return incident
+
+    def grow(
+        self, rule: str, incident: Incident, places: Iterable[Place], numbers: Mapping[str, str]
+    ) -> Incident:
+        """Take more records of what a correlation found; new figures are larger ones."""
+        for place in places:
+            incident.take(place, {}, {})
         incident.numbers.update(numbers)
         return incident
 
@@ -143,7 +148,7 @@ class Incidents:
         ]
         every.sort(key=lambda one: (one[0].places[0].source, one[0].places[0].line, one[1].id))
         for incident, rule in every:
-            yield _finding(incident, rule), rule
+            yield finding_of(incident, rule), rule
 
     def of_rule(self, rule: str) -> list[Incident]:
         """Return the incidents of a rule."""
@@ -153,7 +158,15 @@ class Incidents:
         return sum(len(one) for by in self._of_rule.values() for one in by.values())
 
 
-def _finding(incident: Incident, rule: Rule) -> Finding:
+def actor_of(brief: Mapping[str, str], place: Place) -> tuple[str, str]:
+    """Return who did what a record is about: the field that says so, and its value."""
+    return next(
+        ((field, brief[field]) for field in _ACTOR if brief.get(field)), ("source", place.source)
+    )
+
+
+def finding_of(incident: Incident, rule: Rule, *, more: Mapping[str, str] | None = None) -> Finding:
+    """Return an incident as a finding of its rule; `more` is more evidence."""
     places = sorted(incident.places, key=lambda p: (p.time or 0.0, p.source, p.line))
     first = incident.places[0]
     evidence = {"records": str(incident.count)}
@@ -167,7 +180,9 @@ def _finding(incident: Incident, rule: Rule) -> Finding:
         )
     evidence |= {f"seen in {field}": text for field, text in incident.seen.items()}
     evidence = {name: masked(text) for name, text in evidence.items()}
-    evidence["offsets"] = ", ".join(f"{p.source}@{p.offset}+{p.length}" for p in places)
+    if known := [f"{p.source}@{p.offset}+{p.length}" for p in places if p.length]:
+        evidence["offsets"] = ", ".join(known)
+    evidence |= more or {}
     flow: tuple[Step, ...] = ()
     if len(places) > 1:
         flow = tuple(

@@ -1,19 +1,22 @@
-"""A line of a log -> its records: JSON objects, spans of OTLP, requests of a web server, text.
+"""A line of a log -> its records: JSON, spans of OTLP, requests of a web server, rows, text.
 
 Rules this module keeps:
 - a fast parser reads what it can; what it refuses goes to a lenient one, and what is wrong with the
   line is said, so that it can be counted;
-- a line is never dropped: one that holds no record is a record of its text.
+- a line is never dropped: one that holds no record is a record of its text;
+- a line in a line, as the journal and syslog have them, is read as well.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from tavo.detect.regex import Regex
+from tavo.logs.folded import Header, csv_cells, csv_column
 from tavo.logs.lenient import read_json
 from tavo.logs.mapping import Mapping
 from tavo.logs.otlp import spans_of
@@ -25,16 +28,27 @@ Records = tuple[list[Any], tuple[str, ...]]
 
 _decode = msgspec.json.Decoder().decode
 _UNREAD = "no record that this reader knows"
+_UVICORN = re.compile(
+    r"INFO:\s{1,9}\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
+    r'"([A-Z]{1,16}) ([^ "]*) HTTP/[0-9.]{1,3}" (\d{3})'
+)
+_CELLS = "a row with more or fewer cells than the header"
 
 
 def line_reader(table: Mapping) -> Callable[[bytes], Records]:
     """Return what reads the lines of a format."""
+    return _Inside(table) if table.inside else _reader(table)
+
+
+def _reader(table: Mapping) -> Callable[[bytes], Records]:
     if table.lines == "json":
         return _json
     if table.lines == "otlp":
         return _otlp
     if table.lines == "access":
         return _access
+    if table.columns is not None:
+        return _Rows(table.columns)
     return _Patterns(table.patterns)
 
 
@@ -60,6 +74,72 @@ def _otlp(line: bytes) -> Records:
     value, problems = _value(line)
     found = spans_of(value)
     return (found, problems) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+
+
+class _Inside:
+    """Reads lines whose records have a line of another log in them: its fields come beside."""
+
+    def __init__(self, table: Mapping) -> None:
+        self._read = _reader(table)
+        self._key = table.inside
+
+    def __call__(self, line: bytes) -> Records:
+        records, problems = self._read(line)
+        out = []
+        for record in records:
+            text = record.get(self._key) if isinstance(record, dict) else None
+            out.append({**record, **_of_line(text.strip())} if isinstance(text, str) else record)
+        return out, problems
+
+
+def _of_line(text: str) -> dict[str, Any]:
+    """Return what a line of JSON or of a web server says; empty for other text."""
+    if text[:1] == "{":
+        value = _value(text.encode("utf-8", "replace"))[0]
+        return value if isinstance(value, dict) else {}
+    if '"' not in text:
+        return {}
+    if (found := _UVICORN.match(text)) is not None:
+        target = found[3]
+        path, _, query = target.partition("?")
+        return {"address": found[1], "method": found[2], "target": target, "path": path,
+                "args": query, "status": int(found[4])}  # fmt: skip
+    records, problems = _access(text.encode("utf-8", "replace"))
+    if problems:
+        return {}
+    record: dict[str, Any] = records[0]
+    return {"args": record.pop("query", ""), **record}
+
+
+class _Rows:
+    """Reads rows of CSV; the row of the header is none."""
+
+    def __init__(self, header: Header) -> None:
+        self._separator, self._columns = header
+
+    def __call__(self, line: bytes) -> Records:
+        cells = csv_cells(_text(line).removeprefix("\ufeff"), self._separator)
+        columns = self._columns
+        if cells and tuple(map(csv_column, cells)) == columns:
+            return [], ()
+        record: dict[str, Any] = {
+            name: _cell(cell) for name, cell in zip(columns, cells, strict=False) if cell
+        }
+        if len(cells) > len(columns):
+            record["csv.more"] = cells[len(columns) :]
+        record["csv.cells"] = len(cells)
+        return [record], () if len(cells) == len(columns) else (_CELLS,)
+
+
+def _cell(text: str) -> Any:
+    """Return a cell as the number that it spells the way that JSON would, else as the text."""
+    if text[:1] not in "-0123456789" or len(text) > 25:
+        return text
+    try:
+        number: int | float = int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return text
+    return number if str(number) == text else text
 
 
 def _text(line: bytes) -> str:

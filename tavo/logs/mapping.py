@@ -8,8 +8,10 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
+from collections.abc import Callable
 from collections.abc import Mapping as Map
 from functools import cache
 from pathlib import Path as FilePath
@@ -19,6 +21,7 @@ import msgspec
 
 from tavo.errors import ConfigError
 from tavo.logs.fields import FIELDS
+from tavo.logs.folded import Header
 from tavo.logs.record import Path, parse_path
 
 __all__ = ["READERS", "Mapping", "Sample", "load_mapping", "readers"]
@@ -75,6 +78,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     constants: dict[str, str] = {}
     scale: dict[str, float] = {}
     words: dict[str, dict[str, list[str]]] = {}
+    parts: dict[str, str] = {}
+    extends: str = ""
+    inside: str = ""
     always: list[str] = []
     patterns: list[str] = []
 
@@ -105,11 +111,20 @@ class Mapping:
         self.constants = dict(file.constants)
         self.always = tuple(word.encode() for word in file.always)
         self.patterns = tuple(file.patterns)
+        self.inside = file.inside
+        self.columns: Header | None = None
         self._scale = file.scale
+        self._parts = {field: PARTS[name] for field, name in file.parts.items()}
         self._words = {
             field: {word.lower(): name for name, words in table.items() for word in words}
             for field, table in file.words.items()
         }
+
+    def of_columns(self, header: Header) -> Mapping:
+        """Return the table for a CSV file with these columns, whose rows are its records."""
+        out = copy.copy(self)
+        out.lines, out.columns = "csv", header
+        return out
 
     def always_texts(self) -> tuple[bytes, ...]:
         """Return texts of records whose bytes may not show what they say."""
@@ -117,13 +132,16 @@ class Mapping:
 
     def derives(self, field: str) -> bool:
         """Tell whether the values of a field are not those of the record."""
-        return field in self._scale or field in self._words
+        return field in self._scale or field in self._words or field in self._parts
 
     def derived(self, field: str, values: list[Any]) -> list[Any]:
         """Return the values of a field in its unit and words."""
         if field in self._scale:
             factor = self._scale[field]
             return [number * factor for one in values if (number := _number(one)) is not None]
+        if field in self._parts:
+            take = self._parts[field]
+            return [part for one in values if isinstance(one, str) and (part := take(one))]
         if field in self._words:
             words = self._words[field]
             return [
@@ -140,6 +158,38 @@ class Mapping:
         )
 
 
+def _of_url(url: str) -> tuple[str, str, str]:
+    """Return host, path and query of a URL, or of the target of a request."""
+    scheme, found, rest = url.partition("://")
+    if not found or not scheme.isalnum():
+        rest = url
+    rest = rest.partition("#")[0]
+    front, _, query = rest.partition("?")
+    host, slash, path = front.partition("/") if found else ("", "", front)
+    return host, f"{slash}{path}", query
+
+
+def _of_request(line: str) -> str:
+    """Return the target in the first line of a request."""
+    words = line.split(" ")
+    if len(words) < 2:
+        return line
+    return " ".join(words[1:-1] if words[-1].startswith("HTTP/") else words[1:])
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "host": lambda url: _of_url(url)[0].rpartition("@")[2],
+    "path": lambda url: _of_url(url)[1],
+    "query": lambda url: _of_url(url)[2],
+    "query or all": lambda text: _of_url(text)[2] if "?" in text or "/" in text[:1] else text,
+    "request method": lambda line: line.partition(" ")[0],
+    "request target": _of_request,
+    "request path": lambda line: _of_url(_of_request(line))[1],
+    "request query": lambda line: _of_url(_of_request(line))[2],
+}
+"""What a part of a value is called, and how it is taken out; each stands in the value as it is."""
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
@@ -154,12 +204,22 @@ def _number(value: Any) -> float | None:
 
 
 def load_mapping(path: FilePath) -> Mapping:
-    """Read a table. Raises ConfigError with what is wrong and where."""
+    """Read a table, with what it adds to one of ours. Raises ConfigError with what is wrong."""
+    return Mapping(_whole(path), path)
+
+
+def _whole(path: FilePath) -> _File:
+    file = _read(path)
+    _check(file, path)
+    return _extended(file, _whole(READERS / f"{file.extends}.toml")) if file.extends else file
+
+
+def _read(path: FilePath) -> _File:
     try:
         data = path.read_bytes()
         if len(data) > 1 << 20:
             raise ConfigError(f"{path}: is larger than 1 MB, which no mapping is")
-        file = msgspec.convert(tomllib.loads(data.decode("utf-8")), _File, strict=True)
+        return msgspec.convert(tomllib.loads(data.decode("utf-8")), _File, strict=True)
     except OSError as error:
         raise ConfigError(f"{path}: the mapping cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -168,8 +228,29 @@ def load_mapping(path: FilePath) -> Mapping:
         raise ConfigError(
             f"{path}: {error}", hint="docs/log-fields.md describes the keys of a mapping."
         ) from error
-    _check(file, path)
-    return Mapping(file, path)
+
+
+def _extended(file: _File, base: _File) -> _File:
+    """Return a table with the places of another one behind its own."""
+    names = dict.fromkeys((*file.fields, *base.fields))
+    mine, theirs = file.conversation, base.conversation
+    return msgspec.structs.replace(
+        file,
+        fields={
+            name: list(dict.fromkeys((*file.fields.get(name, ()), *base.fields.get(name, ()))))
+            for name in names
+        },
+        conversation=_Conversation(
+            given=[*mine.given, *theirs.given], answered=[*mine.answered, *theirs.answered],
+            system=[*mine.system, *theirs.system], tools=[*mine.tools, *theirs.tools],
+        ),
+        logsource=file.logsource or base.logsource,
+        constants={**base.constants, **file.constants},
+        scale={**base.scale, **file.scale},
+        words={**base.words, **file.words},
+        parts={**base.parts, **file.parts},
+        always=[*file.always, *base.always],
+    )  # fmt: skip
 
 
 def _check(file: _File, path: FilePath) -> None:
@@ -179,7 +260,17 @@ def _check(file: _File, path: FilePath) -> None:
         raise ConfigError(
             f"{path}: sample.kind = {file.sample.kind!r}, expected one of {', '.join(_SAMPLES)}"
         )
-    for field in (*file.fields, *file.constants, *file.scale, *file.words):
+    for field, name in file.parts.items():
+        if name not in PARTS:
+            raise ConfigError(
+                f"{path}: parts: {field!r} = {name!r}, expected one of {', '.join(PARTS)}"
+            )
+    if file.extends and file.extends not in {one.stem for one in READERS.glob("*.toml")}:
+        raise ConfigError(
+            f"{path}: extends = {file.extends!r}, and there is no such reader",
+            hint="`tavo logs formats` lists them.",
+        )
+    for field in (*file.parts, *file.fields, *file.constants, *file.scale, *file.words):
         if field in FIELDS or "-" in field or "." not in field:
             continue  # names of Sigma's own sources, such as cs-method
         near = difflib.get_close_matches(field, FIELDS, n=1)

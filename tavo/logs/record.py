@@ -2,22 +2,28 @@
 
 Rules this module keeps:
 - a path leads to values or to nothing; it never raises, whatever the record holds;
-- a step that ends with `!` reads the text there as JSON, which is how some logs nest records.
+- a step that ends with `!` reads the text there as JSON, which is how some logs nest records, or as
+  the events of a stream, put together;
+- a step `?key=value` keeps the maps that have such a value, whatever the case of its letters.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-__all__ = ["Path", "leaves", "parse_path", "values_at", "values_by_name"]
+from tavo.logs.streams import is_stream, put_together
+
+__all__ = ["Path", "leaves", "nested_json", "parse_path", "values_at", "values_by_name"]
 
 Path = tuple[str, ...]
 
 _MOST_LEAVES = 20_000
+_REMEMBERED = 1 << 20
 _decode = msgspec.json.Decoder().decode
 
 
@@ -30,6 +36,11 @@ def values_at(record: Any, path: Path) -> list[Any]:
     """Return the values that a path leads to, an empty list where there is none."""
     found = [record]
     for step in path:
+        if step[:1] == "?":
+            found = _with_value(found, step[1:])
+            if not found:
+                return found
+            continue
         nested = step.endswith("!")
         name = step[:-1] if nested else step
         below: list[Any] = []
@@ -52,10 +63,25 @@ def values_at(record: Any, path: Path) -> list[Any]:
     return found
 
 
+def _with_value(found: list[Any], wanted: str) -> list[Any]:
+    """Return the maps among some values, or in lists among them, in which a key has a value."""
+    key, _, word = wanted.partition("=")
+    word = word.lower()
+    maps = [one for value in found for one in (value if isinstance(value, list) else (value,))]
+    return [one for one in maps if isinstance(one, dict) and str(one.get(key, "")).lower() == word]
+
+
 def nested_json(value: Any) -> Any:
-    """Return what a text spells as JSON, the value itself where it spells nothing."""
-    if not isinstance(value, str | bytes) or value.lstrip()[:1] not in ("{", "[", b"{", b"["):
+    """Return what a text spells as JSON or as a stream's events, else the value itself."""
+    if not isinstance(value, str):
         return value
+    return _nested(value) if len(value) < _REMEMBERED else _nested.__wrapped__(value)
+
+
+@lru_cache(16)  # several fields ask for the same text, one after the other
+def _nested(value: str) -> Any:
+    if value.lstrip()[:1] not in ("{", "["):
+        return put_together(value) if is_stream(value) else value
     try:
         return _decode(value)
     except (msgspec.DecodeError, ValueError, RecursionError):

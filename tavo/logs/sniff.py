@@ -13,12 +13,16 @@ from typing import Any
 
 import msgspec
 
+from tavo.logs.folded import csv_header
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
 from tavo.logs.record import Path, values_at
 from tavo.logs.wrapped import WRAPPINGS
 
-__all__ = ["Guess", "guess"]
+__all__ = ["GENERIC", "Guess", "guess", "is_spread_out", "of_columns"]
+
+GENERIC = frozenset({"jsonl", "csv"})
+"""Readers that any records fit."""
 
 _ENOUGH = 0.5
 _SURE = 0.95
@@ -46,23 +50,33 @@ class Guess(msgspec.Struct, frozen=True, kw_only=True):
     def _how_sure(self) -> str:
         if self.forced:
             return "as you said"
-        if self.mapping.name == "jsonl":
+        if self.mapping.name in GENERIC:
             return "generic: no format has its marks in these lines"
         word = "sure" if self.share >= _SURE else "likely"
         return f"{word}: {round(self.share * 100)} % of the first {self.lines} lines have its marks"
 
 
-def guess(lines: Sequence[bytes], tables: Iterable[Mapping]) -> Guess | None:
+def of_columns(table: Mapping, folding: str, lines: Sequence[bytes], name: str) -> Mapping:
+    """Return a table as it reads a file of CSV; of any other file the table itself."""
+    header = csv_header(lines, name) if folding == "csv" and table.lines == "json" else None
+    return table if header is None else table.of_columns(header)
+
+
+def guess(
+    lines: Sequence[bytes], tables: Iterable[Mapping], *, folding: str = "", name: str = ""
+) -> Guess | None:
     """Return the format that fits best, None where none does."""
     lines = [line for line in lines if line.strip()]
     if not lines:
         return None
+    if folding == "csv":
+        tables = [of_columns(one, folding, lines, name) for one in tables if one.lines == "json"]
     best: tuple[float, Guess] | None = None
     generic: Guess | None = None
     for table in tables:
         if table.name == "jsonl":
             share = sum(line.lstrip()[:1] == b"{" for line in lines) / len(lines)
-            if share >= _ENOUGH:
+            if share >= _ENOUGH and folding != "csv":
                 generic = Guess(mapping=table, share=share, lines=len(lines))
             continue
         share, marks = _share(table, lines)
@@ -73,9 +87,20 @@ def guess(lines: Sequence[bytes], tables: Iterable[Mapping]) -> Guess | None:
     return best[1] if best is not None else generic
 
 
+def is_spread_out(lines: Sequence[bytes]) -> bool:
+    """Tell whether lines are one JSON value written over many, as programs write it for people."""
+    some = [line.rstrip() for line in lines if line.strip()][:20]
+    return (
+        len(some) > 2
+        and some[0] in (b"{", b"[", b"[{")
+        and all(line[:1] in b' \t{}[]"' for line in some[1:])
+    )
+
+
 def _share(table: Mapping, lines: Sequence[bytes]) -> tuple[float, float]:
     """Return the part of the lines with a table's marks, and how many there are on average."""
     json_lines = table.lines in {"json", "otlp"}
+    rows = table.lines == "csv"
     read = line_reader(table)
     found, marks = 0, 0
     for line in lines:
@@ -86,7 +111,7 @@ def _share(table: Mapping, lines: Sequence[bytes]) -> tuple[float, float]:
         records, problems = read(line)
         if table.lines == "otlp":
             met = 8 if records and "log.body" not in records[0] else 0
-        elif json_lines:
+        elif json_lines or rows:
             met = max((_marks(table, record) for record in records[:4]), default=0)
         else:
             met = 0 if any("no record" in one for one in problems) else 8

@@ -5,7 +5,8 @@ Rules this module keeps:
   bound is cut there, and that is counted;
 - compressed data is read as a stream, and stops at a bound of its size and ratio: a bomb costs a
   sentence, not the memory;
-- a link in a folder is not followed, and neither is anything but a regular file read.
+- a link in a folder is not followed, and neither is anything but a regular file read;
+- a file whose records are not lines (`tavo.logs.folded`) is read as if they were.
 
 Units: sizes and offsets in bytes; in a compressed file they are those of the text in it.
 """
@@ -21,13 +22,14 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 
 from tavo.errors import InputError
+from tavo.logs.folded import folding_of, unfolded
 from tavo.programs import find_program
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "blocks",
     "find_sources",
     "head",
+    "is_log",
+    "is_packed",
 ]
 
 BLOCK = 2 << 20
@@ -46,7 +50,9 @@ LONGEST_LINE = 32 << 20
 _HEAD = 256 << 10
 _MOST_RATIO = 250
 _RATIO_FROM = 256 << 20
-_SUFFIXES = (".jsonl", ".json", ".ndjson", ".log", ".txt", ".csv", ".har", ".out")
+_SUFFIXES = (
+    ".jsonl", ".json", ".ndjson", ".log", ".txt", ".csv", ".tsv", ".har", ".out"
+)  # fmt: skip
 _PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
@@ -55,11 +61,15 @@ class SourceProblem(Exception):  # noqa: N818
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One log. `name` is what findings call it, relative; `path` is None for standard input."""
+    """One log. `name` is what findings call it, relative; `path` is None for standard input.
+
+    `folding` says how records lie in it that are not lines.
+    """
 
     name: str
     path: Path | None
     size: int = 0
+    folding: str = ""
 
     @property
     def packed(self) -> str:
@@ -85,7 +95,7 @@ def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[s
     left_out: list[str] = []
     for given in paths:
         if given == "-":
-            found["-"] = Source(name="stdin", path=None)
+            found["-"] = _folded(Source(name="stdin", path=None))
             continue
         matches = [Path(given)]
         if not matches[0].exists():
@@ -100,8 +110,18 @@ def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[s
         for path in matches:
             for file in _below(path, left_out):
                 name = _name(file, root)
-                found.setdefault(name, Source(name=name, path=file, size=file.stat().st_size))
+                if name not in found:
+                    found[name] = _folded(Source(name=name, path=file, size=file.stat().st_size))
     return list(found.values()), left_out
+
+
+def _folded(source: Source) -> Source:
+    """Return a source that knows how its records lie; one that cannot be read is said later."""
+    try:
+        front = _front(source)
+    except SourceProblem:
+        return source
+    return msgspec.structs.replace(source, folding=folding_of(front, source.name))
 
 
 def _below(path: Path, left_out: list[str]) -> Iterator[Path]:
@@ -116,13 +136,14 @@ def _below(path: Path, left_out: list[str]) -> Iterator[Path]:
             file = Path(folder, name)
             if file.is_symlink() or not file.is_file():
                 left_out.append(str(file))
-            elif _is_log(name):
+            elif is_log(name):
                 yield file
             else:
                 left_out.append(str(file))
 
 
-def _is_log(name: str) -> bool:
+def is_log(name: str) -> bool:
+    """Tell whether a file of a folder is a log, by its name."""
     low = name.lower()
     for suffix in _PACKED:
         low = low.removesuffix(suffix)
@@ -134,6 +155,11 @@ def _is_log(name: str) -> bool:
     )
 
 
+def is_packed(name: str) -> bool:
+    """Tell whether a file is compressed, by its name."""
+    return name.lower().endswith(_PACKED)
+
+
 def _name(file: Path, root: Path) -> str:
     try:
         return file.resolve().relative_to(root).as_posix()
@@ -142,7 +168,17 @@ def _name(file: Path, root: Path) -> str:
 
 
 def head(source: Source) -> bytes:
-    """Return the first bytes of a source, as text. Raises SourceProblem."""
+    """Return the first bytes of a source, as lines. Raises SourceProblem."""
+    if source.folding:
+        if source.path is None:
+            pieces = unfolded(io.BytesIO(_front(source)).read, source.folding, _HEAD)
+            return b"".join(piece for piece, _, _ in pieces)[:_HEAD]
+        return next((block.data for block in blocks(source, size=_HEAD)), b"")
+    return _front(source)
+
+
+def _front(source: Source) -> bytes:
+    """Return the first bytes of a source as they are. Raises SourceProblem."""
     if source.path is None:
         stdin: Any = sys.stdin.buffer
         return bytes(stdin.peek(_HEAD)[:_HEAD])
@@ -161,6 +197,10 @@ def blocks(
     Raises SourceProblem where it cannot be read to its end.
     """
     with _opened(source, end) as file:
+        if source.folding:
+            for data, offset, cut in unfolded(_reader(file), source.folding, size):
+                yield Block(data=data, offset=offset, cut=cut)
+            return
         at = start
         if start:
             file.seek(start - 1)
@@ -196,6 +236,16 @@ def blocks(
             rest = data[cut:]
         if rest:
             yield Block(data=rest, offset=at)
+
+
+def _reader(file: IO[bytes]) -> Callable[[int], bytes]:
+    def read(size: int) -> bytes:
+        try:
+            return file.read(size)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise SourceProblem(f"its compressed data is damaged: {error}") from error
+
+    return read
 
 
 def _skip_line(file: IO[bytes]) -> int:

@@ -18,7 +18,7 @@ from tavo.logs.event import LogEvent
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess
+from tavo.logs.sniff import GENERIC, Guess
 from tavo.logs.sources import Source, SourceProblem, blocks
 from tavo.logs.wrapped import unwrapped
 
@@ -61,7 +61,7 @@ class _Understood:
         """Tell whether the reader can be said to understand the log."""
         if not self.records or not self._fields:
             return True  # rules without fields look at all texts
-        return self.telling > (_LEAST * self.records if self._table.name == "jsonl" else 0)
+        return self.telling > (_LEAST * self.records if self._table.name in GENERIC else 0)
 
 
 def why_not(source: Source, found: Guess, lines: Iterable[bytes], rules: Sequence[LogRule]) -> str:
@@ -87,12 +87,13 @@ def _is_asked(table: Mapping, *, forced: bool) -> bool:
     """Tell whether to ask at all: of a format that has its marks in the lines, or of a generic one
     that the user named, it is known.
     """
-    return (table.lines == "json" and table.name != "jsonl") if forced else table.name == "jsonl"
+    generic = table.name in GENERIC
+    return (table.lines in {"json", "csv"} and not generic) if forced else generic
 
 
 def _sentence(found: _Understood, table: Mapping) -> str:
     none = "none" if not found.telling else f"only {found.telling:,}"
-    reader = "the generic reader" if table.name == "jsonl" else f"the reader {table.name}"
+    reader = "the generic reader" if table.name in GENERIC else f"the reader {table.name}"
     return (
         f"{reader} does not understand this log: {none} of its first {found.records:,} records"
         " has a prompt, an answer, a tool call, usage, a status or another field that rules look"

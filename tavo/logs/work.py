@@ -23,24 +23,33 @@ from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
-from tavo.logs.masking import masked_piece
+from tavo.logs.shown import brief_of, excerpts, short, snippet_of
 from tavo.logs.sigma.gates import Column
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.slim import Slim
 from tavo.logs.tally import COLUMNS, Tally
 
-__all__ = ["Hit", "Looker", "Seen", "snippet_of"]
+__all__ = ["Hit", "Looker", "Seen"]
 
 _MOST_NAMED = 20
 _ESCAPED = tuple(
     b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16) if high > 2 or low
 )  # a blank is no text that hides: the matcher knows its escapes
+_HIDES, _CALLS = -1, -2
+"""Marks of a line: its bytes may hide a text; it calls a tool."""
+
+_MARKS = frozenset({_HIDES, _CALLS})
+_CALLING = tuple(
+    quote.join(part)
+    for quote in (b'"', b'\\"')
+    for part in ((b"", b"tool_calls", b":[{"), (b"", b"tool_calls", b": [{"),
+                 (b"", b"type", b":", b"tool_use", b""), (b"", b"type", b": ", b"tool_use", b""),
+                 (b"", b"tooluse", b":{"), (b"", b"tooluse", b": {"),
+                 (b"", b"functioncall", b":{"), (b"", b"functioncall", b": {"),
+                 (b"", b"tool_name", b":"), (b"", b"gen_ai.tool.name", b":"),
+                 (b"", b"function_call", b":{"), (b"", b"function_call", b": {"))
+)  # fmt: skip
 _FOLDING = ("\u212a", "\u0130")  # the only other letters whose lower case is ASCII
-_BRIEF = ("user.id", "api_key.id", "client.address", "gen_ai.conversation.id",
-          "gen_ai.request.model", "gen_ai.tool.name", "user_agent.original", "event.id",
-          "trace_id")  # fmt: skip
-_EXCERPT = 160
-_SNIPPET = 400
 
 
 class Hit(msgspec.Struct, frozen=True, array_like=True):
@@ -108,15 +117,16 @@ class Looker:
                 self._terms.append((number, also))
             self._columns += [(column, number) for column in gate.columns]
         hiding = [*table.always_texts(), *(one.encode() for one in _FOLDING)]
-        if table.lines in {"json", "otlp"}:
+        if table.lines in {"json", "otlp", "csv"} or table.inside:
             hiding += [*_ESCAPED, b"\\u212a", b"\\u0130"]
         hiding = [one.lower() for one in hiding]
-        self._literals = Literals([*self._by_text, *hiding])
+        calls = [one.lower() for one in _CALLING] if counting and table.lines == "json" else []
+        self._literals = Literals([*self._by_text, *hiding, *calls])
         self._rules_of: list[tuple[int, ...]] = [
             tuple(self._by_text.get(text, ())) for text in self._literals.texts
         ]
-        hides = frozenset(hiding)
-        self._hides = [text in hides for text in self._literals.texts]
+        marks = {blanks(one): _CALLS for one in calls} | dict.fromkeys(hiding, _HIDES)
+        self._marks = [marks.get(text, 0) for text in self._literals.texts]
         self._plain = Literals(self._by_text) if self._by_text else None
         self._correlations: dict[str, list[LogRule]] = {}
         for correlated in correlations:
@@ -126,8 +136,9 @@ class Looker:
         wanted = {"time"} | {column.field for column, _ in self._columns}
         self._counting = counting
         self._indicators = indicators
-        self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted)
+        self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted, templates=counting)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
+        self._fast = self._fast and not table.inside
 
     def look(self, data: bytes) -> Seen:
         """Look at a block of whole lines."""
@@ -147,11 +158,11 @@ class Looker:
     # -- the gate
 
     def _marked(self, data: bytes) -> dict[int, set[int]]:
-        """Return the terms that are met, by the start of the line; -1: look at its texts."""
+        """Return the terms that are met, by the start of the line, and what marks it."""
         out: dict[int, set[int]] = {}
         start = end = -1
         rules: set[int] = set()
-        rules_of, hides = self._rules_of, self._hides
+        rules_of, marks = self._rules_of, self._marks
         for at, found in self._literals.places(data):
             if not start <= at < end or start < 0:
                 start = data.rfind(b"\n", 0, at) + 1
@@ -159,8 +170,8 @@ class Looker:
                 end = len(data) if end < 0 else end
                 rules = out.setdefault(start, set())
             for number in found:
-                if hides[number]:
-                    rules.add(-1)
+                if marks[number]:
+                    rules.add(marks[number])
                 rules.update(rules_of[number])
         return {
             start: rules
@@ -169,12 +180,12 @@ class Looker:
         }
 
     def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
-        """Return the rules whose terms are met in a line as a whole; -1 stays."""
+        """Return the rules whose terms are met in a line as a whole; marks stay."""
         rules: set[int] = set()
         line = plain = b""
         for number in terms:
             if number < 0:
-                rules.add(-1)
+                rules.add(number)
                 continue
             rule, also = self._terms[number]
             if rule in rules:
@@ -196,7 +207,7 @@ class Looker:
         out: dict[int, set[int]] = {}
         columns = {field: self._slim.column(field, structs) for field in self._slim.fields}
         if seen.tally is not None:
-            seen.tally.add_columns(columns)
+            seen.tally.add_columns(columns, self._slim.templates(structs))
         for column, number in self._columns:
             values = columns[column.field]
             for line in _accepted(column, values):
@@ -229,17 +240,19 @@ class Looker:
     def _look_at(self, raw: bytes, line: int, offset: int, rules: set[int], seen: Seen) -> None:
         """Build a record, and try rules on it."""
         records, problems = self._read(raw)
-        seen.candidates += 1
+        seen.candidates += rules != {_CALLS}
         self._note(problems, line, seen)
         before = len(seen.hits)
         for record in records:
             event = LogEvent(record, self.table)
-            wanted = rules
-            if -1 in rules:
-                wanted = (rules - {-1}) | self._of_texts(event)
+            wanted = rules - _MARKS
+            if _HIDES in rules:
+                wanted |= self._of_texts(event)
+            if _CALLS in rules and seen.tally is not None:
+                seen.tally.add_calls(event, line)
             self._try(event, wanted, raw, line, offset, seen)
         if len(seen.hits) == before and not problems and records:
-            self._look_twice(raw, records[0], rules - {-1}, line, offset, seen)
+            self._look_twice(raw, records[0], rules - _MARKS, line, offset, seen)
 
     def _look_twice(
         self, raw: bytes, record: Any, rules: set[int], line: int, offset: int, seen: Seen
@@ -281,7 +294,7 @@ class Looker:
             seen.lines += 1
             records, problems = self._read(raw)
             rules = marked.get(start)
-            hiding = bool(problems) or (rules is not None and -1 in rules)
+            hiding = bool(problems) or (rules is not None and _HIDES in rules)
             self._note(problems, number, seen)
             before = len(seen.hits)
             for record in records:
@@ -291,8 +304,7 @@ class Looker:
                     tally.add_event(event, number)
                 wanted = set(opened)
                 if rules:
-                    wanted |= rules
-                    wanted.discard(-1)
+                    wanted |= rules - _MARKS
                 if hiding:
                     wanted |= self._of_texts(event)
                 for column, rule in columns:
@@ -304,7 +316,7 @@ class Looker:
                     seen.candidates += 1
                     self._try(event, wanted, raw, number, start, seen)
             if rules and not problems and records and len(seen.hits) == before:
-                self._look_twice(raw, records[0], rules - {-1}, number, start, seen)
+                self._look_twice(raw, records[0], rules - _MARKS, number, start, seen)
 
     def _note(self, problems: Iterable[str], line: int, seen: Seen) -> None:
         for problem in problems:
@@ -324,7 +336,7 @@ class Looker:
             for start, line in _lines_with(low, word, data):
                 if kind != "url" or indicators.holds_url(word, line):
                     by_line.setdefault(start, {})[word] = kind
-        for start in (one for one, rules in marked.items() if -1 in rules):
+        for start in (one for one, rules in marked.items() if _HIDES in rules):
             raw = _line_at(data, start)
             for record in self._read(raw)[0]:
                 text = "\n".join(map(str, LogEvent(record, self.table).texts()))
@@ -341,7 +353,7 @@ class Looker:
             event = LogEvent(records[0], self.table)
             for word, kind in by_line[start].items():
                 seen.hits.append(Hit(
-                    f"intel-{kind}", line_number, start, len(raw), event.time, _brief(event),
+                    f"intel-{kind}", line_number, start, len(raw), event.time, brief_of(event),
                     {"indicator": word.decode("ascii", "replace")},
                     snippet_of(raw), [],
                 ))  # fmt: skip
@@ -357,63 +369,32 @@ class Looker:
             if test is not None and test(event):
                 seen.hits.append(self._hit(rule, event, raw, line, offset))
 
+    def judge(self, event: LogEvent, rules: set[int], raw: bytes, line: int, seen: Seen) -> None:
+        """Try rules, by their numbers, on an event that came from elsewhere."""
+        self._try(event, rules, raw, line, 0, seen)
+
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
-        brief = _brief(event)
+        brief = brief_of(event)
         shown = snippet_of(raw)
         groups = []
         for correlated in self._correlations.get(rule.id, ()):
             correlation = correlated.correlation
             if correlation is not None:
                 names = [event.first(f) for f in correlation.fields_for(rule.id, rule.names)]
-                group = None if None in names else tuple(_short(one) for one in names)
+                group = None if None in names else tuple(short(one) for one in names)
                 value = event.first(correlation.field) if correlation.field else None
                 groups.append(
                     (correlated.id, group, value if isinstance(value, int | float | str) else None)
                 )
         return Hit(
             rule.id, line, offset, len(raw), event.time, brief,
-            _excerpts(rule, event) if rule.reported else {}, shown, groups,
+            excerpts(rule, event) if rule.reported else {}, shown, groups,
         )  # fmt: skip
-
-
-def _excerpts(rule: LogRule, event: LogEvent) -> dict[str, str]:
-    """Return what a reader should see of the fields that the rule is about."""
-    texts = sorted(rule.gate.texts, key=len, reverse=True) if rule.gate is not None else []
-    words = [text.decode("utf-8", "replace") for text in texts[:60]]
-    out = {}
-    for field in rule.fields[:6]:
-        for value in event.get(field)[:50]:
-            text = value if isinstance(value, str) else str(value)
-            low = text.lower()
-            at = next((low.find(word) for word in words if word in low), -1)
-            if at < 0 and field in out:
-                continue
-            if at < 0:
-                out[field] = _short(text)
-                continue
-            start = max(0, at - _EXCERPT // 2)
-            piece = masked_piece(text, start, start + _EXCERPT)
-            out[field] = (
-                f"{'…' if start else ''}{piece}{'…' if len(text) > start + _EXCERPT else ''}"
-            )
-            break
-    return out
-
-
-def snippet_of(raw: bytes) -> str:
-    """Return what is shown of a line."""
-    text = raw[: 16 * _SNIPPET].decode("utf-8", "replace")
-    return masked_piece(text, 0, _SNIPPET)
 
 
 def _word(text: bytes) -> bytes:
     """Return the longest part of a text that has no white space, which can be written many ways."""
     return max(text.lower().split(), key=len, default=b"")
-
-
-def _brief(event: LogEvent) -> dict[str, str]:
-    """Return who and what a record is about."""
-    return {field: _short(value) for field in _BRIEF if (value := event.first(field)) is not None}
 
 
 def _line_at(data: bytes, start: int) -> bytes:
@@ -433,11 +414,6 @@ def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, byt
             yield start, line
             end = start + len(line)
         at = low.find(word, end)
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= _EXCERPT else f"{masked_piece(text, 0, _EXCERPT)}…"
 
 
 def _accepted(column: Column, values: list[Any]) -> Iterator[int]:

@@ -17,7 +17,6 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,11 +55,11 @@ from signing.roles import (
     format_time,
 )
 from tavo.operator.fallen import Fallen, fallen
-from tavo.operator.policy import POLICY_NAME, Policy, read_policy
+from tavo.operator.policy import Policy, read_policy
 
-__all__ = ["OperatedMarket", "Released"]
+__all__ = ["APPLIED", "OperatedMarket", "Released"]
 
-_APPLIED = "publishers.applied"
+APPLIED = "publishers.applied"
 _KEPT_DELTAS = 30
 
 
@@ -347,7 +346,7 @@ class OperatedMarket:
         for one in found:
             self.intake.yank(one.full_id, one.version, reason=one.reason, now=now)
         if document is not None and document != self._applied():
-            write_atomically(self.directory / _APPLIED, f"{document.hex}\n".encode())
+            write_atomically(self.directory / APPLIED, f"{document.hex}\n".encode())
         return found
 
     def _document(self) -> Digest | None:
@@ -357,7 +356,7 @@ class OperatedMarket:
     def _applied(self) -> Digest | None:
         """Return the digest of the document that the last release went by, None if unknown."""
         try:
-            return Digest((self.directory / _APPLIED).read_text().strip())
+            return Digest((self.directory / APPLIED).read_text().strip())
         except (OSError, ValueError):
             return None
 
@@ -446,22 +445,6 @@ class OperatedMarket:
                 for role in ROLES
             ],
         }
-
-    def backup(self, destination: Path) -> None:
-        """Copy the whole marketplace into a new folder, its database as of one moment.
-
-        Raises RepositoryError if the folder is not empty, OSError.
-        """
-        if destination.exists() and any(destination.iterdir()):
-            raise RepositoryError(f"{destination}: is not empty", hint="Name a new folder.")
-        destination.mkdir(parents=True, exist_ok=True)
-        self.intake.backup(destination / "market.db")
-        for name in ("blobs", "repository"):
-            if (self.directory / name).is_dir():
-                shutil.copytree(self.directory / name, destination / name, dirs_exist_ok=True)
-        for name in ("catalog.db", POLICY_NAME, _APPLIED):
-            if (self.directory / name).exists():
-                shutil.copyfile(self.directory / name, destination / name)
 
 
 def _needs(submission: Submission, publishers: Publishers) -> str:

@@ -7,6 +7,9 @@
     [service]                            # `marketplace_db.web.limits.ServiceLimits`
     writes_per_minute = 60
 
+    [execution]                          # `marketplace_db.execution_limits.ExecutionLimits`
+    enabled = true
+
 Rules this module keeps:
 - without the file, or a key of it, the strict values here hold;
 - an unknown key is an error that names the nearest right one: a misspelt rule is no rule.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -26,14 +29,16 @@ from tavo.errors import ConfigError
 from tavo.operator.vetting import NAMES
 
 if TYPE_CHECKING:
+    from marketplace_db.execution_limits import ExecutionLimits
     from marketplace_db.web.limits import ServiceLimits
 
-__all__ = ["POLICY_NAME", "Policy", "read_policy", "read_service"]
+__all__ = ["POLICY_NAME", "Policy", "read_execution", "read_policy", "read_service"]
 
 POLICY_NAME = "market.toml"
+T = TypeVar("T", bound=msgspec.Struct)
 
 _LARGEST = 64 * 1024
-_SECTIONS = ("vetting", "service")
+_SECTIONS = ("vetting", "service", "execution")
 _OPTIONAL = frozenset({"source"})
 _LICENCES = (
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT",
@@ -70,12 +75,24 @@ def read_service(market: Path) -> ServiceLimits:
     """Read what the service of the market in a folder allows. Raises ConfigError."""
     from marketplace_db.web.limits import ServiceLimits
 
-    section = _section(market, "service", ServiceLimits.__struct_fields__)
+    return _read(market, "service", ServiceLimits)
+
+
+def read_execution(market: Path) -> ExecutionLimits:
+    """Read what the operator of the market in a folder lets others run. Raises ConfigError."""
+    from marketplace_db.execution_limits import ExecutionLimits
+
+    return _read(market, "execution", ExecutionLimits)
+
+
+def _read(market: Path, name: str, form: type[T]) -> T:
+    """Return a section of market.toml in its form, whose defaults hold without it."""
+    section = _section(market, name, form.__struct_fields__)
     try:
-        return msgspec.convert(section, ServiceLimits)
+        return msgspec.convert(section, form)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"{market / POLICY_NAME}: [service]: {error}",
+            f"{market / POLICY_NAME}: [{name}]: {error}",
             hint="The operator guide has a table of its keys.",
         ) from None
 

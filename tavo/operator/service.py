@@ -30,7 +30,7 @@ from signing.errors import RepositoryError
 from signing.keyring import Keyring
 from tavo.onefile import running
 from tavo.operator.marketplace import OperatedMarket
-from tavo.operator.policy import read_service
+from tavo.operator.policy import read_execution, read_service
 
 __all__ = ["Supervisor", "log_as_json", "serve", "worker_command"]
 
@@ -121,7 +121,7 @@ def serve(
     """
     from marketplace_db.web import Desk, serve_market
 
-    limits = read_service(directory)
+    limits, execution = read_service(directory), read_execution(directory)
     if not (directory / "repository" / "metadata").is_dir():
         raise RepositoryError(
             f"{directory}: there is no marketplace here",
@@ -139,7 +139,7 @@ def serve(
         supervisor.start()
     try:
         serve_market(
-            Desk(directory, take_in=take_in, clock=clock),
+            Desk(directory, take_in=take_in, clock=clock, execution=execution),
             limits,
             host,
             port,

@@ -5,6 +5,7 @@ Rules this module keeps:
   approval, never a package;
 - a job is claimed for a time and done once; when this process is killed, the next one does it
   again, and both vetting and releasing can be repeated;
+- runs for organisations are done in threads of their own (`tavo.operator.executors`), at most once;
 - it ends when it is told to, or when the server that started it is gone; a job that it has begun
   and not finished waits again.
 
@@ -26,7 +27,9 @@ from marketplace_db.jobs import Job, Jobs
 from signing.errors import SigningError
 from signing.keyring import Keyring
 from tavo.errors import TavoError
+from tavo.operator.executors import Executors
 from tavo.operator.marketplace import OperatedMarket
+from tavo.operator.policy import read_execution
 from tavo.operator.vetting.run import vet
 
 __all__ = ["Worker"]
@@ -60,7 +63,21 @@ class Worker:
         self._accept_sandbox = accept_sandbox
 
     def run(self, *, parent: int | None = None) -> None:
-        """Do jobs until `stopped` is set, or until the parent process is no longer `parent`."""
+        """Do jobs until `stopped` is set, or until the parent process is no longer `parent`.
+
+        Runs for organisations are done beside them, in threads of their own.
+        """
+        executors = Executors(
+            self.directory, read_execution(self.directory), clock=self._clock, stopped=self.stopped
+        )
+        executors.start()
+        try:
+            self._work(parent)
+        finally:
+            self.stopped.set()
+            executors.join()
+
+    def _work(self, parent: int | None) -> None:
         with OperatedMarket.open(self.directory, self.keyring) as place:
             jobs = Jobs(place.intake.connection)
             if not self.keyring.of("catalog"):

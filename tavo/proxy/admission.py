@@ -2,7 +2,9 @@
 
 Rules this module keeps:
 - where there are virtual keys, nobody passes without one, and none ever goes to an upstream;
-- a credential of an upstream takes the place of the client's, in the header where that stood;
+- a credential of an upstream takes the place of the client's, in the header where that stood; a
+  header of the client that a server could take for it does not go on, however it is spelled;
+- a credential in a query, where clients of Gemini may put it, goes on in a header or not at all;
 - a web page in a browser is refused unless its origin is listed: it would use a key that it does
   not have;
 - the most specific prefix chooses the upstream, else the dialect, else the one that takes all.
@@ -15,17 +17,20 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b, sha256
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from tavo.errors import ConfigError
 from tavo.proxy.config import Budget, ProxyConfig, secret_of
 from tavo.proxy.http.door import Entry, Worded
+from tavo.proxy.http.masking import LEAST
 from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Forward, Headers, Refusal, plain_refusal
 from tavo.proxy.sharing import Shared
+from tavo.proxy.wording import shaped
 
-__all__ = ["CREDENTIALS", "Admission"]
+__all__ = ["CREDENTIALS", "Admission", "model_is_among"]
 
 CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 """Headers in which clients of the dialects send their credential."""
@@ -55,9 +60,13 @@ class Admission:
 
     def __init__(
         self, config: ProxyConfig, pools: Mapping[str, Pool], shared: Shared,
-        numbers: Mapping[str, int], environment: Mapping[str, str],
+        numbers: Mapping[str, int], environment: Mapping[str, str], any_origin: bool = False,
     ) -> None:  # fmt: skip
-        """`numbers` are those of the keys. Raises ConfigError for a lacking secret."""
+        """`numbers` are those of the keys. Raises ConfigError for a lacking secret.
+
+        `any_origin`: who connects has shown who it is before it asked, so no web page can.
+        """
+        self._any_origin = any_origin
         self._pools = dict(pools)
         self._budgets = shared.budgets
         self._key = shared.key
@@ -112,18 +121,27 @@ class Admission:
                 key.budget, key.budget != Budget(),
             )  # fmt: skip
 
-    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
+    def enter(
+        self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
+    ) -> Entry | Refusal:
         """Say who asks, and by the path where to."""
-        if b"origin" in fields and fields[b"origin"] not in self._origins:
-            return _browser()
-        if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
-            return _browser()
-        credential = b""
+        answer = self._entered(path, query, fields)
+        if isinstance(answer, Refusal):
+            return shaped(answer, method, path, query)
+        return answer
+
+    def _entered(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
+        if not self._any_origin:
+            if b"origin" in fields and fields[b"origin"] not in self._origins:
+                return _browser()
+            if fields.get(b"sec-fetch-site") in _BROWSER and not self._origins:
+                return _browser()
+        credential = given = b""
         for name in CREDENTIALS:
             if name in fields:
                 credential = fields[name]
                 break
-        if b"key=" in query:
+        if (b"key" in query or b"%" in query) and (self._clients or _is_gemini(path)):
             query, given = _without_key(query)
             credential = credential or given
         if len(credential) > _LONGEST_CREDENTIAL:
@@ -146,15 +164,15 @@ class Admission:
         fingerprint, secret = _derived(credential, self._key)
         return Entry(
             client=key or fingerprint, key=key, upstream=upstream, path=path, query=query,
-            secret=secret,
+            secret=secret, given=b"" if key else given,
         )  # fmt: skip
 
-    def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
+    def pool(self, entry: Entry, dialect: str, worded: Worded) -> Pool | Refusal:
         """Return the connections to the upstream of a request."""
         name = entry.upstream or self._dialects.get(dialect) or self._rest
         if not name:
             ways = ", ".join(prefix.decode() for prefix, _ in self._prefixes)
-            return plain_refusal(
+            return worded(
                 404, "no_upstream",
                 "no upstream of this proxy takes that path"
                 + (f"; the ways in are {ways}" if ways else ""),
@@ -162,7 +180,7 @@ class Admission:
         if entry.key:
             allowed = self._named[entry.key].upstreams
             if allowed is not None and name not in allowed:
-                return plain_refusal(
+                return worded(
                     403, "upstream_not_allowed", f"the key {entry.key} may not use {name}"
                 )
         return self._pools[name]
@@ -177,7 +195,7 @@ class Admission:
         for patterns in (self._models, own):
             if patterns is None or not (model or forward.body):
                 continue
-            if not model or len(model) > _LONGEST_MODEL or not _matches(model, patterns):
+            if not model_is_among(model, patterns):
                 named = f"the model {model[:100]!r} is" if model else "a request without a model is"
                 return worded(403, "model_not_allowed", f"{named} not allowed")
         if client is None:
@@ -196,21 +214,35 @@ class Admission:
         self._budgets.count(client.number, now)
         return None
 
-    def outbound(self, pool: Pool, headers: Headers) -> Headers:
-        """Return the headers for the upstream, with its credential in place of the client's."""
+    def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
+        """Return the headers for the upstream, with its credential in place of the client's.
+
+        An answer that is compressed could hold the credential, and its usage, unseen: where there
+        is one, none is asked for.
+        """
         held = self._credentials.get(pool.name)
         if held is None:
-            return headers
+            if not entry.given:
+                return headers
+            out = [pair for pair in headers if _plain(pair[0]) != b"x-goog-api-key"]
+            return [*out, (b"x-goog-api-key", entry.given)]
         header, secret, fixed = held
-        out: Headers = []
+        out = []
         for name, value in headers:
-            if name in CREDENTIALS:
+            plain = _plain(name)
+            if plain in CREDENTIALS:
                 if not fixed:
-                    header, fixed = name, True
-            else:
+                    header, fixed = plain, True
+            elif plain != header and plain != b"accept-encoding":
                 out.append((name, value))
+        out.append((b"accept-encoding", b"identity"))
         out.append((header, b"Bearer " + secret if header == b"authorization" else secret))
         return out
+
+    def secret(self, pool: Pool) -> bytes:
+        """Return the credential that no answer of an upstream may show, empty for none."""
+        held = self._credentials.get(pool.name)
+        return held[1] if held is not None and len(held[1]) >= LEAST else b""
 
     def charge(self, key: str, *, tokens: int, cost: float) -> None:
         """Note what an answer has used."""
@@ -239,17 +271,32 @@ def _derived(credential: bytes, key: bytes) -> tuple[str, bytes]:
     return blake2b(bare, digest_size=8, person=b"tavo-client").hexdigest(), secret
 
 
+def model_is_among(model: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model is one of a list; no model is none of it."""
+    return bool(model) and len(model) <= _LONGEST_MODEL and _matches(model, patterns)
+
+
 @lru_cache(maxsize=1024)
 def _matches(model: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
 
+def _plain(name: bytes) -> bytes:
+    """Return a name as servers read it that know no difference between a dash and a line."""
+    return name.replace(b"_", b"-") if b"_" in name else name
+
+
+def _is_gemini(path: bytes) -> bool:
+    return b"/models" in path
+
+
 def _without_key(query: bytes) -> tuple[bytes, bytes]:
-    """Take a credential out of a query, where Gemini's clients may put it."""
+    """Take a credential out of a query, however its name is spelled."""
     kept, found = [], b""
     for part in query.split(b"&"):
-        if part.startswith(b"key="):
-            found = found or part[4:]
+        name, _, value = part.partition(b"=")
+        if unquote_to_bytes(name).lower() == b"key":
+            found = found or unquote_to_bytes(value.replace(b"+", b" "))
         else:
             kept.append(part)
     return b"&".join(kept), found

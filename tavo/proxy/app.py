@@ -18,22 +18,42 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from tavo.errors import ConfigError, InputError
 from tavo.proxy.admission import Admission
 from tavo.proxy.audit import AuditLog
+from tavo.proxy.budgets import estimate
 from tavo.proxy.config import ProxyConfig, Upstream
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.judging import WorkerOf, judge_of
-from tavo.proxy.messages import Judge
+from tavo.proxy.live import Live
+from tavo.proxy.messages import Finished, Judge
 from tavo.proxy.metrics import Metrics
 from tavo.proxy.sharing import Shared
 
+if TYPE_CHECKING:
+    from tavo.proxy.chain.pinned import Pinned
+    from tavo.proxy.telemetry import Exporter
+
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
+
+
+_SWITCH_S = 0.000_5
+"""So long another thread may keep the interpreter once the event loop wants it."""
+
+
+class Listener(Protocol):
+    """Takes clients' connections, and hands them to the wire."""
+
+    async def listen(self, wire: Wire) -> int:
+        """Accept connections; return the port. Raises OSError."""
+
+    def close(self) -> None:
+        """Accept nothing more."""
 
 
 class App:
@@ -42,20 +62,28 @@ class App:
     def __init__(
         self, config: ProxyConfig, shared: Shared, *, worker: int = 0,
         environment: Mapping[str, str] | None = None, worker_of: WorkerOf | None = None,
+        front: Listener | None = None,
     ) -> None:  # fmt: skip
-        """`worker_of` makes the workers of plugins that are filters."""
+        """`worker_of` makes the workers of plugins that are filters.
+
+        `front` takes the clients' connections, where they come in another way than over HTTP.
+        """
         self.config = config
         self.worker = worker
         self.metrics = Metrics()
+        self.live = Live()
         self.port = 0
         self.reloads = 0
         self._shared = shared
         self._worker_of = worker_of
+        self._front = front
         self._environment = os.environ if environment is None else environment
         self._wire: Wire | None = None
         self._pools: dict[str, Pool] = {}
         self._door: Admission | None = None
         self._audit: AuditLog | None = None
+        self._exporter: Exporter | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def wire(self) -> Wire:
@@ -67,40 +95,62 @@ class App:
     async def start(self) -> None:
         """Start the judge, open the log, listen. Raises TavoError."""
         config = self.config
+        sys.setswitchinterval(_SWITCH_S)
         self._shared.budgets.belong_to(self.worker)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
+            self._audit.observe, self._audit.prices = config.observe, config.prices
             self._audit.open()
         wire = Wire(
             limits=config.limits, door=_NoDoor(), judge=judge, ledger=self._audit, told=self._told
         )
         if self._audit is not None:
             self._audit.serve(wire.clock.loop)
+        wire.stamp = _stamp(config)
         self._wire = wire
         self._pools = self._pools_of(config)
         wire.door = self._door = self._door_of(config, self._pools)
         self.metrics.prices = config.prices
+        self.live.judges = bool(config.filters) or config.observe
+        if config.telemetry is not None:
+            from tavo.proxy.telemetry import Exporter
+
+            self._exporter = Exporter(
+                config, config.telemetry, snapshot=self.snapshot, environment=self._environment
+            )  # fmt: skip
         listen = config.listen
         tls = _server_tls(config) if listen.tls is not None else None
         port = listen.port or self._shared.port
         try:
-            self.port = await wire.listen(
-                listen.address, port, tls=tls, shared=self._shared.workers > 1
-            )
+            if self._front is not None:
+                self.port = await self._front.listen(wire)
+            else:
+                self.port = await wire.listen(
+                    listen.address, port, tls=tls, shared=self._shared.workers > 1
+                )
         except OSError as error:
             await wire.drain()
             raise InputError(
                 f"{listen.address}:{port}: cannot listen there: {error.strerror or error}",
                 hint="Another program has the port; choose one with --port.",
             ) from error
+        if self._exporter is not None and config.telemetry is not None:
+            self._exporter.start()
+            every = config.telemetry.every_s
+            self._looking = wire.clock.loop.create_task(self._look(self._exporter, every))
+
+    async def _look(self, exporter: Exporter, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            exporter.look()
 
     async def prepare(self, config: ProxyConfig) -> Change:
         """Build and probe a new configuration, beside the one in use. Raises TavoError."""
         pools = self._pools_of(config)
         door = self._door_of(config, pools)
-        judge = judge_of(config, self._worker_of)
+        judge = judge_of(config, self._worker_of, self._pinned_of(config))
         try:
             await judge.start()
         except BaseException:
@@ -109,31 +159,49 @@ class App:
         return Change(self, config, pools, door, judge)
 
     def put(self, change: Change) -> list[str]:
-        """Put a prepared configuration in place; return what of it has to wait for a start."""
+        """Put a prepared configuration in place; return what is to be said of it."""
         notes = _unchanged(self.config, change.config)
+        if change.config.observe != self.config.observe:
+            does = "it changes and blocks"
+            if change.config.observe:
+                does = "OBSERVE ONLY: nothing is changed or blocked"
+            notes.append(f"from now on: {does}")
         old, self._pools = self._pools, change.pools
         for name, pool in old.items():
             if self._pools.get(name) is not pool:
                 pool.retire()
         self.config = change.config
         self.metrics.prices = change.config.prices
+        self.live.judges = bool(change.config.filters) or change.config.observe
         wire = self.wire
         wire.limits = change.config.limits
+        wire.stamp = _stamp(change.config)
         wire.door = self._door = change.door
         wire.change(change.judge)
         if self._audit is not None:
+            self._audit.observe = change.config.observe
+            self._audit.prices = change.config.prices
             self._audit.reopen()
         self.reloads += 1
         return notes
 
     async def stop(self) -> int:
         """Drain; return how many exchanges had to be cut."""
+        if self._front is not None:
+            self._front.close()
         cut = await self.wire.drain()
         for pool in self._pools.values():
             pool.retire()
         if self._audit is not None:
             self._audit.close()
+        if self._exporter is not None and self._looking is not None:
+            self._looking.cancel()
+            await asyncio.to_thread(self._exporter.stop)
         return cut
+
+    def hurry(self) -> None:
+        """Cut what is under way, once it drains."""
+        self.wire.hurry()
 
     def health(self) -> str:
         """Return why this worker should get no requests, empty if it should."""
@@ -154,17 +222,22 @@ class App:
             "turned_away_total": wire.turned_away,
             "reloads_total": self.reloads,
             "defects_total": wire.defects,
+            "observing": int(self.config.observe),
         }
         for pool in self._pools.values():
             gauges["upstream_connections"] = gauges.get("upstream_connections", 0) + pool.open
             gauges["upstream_connects_total"] = (
                 gauges.get("upstream_connects_total", 0) + pool.connects
             )
+        if self._exporter is not None:
+            gauges["telemetry_sent_total"] = self._exporter.sent
+            gauges["telemetry_dropped_total"] = self._exporter.dropped
         if self._audit is not None:
             gauges["audit_rows_total"] = self._audit.written
             gauges["unaudited_total"] = self._audit.missed
             out["audit"] = [{"file": str(self._audit.path), "hash": self._audit.head}]
         out["gauges"] = gauges
+        out["live"] = self.live.snapshot()
         out["filters"] = dict(wire.current.judge.stats())
         return out
 
@@ -189,11 +262,26 @@ class App:
 
     def _door_of(self, config: ProxyConfig, pools: Mapping[str, Pool]) -> Admission:
         numbers = self._shared.numbers(config.keys)
-        return Admission(config, pools, self._shared, numbers, self._environment)
+        return Admission(
+            config, pools, self._shared, numbers, self._environment,
+            any_origin=self._front is not None,
+        )  # fmt: skip
+
+    def _pinned_of(self, config: ProxyConfig) -> Pinned | None:
+        wanted = any(one.get("filter") == "mcp-pins" for one in config.filters)
+        return self._shared.pinned() if wanted else None
 
     def _told(self, flow: Flow) -> None:
-        cost = self.metrics.told(flow)
         entry, exchange = flow.entry, flow.exchange
+        if exchange is not None and flow.is_forwarded and flow.taken:
+            estimate(
+                exchange.record, asked=flow.taken, is_whole=flow.how is Finished.DONE,
+                status=flow.answered,
+            )  # fmt: skip
+        cost = self.metrics.told(flow)
+        self.live.told(flow, cost)
+        if self._exporter is not None:
+            self._exporter.told(flow)
         if entry is not None and entry.key and exchange is not None and self._door is not None:
             record = exchange.record
             tokens = record.tokens_in + record.tokens_out
@@ -211,7 +299,7 @@ class Change:
         self._app = app
 
     def commit(self) -> list[str]:
-        """Put it in place; return what of it has to wait for a start."""
+        """Put it in place; return what is to be said of it."""
         return self._app.put(self)
 
     async def abandon(self) -> None:
@@ -269,7 +357,7 @@ class _NoDoor:
     def _closed(self, *_: object) -> Any:
         raise RuntimeError("the proxy is not open")
 
-    enter = pool = admit = outbound = _closed
+    enter = pool = admit = outbound = secret = _closed
 
 
 def _server_tls(config: ProxyConfig) -> ssl.SSLContext:
@@ -285,9 +373,16 @@ def _server_tls(config: ProxyConfig) -> ssl.SSLContext:
     return context
 
 
+def _stamp(config: ProxyConfig) -> bytes:
+    """Return what answers carry of the proxy itself: that it changes nothing, if so."""
+    return b"\r\nx-tavo-observe: 1" if config.observe else b""
+
+
 def _unchanged(old: ProxyConfig, new: ProxyConfig) -> list[str]:
     names = {"listen": "the address", "workers": "the number of workers",
-             "admin": "the admin port", "audit": "the audit log"}  # fmt: skip
+             "admin": "the admin port", "audit": "the audit log",
+             "telemetry": "the export of telemetry",
+             "secret_file": "the secret of placeholders"}  # fmt: skip
     return [
         f"{what} ({name}) changes with the next start only"
         for name, what in names.items()

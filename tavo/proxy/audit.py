@@ -26,7 +26,8 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,13 @@ from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
-from tavo.proxy.config import Audit
+from tavo.proxy.config import Audit, Price
+from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
+from tavo.proxy.messages import Record
+from tavo.proxy.metrics import cost_of
 
-__all__ = ["AuditLog", "file_of_worker"]
+__all__ = ["AuditLog", "file_of_worker", "would_be"]
 
 _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
@@ -50,6 +54,8 @@ _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing pas
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
 )  # fmt: skip
+
+_encode = msgspec.json.Encoder().encode
 
 Go = Callable[[str], None]
 
@@ -69,6 +75,8 @@ class AuditLog:
         self.written = 0
         self.missed = 0
         self.trouble = ""
+        self.observe = False  # said at each start; an exchange knows for itself
+        self.prices: Mapping[str, Price] = {}
         self._texts = config.texts
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,7 +139,7 @@ class AuditLog:
 
     # -- Ledger
 
-    def asked(self, flow: Flow, go: Go) -> None:
+    def asked(self, flow: Asking, go: Go) -> None:
         """Note a request, then let it go on."""
         entry, exchange = flow.entry, flow.exchange
         record = exchange.record if exchange is not None else None
@@ -176,6 +184,8 @@ class AuditLog:
         record = exchange.record if exchange is not None else None
         row: dict[str, Any] = {
             "id": flow.id.decode("ascii"),
+            "client": entry.client if entry is not None else "",
+            "model": record.model[:256] if record is not None else "",
             "status": flow.status,
             "how": flow.how.value,
             "ms": round((flow.ended - flow.started) * 1000, 3),
@@ -190,10 +200,12 @@ class AuditLog:
         if heard is not None:
             row["sha256"] = heard.hexdigest()
         else:  # nobody has noted it when it was asked
-            row["client"] = entry.client if entry is not None else ""
             row["method"] = flow.method.decode("latin-1")
             row["path"] = flow.path.decode("latin-1")[:2048]
             taken = flow.body_taken
+            row["upstream"] = flow.upstream
+            if record is not None:
+                row["dialect"], row["model"] = record.dialect, record.model[:256]
             row["asked_sha256"] = sha256(taken).hexdigest()
             if self._texts:
                 row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
@@ -201,9 +213,20 @@ class AuditLog:
             row["text"] = kept.decode("utf-8", "replace")
         if record is not None:
             row["verdict"] = record.verdict
+            if record.observed:
+                row["observed"], row["would"] = True, would_be(record)
             row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
-            if record.counted:
+            if record.counted or record.estimated:
                 row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
+            if record.estimated:
+                row["estimated"] = True
+                if record.tokens_cached:
+                    row["tokens_cached"] = record.tokens_cached
+                if self.prices:
+                    row["cost"] = round(
+                        cost_of(self.prices, record.model, record.tokens_in, record.tokens_out,
+                                record.tokens_cached), 9,
+                    )  # fmt: skip
             if record.unjudged:
                 row["unjudged"] = record.unjudged
             if record.said:
@@ -219,9 +242,7 @@ class AuditLog:
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
-        row["kind"] = kind
-        row["at"] = time.time()
-        self._rows.append(row)
+        self._rows.append({"seq": 0, "at": _stamp(time.time()), "kind": kind, **row})
         return True
 
     def _soon(self) -> None:
@@ -252,13 +273,14 @@ class AuditLog:
             number += 1
             if self.missed and "missed" not in row:
                 row["missed"] = self.missed
-            line, head = sealed(_ordered(number, row), head)
+            row["seq"] = number
+            line, head = sealed(_encode(row), head)
             lines.append(line)
         data = b"".join(lines)
         try:
             written = os.write(self._file, data)
             if written != len(data):
-                raise OSError(28, "only a part was written")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # only a part was written
             if self._sync:
                 os.fsync(self._file)
         except OSError as error:
@@ -289,7 +311,7 @@ class AuditLog:
                 last_of(self.path, size) if size else (self._number, self.head, b"")
             )
             if torn and os.write(file, b"\n") != 1:
-                raise OSError(28, "there is no room")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except BaseException:
             os.close(file)
             raise
@@ -298,15 +320,24 @@ class AuditLog:
         self._file, self._size = file, os.fstat(file).st_size
         self._number, self.head = number, head
         start: dict[str, Any] = {"tavo": __version__, "pid": os.getpid(), "after": head}
+        if self.observe:
+            start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        row = {"kind": "start", "at": time.time(), **start}
-        self._rows.insert(0, row)
+        self._rows.insert(0, {"seq": 0, "at": _stamp(time.time()), "kind": "start", **start})
 
 
-def _ordered(number: int, row: dict[str, Any]) -> bytes:
-    """Return a row as JSON with its number and time in front."""
-    at = row["at"]
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03d}Z"
-    rest = {name: value for name, value in row.items() if name not in ("at", "kind")}
-    return msgspec.json.encode({"seq": number, "at": stamp, "kind": row["kind"], **rest})
+def _stamp(at: float) -> str:
+    """Return a time as it stands in a row."""
+    return f"{_second(int(at))}.{int(at * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
+def would_be(record: Record) -> str:
+    """Return the verdict that an exchange would have had if the chain did more than observe."""
+    actions = {said.action for said in record.said}
+    return "block" if "block" in actions else "modify" if "modify" in actions else "allow"

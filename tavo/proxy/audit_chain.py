@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
-__all__ = ["FIRST", "Verified", "last_of", "sealed", "verify"]
+__all__ = ["FIRST", "Links", "Verified", "last_of", "sealed", "verify"]
 
 FIRST = "0" * 64
 _MARK = b',"hash":"'
@@ -33,6 +33,8 @@ class Verified(msgspec.Struct, kw_only=True):
     open: int = 0
     torn: int = 0
     missed: int = 0
+    observed: int = 0
+    would_block: int = 0
     first: str = ""
     last: str = ""
     head: str = FIRST
@@ -76,44 +78,67 @@ def verify(path: Path, *, last: int = 0) -> Verified:
     """
     found = Verified()
     pending: set[str] = set()
-    previous, number, torn = "", 0, b""
+    links = Links()
     with path.open("rb") as stream:
         if last and path.stat().st_size > last:
-            previous, number = _first_in(stream, path.stat().st_size - last)
-        for at, line in enumerate(_lines(stream), 1):
-            parts = _unsealed(line.rstrip(b"\n")) if line.endswith(b"\n") else None
-            if parts is None:
-                if torn:
-                    found.broken = f"line {at - 1} is no row"
-                    break
-                torn = line.rstrip(b"\n")
-                continue
-            body, row, digest = parts
-            kind = row.get("kind")
-            if not previous:  # a file begins with zeros, or with the end of the file before it
-                previous = str(row.get("after", ""))
-                number = int(row.get("seq", 1)) - 1
-                if kind != "start":
-                    found.broken = f"line {at} is not the start of a log"
-                    break
-            if torn and not _explained(row, torn):
-                found.broken = f"line {at - 1} is no row, and no start after it says so"
+            links.previous, links.number = _first_in(stream, path.stat().st_size - last)
+        for line in _lines(stream):
+            row = links.take(line)
+            if links.broken:
                 break
-            found.torn += bool(torn)
-            torn = b""
-            if sha256(previous.encode("utf-8") + body).hexdigest() != digest:
-                found.broken = f"line {at} does not follow the line before it"
-                break
-            if row.get("seq") != number + 1:
-                found.broken = f"line {at} has number {row.get('seq')}, expected {number + 1}"
-                break
-            number, previous = number + 1, digest
-            _count(found, row, pending)
-    if torn and not found.broken:
+            if row is not None:
+                _count(found, row, pending)
+    found.torn, found.broken = links.torn_rows, links.broken
+    if links.torn and not found.broken:
         found.torn += 1
     found.open = len(pending)
-    found.head = previous or FIRST
+    found.head = links.previous or FIRST
     return found
+
+
+class Links:
+    """Follows the chain of a file line by line. `broken` says where and why it ends, or is empty.
+
+    `previous` and `number` are hash and number of the last row; empty and 0 where it begins.
+    """
+
+    def __init__(self, previous: str = "", number: int = 0, line: int = 0) -> None:
+        self.previous, self.number, self.line = previous, number, line
+        self.torn = b""  # a line that is no row, until a start says why
+        self.torn_rows = 0
+        self.broken = ""
+
+    def take(self, line: bytes) -> dict[str, Any] | None:
+        """Return the row of the next line; None for one that is none, or breaks the chain."""
+        self.line += 1
+        at = self.line
+        parts = _unsealed(line.rstrip(b"\n")) if line.endswith(b"\n") else None
+        if parts is None:
+            if self.torn:
+                self.broken = f"line {at - 1} is no row"
+            self.torn = line.rstrip(b"\n")
+            return None
+        body, row, digest = parts
+        if not self.previous:  # a file begins with zeros, or with the end of the file before it
+            first = row.get("seq")
+            self.previous = str(row.get("after", ""))
+            self.number = first - 1 if type(first) is int else -1
+            if row.get("kind") != "start" or self.number < 0:
+                self.broken = f"line {at} is not the start of a log"
+                return None
+        if self.torn and not _explained(row, self.torn):
+            self.broken = f"line {at - 1} is no row, and no start after it says so"
+            return None
+        self.torn_rows += bool(self.torn)
+        self.torn = b""
+        if sha256(self.previous.encode("utf-8") + body).hexdigest() != digest:
+            self.broken = f"line {at} does not follow the line before it"
+        elif row.get("seq") != self.number + 1:
+            self.broken = f"line {at} has number {row.get('seq')}, expected {self.number + 1}"
+        if self.broken:
+            return None
+        self.number, self.previous = self.number + 1, digest
+        return row
 
 
 # -- inside
@@ -175,3 +200,6 @@ def _count(found: Verified, row: dict[str, Any], pending: set[str]) -> None:
         pending.discard(name)
         found.exchanges += 1
         found.blocked += row.get("verdict") == "block"
+        if row.get("observed") is True:
+            found.observed += 1
+            found.would_block += row.get("would") == "block"

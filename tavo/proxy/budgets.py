@@ -7,6 +7,8 @@ nothing along, and its successor goes on with its cells.
 Rules this module keeps:
 - a request counts when it is let in, tokens and cost when its answer has ended: what is under way
   can exceed a budget once, and is then charged;
+- what a provider does not count is estimated, never free: a stream without usage, and an answer
+  whose client went away before its end;
 - windows are the minute and the day of the clock, in UTC.
 
 Units: cost in millionths of a US dollar.
@@ -17,8 +19,14 @@ from __future__ import annotations
 import mmap
 
 from tavo.proxy.config import Budget
+from tavo.proxy.messages import Record
 
-__all__ = ["MOST_KEYS", "Budgets"]
+__all__ = ["MOST_KEYS", "Budgets", "estimate"]
+
+BYTES_PER_TOKEN = 4
+"""Of text; in most languages a token is about as long."""
+_FREE = frozenset({"", "mcp"})
+"""Where no model is asked."""
 
 MOST_KEYS = 4096
 _MINUTE, _MINUTE_REQUESTS, _MINUTE_TOKENS, _DAY, _DAY_REQUESTS, _DAY_TOKENS, _DAY_COST = range(7)
@@ -102,9 +110,28 @@ class Budgets:
 
     def _sum(self, key: int, window: int, current: int, cell: int) -> int:
         cells, at, step = self._cells, key * _CELLS, MOST_KEYS * _CELLS
+        if self._workers == 1:
+            return cells[at + cell] if cells[at + window] == current else 0
         total = 0
         for _ in range(self._workers):
             if cells[at + window] == current:
                 total += cells[at + cell]
             at += step
         return total
+
+
+def estimate(record: Record, *, asked: int, is_whole: bool, status: int) -> None:
+    """Put our own count of tokens where the provider's is missing.
+
+    `asked` is the size of the request's body; `is_whole`: the answer came to its end; `status` is
+    that of the upstream's answer, 0 for none.
+    """
+    if (record.counted and is_whole) or record.dialect in _FREE or status >= 300:
+        return
+    if not record.tokens_in:
+        record.tokens_in = -(-asked // BYTES_PER_TOKEN)
+        record.estimated = True
+    said = -(-max(record.bytes_seen, record.text_bytes) // BYTES_PER_TOKEN)
+    if said > record.tokens_out:
+        record.tokens_out = said
+        record.estimated = True

@@ -44,7 +44,9 @@ __all__ = [
     "Listen",
     "Price",
     "ProxyConfig",
+    "Run",
     "Secret",
+    "Telemetry",
     "Tls",
     "Upstream",
     "is_loopback",
@@ -151,6 +153,26 @@ class Audit(_Section, frozen=True, kw_only=True):
     sync: bool = False
 
 
+class Telemetry(_Section, frozen=True, kw_only=True):
+    """Export to an OpenTelemetry collector; `endpoint` is that of OTLP over HTTP, without /v1."""
+
+    endpoint: _Text
+    headers: Annotated[dict[_Text, Secret], Meta(max_length=32)] = {}
+    service: _Text = "tavo-proxy"
+    traces: bool = True
+    metrics: bool = True
+    texts: bool = False
+    queue: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    every_s: Annotated[float, Meta(gt=0, le=3600)] = 5
+
+
+class Run(_Section, frozen=True, kw_only=True):
+    """For `tavo proxy run`: hosts to the upstream asked for them, and what passes unseen."""
+
+    hosts: Annotated[dict[_Text, _Name], Meta(max_length=1000)] = {}
+    tunnel: Annotated[list[_Text], Meta(max_length=1000)] = []
+
+
 class ProxyConfig(_Section, frozen=True, kw_only=True):
     """A whole proxy.yaml. `filters` and `mcp_paths` are read by the chain."""
 
@@ -167,6 +189,9 @@ class ProxyConfig(_Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     admin: Admin = Admin()
     audit: Audit | None = None
+    secret_file: _Text | None = None
+    telemetry: Telemetry | None = None
+    run: Run = Run()
 
 
 def read_config(path: Path) -> bytes:
@@ -262,11 +287,22 @@ def _anchored(config: ProxyConfig, folder: Path) -> ProxyConfig:
             for name, one in config.upstreams.items()
         },
         keys={name: at(one, "file") for name, one in config.keys.items()},
+        filters=[
+            {**one, "file": str(folder / one["file"])} if isinstance(one.get("file"), str) else one
+            for one in config.filters
+        ],
         listen=replace(listen, tls=at(listen.tls, "certificate", "key"))
         if listen.tls is not None
         else listen,
         admin=at(config.admin, "token_file"),
+        telemetry=replace(
+            config.telemetry,
+            headers={name: at(one, "file") for name, one in config.telemetry.headers.items()},
+        )
+        if config.telemetry is not None
+        else None,
         audit=at(audit, "file") if audit is not None else None,
+        **({} if config.secret_file is None else {"secret_file": str(folder / config.secret_file)}),
     )
 
 
@@ -282,6 +318,11 @@ def _check(config: ProxyConfig, name: str) -> None:
                 hint="Add credential: {env: NAME}, the provider's own key.",
             )
     _check_ways(config, name)
+    if config.telemetry is not None:
+        _check_url(config.telemetry.endpoint, f"{name}: telemetry.endpoint")
+        for header, secret in config.telemetry.headers.items():
+            where = f"{name}: telemetry.headers.{header}"
+            _one_source(secret, where, ("env", "file", "unsafe_value"))
     for key, virtual in config.keys.items():
         where = f"{name}: keys.{key}"
         _one_source(virtual, where, ("env", "file", "sha256"))

@@ -21,12 +21,14 @@ import msgspec
 from tavo.errors import ConfigError, InputError, TavoError
 from tavo.proxy.app import App, Change
 from tavo.proxy.config import ProxyConfig, read_config
+from tavo.proxy.live import merged
 from tavo.proxy.metrics import added
 
 __all__ = ["ACCEPTED", "CANDIDATE", "Loader", "Local", "Remote", "WorkerSocket", "socket_of"]
 
 CANDIDATE, ACCEPTED = "candidate.yaml", "accepted.yaml"
 Loader = Callable[[], ProxyConfig]
+Reads = Callable[[bytes], ProxyConfig]
 _LARGEST = 64 << 20
 _ASK_S = 5.0
 _PREPARE_S = 120.0
@@ -40,6 +42,10 @@ class Local:
         self._app = app
         self._load = load
         self._busy = asyncio.Lock()
+
+    @property
+    def observes(self) -> bool:
+        return self._app.config.observe
 
     async def health(self) -> list[str]:
         reason = self._app.health()
@@ -60,12 +66,16 @@ class Local:
 class Remote:
     """Several workers, asked over their sockets."""
 
-    def __init__(self, folder: Path, workers: int, file: Path | None) -> None:
-        """`folder` holds the sockets; `file` is the configuration that a reload reads."""
+    def __init__(
+        self, folder: Path, workers: int, file: Path | None, read: Reads, *, observes: bool
+    ) -> None:
+        """`folder` holds the sockets; `file` is what a reload reads, with `read`."""
+        self._read = read
         self._folder = folder
         self._workers = workers
         self._file = file
         self._busy = asyncio.Lock()
+        self.observes = observes
 
     async def health(self) -> list[str]:
         answers = await self._all("health")
@@ -85,7 +95,9 @@ class Remote:
         async with self._busy:
             # all workers read the same bytes, whatever becomes of the file meanwhile
             candidate = self._folder / CANDIDATE
-            candidate.write_bytes(read_config(self._file))
+            data = read_config(self._file)
+            config = self._read(data)
+            candidate.write_bytes(data)
             answers = await self._all("prepare", _PREPARE_S)
             failed = [value for _, value in answers if value]
             if failed or len(answers) < self._workers:
@@ -93,6 +105,7 @@ class Remote:
                 what = failed[0] if failed else ["a worker did not answer; try again", ""]
                 raise ConfigError(what[0], hint=what[1])
             candidate.replace(self._folder / ACCEPTED)
+            self.observes = config.observe
             notes = await self._all("commit")
             return list(dict.fromkeys(note for _, some in notes for note in some))
 
@@ -187,6 +200,7 @@ def _others(ones: list[dict[str, Any]]) -> dict[str, Any]:
     audit = [row for one in ones for row in one.get("audit", ())]
     if audit:
         out["audit"] = audit
+    out["live"] = merged(one["live"] for one in ones)
     filters = [one["filters"] for one in ones if one.get("filters")]
     if filters:
         out["filters"] = filters

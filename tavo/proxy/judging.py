@@ -11,6 +11,7 @@ from tavo.proxy.passing import Passer
 
 if TYPE_CHECKING:
     from tavo.proxy.chain.judge import PluginWorker
+    from tavo.proxy.chain.pinned import Pinned
 
 __all__ = ["OBSERVED", "WorkerOf", "judge_of"]
 
@@ -22,8 +23,13 @@ WorkerOf = Callable[[str, Mapping[str, Any]], "PluginWorker"]
 """Makes the worker of a plugin by its id and its configuration."""
 
 
-def judge_of(config: ProxyConfig, worker_of: WorkerOf | None = None) -> Judge:
-    """Return the judge of a configuration, not yet started. Raises ConfigError."""
+def judge_of(
+    config: ProxyConfig, worker_of: WorkerOf | None = None, pinned: Pinned | None = None
+) -> Judge:
+    """Return the judge of a configuration, not yet started. Raises ConfigError.
+
+    `pinned` is the table of tools that all workers share.
+    """
     entries = config.filters or ([{"filter": one} for one in OBSERVED] if config.observe else [])
     if not entries:
         return Passer(config.unknown_paths)
@@ -33,6 +39,8 @@ def judge_of(config: ProxyConfig, worker_of: WorkerOf | None = None) -> Judge:
         entries,
         observe=config.observe,
         unknown=config.unknown_paths,
-        texts=config.audit is not None and config.audit.texts,
+        texts=(config.audit is not None and config.audit.texts)
+        or (config.telemetry is not None and config.telemetry.texts),
         worker_of=worker_of,
+        pinned=pinned,
     )

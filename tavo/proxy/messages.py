@@ -35,8 +35,6 @@ __all__ = [
     "Headers",
     "Judge",
     "Mode",
-    "PassThrough",
-    "Passing",
     "Pending",
     "Record",
     "Refusal",
@@ -168,9 +166,12 @@ class Said(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Record(msgspec.Struct, gc=False):
     """What the log, the metrics and the budgets take from an exchange; filled as it goes on.
 
-    `verdict` is allow, modify or block. `bytes_seen` and `bytes_released` count text of the answer
-    that was judged, and that was given to the client; `unjudged` says why there are bytes that
-    nobody judged, and is empty otherwise. `texts` is filled only where the log asks for texts.
+    `verdict` is allow, modify or block. `counted`: the tokens are the provider's own count;
+    `estimated`: some of them are ours, because it gave none. `text_bytes` is about how much text an
+    answer had that nobody judged, for that estimate. `bytes_seen` and `bytes_released` count text
+    of the answer that was judged, and that was given to the client; `unjudged` says why there are
+    bytes that nobody judged, and is empty otherwise. `observed`: the chain changes
+    nothing. `texts` is filled only where the log asks for texts.
     """
 
     dialect: str = ""
@@ -180,11 +181,14 @@ class Record(msgspec.Struct, gc=False):
     tokens_out: int = 0
     tokens_cached: int = 0
     counted: bool = False
+    estimated: bool = False
+    text_bytes: int = 0
     verdict: str = "allow"
     said: list[Said] = []
     bytes_seen: int = 0
     bytes_released: int = 0
     unjudged: str = ""
+    observed: bool = False
     texts: dict[str, str] | None = None
 
 
@@ -205,6 +209,10 @@ class Exchange(Protocol):
     """One request and its answer. Makes no I/O and has no clock."""
 
     record: Record
+
+    @property
+    def held(self) -> int:
+        """How many bytes of the answer it keeps at the moment."""
 
     @property
     def blocked(self) -> Refusal | None:
@@ -231,6 +239,12 @@ class Exchange(Protocol):
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
         """Word a refusal of the wire's own, such as a budget, as the dialect words errors."""
 
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        """Return what ends an answer that has begun with an error of the wire's own.
+
+        Empty where there is no such thing: the connection is then cut.
+        """
+
     def close(self, how: Finished) -> None:
         """End: nothing more comes. What is held back is dropped, the record is complete."""
 
@@ -253,54 +267,3 @@ class Judge(Protocol):
 
     def stats(self) -> Mapping[str, object]:
         """Return figures per filter for the admin port, as JSON values."""
-
-
-class PassThrough:
-    """An exchange that judges nothing: what comes goes on."""
-
-    __slots__ = ("record",)
-    blocked = None
-
-    def __init__(self) -> None:
-        self.record = Record(unjudged="no filter is configured")
-
-    def request_head(self, head: RequestHead) -> Route:
-        target = head.path + b"?" + head.query if head.query else head.path
-        return Route(dialect="", whole=True, target=target, headers=head.headers)
-
-    def request_body(self, body: bytes) -> Forward:
-        return Forward(body=body)
-
-    def response_head(self, status: int, headers: Headers) -> ResponseHead:
-        return ResponseHead(status=status, headers=headers, mode=Mode.PASS)
-
-    def response_data(self, data: bytes) -> Sequence[bytes]:
-        return (data,)
-
-    def response_end(self) -> Sequence[bytes]:
-        return ()
-
-    def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
-        raise RuntimeError("nothing was pending")
-
-    def refusal(self, status: int, code: str, reason: str) -> Refusal:
-        return plain_refusal(status, code, reason)
-
-    def close(self, how: Finished) -> None:
-        """Nothing is held."""
-
-
-class Passing:
-    """The judge without filters."""
-
-    def exchange(self) -> Exchange:
-        return PassThrough()
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def retire(self) -> None:
-        """Nothing was started."""
-
-    def stats(self) -> Mapping[str, object]:
-        return {}

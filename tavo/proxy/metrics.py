@@ -5,7 +5,8 @@ Names and labels follow OpenTelemetry's conventions for generative AI where ther
 `gen_ai.client.token.usage`), with the dots as underscores.
 
 Rules this module keeps:
-- what a client chooses, such as a model, makes a bounded number of series; the rest is `other`;
+- what a client chooses makes a bounded number of series: a model has its own once an upstream has
+  answered for it, and the first hundred do; the rest is `other`;
 - a snapshot is plain JSON, and snapshots add up.
 
 Units: durations in seconds.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -23,11 +25,14 @@ from tavo.proxy.config import Price
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.messages import Finished
 
-__all__ = ["Metrics", "added", "cost_of", "exposition"]
+__all__ = ["SECONDS", "Metrics", "added", "cost_of", "exposition"]
 
-_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
+SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
             81.92)  # fmt: skip
-_MOST_SERIES = 500
+_MOST_SERIES = 2000
+_MOST_MODELS = 100
+_LONGEST_MODEL = 100
+_OTHER = "other"
 _MOST_FILTERS = 1000
 
 
@@ -45,6 +50,7 @@ class _Series(msgspec.Struct, gc=False):
     tokens_cached: int
     cost: float
     sent: int
+    estimated: int = 0
 
 
 Labels = tuple[str, str, str, int, str]
@@ -56,9 +62,21 @@ class Metrics:
     """Counts exchanges that have ended."""
 
     def __init__(self) -> None:
-        self.prices: Mapping[str, Price] = {}
+        self._prices: Mapping[str, Price] = {}
+        self._priced: dict[str, Price | None] = {}
         self._series: dict[Labels, _Series] = {}
         self._said: dict[tuple[str, str, str], int] = {}
+        self._models: set[str] = set()
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What tokens cost, by names or patterns of models."""
+        return self._prices
+
+    @prices.setter
+    def prices(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+        self._priced.clear()
 
     def told(self, flow: Flow) -> float:
         """Count an exchange; return what it cost in US dollars."""
@@ -66,6 +84,8 @@ class Metrics:
         record = exchange.record if exchange is not None else None
         dialect, model = (record.dialect, record.model) if record is not None else ("", "")
         how = flow.how
+        if model not in self._models and not self._is_known(model, flow):
+            model = _OTHER
         labels = (dialect, model, flow.upstream, flow.status, _DONE if how is _END else how.value)
         series = self._series.get(labels)
         if series is None:
@@ -73,26 +93,32 @@ class Metrics:
         span = flow.ended - flow.started
         series.count += 1
         series.seconds += span
-        series.spans[bisect_left(_SECONDS, span)] += 1
+        series.spans[bisect_left(SECONDS, span)] += 1
         series.sent += flow.sent
         if flow.first_at:
             first = flow.first_at - flow.started
-            series.firsts[bisect_left(_SECONDS, first)] += 1
+            series.firsts[bisect_left(SECONDS, first)] += 1
             series.first_seconds += first
             series.first_count += 1
         if record is None:
             return 0.0
         for said in record.said:
             self._heard(said.filter, said.action, said.where)
-        if not record.counted:
+        if not (record.counted or record.estimated):
             return 0.0
+        series.estimated += record.estimated
         series.tokens_in += record.tokens_in
         series.tokens_out += record.tokens_out
         series.tokens_cached += record.tokens_cached
         cost = 0.0
-        if self.prices:
-            cost = cost_of(self.prices, record.model, record.tokens_in, record.tokens_out,
-                           record.tokens_cached)  # fmt: skip
+        if self._prices:
+            if model in self._priced:  # patterns are gone through once for each model
+                price = self._priced[model]
+            else:
+                price = _price(self.prices, record.model)
+                if model != _OTHER:
+                    self._priced[model] = price
+            cost = _cost(price, record.tokens_in, record.tokens_out, record.tokens_cached)
             series.cost += cost
         return cost
 
@@ -106,14 +132,21 @@ class Metrics:
             "said": [[*key, count] for key, count in self._said.items()],
         }
 
+    def _is_known(self, model: str, flow: Flow) -> bool:
+        """Tell whether a model has a name of its own: an upstream has answered for it."""
+        if model and not (200 <= flow.answered < 300 and len(model) <= _LONGEST_MODEL):
+            return False
+        if len(self._models) >= _MOST_MODELS:
+            return False
+        self._models.add(model)
+        return True
+
     def _new(self, labels: Labels) -> _Series:
-        if len(self._series) >= _MOST_SERIES:
-            labels = (labels[0], "other", labels[2], labels[3], labels[4])
-        elif len(labels[1]) > 100:
-            labels = (labels[0], labels[1][:100], labels[2], labels[3], labels[4])
+        if len(self._series) >= _MOST_SERIES:  # an upstream that makes statuses up
+            labels = (labels[0], _OTHER, labels[2], 0, labels[4])
         found = self._series.get(labels)
         if found is None:
-            buckets = len(_SECONDS) + 1
+            buckets = len(SECONDS) + 1
             found = _Series(0, 0.0, [0] * buckets, [0] * buckets, 0.0, 0, 0, 0, 0, 0.0, 0)
             self._series[labels] = found
         return found
@@ -128,14 +161,20 @@ def cost_of(
     prices: Mapping[str, Price], model: str, tokens_in: int, tokens_out: int, cached: int
 ) -> float:
     """Return the price of an answer in US dollars: the longest name or pattern that fits."""
+    return _cost(_price(prices, model), tokens_in, tokens_out, cached)
+
+
+def _price(prices: Mapping[str, Price], model: str) -> Price | None:
     price = prices.get(model)
     if price is None:
-        from fnmatch import fnmatchcase
-
         fitting = [name for name in prices if fnmatchcase(model[:256], name)]
-        if not fitting:
-            return 0.0
-        price = prices[max(fitting, key=len)]
+        price = prices[max(fitting, key=len)] if fitting else None
+    return price
+
+
+def _cost(price: Price | None, tokens_in: int, tokens_out: int, cached: int) -> float:
+    if price is None:
+        return 0.0
     cached = min(cached, tokens_in)
     per_cached = price.cached if price.cached is not None else price.input
     total = (tokens_in - cached) * price.input + cached * per_cached + tokens_out * price.output
@@ -183,7 +222,7 @@ def exposition(
             firsts, seconds = values["firsts"], values["first_seconds"]
             _histogram(lines, name, labels, firsts, seconds, values["first_count"])
     _family(lines, "gen_ai_client_token_usage_total", "counter",
-            "Tokens as the providers counted them.")  # fmt: skip
+            "Tokens as the providers counted them, or as they were estimated.")  # fmt: skip
     for labels, values in rows:
         for kind in ("in", "out", "cached"):
             if values[f"tokens_{kind}"]:
@@ -192,6 +231,13 @@ def exposition(
                     f"gen_ai_client_token_usage_total{{{labels},"
                     f'gen_ai_token_type="{name}"}} {values[f"tokens_{kind}"]}'
                 )
+    _family(lines, "tavo_proxy_estimated_total", "counter",
+            "Answers whose tokens the provider did not count, so that the proxy has.")  # fmt: skip
+    lines += [
+        f"tavo_proxy_estimated_total{{{labels}}} {values['estimated']}"
+        for labels, values in rows
+        if values.get("estimated")
+    ]
     _family(lines, "tavo_proxy_cost_usd_total", "counter", "Cost by the prices of proxy.yaml.")
     lines += [
         f"tavo_proxy_cost_usd_total{{{labels}}} {values['cost']:.6f}"
@@ -254,7 +300,7 @@ def _histogram(
     lines: list[str], name: str, labels: str, buckets: list[int], total: float, count: int
 ) -> None:
     so_far = 0
-    for bound, number in zip((*_SECONDS, None), buckets, strict=True):
+    for bound, number in zip((*SECONDS, None), buckets, strict=True):
         so_far += number
         edge = f"{bound:g}" if bound is not None else "+Inf"
         lines.append(f'{name}_bucket{{{labels},le="{edge}"}} {so_far}')

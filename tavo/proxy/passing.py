@@ -9,13 +9,13 @@ Rules this module keeps:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from tavo.llm.dialect import Operation
+from tavo.llm.dialect import Broken, EventReader, Operation
 from tavo.llm.known import operation_of
 from tavo.proxy.messages import (
     Exchange,
@@ -38,6 +38,9 @@ _PASS, _WATCH = Mode.PASS, Mode.WATCH
 _FIRST, _LAST = 2 << 10, 4 << 10
 _LONGEST_PATH = 512
 _MOST = 1 << 40
+_END = b"\n\n"
+_LEAST = 4
+"""An event of a stream brings a token at least: so many bytes of text."""
 _MODEL, _ESCAPE = b'"model"', b"\\u"
 
 
@@ -82,8 +85,11 @@ _usage = msgspec.json.Decoder(_Usage)
 class PassingExchange:
     """One exchange; changes nothing."""
 
-    __slots__ = ("_first", "_operation", "_pieces", "_rule", "_size", "record")
+    __slots__ = (
+        "_events", "_first", "_operation", "_pieces", "_rule", "_size", "_total", "record",
+    )  # fmt: skip
     blocked = None
+    held = 0
 
     def __init__(self, rule: str) -> None:
         self.record = Record(unjudged="no filter is configured")
@@ -92,6 +98,8 @@ class PassingExchange:
         self._first = b""
         self._pieces: list[bytes] = []
         self._size = 0
+        self._total = 0
+        self._events = 0
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         operation = _operation(head.method, head.path, head.query)
@@ -116,8 +124,9 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            if (body.count(_MODEL) > 1 or _ESCAPE in body) and _twice(body):
-                return self.refusal(400, "ambiguous", "the body names its model twice")
+            if (body.lower().count(_MODEL) != 1 or _ESCAPE in body) and _twice(body):
+                reason = "the body names its model twice, or in other letters than `model`"
+                return self.refusal(400, "ambiguous", reason)
             if type(asked.model) is str and not record.model:
                 record.model = asked.model
             record.stream = record.stream or asked.stream is True
@@ -128,6 +137,8 @@ class PassingExchange:
         return ResponseHead(status=status, headers=headers, mode=_WATCH if watched else _PASS)
 
     def response_data(self, data: bytes) -> Sequence[bytes]:
+        self._total += len(data)
+        self._events += data.count(_END)
         if not self._first:
             self._first = data
             return ()
@@ -147,7 +158,7 @@ class PassingExchange:
             found = _of_whole(first)
         if found is None:
             found = usage_in(
-                first[:_FIRST] if pieces else b"", b"".join(pieces or [first])[-_LAST:]
+                first[:_FIRST] if pieces else b"", self._last() if pieces else first[-_LAST:]
             )
         if found is not None:
             record.tokens_in, record.tokens_out, record.tokens_cached = found
@@ -158,10 +169,54 @@ class PassingExchange:
         raise RuntimeError("nothing was pending")
 
     def refusal(self, status: int, code: str, reason: str) -> Refusal:
-        return plain_refusal(status, code, reason)
+        refusal = plain_refusal(status, code, reason)
+        if self._operation is None:
+            return refusal
+        why = Broken(message=reason, code=code, status=status)
+        return msgspec.structs.replace(refusal, body=self._operation.dialect.refusal(why))
+
+    def broken_off(self, status: int, code: str, reason: str) -> Sequence[bytes]:
+        return ()
 
     def close(self, how: Finished) -> None:
+        if self._total and not self.record.counted:
+            if how is not Finished.DONE:
+                self.response_end()  # what was said so far, such as the tokens of the prompt
+            operation = self._operation
+            if operation is not None and operation.has_text and not operation.is_embedding:
+                self.record.text_bytes = self._text(operation)
         self._pieces = []
+
+    def _text(self, operation: Operation) -> int:
+        """Return about how much text the answer had, by what is still there of its events."""
+        if not self._events:
+            return self._total
+        kept = self._first if not self._pieces else self._first[:_FIRST] + _END + self._last()
+        reader = operation.dialect.events(operation)
+        size = text = 0
+        for event in kept.split(_END):
+            size += len(event) + len(_END)
+            said = sum(map(len, _texts_of(event, reader)))
+            text += max(said, _LEAST) if said else 0
+        return self._total * text // max(size, 1)
+
+    def _last(self) -> bytes:
+        return b"".join(self._pieces)[-_LAST:]
+
+
+def _texts_of(event: bytes, reader: EventReader) -> Iterator[str]:
+    """Yield the texts that an event brings, none for what is no event."""
+    for line in event.split(b"\n"):
+        if not line.startswith(b"data:"):
+            continue
+        try:
+            parts = reader.read(msgspec.json.decode(line[5:]))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+        for _, holder, key, _ in parts.deltas:
+            yield holder[key]
+        for _, holder, key in parts.pieces:
+            yield holder[key]
 
 
 class Passer:
@@ -224,7 +279,7 @@ def _operation(method: bytes, path: bytes, query: bytes) -> Operation | None:
 
 
 def _twice(body: bytes) -> bool:
-    """Tell whether the outermost object names its model more than once."""
+    """Tell whether the outermost object names its model more than once, or in other letters."""
     last: list[tuple[str, Any]] = []
 
     def pairs(found: list[tuple[str, Any]]) -> None:
@@ -235,7 +290,8 @@ def _twice(body: bytes) -> bool:
         json.loads(body, object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         return True
-    return sum(key == "model" for key, _ in last) > 1
+    named = [key for key, _ in last if key.lower() == "model"]
+    return len(named) > 1 or named not in ([], ["model"])
 
 
 def _of_whole(data: bytes) -> tuple[int, int, int] | None:

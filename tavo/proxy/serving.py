@@ -1,7 +1,8 @@
 """The processes of `tavo proxy serve`: one worker with its admin port, or several under a parent.
 
 Rules this module keeps:
-- SIGTERM and Ctrl-C drain, SIGHUP and a change of the file reload; a second SIGTERM ends at once;
+- SIGTERM and Ctrl-C drain, SIGHUP and a change of the file reload; a second SIGTERM or Ctrl-C cuts
+  what is under way, and all the rest ends as it should; a third ends at once;
 - the parent of several workers has no event loop and no threads, so that it can fork at any time;
   a worker that dies is forked again, with the configuration that all accepted last;
 - workers and the admin process end when their parent is gone.
@@ -19,7 +20,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import msgspec
 from tavo.errors import ConfigError, ExitCode, InputError, TavoError, exit_code_of
 from tavo.proxy.admin import AdminServer, Fleet
 from tavo.proxy.app import App, event_loop_factory, raise_file_limit
+from tavo.proxy.audit import file_of_worker
 from tavo.proxy.config import ProxyConfig, read_config
 from tavo.proxy.fleet import ACCEPTED, CANDIDATE, Local, Remote, WorkerSocket, socket_of
 from tavo.proxy.judging import WorkerOf
@@ -37,6 +39,7 @@ __all__ = ["Serving", "serve"]
 
 _LOOK_S = 1.0
 _AGAIN_S = 0.5
+_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD} if sys.platform != "win32" else set()
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +47,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     `read` makes the bytes of that file into a configuration, with what the command line changes.
     `told` is called once with the ports when clients can come; `say` with each sentence after that.
-    `worker_of` makes the workers of plugins, in the process that serves.
+    `worker_of` makes the workers of plugins, in the process that serves. `secret` see `Shared`.
     """
 
     config: ProxyConfig
@@ -54,6 +57,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     told: Callable[[int, int], None]
     say: Callable[[str], None]
     worker_of: WorkerOf | None = None
+    secret: bytes | None = None
 
 
 def serve(serving: Serving) -> ExitCode:
@@ -74,14 +78,14 @@ def serve(serving: Serving) -> ExitCode:
 
 async def _alone(serving: Serving) -> ExitCode:
     config = serving.config
-    app = App(config, Shared(), worker_of=serving.worker_of)
+    app = App(config, Shared(key=serving.secret), worker_of=serving.worker_of)
     await app.start()
     fleet = Local(app, _loader(serving.file, serving))
     admin = None
     try:
         admin = await _admin(serving, fleet)
         serving.told(app.port, admin.port if admin is not None else 0)
-        await _until_signal(serving, fleet)
+        await _until_signal(serving, fleet, app.hurry)
     finally:
         cut = await app.stop()
         if admin is not None:
@@ -92,22 +96,20 @@ async def _alone(serving: Serving) -> ExitCode:
 async def _admin(serving: Serving, fleet: Fleet) -> AdminServer | None:
     if serving.config.admin.off:
         return None
-    admin = AdminServer(fleet, serving.token_file)
+    config = serving.config
+    files = [] if config.audit is None else [
+        file_of_worker(Path(config.audit.file), number) for number in range(config.workers)
+    ]  # fmt: skip
+    admin = AdminServer(fleet, serving.token_file, audit_files=files)
     await admin.start(serving.config.admin.port)
     return admin
 
 
-async def _until_signal(serving: Serving, fleet: Fleet) -> None:
+async def _until_signal(serving: Serving, fleet: Fleet, hurry: Callable[[], None]) -> None:
     """Reload on SIGHUP and on a change of the file, until a signal says to end."""
     loop = asyncio.get_running_loop()
     ending, again = asyncio.Event(), asyncio.Event()
-
-    def end() -> None:
-        if ending.is_set():
-            os._exit(int(ExitCode.INTERRUPTED))
-        ending.set()
-
-    _on(loop, end, again.set)
+    _on(loop, _asked_to_end(ending, hurry), again.set)
     seen = changed = _state(serving.file)
     while not ending.is_set():
         waiting = asyncio.ensure_future(_first(ending, again))
@@ -119,6 +121,23 @@ async def _until_signal(serving: Serving, fleet: Fleet) -> None:
             again.clear()
             seen = now
             await _reload(serving, fleet)
+
+
+def _asked_to_end(ending: asyncio.Event, hurry: Callable[[], None]) -> Callable[[], None]:
+    """Return what a signal does: ask to end, then to hurry, then end whatever is under way."""
+    count = 0
+
+    def end() -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            ending.set()
+        elif count == 2:
+            hurry()
+        else:
+            os._exit(int(ExitCode.INTERRUPTED))
+
+    return end
 
 
 async def _first(*events: asyncio.Event) -> None:
@@ -197,21 +216,20 @@ class _Parent:
         self._folder = Path(tempfile.mkdtemp(prefix="tavo-proxy-"))
         self._listener = _reserved(serving.config)
         port = self._listener.getsockname()[1]
-        self._shared = Shared(serving.config.workers, port)
+        self._shared = Shared(serving.config.workers, port, serving.secret)
         self._port = port
         self._children: dict[int, int] = {}  # process to worker, -1 for the admin process
         self._admin_port = 0
         self._cut = 0
 
     def run(self) -> ExitCode:
-        wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+        wanted = _ENDING | {signal.SIGHUP}
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it is not discarded
         signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
         try:
             for number in range(self._serving.config.workers):
                 self._fork(number, first=True)
-            if not self._serving.config.admin.off:
-                self._fork(-1, first=True)
+            self._fork(-1, first=True)  # it reads the file again, also without a port
             self._serving.told(self._port, self._admin_port)
             return self._look_after(wanted)
         finally:
@@ -298,19 +316,22 @@ class _Parent:
         asked = WorkerSocket(app, _loader(self._folder / CANDIDATE, serving))
         await asked.start(socket_of(self._folder, number))
         _report(writable, {"ready": number})
-        await _until_orphaned()
+        await _until_orphaned(app.hurry)
         asked.stop()
         cut = await app.stop()
         return ExitCode.INCOMPLETE if cut else ExitCode.OK
 
     async def _asked(self, writable: int) -> ExitCode:
         serving = self._serving
-        fleet = Remote(self._folder, serving.config.workers, serving.file)
+        fleet = Remote(
+            self._folder, serving.config.workers, serving.file, serving.read,
+            observes=serving.config.observe,
+        )  # fmt: skip
         admin = await _admin(serving, fleet)
         _report(writable, {"port": admin.port if admin is not None else 0})
         try:
             orphaned = asyncio.ensure_future(_gone())
-            ended = asyncio.ensure_future(_until_signal(serving, fleet))
+            ended = asyncio.ensure_future(_until_signal(serving, fleet, lambda: None))
             await asyncio.wait({orphaned, ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if admin is not None:
@@ -319,13 +340,21 @@ class _Parent:
 
     def _end(self) -> None:
         children, self._children = self._children, {}
-        for process in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-        for process, number in children.items():
-            _, status = os.waitpid(process, 0)
-            if number >= 0 and os.waitstatus_to_exitcode(status) != 0:
-                self._cut += 1
+        _tell(children, signal.SIGTERM)
+        while children:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if process:
+                number = children.pop(process, -1)
+                if number >= 0 and os.waitstatus_to_exitcode(status) != 0:
+                    self._cut += 1
+            elif signal.sigwait(_ENDING) != signal.SIGCHLD:
+                _tell(children, signal.SIGTERM)  # whoever tells us to hurry, tells them
+
+
+def _tell(children: Iterable[int], what: signal.Signals) -> None:
+    for process in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, what)
 
 
 def _reserved(config: ProxyConfig) -> socket.socket:
@@ -352,10 +381,10 @@ def _report(writable: int, value: dict[str, Any]) -> None:
         os.close(writable)
 
 
-async def _until_orphaned() -> None:
+async def _until_orphaned(hurry: Callable[[], None]) -> None:
     """Wait for SIGTERM, or for the end of the parent."""
     ending = asyncio.Event()
-    _on(asyncio.get_running_loop(), ending.set, None)
+    _on(asyncio.get_running_loop(), _asked_to_end(ending, hurry), None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gone = asyncio.ensure_future(_gone())
     await asyncio.wait(

@@ -12,9 +12,10 @@ Units: bytes, seconds.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
 from signing.errors import printable
@@ -127,16 +128,80 @@ class Marketplace:
             value["version"] = version
         return self._ask("POST", f"/plugins/{quote(plugin, safe='')}/reviews", json=value)
 
+    def installed_together(self, plugin: str) -> list[tuple[str, int]]:
+        """Return plugins that organisations with this one have too, and how many have both."""
+        value = self._ask("GET", f"/plugins/{quote(plugin, safe='')}")
+        rows = value.get("also_installed", [])
+        return [
+            (one["id"], one["organizations"])
+            for one in (rows if isinstance(rows, list) else [])
+            if isinstance(one, dict)
+            and isinstance(one.get("id"), str)
+            and isinstance(one.get("organizations"), int)
+        ]
+
     def tell(self, plugin: str, version: str, *, key: str, client_version: str) -> dict[str, Any]:
         """Tell that something is installed here; the same key again is the same installation."""
         value = {"version": version, "key": key, "client_version": client_version}
         return self._ask("POST", f"/plugins/{quote(plugin, safe='')}/install", json=value)
 
+    def execute(
+        self,
+        plugin: str,
+        *,
+        target: str,
+        key: str,
+        version: str | None,
+        config: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Ask for a run; the same key again is the same run. Return it."""
+        value: dict[str, Any] = {"target": target, "key": key, "config": dict(config)}
+        if version is not None:
+            value["version"] = version
+        return self._ask("POST", f"/plugins/{quote(plugin, safe='')}/execute", json=value)
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Return the newest runs of your organisation."""
+        found = self._ask("GET", "/executions?limit=100").get("executions", [])
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def execution(self, identifier: str) -> dict[str, Any]:
+        """Return a run."""
+        return self._ask("GET", f"/executions/{quote(identifier, safe='')}")
+
+    def cancel(self, identifier: str) -> dict[str, Any]:
+        """Cancel a run; return it."""
+        return self._ask("POST", f"/executions/{quote(identifier, safe='')}/cancel")
+
+    def result(self, identifier: str) -> dict[str, Any]:
+        """Return what a run found."""
+        return self._ask("GET", f"/executions/{quote(identifier, safe='')}/result")
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return what your organisation may have attacked."""
+        found = self._ask("GET", "/targets").get("targets", [])
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def statement(self, month: str) -> str:
+        """Return what your organisation's runs cost in a month, as CSV."""
+        status, data = self._exchange("GET", f"/statements/{quote(month, safe='')}")
+        if status != 200:
+            self._refuse(status, data)
+        return "".join(
+            char for char in data.decode("utf-8", "replace") if char.isprintable() or char in "\r\n"
+        )
+
     # -- inside
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        status, data = self._exchange(method, path, **more)
+        if status in {200, 201, 202} and (value := _document(data)):
+            return value
+        return self._refuse(status, data)
+
+    def _exchange(self, method: str, path: str, **more: Any) -> tuple[int, bytes]:
+        """Return the status and the bounded body of an answer. Raises InputError."""
         import httpx
-        import msgspec
 
         if self._client is None:
             headers = {"user-agent": "tavo", "accept-encoding": "identity"}
@@ -155,15 +220,24 @@ class Marketplace:
                 f"{self._base}: {printable(error) or type(error).__name__}",
                 hint="Check the network and the address of the marketplace.",
             ) from error
-        try:
-            value = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            value = {}
-        if response.status_code in {200, 201} and value:
-            return value
+        return response.status_code, data
+
+    def _refuse(self, status: int, data: bytes) -> NoReturn:
+        """Raise RefusedError or InputError with what the server said."""
+        value = _document(data)
         detail = printable(str(value.get("detail", "")))[:500]
         hint = printable(str(value.get("hint", "")))[:300]
-        said = detail or f"the server answered HTTP {response.status_code}, and no document"
-        if response.status_code in {401, 403, 404, 409, 422}:
+        said = detail or f"the server answered HTTP {status}, and no document"
+        if status in {401, 403, 404, 409, 422}:
             raise RefusedError(f"{self._base}: {said}", hint=hint)
         raise InputError(f"{self._base}: {said}", hint=hint)
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    """Return an answer as a JSON object, empty where it is none."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}

@@ -1,33 +1,18 @@
-"""Serving a mirror as static files: read only, with ranges and entity tags.
-
-Rules this module keeps:
-- only the files of a repository are served: metadata, targets, blobs and mirror.json; no folder is
-  listed, no link is followed, and nothing that begins with a dot is there;
-- metadata that changes is never cached; what is named by its digest never changes.
-"""
+"""A small web server for a mirror's files: it answers as `marketplace_db.mirror_files` says."""
 
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from marketplace_db.mirror_files import answer
 from tavo.errors import InputError
 
 __all__ = ["MirrorServer"]
 
-_PATH = re.compile(
-    r"mirror\.json|metadata/[a-z0-9][a-z0-9.]{0,60}\.json"
-    r"|targets(?:/[a-z]+){1,4}/[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
-    r"|blobs/sha256/[0-9a-f]{2}/[0-9a-f]{64}"
-)
-_NAMED = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\..*)?")
-_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _CHUNK = 1 << 18
 _IDLE_S = 60.0
 
@@ -83,77 +68,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
-        handle = self._open(path)
-        if handle is None:
-            self._refuse(HTTPStatus.NOT_FOUND)
+        found = answer(self.server.folder, path, lambda name: self.headers.get(name, ""))
+        self.send_response(found.status)
+        for name, value in found.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if found.handle is None:
             return
-        with os.fdopen(handle, "rb") as stream:
-            facts = os.fstat(stream.fileno())
-            named = _NAMED.fullmatch(path)
-            tag = f'"{named[1]}"' if named else f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
-            if tag in self.headers.get("If-None-Match", ""):
-                self._head(HTTPStatus.NOT_MODIFIED, 0, tag, named is not None)
-                return
-            start, end = 0, facts.st_size
-            status = HTTPStatus.OK
-            asked = self.headers.get("Range")
-            if asked and self.headers.get("If-Range", tag) == tag:
-                found = _RANGE.fullmatch(asked.strip())
-                if found and (not found[2] or int(found[1]) <= int(found[2])):
-                    start = int(found[1])
-                    end = min(end, int(found[2]) + 1) if found[2] else end
-                    if start >= facts.st_size:
-                        self._refuse(
-                            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"bytes */{facts.st_size}"
-                        )
-                        return
-                    status = HTTPStatus.PARTIAL_CONTENT
-            ranged = f"bytes {start}-{end - 1}/{facts.st_size}" if status != HTTPStatus.OK else ""
-            self._head(status, end - start, tag, named is not None, ranged)
-            stream.seek(start)
-            left = end - start if body else 0
+        with os.fdopen(found.handle, "rb") as stream:
+            stream.seek(found.start)
+            left = found.length if body else 0
             while left and (chunk := stream.read(min(_CHUNK, left))):
                 self.wfile.write(chunk)
                 left -= len(chunk)
             if left:
                 self.close_connection = True
-
-    def _open(self, path: str) -> int | None:
-        if not _PATH.fullmatch(path):
-            return None
-        place = self.server.folder / path
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            if place.resolve() != place:
-                return None
-            handle = os.open(place, flags | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:
-            return None
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            return None
-        return handle
-
-    def _head(
-        self, status: HTTPStatus, length: int, tag: str, fixed: bool, ranged: str = ""
-    ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", tag)
-        self.send_header(
-            "Cache-Control", "public, max-age=31536000, immutable" if fixed else "no-cache"
-        )
-        if status != HTTPStatus.NOT_MODIFIED:
-            self.send_header("Content-Length", str(length))
-        if ranged:
-            self.send_header("Content-Range", ranged)
-        self.end_headers()
-
-    def _refuse(self, status: HTTPStatus, ranged: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        if ranged:
-            self.send_header("Content-Range", ranged)
-        self.end_headers()

@@ -13,10 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from marketplace_db.mirror import MirrorReport, Observer, read_hint, sync
+from marketplace_db.mirror import CONNECTIONS, MirrorReport, read_hint, sync
+from marketplace_db.mirror_copy import Observer
 from marketplace_db.selection import EVERYTHING, Selection
 from marketplace_db.site import Site
 from signing.client import DirectorySource, Source, TrustState
+from signing.digests import VerifiedFile
 from tavo.errors import InputError, RefusedError
 from tavo.registry.shelves import Market, market_of
 from tavo.registry.trust import Trust
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from marketplace_db.bundle import Bundle
     from marketplace_db.bundle_write import Exported
     from marketplace_db.mirror_check import Checked, Wanted
+    from marketplace_db.mirror_prune import Pruned
     from tavo.registry.audit import Audit
 
 __all__ = ["Mirrors", "market_at"]
@@ -46,13 +49,18 @@ class Mirrors:
         self._reporter = reporter
 
     def sync(
-        self, source: Source, destination: Path, selection: Selection = EVERYTHING
+        self,
+        source: Source,
+        destination: Path,
+        selection: Selection = EVERYTHING,
+        connections: int = CONNECTIONS,
     ) -> MirrorReport:
         """Make a folder a verified copy; see `marketplace_db.mirror.sync`."""
         with self.trust.keeping_evidence():
             report = sync(
-                source, destination, selection=selection, reporter=self._reporter, **self._known()
-            )
+                source, destination, selection=selection, connections=connections,
+                reporter=self._reporter, **self._known(),
+            )  # fmt: skip
         self.trust.remember(report.refreshed)
         return report
 
@@ -115,6 +123,16 @@ class Mirrors:
         from marketplace_db.mirror_check import wanted
 
         return wanted(source, mirror, _filters(mirror), **self._known())
+
+    def catalog(self, mirror: Path, cache: Path) -> VerifiedFile:
+        """Verify a mirror's catalog into a cache of its own, and return it."""
+        return Site(**self._known()).read(DirectorySource(mirror), cache=cache).catalog
+
+    def prune(self, mirror: Path, days: float, *, delete: bool) -> Pruned:
+        """Find, and delete if told so, what nothing in a mirror refers to."""
+        from marketplace_db.mirror_prune import prune
+
+        return prune(mirror, days=days, delete=delete, **self._known())
 
     def _known(self) -> _Known:
         return {

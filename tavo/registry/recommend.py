@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - what a plugin is recommended for is a list of facts about the project, which the user can check;
-- nothing about the project leaves this machine;
+- nothing about the project leaves this machine; what others have installed is asked of a
+  marketplace only where the user names one;
 - what fits every project alike is no recommendation.
 """
 
@@ -15,9 +16,10 @@ from typing import NamedTuple
 from marketplace_db.catalog import PluginRow
 from marketplace_db.manifest import Manifest
 
-__all__ = ["Project", "Recommendation", "recommend"]
+__all__ = ["Project", "Recommendation", "installed_together", "recommend"]
 
 _MOST_REASONS = 4
+_MOST_TOGETHER = 25
 
 
 class Project(NamedTuple):
@@ -50,6 +52,38 @@ def recommend(
             found.append(Recommendation(plugin=row, score=score, reasons=texts))
     found.sort(key=lambda one: (-one.score, not one.plugin.official, one.plugin.full_id))
     return found[:limit]
+
+
+def installed_together(
+    found: Iterable[Recommendation],
+    together: Mapping[str, Iterable[tuple[str, int]]],
+    plugins: Mapping[str, PluginRow],
+    *,
+    limit: int = 10,
+) -> list[Recommendation]:
+    """Add what organisations have besides what is installed here, each with that as its reason.
+
+    `together` maps an installed plugin to others, with how many organisations have both; it comes
+    from a marketplace, so that what is in no verified catalog, `plugins`, is left out.
+    """
+    by_id = {one.plugin.full_id: one for one in found}
+    for installed, others in sorted(together.items()):
+        for name, organizations in others:
+            row = plugins.get(name)
+            if row is None or organizations < 1:
+                continue
+            reason = f"{organizations} organisations that have {installed} have it, too"
+            points = min(organizations, _MOST_TOGETHER)
+            before = by_id.get(name)
+            reasons = (*(before.reasons if before is not None else ()), reason)
+            score = points + (before.score if before is not None else 0)
+            by_id[name] = Recommendation(
+                plugin=row, score=score, reasons=reasons[: _MOST_REASONS + 1]
+            )
+    ordered = sorted(
+        by_id.values(), key=lambda one: (-one.score, not one.plugin.official, one.plugin.full_id)
+    )
+    return ordered[:limit]
 
 
 def _reasons(project: Project, manifest: Manifest) -> list[tuple[int, str]]:

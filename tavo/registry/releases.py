@@ -28,6 +28,7 @@ from packaging.version import InvalidVersion, Version
 
 from signing.client import Artifact, Source, fetch_artifact
 from signing.digests import Digest, hash_file
+from signing.files import flush_folders
 from tavo import __version__
 from tavo.errors import InputError, RefusedError
 from tavo.registry.trust import Trust
@@ -67,8 +68,8 @@ def known_releases(trust: Trust, source: Source, *, full: bool = False) -> tuple
     other VerificationErrors, SourceError and BusyError; then nothing has changed.
     """
     found = []
-    for artifact in trust.releases(source):
-        named = _NAME.fullmatch(artifact.name)
+    for artifact in trust.artifacts(source):
+        named = _NAME.fullmatch(artifact.name) if artifact.role == "releases" else None
         with suppress(InvalidVersion):
             if named and bool(named[1]) is full:
                 found.append(Release(version=Version(named[2]), artifact=artifact))
@@ -149,7 +150,7 @@ def replace(
             fresh.replace(target)
         except OSError as error:
             raise _unwritable(target, error) from error
-        _flush(target.parent)
+        flush_folders([target.parent])
 
 
 # -- inside
@@ -209,18 +210,6 @@ def _keep_owner_and_mode(fresh: Path, status: os.stat_result) -> None:
             os.fsync(stream.fileno())
     except OSError as error:
         raise InputError(f"{fresh}: cannot be prepared: {error.strerror or error}") from error
-
-
-def _flush(folder: Path) -> None:
-    """Make the rename last through a power failure, where the system can."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _remove_leftovers(folder: Path, now: float) -> None:

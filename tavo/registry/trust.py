@@ -34,6 +34,7 @@ from signing.client import (
     Source,
     TrustState,
     keys_of,
+    prune,
     publishers_of,
     recalls_of,
     refresh,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
+_OLD_CATALOGS_S = 7 * 86400.0
 _NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -244,8 +246,8 @@ class Trust:
             return self.update(self._embedded.source, embedded=True)
         return self._opened(file, publishers, record, self._recalls(), stale)
 
-    def releases(self, source: Source) -> tuple[Artifact, ...]:
-        """Refresh from a source with its `releases` role; return the files of tavo it names.
+    def artifacts(self, source: Source) -> tuple[Artifact, ...]:
+        """Refresh from a source with its `releases` role; return all files that are signed there.
 
         What was accepted is remembered like a catalog: an older list is a rollback afterwards,
         also when refreshes in between did not ask for it.
@@ -263,7 +265,7 @@ class Trust:
         if accepted.stale is not None:
             self.news.append(accepted.stale.sentence)
         self.remember(accepted)
-        return tuple(item for item in accepted.artifacts if item.role == "releases")
+        return accepted.artifacts
 
     def recalls(self) -> Recalls:
         """Return everything known to be recalled, also from catalogs that have expired."""
@@ -301,6 +303,13 @@ class Trust:
                 "entitlements": self._revoked_entitlements_with(accepted),
             },
             in_same_hands=[name for name, one in keys.items() if one.same_hands],
+        )
+        # Catalogs of earlier days, of which each day leaves one; who looks at one still may.
+        prune(
+            self.cache,
+            [accepted.record],
+            repository=self.repository,
+            older_than_s=_OLD_CATALOGS_S,
         )
         self.news += [
             f"the namespace {name} has changed hands or lost a key: its plugins on this machine do"

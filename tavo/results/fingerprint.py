@@ -41,6 +41,10 @@ class Fingerprints:
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        """Return how many different findings there were."""
+        return len(self._seen)
+
     def of(self, tool: str, finding: Finding) -> str:
         """Return 32 hexadecimal digits.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -94,13 +94,59 @@ class ResultStore:
         try:
             with self._batch():
                 self._connection.executemany(
-                    f"INSERT INTO findings ({', '.join(_FINDING)})"  # noqa: S608
-                    f" VALUES ({', '.join('?' * len(_FINDING))})",
+                    _INSERT,
                     [self._row(run_id, one, fingerprints) for one in items],
                 )
         except BaseException:
             self._rules.clear()  # some of their rows may have been rolled back
             raise
+
+    def unfinished(self, run_uuid: str) -> int | None:
+        """Take up a run that did not end; return its number, None where it ended or is not here."""
+        with self._reading():
+            row = self._connection.execute(
+                "SELECT id FROM runs WHERE uuid = ? AND finished_at IS NULL", (run_uuid,)
+            ).fetchone()
+            if row is None:
+                return None
+            run_id = int(row["id"])
+            for rule in self._rows_of(run_id, "rules"):
+                self._rules[run_id, rule["tool"], rule["rule_id"]] = rule["id"]
+            return run_id
+
+    def keep(self, run_id: int, alarms: Sequence[tuple[int, str, Reported]]) -> list[int]:
+        """Write findings that grow, all or none; return the numbers of their rows.
+
+        Each comes with the number of its row and its identity, which stands in its evidence as
+        `alarm`; one whose row is not of that identity is new.
+        """
+        fingerprints = self._fingerprints.setdefault(run_id, Fingerprints())
+        if len(fingerprints) > _MOST_FINGERPRINTS:
+            fingerprints = self._fingerprints[run_id] = Fingerprints()
+        try:
+            with self._batch():
+                return [
+                    self._keep(run_id, number, identity, one, fingerprints)
+                    for number, identity, one in alarms
+                ]
+        except BaseException:
+            self._rules.clear()
+            raise
+
+    def _keep(
+        self, run_id: int, number: int, identity: str, one: Reported, fingerprints: Fingerprints
+    ) -> int:
+        finding = one.finding
+        cursor = self._connection.execute(
+            "UPDATE findings SET message = ?, evidence = ?, flow = ? WHERE id = ?"
+            " AND json_extract(evidence, '$.alarm') = ?",
+            (_storable(finding.message), _dumps(dict(finding.evidence)),
+             _dumps([_step(step) for step in finding.flow]), number, identity),
+        )  # fmt: skip
+        if cursor.rowcount:
+            return number
+        cursor = self._connection.execute(_INSERT, self._row(run_id, one, fingerprints))
+        return int(cursor.lastrowid or 0)
 
     def add_notices(self, run_id: int, notices: Iterable[Notice]) -> None:
         """Record what was not done."""
@@ -431,6 +477,11 @@ _FINDING = (
     "suppression_kind", "suppression_reason", "suppression_line", "suppression_expires",
     "suppression_approved_by", "baseline_state",
 )  # fmt: skip
+_INSERT = (
+    f"INSERT INTO findings ({', '.join(_FINDING)})"  # noqa: S608
+    f" VALUES ({', '.join('?' * len(_FINDING))})"
+)
+_MOST_FINGERPRINTS = 50_000
 _RUNS = (
     "SELECT r.*, (SELECT count(*) FROM findings f WHERE f.run_id = r.id"
     " AND f.suppression_kind IS NULL) AS findings FROM runs r"

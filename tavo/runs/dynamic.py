@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from marketplace_db.manifest import Limits
 from tavo.attack.broker import Purse, TargetLender
-from tavo.attack.targets import HttpTarget
+from tavo.attack.targets import Target
 from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
@@ -38,15 +39,19 @@ _MOST_GOALS = 10
 
 def run_dynamic(
     installation: VerifiedInstallation,
-    target: HttpTarget,
+    target: Target,
     purse: Purse,
     *,
     accept: Sequence[str],
     config: Mapping[str, Any] | None = None,
     project: Project | None = None,
     stopper: Stopper | None = None,
+    limits: Limits | None = None,
+    cpu_s: float | None = None,
 ) -> PluginOutcome:
     """Attack the target with a verified plugin. `project` is what the same run scans.
+
+    `limits` replace those of the manifest; `cpu_s` bounds the processor time of its process.
 
     Raises SandboxUnavailableError, NotAvailableError, RefusedError, ConfigError: then it did not
     run at all.
@@ -61,6 +66,8 @@ def run_dynamic(
         config=config,
         lender=lenders_for(installation, {"send": lender}, project=project, stopper=stopper),
         stopper=stopper,
+        limits=limits,
+        cpu_s=cpu_s,
     )
     with worker:
         outcome = worker.run(name=target.name, model=target.model)

@@ -29,7 +29,7 @@ from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
     from tavo.attack.broker import Budget
-    from tavo.attack.targets import HttpTarget
+    from tavo.attack.targets import Target
     from tavo.host.installations import VerifiedInstallation
     from tavo.results.imported.document import SarifFile
     from tavo.runs.abreast import Work
@@ -59,7 +59,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     imported: tuple[SarifFile, ...] = ()
     plugins: tuple[VerifiedInstallation, ...] = ()
     dynamic: tuple[VerifiedInstallation, ...] = ()
-    target: HttpTarget | None = None
+    target: Target | None = None
     budget: Budget | None = None
     configs: Mapping[str, Mapping[str, Any]] = {}
     cache: Path | None = None

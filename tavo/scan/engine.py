@@ -28,7 +28,7 @@ from tavo.scan.outline import Outline, encode_outline
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
 from tavo.scan.results import FileResult, Hit
-from tavo.scan.rules import RuleSet, ScanRule
+from tavo.scan.rule import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.timing import Clock, TimeUpError, bounds_of
 

@@ -29,8 +29,9 @@ from tavo.scan.formula import FormulaError
 from tavo.scan.languages import is_source, parse_file
 from tavo.scan.precedence import yields_of
 from tavo.scan.results import FileResult, Hit
+from tavo.scan.rule_entries import describe
 from tavo.scan.rule_source import RuleProblem
-from tavo.scan.rules import PROBLEM, describe, entries_of
+from tavo.scan.rules import PROBLEM, entries_of
 from tavo.scan.suppress import Ignores, find_ignores, find_ignores_in_lines
 
 __all__ = ["ENGINES", "Engine", "ExternalScan", "find_engine", "scan_external"]

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from tavo.scan.linking import Looked, Task
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 __all__ = ["end", "look_there", "processes"]
 

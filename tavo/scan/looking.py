@@ -25,7 +25,7 @@ from tavo.scan.locations import locate, step_at
 from tavo.scan.match import BudgetError
 from tavo.scan.outlining import offers_of, outline_of_uses, spots_of
 from tavo.scan.parsed import ParsedFile, identifiers
-from tavo.scan.rules import RuleSet, ScanRule
+from tavo.scan.rule import RuleSet, ScanRule
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.taint.across import parts_of
 from tavo.scan.taint.analysis import Flow, flows_of

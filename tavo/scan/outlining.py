@@ -21,7 +21,7 @@ from tavo.scan.match import BudgetError
 from tavo.scan.outline import Outline, Use
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.regexes import LateError
-from tavo.scan.rules import RuleSet, ScanRule, TaintSink, TaintSource
+from tavo.scan.rule import RuleSet, ScanRule, TaintSink, TaintSource
 from tavo.scan.suppress import Ignores
 from tavo.scan.taint.across import functions_of, parts_of
 from tavo.scan.taint.analysis import Result

@@ -13,7 +13,8 @@ from pathlib import Path
 from tavo.scan.engine import FileResult, scan_file
 from tavo.scan.files import SourceFile
 from tavo.scan.processes import in_processes
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 __all__ = ["scan_parallel"]
 

@@ -21,7 +21,8 @@ import yaml
 from tavo.scan.formula import FormulaError
 from tavo.scan.languages import TEXT_LANGUAGES
 from tavo.scan.pattern import parse_pattern
-from tavo.scan.rules import PROBLEM, languages_of, load_rules
+from tavo.scan.rule_entries import languages_of
+from tavo.scan.rules import PROBLEM, load_rules
 
 __all__ = ["compiled_pack", "expand", "read_folder", "read_rule_file"]
 

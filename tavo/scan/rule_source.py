@@ -23,7 +23,7 @@ from tavo.scan import packs
 from tavo.scan.languages import is_source
 
 if TYPE_CHECKING:
-    from tavo.scan.rules import RuleSet
+    from tavo.scan.rule import RuleSet
 
 __all__ = ["COMPILED", "PACK", "RuleNote", "RuleProblem", "RuleSource", "check_rule_paths"]
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from tavo.errors import InputError
 from tavo.scan.engine import LARGEST_FILE, scan_source
 from tavo.scan.files import SourceFile, UnreadableError, decode, read
-from tavo.scan.rules import RuleSet, ScanRule
+from tavo.scan.rule import RuleSet, ScanRule
 
 __all__ = ["Difference", "RuleTest", "annotated_lines", "place_of", "run_tests"]
 

@@ -18,7 +18,7 @@ from tavo import kept
 from tavo.scan import crew, looking
 from tavo.scan.linking import Looked, Task
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import RuleSet
+from tavo.scan.rule import RuleSet
 from tests.cli.conftest import Done, Run
 
 FLOW = """\

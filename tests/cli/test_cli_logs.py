@@ -160,6 +160,39 @@ def test_rules_and_explain_know_the_rules_for_logs(tavo: Run) -> None:
     assert tavo("rules", "test", "r.yml").code == 1
 
 
+def test_json_over_many_lines_is_read(tavo: Run) -> None:
+    records = [json.loads(line) for line in LOG.splitlines()]
+    Path("a.json").write_text(json.dumps(records, indent=2))
+    done = tavo("logs", "analyze", "a.json")
+    assert done.code == 1
+    assert "genai-ignore-instructions" in done.out
+
+
+def test_a_report_of_logs_shows_when_and_who(tavo: Run) -> None:
+    hostile = LOG.replace('"eve"', '"<b>ev</b>\\u202e"')
+    Path("a.jsonl").write_text(f"{hostile}\n")
+    tavo("logs", "analyze", "a.jsonl", "--output", "html=a.html")
+    page = Path("a.html").read_text()
+    assert "Over time, per hour" in page
+    assert "1 finding, each at its first record." in page
+    assert "By actor" in page
+    assert "By folder" not in page
+    assert "<b>ev" not in page
+    assert "\u202e" not in page
+
+
+def test_how_to_accept_a_rule_for_logs_speaks_of_no_comment(tavo: Run) -> None:
+    Path("a.jsonl").write_text(f"{LOG}\n")
+    tavo("logs", "analyze", "a.jsonl", "--save", "results.db")
+    of_rule = tavo("explain", "genai-ignore-instructions").out
+    fingerprint = json.loads(tavo("results", "export").out)["findings"][0]["fingerprint"]
+    for out in (of_rule, tavo("explain", fingerprint).out):
+        assert "as a log has no comments" in out
+        assert "tavo: ignore" not in out
+    value = json.loads(tavo("explain", fingerprint, "--json").out)["findings"][0]
+    assert value["accept"]["comment"] is None
+
+
 def docker(text: str, size: int = 16_384) -> str:
     """Return lines as Docker's json-file driver writes them; long ones come in parts."""
     out = []
@@ -171,19 +204,13 @@ def docker(text: str, size: int = 16_384) -> str:
     return "\n".join(out) + "\n"
 
 
-AUDIT = [
-    {"seq": 1, "at": "2026-01-01T00:00:00.000Z", "kind": "start", "tavo": "0.1.0", "hash": "0"},
-    *({"seq": n, "at": "2026-01-01T00:00:00.000Z", "kind": kind, "id": "x", "client": "ann",
-       "method": "POST", "path": "/v1/chat/completions", "model": "m", "status": 200, "hash": "0"}
-      for n, kind in enumerate(["asked", "done"] * 4, 2)),
-]  # fmt: skip
 NGINX = [{"time_iso8601": "2026-01-01T00:00:00+00:00", "remote_addr": "198.51.100.4",
           "request": "POST /v1/chat/completions HTTP/1.1", "status": 401, "body_bytes_sent": 9,
           "http_user_agent": "curl/8"}] * 30  # fmt: skip
 SERVICE = [{"ts": 1767225600, "level": "info", "msg": "request served"}] * 30
 
 
-@pytest.mark.parametrize("rows", [AUDIT, NGINX, SERVICE], ids=["audit", "nginx", "service"])
+@pytest.mark.parametrize("rows", [SERVICE], ids=["service"])
 def test_a_log_that_the_generic_reader_does_not_understand_is_not_clean(
     tavo: Run, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_format_on_standard_output_and_another_in_a_file(tavo) -> None:
         (["--format", "junit", "--output", "a.xml", "--output", "b.xml"],
          "--output b.xml: a second file, after a.xml, without the name of its format"),
         (["--output", "hmtl=r.html"], "'hmtl' is no format\n  Did you mean html?"),
-        (["--output", "zzz=r"], "Formats are text, json, sarif, github, junit, markdown, html,"),
+        (["--output", "zzz=r"], "Formats are text, json, sarif, ocsf, github, junit, markdown,"),
         (["--output", "=r"], "--output =r: '' is no format"),
         (["--output", "html="], "--output html=: names no file"),
         (["--output", "html=."], "--output html=.: . is a folder"),

@@ -152,3 +152,12 @@ def test_serving_nothing_is_one_sentence(tavo: Run) -> None:
     Path("broken/market.toml").write_text("[service]\nreads_per_minut = 1\n")
     wrong = tavo("market", "serve", "--market", "broken", "--no-worker")
     assert "Did you mean 'reads_per_minute'?" in wrong.err
+
+
+def test_nothing_is_run_for_others_unless_the_operator_says_so(
+    tavo: Run, served: Served, token: Path
+) -> None:
+    done = tavo("registry", "execute", "acme/reach", "--target", "staging", "--at", served.url,
+                "--token-file", token)  # fmt: skip
+    assert done.code == ExitCode.REFUSED
+    assert "this marketplace runs no plugins for others: cloud execution is off" in done.err

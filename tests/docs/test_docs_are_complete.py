@@ -32,7 +32,7 @@ def commands(group: typer._click.Command, prefix: str = "tavo") -> list[str]:
 
 def guides() -> str:
     """The texts for users and for operators."""
-    names = ("user-guide.md", "operator-guide.md")
+    names = ("user-guide.md", "operator-guide.md", "attack.md")
     return "\n".join((ROOT / "docs" / name).read_text() for name in names)
 
 

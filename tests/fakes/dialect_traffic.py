@@ -64,6 +64,10 @@ class Speaker:
     def request(self, text: str, *, stream: bool = True, tool_result: str = "") -> Any:
         raise NotImplementedError
 
+    def several(self, request: Any, choices: int) -> Any:
+        """Return a request that asks for several answers, where the dialect has that."""
+        return request
+
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
         """Return the events; the arguments of the call come in pieces of `cut` characters."""
         raise NotImplementedError
@@ -93,6 +97,9 @@ class OpenAiChat(Speaker):
             messages.append({"role": "tool", "tool_call_id": "c1", "content": tool_result})
         return {"model": "m-1", "stream": stream, "messages": messages}
 
+    def several(self, request: Any, choices: int) -> Any:
+        return {**request, "n": choices}
+
     def _chunk(self, choice: int, delta: Any, finish: str | None = None) -> bytes:
         return sse({
             "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
@@ -100,7 +107,12 @@ class OpenAiChat(Speaker):
         })  # fmt: skip
 
     def stream(self, deltas: Sequence[tuple[int, str]], call: Call | None, cut: int) -> list[bytes]:
-        out = [self._chunk(choice, {"content": text}) for choice, text in deltas]
+        out: list[bytes] = []
+        begun: set[int] = set()
+        for choice, text in deltas:
+            role = {} if choice in begun else {"role": "assistant"}
+            begun.add(choice)
+            out.append(self._chunk(choice, {**role, "content": text}))
         if call:
             out.append(self._chunk(0, {"tool_calls": [{
                 "index": 0, "id": "c1", "type": "function",
@@ -395,6 +407,9 @@ class Gemini(Speaker):
             contents.append({"role": "user", "parts": [{"functionResponse": {
                 "name": "t", "response": {"output": tool_result}}}]})  # fmt: skip
         return {"contents": contents}
+
+    def several(self, request: Any, choices: int) -> Any:
+        return {**request, "generationConfig": {"candidateCount": choices}}
 
     def _event(self, choice: int, part: Any, **more: Any) -> Any:
         return {

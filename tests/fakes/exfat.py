@@ -1,9 +1,15 @@
-"""What exFAT does not allow, enforced on any folder: no links, no modes, times of 2 s, names."""
+"""What exFAT does not allow, enforced on any folder: no links, no modes, times of 2 s, names.
+
+Where the machine can, `Disk` is a real one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +60,54 @@ def remount(folder: Path) -> None:
     for path in folder.rglob("*"):
         seconds = int(path.stat().st_mtime) // 2 * 2
         os.utime(path, (seconds, seconds))
+
+
+class Disk:
+    """A small exFAT disk in a file, mounted: root, a loop device and exfatprogs are needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError or CalledProcessError where there can be none."""
+        self.place = folder / "exfat"
+        self.place.mkdir()
+        image = folder / "exfat.img"
+        with image.open("wb") as stream:
+            stream.truncate(128 << 20)
+        _run("mkfs.exfat", image)
+        self._device = _run("losetup", "--find", "--show", image).strip()
+        try:
+            self.mount()
+        except BaseException:
+            _run("losetup", "--detach", self._device)
+            raise
+
+    def mount(self) -> None:
+        """Plug it in: by the kernel's driver, else by FUSE's."""
+        try:
+            _run("mount", "-t", "exfat", self._device, self.place)
+        except subprocess.CalledProcessError:
+            _run("mount.exfat-fuse", self._device, self.place)
+
+    def remount(self) -> None:
+        """Unplug it, check it, and plug it in again."""
+        _run("umount", self.place)
+        _run("fsck.exfat", "-n", self._device)
+        self.mount()
+
+    def close(self) -> None:
+        """Unplug it for good."""
+        _run("umount", self.place)
+        _run("losetup", "--detach", self._device)
+
+
+def _run(*words: object) -> str:
+    done = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def can_mount() -> bool:
+    """Tell whether this machine can have a real exFAT disk."""
+    return (
+        sys.platform == "linux"
+        and os.geteuid() == 0
+        and all(map(shutil.which, ("mkfs.exfat", "fsck.exfat", "losetup", "mount", "umount")))
+    )

@@ -33,6 +33,13 @@ serve(folder, host="127.0.0.1", port=0, worker=None, version="1.2.3",
       clock=lambda: begin + timedelta(seconds=time.monotonic() - started))
 print("ended in order", flush=True)
 """
+HANDED_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Starts a command with a socket, as a service manager does: descriptor, then the command."""
 LIMITS = """
 [service]
 reads_per_minute = 1000000
@@ -54,7 +61,8 @@ class Served:
         everything = [scope for scope in SCOPES if scope != "operate"]
         with Market.open(operated.directory) as market:
             accounts = Accounts(market.connection)
-            for name in ORGANIZATIONS:
+            known = {one.name for one in accounts.organizations()}
+            for name in set(ORGANIZATIONS) - known:
                 accounts.add_organization(name, now=operated.now)
             accounts.give_namespace("acme-corp", "acme", now=operated.now)
             self.token("alice", "acme-corp", everything, market)

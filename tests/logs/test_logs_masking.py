@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tavo.logs import incidents, work
+from tavo.logs import incidents
+from tavo.logs import shown as shown_of
 from tavo.logs.masking import masked, masked_piece
 from tests.cli.conftest import Run, home, tavo
 
@@ -51,7 +52,7 @@ def test_no_report_shows_a_credential(tavo: Run) -> None:
 
 
 def test_without_the_mask_reports_show_them(tavo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "masked_piece", lambda text, start, end: text[start:end])
+    monkeypatch.setattr(shown_of, "masked_piece", lambda text, start, end: text[start:end])
     monkeypatch.setattr(incidents, "masked", str)
     shown = reports(tavo)
     assert all(secret in shown for secret in SECRETS)

@@ -14,10 +14,13 @@ from tavo.logs.event import LogEvent
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import load_mapping, readers
 from tavo.logs.sniff import guess
+from tavo.logs.sources import find_sources, head
 from tavo.logs.times import parse_time
 from tests.logs.conftest import Look
 
 SAMPLES = Path(__file__).parent / "samples"
+CHAT = "/v1/chat/completions"
+QUERY = "id=1%20UNION%20SELECT%20password%20FROM%20users--"
 HAS = {
     "litellm.jsonl": ("litellm", {"user.id": "ann", "gen_ai.prompt": "Hello there",
                                   "gen_ai.usage.input_tokens": 12, "outcome": "success"}),
@@ -31,17 +34,32 @@ HAS = {
     "access-nginx.log": ("access", {"client.address": "127.0.0.1", "http.request.method": "POST",
                                     "http.response.status_code": 200}),
     "access-apache.log": ("access", {"client.address": "127.0.0.1", "url.path": "/v1/models"}),
+    "har-mitmproxy.har": ("har", {"user.id": "ann", "gen_ai.prompt": "Hello there",
+                                  "gen_ai.completion": "Hello from the test server.",
+                                  "gen_ai.usage.input_tokens": 12, "url.path": CHAT,
+                                  "user_agent.original": "openai-python/3.57.0"}),
+    "nginx-json.log": ("nginx-json", {"client.address": "127.0.0.1", "url.path": CHAT,
+                                      "http.request.method": "POST", "duration_ms": 2.0}),
+    "tavo-proxy.jsonl": ("tavo-proxy", {}),
+    "syslog-5424.log": ("syslog", {"url.path": CHAT, "client.address": "127.0.0.1"}),
+    "syslog-rsyslog.log": ("syslog", {"url.query": QUERY}),
+    "journald.json": ("journald", {"url.path": CHAT, "log.logger": "uvicorn"}),
+    "table.csv": ("csv", {"user.id": "ann", "gen_ai.prompt": "Hello there", "usage.cost": 0.00021,
+                          "gen_ai.usage.input_tokens": 12, "outcome": "success"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HAS)
 def test_a_sample_is_known_and_its_fields_are_there(name: str) -> None:
     expected, fields = HAS[name]
-    lines = (SAMPLES / name).read_bytes().splitlines()
-    found = guess(lines, readers().values())
+    [source], _ = find_sources([str(SAMPLES / name)], SAMPLES)
+    lines = head(source).splitlines()
+    found = guess(lines, readers().values(), folding=source.folding, name=name)
     assert found is not None
-    assert (found.mapping.name, found.share) == (expected, 1.0)
-    records, problems = line_reader(found.mapping)(lines[0])
+    assert found.mapping.name == expected
+    assert found.share == 1.0 or source.folding == "csv"
+    read = line_reader(found.mapping)
+    records, problems = next(one for one in map(read, lines) if one[0])
     event = LogEvent(records[0], found.mapping)
     assert problems == ()
     assert {field: event.first(field) for field in fields} == fields
@@ -60,10 +78,10 @@ def test_only_readers_with_a_sample_of_the_real_software_are_called_tested() -> 
 
 
 def test_the_attacks_in_the_samples_are_found(look: Look) -> None:
-    for name in ("litellm.jsonl", "openai.jsonl"):
+    for name in ("litellm.jsonl", "openai.jsonl", "har-mitmproxy.har", "tavo-proxy.jsonl"):
         found = look(SAMPLES / name).incidents
         assert [one.actor[1] for one in found.of_rule("genai-ignore-instructions")] == ["eve"]
-        assert [one.actor[1] for one in found.of_rule("genai-sensitive-file")] == ["eve"]
+        assert found.of_rule("genai-sensitive-file"), name
     nginx = look(SAMPLES / "access-nginx.log").incidents
     assert len(nginx.of_rule("genai-scanner-user-agent")) == 1
 

@@ -14,10 +14,12 @@ from sqlite_utils import Database, Migrations
 
 from marketplace_db.accounts import Account, Accounts
 from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
+from marketplace_db.executions import Executions
 from marketplace_db.intake import Market
 from marketplace_db.jobs import Jobs
 from marketplace_db.ratings import Ratings
-from marketplace_db.schema import _MARKET_1, MARKET_APPLICATION_ID
+from marketplace_db.schema import _MARKET_1, _MARKET_2, MARKET_APPLICATION_ID
+from marketplace_db.targets import Targets
 from marketplace_db.usage import Usage
 from tests.fakes.operator_market import Marketplace
 from tests.fakes.repository import NOW
@@ -272,3 +274,42 @@ def test_a_market_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
         Accounts(market.connection).add_organization("acme-corp", now=NOW)
     with Market.open(tmp_path) as market:
         assert len(Accounts(market.connection).organizations()) == 1
+
+
+def test_a_market_of_the_second_version_is_upgraded(tmp_path: Path) -> None:
+    """Its runs were never written, but their table was there: what stands in it stays."""
+    connection = sqlite3.connect(tmp_path / "market.db")
+    second = Migrations("marketplace_db")
+    for name, statements in (("0001_first_tables", _MARKET_1), ("0002_service", _MARKET_2)):
+
+        @second(name=name)
+        def _(database: Database, statements: tuple[str, ...] = statements) -> None:
+            for statement in statements:
+                database.execute(statement)
+
+    connection.execute(f"PRAGMA application_id = {MARKET_APPLICATION_ID}")
+    second.apply(Database(connection))
+    connection.executescript("""
+        INSERT INTO publishers VALUES (1, 'u1', 'acme', 'Acme', '', 0, '2026-01-01T00:00:00Z');
+        INSERT INTO submissions VALUES (1, 'u2', 1, 'acme/one', '1.0.0', 'aa', 1, 'bb', 'approved',
+          '', '2026-01-01T00:00:00Z', NULL, '');
+        INSERT INTO plugins VALUES (1, 'u3', 1, 'one', '2026-01-01T00:00:00Z');
+        INSERT INTO plugin_versions VALUES (1, 'u4', 1, 1, 1, '1.0.0', 1, 'aa', 1, 'cc', NULL,
+          'dd', 'bb', '{}', '2026-01-01T00:00:00Z', NULL, NULL);
+        INSERT INTO plugin_executions VALUES (1, 'u7', 1, 'acme-corp', 'done',
+          '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z', 1200, 5000000, 2);
+        INSERT INTO organizations VALUES (1, 'u8', 'acme-corp', 'Acme', '2026-01-01T00:00:00Z');
+    """)
+    connection.close()
+    with Market.open(tmp_path) as market:
+        (run,) = Executions(market.connection).executions("acme-corp")
+        assert (run.state, run.used.cpu_ms, run.findings) == ("done", 1200, 2)
+        assert (run.billed, run.cost_micro, run.prices.version, run.target) == (
+            False, 0, "none", "",
+        )  # fmt: skip
+        assert Executions(market.connection).result("acme-corp", "u7") is None
+        Targets(market.connection).add(
+            "acme-corp", "staging", url="https://example.com", description="{}", now=NOW
+        )
+    with Market.open(tmp_path) as market:
+        assert len(Targets(market.connection).targets("acme-corp")) == 1

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -215,6 +211,17 @@ def test_no_stale_part_stays_behind(story: Story, tmp_path: Path) -> None:
     assert {path.suffix for path in out.iterdir()} == {few.parts[0].suffix, ".have"}
 
 
+def test_what_a_killed_export_left_is_no_part(story: Story, inside: Side, tmp_path: Path) -> None:
+    parts = copy_of(story.full, tmp_path / "parts")
+    left = parts[0].with_name(f".new-{parts[0].name}")
+    left.write_bytes(parts[0].read_bytes()[:-1])
+    (parts[0].parent / f"._{parts[1].name}").write_bytes(b"what macOS puts beside a file")
+    assert inside.load(parts[0].parent).releases == 20
+    with pytest.raises(VerificationError, match=r"has \d+ bytes, its label says"):
+        inside.load(left, *parts[1:])  # control: named, it is read
+    recut(parts, parts[0].parent / "again", size=1 << 20)
+
+
 @pytest.mark.parametrize("gone", [[0], [1], [0, 2]])
 def test_missing_parts_are_named(story: Story, inside: Side, gone: list[int]) -> None:
     kept = [path for number, path in enumerate(story.full.parts) if number not in gone]
@@ -379,6 +386,28 @@ def test_the_parts_are_only_read_and_the_rules_of_exfat_hold(
     assert {path: path.read_bytes() for path in exported.parts} == before
 
 
+@pytest.mark.skipif(not exfat.can_mount(), reason="needs root, exfatprogs and a loop device")
+def test_a_real_exfat_disk_carries_bundle_and_mirror(story: Story, tmp_path: Path) -> None:
+    try:
+        disk = exfat.Disk(tmp_path)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no exFAT disk can be mounted: {error}")
+    try:
+        with pytest.raises(OSError, match=r"not permitted|not implemented"):
+            (disk.place / "x").symlink_to("y")  # control: it is one
+        exported = story.outside.export(disk.place / "out")
+        side = Side(story.operated, disk.place)
+        side.load(*exported.parts)
+        disk.remount()
+        assert side.load(disk.place / "out").fetched_files == 0
+        assert side.releases() == 21
+        exfat.check(side.mirror)
+        recut(list(exported.parts), disk.place / "again", size=1 << 20)
+        assert Bundle.open([disk.place / "again"]).id == exported.bundle
+    finally:
+        disk.close()
+
+
 def test_filters_choose_plugins_and_cross_with_the_bundle(
     story: Story, inside: Side, tmp_path: Path
 ) -> None:
@@ -431,71 +460,6 @@ def test_hostile_bundles_are_refused_by_name(path: Path) -> None:
 def test_an_honest_bundle_opens_in_the_corpus_test(story: Story) -> None:
     assert Bundle.open(list(story.full.parts)).entries  # control
     assert len(CORPUS) >= 12
-
-
-KILLED = """
-import os, random, signal, sys, threading, time
-from datetime import datetime
-from pathlib import Path
-from marketplace_db.bundle_import import import_bundle
-from marketplace_db.bundle_write import export
-from marketplace_db.mirror import sync
-from signing.client import TrustState
-
-what, after, place, mirror, root, cache, now = sys.argv[1:]
-now = datetime.fromisoformat(now)
-known = dict(root=Path(root).read_bytes(), cache=Path(cache), state=TrustState(), now=now,
-             build_time=now)
-def strike():
-    time.sleep(float(after))
-    os.kill(os.getpid(), signal.SIGKILL)
-threading.Thread(target=strike, daemon=True).start()
-if what == "import":
-    import_bundle([Path(place)], Path(mirror), **known)
-elif what == "sync":
-    sync(Path(place), Path(mirror), **known)
-else:
-    export(Path(mirror), Path(place), size=65536, since=None, **known)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["sync", "import", "export"])
-def test_killed_at_any_moment_nothing_breaks(story: Story, what: str, tmp_path: Path) -> None:
-    """Random kill -9: the mirror is the old one or the new one, and the next run completes."""
-    import random
-
-    dice = random.Random(9)
-    root = tmp_path / "root.json"
-    root.write_bytes(story.operated.root)
-    killed, takes = 0, 0.0
-    for number in range(26):
-        side = Side(story.operated, tmp_path / f"{what}-{number}")
-        side.load(*story.full.parts)
-        if what == "export":
-            place = side.folder / "out"
-        else:
-            place = story.step.parts[0].parent if what == "import" else story.operated.tree
-        after = dice.uniform(0.2, 0.9) * takes if number else 600
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, what, str(after), str(place),
-             str(side.mirror), str(root), str(side.folder / "cache"),
-             story.operated.now.isoformat()],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode in {-signal.SIGKILL, 0}, done.stderr.decode()
-        takes = takes or time.monotonic() - began  # the first run is not killed
-        killed += done.returncode != 0
-        assert side.releases() in {20, 21}
-        if what == "export":
-            exported = side.export(place)
-            assert len(Bundle.open([place]).parts) == len(exported.parts)
-        else:
-            side.load(*story.step.parts)
-            assert side.releases() == 21
-        shutil.rmtree(side.folder)
-    assert killed > 5
 
 
 def test_an_interrupted_file_goes_on_where_it_stopped(story: Story, tmp_path: Path) -> None:

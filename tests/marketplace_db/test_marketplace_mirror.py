@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,10 +19,13 @@ import pytest
 from marketplace_db.catalog import Catalog
 from marketplace_db.errors import MirrorError
 from marketplace_db.mirror import MirrorReport, sync
+from marketplace_db.mirror_prune import Pruned, prune
+from marketplace_db.selection import Contents, Selection
 from signing.client import DirectorySource, HttpSource, Source, TrustState
 from signing.errors import ExpiredError, RollbackError, SourceError, VerificationError
 from signing.roles import blob_path
 from signing.sources import Deadline
+from tavo.registry.mirror_server import MirrorServer
 from tests.fakes.operator_market import Marketplace
 from tests.fakes.repository import NOW, Machine, RepositorySimulator, serve
 
@@ -98,6 +104,39 @@ def test_a_mirror_over_http_is_the_same(site: Site) -> None:
     with serve(site.simulator.directory) as url, HttpSource(url) as source:
         site.sync(source)
     assert install_from(site, site.mirror) == ["1.0.0"]
+
+
+@pytest.mark.parametrize("how", ["folder", "read only", "server", "server with ranges"])
+def test_a_mirror_is_read_in_the_same_way_wherever_it_lies(
+    site: Site, tmp_path: Path, how: str
+) -> None:
+    """One code path: what comes of it is the same tree, byte for byte."""
+    site.sync()
+    second = Site(site.market, site.simulator, tmp_path / "second")
+    with contextlib.ExitStack() as stack:
+        source: Source | Path = site.mirror
+        if how == "read only":
+            for path in (*site.mirror.rglob("*"), site.mirror):
+                path.chmod(0o555 if path.is_dir() else 0o444)
+            stack.callback(lambda: [path.chmod(0o755) for path in site.mirror.rglob("*")])
+            stack.callback(site.mirror.chmod, 0o755)
+        elif how == "server":  # Python's own: no ranges, no entity tags
+            source = stack.enter_context(HttpSource(stack.enter_context(serve(site.mirror))))
+        elif how == "server with ranges":
+            server = stack.enter_context(MirrorServer(site.mirror, "127.0.0.1", 0))
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+            source = stack.enter_context(HttpSource(server.address))
+        report = second.sync(source)
+    assert report.fetched_files == site.sync().kept_files
+    trees = [
+        {name: (folder / name).read_bytes() for name in files_of(folder) if "lock" not in name}
+        for folder in (site.mirror, second.mirror)
+    ]
+    for tree in trees:
+        tree["mirror.json"] = b""
+    assert trees[0] == trees[1]
+    assert install_from(second, second.mirror) == ["1.0.0"]
 
 
 def test_a_second_run_fetches_only_what_is_new(site: Site) -> None:
@@ -232,7 +271,7 @@ def test_progress_is_reported_step_by_step(site: Site) -> None:
         done = 0
         ended = False
 
-        def begin(self, what: str, total: int | None) -> None:
+        def begin(self, what: str, total: int | None, unit: str = "") -> None:
             self.total = total
 
         def advance(self, steps: int = 1) -> None:
@@ -294,3 +333,160 @@ def test_killed_at_any_step_the_mirror_is_the_old_one_or_the_new_one(
     assert install_from(site, site.mirror) in (["1.0.0"], ["1.0.0", "1.1.0"])
     site.sync()
     assert install_from(site, site.mirror) == ["1.0.0", "1.1.0"]
+
+
+def known_of(site: Site) -> dict[str, object]:
+    return {
+        "root": site.simulator.root, "cache": site.folder / "mirror-cache", "state": TrustState(),
+        "now": site.simulator.now, "build_time": NOW - timedelta(days=5),
+    }  # fmt: skip
+
+
+def pruned(site: Site, **options: object) -> Pruned:
+    values: dict[str, object] = {"delete": False, "days": 0.0, **known_of(site), **options}
+    return prune(site.mirror, **values)  # type: ignore[arg-type]
+
+
+def files_of(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    }  # fmt: skip
+
+
+def test_what_nothing_refers_to_is_listed_and_goes_only_if_told(site: Site) -> None:
+    first = site.sync()
+    assert pruned(site).files == 0
+    site.next_day()
+    site.sync(state=first.refreshed.state)
+    stray = site.mirror / "blobs" / "sha256" / "ab" / ("ab" + "0" * 62)
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"nobody's")
+    (stray.parent / ".new-left").write_bytes(b"of a killed run")
+    (site.mirror / "blobs" / "notes.txt").write_text("not ours")
+    before = files_of(site.mirror)
+
+    assert pruned(site, days=1.0) == Pruned(0, 0, pruned(site).files, ())
+    found = pruned(site)
+    assert files_of(site.mirror) == before  # nothing is deleted by looking
+    kinds = {path.rpartition("/")[0] for path in found.paths}
+    assert kinds == {"metadata", "targets/catalog", "blobs/sha256/ab"}
+    assert not any("root.json" in path or "timestamp" in path for path in found.paths)
+
+    gone = pruned(site, delete=True)
+    assert gone.paths == found.paths
+    assert before - files_of(site.mirror) == set(found.paths)
+    assert not stray.parent.exists()
+    assert pruned(site).files == 0
+    assert install_from(site, site.mirror) == ["1.0.0", "1.1.0"]
+
+
+def test_a_repository_that_no_sync_wrote_is_not_pruned(site: Site) -> None:
+    """It holds packages that wait for reviewers: no catalog names them yet."""
+    waiting = site.simulator.repository.add_blob(b"a package that waits")
+    there = site.simulator.directory / blob_path(waiting)
+    with pytest.raises(MirrorError, match="was not written by `tavo mirror sync`"):
+        prune(site.simulator.directory, delete=True, days=0.0, **known_of(site))  # type: ignore[arg-type]
+    assert there.exists()
+    # Control: with the hint of a mirror, it would go.
+    hint = site.simulator.directory / "mirror.json"
+    hint.write_text('{"catalog_sha256": "x"}')
+    prune(site.simulator.directory, delete=True, days=0.0, **known_of(site))  # type: ignore[arg-type]
+    assert not there.exists()
+
+
+def test_a_mirror_that_does_not_verify_is_not_pruned(site: Site) -> None:
+    site.sync()
+    before = files_of(site.mirror)
+    with pytest.raises(ExpiredError):
+        pruned(site, delete=True, now=NOW + timedelta(days=40))
+    assert files_of(site.mirror) == before
+
+
+class Watched:
+    """A directory as a source, which counts how many files are read at the same time."""
+
+    name = "watched"
+
+    def __init__(self, folder: Path, broken: str = "") -> None:
+        self.honest = DirectorySource(folder)
+        self.broken = broken
+        self.lock = threading.Lock()
+        self.now = self.most = 0
+
+    def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            time.sleep(0.02)
+            if self.broken and path.startswith(self.broken):
+                yield b"x"
+            yield from self.honest.read(path, deadline)
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def root_versions(self) -> frozenset[int] | None:
+        return None
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_so_many_files_come_at_a_time(site: Site, connections: int) -> None:
+    for number in range(2, 6):
+        site.market.approve(site.market.package(version=f"1.{number}.0"))
+    site.market.publish(site.simulator)
+    source = Watched(site.simulator.directory)
+    report = site.sync(source, connections=connections)
+    assert source.most == connections
+    assert report.releases == 5
+    assert len(install_from(site, site.mirror)) == 5
+
+
+def test_the_first_file_that_fails_ends_the_others(site: Site) -> None:
+    for number in range(2, 6):
+        site.market.approve(site.market.package(version=f"1.{number}.0"))
+    site.market.publish(site.simulator)
+    source = Watched(site.simulator.directory, broken="blobs/")
+    with pytest.raises(VerificationError):
+        site.sync(source, connections=3)
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("mirror")]
+    assert not (site.mirror / "metadata").exists()
+    assert site.sync().releases == 5
+
+
+def test_a_file_that_is_shared_by_releases_comes_once(site: Site) -> None:
+    contents = Contents(site.sync().refreshed.catalog, Selection())
+    blobs = [digest for digest, _ in contents.blobs()]
+    assert blobs == sorted(set(blobs))
+    assert set(contents.statements()) < set(blobs)
+
+
+@pytest.mark.parametrize(("filename", "wanted"), [
+    ("a-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", True),
+    ("a-1.0-cp310-cp310-manylinux_2_17_x86_64.whl", False),
+    ("a-1.0-cp38-abi3-manylinux_2_17_x86_64.whl", True),
+    ("a-1.0-cp312-abi3-manylinux_2_17_x86_64.whl", False),
+    ("a-1.0-1-cp311-cp311-musllinux_1_2_x86_64.whl", True),
+    ("a-1.0-cp311-cp311-manylinux_2_17_aarch64.whl", False),
+    ("a-1.0-py3-none-any.whl", True),
+    ("a-1.0-py310-none-any.whl", True),
+    ("a-1.0-py2-none-any.whl", False),
+    ("a-1.0-py2.py3-none-any.whl", True),
+    ("a-1.0-py3-none-macosx_11_0_arm64.whl", False),
+    ("no-wheel", True),
+])  # fmt: skip
+def test_wheels_are_chosen_by_python_and_machine(filename: str, wanted: bool) -> None:
+    chosen = Selection.of(pythons=["3.11"], platforms=["linux-x86_64"])
+    assert chosen.wants_wheel(filename) is wanted
+    assert Selection().wants_wheel(filename)
+
+
+def test_filters_of_an_earlier_mirror_are_read() -> None:
+    """`pythons` came later: what has no such field chooses every version."""
+    before = {"plugins": ["acme/a"], "platforms": ["linux"]}
+    assert Selection.from_dict(before).pythons == ()
+    assert Selection.from_dict(before).to_dict() == before
+    with pytest.raises(MirrorError, match=r"3\.x: not a version of Python"):
+        Selection.of(pythons=["3.x"])
+    with pytest.raises(MirrorError, match=r"linux-sparc: not a platform"):
+        Selection.of(platforms=["linux-sparc"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from jinja2 import Environment
 
+from marketplace_db.scores import read_scores
 from marketplace_db.web import plugin
 from marketplace_db.web.markdown import render
 from tests.fakes.browser import CHROMIUM, chromium
@@ -234,3 +236,42 @@ def test_a_browser_signs_in_and_writes_a_review_without_a_script(
             time.sleep(0.5)  # another page at once would stop the form on its way
         assert "other-corp" in page.run("document.body.innerText")
         assert page.run("document.cookie") == "", "no script reads it"
+
+
+GOOD = {"format": 1, "held_out": [{"data": "<b>held out</b>", "metric": "recall", "value": 0.83125,
+                                   "rows": 629}]}  # fmt: skip
+
+
+def test_scores_are_read_in_one_form_only() -> None:
+    row = GOOD["held_out"][0]  # type: ignore[index]
+    assert read_scores(json.dumps(GOOD).encode())[0].value == 0.83125
+    for wrong in (
+        b"", b"{", b"[]", b"\xff", b"[" * 100_000, json.dumps({**GOOD, "format": 2}).encode(),
+        json.dumps({**GOOD, "more": 1}).encode(), json.dumps({**GOOD, "held_out": []}).encode(),
+        json.dumps({**GOOD, "held_out": [row] * 21}).encode(),
+        *(
+            json.dumps({**GOOD, "held_out": [{**row, **change}]}).encode()
+            for change in (
+                {"data": "x" * 161}, {"data": ""}, {"data": "a\u202eb"}, {"metric": "a\nb"},
+                {"value": "1"}, {"value": 1e300}, {"rows": 0}, {"rows": 1.5}, {"url": "x"},
+            )
+        ),
+        json.dumps(GOOD).encode() + b" " * 70_000,
+    ):  # fmt: skip
+        assert read_scores(wrong) == (), wrong[:100]
+
+
+def test_held_out_scores_are_shown_as_the_publishers_word(served: Served) -> None:
+    served.operated.add(id="scored", name="Scored", files={"scores.json": json.dumps(GOOD)})
+    served.operated.add(id="unscored", name="Unscored", files={"scores.json": "{}"})
+    end = time.monotonic() + 30
+    while (page := served.client.get("/plugins/acme/unscored")).status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert "Held-out scores" not in page.text
+    text = served.client.get("/plugins/acme/scored").text
+    section = text.partition('id="scores"')[2].partition("</section>")[0]
+    assert "As its publisher measured them" in section
+    assert "&lt;b&gt;held out&lt;/b&gt;" in section
+    assert "<td>0.8313</td><td>629</td>" in section
+    assert "<b>" not in section

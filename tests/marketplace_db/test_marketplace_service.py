@@ -13,21 +13,36 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from marketplace_db.errors import QueueFullError
+from marketplace_db.intake import Market
+from marketplace_db.targets import Targets
 from marketplace_db.web.api.openapi import document, statuses
-from marketplace_db.web.api.routes import SUBMISSION, Route
+from marketplace_db.web.api.problem import problem_of
+from marketplace_db.web.api.routes import CSV, SUBMISSION, Route
 from marketplace_db.web.api.table import BASE, ROUTES
+from tests.fakes.executed import ENABLED, add_dynamic
 from tests.fakes.served import Served, marketplace
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "web"
 MARKUP = (ATTACKS / "markup.txt").read_text().splitlines()
 QUERIES = (ATTACKS / "queries.txt").read_text().splitlines()
 REACH = quote("acme/reach", safe="")
+PROBER = quote("acme/prober", safe="")
+MONTH = "2026-11"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    opened = Served(marketplace(tmp_path_factory.mktemp("served"), count=7))
+    operated = marketplace(tmp_path_factory.mktemp("served"), count=6)
+    add_dynamic(operated, instead={"a model tell the secret of": "it tell a secret of"})
+    opened = Served(operated, more=ENABLED)
+    with Market.open(operated.directory) as market:
+        for organization in ("acme-corp", "other-corp"):
+            Targets(market.connection).add(
+                organization, f"{organization}-staging", url="http://127.0.0.1:9/v1",
+                description='{"url": "http://127.0.0.1:9/v1"}', now=operated.now,
+            )  # fmt: skip
     yield opened
     assert opened.stop() == "ended in order\n"
 
@@ -55,6 +70,15 @@ def told(served: Served) -> None:
     assert served.ask("POST", f"/plugins/{REACH}/install", "alice", json=body).status_code == 200
 
 
+@pytest.fixture(scope="module")
+def execution(served: Served) -> str:
+    """A run of acme-corp that waits."""
+    body = {"target": "acme-corp-staging", "key": "run-of-alice"}
+    done = served.ask("POST", f"/plugins/{PROBER}/execute", "alice", json=body)
+    assert done.status_code == 202, done.text
+    return str(done.json()["id"])
+
+
 # -- the document
 
 
@@ -73,12 +97,17 @@ def test_the_document_is_that_of_the_table(served: Served) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_answers_are_as_the_document_says(served: Served, submission: str, review: str) -> None:
+def test_answers_are_as_the_document_says(
+    served: Served, submission: str, review: str, execution: str
+) -> None:
     described = served.ask("GET", "/openapi.json").json()
     for route in ROUTES:
         if route.method != "GET" or isinstance(route.answer, str):
             continue
-        answer = call(served, route, who_of(route), submission=submission)
+        answer = call(served, route, who_of(route), submission=submission, execution=execution)
+        if route.name == "show_result":  # what one looks like is in test_operator_execution.py
+            assert (answer.status_code, "it waits" in answer.text) == (404, True)
+            continue
         assert answer.status_code == 200, (route.name, answer.text)
         schema = {"$ref": f"#/components/schemas/{route.answer.__name__}", **described}
         Draft202012Validator(schema).validate(answer.json())
@@ -86,12 +115,15 @@ def test_answers_are_as_the_document_says(served: Served, submission: str, revie
 
 def call(
     served: Served, route: Route, who: str | None, *, submission: str = NOWHERE,
-    review: str = NOWHERE, query: dict[str, str] | None = None,
+    review: str = NOWHERE, execution: str = NOWHERE, query: dict[str, str] | None = None,
 ) -> Any:  # fmt: skip
     """Call a route with values that are right."""
     path = route.path.removeprefix(BASE)
-    for name, value in {"id": REACH, "publisher": "acme", "submission": submission,
-                        "review": review}.items():  # fmt: skip
+    plugin = PROBER if route.name == "execute_plugin" else REACH
+    for name, value in {
+        "id": plugin, "publisher": "acme", "submission": submission, "review": review,
+        "execution": execution, "month": MONTH,
+    }.items():  # fmt: skip
         path = path.replace(f"{{{name}}}", value)
     if route.name == "withdraw_plugin":
         query = {"reason": "It breaks", "version": "9.9.9", **(query or {})}
@@ -102,7 +134,8 @@ def call(
     elif route.body is not None:
         more["json"] = {
             "ReviewBody": {"rating": 1}, "InstallBody": {"key": "machine-1"},
-            "ModerateBody": {"state": "published"}, "ExecuteBody": {},
+            "ModerateBody": {"state": "published"},
+            "ExecuteBody": {"target": "acme-corp-staging", "key": "run-of-somebody"},
         }[route.body.__name__]  # type: ignore[union-attr]  # fmt: skip
     return served.ask(route.method, path, who, **more)
 
@@ -126,7 +159,7 @@ def test_every_route_asks_for_its_scope(served: Served, route: Route) -> None:
     wrong = served.ask(
         route.method, route.path.removeprefix(BASE).replace("{id}", REACH)
         .replace("{publisher}", "acme").replace("{submission}", NOWHERE)
-        .replace("{review}", NOWHERE),
+        .replace("{review}", NOWHERE).replace("{execution}", NOWHERE).replace("{month}", MONTH),
         headers={"authorization": "Bearer tavo_" + "x" * 43},
     )  # fmt: skip
     assert wrong.status_code == 401, "a wrong token is refused on public routes, too"
@@ -144,7 +177,10 @@ CROSS_TENANT = {
     "submit_version": "the namespace acme",
     "withdraw_plugin": "the namespace acme",
     "show_submission": "there is no submission",
-    "execute_plugin": "cloud execution is off",
+    "execute_plugin": "there is no target 'acme-corp-staging' of your organisation",
+    "show_execution": "there is no execution",
+    "cancel_execution": "there is no execution",
+    "show_result": "there is no execution",
     "list_waiting_reviews": "lacks the scope operate",
     "moderate_review": "lacks the scope operate",
 }
@@ -153,28 +189,32 @@ CROSS_TENANT = {
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_nobody_reaches_what_belongs_to_another_organisation(
-    served: Served, submission: str, review: str, told: None, route: Route
+    served: Served, submission: str, review: str, execution: str, told: None, route: Route
 ) -> None:
     before = everything(served)
-    mine = call(served, route, who_of(route) or "alice", submission=submission, review=review)
+    given = {"submission": submission, "review": review, "execution": execution}
+    if route.name == "cancel_execution":  # or it would be gone for those that come after
+        given = {**given, "execution": asked(served, "run-to-cancel")}
+    mine = call(served, route, who_of(route) or "alice", **given)
     match route.other:
         case "refused":
             assert route.name in CROSS_TENANT, f"{route.name} has no cross-tenant case"
-            theirs = call(served, route, "bob", submission=submission, review=review)
+            theirs = call(served, route, "bob", **given)
             assert theirs.status_code in {403, 404}, theirs.text
             assert CROSS_TENANT[route.name] in theirs.json()["detail"]
         case "own":
-            theirs = call(served, route, "bob", submission=submission, review=review)
+            theirs = call(served, route, "bob", **given)
             assert theirs.status_code == 200 or route.name == "write_review"
             text = theirs.text
             assert "alice" not in text
             assert "acme-corp" not in text
             assert submission not in text
+            assert execution not in text
             if theirs.status_code == 200 and route.method == "GET":
                 assert theirs.text != mine.text
             assert theirs.headers["cache-control"] in {"private, no-store", "no-store"}
         case "public":
-            theirs = call(served, route, "bob", submission=submission, review=review)
+            theirs = call(served, route, "bob", **given)
             assert theirs.content == mine.content
             assert "private" not in theirs.headers["cache-control"]
     if route.method == "GET":
@@ -197,13 +237,26 @@ def test_control_without_its_organisation_a_submission_is_anybodys(
         connection.execute(statement, ("acme-corp", submission))
 
 
+def asked(served: Served, key: str) -> str:
+    body = {"target": "acme-corp-staging", "key": key}
+    return str(served.ask("POST", f"/plugins/{PROBER}/execute", "alice", json=body).json()["id"])
+
+
 def everything(served: Served) -> list[Any]:
     """All that reading must not change."""
     path = served.operated.directory / "market.db"
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
         return [
             connection.execute(f"SELECT * FROM {table}").fetchall()
-            for table in ("submissions", "plugin_reviews", "tokens", "plugin_installations", "jobs")
+            for table in (
+                "submissions",
+                "plugin_reviews",
+                "tokens",
+                "plugin_installations",
+                "jobs",
+                "plugin_executions",
+                "targets",
+            )
         ]
 
 
@@ -462,6 +515,74 @@ def test_a_withdrawal_waits_for_the_next_release(served: Served) -> None:
     assert served.ask("GET", "/plugins/acme%2Fsmall-1").json()["plugin"]["version"] == "1.0.0"
 
 
+# -- runs for organisations: what they are is in tests/operator/test_operator_execution.py
+
+
+def execute(served: Served, who: str = "bob", **body: object) -> Any:
+    value = {"target": "other-corp-staging", "key": "run-of-bob", **body}
+    return served.ask("POST", f"/plugins/{PROBER}/execute", who, json=value)
+
+
+def test_a_run_is_the_same_whatever_became_of_its_plugin_and_target(served: Served) -> None:
+    first = execute(served)
+    assert first.status_code == 202
+    assert served.ask("GET", first.headers["location"].removeprefix(BASE), "bob").json() == (
+        first.json()
+    )
+    assert execute(served).json() == first.json()
+    other = execute(served, config={"x": 1})
+    assert (other.status_code, "was used for another run" in other.text) == (409, True)
+    named = execute(served, version="0.1.0")
+    assert named.status_code == 409, "who names a version asks something else"
+    with Market.open(served.operated.directory) as market:
+        targets, now = Targets(market.connection), served.operated.now
+        gone = targets.remove("other-corp", "other-corp-staging", now=now)
+    assert execute(served).json()["id"] == first.json()["id"]
+    fresh = execute(served, key="another-run")
+    assert (fresh.status_code, "there is no target" in fresh.text) == (404, True)
+    with Market.open(served.operated.directory) as market:
+        Targets(market.connection).add(
+            gone.organization, gone.name, url=gone.url, description=gone.description, now=now
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"key": "short"}, 400), ({"key": "x" * 65}, 400), ({"key": None}, 400),
+        ({"target": "A B"}, 400), ({"target": "-"}, 400), ({"target": "../etc"}, 400),
+        ({"config": []}, 400), ({"config": {"a": "x" * 70_000}}, 413), ({"more": 1}, 400),
+        ({"version": "7"}, 404), ({"target": "acme-corp-staging"}, 404),
+    ],
+)  # fmt: skip
+def test_a_wrong_run_is_refused(served: Served, body: dict[str, object], status: int) -> None:
+    assert execute(served, **{"key": "wrong-run-1", **body}).status_code == status
+
+
+def test_a_configuration_may_be_deep_or_odd_and_is_no_defect(served: Served) -> None:
+    for number, content in enumerate(
+        ["[" * deep + "]" * deep for deep in (50, 400, 900, 2000, 20_000)]
+        + ["1e400", "-0", "12345678901234567890123", '"\\u0000"', '{"": {"": null}}']
+    ):
+        body = (
+            f'{{"target": "other-corp-staging", "key": "odd-run-{number}",'
+            f' "config": {{"a": {content}}}}}'
+        )
+        answer = served.ask(
+            "POST", f"/plugins/{PROBER}/execute", "bob", content=body.encode(),
+            headers={"content-type": "application/json"},
+        )  # fmt: skip
+        assert answer.status_code in {202, 400}, (content[:50], answer.text)
+
+
+def test_what_is_full_says_when_to_come_back() -> None:
+    own = problem_of(QueueFullError("20 runs of yours wait", wait_s=30))
+    whole = problem_of(QueueFullError("100 runs wait", wait_s=7, whole=True))
+    assert (own.status, own.headers, own.kind) == (429, {"retry-after": "30"}, "full")
+    assert (whole.status, whole.headers) == (503, {"retry-after": "7"})
+    assert own.hint == "Come back in 30 s."
+
+
 # -- attacks
 
 
@@ -470,7 +591,8 @@ def test_no_attack_gets_an_answer_of_ours_wrong(served: Served, route: Route) ->
     before = tables(served)
     path = route.path.removeprefix(BASE)
     for name in route.values:
-        path = path.replace(f"{{{name}}}", REACH if name == "id" else NOWHERE)
+        wrong = {"id": REACH, "month": MONTH}.get(name, NOWHERE)
+        path = path.replace(f"{{{name}}}", wrong)
     fields = route.query.__struct_fields__ if route.query else ("q",)
     for attack in (*MARKUP, *QUERIES):
         for field in fields:
@@ -496,7 +618,7 @@ def check(answer: Any, route: Route) -> None:
     assert answer.status_code < 500
     assert answer.status_code in {route.status, 404, *statuses(route)}
     assert answer.headers["content-type"] in {
-        "application/json", "application/problem+json", "application/zip",
+        "application/json", "application/problem+json", "application/zip", CSV,
     }  # fmt: skip
     assert answer.headers["x-content-type-options"] == "nosniff"
 

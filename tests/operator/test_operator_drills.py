@@ -420,9 +420,9 @@ def test_one_offline_key_of_three_signs_nothing(robbed: RobbedMarket, role: str)
     stolen = robbed.simulator.keyring.of(role)
     forge_offline(thief, role, stolen[:1])
     with pytest.raises(VerificationError, match=rf"{role}.json from .*not enough valid signatures"):
-        user.trust().releases(thief.source)
+        user.trust().artifacts(thief.source)
     forge_offline(thief, role, stolen[:2])
-    user.trust().releases(thief.source)  # control: two keys are the role
+    user.trust().artifacts(thief.source)  # control: two keys are the role
 
 
 def forge_offline(thief: Thief, role: str, keys: list[PrivateKey] | tuple[PrivateKey, ...]) -> None:

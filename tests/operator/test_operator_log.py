@@ -1,4 +1,4 @@
-"""The log of releases: who rewrites it is found out, with evidence, and an auditor needs no tavo."""
+"""The log of releases: who rewrites it is found out, and an auditor needs no tavo."""
 
 from __future__ import annotations
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -20,13 +23,14 @@ import httpx
 import pytest
 
 from marketplace_db.accounts import Accounts
-from marketplace_db.intake import Market
+from marketplace_db.web import server
 from signing.keyring import Keyring
 from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
 from tavo.operator.marketplace import OperatedMarket
+from tests.fakes.executed import ENABLED, Executed, add_dynamic
 from tests.fakes.operator_market import Marketplace
-from tests.fakes.served import LIMITS, Served, marketplace
+from tests.fakes.served import HANDED_OVER, LIMITS, SCRIPT, Served, marketplace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 ROOT = Path(__file__).parents[2]
@@ -188,57 +192,265 @@ def test_what_was_begun_is_finished_when_the_server_is_told_to_end(tmp_path: Pat
     assert kept == 1
 
 
+ROOMY = (
+    ENABLED
+    + """
+waiting = 100000
+[execution.limits]
+waiting = 100000
+per_day = 1000000
+"""
+)
+
+
+class Writer(threading.Thread):
+    """One person who writes reviews, runs and installations until the server is gone."""
+
+    def __init__(self, served: Served, name: str) -> None:
+        super().__init__(name=name)
+        self.served = served
+        self.installs: set[str] = set()
+        self.runs: dict[str, str] = {}
+        self.review = -1
+        self.wrong: list[str] = []
+
+    def run(self) -> None:
+        headers = {"authorization": f"Bearer {self.served.tokens[self.name]}"}
+        with httpx.Client(base_url=self.served.url, trust_env=False, timeout=60) as client:
+            for number in itertools.count():
+                key = f"{self.name}-{number:08}"
+                kind = ("install", "execute", "reviews")[number % 3]
+                plugin = "prober" if kind == "execute" else "reach"
+                body = {
+                    "install": {"key": key},
+                    "execute": {"key": key, "target": "staging"},
+                    "reviews": {"rating": 1 + number % 5, "title": str(number)},
+                }[kind]
+                try:
+                    done = client.post(
+                        f"/api/v1/plugins/acme%2F{plugin}/{kind}", json=body, headers=headers
+                    )
+                except httpx.HTTPError:
+                    return
+                if done.status_code not in {200, 202}:
+                    self.wrong.append(done.text)
+                    return
+                if kind == "reviews":
+                    self.review = number
+                elif kind == "install":
+                    self.installs.add(key)
+                else:
+                    self.runs[key] = done.json()["id"]
+
+    @property
+    def written(self) -> int:
+        return len(self.installs) + len(self.runs) + (self.review >= 0)
+
+
 @pytest.mark.parametrize(
     ("writers", "seconds"), [(24, 0.5), pytest.param(200, 60.0, marks=pytest.mark.slow)]
 )
 def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(
     tmp_path: Path, writers: int, seconds: float
 ) -> None:
-    served = Served(marketplace(tmp_path, count=1))
-    with Market.open(served.operated.directory) as market:
-        names = [f"writer-{number}" for number in range(writers)]
-        for name in names:
-            served.token(name, "other-corp", ["review", "install"], market)
-    acknowledged: list[tuple[str, int]] = []
-    lock = threading.Lock()
-
-    def write(name: str) -> None:
-        headers = {"authorization": f"Bearer {served.tokens[name]}"}
-        with httpx.Client(base_url=served.url, trust_env=False, timeout=60) as client:
-            for number in itertools.count():
-                path = "/api/v1/plugins/acme%2Freach/install"
-                body = {"key": f"{name}-{number:08}"}
-                try:
-                    done = client.post(path, json=body, headers=headers)
-                except httpx.HTTPError:
-                    return
-                if done.status_code == 200:
-                    with lock:
-                        acknowledged.append((name, number))
-
-    threads = [threading.Thread(target=write, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    begun = time.monotonic()
-    while time.monotonic() < begun + seconds or len(acknowledged) < 60:
-        assert time.monotonic() < begun + seconds + 60
-        time.sleep(0.05)
-    served.process.kill()
-    served.process.wait()
-    for thread in threads:
-        thread.join()
-    served.client.close()
-    served.start()
-    for name, number in acknowledged[-20:]:  # a client that did not hear it asks again
-        again = served.ask("POST", "/plugins/acme%2Freach/install", name,
-                           json={"key": f"{name}-{number:08}"})  # fmt: skip
-        assert again.status_code == 200
+    """Reviews, runs and installations; the server is killed in the middle, and again at the end."""
+    operated = marketplace(tmp_path, count=1)
+    add_dynamic(operated)
+    served = Served(operated, more=ROOMY)
+    executed = Executed(operated)
+    executed.target("http://127.0.0.1:9/v1")
+    names = [f"writer-{number}" for number in range(writers)]
+    for name in names:
+        served.token(name, "other-corp", ["review", "install", "execute"], executed.market)
+    everybody: list[Writer] = []
+    for _ in range(2):
+        threads = [Writer(served, name) for name in names]
+        everybody += threads
+        for thread in threads:
+            thread.start()
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds / 2 or sum(one.written for one in threads) < 60:
+            assert time.monotonic() < begun + seconds + 60
+            time.sleep(0.05)
+        served.process.kill()
+        served.process.wait()
+        for thread in threads:
+            thread.join()
+        served.client.close()
+        served.start()
+    assert [one.wrong for one in everybody if one.wrong] == []
+    for one in everybody[-20:]:  # a client that did not hear it asks again
+        for key, run in list(one.runs.items())[-1:]:
+            again = served.ask("POST", "/plugins/acme%2Fprober/execute", one.name,
+                               json={"key": key, "target": "staging"})  # fmt: skip
+            assert (again.status_code, again.json()["id"]) == (202, run)
+        for key in list(one.installs)[-1:]:
+            again = served.ask("POST", "/plugins/acme%2Freach/install", one.name, json={"key": key})
+            assert again.status_code == 200
     assert served.stop() == "ended in order\n"
-    with sqlite3.connect(served.operated.directory / "market.db") as connection:
-        rows = connection.execute("SELECT uuid FROM plugin_installations").fetchall()
+    executed.market.close()
+    with closing(sqlite3.connect(served.operated.directory / "market.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        installs = connection.execute("SELECT uuid FROM plugin_installations").fetchall()
+        runs = connection.execute("SELECT key, uuid FROM plugin_executions").fetchall()
+        reviews = dict(connection.execute("SELECT author, title FROM plugin_reviews").fetchall())
+    assert (
+        len(installs)
+        == len(set(installs))
+        >= sum(
+            len(set.union(*(one.installs for one in everybody if one.name == name)))
+            for name in names
+        )
+    )
+    assert len(runs) == len({key for key, _ in runs})
+    known = dict(runs)
+    for one in everybody:
+        assert {key: known.get(key) for key in one.runs} == one.runs
+    for name, last in ((one.name, one.review) for one in everybody[-writers:]):
+        # what was acknowledged last, or the one after it, whose answer the kill cut off
+        assert int(reviews.get(name, -1)) in {last, last + 3} or last < 0
+
+
+class OnSmallDisk(Served):
+    """Serves a copy of the market on a file system of its own, which can be filled."""
+
+    def start(self) -> None:
+        mount = self.operated.folder / "disk"
+        mount.mkdir(exist_ok=True)
+        begin = (
+            f'mount -t tmpfs -o size=24m none "{mount}" &&'
+            f' cp -r "{self.operated.directory}" "{mount}/market" && exec "$@"'
+        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-Urm", "sh", "-c", begin, "sh", sys.executable, "-c", SCRIPT,
+                 str(mount / "market"), self.operated.now.isoformat()],
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=log,
+                text=True,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, self.log.read_text()
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        self.disk = Path(f"/proc/{self.process.pid}/root{mount}")
+
+    def fill(self) -> Path:
+        filler = self.disk / "filler"
+        for size in (1 << 20, 4096, 1):
+            with filler.open("ab", buffering=0) as stream, suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
+        return filler
+
+
+def has_mounts() -> bool:
+    try:
+        words = ["unshare", "-Urm", "mount", "-t", "tmpfs", "none", "/mnt"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_mounts(), reason="needs a file system of its own")
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    operated = marketplace(tmp_path, count=1)
+    add_dynamic(operated)
+    executed = Executed(operated)
+    executed.target("http://127.0.0.1:9/v1")
+    executed.market.close()
+    served = OnSmallDisk(operated, more=ROOMY)
+    known: set[str] = set()
+
+    def install(key: str) -> httpx.Response:
+        done = served.ask("POST", "/plugins/acme%2Freach/install", "bob", json={"key": key})
+        if done.status_code == 200:
+            known.add(done.json()["id"])
+        return done
+
+    for number in range(20):
+        assert install(f"before-{number:04}").status_code == 200
+    listed = served.ask("GET", "/plugins/marketplace").json()
+    filler = served.fill()
+    body = {"target": "staging", "key": "full-disk-1"}
+    refused = [
+        *(install(f"meanwhile-{number:04}") for number in range(20)),
+        *(served.ask("POST", "/plugins/acme%2Freach/reviews", "bob",
+                     json={"rating": 3, "body": "x" * 3000}) for _ in range(5)),
+        *(served.ask("POST", "/plugins/acme%2Fprober/execute", "bob", json=body)
+          for _ in range(5)),
+        served.hand_in("alice", id="late", name="Late"),
+    ]  # fmt: skip
+    said = [one for one in refused if one.status_code not in {200, 202}]
+    assert len(said) > 20, "control: the disk was full"
+    for one in said:
+        assert one.status_code == 503
+        assert one.headers["content-type"] == "application/problem+json"
+        assert int(one.headers["retry-after"]) > 0
+        assert "cannot be used now" in one.json()["detail"]
+    for path in ("/plugins/marketplace", "/plugins/acme%2Freach", "/plugins/acme%2Freach/download"):
+        assert served.ask("GET", path).status_code == 200
+    assert served.ask("GET", "/plugins/marketplace").json() == listed
+    assert served.client.get("/").status_code == 200
+    filler.unlink()
+    for number in range(20):
+        assert install(f"after-{number:04}").status_code == 200
+    assert served.hand_in("alice", id="late", name="Late").status_code == 201
+    for path in (served.disk / "market").glob("market.db*"):
+        shutil.copyfile(path, tmp_path / path.name)
+    with closing(sqlite3.connect(tmp_path / "market.db")) as connection:
+        rows = [one for (one,) in connection.execute("SELECT uuid FROM plugin_installations")]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(rows) == len(set(rows))
-    assert len(rows) >= len(set(acknowledged))
+    assert set(rows) >= known
+    assert served.stop() == "ended in order\n"
+
+
+def test_a_socket_that_is_handed_over_turns_nobody_away_during_a_restart(tmp_path: Path) -> None:
+    served = Served(marketplace(tmp_path, count=1))
+    served.stop()
+    answers: list[int] = []
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def ask() -> None:
+            with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+                answers.append(client.get("/api/v1/plugins/marketplace").status_code)
+
+        for _ in range(2):
+            waits = threading.Thread(target=ask)
+            waits.start()  # while nothing serves
+            process = subprocess.Popen(
+                [sys.executable, "-c", HANDED_OVER, str(listener.fileno()), sys.executable, "-c",
+                 SCRIPT, str(served.operated.directory), served.operated.now.isoformat()],
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+                text=True, pass_fds=[listener.fileno()],
+            )  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == f"{url}/"
+            waits.join(60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+    assert answers == [200, 200]
+
+
+def test_what_is_handed_over_and_is_no_listening_socket_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in (socket.socket(), (tmp_path / "file").open("w")):
+        with other:
+            done = subprocess.run(
+                [sys.executable, "-c", HANDED_OVER, str(other.fileno()), sys.executable, "-c",
+                 "from marketplace_db.web.server import run; run(None, '127.0.0.1', 0)"],
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+                pass_fds=[other.fileno()], check=False,
+            )  # fmt: skip
+            assert "does not listen for TCP connections" in done.stderr
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", "1")  # another process' own
+    assert server._handed_over() is None
+    assert "LISTEN_FDS" not in os.environ, "and no child of ours takes it for its own"
 
 
 def test_a_release_is_shown_without_a_restart(tmp_path: Path) -> None:

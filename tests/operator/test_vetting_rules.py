@@ -8,9 +8,10 @@ import pytest
 
 from tavo.operator.vetting.checks.behaviour import PACK
 from tavo.plugins import Severity
+from tavo.scan.rule import RuleSet
 from tavo.scan.rule_source import PACK as USERS_PACK
 from tavo.scan.rule_tests import run_tests
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rules import load_rules
 
 SAMPLES = Path(__file__).parents[1] / "attacks" / "vetting" / "samples"
 LOADED = load_rules([PACK])

@@ -48,13 +48,15 @@ def resumed(exchange: ChainExchange, answer: Any) -> Any:
 
 def asked(
     chain: Chain, speaker: Speaker, body: Any, *, client: str = "client", secret: bytes = b"s" * 32,
-    headers: Iterable[tuple[bytes, bytes]] = (), path: bytes = b"", **options: Any,
+    headers: Iterable[tuple[bytes, bytes]] = (), path: bytes = b"",
+    query: bytes | None = None, **options: Any,
 ) -> Done:  # fmt: skip
     """Send the request only."""
     exchange = ChainExchange(chain, **options)
     done = Done(exchange)
     route = exchange.request_head(RequestHead(
-        method=b"POST", path=path or speaker.path, query=speaker.query, headers=list(headers),
+        method=b"POST", path=path or speaker.path, query=speaker.query if query is None else query,
+        headers=list(headers),
         client=client, secret=secret, now=1000.0,
     ))  # fmt: skip
     if isinstance(route, Refusal):

@@ -323,6 +323,90 @@ litellm_settings: {drop_params: true}
         assert part in said
 
 
+# Made after examples of LiteLLM: balancing, wildcards, credentials, guardrails.
+LITELLM = b"""
+model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      {model: azure/gpt-4o-eu, api_base: "https://eu.openai.azure.com/", api_key: os.environ/EU,
+       api_version: "2024-02-01", input_cost_per_token: 0.0000025, rpm: 6}
+    model_info: {mode: chat, output_cost_per_token: 0.00001}
+  - model_name: gpt-4o
+    litellm_params:
+      {model: azure/gpt-4o-ca, api_base: "https://ca.openai.azure.com/",
+       litellm_credential_name: ca}
+    tpm: 20_000
+  - model_name: fake
+    litellm_params: {model: openai/fake, api_key: fake-key, api_base: "http://10.0.0.9:8000/v1"}
+  - model_name: keyless
+    litellm_params: {model: openai/keyless, api_base: "http://10.0.0.8:8000/v1"}
+  - model_name: openai/*
+    litellm_params: {model: openai/*, api_key: os.environ/OPENAI_API_KEY}
+  - model_name: openai/*
+    litellm_params: {model: openai/*, api_key: os.environ/SECOND_KEY}
+  - model_name: away
+    litellm_params: {model: openai/x, api_base: os.environ/BASE}
+  - model_name: nowhere
+    litellm_params: {model: ollama/mistral, api_base: your_ollama_api_base}
+credential_list:
+  - credential_name: ca
+    credential_values: {api_key: os.environ/CA}
+mcp_servers:
+  wiki: {url: "https://mcp.example/mcp", transport: http, auth_type: none}
+  local: {transport: stdio, command: npx}
+guardrails:
+  - guardrail_name: guard
+    litellm_params: {guardrail: presidio, mode: pre_call}
+litellm_settings: {drop_params: true, unheard_of: 1}
+general_settings: {master_key: sk-1234, pass_through_endpoints: [{path: /x}]}
+router_settings: {routing_strategy: least-busy}
+environment_variables: {REDIS_HOST: x}
+include: [other.yaml]
+"""
+
+
+def test_each_part_of_a_litellm_configuration_is_taken_or_named() -> None:
+    value, notes = converted(LITELLM, "litellm.yaml")
+    config = load_config(yaml_of(value).encode(), "out.yaml")
+    assert {name: one.credential for name, one in config.upstreams.items()} == {
+        "azure": Secret(env="EU"), "azure-ca-openai-azure-com": Secret(env="CA"),
+        "openai-10-0-0-9-8000": Secret(env="OPENAI_10_0_0_9_8000_API_KEY"),
+        "openai-10-0-0-8-8000": None, "openai": Secret(env="OPENAI_API_KEY"), "mcp-wiki": None,
+    }  # fmt: skip
+    assert config.prices == {"gpt-4o-eu": Price(input=2.5, output=10.0)}
+    assert config.models is None  # openai/*
+    assert "sk-1234" not in yaml_of(value)
+    said = "\n".join(notes)
+    for part in (
+        "model_list[0]: api_version of gpt-4o is not taken over",
+        "model_list[0]: rpm of gpt-4o is not taken over; here: keys with a budget",
+        "model_list[0]: model_info.mode of gpt-4o is not taken over",
+        "model_list[0]: gpt-4o: clients ask with Azure's own paths",
+        "model_list[1]: tpm of gpt-4o is not taken over",
+        "model_list[2]: the key in clear of fake is not taken over: set OPENAI_10_0_0_9_8000_API",
+        "model_list[5]: the key SECOND_KEY of openai/* is not taken over: openai is asked with",
+        "model_list[6]: away is left out: its api_base comes from the environment (BASE)",
+        "model_list[7]: nowhere is left out: its api_base 'your_ollama_api_base' is no address",
+        "mcp_servers.wiki.auth_type is not taken over", "mcp_servers.local: is left out",
+        "guardrails[0] (guard) is not taken over: the filter pii is nearest",
+        "litellm_settings.unheard_of is not taken over", "general_settings.master_key is not taken",
+        "general_settings.pass_through_endpoints is not taken over: here: an upstream with",
+        "router_settings.routing_strategy is not taken over", "environment_variables is not taken",
+        "include is not taken over: convert that file on its own",
+    ):  # fmt: skip
+        assert part in said, part
+
+
+def test_a_usual_key_never_goes_to_an_address_that_is_not_its_providers() -> None:
+    """A placeholder key beside an own address must not become OPENAI_API_KEY there."""
+    for extra in ("", ", api_key: none"):
+        text = (
+            "model_list: [{model_name: a, litellm_params: {model: openai/a,"
+            f" api_base: 'http://10.0.0.9/v1'{extra}}}}}]"
+        )
+        assert "OPENAI_API_KEY" not in yaml_of(converted(text.encode(), "l")[0])
+
+
 # -- usage
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,14 +55,91 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(
     assert asked(chain_of({"filter": "secrets"}, observe=True), speaker, body).sent == body
 
 
-def test_a_compressed_body_is_refused_either_way() -> None:
-    done = asked(STRICT, CHAT, b"x", headers=[(b"content-encoding", b"gzip")])
+@pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip, br", b"gzip, gzip", b"x"])
+def test_a_coding_that_nobody_here_can_take_off_is_refused(coding: bytes) -> None:
+    headers = [(b"content-encoding", coding)]
+    done = asked(STRICT, CHAT, b"x", headers=headers)
     assert done.refusal is not None
     assert done.refusal.status == 415
+    assert "none of gzip and deflate" in error_of(CHAT, done.refusal.body)
     done = asked(STRICT, CHAT, CHAT.request("hello"))
-    answered(done, CHAT, [b"\x1f\x8b"], headers=[(b"content-encoding", b"gzip")])
+    answered(done, CHAT, [b"\x1f\x8b"], headers=headers)
     assert done.refusal is not None
     assert (done.refusal.status, done.out) == (502, b"")
+
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)  # the same bytes in every second
+
+
+WATCHING = chain_of({"filter": "secrets"}, observe=True)
+CODINGS: dict[bytes, Any] = {
+    b"gzip": _gzip, b"X-GZip": _gzip, b"deflate": zlib.compress,
+    b"Deflate": lambda data: zlib.compress(data, wbits=-15),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("speaker", SPEAKERS, ids=IDS)
+def test_coded_bodies_are_judged_without_their_coding(speaker: Speaker, coding: bytes) -> None:
+    code = CODINGS[coding]
+    headers = [(b"content-encoding", coding)]
+    body = json.dumps(speaker.request(f"see {SECRET} ok")).encode()
+    done = asked(STRICT, speaker, code(body), headers=headers)
+    assert SECRET.encode() not in done.sent
+    assert b"[AWS_KEY_ID removed]" in done.sent
+    plain = json.dumps(speaker.request("hello")).encode()
+    assert asked(STRICT, speaker, code(plain), headers=headers).sent == plain
+    for text in ("hello you", f"see {SECRET} ok"):
+        for whole in (False, True):
+            data = (
+                speaker.whole([text], None)
+                if whole
+                else b"".join(speaker.stream([(0, text)], None, 4))
+            )
+            done = asked(
+                STRICT, speaker, speaker.request("hi"), path=speaker.whole_path if whole else b""
+            )
+            answered(done, speaker, cut(code(data), [9] * len(data)), whole=whole, headers=headers)
+            assert SECRET.encode() not in done.out
+            assert done.refusal is None
+            if SECRET not in text:
+                assert done.out == data
+            path = speaker.whole_path if whole else b""
+            watched = asked(WATCHING, speaker, speaker.request("hi"), path=path)
+            answered(watched, speaker, [code(data)], whole=whole, headers=headers)
+            assert watched.out == code(data)
+            assert (SECRET in text) == (("secrets", "modify", "response") in watched.said)
+
+
+def test_coded_bodies_that_are_cut_off_wrong_or_too_large_are_refused() -> None:
+    headers = [(b"content-encoding", b"gzip")]
+    whole = CHAT.whole(["hello"], None)
+    large = gzip.compress(b'{"a":"' + b" " * (16 << 20) + b'"}')
+    for body in (gzip.compress(whole)[:-9], b"no gzip at all", large):
+        done = asked(STRICT, CHAT, body, headers=headers)
+        assert done.refusal is not None
+        assert done.refusal.status == 400
+        for is_whole in (True, False):
+            done = asked(STRICT, CHAT, CHAT.request("hi"))
+            answered(done, CHAT, cut(body, [9] * 20), whole=is_whole, headers=headers)
+            assert done.refusal is not None
+            assert done.refusal.code == "tavo_unreadable"
+
+
+def test_the_head_of_a_decoded_body_has_no_coding() -> None:
+    exchange = ChainExchange(STRICT)
+    head = RequestHead(
+        method=b"POST", path=CHAT.path, query=b"", headers=[(b"content-encoding", b"gzip")]
+    )
+    route = exchange.request_head(head)
+    assert not isinstance(route, Refusal)
+    assert route.headers == [(b"accept-encoding", b"identity")]
+    exchange.request_body(gzip.compress(json.dumps(CHAT.request("hi")).encode()))
+    told = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    answer = exchange.response_head(200, told)
+    assert isinstance(answer, ResponseHead)
+    assert answer.headers == told[:1]
 
 
 def test_the_upstream_is_asked_for_an_answer_that_can_be_read() -> None:
@@ -150,7 +229,7 @@ FULL_REQUESTS: dict[str, Any] = {
         "system_instruction": {"parts": {"text": "s"}},
     },
     "ollama": {
-        "model": "m", "prompt": "p", "system": "s", "template": "t", "Messages": [{"content": "c"}],
+        "model": "m", "prompt": "p", "system": "s", "template": "t",
         "messages": [{"role": "user", "content": "t", "images": ["aGk="]},
                      {"role": "assistant", "thinking": "h", "tool_calls": [
                          {"function": {"name": "f", "arguments": {"a": "b"}}}]}],
@@ -218,9 +297,20 @@ def test_control_without_the_walk_over_the_rest_a_secret_passes(
     assert SECRET.encode() in asked(STRICT, CHAT, document).sent
 
 
-def test_a_value_cut_across_events_that_nobody_knows_ends_the_stream() -> None:
+def test_a_value_cut_across_events_that_nobody_knows_is_taken_out() -> None:
     events = [b'data: {"type":"response.new","novel":"see AKIAQ7TR2M"}\n\n',
               b'data: {"type":"response.new","novel":"XL5ZB3NC4D ok"}\n\n']  # fmt: skip
+    done = answered(asked(STRICT, RESPONSES, RESPONSES.request("hi")), RESPONSES, events)
+    assert done.refusal is None
+    assert b"XL5ZB3NC4D" not in done.out
+    assert b'"see [AWS_KEY_ID removed]"' in done.out
+
+
+def test_a_value_cut_across_wholes_ends_the_stream() -> None:
+    item = '{"type":"response.output_item.done","output_index":%d,"item":{"type":"message",'
+    item += '"content":[{"type":"output_text","text":"%s"}]}}'
+    events = [b"data: " + (item % (n, said)).encode() + b"\n\n"
+              for n, said in enumerate(("see AKIAQ7TR2M", "XL5ZB3NC4D ok"))]  # fmt: skip
     done = answered(asked(STRICT, RESPONSES, RESPONSES.request("hi")), RESPONSES, events)
     assert done.refusal is not None
     assert b"XL5ZB3NC4D" not in done.out
@@ -313,7 +403,7 @@ def test_history_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_remembered_is_still_redacted_for_this_client() -> None:
     chain = chain_of({"filter": "pii"})
-    text = "a long enough text with bob@example.com in it, so that it is remembered"
+    text = "a long enough text with bob@example.com in it, so that it is remembered" * 8
     first = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     second = asked(chain, CHAT, CHAT.request(text), secret=b"1" * 32)
     other = asked(chain, CHAT, CHAT.request(text), secret=b"2" * 32)
@@ -389,19 +479,35 @@ def test_a_filter_that_fails_blocks_or_is_skipped_loudly(
     assert skipping.failures["injection"] > 0
 
 
-def test_a_check_that_fails_counts_as_a_match_unless_it_is_skipped(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("part", ["check", "cut"])
+def test_a_rule_that_fails_blocks_or_is_skipped_aloud(
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tavo.detect import rules
-
-    monkeypatch.setattr(rules.RuleSet, "_resolved", rules.RuleSet._resolved)
     import tavo.proxy.chain.filters.secrets as module
     from tavo.detect.rules import Rule
 
-    monkeypatch.setattr(module, "SECRETS", (Rule(id="s", label="S", pattern="abc", check=fails),))
-    assert b"[S removed]" in asked(chain_of({"filter": "secrets"}), CHAT, CHAT.request("abc")).sent
-    skips = chain_of({"filter": "secrets", "on_error": "skip"})
-    assert b"abc" in asked(skips, CHAT, CHAT.request("abc")).sent
+    rule = Rule(id="s", label="S", pattern="abc", **{part: fails})
+    monkeypatch.setattr(module, "SECRETS", (rule,))
+    strict, skips = chain_of({"filter": "secrets"}), chain_of(
+        {"filter": "secrets", "on_error": "skip"}
+    )  # fmt: skip
+    refusal = asked(strict, CHAT, CHAT.request("abc")).refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (503, "tavo_filter_failed")
+    done = asked(skips, CHAT, CHAT.request("abc"))
+    assert done.refusal is None
+    head = done.exchange.response_head(200, [(b"content-type", CHAT.content_type)])
+    assert (b"x-tavo-filter-status", b"secrets; skipped") in head.headers
+    out = resumed(done.exchange, done.exchange.response_data(
+        b"".join(CHAT.stream([(0, "x "), (0, "abc "), (0, "y")], None, 1))))  # fmt: skip
+    done.exchange.close(Finished.DONE)
+    assert CHAT.heard(b"".join(out)).texts[0]
+    assert {("secrets", "skip", "request"), ("secrets", "skip", "response")} <= done.said
+    assert skips.failures["secrets"] > 0
+    again = answered(asked(strict, CHAT, CHAT.request("hi")), CHAT,
+                     [b"".join(CHAT.stream([(0, "x "), (0, "abc ")], None, 1))])  # fmt: skip
+    assert again.refusal is not None
+    assert again.refusal.code == "tavo_filter_failed"
 
 
 def test_refusals_tell_clients_not_to_try_again() -> None:

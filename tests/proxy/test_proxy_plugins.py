@@ -46,6 +46,12 @@ class Worker:
         if "FAIL" in text:
             failure = Failure(kind="deadline", reason="it took longer than 50 ms")
             future.set_exception(FilterFailedError(self.full_id, failure))
+        elif "GIVEN UP" in text:
+            future.cancel()
+        elif "STRANGE" in text:
+            future.set_exception(OSError("no such pipe"))
+        elif "RAISES" in text:
+            raise ValueError("too large for a frame")
         elif "BLOCK" in text:
             future.set_result(FilterResult(decision=Decision.BLOCK, reason="no", labels=("x",)))
         elif "MASK" in text:
@@ -91,7 +97,7 @@ def test_a_plugin_sees_what_the_filters_before_it_left() -> None:
     assert content.startswith("mail {EMAIL:")
 
 
-@pytest.mark.parametrize("text", ["FAIL", "LESS"])
+@pytest.mark.parametrize("text", ["FAIL", "LESS", "GIVEN UP", "STRANGE", "RAISES"])
 def test_a_plugin_that_gives_no_valid_answer_blocks_or_is_skipped(text: str) -> None:
     refusal = ask(judge_with(Worker()), CHAT, text).refusal
     assert refusal is not None

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tavo.llm.dialect import Parts
-from tavo.proxy import exchange as exchange_module
+from tavo.proxy import answering as answering_module
 from tavo.proxy.stream import flow as flow_module
+from tavo.proxy.stream.channels import PATIENCE
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker, compact
 from tests.proxy.driving import Done, answered, asked, chain_of, cut, resumed
 
@@ -129,7 +130,7 @@ def test_control_without_one_reading_a_call_of_a_denied_tool_passes(
 ) -> None:
     body, event = WHOLE["a tool's name twice"], EVENTS["a tool's name twice"] + b"data: [DONE]\n\n"
     assert b"shell" not in said_by(CHAT, body, whole=True).out + said_by(CHAT, event).out
-    monkeypatch.setattr(exchange_module, "_strict", json.loads)
+    monkeypatch.setattr(answering_module, "read_document", json.loads)
     monkeypatch.setattr(flow_module, "_strictly", json.loads)
     assert b"shell" in said_by(CHAT, body, whole=True).out
     assert b"shell" in said_by(CHAT, event).out
@@ -256,7 +257,7 @@ def test_a_text_that_does_not_go_on_does_not_hold_the_stream_to_its_end() -> Non
     exchange = done.exchange
     exchange.response_head(200, [(b"content-type", CHAT.content_type)])
     out = [resumed(exchange, exchange.response_data(event)) for event in first + others]
-    assert not any(out[: flow_module.PATIENCE])
+    assert not any(out[:PATIENCE])
     assert b"".join(b"".join(one) for one in out).startswith(b"".join(first + others[:15]))
     again = growing("context", "chunk_id", pieces=["TR2MXL5ZB3NC4D there"])
     said = b"".join(resumed(exchange, exchange.response_data(again[0])))

@@ -1,13 +1,15 @@
 """The official clients of the providers, through the proxy, as their users see it.
 
 They are no dependencies of ours. TAVO_SDK_PYTHON names an interpreter that has openai, anthropic,
-google-genai, ollama and mcp; without it these tests are left out.
+google-genai, ollama and mcp; without it the tests with clients for Python are left out. That for
+JavaScript is installed by npm when the test runs, and left out where that cannot be done.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,10 +23,10 @@ from tests.fakes.dialect_upstream import providing
 SDKS = os.environ.get("TAVO_SDK_PYTHON", "")
 HERE = Path(__file__).parent / "sdks"
 ROOT = Path(__file__).parents[2]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not SDKS, reason="TAVO_SDK_PYTHON names no interpreter with the clients"),
-]
+pytestmark = pytest.mark.slow
+needs_python = pytest.mark.skipif(
+    not SDKS, reason="TAVO_SDK_PYTHON names no interpreter with the clients"
+)
 FILTERS = """
 filters:
   - filter: pii
@@ -41,17 +43,21 @@ filters:
 @contextmanager
 def started(command: list[str], folder: Path) -> Iterator[str]:
     """Start a program that prints an address; yield that."""
-    environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAVO_")}
+    environment |= {"HOME": str(folder), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         try:
-            yield next(
-                line.split("http://")[1].split()[0]
-                for line in process.stdout
-                if "http://127.0.0.1:" in line
-            )
+            said: list[str] = []
+            for line in process.stdout:
+                said.append(line)
+                if "http://127.0.0.1:" in line:
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield line.split("http://")[1].split()[0]
         finally:
             process.terminate()
 
@@ -66,13 +72,10 @@ def proxy(upstream: str, folder: Path) -> Iterator[str]:
         yield f"http://{address}"
 
 
-def tried(script: str, address: str) -> list[str]:
+def tried(command: list[str], folder: Path) -> list[str]:
+    """Run what tries a client; return what worked."""
     done = subprocess.run(
-        [SDKS, str(HERE / script), address],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
+        command, cwd=folder, capture_output=True, text=True, timeout=180, check=False
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
@@ -80,19 +83,46 @@ def tried(script: str, address: str) -> list[str]:
     return lines
 
 
+@needs_python
 def test_clients_of_models(tmp_path: Path) -> None:
     with providing() as upstream:
         with proxy(upstream.url.removeprefix("http://"), tmp_path) as address:
-            assert len(tried("model_clients.py", address)) >= 30
+            assert len(tried([SDKS, str(HERE / "model_clients.py"), address], tmp_path)) >= 30
         assert upstream.cut >= 1, "a client that went away ended its stream upstream"
     log = (tmp_path / "audit.jsonl").read_text("utf-8")
     assert "bob@example.com" not in log
     assert '"unjudged"' not in log
 
 
+@needs_python
 def test_a_client_of_tools(tmp_path: Path) -> None:
     with (
         started([SDKS, str(HERE / "mcp_server.py")], tmp_path) as server,
         proxy(server, tmp_path) as address,
     ):
-        assert len(tried("mcp_client.py", address)) == 6
+        assert len(tried([SDKS, str(HERE / "mcp_client.py"), address], tmp_path)) == 6
+
+
+def test_the_client_for_javascript(tmp_path: Path) -> None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("node or npm is not installed")
+    folder = tmp_path / "client"
+    folder.mkdir()
+    shutil.copy(HERE / "openai_client.mjs", folder)
+    (folder / "package.json").write_text('{"private": true}', "utf-8")
+    try:
+        subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "openai"],
+            cwd=folder, check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("npm cannot install the package openai here")
+    with providing() as upstream:
+        with proxy(upstream.url.removeprefix("http://"), tmp_path) as address:
+            command = [node, str(folder / "openai_client.mjs"), address]
+            assert len(tried(command, folder)) >= 17
+        assert upstream.cut >= 1, "a client that went away ended its stream upstream"
+    log = (tmp_path / "audit.jsonl").read_text("utf-8")
+    assert "bob@example.com" not in log
+    assert '"unjudged"' not in log

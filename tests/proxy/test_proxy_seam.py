@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from tavo.proxy.http.limits import Limits
 from tavo.proxy.messages import (
     Finished,
     Forward,
     Headers,
     Mode,
-    Passing,
-    PassThrough,
     Pending,
     Refusal,
     RequestHead,
@@ -22,7 +21,8 @@ from tavo.proxy.messages import (
     Route,
     plain_refusal,
 )
-from tests.fakes.scripted_upstream import BODY, REPLY, STREAM, chunk, saying, staged
+from tests.fakes.exchanges import Passing, PassThrough
+from tests.fakes.scripted_upstream import BODY, REPLY, STREAM, answer, chunk, saying, staged
 
 EVENTS = saying(STREAM, chunk(b"data: 1\n\n"), chunk(b"data: 2\n\n") + b"0\r\n\r\n")
 
@@ -263,3 +263,71 @@ def test_a_defect_at_the_end_changes_nothing_for_the_client() -> None:
     text, _ = run(exchange)
     assert text.endswith(REPLY)
     assert exchange.ended == [Finished.DONE]
+
+
+def test_judging_that_takes_too_long_ends_in_the_words_of_the_dialect() -> None:
+    async def forever() -> None:
+        await asyncio.sleep(60)
+
+    def later(self: Scripted, _: bytes = b"") -> Any:
+        return Pending(run=forever)
+
+    for calls in ({"request_body": lambda _: Pending(run=forever)}, {"response_data": later}):
+
+        async def main(calls: dict[str, Any] = calls) -> tuple[bytes, bytes]:
+            limits = Limits(judging_s=0.05)
+            exchange = Scripted(Mode.WHOLE, **calls)
+            async with staged(saying(answer()), limits=limits) as stage:
+                stage.app.wire.change(Making(exchange))
+                client = await stage.client()
+                client.post(BODY, b"Connection: close")
+                return await client.rest(), b"late"
+
+        text, _ = asyncio.run(main())
+        assert text.startswith(b"HTTP/1.1 503 ")
+        assert b"tavo_filter_late" in text
+
+
+def test_what_is_gathered_of_answers_is_bounded_in_sum() -> None:
+    async def endless(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+                     b"transfer-encoding: chunked\r\n\r\n")  # fmt: skip
+        for _ in range(2_000):
+            writer.write(chunk(b"x" * 1_000))
+            await writer.drain()
+
+    async def main() -> tuple[bytes, int]:
+        limits = Limits(buffered_bytes=100_000)
+        async with staged(endless, limits=limits, filters=[{"filter": "secrets"}]) as stage:
+            client = await stage.client()
+            client.post(BODY, b"Connection: close")
+            text = await client.rest()
+            return text, stage.app.wire.buffered
+
+    text, held = asyncio.run(main())
+    assert text.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"overloaded"' in text
+    assert held == 0
+
+
+def test_a_request_counts_until_the_upstream_has_answered() -> None:
+    async def silent(_: object, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> tuple[int, int, int]:
+        body = b'{"model":"m","messages":[{"role":"user","content":"' + b"x" * 60_000 + b'"}]}'
+        async with staged(silent, limits=Limits(buffered_bytes=100_000)) as stage:
+            first = await stage.client()
+            first.post(body)
+            while not stage.upstream.asked:
+                await asyncio.sleep(0.01)
+            held = stage.app.wire.buffered
+            status, _, _ = await stage.ask(body=body)
+            first.close()
+            while stage.app.wire.active:
+                await asyncio.sleep(0.01)
+            return held, status, stage.app.wire.buffered
+
+    held, status, after = asyncio.run(main())
+    assert held > 60_000
+    assert (status, after) == (503, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marketplace_db.catalog import PluginRow
 from marketplace_db.manifest import Manifest, manifest_from_json
-from tavo.registry.recommend import Project, recommend
+from tavo.registry.recommend import Project, installed_together, recommend
 
 
 def plugin(name: str, *, official: bool = False, **more: object) -> tuple[PluginRow, Manifest]:
@@ -64,3 +64,21 @@ def test_official_plugins_come_first_where_they_fit_alike() -> None:
 def test_the_list_is_bounded() -> None:
     many = [plugin(f"p{number}", languages=["python"]) for number in range(30)]
     assert len(recommend(PROJECT, many)) == 10
+
+
+def test_what_others_have_besides_is_recommended_with_that_reason() -> None:
+    rows = {row.full_id: row for row, _ in (plugin("chains"), plugin("guards"), plugin("logs"))}
+    fits = recommend(PROJECT, [plugin("chains", tags=["langchain"])])
+    together = {
+        "acme/here": [("acme/guards", 7), ("acme/chains", 3), ("acme/nowhere", 99)],
+        "acme/also": [("acme/logs", 4), ("acme/guards", 0)],
+    }
+    found = installed_together(fits, together, rows)
+    assert [one.plugin.id for one in found] == ["chains", "guards", "logs"]
+    assert found[0].reasons == (
+        "the project uses langchain (framework), which the plugin is for",
+        "3 organisations that have acme/here have it, too",
+    )
+    assert found[1].reasons == ("7 organisations that have acme/here have it, too",)
+    assert "acme/nowhere" not in {one.plugin.full_id for one in found}, "in no verified catalog"
+    assert installed_together(fits, {}, rows) == fits, "control"

@@ -11,9 +11,10 @@ import yaml
 from tavo.plugins import Severity
 from tavo.scan.engine import scan_source
 from tavo.scan.languages import CODE, SUFFIXES, language_of, parse_file
+from tavo.scan.rule import RuleSet, ScanRule
 from tavo.scan.rule_files import expand, read_rule_file
 from tavo.scan.rule_tests import annotated_lines, place_of
-from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
+from tavo.scan.rules import PACK, load_rules
 
 SAMPLES = Path(__file__).parent / "samples"
 DOCS = Path(__file__).parents[2] / "docs" / "rules"

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tavo.scan.engine import scan_source
 from tavo.scan.files import UnreadableError, decode
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 RULE = """
 rules:

@@ -12,7 +12,8 @@ import pytest
 from tavo.scan.engine import FileResult, scan_source
 from tavo.scan.languages import language_at
 from tavo.scan.languages.dockerfile import parse
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 from tests.scan.test_scan_text import texts
 
 BUILD = """\

@@ -12,8 +12,9 @@ from tavo.scan import engine
 from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile
 from tavo.scan.incremental import scan_files
+from tavo.scan.rule import RuleSet, ScanRule
 from tavo.scan.rule_source import RuleSource
-from tavo.scan.rules import PACK, RuleSet, ScanRule, load_rules
+from tavo.scan.rules import PACK, load_rules
 from tavo.scan.timing import MINIFIED, USUAL, Bounds, bounds_of
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "source"
@@ -227,7 +228,7 @@ class Counter(Reporter):
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def begin(self, what: str, total: int | None) -> None:
+    def begin(self, what: str, total: int | None, unit: str = "") -> None:
         self.log.append(f"{what} {total}")
 
     def advance(self, steps: int = 1) -> None:

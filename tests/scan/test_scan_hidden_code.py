@@ -11,7 +11,8 @@ import pytest
 
 from tavo.scan.engine import scan_file
 from tavo.scan.files import SourceFile
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 RULES = """
 rules:

@@ -26,7 +26,8 @@ from tavo.scan.engine import scan_file, scan_source
 from tavo.scan.files import SourceFile, UnreadableError, decode, read, walk
 from tavo.scan.languages import ecmascript, notebook, python
 from tavo.scan.results import FileResult
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "source"
 ROOT = Path(__file__).parents[2]

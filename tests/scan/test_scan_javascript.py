@@ -14,7 +14,8 @@ from tavo.scan.files import SourceFile
 from tavo.scan.languages import parse_file
 from tavo.scan.match import compile_pattern
 from tavo.scan.pattern import PatternError, parse_pattern
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 
 def found(pattern: str, code: str, suffix: str = ".tsx", *, symbolic: bool = False) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tavo.scan.engine import FileResult, scan_source
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 RULES = """\
 rules:

@@ -8,7 +8,8 @@ import pytest
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Severity
 from tavo.scan.engine import scan_source
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 ATTACKS = Path(__file__).parents[1] / "attacks" / "rules"
 RULE = """

@@ -12,8 +12,9 @@ from tavo.detect import backtracking
 from tavo.scan.engine import FileResult, scan, scan_source
 from tavo.scan.files import SourceFile, walk
 from tavo.scan.languages import is_source
+from tavo.scan.rule import RuleSet
 from tavo.scan.rule_source import RuleSource
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rules import load_rules
 from tavo.scan.suppress import ignores_in
 
 

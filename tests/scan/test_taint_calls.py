@@ -15,8 +15,9 @@ from tavo.scan.engine import scan_source
 from tavo.scan.files import SourceFile
 from tavo.scan.incremental import scan_files
 from tavo.scan.results import FileResult
+from tavo.scan.rule import RuleSet
 from tavo.scan.rule_source import RuleSource
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rules import load_rules
 
 RULE = """
 rules:

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tavo.scan.engine import scan_source
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 
 RULES = """
 rules:

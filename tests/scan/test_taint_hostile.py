@@ -7,7 +7,8 @@ import pytest
 from tavo.scan.engine import scan_source
 from tavo.scan.languages.python import parse
 from tavo.scan.match import BudgetError
-from tavo.scan.rules import RuleSet, load_rules
+from tavo.scan.rule import RuleSet
+from tavo.scan.rules import load_rules
 from tavo.scan.taint import Flow, analyze
 
 RULE = """

@@ -221,3 +221,21 @@ def test_killed_at_any_instant_the_old_or_the_new_catalog_is_there(
     assert catalog.path.read_bytes() == b"catalog 1"
     done = machine.refresh(simulator.source)
     assert done.catalog.path.stat().st_size == 900_000
+
+
+def test_prune_leaves_other_repositories_and_what_is_young(
+    machine: Machine, simulator: RepositorySimulator
+) -> None:
+    record = machine.refresh(simulator.source).record
+    mine = record.catalog.path.parent
+    other = machine.cache / ("0" * 32) / "artifacts"
+    other.mkdir(parents=True)
+    for folder in (mine, other):
+        (folder / "old.db").write_bytes(b"x")
+        os.utime(folder / "old.db", (1e9, 1e9))
+        (folder / "young.db").write_bytes(b"x")
+    prune(machine.cache, [record], repository=record.repository, older_than_s=3600)
+    assert {path.name for path in other.iterdir()} == {"old.db", "young.db"}
+    assert (mine / "young.db").exists()
+    assert not (mine / "old.db").exists()
+    assert record.catalog.path.exists()

@@ -132,7 +132,7 @@ class Endpoint:
             )
         account = await self._account(route, scope)
         if route.cached and (kept := self._kept(scope)) is not None:
-            await self._send_document(route, kept[0], kept[1], {}, 200, scope, send)
+            await self._send_document(route, kept[0], kept[1], Answer(), scope, send)
             return
         query = _query(route, scope)
         body = await self._body(route, scope, receive)
@@ -147,11 +147,11 @@ class Endpoint:
         if answer.file is not None:
             await self._send_file(answer, scope, send)
             return
-        data = msgspec.json.encode(answer.value)
+        data = msgspec.json.encode(answer.value) if answer.text is None else answer.text.encode()
         etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         if route.cached and len(data) <= _LARGEST_CACHED:
             self._keep(scope, generation, etag, data)
-        await self._send_document(route, etag, data, answer.headers, answer.status, scope, send)
+        await self._send_document(route, etag, data, answer, scope, send)
 
     async def ask(self, work: Callable[[], T]) -> T:
         """Have a thread that reads do something. Raises ProblemError 429 where too much waits."""
@@ -279,14 +279,13 @@ class Endpoint:
         route: Route,
         etag: str,
         data: bytes,
-        headers: Mapping[str, str],
-        status: int,
+        answer: Answer,
         scope: Scope,
         send: Send,
     ) -> None:
         public = route.other == "public" and route.method == "GET"
         more = {
-            **headers,
+            **answer.headers,
             "cache-control": "public, no-cache" if public else "private, no-store",
             "vary": "Authorization",
         }
@@ -295,7 +294,8 @@ class Endpoint:
             if matches(header(scope, b"if-none-match"), etag):
                 await send_bytes(send, 304, b"", "", more)
                 return
-        await send_bytes(send, status, data, JSON, more, head=scope["method"] == "HEAD")
+        head = scope["method"] == "HEAD"
+        await send_bytes(send, answer.status, data, answer.content_type, more, head=head)
 
     async def _send_file(self, answer: Answer, scope: Scope, send: Send) -> None:
         headers = {**answer.headers, "cache-control": "public, no-cache"}

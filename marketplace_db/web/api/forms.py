@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from marketplace_db.ratings import LONGEST_BODY, LONGEST_TITLE
+from marketplace_db.targets import TARGET_NAME
 
 __all__ = [
-    "AccountAnswer", "Advisories", "Advisory", "Check", "ExecuteBody", "Execution", "InstallBody",
+    "AccountAnswer", "Advisories", "Advisory", "Check", "Cost", "ExecuteBody", "Execution",
+    "ExecutionList", "InstallBody",
     "Installation", "Installations", "ListQuery", "Listing", "ModerateBody", "PageQuery",
     "Permissions", "Plugin", "PluginSummary", "Publisher", "Released", "Review", "ReviewBody",
-    "Reviews", "Submission", "Submissions", "VersionQuery", "WithdrawQuery", "Withdrawn",
+    "Reviews", "Submission", "Submissions", "Target", "TargetList", "Used",
+    "VersionQuery", "WithdrawQuery", "Withdrawn",
 ]  # fmt: skip
 
 Text = Annotated[str, Meta(max_length=200)]
@@ -107,9 +110,15 @@ class InstallBody(_Body, frozen=True, kw_only=True):
 
 
 class ExecuteBody(_Body, frozen=True, kw_only=True):
-    """A run on the operator's machines."""
+    """A run on the operator's machines; the same key again is the same run.
 
+    `target` is one that the operator registered for your organisation; `config` is the plugin's.
+    """
+
+    target: Annotated[str, Meta(pattern=TARGET_NAME)]
+    key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{8,64}$")]
     version: VersionText | UnsetType = UNSET
+    config: dict[str, Any] = {}
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,13 +263,76 @@ class Installations(_Answer, frozen=True, kw_only=True):
     next: str | None
 
 
+class Used(_Answer, frozen=True, kw_only=True):
+    """What a run used, as the host and the kernel counted it."""
+
+    wall_ms: int
+    cpu_ms: int
+    peak_memory_bytes: int
+    requests: int
+    bytes_out: int
+    bytes_in: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class Cost(_Answer, frozen=True, kw_only=True):
+    """What a run costs; `price_list` is the version that was in force when it was asked for."""
+
+    billed: bool
+    amount: str
+    currency: str
+    price_list: str
+
+
 class Execution(_Answer, frozen=True, kw_only=True):
-    """A run on the operator's machines; none is begun in this version."""
+    """A run on the operator's machines. `state` is waiting, running, done, failed or cancelled.
+
+    `complete` tells that all was tried, `outcome` says why not. The result is deleted at
+    `result_until`, which is null where there is none.
+    """
 
     id: str
     plugin: str
     version: str
+    target: str
+    asked_by: str
+    key: str
     state: str
+    cancelling: bool
+    asked_at: str
+    started_at: str | None
+    finished_at: str | None
+    complete: bool
+    outcome: str
+    sandbox: str
+    findings: int
+    used: Used
+    cost: Cost
+    result_bytes: int
+    result_sha256: str
+    result_until: str | None
+
+
+class ExecutionList(_Answer, frozen=True, kw_only=True):
+    """A part of your organisation's runs, the newest first."""
+
+    executions: list[Execution]
+    next: str | None
+
+
+class Target(_Answer, frozen=True, kw_only=True):
+    """A system that your organisation may have attacked."""
+
+    name: str
+    url: str
+    created_at: str
+
+
+class TargetList(_Answer, frozen=True, kw_only=True):
+    """What the operator registered for your organisation."""
+
+    targets: list[Target]
 
 
 class Check(_Answer, frozen=True, kw_only=True):

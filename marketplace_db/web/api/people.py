@@ -16,7 +16,7 @@ from marketplace_db.web.desk import Desk
 from marketplace_db.web.shelf import cursor_of, read_cursor
 
 __all__ = [
-    "account", "after_number", "chosen_version", "execute", "install", "installed", "moderate",
+    "account", "after_number", "chosen_version", "install", "installed", "moderate",
     "next_number", "review", "reviews", "waiting_reviews",
 ]  # fmt: skip
 
@@ -109,17 +109,6 @@ def installed(desk: Desk, ask: Ask) -> Answer:
             installations=[_installation(one) for one in shown],
             next=next_number("installed", [one.number for one in shown], len(found)),
         )
-    )
-
-
-def execute(desk: Desk, ask: Ask) -> Answer:
-    """Run a plugin on the operator's machines: not in this version."""
-    full_id_of(desk, ask)
-    raise ProblemError(
-        403,
-        "this marketplace runs no plugins for others: cloud execution is off",
-        kind="execution-off",
-        hint="Run it yourself: `tavo registry install`, then scan or attack with it.",
     )
 
 

@@ -20,7 +20,7 @@ from signing.roles import blob_path
 
 __all__ = [
     "advisories", "advisory_rows", "download", "full_id_of", "marketplace", "plugin", "publisher",
-    "question_of", "summary",
+    "question_of", "summary", "taken_back",
 ]  # fmt: skip
 
 _SHOWN_VERSIONS = 20
@@ -145,7 +145,7 @@ def download(desk: Desk, ask: Ask) -> Answer:
         release = desk.catalog().release(full_id, version)
     except NotInCatalogError as error:
         raise ProblemError(404, str(error), kind="unknown") from None
-    if reason := _taken_back(desk, release):
+    if reason := taken_back(desk, release):
         raise ProblemError(409, f"{full_id} {release.version}: {reason}", kind="withdrawn")
     file = desk.repository / blob_path(release.package)
     if not file.is_file():
@@ -188,7 +188,8 @@ def advisory_rows(desk: Desk) -> Iterable[forms.Advisory]:
     return sorted(found, key=lambda one: (one.since, one.plugin, one.version), reverse=True)
 
 
-def _taken_back(desk: Desk, release: ReleaseRow) -> str:
+def taken_back(desk: Desk, release: ReleaseRow) -> str:
+    """Return why a release was taken back, as a clause; empty for one that was not."""
     recalled = desk.edition.publishers.recalls.packages.get(release.package)
     if recalled is not None:
         return f"it was recalled: {recalled}"

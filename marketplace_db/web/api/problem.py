@@ -10,6 +10,7 @@ from marketplace_db.errors import (
     MarketplaceError,
     NotAcceptedError,
     NotInCatalogError,
+    QueueFullError,
     WorkingDatabaseError,
 )
 from signing.errors import SigningError
@@ -77,6 +78,10 @@ def problem_of(error: MarketplaceError | SigningError) -> ProblemError:
             headers = {"retry-after": "5"}
             return ProblemError(503, "the database cannot be used now", headers=headers)
         return ProblemError(409, str(error), kind="conflict", hint=hint)
+    if isinstance(error, QueueFullError):
+        headers = {"retry-after": str(error.wait_s)}
+        status = 503 if error.whole else 429
+        return ProblemError(status, str(error), kind="full", hint=hint, headers=headers)
     if isinstance(error, NotAcceptedError):
         return ProblemError(403, str(error), kind="not-accepted", hint=hint)
     return ProblemError(422, str(error), kind="refused", hint=hint)

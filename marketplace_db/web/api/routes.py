@@ -13,20 +13,23 @@ from urllib.parse import unquote
 import msgspec
 
 from marketplace_db.accounts import Account
+from marketplace_db.statement import MONTH
 from marketplace_db.web.api.problem import ProblemError
 
 if TYPE_CHECKING:
     from marketplace_db.web.desk import Desk
 
-__all__ = ["JSON", "PLUGIN_ID", "SUBMISSION", "Answer", "Ask", "Route", "find"]
+__all__ = ["CSV", "JSON", "PLUGIN_ID", "SUBMISSION", "Answer", "Ask", "Route", "find"]
 
 JSON = "application/json"
+CSV = "text/csv; charset=utf-8"
 SUBMISSION = "application/vnd.tavo.submission"
 _SLUG = "[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}"
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 PLUGIN_ID = f"^(?:{_SLUG}/{_SLUG}|{_UUID})$"
 _FORMS = {
     "id": PLUGIN_ID, "submission": f"^{_UUID}$", "review": f"^{_UUID}$", "publisher": f"^{_SLUG}$",
+    "execution": f"^{_UUID}$", "month": MONTH,
 }  # fmt: skip
 
 
@@ -50,9 +53,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What comes back: a document, or a file with its type."""
+    """What comes back: a document, or a file or text with its type."""
 
     value: msgspec.Struct | None = None
+    text: str | None = None
     status: int = 200
     file: Path | None = None
     content_type: str = JSON

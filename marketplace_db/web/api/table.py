@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from marketplace_db.web.api import forms, people, plugins, submissions
-from marketplace_db.web.api.routes import SUBMISSION, Route
+from marketplace_db.execution_result import RunResult
+from marketplace_db.web.api import executions, forms, people, plugins, submissions
+from marketplace_db.web.api.routes import CSV, SUBMISSION, Route
 
 __all__ = ["BASE", "BY_PATH", "ROUTES"]
 
@@ -70,9 +71,42 @@ ROUTES = (
     ),
     Route(
         method="POST", path=f"{BASE}/plugins/{{id}}/execute", name="execute_plugin",
-        summary="Run a plugin on the operator's machines; off in this version",
-        handler=people.execute, answer=forms.Execution, body=forms.ExecuteBody,
-        scope="execute", problems=(403, 404), other="refused",
+        summary="Have a plugin attack a registered target from the operator's machines",
+        handler=executions.execute, answer=forms.Execution, body=forms.ExecuteBody,
+        scope="execute", status=202, problems=(403, 404, 409, 422), where="write",
+        other="refused",
+    ),
+    Route(
+        method="GET", path=f"{BASE}/executions", name="list_executions",
+        summary="List the runs of your organisation, the newest first",
+        handler=executions.executions, answer=forms.ExecutionList, query=forms.PageQuery,
+        scope="execute", other="own",
+    ),
+    Route(
+        method="GET", path=f"{BASE}/executions/{{execution}}", name="show_execution",
+        summary="Show a run: its state, what it used and what it costs",
+        handler=executions.execution, answer=forms.Execution, scope="execute", other="refused",
+    ),
+    Route(
+        method="POST", path=f"{BASE}/executions/{{execution}}/cancel", name="cancel_execution",
+        summary="Cancel a run; one that has ended stays as it is",
+        handler=executions.cancel, answer=forms.Execution, scope="execute", where="write",
+        other="refused",
+    ),
+    Route(
+        method="GET", path=f"{BASE}/executions/{{execution}}/result", name="show_result",
+        summary="Send what a run found", handler=executions.result, answer=RunResult,
+        scope="execute", other="refused",
+    ),
+    Route(
+        method="GET", path=f"{BASE}/targets", name="list_targets",
+        summary="List the targets that the operator registered for your organisation",
+        handler=executions.targets, answer=forms.TargetList, scope="execute", other="own",
+    ),
+    Route(
+        method="GET", path=f"{BASE}/statements/{{month}}", name="show_statement",
+        summary="Send what your organisation's runs used and cost in a month like 2026-11",
+        handler=executions.statement, answer=CSV, scope="execute", other="own",
     ),
     Route(
         method="GET", path=f"{BASE}/publishers/{{publisher}}", name="show_publisher",

@@ -21,7 +21,7 @@ from typing import Any
 
 from tavo.logs.sigma.tests import SigmaError
 
-__all__ = ["TYPES", "Correlation", "Correlator", "Group", "read_correlation"]
+__all__ = ["TYPES", "Correlation", "Correlator", "Group", "Window", "read_correlation"]
 
 TYPES = ("event_count", "value_count", "value_sum", "value_avg", "value_percentile",
          "value_median", "temporal", "temporal_ordered")  # fmt: skip
@@ -146,8 +146,12 @@ def _percentile(value: Any, kind: str) -> float:
     return float(number)
 
 
-class _Window:
-    """The latest events of one group, in the order of their times; `fresh` are in no finding."""
+class Window:
+    """The latest events of one group, in the order of their times; `fresh` are in no finding.
+
+    An event is its time, a serial number, the number of its rule, its value and its place;
+    `reported` is up to when they are in a finding.
+    """
 
     __slots__ = ("entries", "fresh", "reported")
 
@@ -158,12 +162,18 @@ class _Window:
 
 
 class Correlator:
-    """Runs one correlation over the events of its rules, in whatever order they come."""
+    """Runs one correlation over the events of its rules, in whatever order they come.
 
-    def __init__(self, correlation: Correlation) -> None:
+    `most_entries` bounds the events that are remembered. `touched` are the groups that changed.
+    """
+
+    def __init__(self, correlation: Correlation, *, most_entries: int = _MOST_ENTRIES) -> None:
         self.correlation = correlation
+        self.touched: set[Group] = set()
+        self._most_entries = most_entries
+        self._most_groups = min(_MOST_GROUPS, most_entries)
         self._number = {name: at for at, name in enumerate(correlation.rules)}
-        self._groups: dict[Group, _Window] = {}
+        self._groups: dict[Group, Window] = {}
         self._entries = 0
         self._serial = 0
         self.left_out = 0
@@ -187,11 +197,14 @@ class Correlator:
         if correlation.kind.startswith("value_") and value is None:
             self.left_out += 1
             return
+        if self._entries >= self._most_entries or (
+            len(self._groups) >= self._most_groups and group not in self._groups
+        ):
+            self._forget()
         window = self._groups.get(group)
         if window is None:
-            if len(self._groups) >= _MOST_GROUPS or self._entries >= _MOST_ENTRIES:
-                self._forget()
-            window = self._groups[group] = _Window()
+            window = self._groups[group] = Window()
+        self.touched.add(group)
         self._serial += 1
         entry = (time, self._serial, self._number[rule], value, place)
         entries = window.entries
@@ -255,8 +268,29 @@ class Correlator:
         """Drop the half of the groups whose last event is the oldest."""
         oldest = sorted(self._groups, key=lambda one: self._groups[one].entries[-1][0])
         for group in oldest[: max(1, len(oldest) // 2)]:
-            self._entries -= len(self._groups.pop(group).entries)
+            self._drop(group)
             self.forgotten += 1
+
+    def _drop(self, group: Group) -> None:
+        self._entries -= len(self._groups.pop(group).entries)
+        self.touched.add(group)
+
+    def expire(self, before: float) -> list[Group]:
+        """Drop the groups whose last event is older than a time; return them."""
+        old = [one for one, window in self._groups.items() if window.entries[-1][0] < before]
+        for group in old:
+            self._drop(group)
+        return old
+
+    def window(self, group: Group) -> Window | None:
+        """Return what is remembered of a group, None for one that was dropped."""
+        return self._groups.get(group)
+
+    def restore(self, group: Group, window: Window) -> None:
+        """Take back what was remembered of a group."""
+        self._groups[group] = window
+        self._entries += len(window.entries)
+        self._serial = max(self._serial, *(one[1] for one in window.entries))
 
 
 def _taken(fresh: list[_Entry], first: float, last: float) -> list[Place]:

@@ -21,7 +21,7 @@ import yaml
 
 from tavo.errors import ConfigError
 from tavo.logs.event import LogEvent
-from tavo.logs.sigma.conditions import Any_, parse_condition, selection
+from tavo.logs.sigma.conditions import Any_, Tree, parse_condition, selection
 from tavo.logs.sigma.correlation import Correlation, read_correlation
 from tavo.logs.sigma.gates import Gate, gate_of, matcher
 from tavo.logs.sigma.tests import SigmaError
@@ -75,7 +75,9 @@ class LogRule:
         correlation: Correlation | None,
         samples: Mapping[str, Any],
         fields: tuple[str, ...],
+        tree: Tree | None = None,
     ) -> None:
+        self.tree = tree
         self.about = about
         self.file = file
         self.names = names
@@ -212,6 +214,7 @@ def _rule(document: Mapping[str, Any], file: Path, name: str) -> LogRule:
         about, file=file, names=names,
         logsource={str(k): str(v) for k, v in logsource.items() if k in _SOURCE_KEYS},
         matches=matcher(tree), gate=gate_of(tree), correlation=None, samples=samples, fields=fields,
+        tree=tree,
     )  # fmt: skip
 
 

@@ -16,13 +16,13 @@ import ipaddress
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tavo.detect.regex import Regex, RegexError
 from tavo.detect.required import required_texts
 from tavo.logs.event import LogEvent
 
-__all__ = ["FieldTest", "SigmaError", "compile_item", "folded", "text_of"]
+__all__ = ["FieldTest", "Meaning", "SigmaError", "compile_item", "folded", "text_of"]
 
 Check = Callable[[Any], bool]
 
@@ -42,6 +42,19 @@ class SigmaError(ValueError):
     """A rule cannot be used; the message is a clause that says why."""
 
 
+class Meaning(NamedTuple):
+    """What a test looks for, for those who write it in another language.
+
+    `kind` is text, re, number, bool, cidr, gt, gte, lt, lte, exists, null, fieldref or neq;
+    `value` is the parts of a text (as `_parts`), an expression with its flags, a number, a network,
+    a field's name, or for neq the tests of which none may hold.
+    """
+
+    kind: str
+    value: Any
+    cased: bool = False
+
+
 class FieldTest:
     """Accepts an event by one field, or by all its texts where the rule names no field.
 
@@ -49,7 +62,7 @@ class FieldTest:
     most telling set is the first. `absent` is what the test says of an event without the field.
     """
 
-    __slots__ = ("absent", "check", "field", "needs", "other")
+    __slots__ = ("absent", "check", "field", "meaning", "needs", "other")
 
     def __init__(
         self,
@@ -59,8 +72,10 @@ class FieldTest:
         needs: tuple[frozenset[str], ...] = (),
         absent: bool = False,
         other: str = "",
+        meaning: Meaning,
     ) -> None:
         self.field = field
+        self.meaning = meaning
         self.check = check
         self.needs = needs
         self.absent = absent
@@ -125,27 +140,34 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
         def differs(candidate: Any) -> bool:
             return not any(test.check(candidate) for test in inner)
 
-        return [FieldTest(field, differs, absent=False)]
+        return [FieldTest(field, differs, absent=False, meaning=Meaning("neq", tuple(inner)))]
     if isinstance(value, dict | list):
         raise SigmaError(f"{field}: expected a text, a number or a list of them")
     if "exists" in kinds:
         if not isinstance(value, bool):
             raise SigmaError(f"{field}: 'exists' needs true or false")
-        return [FieldTest(field, lambda _: bool(value), absent=not value)]
+        meaning = Meaning("exists", value)
+        return [FieldTest(field, lambda _: bool(value), absent=not value, meaning=meaning)]
     if "fieldref" in kinds:
-        return [FieldTest(field, lambda _: False, other=str(value))]
+        meaning = Meaning("fieldref", str(value))
+        return [FieldTest(field, lambda _: False, other=str(value), meaning=meaning)]
     if value is None:
-        return [FieldTest(field, lambda one: one is None, absent=True)]
+        meaning = Meaning("null", None)
+        return [FieldTest(field, lambda one: one is None, absent=True, meaning=meaning)]
     if "cidr" in kinds:
-        return [FieldTest(field, _in_network(str(value)))]
+        meaning = Meaning("cidr", str(value))
+        return [FieldTest(field, _in_network(str(value)), meaning=meaning)]
     if compared := _COMPARISONS & set(kinds):
-        return [FieldTest(field, _comparison(compared.pop(), value, field))]
+        kind = compared.pop()
+        check = _comparison(kind, value, field)
+        return [FieldTest(field, check, meaning=Meaning(kind, float(value)))]
     if "re" in kinds:
         return [_regex(field, str(value), kinds)]
     if isinstance(value, bool | int | float) and not {"contains", "startswith", "endswith"} & set(
         kinds
     ):
-        return [FieldTest(field, _equals_number(value))]
+        meaning = Meaning("bool" if isinstance(value, bool) else "number", value)
+        return [FieldTest(field, _equals_number(value), meaning=meaning)]
     return [_text(field, text, kinds) for text in _spellings(str(value), kinds)]
 
 
@@ -198,7 +220,8 @@ def _text(field: str | None, value: str, kinds: Sequence[str]) -> FieldTest:
     needs = (frozenset([max((folded(one) for one in fixed), key=len)]),) if fixed else ()
     encodes = {"base64", "base64offset"} & set(kinds)
     check = _shape(parts, cased=cased or bool(encodes))
-    return FieldTest(field, check, needs=needs)
+    meaning = Meaning("text", tuple(parts), cased or bool(encodes))
+    return FieldTest(field, check, needs=needs, meaning=meaning)
 
 
 def _parts(value: str) -> list[str | int | None]:
@@ -274,7 +297,8 @@ def _regex(field: str | None, pattern: str, kinds: Sequence[str]) -> FieldTest:
     def check(value: Any) -> bool:
         return found.found_in(_encodable(text_of(value)))
 
-    return FieldTest(field, check, needs=required_texts(pattern))
+    whole = f"(?{flags}:{pattern})" if flags else pattern
+    return FieldTest(field, check, needs=required_texts(pattern), meaning=Meaning("re", whole))
 
 
 @lru_cache(4096)

@@ -31,7 +31,8 @@ from tavo.operator.pack.targets import (
 )
 from tavo.registry.embedded import is_development
 from tavo.scan.rule_files import compiled_pack
-from tavo.scan.rules import COMPILED, PACK
+from tavo.scan.rule_source import COMPILED
+from tavo.scan.rules import PACK
 
 __all__ = ["main"]
 

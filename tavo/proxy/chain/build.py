@@ -16,6 +16,7 @@ from tavo.llm.parts import Kind
 from tavo.proxy.chain.chain import Chain
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.filters import KINDS, filter_of
+from tavo.proxy.chain.pinned import Pinned
 from tavo.proxy.chain.values import Where
 
 __all__ = ["build_chain"]
@@ -23,7 +24,7 @@ __all__ = ["build_chain"]
 
 def build_chain(
     entries: Sequence[Mapping[str, Any]], *, key: bytes, observe: bool = False,
-    where: str = "filters",
+    where: str = "filters", pinned: Pinned | None = None,
 ) -> Chain:  # fmt: skip
     """Build a chain from the list `filters` of a configuration. Raises ConfigError.
 
@@ -45,7 +46,7 @@ def build_chain(
                 f"{place}: there is no filter {kind!r}",
                 hint=f"Did you mean {near[0]!r}?" if near else f"Filters are {', '.join(KINDS)}.",
             )
-        filters.append(found(Settings(entry, f"{place} ({kind})", secret=key)))
+        filters.append(found(Settings(entry, f"{place} ({kind})", secret=key, pinned=pinned)))
     chain = Chain(filters, key=key, observe=observe)
     for phase in ("request", "response"):
         for role in ("user", "assistant", "tool", "system", "developer"):

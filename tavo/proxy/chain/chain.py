@@ -14,23 +14,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
 from tavo.errors import ConfigError
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter
-from tavo.proxy.chain.memo import Memo
+from tavo.proxy.chain.memo import GoodHeads, Memo
 from tavo.proxy.chain.placeholders import LINKS
+from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
 
 __all__ = ["Chain", "Compiled", "Look", "Said"]
 
 _log = logging.getLogger(__name__)
-_LEAST_REMEMBERED = 48
+_LEAST_REMEMBERED, _LEAST_OF_RULES = 48, 512
+"""In bytes: rules alone look at a short text sooner than it is found among those remembered."""
+_ALL = 1 << 30
+
+V = TypeVar("V")
 
 
 class Said(NamedTuple):
@@ -66,8 +74,10 @@ class Compiled:
                 own = text_rule.rule
                 # the same rule may stand in two filters: its place tells them apart
                 rule = dataclasses.replace(
-                    own, id=f"{one.name}/{number}/{own.id}", check=_guarded(one, own, failed)
-                )
+                    own, id=f"{one.name}/{number}/{own.id}",
+                    check=_guarded(one, own.check, failed, False),
+                    cut=_guarded(one, own.cut, failed, _ALL),
+                )  # fmt: skip
                 rules.append(rule)
                 self.owners[rule.id] = one, text_rule
         self.rules: RuleSet | None = None
@@ -90,11 +100,14 @@ class Compiled:
     def look(self, data: bytes) -> Look:
         """Look at a whole text; may run in any thread."""
         matches: list[Match] = []
-        if self.rules is not None:
-            matches, _, _ = self.rules.scan(data, 0, closed=True)
-            if matches and self.links:
-                matches = self.without_links(matches, LINKS.scan(data, 0, closed=True)[0])
         said: list[Said] = []
+        if self.rules is not None:
+            matches, *links = looked(self.sets, data)
+            if matches and links:
+                showing = Showing()
+                showing.feed(data)
+                matches = self.without_links(matches, links[0], showing.is_plain)
+            said += self.troubles()
         if self.judges:
             text = from_bytes(data)
             for one in self.judges:
@@ -103,17 +116,46 @@ class Compiled:
                     said.append(answer)
         return Look(tuple(matches), tuple(said)) if matches or said else NOTHING
 
-    def without_links(self, matches: Sequence[Match], links: Sequence[Match]) -> list[Match]:
-        """Leave out what may only be changed outside of links and stands in one."""
-        return [
-            one
-            for one in matches
-            if not self.owners[one.rule.id][1].outside_links
-            or not any(link.start < one.end and one.start < link.end for link in links)
-        ]
+    @property
+    def is_troubled(self) -> bool:
+        """Whether a rule has failed since `troubles` was asked last, in this thread."""
+        return bool(self._failed.found)
+
+    def troubles(self) -> list[Said]:
+        """Return what it means that rules failed since this was asked last, in this thread."""
+        found = self._failed.found
+        if not found:
+            return []
+        said = [failure_of(one, why) for one, why in dict.fromkeys(found)]
+        found.clear()
+        return said
+
+    def without_links(
+        self, matches: Sequence[Match], links: Sequence[Match], is_plain: Callable[[int], bool]
+    ) -> list[Match]:
+        """Leave out what may only be changed in plain text and stands elsewhere.
+
+        Matches and links are in the order in which they begin.
+        """
+        kept: list[Match] = []
+        number = end = 0
+        for one in matches:
+            if self.owners[one.rule.id][1].outside_links:
+                while number < len(links) and links[number].start < one.end:
+                    end = max(end, links[number].end)
+                    number += 1
+                if one.start < end or not is_plain(one.start):
+                    continue
+            kept.append(one)
+        return kept
 
 
-Failed = Callable[[Filter, BaseException], None]
+class Failed(threading.local):
+    """Notes failures: each for the log, and those of rules for who looks at a text just now."""
+
+    def __init__(self, note: Callable[[Filter, BaseException], None]) -> None:
+        self.note = note
+        self.found: list[tuple[Filter, str]] = []
 
 
 def judged(one: Filter, ask: Callable[[], Judged | None], failed: Failed) -> Said | None:
@@ -121,7 +163,7 @@ def judged(one: Filter, ask: Callable[[], Judged | None], failed: Failed) -> Sai
     try:
         answer = ask()
     except Exception as error:  # noqa: BLE001  whatever it is: the message is judged by policy
-        failed(one, error)
+        failed.note(one, error)
         return failure_of(one, type(error).__name__)
     return None if answer is None else Said(one, answer)
 
@@ -133,18 +175,20 @@ def failure_of(one: Filter, why: str) -> Said:
     return Said(one, Judged(action, f"failed:{why}", reason, 503, "tavo_filter_failed"), True)
 
 
-def _guarded(one: Filter, rule: Rule, failed: Failed) -> Callable[[str], bool] | None:
-    """Return a check that cannot fail: what it cannot tell counts by the filter's `on_error`."""
-    check = rule.check
-    if check is None:
+def _guarded(
+    one: Filter, ask: Callable[[str], V] | None, failed: Failed, instead: V
+) -> Callable[[str], V] | None:
+    """Return a function of a rule that cannot fail: that it did is said beside the matches."""
+    if ask is None:
         return None
 
-    def guarded(text: str) -> bool:
+    def guarded(text: str) -> V:
         try:
-            return check(text)
+            return ask(text)
         except Exception as error:  # noqa: BLE001  see `judged`
-            failed(one, error)
-            return one.on_error is OnError.BLOCK
+            failed.note(one, error)
+            failed.found.append((one, type(error).__name__))
+            return instead
 
     return guarded
 
@@ -168,12 +212,15 @@ class Chain:
         self.failures: Counter[str] = Counter()
         self.said: Counter[tuple[str, str]] = Counter()
         self._compiled: dict[Where, Compiled | None] = {}
+        self._quick: dict[str, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
+        self._failures = Failed(self._failed)
+        self.heads = GoodHeads()
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""
         if where not in self._compiled:
-            made = Compiled(self.filters, where, self._failed, self._sets)
+            made = Compiled(self.filters, where, self._failures, self._sets)
             self._compiled[where] = made if made.rules is not None or made.judges else None
         return self._compiled[where]
 
@@ -184,13 +231,22 @@ class Chain:
             client.encode(), key=key, person=b"tavo-values", digest_size=32
         ).digest()
 
-    def is_remembered(self, data: bytes) -> bool:
+    def is_remembered(self, compiled: Compiled, data: bytes) -> bool:
         """Tell whether it is worth to remember what was said about a text."""
-        return len(data) >= _LEAST_REMEMBERED
+        return len(data) >= (_LEAST_REMEMBERED if compiled.judges else _LEAST_OF_RULES)
+
+    def looking(self, phase: str, role: str, kind: Kind, restores: bool) -> Compiled | None:
+        """Return what looks at texts of a kind: as `compiled`, found by one short text."""
+        key = phase + role + kind + "+" if restores else phase + role + kind
+        try:
+            return self._quick[key]
+        except KeyError:
+            found = self._quick[key] = self.compiled(Where(phase, role, kind, restores))
+            return found
 
     def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
         """Ask a filter about something that is not remembered."""
-        return judged(one, ask, self._failed)
+        return judged(one, ask, self._failures)
 
     def _failed(self, one: Filter, error: BaseException) -> None:
         self.failures[one.name] += 1

@@ -10,27 +10,34 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from tavo.detect.live import looked
 from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken
-from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, numbers_as_text, strict_json
+from tavo.llm.parts import Call, Kind, Reading, Slot, Tool, TwiceError, strict_json
 from tavo.proxy.chain.chain import Chain, Compiled, Look, Said
+from tavo.proxy.chain.elsewhere import Texts
 from tavo.proxy.chain.filter import Filter
-from tavo.proxy.chain.values import Action, Judged, Scope, TextRule, Where
-from tavo.proxy.stream.flow import Blocked, Edit
+from tavo.proxy.chain.joined import Joined, joined_texts, rewritten
+from tavo.proxy.chain.showing import Showing
+from tavo.proxy.chain.values import Action, Judged, Scope, TextRule
+from tavo.proxy.stream.asking import Blocked, Edit
 
-__all__ = ["ChainDesk", "Texts"]
+__all__ = ["ChainDesk"]
 
-_DEEPEST_JSON = "its arguments are nested too deep"
+_RESTORING = (Kind.TEXT, Kind.REASONING)
+_FIXED = "what stands there as a name or a number would have to be changed"
+_TOO_DEEP = "its arguments are nested too deep"
 
 
 class ChainDesk:
     """Judges what belongs to one phase, `request` or `response`, of one exchange."""
 
-    __slots__ = ("chain", "error_id", "looks", "phase", "said", "scope")
+    __slots__ = ("_is_long", "_restores", "chain", "error_id", "looks", "phase", "said", "scope")
 
     def __init__(self, chain: Chain, scope: Scope, phase: str) -> None:
         self.chain = chain
@@ -39,24 +46,24 @@ class ChainDesk:
         self.said: Counter[tuple[str, str, str]] = Counter()
         self.looks: dict[bytes, Look] = {}
         self.error_id: Any = None
+        self._restores = phase == "response"
+        self._is_long = False  # so long that even short texts were looked at elsewhere
 
     # texts -----------------------------------------------------------------------------------
 
-    def where(self, role: str, kind: Kind) -> Where:
-        """Return what kind of text it is, here."""
+    def looking(self, role: str, kind: Kind) -> Compiled | None:
+        """Return what looks at a kind of text here, None where nothing does."""
         restores = (
-            self.phase == "response"
+            self._restores and kind in _RESTORING
             and bool(self.scope.values or self.scope.has_lookalikes)
-            and kind in {Kind.TEXT, Kind.REASONING}
-        )
-        return Where(self.phase, role, kind, restores)
+        )  # fmt: skip
+        return self.chain.looking(self.phase, role, kind, restores)
 
     def slots(self, slots: list[Slot]) -> bool:
         """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
         changed = False
         for slot in slots:
-            where = self.where(slot.role, slot.kind)
-            compiled = self.chain.compiled(where)
+            compiled = self.looking(slot.role, slot.kind)
             if compiled is not None:
                 data = to_bytes(slot.text)
                 look = self._look(compiled, data)
@@ -64,24 +71,60 @@ class ChainDesk:
                     changed = self._apply(slot, data, look, compiled) or changed
         return changed
 
-    def unknown(self, slots: Sequence[Slot]) -> Texts:
+    def joins(self, joins: list[list[Slot]], glues: Sequence[str] = ("",)) -> bool:
+        """Judge texts that may be put together, for what stands across two of them.
+
+        `glues` are what may come between. Raises Blocked.
+        """
+        changed = False
+        for slots in joins:
+            compiled = self.looking(slots[0].role, slots[0].kind)
+            if compiled is not None:
+                for glue in glues:
+                    for text in joined_texts(slots, glue):
+                        changed = self._join(text, compiled) or changed
+        return changed
+
+    def _join(self, text: Joined, compiled: Compiled) -> bool:
+        look = self._look(compiled, text.data)
+        for said in look.said:
+            if (said.filter.name, said.judged.action.value, said.judged.label) not in self.said:
+                self.decide(said)
+        across = [one for one in look.matches if text.is_across(one.start, one.end)]
+        edits: list[Edit] = []
+        for group in groups(across):
+            edits += self.edits(group, compiled, partial(_part, text.data))
+        if not edits or self.chain.observe:
+            return False
+        if not rewritten(text, edits):
+            self.block_text(_FIXED, "name")
+        return True
+
+    def unknown(
+        self, slots: Sequence[Slot], joins: list[list[Slot]], glues: Sequence[str] = ("",)
+    ) -> Texts:
         """Return the texts that nobody remembers, to be looked at somewhere else."""
         texts = Texts()
+        self._is_long = True
         for slot in slots:
-            where = self.where(slot.role, slot.kind)
-            compiled = self.chain.compiled(where)
-            if compiled is None:
-                continue
-            data = to_bytes(slot.text)
-            if self.chain.is_remembered(data):
-                key = self.chain.memo.key(data, where, self.scope.dialect)
-                if key not in self.looks:
-                    known = self.chain.memo.get(key)
-                    if known is None:
-                        texts.add(key, compiled, data)
-                    else:
-                        self.looks[key] = known
+            self._unknown(texts, slot, to_bytes(slot.text))
+        for group in joins:
+            for glue in glues:
+                for one in joined_texts(group, glue):
+                    self._unknown(texts, group[0], one.data)
         return texts
+
+    def _unknown(self, texts: Texts, slot: Slot, data: bytes) -> None:
+        compiled = self.looking(slot.role, slot.kind)
+        if compiled is None:
+            return
+        key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
+        if key not in self.looks:
+            known = self.chain.memo.get(key)
+            if known is None:
+                texts.add(key, compiled, data)
+            else:
+                self.looks[key] = known
 
     def learn(self, texts: Texts) -> None:
         """Take over what was looked at somewhere else."""
@@ -94,7 +137,7 @@ class ChainDesk:
             self.chain.memo.put(key, look)
 
     def _look(self, compiled: Compiled, data: bytes) -> Look:
-        if not self.chain.is_remembered(data):
+        if not self._is_long and not self.chain.is_remembered(compiled, data):
             return compiled.look(data)
         key = self.chain.memo.key(data, compiled.where, self.scope.dialect)
         known = self.looks.get(key)
@@ -110,19 +153,46 @@ class ChainDesk:
             self.decide(said)
         out: list[bytes] = []
         at = 0
-        for match in look.matches:
-            new = self.changed(match, compiled, partial(_part, data, match))
-            if new is not None:
-                out += [data[at : match.start], to_bytes(new)]
-                at = match.end
+        for group in groups(look.matches):
+            for start, end, new in self.edits(group, compiled, partial(_part, data)):
+                out += [data[at:start], to_bytes(new)]
+                at = end
         if not out:
             return False
         if slot.holder is None:
-            self.block_text("a name of a field would have to be changed")
+            self.block_text(_FIXED, "name")
         if self.chain.observe or slot.holder is None:
             return False
         slot.write(from_bytes(b"".join([*out, data[at:]])))
         return True
+
+    def edits(
+        self, group: Sequence[Match], compiled: Compiled, text: Callable[[int, int], str]
+    ) -> list[Edit]:
+        """Return the edits of matches that overlap, as edits that do not; raises Blocked.
+
+        `text` returns what stands at a place. Of edits that overlap the widest gives the new text
+        for all that they cover together.
+        """
+        found: list[Edit] = []
+        for match in group:
+            new = self.changed(match, compiled, partial(text, match.start, match.end))
+            if new is not None:
+                found.append((match.start, match.end, new))
+        if len(found) < 2:
+            return found
+        edits: list[Edit] = []
+        widest = 0
+        for edit in found:
+            if not edits or edit[0] >= edits[-1][1]:
+                edits.append(edit)
+                widest = edit[1] - edit[0]
+                continue
+            start, end, said = edits[-1]
+            if edit[1] - edit[0] > widest:
+                widest, said = edit[1] - edit[0], edit[2]
+            edits[-1] = start, max(end, edit[1]), said
+        return edits
 
     def changed(self, match: Match, compiled: Compiled, text: Callable[[], str]) -> str | None:
         """Return the new text for a match, None to leave it; raises Blocked."""
@@ -134,9 +204,11 @@ class ChainDesk:
             return None
         new: str | None = None
         if rule.action is Action.MODIFY and rule.replace is not None:
-            before = text()
+            given = text()
+            # a value is the same with and without what is hidden in it
+            before = without_hidden(given)
             new = rule.replace(before, rule.rule, self.scope)
-            if new == before:
+            if new == given or (before and new == before):
                 return None
         if not rule.quiet:
             self.note(owner, rule.action, rule.rule.label or rule.rule.id)
@@ -151,18 +223,21 @@ class ChainDesk:
     def rewriting(self, kind: Kind) -> _Rewriting | None:
         """Return how a text of the answer is judged that comes in parts."""
         role = "tool" if self.scope.dialect == "mcp" else "assistant"
-        compiled = self.chain.compiled(self.where(role, kind))
+        compiled = self.looking(role, kind)
         if compiled is None or compiled.rules is None:
             return None
         return _Rewriting(self, compiled)
 
-    def across(self, before: str, text: str) -> None:
-        """Block where something stands across two events that nobody knows."""
-        compiled = self.chain.compiled(self.where("assistant", Kind.OTHER))
+    def across(self, before: str, text: str, role: str, kind: Kind) -> None:
+        """Block where something stands across two events."""
+        compiled = self.looking(role, kind)
         if compiled is None or compiled.rules is None:
             return
         start = to_bytes(before)
-        for match in compiled.rules.scan(start + to_bytes(text), 0, closed=True)[0]:
+        matches = looked([compiled.rules], start + to_bytes(text))[0]
+        for trouble in compiled.troubles():
+            self.decide(trouble)
+        for match in matches:
             owner, rule = compiled.owners[match.rule.id]
             effective = rule.action in {Action.BLOCK, Action.MODIFY}
             if match.start < len(start) < match.end and effective:
@@ -176,6 +251,13 @@ class ChainDesk:
 
     def call(self, call: Call) -> bool:
         """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
+        try:
+            return self._call(call)
+        except RecursionError:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {_TOO_DEEP}", "depth")
+        return False
+
+    def _call(self, call: Call) -> bool:
         given = call.holder[call.key]
         value, is_text = given, False
         if isinstance(given, str):
@@ -183,9 +265,8 @@ class ChainDesk:
                 value = strict_json(given) if given.strip() else {}
                 is_text = True
             except TwiceError as error:
-                self.block_text(f"the arguments of {call.name[:60]} have two readings: {error}")
-            except RecursionError:
-                self.block_text(_DEEPEST_JSON)
+                reason = f"the arguments of {call.name[:60]} have two readings: {error}"
+                self.block_text(reason, "two readings")
             except ValueError:
                 value = given
         if self.phase == "response" or self.scope.dialect == "mcp":
@@ -195,38 +276,49 @@ class ChainDesk:
                     self.decide(said)
         box = {"": value}
         reading = Reading()
-        reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        try:
+            reading.inside(box, call.role, Kind.ARGUMENTS, call.name)
+        except ValueError as error:
+            self.block_text(f"a call of {call.name[:60]} cannot be judged: {error}", "call")
+            return False
         reading.slots = [slot for slot in reading.slots if slot.kind is not Kind.KEY or slot.fixed]
-        for number in numbers_as_text(value):
-            reading.slots.append(
-                Slot(None, None, call.role, Kind.ARGUMENTS, call.name, fixed=number)
-            )
         if call.name:
             name = Slot(None, None, call.role, Kind.KEY, call.name, fixed=call.name)
             reading.slots.append(name)
         if not self.slots(reading.slots):
             return False
+        if call.is_copy:
+            reason = f"the arguments of {call.name[:60]} would have to be changed in pieces"
+            self.block_text(reason, "pieces")
         value = box[""]
         call.holder[call.key] = json.dumps(value, ensure_ascii=False) if is_text else value
         return True
 
+    def strange(self, calls: list[Call]) -> None:
+        """Block calls in a form that no dialect knows: how they go on cannot be told."""
+        if any(type(one).judge_call is not Filter.judge_call for one in self.chain.filters):
+            name = calls[0].name[:60] or "a tool"
+            reason = f"the answer calls {name} in a form that cannot be judged"
+            self.block_text(reason, "strange call")
+
     def tools(self, tools: list[Tool]) -> bool:
         """Judge definitions of tools; one that a server's list may lose is taken out of it."""
-        changed = False
+        gone: dict[int, tuple[list[Any], set[int]]] = {}
         for tool in tools:
             for one in self.chain.filters:
                 said = self.chain.ask(one, partial(one.judge_tool, tool, self.phase, self.scope))
                 if said is None:
                     continue
-                can_go = isinstance(tool.holder, list) and said.judged.action is Action.BLOCK
-                if not can_go:
+                if not isinstance(tool.holder, list) or said.judged.action is not Action.BLOCK:
                     self.decide(said)
                     continue
                 self.note(one, Action.MODIFY, said.judged.label)
-                if not self.chain.observe and any(t is tool.definition for t in tool.holder):
-                    tool.holder[:] = [t for t in tool.holder if t is not tool.definition]
-                    changed = True
-        return changed
+                gone.setdefault(id(tool.holder), (tool.holder, set()))[1].add(id(tool.definition))
+        if self.chain.observe:
+            return False
+        for holder, definitions in gone.values():
+            holder[:] = [tool for tool in holder if id(tool) not in definitions]
+        return bool(gone)
 
     # decisions -------------------------------------------------------------------------------
 
@@ -247,9 +339,12 @@ class ChainDesk:
         """Write down what was decided."""
         self.said[owner.name, action.value, label] += 1
 
-    def block_text(self, reason: str) -> None:
-        """Block because of the message itself. Raises Blocked, but in observe mode."""
-        self.said["tavo", "block", reason] += 1
+    def block_text(self, reason: str, label: str) -> None:
+        """Block because of the message itself. Raises Blocked, but in observe mode.
+
+        `label` is what is written down: the reason may name what stands in the message.
+        """
+        self.said["tavo", "block", label] += 1
         if not self.chain.observe:
             raise Blocked(self.broken(reason))
 
@@ -261,7 +356,7 @@ class ChainDesk:
 class _Rewriting:
     """What matches in one growing text mean. Those outside of links wait for the links."""
 
-    __slots__ = ("_compiled", "_desk", "_links", "_waiting", "sets")
+    __slots__ = ("_compiled", "_desk", "_final", "_links", "_showing", "_waiting", "sets")
 
     def __init__(self, desk: ChainDesk, compiled: Compiled) -> None:
         self._desk = desk
@@ -269,56 +364,74 @@ class _Rewriting:
         self.sets: Sequence[RuleSet] = compiled.sets
         self._waiting: list[tuple[Match, str]] = []
         self._links: list[Match] = []
+        self._final = 0
+        self._showing = Showing() if compiled.links else None
+
+    def heard(self, data: bytes) -> None:
+        if self._showing is not None:
+            self._showing.feed(data)
 
     def edits(
         self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
     ) -> tuple[list[Edit], int, Broken | None]:
-        if not (matches[0] or self._waiting):
-            if self._compiled.links:
-                self._links += matches[1]
-                self._links = [link for link in self._links if link.end > final]
-            return [], final, None
-        compiled, desk = self._compiled, self._desk
-        self._waiting += [(one, text(one.start, one.end)) for one in matches[0]]
+        compiled, desk, waiting = self._compiled, self._desk, self._waiting
         if compiled.links:
             self._links += matches[1]
-        edits: list[Edit] = []
-        for number, (match, said) in enumerate(self._waiting):
-            if compiled.links and match.end > final:
-                del self._waiting[:number]
-                return edits, min(final, match.start), None
-            if compiled.links and not compiled.without_links([match], self._links):
-                continue
+        if compiled.is_troubled:
             try:
-                new = desk.changed(match, compiled, partial(str, said))
+                for trouble in compiled.troubles():
+                    desk.decide(trouble)
             except Blocked as blocked:
-                return edits, match.start, blocked.why
-            if new is not None and not desk.chain.observe:
-                edits.append((match.start, match.end, new))
-        self._waiting.clear()
-        self._links = [link for link in self._links if link.end > final]
-        return edits, final, None
+                return [], 0, blocked.why
+        if not (waiting or matches[0]):
+            if self._links:
+                self._pruned(final)
+            return [], final, None
+        waiting += [(one, text(one.start, one.end)) for one in matches[0]]
+        ready = len(waiting)
+        if compiled.links:
+            ready, end = 0, 0
+            for number, (one, _) in enumerate(waiting):
+                ready = number if one.start >= end else ready
+                end = max(end, one.end)
+                if end > final:
+                    final = min(final, waiting[ready][0].start)
+                    break
+            else:
+                ready = len(waiting)
+        chosen = [one for one, _ in waiting[:ready]]
+        said = {(one.start, one.end): text for one, text in waiting[:ready]}
+        del waiting[:ready]
+        if self._showing is not None:
+            chosen = compiled.without_links(chosen, self._links, self._showing.is_plain)
+        edits: list[Edit] = []
+        for group in groups(chosen):
+            try:
+                edits += desk.edits(group, compiled, lambda start, end: said[start, end])
+            except Blocked as blocked:
+                return edits, group[0].start, blocked.why
+        self._pruned(final)
+        return [] if desk.chain.observe else edits, final, None
+
+    def _pruned(self, final: int) -> None:
+        """Forget the links that nothing can stand in any more."""
+        if final != self._final:
+            self._final = final
+            if self._links:
+                self._links = [link for link in self._links if link.end > final]
 
 
-class Texts:
-    """Texts to be looked at in another thread."""
-
-    def __init__(self) -> None:
-        self._texts: list[tuple[bytes, Compiled, bytes]] = []
-        self.size = 0
-        self.looks: dict[bytes, Look] = {}
-
-    def add(self, key: bytes, compiled: Compiled, data: bytes) -> None:
-        """Add a text."""
-        self._texts.append((key, compiled, data))
-        self.size += len(data)
-
-    def look(self) -> None:
-        """Look at all of them."""
-        for key, compiled, data in self._texts:
-            if key not in self.looks:
-                self.looks[key] = compiled.look(data)
+def groups(matches: Sequence[Match]) -> Iterator[Sequence[Match]]:
+    """Yield matches that overlap together; they stand in the order in which they begin."""
+    start, end = 0, 0
+    for number, match in enumerate(matches):
+        if match.start >= end and number:
+            yield matches[start:number]
+            start = number
+        end = max(end, match.end)
+    if matches:
+        yield matches[start:]
 
 
-def _part(data: bytes, match: Match) -> str:
-    return from_bytes(data[match.start : match.end])
+def _part(data: bytes, start: int, end: int) -> str:
+    return from_bytes(data[start:end])

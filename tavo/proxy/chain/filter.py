@@ -12,11 +12,14 @@ import hashlib
 import json
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tavo.errors import ConfigError
 from tavo.llm.parts import Tool
 from tavo.proxy.chain.values import Arguments, Asked, Judged, OnError, Scope, TextRule, Where
+
+if TYPE_CHECKING:
+    from tavo.proxy.chain.pinned import Pinned
 
 __all__ = ["Filter", "Settings"]
 
@@ -65,12 +68,17 @@ class Filter(ABC):
 class Settings:
     """The configuration of one filter: each value is asked for once, what is left is an error."""
 
-    def __init__(self, values: Mapping[str, Any], where: str, *, secret: bytes = b"") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], where: str, *, secret: bytes = b"",
+        pinned: Pinned | None = None,
+    ) -> None:  # fmt: skip
+        """`pinned` is the table of tools that all workers share."""
         self._values = dict(values)
         self._given = dict(values)
         self._asked: set[str] = set()
         self.where = where
         self.secret = secret
+        self.pinned = pinned
         self.kind = self.text("filter", "")
         self.name = self.text("name", self.kind)
         said = self.text("on_error", "block")

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from tavo.errors import ConfigError, NotAvailableError
 from tavo.proxy.chain.build import build_chain
 from tavo.proxy.chain.filter import Settings
+from tavo.proxy.chain.pinned import Pinned
 from tavo.proxy.chain.plugins import PluginFilter, PluginFilters, Worker
 from tavo.proxy.exchange import ChainExchange
 from tavo.proxy.messages import Exchange
@@ -47,9 +48,10 @@ class ChainJudge:
         unknown: str = "block",
         texts: bool = False,
         worker_of: Callable[[str, Mapping[str, Any]], PluginWorker] | None = None,
+        pinned: Pinned | None = None,
     ) -> None:
         plain = [one for one in entries if one.get("filter") != "plugin"]
-        self.chain = build_chain(plain, key=os.urandom(32), observe=observe)
+        self.chain = build_chain(plain, key=os.urandom(32), observe=observe, pinned=pinned)
         self._unknown = unknown
         self._texts = texts
         self._workers: list[PluginWorker] = []

@@ -1,4 +1,4 @@
-"""What was said about texts before: an agent sends its whole history each time.
+"""What was said about texts and heads before: an agent sends its whole history each time.
 
 Rules this module keeps:
 - a verdict is found by a keyed hash of everything that it depends on: the version of each filter,
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from tavo.llm.dialect import Operation
 from tavo.proxy.chain.values import Where
+from tavo.proxy.messages import Headers, RequestHead
 
-__all__ = ["Memo"]
+__all__ = ["GoodHeads", "Head", "Memo"]
 
 V = TypeVar("V")
 _MOST = 50_000
+_MOST_HEADS = 256
 
 
 class Memo(Generic[V]):
@@ -57,3 +60,37 @@ class Memo(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+class Head(NamedTuple):
+    """A head that was found good: what it asks for, how its body is coded, what goes up."""
+
+    path: bytes
+    query: bytes
+    headers: Headers
+    operation: Operation
+    coding: bytes
+    outbound: Headers
+
+
+class GoodHeads:
+    """Heads that were found good, by the list of their headers, which the wire keeps."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Head] = {}
+
+    def find(self, head: RequestHead) -> Head | None:
+        """Return what is known of a head."""
+        found = self._kept.get(id(head.headers))
+        if (
+            found is None or found.headers is not head.headers or found.path != head.path
+            or found.query != head.query
+        ):  # fmt: skip
+            return None
+        return found
+
+    def keep(self, head: Head) -> None:
+        """Keep one; it keeps the list, so that nothing else has its place in memory."""
+        if len(self._kept) >= _MOST_HEADS:
+            self._kept.clear()
+        self._kept[id(head.headers)] = head

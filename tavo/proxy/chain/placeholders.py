@@ -25,18 +25,15 @@ __all__ = ["LINKS", "escaping", "placeholder", "restoring"]
 _DIGITS = 16
 
 _LINKS = (
-    (r"slashes", r"[/\\]{2}\S*"),
     (r"scheme", r"(?i:\b(?:https?|ftp|wss?|file|mailto|tel|sms|data|javascript|blob)):\S*"),
-    (r"www", r"(?i:\bwww)\.\S*"),
-    (r"target", r"\]\([ \t]*(?:<[^\n]*|\S*)"),
-    (r"definition", r"\]:\s{0,4}\S*"),
-    (r"label", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\([ \t]*(?:<[^\n]*|\S*)"),
+    (r"label", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\("),
     (r"reference", r"\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\[[^\]\n]*\]?"),
-    (r"tag", r"<[A-Za-z/!?][^>\n]*"),
-    (r"style", r"(?i:\b(?:url|image|src))\(\S*"),
+    (r"host", r"\{=*[A-Z_]{1,40}:[0-9a-f]{16}\}[^\s.@]*[.@][0-9A-Za-z{]"),
 )
 LINKS = RuleSet([Rule(id=f"link.{name}", pattern=pattern) for name, pattern in _LINKS])
-"""Where a value must not be put: who shows such a text, sends it."""
+"""Where a value must not be put: who shows such a text, sends it. What only needs a look at what
+stands before is in `tavo.proxy.chain.showing`.
+"""
 
 
 def placeholder(value: str, rule: Rule, scope: Scope) -> str:
@@ -48,6 +45,7 @@ def placeholder(value: str, rule: Rule, scope: Scope) -> str:
     ).hexdigest()
     text = f"{{{rule.label}:{digest}}}"
     scope.values[text] = value
+    scope.own.add(value)
     return text
 
 

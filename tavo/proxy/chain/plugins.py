@@ -20,7 +20,7 @@ from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse, Decision
 from tavo.proxy.chain.chain import Said, failure_of
 from tavo.proxy.chain.desk import ChainDesk
 from tavo.proxy.chain.filter import Filter, Settings
-from tavo.proxy.chain.values import Action, Judged
+from tavo.proxy.chain.values import Action, Judged, kind_of
 
 __all__ = ["Judging", "PluginFilter", "PluginFilters"]
 
@@ -104,9 +104,16 @@ class Judging:
             message = ChatResponse(request=self._request, messages=messages)
         try:
             result = await asyncio.wrap_future(one.worker.submit(message))
-        except (FilterFailedError, RuntimeError) as error:
-            kind = error.failure.kind if isinstance(error, FilterFailedError) else "stopped"
-            return failure_of(one, str(kind))
+        except FilterFailedError as error:
+            return failure_of(one, str(error.failure.kind))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the exchange has ended; otherwise the worker gave its call up
+            return failure_of(one, "stopped")
+        except Exception as error:  # noqa: BLE001  whatever it is: the message is judged by policy
+            return failure_of(one, "stopped" if isinstance(error, RuntimeError)
+                              else type(error).__name__)  # fmt: skip
         if not isinstance(result, FilterResult):
             return failure_of(one, "invalid")
         if result.decision is Decision.MODIFY and (
@@ -122,7 +129,7 @@ class Judging:
             if isinstance(outcome, Said):
                 self._desk.decide(outcome)
                 continue
-            label = "+".join(outcome.labels) or one.worker.full_id
+            label = "+".join(map(kind_of, outcome.labels)) or one.worker.full_id
             if outcome.decision is Decision.BLOCK:
                 reason = f"{one.name}: {outcome.reason}"
                 self._desk.decide(Said(one, Judged(Action.BLOCK, label, reason)))

@@ -8,6 +8,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 import enum
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,7 +17,21 @@ from typing import Any, NamedTuple
 from tavo.detect.rules import Rule
 from tavo.llm.parts import Kind, Media
 
-__all__ = ["Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where"]
+__all__ = [
+    "Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where", "digest_of", "kind_of",
+]  # fmt: skip
+
+_KIND = re.compile(r"[a-z]{1,20}(?:[-_. ][a-z]{1,20}){0,4}")
+
+
+def digest_of(text: str) -> str:
+    """Return what stands for a text in a record: short, and nothing of it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def kind_of(label: str) -> str:
+    """Return a label that comes from outside as it is where it is plain words, else its digest."""
+    return label if _KIND.fullmatch(label) else f"sha256:{digest_of(label)}"
 
 
 class Action(enum.Enum):
@@ -45,13 +61,17 @@ class Where(NamedTuple):
 
 @dataclass(slots=True)
 class Scope:
-    """What belongs to one exchange. `key` is of this client alone; `values` is by placeholder."""
+    """What belongs to one exchange. `key` is of this client alone.
+
+    `values` are those that the request held, by placeholder; `own` the values alone.
+    """
 
     client: str = ""
     key: bytes = b""
     now: float = 0.0
     dialect: str = ""
     values: dict[str, str] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
     has_lookalikes: bool = False
 
 
@@ -71,7 +91,10 @@ class TextRule:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a filter says about something as a whole, where it is not fine."""
+    """What a filter says about something as a whole, where it is not fine.
+
+    `label` is written down: a kind or a digest. `reason` is for the client, and may name things.
+    """
 
     action: Action
     label: str

@@ -48,6 +48,7 @@ class ClientConnection(asyncio.Protocol):
         "_parser",
         "_target",
         "_within",
+        "before",
         "closing",
         "deadline",
         "flow",
@@ -58,8 +59,10 @@ class ClientConnection(asyncio.Protocol):
         "wire",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, before: bytes = b"") -> None:
+        """`before` stands before the path of each request: who connected has said where to."""
         self.wire = wire
+        self.before = before
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.flow: Flow | None = None
         self.deadline = NEVER
@@ -165,7 +168,7 @@ class ClientConnection(asyncio.Protocol):
             return
         key = b""
         if flow is None and not self._within:
-            key, known, start = self.wire.heads.find(data)
+            key, known, start = self.wire.heads.find(data, self.before)
             if known is not None:
                 self._again(known, data[start:])
                 return
@@ -257,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         self._head = -1
         self._body = 0
         framing = check_request(method, target, version, headers, fields)
-        path, query = canonical(target)
+        path, query = canonical(self.before + target if self.before else target)
         self.minor = 0 if version == "1.0" else 1
         keep = parser.should_keep_alive()
         self.keep = keep and not wire.draining

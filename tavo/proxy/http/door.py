@@ -14,6 +14,7 @@ import msgspec
 from tavo.proxy.messages import Forward, Headers, Refusal
 
 if TYPE_CHECKING:
+    from tavo.proxy.http.asking import Asking
     from tavo.proxy.http.flow import Flow
     from tavo.proxy.http.upstream import Pool
 
@@ -28,7 +29,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `client` tells credentials apart (see `RequestHead.client`); `key` is the name of a virtual key
     or empty; `upstream` the name of the upstream, empty where the dialect is to choose it; `path`
     is the path without the prefix that chose the upstream, `query` the query without a credential;
-    `secret` see `RequestHead.secret`.
+    `secret` see `RequestHead.secret`; `given` is a credential of the client that stood in the query
+    and goes on as a header where the proxy holds none of its own.
     """
 
     client: str
@@ -37,28 +39,34 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     path: bytes
     query: bytes = b""
     secret: bytes = b""
+    given: bytes = b""
 
 
 class Door(Protocol):
     """Decides about requests; may be exchanged while requests are under way."""
 
-    def enter(self, path: bytes, query: bytes, fields: Mapping[bytes, bytes]) -> Entry | Refusal:
+    def enter(
+        self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes]
+    ) -> Entry | Refusal:
         """Say who asks, and by the path where to; for the same values always the same."""
 
-    def pool(self, entry: Entry, dialect: str) -> Pool | Refusal:
-        """Return the connections to the upstream of a request."""
+    def pool(self, entry: Entry, dialect: str, worded: Worded) -> Pool | Refusal:
+        """Return the connections to the upstream of a request. `worded` words as the dialect."""
 
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
-        """Decide by what is asked: models, budgets. `worded` makes a refusal of the dialect."""
+        """Decide by what is asked: models, budgets."""
 
-    def outbound(self, pool: Pool, headers: Headers) -> Headers:
+    def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:
         """Return the headers for the upstream, with its credential in place of the client's."""
+
+    def secret(self, pool: Pool) -> bytes:
+        """Return the credential that no answer of an upstream may show, empty for none."""
 
 
 class Ledger(Protocol):
     """What is written down."""
 
-    def asked(self, flow: Flow, go: Callable[[str], None]) -> None:
+    def asked(self, flow: Asking, go: Callable[[str], None]) -> None:
         """Note a request, then call `go` with an empty text, or with why it must not go on."""
 
     def done(self, flow: Flow) -> None:

@@ -33,7 +33,8 @@ _NAME = len(_NAMES[0])
 class Known(msgspec.Struct, gc=False):
     """A head that was read.
 
-    `entry` is what the door said of it, `lines` the headers as they go to an upstream, `pool`.
+    `entry` is what the door said of it; `lines` are the headers `sent` as they go to an upstream,
+    whose connections are in `pool`.
     """
 
     method: bytes
@@ -46,6 +47,7 @@ class Known(msgspec.Struct, gc=False):
     entry: Entry | None = None
     pool: Pool | None = None
     lines: bytes = b""
+    sent: Headers | None = None
 
 
 class Heads:
@@ -54,10 +56,11 @@ class Heads:
     def __init__(self) -> None:
         self._kept: dict[bytes, Known] = {}
 
-    def find(self, data: bytes) -> tuple[bytes, Known | None, int]:
+    def find(self, data: bytes, before: bytes = b"") -> tuple[bytes, Known | None, int]:
         """Return the key of a whole request, what is known of its head, and where its body is.
 
-        The key is empty for what has to be parsed anyway.
+        The key is empty for what has to be parsed anyway. `before` is what the connection puts
+        before each path: the same bytes mean something else behind another one.
         """
         end = data.find(b"\r\n\r\n", 0, _LONGEST)
         if end < 0:
@@ -72,7 +75,7 @@ class Heads:
         digits = data[at:stop]
         if not digits.isdigit() or stop - at > 9 or int(digits) != len(data) - end - 4:
             return b"", None, 0
-        key = data[:at] + data[stop:end]
+        key = data[:at] + data[stop:end] + before
         return key, self._kept.get(key), end + 4
 
     def keep(self, key: bytes, known: Known) -> None:

@@ -36,5 +36,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     upstream_body_s: _Time = 300
     upstream_keep_s: _Time = 55
     upstream_connections: _Count = 10_000
+    judging_s: _Time = 60
     exchange_s: _Time = 3_600
     drain_s: _Time = 30

@@ -55,6 +55,7 @@ class Wire:
         self.clock = Clock(asyncio.get_running_loop())
         self.clients: set[ClientConnection] = set()
         self.draining = False
+        self.stamp = b""  # lines that each head of an answer gets
         self.buffered = 0
         self.active = 0
         self.turned_away = 0
@@ -64,6 +65,7 @@ class Wire:
         self._number = 0
         self._retiring: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
+        self._hurried = False
         self._servers: list[asyncio.Server] = []
 
     @property
@@ -98,9 +100,9 @@ class Wire:
     def finished(self, flow: Flow) -> None:
         """Take it that an exchange has ended."""
         self.active -= 1
+        self._told(flow)  # before it is written down: it settles what the answer has cost
         if self.ledger is not None:
             self.ledger.done(flow)
-        self._told(flow)
         current = flow.judge
         current.users -= 1
         if current.users == 0 and current is not self.current:
@@ -128,7 +130,7 @@ class Wire:
         for client in list(self.clients):
             if client.flow is None:
                 client.transport.close()
-        if self.clients:
+        if self.clients and not self._hurried:
             self._empty = self.clock.loop.create_future()
             try:
                 await asyncio.wait_for(self._empty, self.limits.drain_s)
@@ -145,6 +147,12 @@ class Wire:
         self.clock.stop()
         await self.current.judge.retire()
         return cut
+
+    def hurry(self) -> None:
+        """Wait no longer for what is under way: it is cut."""
+        self._hurried = True
+        if self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
 
     def emptied(self) -> None:
         """Note that a client is gone."""

@@ -20,164 +20,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from tavo.detect.live import Live
-from tavo.detect.rules import Match, RuleSet, from_bytes, to_bytes
+from tavo.detect.rules import from_bytes, to_bytes
+from tavo.detect.seen import without_hidden
 from tavo.llm.dialect import Broken, EventReader, Framing, Parts
-from tavo.llm.parts import Call, Kind, Slot, strict_json
+from tavo.llm.parts import Kind, Slot, strict_json
+from tavo.proxy.stream.asking import Blocked, Desk
+from tavo.proxy.stream.calling import Calling
+from tavo.proxy.stream.channel import TAIL, Segment
+from tavo.proxy.stream.channels import MOST_NAMES, Channels
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
 
-__all__ = ["Blocked", "Desk", "Flow", "Rewriting"]
+__all__ = ["Flow"]
 
 MOST_HELD = 8 << 20
 MOST_NOTES = 64
-MOST_NAMES = 256
-PATIENCE = 8
-"""So many events of a choice that do not go on with a text of an unknown name let it go."""
-MOST_TEXT_HELD = 256 << 10
+MOST_CALLS = 1024
+_EACH = 256
+"""What an event that waits costs beside its bytes: many small ones are no way around the bound."""
+_LONGEST_NOTE = 256
 _LEAST_SPLIT = 48
-_TAIL = 512
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
+_TOO_DEEP = "it is nested too deep"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-Edit = tuple[int, int, str]
-
-
-class Blocked(Exception):  # noqa: N818  (no failure: a decision, on its way up)
-    """The answer must not go on; `why` is what the client is told."""
-
-    def __init__(self, why: Broken) -> None:
-        super().__init__(why.message)
-        self.why = why
-
-
-class CutError(Exception):
-    """What would have to be changed begins in a text that has been sent on."""
-
-
-class Rewriting(Protocol):
-    """What a text that grows is looked at with, and what its matches mean."""
-
-    sets: Sequence[RuleSet]
-
-    def edits(
-        self, matches: Sequence[Sequence[Match]], text: Callable[[int, int], str], final: int
-    ) -> tuple[list[Edit], int, Broken | None]:
-        """Return what to change, how much is final now, and why the text must end there, if so."""
-
-
-class Desk(Protocol):
-    """Where an answer is judged."""
-
-    def rewriting(self, kind: Kind) -> Rewriting | None:
-        """Return how one text that grows is judged; None where nothing looks at it."""
-
-    def slots(self, slots: list[Slot]) -> bool:
-        """Judge texts that stand whole; tell whether one was changed. Raises Blocked."""
-
-    def call(self, call: Call) -> bool:
-        """Judge a complete call; tell whether its arguments were changed. Raises Blocked."""
-
-    def tools(self, tools: list[Any]) -> bool:
-        """Judge tools that a server describes. Raises Blocked."""
-
-    def across(self, before: str, text: str) -> None:
-        """Judge what stands across two events. Raises Blocked."""
-
-    def garbage(self, text: str) -> None:
-        """Judge what is no JSON. Raises Blocked."""
-
-    def broken(self, reason: str) -> Broken:
-        """Return what the client is told where the stream itself is at fault."""
-
-
-class _Channel:
-    """One text of the answer."""
-
-    __slots__ = (
-        "closed", "edits", "final", "gone", "length", "live", "rewriting", "texts", "unheard",
-    )  # fmt: skip
-
-    def __init__(self, rewriting: Rewriting | None) -> None:
-        self.rewriting = rewriting
-        self.live = Live(rewriting.sets) if rewriting is not None else None
-        self.final = 0
-        self.gone = 0
-        self.unheard = 0
-        self.length = 0
-        self.closed = False
-        self.edits: list[Edit] = []
-        self.texts = b""
-
-    def feed(self, data: bytes, *, close: bool = False) -> None:
-        self.length += len(data)
-        if self.live is None or self.rewriting is None:
-            self.final = self.length
-            return
-        kept_from = self.length - len(data) - len(self.texts)
-        self.texts += data
-        matches = self.live.feed(data, close=close)
-        texts = self.texts
-
-        def text(start: int, end: int) -> str:
-            return from_bytes(texts[start - kept_from : end - kept_from])
-
-        edits, self.final, stop = self.rewriting.edits(matches, text, self.live.final)
-        if self.gone:
-            if any(start < self.gone < end for start, end, _ in edits):
-                self.final = self.gone  # nothing of what came with it goes on
-                raise CutError
-            edits = [edit for edit in edits if edit[0] >= self.gone]
-        self.edits += edits
-        if stop is not None:
-            raise Blocked(stop)
-        self.texts = texts[max(self.final - kept_from, 0) :]
-
-    def part(self, data: bytes, start: int, end: int) -> str:
-        """Return the bytes `start` to `end`, which are `data`, as they are after all edits."""
-        out, at = [], start
-        for first, last, text in self.edits:
-            if last <= start or first >= end:
-                continue
-            if first >= start:
-                out.append(data[at - start : first - start])
-                out.append(to_bytes(text))
-            at = min(last, end)
-        out.append(data[at - start :])
-        return from_bytes(b"".join(out))
-
-
-class _Segment:
-    __slots__ = ("channel", "data", "end", "holder", "key", "start")
-
-    def __init__(self, channel: _Channel, data: bytes, holder: Any, key: Any) -> None:
-        self.channel = channel
-        self.start = channel.length
-        self.end = channel.length + len(data)
-        self.data = data
-        self.holder = holder
-        self.key = key
-
-
-class _Calling:
-    """A call of a tool under way."""
-
-    __slots__ = ("done", "names", "pieces", "size")
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.pieces: list[tuple[_Entry, Any, Any]] = []
-        self.size = 0
-        self.done = False
-
-    @property
-    def name(self) -> str:
-        """The name as a client puts it together; a server may repeat it in each piece."""
-        return self.names[0] if len(set(self.names)) == 1 else "".join(self.names)
 
 
 class _Entry:
@@ -188,8 +57,8 @@ class _Entry:
     def __init__(self, event: Event, value: Any) -> None:
         self.event = event
         self.value = value
-        self.segments: list[_Segment] = []
-        self.calls: list[_Calling] = []
+        self.segments: list[Segment] = []
+        self.calls: list[Calling] = []
         self.changed = False
         self.can_split = False
         self.size = 0
@@ -200,7 +69,7 @@ class Flow:
 
     __slots__ = (
         "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
-        "_observe", "_others", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
+        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
         "is_blind", "released", "seen", "usage",
     )  # fmt: skip
 
@@ -215,9 +84,8 @@ class Flow:
         self._observe = observe
         self.holds_all = hold_all
         self._queue: list[_Entry] = []
-        self._channels: dict[Any, _Channel] = {}
-        self._others: dict[Any, _Channel] = {}
-        self._calls: dict[Any, _Calling] = {}
+        self._channels = Channels(desk)
+        self._calls: dict[Any, Calling] = {}
         self._tails: dict[Any, str] = {}
         self._notes: tuple[bytes, ...] = ()
         self._held = 0
@@ -229,6 +97,11 @@ class Flow:
         self.usage = (0, 0)
         self.broken: Broken | None = None
 
+    @property
+    def held(self) -> int:
+        """How much is held, in bytes."""
+        return self._held + self._reader.held
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take a piece of the answer; return what may be sent."""
         if self.broken is not None or self.is_blind:
@@ -239,6 +112,8 @@ class Flow:
                 self._take(event, out)
         except Blocked as blocked:
             return self._break(blocked.why, out, data)
+        except RecursionError:
+            return self._break(self._unreadable(_TOO_DEEP), out, data)
         except TooLargeError as error:
             return self._break(self._desk.broken(str(error)), out, data)
         self._begun = self._begun or bool(out)
@@ -257,10 +132,16 @@ class Flow:
         try:
             for event in self._reader.end():
                 self._take(event, out)
+            for call in self._events.unfinished():
+                self._desk.call(call)
             self._stop(list(self._calls))
-            self._close(None)
+            self._channels.close(None)
         except Blocked as blocked:
             return self._break(blocked.why, out)
+        except ValueError as error:
+            return self._break(self._desk.broken(str(error)), out)
+        except RecursionError:
+            return self._break(self._unreadable(_TOO_DEEP), out)
         return [] if self._observe else out
 
     def release(self) -> list[bytes]:
@@ -281,9 +162,7 @@ class Flow:
             for one in entry.segments:
                 said = one.channel.part(one.data, one.start, one.end)
                 parts.setdefault(id(one.channel), []).append(said)
-        found: dict[Any, str] = {
-            id(c): "".join(parts.get(id(c), ())) for c in self._channels.values()
-        }
+        found: dict[Any, str] = {id(c): "".join(parts.get(id(c), ())) for c in self._channels.all()}
         known = set(found.values())
         for number, (_, slot) in enumerate(self._slots):
             if slot.holder is not None and slot.text not in known:
@@ -294,10 +173,10 @@ class Flow:
     def replace(self, before: dict[Any, str], after: dict[Any, str]) -> None:
         """Put other texts in the place of those that are held, wherever they stand."""
         changed = {before[key]: text for key, text in after.items() if text != before[key]}
-        for channel in self._channels.values():
+        for channel in self._channels.all():
             key = id(channel)
             if key in after and after[key] != before[key]:
-                channel.edits = [(0, channel.length, after[key])]
+                channel.edits = [(channel.gone, channel.length, after[key])]
         for entry, slot in self._slots:
             if slot.holder is not None and slot.text in changed:
                 slot.write(changed[slot.text])
@@ -311,10 +190,10 @@ class Flow:
     def _take(self, event: Event, out: list[bytes]) -> None:
         data = event.data
         if event.is_odd and not self._observe:
-            raise Blocked(self._unreadable("a line of it is none of an event"))
+            raise Blocked(self._unreadable("clients differ in where its lines end"))
         if event.notes and event.notes not in self._notes:
             self._desk.garbage(event.notes.decode("utf-8", "replace"))
-            if len(self._notes) < MOST_NOTES:
+            if len(self._notes) < MOST_NOTES and len(event.notes) <= _LONGEST_NOTE:
                 self._notes += (event.notes,)
         if data is None:
             self._pass(event, out)
@@ -322,7 +201,7 @@ class Flow:
         said = data.strip()
         if said == b"[DONE]":
             self._stop(list(self._calls))
-            self._close(None)
+            self._channels.close(None)
         if said in {b"", b"[DONE]"}:
             self._pass(event, out)
             return
@@ -331,7 +210,7 @@ class Flow:
         except (ValueError, RecursionError) as error:
             if not self._observe:
                 too_deep = isinstance(error, RecursionError)
-                why = "it is nested too deep" if too_deep else str(error)
+                why = _TOO_DEEP if too_deep else str(error)
                 raise Blocked(self._unreadable(why)) from None
             self._desk.garbage(data.decode("utf-8", "replace"))
             self.seen += len(data)
@@ -359,13 +238,16 @@ class Flow:
             self._queue.append(entry)
             self._drain(out, blocked=True)
             raise
-        if self._others and not self.holds_all:
-            self._let_go(parts)
+        if self._channels.others and not self.holds_all:
+            self._channels.let_go(parts)
+        self._hold(entry, out)
+
+    def _hold(self, entry: _Entry, out: list[bytes]) -> None:
         self._queue.append(entry)
-        self._held += len(event.raw)
+        self._held += len(entry.event.raw) + _EACH
+        self._drain(out)
         if self._held > MOST_HELD:
             raise Blocked(self._desk.broken("more of the answer would have to wait than allowed"))
-        self._drain(out)
 
     def _judge(self, parts: Parts, entry: _Entry) -> None:
         desk = self._desk
@@ -374,120 +256,87 @@ class Flow:
                 if not self._observe:
                     holder[where] = None
                 entry.changed = True
+        if parts.strange:
+            desk.strange(parts.strange)
         if parts.slots:
-            self._whole(parts.slots, entry)
+            self._whole(parts, entry)
         for call in parts.calls:
-            self.seen += (size := _size(call))
+            self.seen += (size := call.size)
             entry.size += size
             entry.changed = desk.call(call) or entry.changed
         if parts.tools:
             entry.changed = desk.tools(parts.tools) or entry.changed
-        for key, name in parts.starts:
-            calling = self._calls.setdefault(key, _Calling())
-            if name:
-                calling.names.append(name)
+        for key, name, id_ in parts.starts:
+            calling = self._calling(key)
+            calling.begin(name, id_, desk)
             entry.calls.append(calling)
         for key, holder, where in parts.pieces:
-            calling = self._calls.setdefault(key, _Calling())
-            calling.pieces.append((entry, holder, where))
-            calling.size += len(holder[where])
-            entry.calls.append(calling)
-            self.seen += (size := len(to_bytes(holder[where])))
+            calling = self._calling(key)
+            self.seen += (size := calling.go_on(entry, holder, where))
             entry.size += size
+            entry.calls.append(calling)
         for key, holder, where, kind in parts.deltas:
             self._delta(entry, key, holder, where, kind)
         self._stop(parts.stops)
-        self._close(parts.ends)
+        self._channels.close(parts.ends)
         entry.can_split = (
             len(entry.segments) == 1 and not entry.calls and parts.usage is None
             and not parts.slots and not parts.calls and parts.ends == []
         )  # fmt: skip
 
-    def _whole(self, slots: list[Slot], entry: _Entry) -> None:
+    def _calling(self, key: Any) -> Calling:
+        calling = self._calls.get(key)
+        if calling is None:
+            calling = self._calls[key] = Calling()
+            if len(self._calls) > MOST_CALLS:
+                raise Blocked(self._desk.broken("the answer has too many calls at once"))
+        return calling
+
+    def _whole(self, parts: Parts, entry: _Entry) -> None:
+        slots = parts.slots
         for slot in slots:
             text = slot.text
             entry.size += (size := len(text) if text.isascii() else len(to_bytes(text)))
             self.seen += size
-            if slot.kind is Kind.OTHER and isinstance(slot.key, str) and slot.holder is not None:
-                before = self._tails.get(slot.key, "")
-                if before:
-                    self._desk.across(before, text)
-                self._tails[slot.key] = (before + text)[-_TAIL:]
-                if len(self._tails) > MOST_NAMES:
-                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
         entry.changed = self._desk.slots(slots) or entry.changed
+        if parts.joins:
+            entry.changed = self._desk.joins(parts.joins) or entry.changed
+        for slot in slots:
+            if slot.kind in _SAID and slot.holder is not None:
+                self._go_on(parts.label, slot)
         if self.holds_all:
             self._slots += [(entry, slot) for slot in slots if slot.kind in _SAID]
 
+    def _go_on(self, label: str, slot: Slot) -> None:
+        """Judge a text that stands whole with what stood at such a place before."""
+        key = label, slot.key if isinstance(slot.key, str) else "", slot.kind
+        before, text = self._tails.get(key, ""), slot.text
+        if before:
+            self._desk.across(before, text, slot.role, slot.kind)
+        self._tails[key] = (before + without_hidden(text))[-TAIL:]
+        if len(self._tails) > MOST_NAMES:
+            raise Blocked(self._desk.broken("the answer has too many unknown fields"))
+
     def _delta(self, entry: _Entry, key: Any, holder: Any, where: Any, kind: Kind) -> None:
-        channel = self._channels.get(key)
-        if channel is None:
-            channel = self._channels[key] = _Channel(self._desk.rewriting(kind))
-            if kind is Kind.OTHER:
-                self._others[key] = channel
-                if len(self._others) > MOST_NAMES:
-                    raise Blocked(self._desk.broken("the answer has too many unknown fields"))
-        if channel.closed:
-            raise Blocked(self._desk.broken("a text went on after its end"))
+        if kind is Kind.OTHER:  # a client may read each piece by itself, too
+            slot = Slot(holder, where, "assistant", kind)
+            entry.changed = self._desk.slots([slot]) or entry.changed
         text = holder[where]
         data = text.encode() if text.isascii() else to_bytes(text)
-        entry.segments.append(_Segment(channel, data, holder, where))
         self.seen += len(data)
-        channel.unheard = 0
-        self._feed(channel, data)
-        if channel.length - channel.final > MOST_TEXT_HELD:
-            raise Blocked(
-                self._desk.broken("a text cannot be judged in parts: it is held too long")
-            )
-
-    def _let_go(self, parts: Parts) -> None:
-        """Wait no longer for texts of unknown names that their choice has not gone on with."""
-        keys = {delta[0] for delta in parts.deltas}
-        heard = {key[0] for key in keys}
-        for key, channel in self._others.items():
-            is_held = max(channel.final, channel.gone) < channel.length and not channel.closed
-            if not is_held or key in keys or key[0] not in heard:
-                continue
-            channel.unheard += 1
-            if channel.unheard >= PATIENCE:
-                before = channel.texts
-                self._feed(channel, b"", close=True)
-                # should it go on after all: one that knows what was sent, and cannot change it
-                again = self._others[key] = _Channel(self._desk.rewriting(Kind.OTHER))
-                self._channels[key] = again
-                again.gone = len(before)
-                self._feed(again, before)
-
-    def _feed(self, channel: _Channel, data: bytes, *, close: bool = False) -> None:
-        try:
-            channel.feed(data, close=close)
-        except CutError:
-            why = "what a filter takes out began in a text that was taken for complete"
-            raise Blocked(self._desk.broken(why)) from None
+        channel = self._channels.of(key, kind)
+        if kind is Kind.OTHER and self._channels.repeats(key, channel, data):
+            entry.size += len(data)
+            return
+        entry.segments.append(Segment(channel, data, holder, where))
+        self._channels.go_on(channel, data)
 
     def _stop(self, keys: Sequence[Any]) -> None:
         """Judge calls that are complete."""
         for key in keys:
             calling = self._calls.pop(key, None)
-            if calling is None:
-                continue
-            before = "".join(holder[where] for _, holder, where in calling.pieces)
-            box = {"arguments": before}
-            changed = self._desk.call(Call(calling.name, box, "arguments"))
-            if changed and calling.pieces and not self._observe:
-                # the first piece that says something: some clients read no other kind of event
-                said = [n for n, (_, holder, where) in enumerate(calling.pieces) if holder[where]]
-                for number, (entry, holder, where) in enumerate(calling.pieces):
-                    holder[where] = box["arguments"] if number == (said or [0])[0] else ""
-                    entry.changed = True
-            calling.done = True
-
-    def _close(self, keys: Sequence[Any] | None) -> None:
-        for key in list(self._channels) if keys is None else keys:
-            channel = self._channels.get(key)
-            if channel is not None and not channel.closed:
-                channel.closed = True
-                self._feed(channel, b"", close=True)
+            if calling is not None:
+                calling.judge(self._desk, observe=self._observe)
 
     def _unreadable(self, why: str) -> Broken:
         why = f"an event of the answer cannot be judged: {why}"
@@ -496,9 +345,7 @@ class Flow:
     def _pass(self, event: Event, out: list[bytes], size: int = 0) -> None:
         entry = _Entry(event, None)
         entry.size = size
-        self._queue.append(entry)
-        self._held += len(event.raw)
-        self._drain(out)
+        self._hold(entry, out)
 
     def _drain(self, out: list[bytes], *, blocked: bool = False) -> None:
         """Send on what waits for nothing any more."""
@@ -518,7 +365,7 @@ class Flow:
             if entry.calls and not all(calling.done for calling in entry.calls):
                 break
             sent += 1
-            self._held -= len(entry.event.raw)
+            self._held -= len(entry.event.raw) + _EACH
             self.released += entry.size
             for one in entry.segments:
                 self._write(one, one.end, entry)
@@ -526,7 +373,7 @@ class Flow:
         if sent:
             del self._queue[:sent]
 
-    def _write(self, one: _Segment, end: int, entry: _Entry) -> None:
+    def _write(self, one: Segment, end: int, entry: _Entry) -> None:
         """Put what a segment says up to `end` into its event."""
         channel = one.channel
         self.released += end - one.start
@@ -535,7 +382,7 @@ class Flow:
             if text != one.holder[one.key]:
                 one.holder[one.key] = text
                 entry.changed = True
-            channel.edits = [edit for edit in channel.edits if edit[1] > end]
+            channel.sent(end)
 
     def _split(self, entry: _Entry, out: list[bytes], *, least: int) -> None:
         """Send the part of an event that is final, and keep the rest of it."""
@@ -555,7 +402,8 @@ class Flow:
 
     def _break(self, why: Broken, out: list[bytes], data: bytes = b"") -> list[bytes]:
         self._queue.clear()
-        self._channels.clear()
+        self._channels = Channels(self._desk)
+        self._held = 0
         if self._observe:  # nothing is changed, and what cannot be judged is not judged
             self.is_blind = True
             return [data] if data else []
@@ -583,8 +431,3 @@ def _strictly(data: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeError):
         pass
     return strict_json(data.decode())
-
-
-def _size(call: Call) -> int:
-    value = call.holder.get(call.key) if isinstance(call.holder, dict) else call.holder[call.key]
-    return len(value if isinstance(value, str) else json.dumps(value))

@@ -67,9 +67,12 @@ def explained(
     one: Reported | None = None,
     origin: str = "",
     yields_to: Sequence[str] = (),
+    of_logs: bool = False,
     width: int = 100,
 ) -> Iterator[Line]:
     """Yield the explanation of a rule, or of a finding of it. `origin` says where that stands.
+
+    `of_logs`: the rule is about records of logs, where there are no comments.
 
     `yields_to` are the rules in whose favour this one is left out where both find the same.
     """
@@ -102,7 +105,8 @@ def explained(
         yield from _section("The fix that the rule suggests")
         for line in _diff(finding) or [f"replace it with: {one_line(finding.fix)[:400]}"]:
             yield (("good" if line[:1] == "+" else "bad" if line[:1] == "-" else "", f"  {line}"),)
-    yield from _accepting(rule, tool, one, width)
+    of_logs = of_logs or (finding is not None and _is_of_logs(finding))
+    yield from _accepting(rule, tool, one, width, of_logs=of_logs)
     if rule.references:
         yield from _section("More about it")
         for reference in rule.references:
@@ -112,7 +116,7 @@ def explained(
 def explained_value(rule: Rule, tool: str, one: Reported, *, run: int | None) -> dict[str, Any]:
     """Return a finding and its rule as JSON-able values."""
     finding, suppression = one.finding, one.suppression
-    region = finding.location.region
+    region, of_logs = finding.location.region, _is_of_logs(finding)
     how = accepting(
         rule, tool, finding.location.path, region.start_line if region is not None else 0
     )
@@ -135,8 +139,8 @@ def explained_value(rule: Rule, tool: str, one: Reported, *, run: int | None) ->
         if suppression is None
         else {"kind": suppression.kind, "reason": suppression.reason, "line": suppression.line},
         "accept": {
-            "comment": how.comment if region is not None else None,
-            "where": how.where,
+            "comment": how.comment if region is not None and not of_logs else None,
+            "where": "" if of_logs else how.where,
             "suppression": _entry(rule, tool, one),
         },
     }
@@ -250,10 +254,19 @@ def _paragraphs(text: str, width: int) -> Iterator[Line]:
             yield from _wrapped(line, width, indent="  ")
 
 
-def _accepting(rule: Rule, tool: str, one: Reported | None, width: int) -> Iterator[Line]:
+def _is_of_logs(finding: Finding) -> bool:
+    """Tell whether a finding is about records of logs: they are counted in its evidence."""
+    return "records" in finding.evidence
+
+
+def _accepting(
+    rule: Rule, tool: str, one: Reported | None, width: int, *, of_logs: bool
+) -> Iterator[Line]:
     yield from _section("How to accept it, with a reason")
     location = one.finding.location if one is not None else None
-    if location is None or location.region is not None:
+    if of_logs:
+        yield (("", "  in the file that --suppressions names, as a log has no comments:"),)
+    elif location is None or location.region is not None:
         line = location.region.start_line if location is not None and location.region else 0
         how = accepting(rule, tool, location.path if location is not None else None, line)
         yield from _wrapped(f"{how.where}:", width, indent="  ")

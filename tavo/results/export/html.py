@@ -23,6 +23,7 @@ from pkgutil import get_data
 
 from tavo.plugins import Finding, Location, Rule, Severity, Step
 from tavo.printable import printable, uncommanded
+from tavo.results.export.html_logs import actors_of, time_chart
 from tavo.results.export.summary import (
     by_severity,
     counted,
@@ -224,7 +225,12 @@ def _charts(shown: Sequence[Reported]) -> Iterator[str]:
         return
     yield _ring(by_severity(shown))
     rules = sorted(rules_of(shown), key=lambda rule: -rule[2])
+    yield from time_chart(shown)
     yield _chart("By rule", "r", [(name, name, count, worst) for worst, name, count in rules])
+    actors = actors_of(shown)
+    if actors:  # logs have people behind them, and hardly ever folders
+        yield _chart("By actor", "q", [(name, name, count, top) for name, count, top in actors])
+        return
     folders: Counter[str] = Counter()
     worst: dict[str, Severity] = {}
     for one in shown:

@@ -12,6 +12,7 @@ Units: widths in columns of a terminal, where a wide character takes two.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ from tavo.results.export.summary import (
 from tavo.results.export.text_gate import gate_lines, last_line
 from tavo.results.values import ALSO, Notice, PluginRun, Reported, Run
 
-__all__ = ["Line", "columns_of", "run_to_lines"]
+__all__ = ["Line", "columns_of", "finding_to_lines", "message_to_lines", "run_to_lines"]
 
 Line = tuple[tuple[str, str], ...]
 _INDENT = " " * 11
@@ -71,6 +72,24 @@ def run_to_lines(
         text = "".join(part for _, part in line)
         safe = uncommanded(text)
         yield line if safe == text else (("", safe),)
+
+
+def finding_to_lines(one: Reported, *, width: int = 100) -> Iterator[Line]:
+    """Yield one finding with its path, as it comes, before there is a report."""
+    width = max(width, _NARROWEST)
+    path = (("path", printable(str(one.finding.location.path))),)
+    for line in itertools.chain([path], _finding(one, width, verbose=False, again=False)):
+        text = "".join(part for _, part in line)
+        safe = uncommanded(text)
+        yield line if safe == text else (("", safe),)
+
+
+def message_to_lines(one: Reported, word: str, *, width: int = 100) -> Iterator[Line]:
+    """Yield the first line of what a finding says, after a word, as one that is less than that."""
+    text = one.finding.message.split("\n", 1)[0]
+    for line in _wrapped(f"{word}: {name_of(one)}: {text}", max(width, _NARROWEST), indent="  "):
+        yield (("dim", uncommanded("".join(part for _, part in line))),)
+    yield ()
 
 
 def _lines(run: Run, findings: Iterable[Reported], width: int, *, verbose: bool) -> Iterator[Line]:

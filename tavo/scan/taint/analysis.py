@@ -19,7 +19,7 @@ from tavo.plugins import Step
 from tavo.scan.bindings import same_code
 from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import TaintSpec
+from tavo.scan.rule import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.calls import Known
 from tavo.scan.taint.expressions import Exhausted

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import msgspec
 
 from tavo.plugins import Location
+from tavo.scan.labels import Requirement
 from tavo.scan.match import Env, Match
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.rules import Requirement, TaintSink, TaintSource, TaintSpec
+from tavo.scan.rule import TaintSink, TaintSource, TaintSpec
 from tavo.scan.suppress import Ignore
 from tavo.scan.taint.state import Taint
 from tavo.scan.tree import Node

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 from tavo.detect.growing import derive
 from tavo.detect.regex import RegexError
 from tavo.detect.rules import Rule
+from tavo.detect.seen import without_hidden
 from tavo.errors import ConfigError
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.values import Action, Scope, TextRule, Where
 
@@ -42,7 +44,7 @@ class ContentFilter(Filter):
         return [
             rule
             for rule, phases, roles in self._rules
-            if where.phase in phases and where.role in roles
+            if where.phase in phases and where.role in roles and where.kind is not Kind.DATA
         ]
 
 
@@ -58,6 +60,9 @@ def _rule(values: dict[str, Any], where: str) -> tuple[TextRule, tuple[str, ...]
     given.done()
     if not name:
         raise given.error("id", "a name", name)
+    if not without_hidden(instead).strip():
+        # what stands around it would become one, after everything was looked at
+        raise given.error("text", "a text that is seen", instead)
     if bool(words) == bool(pattern):
         raise ConfigError(f"{where}: expected either `words` or a `pattern`")
     for phase in phases:

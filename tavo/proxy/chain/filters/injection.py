@@ -51,7 +51,7 @@ class InjectionFilter(Filter):
             # what a tool says about itself orders things of models by its nature: signals only
             kind = "" if where.kind is Kind.DESCRIPTION else "tool" if is_document else "user"
             model = self._models.get(kind)
-            if model is None or not model.finds(text):
+            if model is None or not model.finds(text, signals):
                 return None
             label = f"{kind} model"
         action = _ACTIONS[self._tool if is_document else self._user]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tavo.proxy.chain.filter import Filter, Settings
-from tavo.proxy.chain.values import Action, Asked, Judged
+from tavo.proxy.chain.values import Action, Asked, Judged, kind_of
 
 __all__ = ["MediaFilter"]
 
@@ -29,7 +29,7 @@ class MediaFilter(Filter):
         for media in asked.media:
             if media.type not in self._allow:
                 reason = f"{media.type[:40]} is not allowed in a request ({self.name})"
-                return Judged(Action.BLOCK, media.type[:40], reason)
+                return Judged(Action.BLOCK, kind_of(media.type), reason)
             if media.url and not self._urls:
                 reason = f"a request may not name an address to fetch from ({self.name})"
                 return Judged(Action.BLOCK, "url", reason)

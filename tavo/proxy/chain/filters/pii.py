@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from tavo.detect.pii import PII
 from tavo.detect.rules import Rule
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.placeholders import escaping, placeholder, restoring
 from tavo.proxy.chain.values import Action, Scope, TextRule, Where
@@ -47,6 +48,8 @@ class PiiFilter(Filter):
         self._labels = list(dict.fromkeys(rule.label for rule in rules))
 
     def rules(self, where: Where) -> Sequence[TextRule]:
+        if where.kind is Kind.DATA or where.role == "header":
+            return ()
         if where.phase == "request":
             action = {"block": Action.BLOCK, "note": Action.NOTE}.get(self._mode, Action.MODIFY)
             replace = placeholder if self._mode == "placeholder" else removed
@@ -70,4 +73,4 @@ def removed(text: str, rule: Rule, scope: Scope) -> str:
 
 def kept_own(text: str, rule: Rule, scope: Scope) -> str:
     """Leave what the client said itself, take out the rest."""
-    return text if text in scope.values.values() else removed(text, rule, scope)
+    return text if text in scope.own else removed(text, rule, scope)

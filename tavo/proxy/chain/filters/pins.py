@@ -1,23 +1,23 @@
 """Descriptions of tools are pinned: a tool that changes what it says is held until it is accepted.
 
 Settings: `pins` (a mapping from a tool's name to the sha256 of its definition), `first_use`
-(`trust` or `hold`: what happens to a tool without a pin; `trust` remembers it while it runs).
+(`trust` or `hold`: what happens to a tool without a pin; `trust` remembers it as long as the proxy
+runs, in all workers and over reloads), `file` (where it is remembered over restarts).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+from pathlib import Path
 from typing import ClassVar
 
 from tavo.llm.parts import Tool
 from tavo.proxy.chain.filter import Filter, Settings
-from tavo.proxy.chain.values import Action, Arguments, Judged, Scope
+from tavo.proxy.chain.pinned import Pinned
+from tavo.proxy.chain.values import Action, Arguments, Judged, Scope, digest_of
 
-__all__ = ["PinsFilter", "digest_of"]
-
-_MOST = 10_000
+__all__ = ["PinsFilter", "pin_of"]
 
 
 class PinsFilter(Filter):
@@ -33,42 +33,42 @@ class PinsFilter(Filter):
             if not isinstance(digest, str) or len(digest) != 64:
                 raise settings.error(f"pins.{name}", "a sha256 in hexadecimal", digest)
             self._pins[name] = digest.lower()
+        file = settings.text("file", "")
         settings.done()
-        self._seen: OrderedDict[str, str] = OrderedDict()
-        self._held: OrderedDict[str, str] = OrderedDict()
+        self._table = Pinned(Path(file)) if file else settings.pinned or Pinned()
 
     def judge_tool(self, tool: Tool, phase: str, scope: Scope) -> Judged | None:
         if scope.dialect != "mcp":
             return None
-        found = digest_of(tool)
-        pinned = self._pins.get(tool.name) or self._seen.get(tool.name)
-        if pinned is None and self._trusts:
-            self._seen[tool.name] = found
-            if len(self._seen) > _MOST:
-                return self._hold(tool.name, found, "there are too many tools to remember")
-            return None
+        found = pin_of(tool)
+        pinned = self._pins.get(tool.name)
+        why = "its definition has changed"
+        if pinned is None:
+            why = "it has no pin"
+            if self._trusts:
+                pinned = self._table.first(tool.name, found)
+                why = "there are too many tools to remember"
+                if pinned is not None:
+                    why = "its definition has changed"
         if pinned == found:
-            self._held.pop(tool.name, None)
+            if self._table.held(tool.name):
+                self._table.hold(tool.name, "")
             return None
-        why = "it has no pin" if pinned is None else "its definition has changed"
-        return self._hold(tool.name, found, why)
+        self._table.hold(tool.name, found)
+        label = f"held:{digest_of(tool.name)}={found}"
+        return Judged(Action.BLOCK, label, f"the tool {tool.name[:60]} is held: {why}")
 
     def judge_call(self, name: str, arguments: Arguments, scope: Scope) -> Judged | None:
-        if scope.dialect != "mcp" or name not in self._held:
+        if scope.dialect != "mcp":
             return None
-        return Judged(Action.BLOCK, f"held:{name[:60]}", f"the tool {name[:60]} is held: "
-                      f"accept its definition with the pin {self._held[name]}")  # fmt: skip
-
-    def _hold(self, name: str, digest: str, why: str) -> Judged:
-        self._held[name] = digest
-        while len(self._held) > _MOST:
-            self._held.popitem(last=False)
-        return Judged(
-            Action.BLOCK, f"held:{name[:60]}={digest}", f"the tool {name[:60]} is held: {why}"
-        )
+        held = self._table.held(name)
+        if not held or held == self._pins.get(name):
+            return None
+        return Judged(Action.BLOCK, f"held:{digest_of(name)}", f"the tool {name[:60]} is held: "
+                      f"accept its definition with the pin {held}")  # fmt: skip
 
 
-def digest_of(tool: Tool) -> str:
+def pin_of(tool: Tool) -> str:
     """Return the pin of a tool: the sha256 of its whole definition in canonical JSON."""
     text = json.dumps(tool.definition, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from tavo.detect.regex import Regex, RegexError
+from tavo.detect.seen import without_hidden
 from tavo.errors import ConfigError
 from tavo.proxy.chain.filter import Filter, Settings
 from tavo.proxy.chain.values import Action, Arguments, Judged, Scope
@@ -103,7 +104,7 @@ def _rule(values: dict[str, Any], where: str) -> tuple[str, str, Callable[[Any],
         if never:
             part = Regex(never)
             return tool, argument, lambda value: not isinstance(value, str) or not (
-                part.found_in(value)
+                part.found_in(value) or part.found_in(without_hidden(value))
             )  # fmt: skip
     except RegexError as error:
         raise ConfigError(f"{where}: {error}") from None

@@ -31,3 +31,11 @@ async def page(url):
         # ruleid: checked-url-follows-redirects
         async with session.get(url, allow_redirects=True) as answer:
             return await answer.text()
+
+
+def sizes(url):
+    if cloud and is_private_url(url):
+        return None
+    # ruleid: checked-url-follows-redirects
+    with requests.get(url, stream=True) as answer:
+        return answer.headers

@@ -1,0 +1,1 @@
+"""Looking at what was stored: Datasette over logs, in the browser of this machine."""

@@ -1,0 +1,1 @@
+"""Logs that lie in ClickHouse: the same rules, asked of it in its own SQL."""

@@ -1,0 +1,57 @@
+"""The flawed agent of examples/ on a port of its own, and what it takes to attack it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+
+from tavo.attack.targets import HttpTarget, TargetFile
+
+AGENT = Path(__file__).parents[2] / "examples" / "flawed-agent" / "agent.py"
+
+
+def agent_module() -> ModuleType:
+    """Return the example as a module."""
+    spec = importlib.util.spec_from_file_location("flawed_agent", AGENT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def served(module: ModuleType, *flaws: str) -> Iterator[str]:
+    """Serve the agent with these flaws; yield its address."""
+    handler = type("Handler", (module.Handler,), {"agent": module.Agent(frozenset(flaws))})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def attacked(module: ModuleType, *flaws: str) -> Iterator[HttpTarget]:
+    """Yield the agent as a target with secrets that it must keep."""
+    with served(module, *flaws) as url:
+        target = HttpTarget(
+            TargetFile(
+                url=url, name="flawed", application=True,
+                secrets=(module.STAFF_CODE, module.RECORD),
+            ),
+            {},
+        )  # fmt: skip
+        try:
+            yield target
+        finally:
+            target.close()
