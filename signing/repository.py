@@ -263,6 +263,11 @@ class Repository:
                 if wrong[0] == "root"
                 else f"Roles are {', '.join(ROLES)}.",
             )
+        if catalog is not None and log is None and self.published(LOG_NAME):
+            raise RepositoryError(
+                "a catalog is released without an entry in the log of releases: clients refuse it",
+                hint="This is a defect of the caller: `Repository.with_release` makes the entry.",
+            )
         changed = [role for role in ("targets", *DELEGATED_PATHS) if role in renew]
         files: list[tuple[str, str, Path | bytes]] = []
         if catalog is not None:
