@@ -6,7 +6,10 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -348,3 +351,85 @@ def test_mirrors_of_both_are_told_apart(sites: Sites) -> None:
     refused = sites.tavo("mirror", "sync", "m-foreign", "--from", "foreign/repository")
     assert refused.code == ExitCode.REFUSED
     assert "is of no marketplace that this machine trusts" in refused.err
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    now = datetime.now(UTC) + timedelta(days=days)
+    monkeypatch.setattr("tavo.registry.trust.utc_now", lambda: now)
+
+
+def test_old_lists_are_shown_as_text_json_and_exit_code(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install = ("registry", "install", "acme/finder", "--yes")
+    later(monkeypatch, 10)
+    assert sites.tavo(*install).code == ExitCode.REFUSED  # control: without a policy
+    policy = sites.home / "policy.yaml"
+    policy.write_text("site_policy: 1\nstale:\n  days: 30\n  reason: the courier is slow\n")
+    monkeypatch.setenv("TAVO_REGISTRY_SITE_POLICY", str(policy))
+    done = sites.tavo(*install)
+    assert done.code == ExitCode.INCOMPLETE
+    assert "Installed acme/finder 0.1.0." in done.out
+    assert "tavo: STALE: timestamp metadata expired " in done.err
+    assert "the policy of this site allows 30" in done.err
+    listed = sites.tavo("--json", "registry", "browse")
+    assert listed.code == ExitCode.INCOMPLETE
+    (row,) = json.loads(listed.out)
+    assert (row["stale"]["role"], row["stale"]["allowed"]) == ("timestamp", 30)
+    synced = sites.tavo("mirror", "sync", "m", "--from", "upstream/repository")
+    assert (synced.code, "STALE" in synced.err) == (ExitCode.INCOMPLETE, True)
+    assert "expired lists count for 30 days (the courier is slow)" in sites.ok("trust", "show").out
+    later(monkeypatch, 40)
+    assert sites.tavo("registry", "browse").code == ExitCode.REFUSED
+    Path("tavo.toml").write_text(f'[registry]\nsite_policy = "{policy}"\n')
+    project = sites.tavo("registry", "browse")
+    assert project.code == ExitCode.USAGE  # what is scanned cannot allow it
+    assert "may not be set by a project" in project.err
+
+
+def test_the_clock_is_shown_told_and_confirmed(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = sites.ok("trust", "clock")
+    assert "this machine's clock:          20" in right.out
+    assert "newest signed time accepted:" in right.out
+    assert "WRONG" not in right.out
+    later(monkeypatch, -20.5)
+    wrong = sites.tavo("trust", "clock")
+    assert wrong.code == ExitCode.INCOMPLETE
+    assert "WRONG: this machine's clock is 20 days behind" in wrong.out
+    assert "This machine's clock" in sites.tavo("registry", "browse").err
+    assert json.loads(sites.tavo("--json", "trust", "clock").out)["behind_s"] > 19 * 86400
+    for words in (("--set", "2026-01-01"), ("--reason", "x"), ("--set", "soon", "--reason", "x")):
+        assert sites.tavo("trust", "clock", *words).code == ExitCode.USAGE
+    time = datetime.now(UTC) + timedelta(days=60)
+    sites.tavo("trust", "clock", "--set", f"{time:%Y-%m-%d %H:%M}", "--reason", "a calendar")
+    shown = sites.tavo("trust", "clock").out
+    assert "(a calendar; the clock said " in shown
+    assert f"expiry is judged at:           {time:%Y-%m-%d}" in shown
+    assert sites.tavo("registry", "update").code == ExitCode.REFUSED  # expired by that time
+    later(monkeypatch, 0)
+    sites.ok("trust", "clock", "--set", "2026-01-01", "--reason", "the calendar was wrong")
+    sites.ok("registry", "update")
+
+
+def test_a_mirror_is_audited_from_the_command_line(sites: Sites) -> None:
+    sites.ok("mirror", "sync", "m", "--from", "upstream/repository")
+    first = sites.ok("--json", "mirror", "audit", "m", "--out", "first")
+    sites.release("upstream", "acme/finder", "0.2.0")
+    sites.ok("mirror", "sync", "m", "--from", "upstream/repository")
+    done = sites.ok("mirror", "audit", "m", "--out", "second", "--since", "first/checkpoint.note")
+    size = json.loads(first.out)["size"]
+    assert f"is release {size + 1} of {size + 1} in the log tavo/" in done.out
+    assert f"continues the checkpoint of {size} that was seen before" in done.out
+    proofs = [Path("second", name) for name in ("inclusion.json", "consistency.json")]
+    assert all(path.stat().st_size < 2000 for path in proofs)
+    (key,) = {line.split()[-1] for line in done.out.splitlines() if "signed by" in line}
+    script = Path(__file__).parents[2] / "examples" / "verify_log.py"
+    checked = subprocess.run(
+        [sys.executable, "-I", script, *proofs, "--key", key], check=False, capture_output=True
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "is no checkpoint" in sites.tavo("mirror", "audit", "m", "--since", "acme.key").err
+    assert sites.tavo("mirror", "audit", "m", "--catalog", "12").code == ExitCode.USAGE
+    assert "was never released" in sites.tavo("mirror", "audit", "m", "--catalog", "ab" * 32).err
