@@ -180,8 +180,8 @@ def head(source: Source) -> bytes:
 def _front(source: Source) -> bytes:
     """Return the first bytes of a source as they are. Raises SourceProblem."""
     if source.path is None:
-        stdin: Any = sys.stdin.buffer
-        return bytes(stdin.peek(_HEAD)[:_HEAD])
+        look: Any = getattr(sys.stdin.buffer, "peek", None)  # what stands in for it has none
+        return b"" if look is None else bytes(look(_HEAD)[:_HEAD])
     with _opened(source, None) as file:
         try:
             return bytes(file.read(_HEAD))
