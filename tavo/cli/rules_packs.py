@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +106,8 @@ def publish(
             hint="`tavo rules validate` says the same.",
         )
     data = build(folder)
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="tavo-rules-") as made:
         pack = Path(made) / file
         pack.write_bytes(data)

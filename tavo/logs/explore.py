@@ -290,7 +290,7 @@ class _Writer:
 def _slim_of(guess: Guess) -> Slim | None:
     """Return what reads the counted fields of a format at once, None where nothing does."""
     table = guess.mapping
-    if table.lines != "json" or guess.wrapping:
+    if table.lines != "json" or table.inside or guess.wrapping:
         return None
     slim = Slim(table, FIELDS)
     missing = {field for field in FIELDS if table.fields.get(field)} - slim.fields

@@ -218,8 +218,8 @@ class AuditLog:
             row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
             if record.counted or record.estimated:
                 row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
-            if record.estimated:
-                row["estimated"] = True
+                if record.estimated:
+                    row["estimated"] = True
                 if record.tokens_cached:
                     row["tokens_cached"] = record.tokens_cached
                 if self.prices:

@@ -222,7 +222,8 @@ def test_counts_by_columns_are_those_by_events(tavo: Run, monkeypatch: pytest.Mo
         assert tavo("logs", "explore", str(samples), "--write", "x.db").code == 0
         database = sqlite3.connect("x.db")
         counted.append(
-            [sorted(database.execute(f"SELECT * FROM {table}"))
+            [[tuple(round(one, 9) if isinstance(one, float) else one for one in row)
+              for row in sorted(database.execute(f"SELECT * FROM {table}"))]
              for table in ("hours", "actors", "models")]
         )  # fmt: skip
         database.close()

@@ -323,10 +323,13 @@ class ClientConnection(asyncio.Protocol):
         """Close so that the answer arrives: end our side, drop what comes, for a short time."""
         self.closing = True
         self.deadline = self.wire.clock.now() + _LINGER_S
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+                return
+        except OSError:  # the client has gone already
+            pass
+        self.transport.close()
 
     def _drop(self, size: int) -> None:
         self.keep = False
