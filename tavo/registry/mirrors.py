@@ -19,7 +19,7 @@ from marketplace_db.selection import EVERYTHING, Selection
 from marketplace_db.site import Site
 from signing.client import DirectorySource, Source, TrustState
 from signing.digests import VerifiedFile
-from tavo.errors import InputError, RefusedError
+from tavo.errors import ConfigError, InputError, RefusedError
 from tavo.registry.shelves import Market, market_of
 from tavo.registry.trust import Trust
 
@@ -151,10 +151,11 @@ def _filters(mirror: Path) -> Selection:
 def market_at(markets: Sequence[Market], places: Sequence[Path]) -> Market:
     """Return the marketplace that a mirror or the parts of a bundle are of, as they say it.
 
-    Raises RefusedError where they are of none of several, MirrorError.
+    Raises ConfigError where no root is trusted, RefusedError where they are of none of several,
+    MirrorError.
     """
     if not markets:
-        raise RefusedError(
+        raise ConfigError(
             "no root is trusted on this machine, so nothing can be verified",
             hint="Add a marketplace with `tavo trust add`, or set registry.root in the user"
             " configuration.",
