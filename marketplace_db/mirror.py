@@ -236,7 +236,8 @@ def _look(
         ),
     )
     contents = Contents(refreshed.catalog, selection)
-    here = {file.digest: file.path for file in (refreshed.catalog, refreshed.publishers_file)}
+    brought = (refreshed.catalog, refreshed.publishers_file, refreshed.log)
+    here = {file.digest: file.path for file in brought if file is not None}
     return _Look(refreshed, contents, here)
 
 

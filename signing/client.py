@@ -24,28 +24,46 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from signing.digests import _SEAL, Digest, VerifiedFile, hash_file
 from signing.errors import (
-    ExpiredError,
     SigningError,
     SourceError,
     VerificationError,
 )
 from signing.files import flush_folders, replace_file
+from signing.keys import PublicKey
 from signing.locks import hold
 from signing.publishers import Publishers, Recalls
-from signing.record import AcceptedFile, AcceptedRecord, RootFacts, root_facts
+from signing.record import (
+    AcceptedFile,
+    AcceptedRecord,
+    RootFacts,
+    root_facts,
+    root_fingerprint,
+)
 from signing.roles import (
     CATALOG_NAME,
     ENTITLEMENTS_NAME,
+    LOG_NAME,
     PUBLISHERS_NAME,
     artifact_path,
     blob_path,
-    format_time,
 )
 from signing.sources import Deadline, DirectorySource, HttpSource, Source
-from signing.trust import Period, TrustState, check_floors, clock_sentence, reference_time
+from signing.trust import (
+    FIRM_ROLES,
+    NO_GRACE,
+    Period,
+    Stale,
+    TrustState,
+    check_floors,
+    clock_sentence,
+    reference_time,
+    stale_by,
+)
 
 if TYPE_CHECKING:
     from signing.chain import Rebuild
+    from signing.log import SeenLog
+    from signing.workflow import Walk
 
 __all__ = [
     "AcceptedRecord",
@@ -65,6 +83,8 @@ __all__ = [
     "refresh",
     "reopen",
     "root_facts",
+    "root_fingerprint",
+    "stale_record",
 ]
 
 _LONGEST_CATALOG = 2 << 30
@@ -106,6 +126,10 @@ class Refreshed(NamedTuple):
     deltas: int = 0
     fallback: str = ""
     revoked_entitlements: Mapping[str, str] = _NOTHING
+    stale: Stale | None = None
+    log: VerifiedFile | None = None
+    log_news: str = ""
+    catalog_keys: tuple[PublicKey, ...] = ()
 
 
 def refresh(
@@ -128,7 +152,8 @@ def refresh(
     `build_time`. `with_releases` verifies the `releases` role too. `apply_deltas` lets a catalog
     be made from the one that is in the cache, where that costs less than fetching it; what it makes
     counts only if it has the signed digest. `old_artifacts` are folders with what was fetched
-    before: what is there is hashed like anything else, and not fetched again.
+    before: what is there is hashed like anything else, and not fetched again. `stale` of the result
+    says that metadata had expired and counts only by the grace of `state`.
 
     Raises RollbackError, ExpiredError, other VerificationErrors, SourceError and BusyError; then
     nothing has changed.
@@ -142,6 +167,7 @@ def refresh(
         return reference_time(now=now, newest_issued=newest, build_time=build_time)
 
     deadline = Deadline(deadline_s)
+    grace = NO_GRACE if embedded else state.grace
     folder = cache / facts.repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,6 +181,13 @@ def refresh(
                 reference=reference,
                 deadline=deadline,
                 with_releases=with_releases,
+                grace=grace,
+            )
+            stale = stale_by(
+                {role: period.expires for role, period in walked.periods.items()},
+                reference(walked.floors["timestamp"].keys),
+                grace,
+                source.name,
             )
             check_floors(state, walked.repository, walked.floors, source.name)
             artifacts = tuple(
@@ -203,8 +236,15 @@ def refresh(
                 build_time=build_time,
                 embedded=embedded,
                 development=walked.development,
+                firm_expires=min(
+                    period.expires for role, period in walked.periods.items() if role in FIRM_ROLES
+                ),
             )
             publishers = _read_publishers(record)
+            seen, news, log = _follow_log(
+                source, artifacts, walked, record, state, folder / "artifacts", deadline,
+                old_artifacts,
+            )  # fmt: skip
             revoked = _revoked_entitlements(
                 source,
                 artifacts,
@@ -226,14 +266,22 @@ def refresh(
         catalog=_seal(record.catalog, record),
         publishers=publishers,
         publishers_file=_seal(record.publishers, record),
-        state=state.advance(walked.repository, walked.floors, walked.periods["timestamp"], now=now),
+        state=state.advance(
+            walked.repository, walked.floors, walked.periods["timestamp"], now=now, log=seen
+        ),
         record=record,
         metadata=walked.files,
         artifacts=artifacts,
-        notices=tuple(filter(None, (record.age_sentence(now), clock_sentence(record.issued, now)))),
+        notices=tuple(
+            filter(None, (record.age_sentence(now), clock_sentence(record.issued, now), news))
+        ),
+        log_news=news,
+        catalog_keys=walked.catalog_keys,
         deltas=deltas,
         fallback=fallback,
         revoked_entitlements=revoked,
+        stale=stale,
+        log=None if log is None else _seal(log, record),
     )
 
 
@@ -246,23 +294,39 @@ def reopen(
 ) -> tuple[VerifiedFile, Publishers]:
     """Hash the accepted files again and check expiry; return the catalog and the publishers.
 
-    Raises RollbackError if something newer was accepted since, ExpiredError, VerificationError if
-    a file changed, SourceError if one cannot be read.
+    `stale_record` tells whether it counts only by the grace of `state`. Raises RollbackError if
+    something newer was accepted since, ExpiredError, VerificationError if a file changed,
+    SourceError if one cannot be read.
     """
     check_floors(state, record.repository, record.floors, f"the catalog from {record.source}")
+    stale_record(record, state=state, now=now, build_time=build_time)
+    _check_file(record.catalog)
+    return _seal(record.catalog, record), _read_publishers(record)
+
+
+def stale_record(
+    record: AcceptedRecord,
+    *,
+    state: TrustState,
+    now: datetime,
+    build_time: datetime | None = None,
+) -> Stale | None:
+    """Return what of an accepted catalog is used only by the site's grace, None if all holds.
+
+    The embedded one is judged at its build time, and a record that does not know when its root
+    expires has no grace. Raises ExpiredError.
+    """
     if record.embedded:
         reference = record.build_time
     else:
         known = max(filter(None, (build_time, record.build_time)))
         reference = reference_time(now=now, newest_issued=state.newest_issued, build_time=known)
-    if reference >= record.expires:
-        raise ExpiredError(
-            f"the catalog from {record.source}: {record.expires_role} metadata expired "
-            f"{format_time(record.expires)} (now {format_time(reference)})",
-            hint="Refresh it from a mirror, or check this machine's clock.",
-        )
-    _check_file(record.catalog)
-    return _seal(record.catalog, record), _read_publishers(record)
+    periods = {record.expires_role: record.expires}
+    if record.firm_expires is not None:
+        periods.setdefault("root", record.firm_expires)
+    firm = record.firm_expires is None or record.embedded
+    grace = NO_GRACE if firm else state.grace
+    return stale_by(periods, reference, grace, f"the catalog from {record.source}")
 
 
 def recalls_of(record: AcceptedRecord) -> Recalls:
@@ -366,6 +430,60 @@ def _revoked_entitlements(
     return read_revoked(file.path.read_bytes())
 
 
+def _follow_log(
+    source: Source,
+    artifacts: Iterable[Artifact],
+    walked: Walk,
+    record: AcceptedRecord,
+    state: TrustState,
+    folder: Path,
+    deadline: Deadline,
+    old: Sequence[Path],
+) -> tuple[SeenLog | None, str, AcceptedFile | None]:
+    """Fetch the log of releases, where there is one, and compare it with what was seen of it.
+
+    What is embedded in a file of tavo has none, and says nothing about the one that is elsewhere.
+    Return what is seen from now on, a line for the user, and the file.
+    """
+    named = next((one for one in artifacts if one.name == LOG_NAME), None)
+    if named is None and (state.log is None or record.embedded):
+        return state.log, "", None
+    from signing.log import LONGEST_LOG, check_log  # a marketplace without a log needs none
+
+    file = None
+    if named is not None:
+        _begin_log(named, folder, old)
+        file = _bring(
+            source, named, folder, walked.floors["catalog"].version, walked.periods["catalog"],
+            LONGEST_LOG, deadline, old, in_steps=True,
+        )  # fmt: skip
+    seen, news = check_log(
+        None if file is None else file.path.read_bytes(),
+        state.log,
+        repository=walked.repository,
+        catalog=record.catalog.digest,
+        signers=walked.catalog_keys,
+        keys=walked.floors["catalog"].keys,
+        where=source.name,
+    )
+    return seen, news, file
+
+
+def _begin_log(named: Artifact, folder: Path, old: Sequence[Path]) -> None:
+    """Let the fetch of a log go on behind the entries that are here: it only grows."""
+    path = folder / f"{named.digest.hex}.{named.name.rpartition('/')[2]}"
+    if path.exists():
+        return
+    known = [one for place in (*old, folder) for one in place.glob("*.releases.log")]
+    longest = max(known, key=lambda one: one.stat().st_size, default=None)
+    if longest is None:
+        return
+    entries = longest.read_bytes().partition(b"\n\n")[0] + b"\n"
+    if len(entries) < named.length:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".new-{named.digest.hex}.part").write_bytes(entries)
+
+
 def _shorten(
     source: Source,
     artifacts: Iterable[Artifact],
@@ -410,6 +528,8 @@ def _bring(
     limit: int,
     deadline: Deadline,
     old: Sequence[Path] = (),
+    *,
+    in_steps: bool = False,
 ) -> AcceptedFile:
     if artifact.length > limit:
         raise VerificationError(
@@ -429,7 +549,13 @@ def _bring(
     try:
         _check_file(file)
     except SigningError:
-        _fetch(source, artifact.path, artifact.digest, artifact.length, path, deadline)
+        wanted = (source, artifact.path, artifact.digest, artifact.length, path, deadline)
+        if in_steps:
+            from signing.partial import fetch_in_steps
+
+            fetch_in_steps(*wanted)
+        else:
+            _fetch(*wanted)
     return file
 
 

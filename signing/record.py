@@ -20,9 +20,10 @@ from signing.errors import VerificationError
 from signing.roles import DEVELOPMENT_FIELD, REPOSITORY_FIELD, format_time, parse_time
 from signing.trust import Floor, Period
 
-__all__ = ["AcceptedFile", "AcceptedRecord", "RootFacts", "root_facts"]
+__all__ = ["AcceptedFile", "AcceptedRecord", "RootFacts", "root_facts", "root_fingerprint"]
 
 _OLD_EMBEDDED = timedelta(days=30)
+_MOST_KEYS = 100
 
 
 class AcceptedFile(NamedTuple):
@@ -38,7 +39,11 @@ class AcceptedFile(NamedTuple):
 
 
 class AcceptedRecord(NamedTuple):
-    """The accepted state of one repository; `expires` is the earliest expiry in the chain."""
+    """The accepted state of one repository; `expires` is the earliest expiry in the chain.
+
+    `firm_expires` is that of the roles which no policy of a site prolongs; None in the record of
+    an earlier tavo, which nothing prolongs then.
+    """
 
     repository: str
     source: str
@@ -53,6 +58,7 @@ class AcceptedRecord(NamedTuple):
     build_time: datetime
     embedded: bool
     development: bool
+    firm_expires: datetime | None = None
 
     def age_sentence(self, now: datetime) -> str:
         """Return the line that each use of an old embedded repository prints, else nothing."""
@@ -81,6 +87,7 @@ class AcceptedRecord(NamedTuple):
             "build_time": format_time(self.build_time),
             "embedded": self.embedded,
             "development": self.development,
+            "firm_expires": self.firm_expires and format_time(self.firm_expires),
         }
 
     @classmethod
@@ -104,6 +111,9 @@ class AcceptedRecord(NamedTuple):
                 build_time=parse_time(value["build_time"]),
                 embedded=value["embedded"] is True,
                 development=value["development"] is not False,
+                firm_expires=None
+                if value.get("firm_expires") is None
+                else parse_time(value["firm_expires"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise VerificationError(
@@ -168,3 +178,28 @@ def root_facts(root: bytes) -> RootFacts:
     return RootFacts(
         repository=identity, version=version, digest=Digest.of(root), development=development
     )
+
+
+def root_fingerprint(root: bytes) -> Digest:
+    """Return what people compare before they trust a root: its repository, keys and threshold.
+
+    It stays the same when the root is only renewed. The signatures are not checked: a refresh from
+    this root does so. Raises VerificationError for what is no root of a tavo repository.
+    """
+    from signing.keys import PublicKey
+
+    facts = root_facts(root)
+    try:
+        signed = json.loads(root)["signed"]
+        role = signed["roles"]["root"]
+        keys = {one: PublicKey.from_dict(one, signed["keys"][one]).key_id for one in role["keyids"]}
+        threshold = role["threshold"]
+        if type(threshold) is not int or not 1 <= threshold <= len(keys) <= _MOST_KEYS:
+            raise ValueError("a threshold that the keys cannot meet")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise VerificationError(
+            f"root.json: the keys of the root cannot be read ({error!s:.80})",
+            hint="Do not trust this repository.",
+        ) from None
+    form = {"keys": sorted(keys.values()), "repository": facts.repository, "threshold": threshold}
+    return Digest.of(json.dumps(form, sort_keys=True, separators=(",", ":")).encode())

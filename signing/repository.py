@@ -40,6 +40,7 @@ from signing.files import replace_file, write_atomically
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.layout import PublicKeys, check_keys, keys_of, role_of
+from signing.log import Log, append, entry_of, read_log, resign
 from signing.publishers import Publishers
 from signing.roles import (
     ADVISORIES_NAME,
@@ -48,6 +49,7 @@ from signing.roles import (
     DELEGATED_PATHS,
     DEVELOPMENT_FIELD,
     ENTITLEMENTS_NAME,
+    LOG_NAME,
     LONGEST_LIFE,
     OFFLINE_ROLES,
     PUBLISHERS_NAME,
@@ -236,13 +238,15 @@ class Repository:
         deltas: Sequence[Path] = (),
         advisories: Path | None = None,
         entitlements: bytes | None = None,
+        log: bytes | None = None,
         without: Collection[str] = (),
         renew: Collection[str] = (),
         now: datetime,
     ) -> None:
         """Release artifacts; sign what changed, then snapshot and timestamp.
 
-        `entitlements` are those that were taken back (`signing.entitlements.write_revoked`).
+        `entitlements` are those that were taken back (`signing.entitlements.write_revoked`), `log`
+        is that of the releases with this one in it (`with_release`).
         `without` are names that the catalog's role no longer lists, such as old deltas.
 
         `renew` names roles to sign again with a new expiry though nothing changed in them; with
@@ -259,6 +263,11 @@ class Repository:
                 if wrong[0] == "root"
                 else f"Roles are {', '.join(ROLES)}.",
             )
+        if catalog is not None and log is None and self.published(LOG_NAME):
+            raise RepositoryError(
+                "a catalog is released without an entry in the log of releases: clients refuse it",
+                hint="This is a defect of the caller: `Repository.with_release` makes the entry.",
+            )
         changed = [role for role in ("targets", *DELEGATED_PATHS) if role in renew]
         files: list[tuple[str, str, Path | bytes]] = []
         if catalog is not None:
@@ -268,6 +277,8 @@ class Repository:
             files.append(("catalog", ADVISORIES_NAME, advisories))
         if entitlements is not None:
             files.append(("catalog", ENTITLEMENTS_NAME, entitlements))
+        if log is not None:
+            files.append(("catalog", LOG_NAME, log))
         if publishers is not None:
             files.append(("publishers", PUBLISHERS_NAME, publishers))
         files.extend(("releases", f"releases/{path.name}", path) for path in releases)
@@ -290,6 +301,25 @@ class Repository:
         digest, _ = measure(content)
         self._store(self.directory / blob_path(digest), content)
         return digest
+
+    def log(self) -> Log | None:
+        """Return the log of releases, None where none was begun. Raises VerificationError."""
+        path = self.artifact(LOG_NAME)
+        return None if path is None else read_log(path.read_bytes(), str(path))
+
+    def with_release(self, catalog: Digest, length: int, *, releases: int, now: datetime) -> bytes:
+        """Return the log with the release of a catalog that is published next, signed.
+
+        Raises RepositoryError if no key of the catalog's role is in the keyring.
+        """
+        log = self.log()
+        entries = () if log is None else log.entries
+        entry = entry_of(
+            index=len(entries), catalog=catalog, length=length,
+            publishers=self.published(PUBLISHERS_NAME), releases=releases, time=format_time(now),
+            version=self.version("catalog") + 1,
+        )  # fmt: skip
+        return append(entries, entry, self.identity, self._signers("catalog")[0])
 
     # -- rotation
 
@@ -333,6 +363,10 @@ class Repository:
             online = ["catalog"] if self._catalog_keys() != catalog else []
             for role in (*online, "snapshot", "timestamp"):
                 self._signers(role)
+            if online and (path := self.artifact(LOG_NAME)) is not None:
+                signed = resign(path.read_bytes(), self.identity, self._signers("catalog")[0])
+                targets = self._metadata["catalog"].signed.targets
+                targets[LOG_NAME] = self._store_artifact(LOG_NAME, signed)
             for name, content in ceremony.artifacts.items():
                 target = self._metadata[name.partition("/")[0]].signed.targets[name]
                 if self._store_artifact(name, content) != target:

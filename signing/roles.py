@@ -26,6 +26,7 @@ __all__ = [
     "DEVELOPMENT_FIELD",
     "ENTITLEMENTS_NAME",
     "ISSUED_FIELD",
+    "LOG_NAME",
     "LONGEST_LIFE",
     "OFFLINE_ROLES",
     "ONLINE_ROLES",
@@ -52,6 +53,7 @@ THRESHOLDS: Final = {
 ADVISORIES_NAME: Final = "catalog/advisories.db"
 CATALOG_NAME: Final = "catalog/catalog.db"
 ENTITLEMENTS_NAME: Final = "catalog/entitlements.json"
+LOG_NAME: Final = "catalog/releases.log"
 PUBLISHERS_NAME: Final = "publishers/publishers.json"
 
 DELEGATED_PATHS: Final = {

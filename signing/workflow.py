@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,7 +62,7 @@ from signing.roles import (
     parse_time,
 )
 from signing.sources import Deadline, Source
-from signing.trust import Floor, Period, check_period
+from signing.trust import NO_GRACE, Floor, Period, check_period, stale_by
 
 __all__ = ["Artifact", "Walk", "keep_metadata", "walk"]
 
@@ -100,6 +100,7 @@ class Walk:
     periods: Mapping[str, Period]
     artifacts: Mapping[str, Artifact]
     files: Mapping[str, bytes]
+    catalog_keys: tuple[PublicKey, ...]
 
 
 def walk(
@@ -110,12 +111,14 @@ def walk(
     reference: Callable[[str], datetime],
     deadline: Deadline,
     with_releases: bool = False,
+    grace: timedelta = NO_GRACE,
 ) -> Walk:
     """Verify the source's metadata from the trusted root on.
 
     `cache` holds metadata accepted earlier, possibly none. `reference` gives the time at which
     expiry is judged, for the fingerprint of the keys that may sign timestamps. `with_releases`
-    walks the `releases` role too, which a full copy needs. Raises SigningError.
+    walks the `releases` role too, which a full copy needs. `grace` is how long after its expiry
+    metadata other than the root still counts; the caller judges what it used. Raises SigningError.
     """
     fetcher = _SourceFetcher(source, deadline)
     with tempfile.TemporaryDirectory(prefix="tavo-metadata-") as name:
@@ -136,7 +139,9 @@ def walk(
             # another time than the system's, and ours depends on the newest root.
             trusted = updater._trusted_set
             moment = reference(_fingerprint(trusted.root.get_delegated_role("timestamp")))
-            trusted.reference_time = moment
+            if grace:
+                stale_by({"root": _aware(trusted.root.expires)}, moment, NO_GRACE, source.name)
+            trusted.reference_time = moment - grace
             updater._load_timestamp()
             updater._load_snapshot()
             updater._load_targets("targets", "root")
@@ -204,6 +209,7 @@ def _check(
         periods=periods,
         artifacts=artifacts,
         files=files,
+        catalog_keys=_keys_of(trusted.targets, roles["catalog"]),
     )
 
 
@@ -270,6 +276,12 @@ def _roles(root: Root, targets: Targets, delegated: list[str], where: str) -> di
     return roles
 
 
+def _keys_of(targets: Targets, role: Role) -> tuple[PublicKey, ...]:
+    return tuple(
+        PublicKey.from_dict(key_id, targets.get_key(key_id).to_dict()) for key_id in role.keyids
+    )
+
+
 def _check_separation(roles: Mapping[str, Role], where: str) -> None:
     offline = {key for name in OFFLINE_ROLES for key in roles[name].keyids}
     for name in ONLINE_ROLES:
@@ -279,6 +291,10 @@ def _check_separation(roles: Mapping[str, Role], where: str) -> None:
                 f"metadata from {where}: key {min(both):.12} serves {name}, which is online, "
                 "and an offline role; expected separate keys"
             )
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _fingerprint(role: Role) -> str:

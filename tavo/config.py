@@ -68,11 +68,17 @@ class SandboxSettings(NamedTuple):
 
 class RegistrySettings(NamedTuple):
     """Section [registry], user file only: the source of the catalog, its trusted root, and the
-    organisation that this user's entitlements are for."""
+    organisation that this user's entitlements are for.
+
+    `plain_http` are hosts that may be asked without https; `site_policy` is the file of
+    `tavo.registry.site_policy`.
+    """
 
     source: str | None = None
     root: str | None = None
     organisation: str | None = None
+    plain_http: tuple[str, ...] = ()
+    site_policy: str | None = None
 
 
 class LspSettings(NamedTuple):
@@ -124,10 +130,13 @@ _KINDS: dict[str, str] = {
     "registry.source": _PATH,
     "registry.root": _PATH,
     "registry.organisation": _ORGANISATION,
+    "registry.plain_http": _TEXTS,
+    "registry.site_policy": _PATH,
     "lsp.min_severity": _SEVERITY,
 }
 _USER_ONLY = frozenset({
     "sandbox.accept", "registry.source", "registry.root", "registry.organisation",
+    "registry.plain_http", "registry.site_policy",
     "scan.suppressions", "scan.policy",
     "scan.policy_data", "scan.allow_incomplete",
 })  # fmt: skip
@@ -151,6 +160,8 @@ _FROM_ENVIRONMENT = {
     "TAVO_REGISTRY_SOURCE": "registry.source",
     "TAVO_REGISTRY_ROOT": "registry.root",
     "TAVO_REGISTRY_ORGANISATION": "registry.organisation",
+    "TAVO_REGISTRY_PLAIN_HTTP": "registry.plain_http",
+    "TAVO_REGISTRY_SITE_POLICY": "registry.site_policy",
     "TAVO_LSP_MIN_SEVERITY": "lsp.min_severity",
 }
 _ELSEWHERE = (

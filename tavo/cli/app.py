@@ -12,7 +12,7 @@ from typer._click.exceptions import NoArgsIsHelpError
 
 from tavo.cli.commands import COMMANDS, command_of, in_front
 from tavo.cli.context import Session
-from tavo.errors import ExitCode, UsageError
+from tavo.errors import ExitCode, UsageError, worst
 
 __all__ = ["app_of", "invoke"]
 
@@ -74,6 +74,7 @@ def root(
         verbose=verbose,
         color=not no_color,
         json=json,
+        outcome=context.obj if context.obj is not None else [],
     )
 
 
@@ -99,7 +100,8 @@ def invoke(words: Sequence[str]) -> int:
         ordered = in_front(list(words))
         if command:
             _keep(app, ordered[ordered.index(command) :])
-        code = app(args=ordered, prog_name="tavo", standalone_mode=False)
+        outcome: list[ExitCode] = []
+        code = app(args=ordered, prog_name="tavo", standalone_mode=False, obj=outcome)
     except NoArgsIsHelpError as error:
         print(error.format_message())
         return ExitCode.USAGE
@@ -113,4 +115,5 @@ def invoke(words: Sequence[str]) -> int:
             f"{where}{': ' if where else ''}{error.format_message()}",
             hint=f"See `{command} --help`.",
         ) from error
-    return int(code or ExitCode.OK)
+    own = int(code or ExitCode.OK)
+    return worst([ExitCode(own), *outcome]) if outcome else own

@@ -165,13 +165,14 @@ def check_entitled(session: Session, installed: Iterable[Installation]) -> None:
         if json.loads(one.manifest_json).get("pricing_tier", "free") == "free":
             continue  # most are
         manifest = one.manifest
-        held = session.entitlements()
-        if held is None or held.basis.repository != one.repository:
+        held = session.entitlements(repository=one.repository)
+        if held is None:
             raise RefusedError(
                 f"{one.full_id} {one.version}: is a {manifest.pricing_tier} plugin of a marketplace"
                 f" ({one.repository[:12]}) that this tavo does not trust now, so its entitlement"
                 " cannot be verified",
-                hint="Configure that marketplace: registry.root in the user configuration.",
+                hint="Configure that marketplace: registry.root in the user configuration, or"
+                " `tavo trust add`.",
             )
         held.check(manifest)
 

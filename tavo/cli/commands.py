@@ -30,13 +30,14 @@ COMMANDS = {
     "key": ("tavo.cli.key", "Keys with which people sign."),
     "market": ("tavo.cli.market", "Run a marketplace of plugins."),
     "mirror": ("tavo.cli.mirror", "Copies of a repository that verify like the original."),
+    "trust": ("tavo.cli.trust", "Whom this machine trusts, and what it believes about the time."),
     "doctor": ("tavo.cli.doctor", "Say what works here, what does not, and why."),
     "self": ("tavo.cli.itself", "This file of tavo: verify, update, unpack, completion."),
 }  # fmt: skip
 """Command to the module that registers it, and its one line of help."""
 
 PLANNED = frozenset({
-    "demo", "trust",
+    "demo",
 })  # fmt: skip
 """Commands of later versions, which refuse by name."""
 

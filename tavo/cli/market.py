@@ -242,7 +242,9 @@ def status(
     market: Place = Path("market"),
 ) -> None:
     """Show the queue, what is released, how long metadata is valid, and which keys are here."""
+    from signing.digests import Digest
     from signing.roles import ROLES
+    from tavo.registry.marketplaces import grouped
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
@@ -253,6 +255,7 @@ def status(
         return
     print(f"repository  {value['repository']}")
     print(f"root        sha256 {value['root_sha256']}")
+    print(f"fingerprint {grouped(Digest(value['root_fingerprint']))}")
     print(f"releases    {value['releases']} ({value['withdrawn']} withdrawn)")
     print(f"waiting     {len(value['waiting'])} of {value['submissions']} submissions")
     for one in value["waiting"]:

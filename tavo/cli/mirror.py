@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import Session, session_of
+from tavo.cli.mirror_audit import audit
 from tavo.cli.render import size_of
 from tavo.errors import ConfigError, InputError, RefusedError, UsageError
 from tavo.printable import printable
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("verify")(verify)
     group.command("status")(status)
     group.command("serve")(serve)
+    group.command("audit")(audit)
     group.command("prune")(prune)
     app.add_typer(group, name="mirror")
 
@@ -117,7 +119,7 @@ def export(
 ) -> None:
     """Write a mirror as a bundle of one or more parts, to carry it across an air gap."""
     session = session_of(context)
-    done = session.mirrors().export(source, out, size, since)
+    done = session.mirrors(source).export(source, out, size, since)
     for path in done.parts:
         print(printable(str(path)))
     what = done.summary
@@ -154,7 +156,7 @@ def verify(
 ) -> None:
     """Verify a mirror or a full bundle: signatures, expiry, and the digest of every file."""
     session = session_of(context)
-    found = session.mirrors().verify(place)
+    found = session.mirrors(place).verify(place)
     for path in found.damaged:
         print(printable(f"DAMAGED: {path}"))
     for path in found.missing:
@@ -237,7 +239,7 @@ def serve(
         with tempfile.TemporaryDirectory(prefix="tavo-mirror-") as folder:
             cache = Path(folder)
             try:
-                session.mirrors().catalog(directory, cache)
+                session.mirrors(directory).catalog(directory, cache)
             except (SigningError, MarketplaceError, ConfigError) as error:
                 session.say(f"Files only, without pages: {error}")
             else:
@@ -251,7 +253,7 @@ def _serve_with_pages(session: Session, directory: Path, host: str, port: int, c
 
     serve_mirror(
         directory,
-        lambda: session.mirrors().catalog(directory, cache),
+        lambda: session.mirrors(directory).catalog(directory, cache),
         host,
         port,
         ready=lambda address: _say_serving(directory, address, "; its pages are there, too"),
@@ -286,7 +288,7 @@ def prune(
 ) -> None:
     """List what nothing in a mirror refers to any more: old catalogs, deltas, lists and blobs."""
     session = session_of(context)
-    found = session.mirrors().prune(directory, keep_days, delete=delete)
+    found = session.mirrors(directory).prune(directory, keep_days, delete=delete)
     if session.json:
         session.print_json({**found._asdict(), "deleted": delete})
         return

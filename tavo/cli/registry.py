@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +20,13 @@ from tavo.cli.registry_reports import reports
 from tavo.cli.registry_service import recommend, review, tell
 from tavo.cli.render import table
 from tavo.cli.stats import stats
-from tavo.errors import ExitCode, RefusedError, UsageError
+from tavo.errors import ExitCode, RefusedError, TavoError, UsageError, exit_code_of, worst
 from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
     from marketplace_db.manifest import Manifest
+    from tavo.registry.shelves import Market, Shelf, Shelves
     from tavo.registry.trust import OpenCatalog
 
 __all__ = ["register"]
@@ -74,18 +76,19 @@ def browse(
 ) -> None:
     """List all plugins of the verified catalog."""
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
     if web:
         from marketplace_db.web import serve
 
+        opened = session.catalog(mirror)
+        session.tell(opened.notes)
         serve(
             opened.file,
             port=port,
             ready=lambda url: session.say(f"The catalog is at {url} until you press Ctrl-C."),
         )
         return
-    _print_plugins(session, opened, "")
+    with session.shelves(mirror) as shelves:
+        _print_plugins(session, shelves, "")
 
 
 def search(
@@ -95,21 +98,21 @@ def search(
 ) -> None:
     """Find plugins of the verified catalog by a text."""
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    _print_plugins(session, opened, text)
+    with session.shelves(mirror) as shelves:
+        _print_plugins(session, shelves, text)
 
 
 def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> None:
     """Show a plugin: what it does, what it may and may not do, its versions."""
-    from marketplace_db.catalog import Catalog
+    from marketplace_db.catalog import full_id_of
     from marketplace_db.manifest import permission_sentences
     from marketplace_db.permissions import danger_sentences
 
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with Catalog.open(opened.file) as catalog:
+    with session.shelves(mirror) as shelves:
+        shelf = shelves.of(full_id_of(plugin))
+        opened, catalog = shelf.opened, shelf.catalog
+        where = _where(shelves, shelf)
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
         newest, passed_over = _newest(opened, catalog, row)
         row = row._replace(latest=newest.version if newest else None)
@@ -122,7 +125,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
     if session.json:
-        session.print_json({**_plugin(row),
+        session.print_json({**_plugin(row), **where,
                             "versions": [{**_version(v),
                                           "refused": passed_over.get(v.version, "")}
                                          for v in versions],
@@ -140,6 +143,8 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"  {row.description}"))
     official = ", official" if row.official else ""
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
+    if "marketplace" in where:
+        print(printable(f"  from the marketplace {where['marketplace']}"))
     if manifest and (manifest.requires_plugins or manifest.python):
         needs = [str(need) for need in manifest.requirements]
         needs += [f"CPython {manifest.python}"] if manifest.python else []
@@ -174,11 +179,13 @@ def list_installed(context: typer.Context) -> None:
     store = session.installations()
     installed = store.list()
     granted = [store.granted(one) for one in installed]
+    names = _names(session)
     if session.json:
         session.print_json(
             [
                 {"id": one.full_id, "version": one.version, "package": one.package.hex,
-                 "installed_at": one.installed_at, **_granted(words)}
+                 "installed_at": one.installed_at, **_granted(words),
+                 **({"marketplace": names.get(one.repository)} if names else {})}
                 for one, words in zip(installed, granted, strict=True)
             ]
         )  # fmt: skip
@@ -187,13 +194,22 @@ def list_installed(context: typer.Context) -> None:
         session.say("No plugins are installed. `tavo registry browse` lists what there is.")
         return
     table(
-        ("plugin", "version", "package", "installed", "permissions"),
+        ("plugin", "version", "package", "installed", *(["from"] if names else []), "permissions"),
         [
-            (one.full_id, one.version, one.package.short, one.installed_at[:10], standing(words))
+            (one.full_id, one.version, one.package.short, one.installed_at[:10],
+             *([names.get(one.repository, "none that is trusted now")] if names else []),
+             standing(words))
             for one, words in zip(installed, granted, strict=True)
         ],
         color=session.color,
-    )
+    )  # fmt: skip
+
+
+def _names(session: Session) -> dict[str, str]:
+    """Return the marketplaces' names by their repositories, nothing where there is only one."""
+    if not session.marketplaces():
+        return {}
+    return {market.trust.repository: market.name for market in session.markets()}
 
 
 def verify(
@@ -252,9 +268,14 @@ def uninstall(context: typer.Context, plugin: PluginName) -> None:
 
 
 def update(context: typer.Context, mirror: Mirror = None) -> None:
-    """Fetch the newest catalog from a mirror or the configured source, and verify it."""
+    """Fetch the newest catalogs from a mirror or the configured sources, and verify them."""
     session = session_of(context)
+    markets = session.markets()
+    if mirror is None and any(market.source for market in markets[1:]):
+        _update_all(session, markets)
+        return
     source = mirror or session.settings().registry.source
+    source = source or next((market.source for market in markets if market.source), None)
     if not source:
         raise UsageError(
             "registry update: no source is configured, and there is no default one",
@@ -262,31 +283,80 @@ def update(context: typer.Context, mirror: Mirror = None) -> None:
         )
     opened = session.catalog(source)
     session.tell(opened.notes)
-    print(printable(
+    print(printable(_updated(opened)))
+
+
+def _update_all(session: Session, markets: Sequence[Market]) -> None:
+    """Update each marketplace that has a source; what fails for one does not stop the others."""
+    from marketplace_db.errors import MarketplaceError
+    from signing.errors import SigningError
+
+    codes: list[ExitCode] = []
+    for market in markets:
+        if market.source is None:
+            session.say(f"{market.name}: no source is configured for it.")
+            continue
+        try:
+            opened = session.used(market.trust.open(session.source(market.source)))
+        except (SigningError, MarketplaceError, TavoError) as error:
+            session.complain(f"{market.name}: {error}")
+            codes.append(exit_code_of(error))
+            continue
+        session.tell(f"{market.name}: {note}" for note in opened.notes)
+        print(printable(f"{market.name}: {_updated(opened)}"))
+    if code := worst(codes):
+        raise typer.Exit(code)
+
+
+def _updated(opened: OpenCatalog) -> str:
+    return (
         f"Catalog version {opened.file.version}, issued {opened.file.issued:%Y-%m-%d %H:%M} UTC,"
         f" valid until {opened.record.expires:%Y-%m-%d}."
-    ))  # fmt: skip
+    )
 
 
-def _print_plugins(session: Session, opened: OpenCatalog, text: str) -> None:
-    from marketplace_db.catalog import Catalog
-
-    with Catalog.open(opened.file) as catalog:
+def _print_plugins(session: Session, shelves: Shelves, text: str) -> None:
+    """List the plugins of all open catalogs that match, each from where its namespace comes."""
+    found: list[tuple[Shelf, PluginRow]] = []
+    for shelf in shelves:
+        opened, catalog = shelf.opened, shelf.catalog
         rows = catalog.search(text, index=session.words(catalog) if text else None)
         if opened.publishers.revoked_packages or opened.withdrawn:
             from tavo.registry.offered import listed
 
             rows = listed(opened, catalog, rows)
+        hidden = shelves.hidden(shelf, [row.full_id for row in rows])
+        for problem in sorted(set(hidden.values())):
+            count = sum(one == problem for one in hidden.values())
+            plugins = "1 plugin is" if count == 1 else f"{count} plugins are"
+            session.say(f"tavo: {shelf.name}: {plugins} not offered: {problem}")
+        found += [(shelf, row) for row in rows if row.full_id not in hidden]
     if session.json:
-        session.print_json([_plugin(row) for row in rows])
+        session.print_json([{**_plugin(row), **_where(shelves, shelf)} for shelf, row in found])
         return
-    if not rows:
+    if not found:
         session.say(f"No plugin matches {text!r:.60}." if text else "The catalog holds no plugin.")
+    several = shelves.several
     table(
-        ("plugin", "version", "type", "description"),
-        [(r.full_id, r.latest or "withdrawn", r.plugin_type, r.description) for r in rows],
+        ("plugin", "version", "type", *(["from"] if several else []), "description"),
+        [
+            (r.full_id, r.latest or "withdrawn", r.plugin_type, *([shelf.name] if several else []),
+             r.description)
+            for shelf, r in found
+        ],
         color=session.color,
-    )
+    )  # fmt: skip
+
+
+def _where(shelves: Shelves, shelf: Shelf) -> dict[str, Any]:
+    """Return the fields of a row about where it comes from, and how old that is if it is too old.
+
+    With one marketplace whose lists hold there is nothing to say.
+    """
+    where: dict[str, Any] = {"marketplace": shelf.name} if shelves.several else {}
+    if (stale := shelf.opened.stale) is not None:
+        where["stale"] = stale.to_dict()
+    return where
 
 
 def _newest(

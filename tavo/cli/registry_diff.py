@@ -36,19 +36,17 @@ def diff(
     """Compare two releases: permissions, dependencies, code, and who vouches for them."""
     import tempfile
 
-    from marketplace_db.catalog import Catalog
     from tavo.registry.difference import compare, open_side
 
     session = session_of(context)
     plugin, versions = _versions(session, old, new)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
     with (
         tempfile.TemporaryDirectory(prefix="tavo-diff-") as folder,
-        Catalog.open(opened.file) as catalog,
+        session.shelves(mirror) as shelves,
     ):
+        shelf = shelves.of(plugin)
         sides = [
-            open_side(opened, catalog, plugin, version, Path(folder) / str(number))
+            open_side(shelf.opened, shelf.catalog, plugin, version, Path(folder) / str(number))
             for number, version in enumerate(versions)
         ]
     found = compare(*sides)

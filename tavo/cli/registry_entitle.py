@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from tavo.printable import printable
 
 if TYPE_CHECKING:
     from signing.entitlements import EntitlementClaim
-    from tavo.registry.entitlements import Entitlements
+    from tavo.registry.entitlements import Entitlements, Held
 
 __all__ = ["covered", "entitle", "entitlements"]
 
@@ -29,9 +30,11 @@ def entitle(
 ) -> None:
     """Put an entitlement for paid plugins in place, after verifying it."""
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    held = session.entitlements(opened)
+    with session.shelves(mirror) as shelves:
+        held = None
+        for shelf in shelves:
+            if (one := session.entitlements(shelf.opened)) and (not held or one.concerns(file)):
+                held = one
     if held is None:
         raise _unknown()
     claim = held.add(file)
@@ -49,13 +52,14 @@ def entitlements(
 ) -> None:
     """List this machine's entitlements and what each is worth now, or remove one."""
     session = session_of(context)
-    held = session.entitlements()
-    if held is None:
+    repositories = [market.trust.repository for market in session.markets()]
+    judged = [one for id_ in repositories if (one := session.entitlements(repository=id_))]
+    if not judged:
         raise _unknown()
     if remove:
-        print(printable(f"Removed {held.remove(remove)}."))
+        print(printable(f"Removed {judged[0].remove(remove)}."))
         return
-    _print(session, held)
+    _print(session, judged)
 
 
 def covered(claim: EntitlementClaim) -> str:
@@ -64,8 +68,15 @@ def covered(claim: EntitlementClaim) -> str:
     return f"entitled: {claim.organisation} until {claim.expires:%Y-%m-%d}{seats}"
 
 
-def _print(session: Session, held: Entitlements) -> None:
-    found = held.list()
+def _print(session: Session, judged: Sequence[Entitlements]) -> None:
+    # each is judged by the marketplace that it is of; another one knows nothing of it
+    best: dict[str, Held] = {}
+    for held in judged:
+        for one in held.list():
+            known = best.get(one.name)
+            if known is None or (known.problem and held.is_of(one)):
+                best[one.name] = one
+    found = list(best.values())
     if session.json:
         session.print_json(
             [

@@ -21,13 +21,14 @@ from tavo.errors import RefusedError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
-    from marketplace_db.catalog import Catalog, ReleaseRow
+    from marketplace_db.catalog import ReleaseRow
     from marketplace_db.manifest import Manifest
     from marketplace_db.requirement import PluginRequirement
     from tavo.host.installed import Installation
     from tavo.registry.consent import Consent, Grants
+    from tavo.registry.entitlements import Entitlements
     from tavo.registry.plan import Step
-    from tavo.registry.trust import OpenCatalog
+    from tavo.registry.shelves import Shelves
 
 __all__ = ["install", "lock", "prune", "rollback", "upgrade"]
 
@@ -61,7 +62,6 @@ def install(
     mirror: Mirror = None,
 ) -> None:
     """Verify plugins and what they need, show what they may do, ask, and install them all."""
-    from marketplace_db.catalog import Catalog
     from tavo.registry.consent import read_grants
     from tavo.registry.lockfile import read_lock
     from tavo.registry.plan import locked_steps, plan
@@ -72,20 +72,18 @@ def install(
         raise UsageError("registry install: name plugins or a lock file with -r, not both")
     wanted = _requirements(plugins or [], version)
     locked = None if requirement is None else read_lock(requirement)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    installed = session.installations().list()
     passed_over: dict[str, str] = {}
-    with Catalog.open(opened.file) as catalog:
+    with session.shelves(mirror) as shelves:
+        installed = session.installations().list()
         if locked is not None:
-            steps = locked_steps(opened, catalog, locked, installed)
+            steps = locked_steps(shelves, locked, installed)
         else:
-            steps = plan(opened, catalog, wanted, installed, passed_over=passed_over)
+            steps = plan(shelves, wanted, installed, passed_over=passed_over)
             _tell_passed_over(session, passed_over)
-        done = _install(session, opened, catalog, steps, grants)
+        done = _install(session, shelves, steps, grants)
         if write is not None:
             names = {step.release.full_id for step in steps}
-            _write_lock(session, opened, catalog, write, names)
+            _write_lock(session, shelves, write, names)
     _refuse_incomplete(done)
     for step in steps if locked is None else ():
         if step.wanted is not None and len(wanted) == 1:
@@ -103,32 +101,27 @@ def upgrade(
     mirror: Mirror = None,
 ) -> None:
     """Install the newest releases of these installed plugins, or of all; all of them or none."""
-    from marketplace_db.catalog import Catalog
     from tavo.registry.consent import read_grants
     from tavo.registry.plan import plan_upgrade
 
     session = session_of(context)
     grants = read_grants(words or (), yes=yes)
     wanted = _requirements(plugins or [], None)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    installed = session.installations().list()
     passed_over: dict[str, str] = {}
+    with session.shelves(mirror) as shelves:
+        installed = session.installations().list()
 
-    def entitled(_: ReleaseRow, manifest: Manifest) -> str:
-        if manifest.pricing_tier == "free":
-            return ""
-        held = session.entitlements(opened)
-        return "needs an entitlement" if held is None else held.problem(manifest)
+        def entitled(release: ReleaseRow, manifest: Manifest) -> str:
+            if manifest.pricing_tier == "free":
+                return ""
+            held = session.entitlements(shelves.of(release.full_id).opened)
+            return "needs an entitlement" if held is None else held.problem(manifest)
 
-    with Catalog.open(opened.file) as catalog:
-        steps = plan_upgrade(
-            opened, catalog, wanted, installed, judges=[entitled], passed_over=passed_over
-        )
+        steps = plan_upgrade(shelves, wanted, installed, judges=[entitled], passed_over=passed_over)
         _tell_passed_over(session, passed_over)
         if not steps:
             session.say("Nothing to upgrade: the newest releases that fit are installed.")
-        done = _install(session, opened, catalog, steps, grants)
+        done = _install(session, shelves, steps, grants)
     _refuse_incomplete(done)
 
 
@@ -139,27 +132,27 @@ def rollback(
 ) -> None:
     """Go back to the installation before, of one plugin or of several together."""
     from marketplace_db.acceptance import check_not_recalled
-    from marketplace_db.catalog import Catalog, full_id_of
+    from marketplace_db.catalog import full_id_of
     from tavo.cli.chosen import check_entitled, recall_of
 
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
     store, recalls = session.installations(), session.recalls()
-    with Catalog.open(opened.file) as catalog:
+    with session.shelves(mirror) as shelves:
 
         def check(before: Installation) -> None:
-            if before.repository != opened.record.repository:
+            shelf = shelves.find(before.repository)
+            if shelf is None or shelves.of(before.full_id) is not shelf:
                 raise RefusedError(
                     f"{before.full_id} {before.version}: is from another repository, whose"
                     " recalls are not known here",
                     hint="Name a mirror of that repository with --mirror.",
                 )
-            release = catalog.release(before.full_id, before.version)
+            release = shelf.catalog.release(before.full_id, before.version)
             if release.package != before.package:
                 raise RefusedError(
                     f"{before.full_id} {before.version}: is not the package of the catalog"
                 )
+            opened = shelf.opened
             check_not_recalled(release, opened.publishers, known_yanks=opened.withdrawn)
             if (reason := recall_of(recalls, before)) is not None:
                 raise RefusedError(f"{before.full_id} {before.version}: was recalled: {reason}")
@@ -184,26 +177,24 @@ def lock(
     mirror: Mirror = None,
 ) -> None:
     """Write a lock file of what is installed, or of plugins as they would be installed."""
-    from marketplace_db.catalog import Catalog
     from tavo.registry.lockfile import LockedPlugin, write_lock_file
     from tavo.registry.plan import plan
 
     session = session_of(context)
     wanted = _requirements(plugins or [], None)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with Catalog.open(opened.file) as catalog:
+    with session.shelves(mirror) as shelves:
         if not wanted:
             names = {one.full_id for one in session.installations().list()}
             if not names:
                 raise UsageError(
                     "registry lock: no plugins are installed", hint="Name the plugins to lock."
                 )
-            _write_lock(session, opened, catalog, output, names)
+            _write_lock(session, shelves, output, names)
             return
-        steps = plan(opened, catalog, wanted, ())
+        steps = plan(shelves, wanted, ())
+        repository = _one_repository({step.shelf.repository for step in steps})
     locked = [LockedPlugin.of(step.release, step.wanted) for step in steps]
-    write_lock_file(output, opened.record.repository, locked)
+    write_lock_file(output, repository, locked)
     session.say(f"{output}: {_count(len(locked))}.")
 
 
@@ -230,8 +221,7 @@ def _requirements(given: Sequence[str], version: str | None) -> list[PluginRequi
 
 def _install(
     session: Session,
-    opened: OpenCatalog,
-    catalog: Catalog,
+    shelves: Shelves,
     steps: Sequence[Step],
     grants: Grants,
 ) -> list[Consent]:
@@ -247,16 +237,20 @@ def _install(
         print("Together:")
         for step in steps:
             print(printable(f"  {_line(step)}"))
-    paid = any(step.release.parsed_manifest().pricing_tier != "free" for step in steps)
-    held = session.entitlements(opened) if paid else None
+
+    def held(step: Step) -> Entitlements | None:
+        paid = step.release.parsed_manifest().pricing_tier != "free"
+        return session.entitlements(step.shelf.opened) if paid else None
+
     with tempfile.TemporaryDirectory(prefix="tavo-install-") as folder:
-        ready = [(step, prepare_step(opened, catalog, step, Path(folder), held)) for step in steps]
+        ready = [(step, prepare_step(step, Path(folder), held(step))) for step in steps]
         consents = []
         for step, prepared in ready:
             release = step.release
             print(printable(
                 f"{release.full_id} {release.version}: verified ({release.package.short}, signed by"
                 f" its publisher, {len(prepared.accepted.reviewer_keys)} reviews)"
+                + (f" from {step.shelf.name}" if shelves.several else "")
             ))  # fmt: skip
             if prepared.entitlement is not None:
                 print(printable(f"  {covered(prepared.entitlement)}"))
@@ -297,20 +291,30 @@ def _line(step: Step) -> str:
     return text
 
 
-def _write_lock(
-    session: Session, opened: OpenCatalog, catalog: Catalog, path: Path, names: set[str]
-) -> None:
+def _one_repository(found: set[str]) -> str:
+    if len(found) != 1:
+        raise RefusedError(
+            f"a lock file is for one marketplace, and these plugins come from {len(found)}",
+            hint="Write one for the plugins of each, and install from both.",
+        )
+    return next(iter(found))
+
+
+def _write_lock(session: Session, shelves: Shelves, path: Path, names: set[str]) -> None:
     """Lock installed plugins as they are; each must be what the catalog says."""
     from tavo.registry.lockfile import LockedPlugin, write_lock_file
     from tavo.registry.plan import is_only_needed
 
     store = session.installations()
     locked = []
+    repositories: set[str] = set()
     pending = sorted(names)
     while pending:
         one = store.get(pending.pop())
-        release = catalog.release(one.full_id, one.version)
-        if one.repository != opened.record.repository or release.package != one.package:
+        shelf = shelves.of(one.full_id)
+        release = shelf.catalog.release(one.full_id, one.version)
+        repositories.add(one.repository)
+        if one.repository != shelf.repository or release.package != one.package:
             raise RefusedError(
                 f"{one.full_id} {one.version}: the one that is installed is not that of this"
                 " catalog, so it was not locked",
@@ -322,7 +326,7 @@ def _write_lock(
             if need.full_id not in names:
                 names.add(need.full_id)
                 pending.append(need.full_id)
-    write_lock_file(path, opened.record.repository, locked)
+    write_lock_file(path, _one_repository(repositories), locked)
     session.say(f"{path}: {_count(len(locked))}.")
 
 

@@ -36,15 +36,15 @@ def reports(
     ] = None,
 ) -> None:
     """Show what vetting found in a release, who reviewed it, and what they let pass."""
-    from marketplace_db.catalog import Catalog
+    from marketplace_db.catalog import full_id_of
     from tavo.registry.offered import newest_offered, recall_problem, statement_problem
     from tavo.registry.reports import read_evidence
 
     session = session_of(context)
     name, _, version = plugin.partition("==")
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    with Catalog.open(opened.file) as catalog:
+    with session.shelves(mirror) as shelves:
+        shelf = shelves.of(full_id_of(name.strip()))
+        opened, catalog = shelf.opened, shelf.catalog
         if version:
             release: ReleaseRow | None = catalog.release(name.strip(), version.strip())
         else:

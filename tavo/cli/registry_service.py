@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from tavo.cli.context import session_of
 from tavo.cli.registry_install import Mirror
 from tavo.errors import UsageError
 from tavo.printable import printable
+
+if TYPE_CHECKING:
+    from marketplace_db.catalog import PluginRow
 
 __all__ = ["At", "TokenFile", "recommend", "review", "tell"]
 
@@ -109,24 +112,26 @@ def recommend(
     mirror: Mirror = None,
 ) -> None:
     """Say which plugins fit a project, and why; nothing about it leaves this machine."""
-    from marketplace_db.catalog import Catalog
     from marketplace_db.manifest import manifest_from_json
     from tavo.registry.recommend import installed_together
     from tavo.registry.recommend import recommend as choose
 
     session = session_of(context)
-    opened = session.catalog(mirror)
-    session.tell(opened.notes)
-    project = _project(session, paths or [Path()])
-    installed = {one.full_id for one in session.installations().list()}
-    with Catalog.open(opened.file) as catalog:
-        manifests = catalog.newest_manifests()
-        rows = {
-            row.full_id: row
-            for row in catalog.all_plugins()
-            if row.full_id in manifests and row.full_id not in installed
-        }
-        candidates = [(row, manifest_from_json(manifests[name])) for name, row in rows.items()]
+    rows: dict[str, PluginRow] = {}
+    with session.shelves(mirror) as shelves:
+        project = _project(session, paths or [Path()])
+        installed = {one.full_id for one in session.installations().list()}
+        candidates = []
+        for shelf in shelves:
+            manifests = shelf.catalog.newest_manifests()
+            hidden = shelves.hidden(shelf, manifests)
+            found_here = {
+                row.full_id: row
+                for row in shelf.catalog.all_plugins()
+                if row.full_id in manifests and row.full_id not in {*installed, *hidden}
+            }
+            rows |= found_here
+            candidates += [(r, manifest_from_json(manifests[n])) for n, r in found_here.items()]
     found = choose(project, candidates)
     if at:
         found = installed_together(found, _together(session, at, installed), rows)

@@ -89,6 +89,7 @@ class Installation:
             native=manifest.permissions.native_code,
             wheels=self.wheels,
             tag=self.tag,
+            elsewhere=dict(self.provenance.get("needs_from", {})),
         )
 
 

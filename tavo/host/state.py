@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from signing.digests import Digest
 from tavo.errors import InputError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
     from tavo.host.permissions import AcceptedSet
 
-__all__ = ["State"]
+__all__ = ["ConfirmedTime", "State"]
 
 _MIGRATIONS = (
     """
@@ -95,8 +95,24 @@ _MIGRATIONS = (
         installed_at TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE confirmed_times (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        confirmed TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        system_clock TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 _GRANTS_AS_WORDS = 3
+
+
+class ConfirmedTime(NamedTuple):
+    """A time that the user confirmed, why, and what the system's clock said then."""
+
+    confirmed: str
+    reason: str
+    system_clock: str
 
 
 class State:
@@ -168,6 +184,30 @@ class State:
                 [(repository, namespace) for namespace in lost],
             )
         return tuple(sorted(lost))
+
+    def trusted(self) -> dict[str, Mapping[str, Any]]:
+        """Return what was saved for each repository."""
+        rows = self.query("SELECT repository, value FROM trust ORDER BY repository")
+        return {row["repository"]: json.loads(row["value"]) for row in rows}
+
+    def confirmed_times(self) -> list[ConfirmedTime]:
+        """Return every time that the user confirmed, the newest last; that one counts."""
+        rows = self.query("SELECT confirmed, reason, system_clock FROM confirmed_times ORDER BY id")
+        return [ConfirmedTime(*map(str, row)) for row in rows]
+
+    def confirm_time(
+        self, confirmed: str, reason: str, system: str, *, trust: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Remember a time that the user confirmed, and what is trusted by it, in one step."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO confirmed_times (confirmed, reason, system_clock) VALUES (?, ?, ?)",
+                (confirmed, reason, system),
+            )
+            connection.executemany(
+                "UPDATE trust SET value = ? WHERE repository = ?",
+                [(json.dumps(value, allow_nan=False), name) for name, value in trust.items()],
+            )
 
     def grant(self, manifest: Manifest, granted: Collection[str], *, repository: str) -> None:
         """Remember what the user granted when asked about a plugin of a repository."""

@@ -1,8 +1,9 @@
 """Plugins that use the code of other plugins: what may run in one process, and what must be there.
 
 Rules this module keeps:
-- what a plugin needs comes from the same repository as the plugin itself: the same name elsewhere
-  is another plugin. Only a local plugin, which is from none, takes what is installed;
+- what a plugin needs comes from the same repository as the plugin itself, or from the one that its
+  installation recorded for it, as the user's marketplaces said: the same name elsewhere is another
+  plugin. Only a local plugin, which is from none, takes what is installed;
 - one process has one version of each Python package: plugins that lock different ones cannot
   share it;
 - compiled libraries are loaded only where the plugin whose process it is asked for that;
@@ -12,7 +13,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tavo.errors import RefusedError
@@ -29,7 +30,8 @@ class Member:
 
     `repository` is None for a local plugin; `python` its range of versions; `native` whether it may
     load compiled libraries; `wheels` those that were chosen for it, and `tag` the interpreter that
-    they were chosen for, empty where they fit all.
+    they were chosen for, empty where they fit all. `elsewhere` are the repositories of plugins that
+    it needs from another one than its own.
     """
 
     full_id: str
@@ -40,6 +42,7 @@ class Member:
     native: bool = False
     wheels: tuple[str, ...] = ()
     tag: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -130,7 +133,8 @@ def fits_every_python(wheel: str) -> bool:
 def _problem(one: Member, need: PluginRequirement, other: Member | None) -> str:
     if other is None:
         return f"{one.label} needs {need}, which is not installed"
-    if one.repository is not None and other.repository != one.repository:
+    expected = one.elsewhere.get(need.full_id, one.repository)
+    if one.repository is not None and other.repository != expected:
         return (
             f"{one.label} needs {need}, but the {other.label} that is installed comes from another"
             " repository"

@@ -10,7 +10,9 @@ Rules this module keeps:
 - the one document of publishers is the signed one in the repository; there is no draft of it that
   could differ;
 - a change of an offline role is a ceremony, also where one machine holds all keys;
-- a release can be repeated: what a killed one left is completed by the next.
+- a release can be repeated: what a killed one left is completed by the next;
+- each released catalog is an entry of the log of releases, published in the same step; a
+  marketplace of an earlier tavo begins its log with its next release.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from signing.files import write_atomically
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.publishers import Publishers
+from signing.record import root_fingerprint
 from signing.repository import Repository
 from signing.roles import (
     ADVISORIES_NAME,
@@ -303,10 +306,17 @@ class OperatedMarket:
             delta = None
             if changed and previous is not None and published is not None:
                 delta = self._delta(previous, made.path, Path(folder), published, digest)
+            begun = self.repository.log() is not None
+            log = None
+            if changed or not begun:
+                log = self.repository.with_release(
+                    digest, length, releases=self.intake.released(), now=now
+                )
             kept = set(self._chain(published)[: _KEPT_DELTAS - 1]) if changed else None
             self.repository.publish(
                 catalog=made.path if changed else None,
                 deltas=[] if delta is None else [delta],
+                log=log,
                 without=[] if kept is None else set(self.repository.names(DELTAS)) - kept,
                 renew=() if changed else ("catalog",),
                 now=now,
@@ -419,6 +429,7 @@ class OperatedMarket:
         return {
             "repository": self.repository.identity,
             "root_sha256": Digest.of(self.repository.root_bytes).hex,
+            "root_fingerprint": root_fingerprint(self.repository.root_bytes).hex,
             "releases": self.intake.released(),
             "withdrawn": self.intake.withdrawn(),
             "submissions": len(submissions),

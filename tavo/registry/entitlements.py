@@ -48,6 +48,14 @@ class Entitlements:
         self.folder = folder
         self.basis = basis
 
+    def concerns(self, file: Path) -> bool:
+        """Tell whether a file says that it is an entitlement of this marketplace."""
+        return unverified_entitlement(_read(file)).repository == self.basis.repository
+
+    def is_of(self, one: Held) -> bool:
+        """Tell whether an entitlement says that it is of this marketplace."""
+        return one.claim is not None and one.claim.repository == self.basis.repository
+
     def add(self, file: Path) -> EntitlementClaim:
         """Put an entitlement in place.
 

@@ -19,7 +19,8 @@ from marketplace_db.selection import EVERYTHING, Selection
 from marketplace_db.site import Site
 from signing.client import DirectorySource, Source, TrustState
 from signing.digests import VerifiedFile
-from tavo.errors import InputError
+from tavo.errors import ConfigError, InputError, RefusedError
+from tavo.registry.shelves import Market, market_of
 from tavo.registry.trust import Trust
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from marketplace_db.bundle_write import Exported
     from marketplace_db.mirror_check import Checked, Wanted
     from marketplace_db.mirror_prune import Pruned
+    from tavo.registry.audit import Audit
 
-__all__ = ["Mirrors"]
+__all__ = ["Mirrors", "market_at"]
 
 
 class _Known(TypedDict):
@@ -43,7 +45,7 @@ class Mirrors:
     """What can be done with mirrors under one trust."""
 
     def __init__(self, trust: Trust, reporter: Observer | None = None) -> None:
-        self._trust = trust
+        self.trust = trust
         self._reporter = reporter
 
     def sync(
@@ -54,11 +56,12 @@ class Mirrors:
         connections: int = CONNECTIONS,
     ) -> MirrorReport:
         """Make a folder a verified copy; see `marketplace_db.mirror.sync`."""
-        report = sync(
-            source, destination, selection=selection, connections=connections,
-            reporter=self._reporter, **self._known(),
-        )  # fmt: skip
-        self._trust.remember(report.refreshed)
+        with self.trust.keeping_evidence():
+            report = sync(
+                source, destination, selection=selection, connections=connections,
+                reporter=self._reporter, **self._known(),
+            )  # fmt: skip
+        self.trust.remember(report.refreshed)
         return report
 
     def export(self, place: Path, out: Path, size: str, since: Path | None) -> Exported:
@@ -82,10 +85,11 @@ class Mirrors:
         """Bring a bundle into a mirror; see `marketplace_db.bundle_import`."""
         from marketplace_db.bundle_import import import_bundle
 
-        report, bundle = import_bundle(
-            places, destination, reporter=self._reporter, **self._known()
-        )
-        self._trust.remember(report.refreshed)
+        with self.trust.keeping_evidence():
+            report, bundle = import_bundle(
+                places, destination, reporter=self._reporter, **self._known()
+            )
+        self.trust.remember(report.refreshed)
         return report, bundle
 
     def verify(self, place: Path) -> Checked:
@@ -107,6 +111,13 @@ class Mirrors:
             source, selection = BundleSource(bundle), bundle.summary.filters
         return check(source, selection, **self._known())
 
+    def audit(self, mirror: Path, *, catalog: str = "", since: str = "") -> Audit:
+        """Prove what the log of a mirror holds; see `tavo.registry.audit`."""
+        from tavo.registry.audit import audit
+
+        with self.trust.keeping_evidence():
+            return audit(DirectorySource(mirror), Site(**self._known()), catalog, since)
+
     def wanted(self, source: Source, mirror: Path) -> Wanted:
         """Return what a sync would fetch."""
         from marketplace_db.mirror_check import wanted
@@ -125,13 +136,41 @@ class Mirrors:
 
     def _known(self) -> _Known:
         return {
-            "root": self._trust.root,
-            "cache": self._trust.cache,
-            "state": self._trust.state(),
-            "now": self._trust.now,
-            "build_time": self._trust.build_time,
+            "root": self.trust.root,
+            "cache": self.trust.cache,
+            "state": self.trust.state(),
+            "now": self.trust.now,
+            "build_time": self.trust.build_time,
         }
 
 
 def _filters(mirror: Path) -> Selection:
     return Selection.from_dict((read_hint(mirror) or {}).get("filters", {}))
+
+
+def market_at(markets: Sequence[Market], places: Sequence[Path]) -> Market:
+    """Return the marketplace that a mirror or the parts of a bundle are of, as they say it.
+
+    Raises ConfigError where no root is trusted, RefusedError where they are of none of several,
+    MirrorError.
+    """
+    if not markets:
+        raise ConfigError(
+            "no root is trusted on this machine, so nothing can be verified",
+            hint="Add a marketplace with `tavo trust add`, or set registry.root in the user"
+            " configuration.",
+        )
+    if len(markets) == 1 or not places:
+        return markets[0]
+    if (places[0] / "metadata").is_dir():
+        return market_of(markets, DirectorySource(places[0]))
+    from marketplace_db.bundle import find_parts
+
+    said = find_parts(places)[0].summary.repository
+    for one in markets:
+        if one.trust.repository == said:
+            return one
+    raise RefusedError(
+        f"{places[0]}: is of no marketplace that this machine trusts ({said[:12]})",
+        hint="`tavo trust show` lists them; `tavo trust add` adds one.",
+    )

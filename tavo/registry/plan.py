@@ -3,7 +3,8 @@
 Rules this module keeps:
 - what the user named may change; other plugins stay as they are, except those that are there only
   because others need them, and these only as far as they must;
-- one plugin is one name of one repository: an installed plugin of another repository meets no need;
+- one plugin is one name of one repository, the one that its namespace comes from on this machine:
+  an installed plugin of another repository meets no need;
 - an upgrade never goes down.
 """
 
@@ -14,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketplace_db.catalog import Catalog, ReleaseRow
+from marketplace_db.catalog import ReleaseRow
+from marketplace_db.errors import NotInCatalogError
 from marketplace_db.manifest import Manifest
 from marketplace_db.requirement import PluginRequirement, version_of
 from marketplace_db.resolve import Candidate, CandidateSource, Need, in_order, resolve
@@ -26,7 +28,7 @@ from tavo.registry.candidates import CatalogCandidates, Choice, Judge, choose_fo
 from tavo.registry.install import Prepared, prepare
 from tavo.registry.lockfile import LockedPlugin, LockFile
 from tavo.registry.offered import statement_problem
-from tavo.registry.trust import OpenCatalog
+from tavo.registry.shelves import Shelf, Shelves
 
 if TYPE_CHECKING:
     from tavo.registry.entitlements import Entitlements
@@ -39,6 +41,8 @@ class Step:
     """One release to install. `wanted` is the range that the user named, None if it is only needed.
 
     `replaces` is the installed version, empty for none; `named` says that this command named it.
+    `shelf` is the catalog that it comes from, `elsewhere` the repositories of plugins that it needs
+    from other ones.
     """
 
     release: ReleaseRow
@@ -46,11 +50,16 @@ class Step:
     wanted: str | None
     replaces: str
     named: bool
+    shelf: Shelf
+    elsewhere: Mapping[str, str]
 
     @property
     def provenance(self) -> dict[str, object]:
-        """Return what is recorded about why it is there."""
-        return {"only_needed": True} if self.wanted is None else {"wanted": self.wanted}
+        """Return what is recorded about why it is there, and where what it needs comes from."""
+        why: dict[str, object] = (
+            {"only_needed": True} if self.wanted is None else {"wanted": self.wanted}
+        )
+        return {**why, "needs_from": dict(self.elsewhere)} if self.elsewhere else why
 
 
 def is_only_needed(one: Installation) -> bool:
@@ -59,8 +68,7 @@ def is_only_needed(one: Installation) -> bool:
 
 
 def plan(
-    opened: OpenCatalog,
-    catalog: Catalog,
+    shelves: Shelves,
     wanted: Sequence[PluginRequirement],
     installed: Iterable[Installation],
     *,
@@ -76,14 +84,14 @@ def plan(
         raise UsageError("registry install: name a plugin, or a lock file with -r")
     named = _named(wanted)
     for full_id in named:
-        catalog.plugin(full_id)  # a wrong name is told with the nearest right one
-    source = _Source(_candidates(opened, catalog, told=passed_over), here, named)
-    return _steps(opened, source, named, here, renew=True)
+        # a wrong name is told with the nearest right one
+        shelves.of(full_id).catalog.plugin(full_id)
+    source = _Source(_Candidates(shelves, told=passed_over), here, named)
+    return _steps(shelves, source, named, here, renew=True)
 
 
 def plan_upgrade(
-    opened: OpenCatalog,
-    catalog: Catalog,
+    shelves: Shelves,
     wanted: Sequence[PluginRequirement],
     installed: Iterable[Installation],
     *,
@@ -98,8 +106,7 @@ def plan_upgrade(
     Raises UsageError, ConflictError, RefusedError.
     """
     here = {one.full_id: one for one in installed}
-    repository = opened.record.repository
-    ours = {name: one for name, one in here.items() if one.repository == repository}
+    ours = {name: one for name, one in here.items() if _home(shelves, one) is not None}
     named: dict[str, str] = {}
     for requirement in wanted:
         if requirement.full_id not in here:
@@ -115,7 +122,7 @@ def plan_upgrade(
             name: str(one.provenance.get("wanted", ""))
             for name, one in ours.items() if not is_only_needed(one)
         }  # fmt: skip
-    source = _Source(_candidates(opened, catalog, judges, passed_over), here, named, upgrade=True)
+    source = _Source(_Candidates(shelves, judges, passed_over), here, named, upgrade=True)
     if not wanted:
         source.stay.clear()  # what is only needed goes along
     if not named:
@@ -124,28 +131,32 @@ def plan_upgrade(
         replace(step, wanted=None)  # what is only needed stays so, also where it is named here
         if step.replaces and is_only_needed(here[step.release.full_id])
         else step
-        for step in _steps(opened, source, named, here, renew=False)
+        for step in _steps(shelves, source, named, here, renew=False)
     ]
 
 
-def locked_steps(
-    opened: OpenCatalog, catalog: Catalog, lock: LockFile, installed: Iterable[Installation]
-) -> list[Step]:
+def locked_steps(shelves: Shelves, lock: LockFile, installed: Iterable[Installation]) -> list[Step]:
     """Return what a lock file names, each with exactly its digests.
 
     Raises RefusedError for everything that differs, NotInCatalogError.
     """
-    if lock.repository != opened.record.repository:
+    if shelves.find(lock.repository) is None:
         raise RefusedError(
             f"{lock.name}: is for the repository {lock.repository}, this is"
-            f" {opened.record.repository}",
+            f" {' and '.join(shelf.repository for shelf in shelves) or 'none'}",
             hint="Name a mirror of that repository with --mirror, or write a new lock file with"
             " `tavo registry lock`.",
         )
     here = {one.full_id: one for one in installed}
-    candidates = _candidates(opened, catalog)
+    candidates = _Candidates(shelves)
     found: dict[str, Candidate] = {}
     for one in lock.plugins:
+        if shelves.of(one.full_id).repository != lock.repository:
+            raise RefusedError(
+                f"{lock.name}: {one.full_id} is locked for the repository {lock.repository}, and"
+                f" its namespace comes from {shelves.of(one.full_id).name} here",
+                hint="Write a new lock file with `tavo registry lock PLUGIN`.",
+            )
         release = candidates.release(one.full_id, one.version)
         _compare(lock, one, release)
         candidate = candidates.examine(one.full_id, one.version)
@@ -160,24 +171,18 @@ def locked_steps(
     wanted = {one.full_id: one.wanted for one in lock.plugins}
     for candidate in in_order(found.values()):
         release = candidates.release(candidate.full_id, candidate.version)
-        choice = _choose(release, opened, members, here)
-        steps.append(_step(release, choice, wanted[release.full_id], here))
+        choice = _choose(release, shelves, members, here)
+        steps.append(_step(release, choice, wanted[release.full_id], here, shelves))
     return steps
 
 
-def prepare_step(
-    opened: OpenCatalog,
-    catalog: Catalog,
-    step: Step,
-    folder: Path,
-    entitlements: Entitlements | None = None,
-) -> Prepared:
+def prepare_step(step: Step, folder: Path, entitlements: Entitlements | None = None) -> Prepared:
     """Fetch and accept the release of a step into a folder of its own below `folder`."""
     release = step.release
     place = folder / release.package.hex
     place.mkdir()
     return prepare(
-        opened, catalog, release.full_id, release.version, place,
+        step.shelf.opened, step.shelf.catalog, release.full_id, release.version, place,
         interpreter=step.interpreter, entitlements=entitlements,
     )  # fmt: skip
 
@@ -185,20 +190,56 @@ def prepare_step(
 # -- inside
 
 
-def _candidates(
-    opened: OpenCatalog,
-    catalog: Catalog,
-    judges: Sequence[Judge] = (),
-    told: dict[str, str] | None = None,
-) -> CatalogCandidates:
-    def judge(release: ReleaseRow, manifest: Manifest) -> str:
-        problem = statement_problem(opened, release)
-        problem = problem or next(filter(None, (one(release, manifest) for one in judges)), "")
-        if problem and told is not None:
-            told[f"{release.full_id} {release.version}"] = problem
-        return problem
+class _Candidates:
+    """The releases of every open catalog, each plugin's from the one that its namespace is of."""
 
-    return CatalogCandidates(catalog, opened.publishers, withdrawn=opened.withdrawn, judge=judge)
+    def __init__(
+        self,
+        shelves: Shelves,
+        judges: Sequence[Judge] = (),
+        told: dict[str, str] | None = None,
+    ) -> None:
+        self._shelves = shelves
+        self._judges = judges
+        self._told = told
+        self._of: dict[str, CatalogCandidates] = {}
+
+    def versions(self, full_id: str) -> list[str]:
+        """Return all versions of a plugin; none of one that no catalog has."""
+        try:
+            return self._at(full_id).versions(full_id)
+        except NotInCatalogError:
+            return []
+
+    def release(self, full_id: str, version: str) -> ReleaseRow:
+        """Return a release as its catalog tells it. Raises NotInCatalogError."""
+        return self._at(full_id).release(full_id, version)
+
+    def examine(self, full_id: str, version: str) -> Candidate:
+        """Return a release with what it needs, and why it cannot be used here if it cannot."""
+        return self._at(full_id).examine(full_id, version)
+
+    def _at(self, full_id: str) -> CatalogCandidates:
+        shelf = self._shelves.of(full_id)
+        if shelf.repository not in self._of:
+            self._of[shelf.repository] = self._candidates(shelf)
+        return self._of[shelf.repository]
+
+    def _candidates(self, shelf: Shelf) -> CatalogCandidates:
+        opened = shelf.opened
+
+        def judge(release: ReleaseRow, manifest: Manifest) -> str:
+            problem = statement_problem(opened, release)
+            problem = problem or next(
+                filter(None, (one(release, manifest) for one in self._judges)), ""
+            )
+            if problem and self._told is not None:
+                self._told[f"{release.full_id} {release.version}"] = problem
+            return problem
+
+        return CatalogCandidates(
+            shelf.catalog, opened.publishers, withdrawn=opened.withdrawn, judge=judge
+        )
 
 
 class _Source(CandidateSource):
@@ -206,7 +247,7 @@ class _Source(CandidateSource):
 
     def __init__(
         self,
-        catalog: CatalogCandidates,
+        catalog: _Candidates,
         here: Mapping[str, Installation],
         named: Mapping[str, str],
         *,
@@ -261,18 +302,17 @@ def _candidate(one: Installation, unusable: str = "") -> Candidate:
 
 
 def _steps(
-    opened: OpenCatalog,
+    shelves: Shelves,
     source: _Source,
     named: Mapping[str, str],
     here: Mapping[str, Installation],
     *,
     renew: bool,
 ) -> list[Step]:
-    repository = opened.record.repository
     fixed: dict[str, Candidate] = {}
     needs = [Need(PluginRequirement(name, text)) for name, text in named.items()]
     for name, one in sorted(source.fixed_here.items()):
-        foreign = one.repository != repository
+        foreign = _home(shelves, one) is None
         fixed[name] = _candidate(one, "is installed from another repository" if foreign else "")
         if not foreign:
             needs += [Need.of_installed(fixed[name], need) for need in fixed[name].requires]
@@ -285,19 +325,19 @@ def _steps(
         if name in fixed or (
             now is not None
             and now.version == candidate.version
-            and now.repository == repository
+            and _home(shelves, now) is not None
             and not (renew and name in named)
         ):
             continue
         release = source.catalog.release(name, candidate.version)
-        choice = _choose(release, opened, members, here)
-        steps.append(_step(release, choice, named.get(name), here))
+        choice = _choose(release, shelves, members, here)
+        steps.append(_step(release, choice, named.get(name), here, shelves))
     return steps
 
 
 def _choose(
     release: ReleaseRow,
-    opened: OpenCatalog,
+    shelves: Shelves,
     members: dict[str, Member],
     here: Mapping[str, Installation],
 ) -> Choice:
@@ -312,10 +352,11 @@ def _choose(
     alone = Member(
         full_id=release.full_id,
         version=release.version,
-        repository=opened.record.repository,
+        repository=shelves.of(release.full_id).repository,
         requires=manifest.requirements,
         python=manifest.python,
         native=manifest.permissions.native_code,
+        elsewhere=_elsewhere(release, shelves),
     )
     others = closure(alone, find)
     tag = check_process(alone, others)
@@ -331,14 +372,38 @@ def _choose(
         full_id=alone.full_id, version=alone.version, repository=alone.repository,
         requires=alone.requires, python=alone.python, native=alone.native,
         wheels=choice.wheels, tag=choice.interpreter.tag if tied else "",
+        elsewhere=alone.elsewhere,
     )  # fmt: skip
     check_process(member, others)
     members[member.full_id] = member
     return choice
 
 
+def _home(shelves: Shelves, one: Installation) -> Shelf | None:
+    """Return the open catalog that an installed plugin is of, if its namespace comes from there."""
+    shelf = shelves.find(one.repository)
+    if shelf is None or shelves.hidden(shelf, [one.full_id]):
+        return None
+    return shelf
+
+
+def _elsewhere(release: ReleaseRow, shelves: Shelves) -> dict[str, str]:
+    """Return the repositories of what a release needs from another marketplace than its own."""
+    home = shelves.of(release.full_id).repository
+    found: dict[str, str] = {}
+    for need in release.parsed_manifest().requirements:
+        repository = shelves.of(need.full_id).repository
+        if repository != home:
+            found[need.full_id] = repository
+    return found
+
+
 def _step(
-    release: ReleaseRow, choice: Choice, wanted: str | None, here: Mapping[str, Installation]
+    release: ReleaseRow,
+    choice: Choice,
+    wanted: str | None,
+    here: Mapping[str, Installation],
+    shelves: Shelves,
 ) -> Step:
     now = here.get(release.full_id)
     return Step(
@@ -347,6 +412,8 @@ def _step(
         wanted=wanted,
         replaces="" if now is None else now.version,
         named=wanted is not None,
+        shelf=shelves.of(release.full_id),
+        elsewhere=_elsewhere(release, shelves),
     )
 
 

@@ -17,10 +17,13 @@ Units: times UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from signing.client import (
     AcceptedRecord,
@@ -37,10 +40,13 @@ from signing.client import (
     refresh,
     reopen,
     root_facts,
+    stale_record,
 )
 from signing.digests import Digest, VerifiedFile
-from signing.errors import SigningError, printable
+from signing.errors import SigningError, VerificationError, printable
+from signing.files import write_atomically
 from signing.publishers import Namespace, Publishers, Recalls
+from signing.trust import NO_GRACE, Stale, clock_sentence, set_back_sentence
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
 
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
 
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _OLD_CATALOGS_S = 7 * 86400.0
 _NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,7 +72,8 @@ class TrustStore(Protocol):
 class OpenCatalog(NamedTuple):
     """A verified catalog, who may publish in it, where its blobs are, and what to tell the user.
 
-    `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason.
+    `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason. `stale`
+    is what of its metadata has expired and counts only by the policy of the site.
     """
 
     file: VerifiedFile
@@ -74,6 +82,7 @@ class OpenCatalog(NamedTuple):
     record: AcceptedRecord
     notes: tuple[str, ...]
     withdrawn: Mapping[Digest, str]
+    stale: Stale | None = None
 
 
 class _Keys(NamedTuple):
@@ -103,8 +112,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def source_of(name: str, *, offline: bool = False) -> Source:
-    """Make a source of a folder or an https address. Raises ConfigError for anything else."""
+def source_of(name: str, *, offline: bool = False, plain_http: Collection[str] = ()) -> Source:
+    """Make a source of a folder or an https address. Raises ConfigError for anything else.
+
+    `plain_http` are hosts that may be asked without https; this machine always may.
+    """
     if "://" not in name:
         path = Path(name).expanduser()
         if not (path / "metadata").is_dir():
@@ -113,8 +125,26 @@ def source_of(name: str, *, offline: bool = False) -> Source:
                 hint="Name the folder that `tavo mirror sync` wrote, or a build's dist/repository.",
             )
         return DirectorySource(path.resolve())
-    if not name.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise ConfigError(f"{name}: a source is a folder or an https:// address")
+    try:
+        parts = urlsplit(name)
+        host, scheme = (parts.hostname or "").rstrip("."), parts.scheme.lower()
+    except ValueError:
+        host = scheme = ""
+    if not host or scheme not in ("http", "https"):
+        raise ConfigError(f"{printable(name)}: a source is a folder or an https:// address")
+    if scheme == "http" and host not in _THIS_MACHINE:
+        if host not in {one.lower().rstrip(".") for one in plain_http}:
+            raise ConfigError(
+                f"{printable(name)}: is not https; what is fetched is signed, but everybody on the"
+                " way sees what that is and can hold it back",
+                hint="Use its https:// address, or allow the host by name in the user"
+                f' configuration: registry.plain_http = ["{printable(host)}"].',
+            )
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"http://{printable(host)}: a password would be sent in the clear",
+                hint="Use its https:// address, or leave the password out.",
+            )
     if offline:
         raise ConfigError(
             f"{name}: needs the network, and --offline was given",
@@ -135,10 +165,20 @@ class Trust:
         root: bytes | None = None,
         offline: bool = False,
         now: datetime | None = None,
+        grace: timedelta = NO_GRACE,
+        plain_http: Collection[str] = (),
+        evidence: Path | None = None,
     ) -> None:
-        """`root` replaces the embedded root; raises ConfigError if there is neither."""
+        """`root` replaces the embedded root; raises ConfigError if there is neither.
+
+        `grace` is how long expired metadata may be used, by the policy of the site. `evidence` is
+        the folder for what shows that a log of releases was rewritten.
+        """
         self._embedded = embedded
         self._offline = offline
+        self._plain_http = plain_http
+        self._grace = grace
+        self._evidence = evidence
         if root is None and embedded is None:
             raise ConfigError(
                 "this tavo carries no repository and no trusted root is configured",
@@ -149,7 +189,7 @@ class Trust:
         self._same_root = embedded is not None and (
             root is None or root_facts(root).repository == root_facts(embedded.root).repository
         )
-        self._repository = root_facts(self.root).repository
+        self.repository = root_facts(self.root).repository
         self._store = store
         self.cache = cache
         self.now = now or utc_now()
@@ -159,29 +199,32 @@ class Trust:
         """Refresh from a source, remember what was accepted, and open it."""
         from marketplace_db.delta import apply
 
-        accepted = refresh(
-            source,
-            root=self.root,
-            cache=self.cache,
-            state=self.state(),
-            now=self.now,
-            build_time=self.build_time,
-            embedded=embedded,
-            apply_deltas=apply,
-        )
+        with self.keeping_evidence():
+            accepted = refresh(
+                source,
+                root=self.root,
+                cache=self.cache,
+                state=self.state(),
+                now=self.now,
+                build_time=self.build_time,
+                embedded=embedded,
+                apply_deltas=apply,
+            )
         recalls = self.remember(accepted)
         if accepted.fallback:
             self.news.append(
                 "the whole catalog was fetched, as deltas did not lead to it:"
                 f" {printable(accepted.fallback)}"
             )
-        return self._opened(accepted.catalog, accepted.publishers, accepted.record, recalls)
+        return self._opened(
+            accepted.catalog, accepted.publishers, accepted.record, recalls, accepted.stale
+        )
 
     def open(self, source: Source | None = None) -> OpenCatalog:
         """Open the catalog of a source, or else the newest that this machine has accepted."""
         if source is not None:
             return self.update(source)
-        record = self._record()
+        record = self.record()
         if record is None or self._embedded_is_newer(record):
             if self._embedded is None or not self._same_root:
                 raise ConfigError(
@@ -194,11 +237,14 @@ class Trust:
             file, publishers = reopen(
                 record, state=self.state(), now=self.now, build_time=self.build_time
             )
+            stale = stale_record(
+                record, state=self.state(), now=self.now, build_time=self.build_time
+            )
         except SigningError:
             if not record.embedded or self._embedded is None:
                 raise
             return self.update(self._embedded.source, embedded=True)
-        return self._opened(file, publishers, record, self._recalls())
+        return self._opened(file, publishers, record, self._recalls(), stale)
 
     def artifacts(self, source: Source) -> tuple[Artifact, ...]:
         """Refresh from a source with its `releases` role; return all files that are signed there.
@@ -206,15 +252,18 @@ class Trust:
         What was accepted is remembered like a catalog: an older list is a rollback afterwards,
         also when refreshes in between did not ask for it.
         """
-        accepted = refresh(
-            source,
-            root=self.root,
-            cache=self.cache,
-            state=self.state(),
-            now=self.now,
-            build_time=self.build_time,
-            with_releases=True,
-        )
+        with self.keeping_evidence():
+            accepted = refresh(
+                source,
+                root=self.root,
+                cache=self.cache,
+                state=self.state(),
+                now=self.now,
+                build_time=self.build_time,
+                with_releases=True,
+            )
+        if accepted.stale is not None:
+            self.news.append(accepted.stale.sentence)
         self.remember(accepted)
         return accepted.artifacts
 
@@ -235,8 +284,10 @@ class Trust:
             name: _follow(known.get(name), namespace, recalls, before)
             for name, namespace in accepted.publishers.namespaces.items()
         }
+        if accepted.log_news:
+            self.news.append(accepted.log_news)
         taken_back = self._store.save_trust(
-            self._repository,
+            self.repository,
             {
                 "state": accepted.state.to_dict(),
                 "record": accepted.record.to_dict(),
@@ -257,7 +308,7 @@ class Trust:
         prune(
             self.cache,
             [accepted.record],
-            repository=self._repository,
+            repository=self.repository,
             older_than_s=_OLD_CATALOGS_S,
         )
         self.news += [
@@ -278,7 +329,7 @@ class Trust:
         from signing.trust import reference_time
 
         if publishers is None:
-            record = self._record()
+            record = self.record()
             if record is None:
                 return None
             publishers = publishers_of(record).with_recalls(self._recalls())
@@ -286,7 +337,7 @@ class Trust:
             now=self.now, newest_issued=self.state().newest_issued, build_time=self.build_time
         )
         return Basis(
-            repository=self._repository,
+            repository=self.repository,
             publishers=publishers,
             reference=reference,
             organisation=organisation or "",
@@ -299,7 +350,33 @@ class Trust:
         state = TrustState.from_dict(stored) if stored else TrustState()
         if self._embedded is not None and self._same_root:
             state = state.union(self._embedded.floors)
-        return state
+        return replace(state, grace=self._grace)
+
+    @contextmanager
+    def keeping_evidence(self) -> Iterator[None]:
+        """Write down what shows that a log of releases was rewritten, and say where it lies."""
+        try:
+            yield
+        except VerificationError as error:
+            files: Mapping[str, bytes] = getattr(error, "evidence", {})
+            if files and self._evidence is not None:
+                name = f"{self.now:%Y%m%dT%H%M%SZ}-{self.repository[:12]}"
+                for file, data in files.items():
+                    write_atomically(self._evidence / name / file, data)
+                error.hint = f"The evidence is in {self._evidence / name}. {error.hint}"
+            raise
+
+    def source(self, name: str) -> Source:
+        """Make a source of a folder or an address, as `source_of`. Raises ConfigError."""
+        return source_of(name, offline=self._offline, plain_http=self._plain_http)
+
+    def namespaces(self) -> frozenset[str]:
+        """Return the namespaces of the newest document of publishers that was accepted here."""
+        known = self._known_keys()
+        if not known and self.record() is None and self._embedded is not None and self._same_root:
+            self.open()
+            known = self._known_keys()
+        return frozenset(known)
 
     @property
     def build_time(self) -> datetime:
@@ -309,17 +386,28 @@ class Trust:
     # -- inside
 
     def _opened(
-        self, file: VerifiedFile, publishers: Publishers, record: AcceptedRecord, recalls: Recalls
+        self,
+        file: VerifiedFile,
+        publishers: Publishers,
+        record: AcceptedRecord,
+        recalls: Recalls,
+        stale: Stale | None,
     ) -> OpenCatalog:
         sources: list[Source] = []
         if not record.embedded:
             try:
-                sources.append(source_of(record.source, offline=self._offline))
+                sources.append(self.source(record.source))
             except ConfigError:
                 pass  # gone, or not reachable now: what is fetched elsewhere is verified the same
         if self._embedded is not None and self._same_root:
             sources.append(self._embedded.source)
-        notes = [*self.news, record.age_sentence(self.now)]
+        notes = [
+            *self.news,
+            record.age_sentence(self.now),
+            clock_sentence(record.issued, self.now)
+            or set_back_sentence(record.accepted_at, self.now),
+            stale.sentence if stale else "",
+        ]
         if record.development:
             notes.append(
                 "DEVELOPMENT ROOT: this catalog is signed with keys that a build made for itself."
@@ -331,6 +419,7 @@ class Trust:
             record=record,
             notes=tuple(note for note in notes if note),
             withdrawn=self._withdrawn(),
+            stale=stale,
         )
 
     def _embedded_is_newer(self, record: AcceptedRecord) -> bool:
@@ -343,9 +432,10 @@ class Trust:
         return inside is not None and (known is None or inside.version > known.version)
 
     def _stored(self) -> Mapping[str, Any]:
-        return self._store.load_trust(self._repository) or {}
+        return self._store.load_trust(self.repository) or {}
 
-    def _record(self) -> AcceptedRecord | None:
+    def record(self) -> AcceptedRecord | None:
+        """Return what was accepted last, None if nothing was."""
         stored = self._stored().get("record")
         return AcceptedRecord.from_dict(stored) if stored else None
 
@@ -364,7 +454,7 @@ class Trust:
         so a thief's withdrawals end with the stolen key.
         """
         keys = accepted.record.floors["catalog"].keys
-        stored, record = self._stored().get("withdrawn", {}), self._record()
+        stored, record = self._stored().get("withdrawn", {}), self.record()
         same_keys = stored.get("keys") == keys
         if same_keys and record is not None and record.catalog.digest == accepted.catalog.digest:
             return dict(stored)
@@ -397,7 +487,7 @@ class Trust:
                 name: _Keys(now=frozenset(one["now"]), ever=frozenset(one["ever"]))
                 for name, one in stored.items()
             }
-        record = self._record()
+        record = self.record()
         try:
             found = {} if record is None else keys_of(record)
         except SigningError:
@@ -413,7 +503,7 @@ class Trust:
             )
         except ValueError as error:
             raise RefusedError(f"the stored recalls cannot be read: {error}") from error
-        record = self._record()
+        record = self.record()
         if record is None:
             return known
         try:

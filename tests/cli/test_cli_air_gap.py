@@ -151,7 +151,7 @@ def test_the_page_runs(tavo: Run, market: Path, isolated: Isolated, disk: Path) 
     assert tavo("market", "advisories", "osv", "--keys", "keys").code == 0
     released(tavo, "0.1.0", "acme")
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     for block in blocks:
         side, *lines = block.splitlines()
         if "later" in side:

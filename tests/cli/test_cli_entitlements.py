@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from marketplace_db.catalog import Catalog
+from signing.digests import hash_file
 from signing.roles import ONLINE_ROLES
 from tavo.cli.key import load_keyring
 from tavo.errors import ExitCode
@@ -166,7 +167,10 @@ def edited(shop: Path, statement: str) -> None:
         with closing(sqlite3.connect("edited.db")) as connection:
             connection.execute(statement)
             connection.commit()
-        place.repository.publish(catalog=Path("edited.db"), now=trust.utc_now())
+        made, now = Path("edited.db"), trust.utc_now()
+        digest, length = hash_file(made)
+        log = place.repository.with_release(digest, length, releases=1, now=now)
+        place.repository.publish(catalog=made, log=log, now=now)
 
 
 @pytest.mark.parametrize(

@@ -405,6 +405,7 @@ def test_a_state_of_schema_3_keeps_its_installations(machine: PluginMachine) -> 
     machine.state.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE previous_installations")
+        connection.execute("DROP TABLE confirmed_times")
         connection.execute("PRAGMA user_version = 3")
         # as it was recorded then: without what a manifest can say only now
         (text,) = connection.execute("SELECT manifest FROM installations").fetchone()

@@ -138,7 +138,8 @@ def test_control_a_release_of_what_nobody_approved_is_seen(tmp_path: Path) -> No
         connection.execute("DELETE FROM approvals")
         connection.commit()
         made = release_catalog(place.intake, tmp_path / "bad.db")
-        place.repository.publish(catalog=made.path, now=operated.now)
+        log = place.repository.with_release(made.digest, made.length, releases=1, now=operated.now)
+        place.repository.publish(catalog=made.path, log=log, now=operated.now)
     with pytest.raises(NotAcceptedError, match="has 0"):
         released(operated, client, fetched)
 
