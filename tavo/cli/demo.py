@@ -70,7 +70,7 @@ def demo(
     ] = Path("tavo-demo.html"),
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Scan, install a plugin, attack, put the proxy in front, read its log: one page at the end."""
+    """See all of it on example agents, in a minute, without a network."""
     from tavo.cli.demo_page import page
     from tavo.cli.demo_stage import Stage
 

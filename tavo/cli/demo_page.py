@@ -35,9 +35,9 @@ main h3 { margin-top: .9rem; color: var(--soft); font-weight: 600; }
 .typed { margin-top: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .typed::before { content: "$ "; color: var(--soft); }
 .result { font-weight: 600; }
-table { width: 100%; margin-top: .6rem; border-collapse: collapse; font-size: .9rem; }
-th { text-align: left; color: var(--soft); font-weight: 600; font-size: .8rem; }
-th, td { padding: .28rem .6rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+main table { width: 100%; border: 0; margin-top: .6rem; border-collapse: collapse; font-size: .9rem; }
+main th { text-align: left; color: var(--soft); font-weight: 600; font-size: .8rem; }
+main th, main td { padding: .28rem .6rem .28rem 0; border: 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 td.n { width: 5.5rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.sev { width: 5rem; color: var(--c); font-weight: 600; }
 td.bar { width: 9rem; }
