@@ -31,6 +31,29 @@ KINDS = {
     "base64-high-entropy-string": f'x = "{made(40)}"',
     "hex-high-entropy-string": f'x = "{made(40, "0123456789abcdef")}"',
 }
+HEX = "0123456789abcdef"
+LOWER = string.ascii_lowercase + string.digits
+PROVIDERS = {  # each in the form that its provider gives out
+    "artifactory-credentials": f'a = "AKC{made(20)}"',
+    "azure-storage-account-access-key": f"AccountKey={made(86)}==",
+    "cloudant-credentials": f'cloudant_password = "{made(64, HEX)}"',
+    "discord-bot-token": f'"M{made(23)}.{made(6)}.{made(27)}"',
+    "gitlab-token": f'"glpat-{made(20)}"',
+    "ibm-cos-hmac-credentials": f'cos_hmac_secret_access_key = "{made(48, HEX)}"',
+    "ibm-cloud-iam-key": f'ibm_cloud_iam_api_key = "{made(44)}"',
+    "json-web-token": '"' + ".".join(["eyJhbGciOiJIUzI1NiJ9", "eyJhIjoxfQ", made(43)]) + '"',
+    "mailchimp-access-key": f'"{made(32, LOWER)}-us11"',
+    "npm-tokens": f"//registry.npmjs.org/:_authToken=npm_{made(36)}",
+    "openai-token": f'"sk-{made(20)}T3BlbkFJ{made(20)}"',
+    "pypi-token": f'"pypi-AgEIcHlwaS5vcmc{made(80)}"',
+    "sendgrid-api-key": f'"SG.{made(22)}.{made(43)}"',
+    "slack-token": f'"xoxb-{made(12, string.digits)}-{made(13, string.digits)}-{made(24)}"',
+    "softlayer-credentials": f'softlayer_password = "{made(64, HEX)}"',
+    "square-oauth-secret": f'"sq0csp-{made(43)}"',
+    "stripe-access-key": f'"sk_live_{made(24)}"',
+    "telegram-bot-token": f"{made(9, '123456789')}:{made(35)}",
+    "twilio-api-key": f'"AC{made(32, LOWER)}"',
+}
 HARMLESS = (
     'password = os.environ["PASSWORD"]',
     'password = "${PASSWORD}"',
@@ -52,6 +75,12 @@ def test_each_kind_is_one_finding_at_its_place() -> None:
         assert len(secret) == int(one.evidence["characters"])
         assert secret not in repr(one).replace(repr(one.location), "")
         assert len(one.evidence["begins"]) <= 4
+
+
+def test_the_form_of_each_provider_is_known() -> None:
+    missed = {rule: [one.rule_id for one in found(f"{line}\n", "a.txt")]
+              for rule, line in PROVIDERS.items()}  # fmt: skip
+    assert {rule: rules for rule, rules in missed.items() if rule not in rules} == {}
 
 
 def test_what_is_no_secret_is_none() -> None:
