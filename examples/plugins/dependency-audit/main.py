@@ -8,6 +8,7 @@ Rules this plugin keeps:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -65,7 +66,7 @@ class DependencyAudit(StaticAnalysisPlugin):
         self._path = str(context.config.get("snapshot", ""))
         self._sha256 = str(context.config.get("sha256", "")).lower()
         self._snapshot: Snapshot | None = None
-        self._why = "" if self._path else "no snapshot is named in the configuration"
+        self._why = ""
 
     def analyze_file(self, file_path: PurePosixPath, content: str) -> Iterable[Finding]:
         """Yield the vulnerable packages of a lock file or manifest."""
@@ -92,6 +93,11 @@ class DependencyAudit(StaticAnalysisPlugin):
             seen.add(key)
 
     def _opened(self) -> Snapshot | None:
+        if not self._path and not self._why:
+            self._why = "no snapshot is named in the configuration"
+            with contextlib.suppress(PluginError):
+                for found in self._context.project_files("advisories.db*")[:1]:
+                    self._why += f"; {found} could be one, if you know where it is from"
         if self._snapshot is None and not self._why:
             try:
                 data = self._context.read_project(self._path)

@@ -12,6 +12,7 @@ FLAWS = {
     "B324": "import hashlib\nhashlib.md5(b'x')\n",
     "B602": "import subprocess\nsubprocess.call(name, shell=True)\n",
     "B608": "cursor.execute('SELECT * FROM t WHERE a = %s' % a)\n",
+    "B613": "allowed = 1  # \u202e of everybody\n",
     "B615": "from transformers import AutoModel\nAutoModel.from_pretrained('acme/model')\n",
 }
 
