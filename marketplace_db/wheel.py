@@ -5,7 +5,8 @@ Rules this module keeps:
 - RECORD and the archive name exactly the same files, each with a strong hash that holds;
 - a wheel that wants more than files beside each other is refused: `.data` folders (scripts,
   headers, data) and `.pth` files, which would run code when Python starts;
-- a wheel whose name promises that it fits every system holds sources, and no compiled code.
+- a wheel whose name promises that it fits every system holds sources, and no compiled code;
+- of a `.data` folder, headers and data are checked like everything and left out: decision 70.
 
 Source: the binary distribution format of the Python packaging specifications.
 """
@@ -35,6 +36,7 @@ WHEEL_LIMITS = ArchiveLimits(
 )
 
 _STRONG = ("sha256", "sha384", "sha512")
+_LEFT_OUT = ("data", "headers")
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
@@ -51,6 +53,8 @@ def unpack_wheel(
     destination.mkdir(parents=True, exist_ok=True)
     written = []
     for entry in sorted(archive.entries, key=lambda item: item.name):
+        if _is_left_out(entry.name):
+            continue
         content = archive.read(entry)
         write_new_file(destination, PurePosixPath(entry.name), content)
         written.append(PackagedFile(PurePosixPath(entry.name), len(content), Digest.of(content)))
@@ -103,10 +107,11 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
 
     for name in entries:
         top = name.partition("/")[0]
-        if top.endswith(".data"):
+        if top.endswith(".data") and not _is_left_out(name):
             raise PackageError(
                 f"{label}: {name!r} would be installed outside of its folder",
-                hint="Wheels with scripts, headers or data files cannot be dependencies.",
+                hint="Wheels with scripts, or with code outside of its folder, cannot be"
+                " dependencies.",
             )
         if name.lower().endswith(".pth") and not is_tool:
             raise PackageError(f"{label}: {name!r} would run code when Python starts")
@@ -130,6 +135,12 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
     if "Wheel-Version: 1." not in header:
         raise PackageError(f"{label}: is not of wheel version 1")
     return info
+
+
+def _is_left_out(name: str) -> bool:
+    """Tell whether a file of a wheel is for places that a dependency does not have."""
+    top, _, rest = name.partition("/")
+    return top.endswith(".data") and rest.partition("/")[0] in _LEFT_OUT
 
 
 def _read_record(archive: Archive, entry: Entry) -> dict[str, tuple[str, str]]:

@@ -17,6 +17,10 @@ from tests.examples.test_official_plugins import PLUGINS, WHEELS, fetched
 from tests.fakes.operated import Operated
 from tests.fakes.shown import SHELF
 
+LET_PASS = {
+    # The example in the documentation of bandit's test for such characters.
+    "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
+}
 # The namespace is official, so the plugin runs at L2 where there is no L3.
 ACCEPTED = tuple(f"L2:tavo/{plugin}" for plugin in SHELF.plugins)
 
@@ -49,4 +53,18 @@ def test_its_vetting_finds_nothing(plugin: Path, tmp_path: Path) -> None:
             accept_sandbox=ACCEPTED, now=operated.now,
         ))  # fmt: skip
         assert [one.check for one in reports] == list(NAMES)
-        assert {one.check: one.sentences for one in reports if one.outcome != "passed"} == {}
+        said = {
+            one.check: [
+                each
+                for each in one.sentences
+                if not each.startswith("note: ") and not _is_let_pass(plugin.name, each)
+            ]
+            for one in reports
+            if one.outcome != "passed"
+        }
+        assert {check: sentences for check, sentences in said.items() if sentences} == {}
+
+
+def _is_let_pass(plugin: str, sentence: str) -> bool:
+    """Tell whether a reviewer has looked at what a check says, and lets it pass."""
+    return any(part in sentence for part in LET_PASS.get(plugin, ()))

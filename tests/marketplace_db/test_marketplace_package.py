@@ -276,6 +276,20 @@ def test_a_hostile_wheel_is_refused_before_a_file_is_written(
         archive.extractall(tmp_path / "control")
 
 
+def test_data_of_a_wheel_is_checked_and_left_out(tmp_path: Path) -> None:
+    manual = {"dep-1.0.data/data/share/man/man1/dep.1": b".TH DEP\n"}
+    data = wheel_bytes(files=manual)
+    written = unpack_wheel(_wheel(tmp_path, data), Digest.of(data), tmp_path / "out")
+    assert PurePosixPath("dep/__init__.py") in {file.path for file in written}
+    assert not list((tmp_path / "out").glob("*.data"))
+    # What is left out is no hiding place: its hash has to hold like any other.
+    with zipfile.ZipFile(tmp_path / "dep-1.0-py3-none-any.whl") as archive:
+        record = archive.read("dep-1.0.dist-info/RECORD").decode()
+    data = wheel_bytes(files={next(iter(manual)): b"changed\n"}, record=record)
+    with pytest.raises(PackageError, match="does not match its hash"):
+        unpack_wheel(_wheel(tmp_path, data), Digest.of(data), tmp_path / "other")
+
+
 def test_a_tampered_wheel_is_refused_by_its_digest(tmp_path: Path) -> None:
     path = _wheel(tmp_path, wheel_bytes(files={"dep/evil.py": b"evil"}))
     with pytest.raises(PackageError, match="expected sha256:"):
