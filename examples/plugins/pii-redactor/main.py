@@ -100,7 +100,7 @@ class PiiRedactor(ProxyFilteringPlugin):
             )
             if restored != messages:
                 messages = restored
-                labels.append("RESTORED")
+                labels.append("restored")
         if messages == response.messages:
             return _ALLOWED
         return FilterResult(
@@ -120,7 +120,7 @@ class PiiRedactor(ProxyFilteringPlugin):
             names_of = ", ".join(sorted(refused))
             return FilterResult(
                 decision=Decision.BLOCK, reason=f"It holds personal data: {names_of}.",
-                labels=tuple(kinds),
+                labels=_labels(kinds),
             ), {}  # fmt: skip
         replaced = tuple(
             replace(message, content=names.put_into(text, own))
@@ -132,7 +132,7 @@ class PiiRedactor(ProxyFilteringPlugin):
             "A text that looked like a placeholder was changed.")  # fmt: skip
         return FilterResult(
             decision=Decision.MODIFY, reason=reason, replacement=replaced,
-            labels=tuple(kinds) or ("PLACEHOLDER",),
+            labels=_labels(kinds) or ("placeholder",),
         ), names.values  # fmt: skip
 
     def _find(self, text: str) -> list[forms.Found]:
@@ -152,6 +152,11 @@ class PiiRedactor(ProxyFilteringPlugin):
             if not kept or one.start >= kept[-1].end:
                 kept.append(one)
         return kept
+
+
+def _labels(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return kinds in the form in which an audit log writes labels out."""
+    return tuple(kind.lower().replace("_", "-") for kind in kinds)
 
 
 class Placeholders:

@@ -30,7 +30,7 @@ REGIONS = frozenset(SUPPORTED_REGIONS)
 
 _INTERNATIONAL = re.compile(r"(?<![\w+=])(?:\+|00[ -]?(?=[1-9]))[(]?\d[\d ().\-/]{5,24}\d(?!\w)", re.ASCII)
 _NATIONAL = re.compile(
-    r"(?<![\w+=.,/:-])(?<!\w\()[(]?\d[\d()](?:[ ().\-/]{0,2}\d){4,12}(?![\w-])(?!\.\d)", re.ASCII
+    r"(?<![\w+=.,/:-])(?<!\w\()(?!\d{8}-)[(]?\d[\d()](?:[ ().\-/]{0,2}\d){4,12}(?![\w-])(?!\.\d)", re.ASCII
 )
 _AMERICAN = re.compile(
     r"(?:1[-. ])?(?:\([2-9]\d\d\) ?[2-9]\d\d[-. ]\d{4}|[2-9]\d\d([-.])[2-9]\d\d\1\d{4})(?: ?x\d+)?\Z"
@@ -74,7 +74,7 @@ def find(
         american = bool(_AMERICAN.match(piece))
         sure = is_beside(_SURE, text, *match.span())
         if not american and not sure and (
-            piece.isdigit() or not is_beside(_PERHAPS, text, *match.span())
+            piece.isdigit() or not _PERHAPS.search(text, max(0, match.start() - 32), match.start())
         ):
             continue
         own = ("US",) if american else regions
