@@ -30,7 +30,7 @@ REGIONS = frozenset(SUPPORTED_REGIONS)
 
 _INTERNATIONAL = re.compile(r"(?<![\w+=])(?:\+|00[ -]?(?=[1-9]))[(]?\d[\d ().\-/]{5,24}\d(?!\w)", re.ASCII)
 _NATIONAL = re.compile(
-    r"(?<![\w+=.,/:-])(?<!\w\()(?!\d{8}-)[(]?\d[\d()](?:[ ().\-/]{0,2}\d){4,12}(?![\w-])(?!\.\d)", re.ASCII
+    r"(?<![\w+=.,/:-])(?<!\w\()(?!\d{8}-|\d{4}-\d\d-\d\d|\d\d-\d\d )[(]?\d[\d()](?:[ ().\-/]{0,2}\d){5,12}(?![\w-])(?!\.\d)", re.ASCII
 )
 _AMERICAN = re.compile(
     r"(?:1[-. ])?(?:\([2-9]\d\d\) ?[2-9]\d\d[-. ]\d{4}|[2-9]\d\d([-.])[2-9]\d\d\1\d{4})(?: ?x\d+)?\Z"
