@@ -4,7 +4,8 @@ Rules this module keeps:
 - rules are compiled once, at the start; one that does not compile is refused with its line;
 - a rule can read nothing but the text: no includes, and no modules, which read files or the clock;
 - a text that takes longer than the limit is a failure, and what that means the proxy's
-  configuration says; it never passes as clean;
+  configuration says; it never passes as clean. The clock of yara-x ticks once a second, whenever a
+  look began: a limit of one tick is over at once for who begins just before it;
 - `redact` takes out every place that a string of the rule matched.
 """
 
@@ -47,7 +48,7 @@ class Hit(NamedTuple):
 class YaraContent(ProxyFilteringPlugin):
     """Looks for YARA rules in what passes."""
 
-    deadline_ms = 2000
+    deadline_ms = 7000
 
     def start(self, context: Context) -> None:
         """Compile the rules. Raises ConfigError for what does not compile."""
@@ -76,7 +77,7 @@ class YaraContent(ProxyFilteringPlugin):
                     known = ", ".join(sorted(_PLACES))
                     raise ConfigError(f"rule {rule.identifier}: tag {tag!r} is none of {known}")
         self._scanner = yara_x.Scanner(compiled)
-        self._scanner.set_timeout(config.get("time_limit_s", 1))
+        self._scanner.set_timeout(config.get("time_limit_s", 1) + 1)
         self._scanner.max_matches_per_pattern(_MOST_MATCHES)
 
     def filter_request(self, request: ChatRequest) -> FilterResult:

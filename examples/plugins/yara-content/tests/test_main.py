@@ -2,11 +2,12 @@
 
 import base64
 import pickle
+import time
 
 from main import YaraContent
 
 from tavo.plugins import ChatMessage, ChatRequest, ConfigError, Decision
-from tavo.plugins.testing import answer, filter_answer, filter_prompt, started
+from tavo.plugins.testing import answer, ask, filter_answer, filter_prompt, started
 
 PROGRAM = base64.b64encode(b"\x7fELF\x02\x01\x01\x00" + bytes(200)).decode()
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA" * 6 + "\n-----END RSA PRIVATE KEY-----"
@@ -140,12 +141,12 @@ def test_a_wrong_configuration_is_refused_with_its_line():
         ({"rules": "nonsense"}, "rules: line 1, column 1: syntax error"),
         ({"rules": " ", "own_rules": False}, "there are none"),
         ({"off": ["nothing"]}, "off: there is no rule 'nothing'"),
-        ({"actions": {"nothing": "block"}}, "actions: there is no rule 'nothing'"),
+        ({"rules": MINE, "actions": {"nothing": "block"}}, "actions: there is no rule 'nothing'"),
         ({"rules": 'rule a { meta: action = "warn" condition: true }'}, "action 'warn'"),
         ({"rules": "rule a : prompt { condition: true }"}, "tag 'prompt' is none of answer"),
     ):
         try:
-            started(YaraContent, config)
+            started(YaraContent, config if "off" in config else {"own_rules": False, **config})
         except ConfigError as error:
             assert words in str(error), str(error)
         else:
@@ -160,6 +161,14 @@ def test_a_rule_without_end_is_a_failure_and_no_pass():
         assert type(error).__name__ == "TimeoutError"
     else:
         raise AssertionError
+
+
+def test_a_short_look_is_never_late():
+    # with a limit of one tick, one of these would fail in each second
+    plugin = started(YaraContent, {"rules": MINE, "own_rules": False})
+    ends = time.monotonic() + 2.2
+    while time.monotonic() < ends:
+        assert plugin.filter_request(ask("hello world " * 2000)).labels == ("long-text",)
 
 
 def test_answers_and_prompts_without_text():
