@@ -51,7 +51,7 @@ SAID = {
 
 def made(rnd: random.Random) -> Iterator[tuple[str, str, bool]]:
     """Yield a kind, a number in one of its forms, and whether its check digits are right."""
-    import checks  # noqa: PLC0415
+    import checks
 
     def digits(size: int) -> str:
         return "".join(rnd.choice("0123456789") for _ in range(size))
@@ -99,7 +99,7 @@ def made(rnd: random.Random) -> Iterator[tuple[str, str, bool]]:
 
 
 def plugin(text: str) -> Spans:
-    import forms  # noqa: PLC0415
+    import forms
 
     return [tuple(one) for one in forms.find(text, frozenset(forms.KINDS), REGIONS)]  # type: ignore[misc]
 
@@ -203,7 +203,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.wheel:
         sys.path.insert(0, str(options.wheel))
-    import phones  # noqa: PLC0415
+    import phones
 
     phones.warm(REGIONS)
     peers = {"pii-redactor": plugin, "the proxy's pii": built_in()}

@@ -6,7 +6,8 @@
 - `prompts.jsonl`: one object a line with text, label (1: an attack), source and license; rows whose
   licence is not on the list below are left out and counted.
 - `--cyberseceval`: PurpleLlama's prompt_injection.json (MIT).
-- `--notinject`: PIGuard's data sets (MIT): NotInject_two is trained on, NotInject_three only scored.
+- `--notinject`: PIGuard's data sets (MIT): NotInject_two is trained on, NotInject_three is
+  only scored.
 - `--self-instruct`: seed_tasks.jsonl and user_oriented_instructions.jsonl (Apache-2.0).
 - `--bipia`: BIPIA's benchmark folder; of it the mails and the attacks (MIT), not its tables and
   code, which are under a share-alike licence. Trained on is its training half only, which has other
@@ -14,7 +15,8 @@
 - `--unseen`: rows with text, label, source and `for` (user or tool), which are scored only.
 
 Texts of our own come from `benchmarks/injection_texts.py` and docs/. None of the data is in the
-repository. Logistic regression by AdaGrad, standard library only; the same data give the same bytes.
+repository. Logistic regression by AdaGrad, standard library only; the same data give the same
+bytes.
 `tests/harmless.txt` of the plugin and the sources that are only scored were never trained on, but
 their scores were seen while settings were chosen.
 """
@@ -137,9 +139,7 @@ def trained(rows: list[Row], fewest: int, seed: int = 1) -> Weights:
     return Weights(places, bias)
 
 
-def held_out(
-    rows: list[Row], groups: list[Any], always: list[Row], fewest: int
-) -> list[float]:
+def held_out(rows: list[Row], groups: list[Any], always: list[Row], fewest: int) -> list[float]:
     """Return the score of each row by a model that never saw its group."""
     scores = [0.0] * len(rows)
     for group in sorted(set(groups), key=str):
@@ -169,11 +169,15 @@ def user_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
             rows.append(row_of(one["text"], one["label"], one["source"]))
         else:
             left += 1
-    for one in json.loads(options.cyberseceval.read_text("utf-8")):
-        if one["injection_type"] == "direct":
-            rows.append(row_of(one["user_input"], 1, "cyberseceval-injection"))
-    for one in json.loads((options.notinject / "NotInject_two.json").read_text("utf-8")):
-        rows.append(row_of(one["prompt"], 0, "notinject:two"))
+    rows += [
+        row_of(one["user_input"], 1, "cyberseceval-injection")
+        for one in json.loads(options.cyberseceval.read_text("utf-8"))
+        if one["injection_type"] == "direct"
+    ]
+    rows += [
+        row_of(one["prompt"], 0, "notinject:two")
+        for one in json.loads((options.notinject / "NotInject_two.json").read_text("utf-8"))
+    ]
     rows += [row_of(one, 0, "self-instruct") for one in instructions(options.self_instruct)]
     return rows, left
 
@@ -212,7 +216,9 @@ def bipia(folder: Path, half: str, each: int, seed: int) -> list[tuple[str, int,
     found = []
     for mail in mails(folder, half):
         found += [(mail, 0, f"bipia-{half}")]
-        found += [(put_into(mail, rnd.choice(orders), rnd), 1, f"bipia-{half}") for _ in range(each)]
+        found += [
+            (put_into(mail, rnd.choice(orders), rnd), 1, f"bipia-{half}") for _ in range(each)
+        ]
     return found
 
 
@@ -252,7 +258,8 @@ def named(scores: list[float], rows: list[Row], bound: float) -> None:
                    if r.source == source and r.label == label]  # fmt: skip
             if own:
                 what = "attacks" if label else "harmless"
-                print(f"| {source}, {what} | {len(own)} | {sum(s > bound for s in own) / len(own):.3f} |")
+                share = sum(s > bound for s in own) / len(own)
+                print(f"| {source}, {what} | {len(own)} | {share:.3f} |")
 
 
 def unseen(options: argparse.Namespace) -> dict[tuple[str, str], list[tuple[str, int]]]:
@@ -280,7 +287,9 @@ def on_unseen(groups: dict[tuple[str, str], list[tuple[str, int]]], models: dict
             both = 0 < sum(labels) < len(labels)
             cells += [f"{auc(scores, labels):.3f}" if both else "-"]
             cells += [
-                f"{share_above(scores, labels, label, look.threshold):.3f}" if label in labels else "-"
+                f"{share_above(scores, labels, label, look.threshold):.3f}"
+                if label in labels
+                else "-"
                 for label in (1, 0)
             ]
         print(f"| {source} ({kind}) | {len(ones)} | {' | '.join(cells)} |")
@@ -313,7 +322,11 @@ def main() -> int:
     print("\n| model for texts of users | AUC | TPR at 1 % FPR | at 2 % |\n|---|---|---|---|")
     labels = [row.label for row in prompts]
     rnd = random.Random(3)
-    say("random split, 5 folds", held_out(prompts, [rnd.randrange(5) for _ in prompts], own, FEWEST["user"]), labels)
+    say(
+        "random split, 5 folds",
+        held_out(prompts, [rnd.randrange(5) for _ in prompts], own, FEWEST["user"]),
+        labels,
+    )
     scores = held_out(prompts, [row.source for row in prompts], own, FEWEST["user"])
     say("one source left out", scores, labels)
     bounds = {"user": threshold(scores, labels, 0.01)}

@@ -59,9 +59,7 @@ def _form(
     return Form(kind, re.compile(pattern), check, words, needs, is_number)
 
 
-def _number(
-    kind: str, pattern: str, check: Callable[[str], bool] | None, beside: str = ""
-) -> Form:
+def _number(kind: str, pattern: str, check: Callable[[str], bool] | None, beside: str = "") -> Form:
     pattern = rf"(?<![A-Za-z0-9])(?<![0-9][.,/-]){pattern}(?![A-Za-z0-9])(?![./-][0-9])"
     return _form(kind, pattern, check, beside=beside, is_number=True)
 
@@ -82,7 +80,8 @@ _KEY_NEEDS = (
     "sk-", "akia", "asia", "gh", "glpat-", "xox", "aiza", "hf_", "k_live_", "npm_", "eyj",
 )  # fmt: skip
 _SAID_NEEDS = (
-    "pass", "pwd", "kennwort", "contraseña", "senha", "wachtwoord", "hasło", "key", "token", "secret",
+    "pass", "pwd", "kennwort", "contraseña", "senha", "wachtwoord", "hasło", "key", "token",
+    "secret",
 )  # fmt: skip
 _SAID = (
     r"(?i:pass ?word|passwd|pwd|passcode|passphrase|passwort|kennwort|mot de passe|contraseña|"
@@ -138,11 +137,13 @@ _FORMS: tuple[Form, ...] = (
     _form("CREDENTIAL", r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{20,8000}?"
           r"-----END [A-Z ]{0,30}PRIVATE KEY-----", needs=("-----begin",)),
     _form("CREDENTIAL", r"(?<=://)[^\s/:@\"'<>]{1,64}:[^\s/:@\"'<>]{1,128}(?=@)", needs=("://",)),
-    _form("CREDENTIAL", rf"(?<![A-Za-z]){_SAID}(?: (?i:is|ist|est|es|é|to))?[\"']?(?: ?[:=]>? ?| )[\"'`]?"
+    _form("CREDENTIAL", rf"(?<![A-Za-z]){_SAID}(?: (?i:is|ist|est|es|é|to))?[\"']?(?: ?[:=]>? ?| )"
+          r"[\"'`]?"
           r"(?P<value>[^\s\"'`,;]{6,128})(?<![.?)])", _is_password, needs=_SAID_NEEDS),
     _form("EMAIL", r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![\w-])"
           r"(?!:[\w./~-])", _is_mail, needs=("@",)),
-    _form("IBAN", r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?"
+    _form("IBAN", r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}"
+          r"(?: ?[A-Za-z0-9]{1,3})?"
           r"(?![A-Za-z0-9])", None),
     _form("CRYPTO", r"(?<![A-Za-z0-9])[13][1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])",
           checks.is_base58),
@@ -167,11 +168,13 @@ _FORMS: tuple[Form, ...] = (
     _number("NHS", r"\d{3}([ -]?)\d{3}\1\d{4}", checks.is_nhs, "nhs"),
     _number("BSN", r"\d{9}|\d{4}[ .]\d{2}[ .]\d{3}|\d{3}[ .]\d{3}[ .]\d{3}", checks.is_bsn,
             r"bsn(?:-?nummer)?|burgerservicenummer|sofi-?nummer"),
-    _form("DNI", r"(?<![A-Za-z0-9])(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZxyz]-?\d{7})-?[A-HJ-NP-TV-Za-hj-np-tv-z]"
+    _form("DNI", r"(?<![A-Za-z0-9])(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZxyz]-?\d{7})"
+          r"-?[A-HJ-NP-TV-Za-hj-np-tv-z]"
           r"(?![A-Za-z0-9])", checks.is_dni),
     _form("CODICE_FISCALE", r"(?<![A-Za-z0-9])(?i:[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}"
           r"[A-Z][0-9LMNP-V]{3}[A-Z])(?![A-Za-z0-9])", checks.is_codice_fiscale),
-    _form("NINO", r"(?<![A-Za-z0-9])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]( ?)\d{2}\1\d{2}\1\d{2}\1[A-D]"
+    _form("NINO", r"(?<![A-Za-z0-9])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"
+          r"( ?)\d{2}\1\d{2}\1\d{2}\1[A-D]"
           r"(?![A-Za-z0-9])", _is_nino),
     _form("PASSPORT", rf"(?<![A-Za-z]){_PASSPORT}[^\n\d]{{0,24}}?(?<![A-Za-z0-9])"
           r"(?P<value>[A-Z]{0,3}\d[A-Z0-9]{5,8})(?![A-Za-z0-9])", _has_digits,
@@ -180,15 +183,16 @@ _FORMS: tuple[Form, ...] = (
           rf"(?P<value>{_DATE})(?![A-Za-z0-9])"),
     _form("MAC", r"(?<![A-Za-z0-9:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}"
           r"(?![A-Za-z0-9:-])", _is_mac),
-    _form("IP", r"(?<![A-Za-z0-9.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9-])(?!\.\d)", checks.is_public_ip,
+    _form("IP", r"(?<![A-Za-z0-9.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9-])(?!\.\d)",
+          checks.is_public_ip,
           needs=(".",)),
     _form("IP", r"(?<![A-Za-z0-9:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za-z0-9:])",
           checks.is_public_ip, needs=(":",)),
 )  # fmt: skip
 _CARD_SHAPES = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (6, 13)}
 _CARD_WORDS = re.compile(
-    r"(?<![a-z])(?:(?:credit|debit|bank)? ?cards?|visa|mastercard|maestro|amex|jcb|kreditkarte|karten?"
-    r"(?:nummer)?|carte(?: bancaire)?|tarjeta|cartão|carta di credito|kaart|karta|cc)(?![a-z])",
+    r"(?<![a-z])(?:(?:credit|debit|bank)? ?cards?|visa|mastercard|maestro|amex|jcb|kreditkarte|"
+    r"karten?(?:nummer)?|carte(?: bancaire)?|tarjeta|cartão|carta di credito|kaart|karta|cc)(?![a-z])",
     re.IGNORECASE,
 )
 _VERSION = re.compile(r"(?i)(?:version|release|v|oid|section|chapter)[ .:=\"'-]{0,4}\Z")
@@ -240,12 +244,12 @@ def _of(form: Form, text: str, match: re.Match[str]) -> Iterator[Found]:
         end = start + _card(value, checks.is_luhn if sure else checks.is_card)
     elif form.kind == "IBAN":
         end = start + _iban(value)
-    elif form.kind == "IP" and "." in value and _VERSION.search(text, max(0, start - 14), start):
+    elif form.kind == "IP" and _VERSION.search(text, max(0, start - 14), start):
         return
-    elif form.check is not None and not form.check(
-        value.translate(_SEPARATORS) if form.is_number or form.kind in {"DNI", "CNPJ"} else value
-    ):
-        return
+    elif form.check is not None:
+        bare = form.is_number or form.kind in {"DNI", "CNPJ"}
+        if not form.check(value.translate(_SEPARATORS) if bare else value):
+            return
     if end > start and (form.beside is None or _is_beside(form.beside, text, start, end)):
         yield Found(form.kind, start, end)
 

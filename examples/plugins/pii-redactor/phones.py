@@ -28,12 +28,17 @@ __all__ = ["REGIONS", "find", "warm"]
 REGIONS = frozenset(SUPPORTED_REGIONS)
 """The regions whose numbers are known, by ISO 3166-1."""
 
-_INTERNATIONAL = re.compile(r"(?<![\w+=])(?:\+|00[ -]?(?=[1-9]))[(]?\d[\d ().\-/]{5,24}\d(?!\w)", re.ASCII)
+_INTERNATIONAL = re.compile(
+    r"(?<![\w+=])(?:\+|00[ -]?(?=[1-9]))[(]?\d[\d ().\-/]{5,24}\d(?!\w)", re.ASCII
+)
 _NATIONAL = re.compile(
-    r"(?<![\w+=.,/:-])(?<!\w\()(?!\d{8}-|\d{4}-\d\d-\d\d|\d\d-\d\d )[(]?\d[\d()](?:[ ().\-/]{0,2}\d){5,12}(?![\w-])(?!\.\d)", re.ASCII
+    r"(?<![\w+=.,/:-])(?<!\w\()(?!\d{8}-|\d{4}-\d\d-\d\d|\d\d-\d\d )"
+    r"[(]?\d[\d()](?:[ ().\-/]{0,2}\d){5,12}(?![\w-])(?!\.\d)",
+    re.ASCII,
 )
 _AMERICAN = re.compile(
-    r"(?:1[-. ])?(?:\([2-9]\d\d\) ?[2-9]\d\d[-. ]\d{4}|[2-9]\d\d([-.])[2-9]\d\d\1\d{4})(?: ?x\d+)?\Z"
+    r"(?:1[-. ])?(?:"
+    r"\([2-9]\d\d\) ?[2-9]\d\d[-. ]\d{4}|[2-9]\d\d([-.])[2-9]\d\d\1\d{4})(?: ?x\d+)?\Z"
 )
 _SURE = re.compile(
     r"(?<![a-z])(?:(?:tele)?phone|tel|mobile|cell(?:phone)?|fax|whatsapp|hotline|telefon\w{0,8}|"
@@ -73,8 +78,13 @@ def find(
         piece = match[0]
         american = bool(_AMERICAN.match(piece))
         sure = is_beside(_SURE, text, *match.span())
-        if not american and not sure and (
-            piece.isdigit() or not _PERHAPS.search(text, max(0, match.start() - 32), match.start())
+        if (
+            not american
+            and not sure
+            and (
+                piece.isdigit()
+                or not _PERHAPS.search(text, max(0, match.start() - 32), match.start())
+            )
         ):
             continue
         own = ("US",) if american else regions

@@ -69,7 +69,7 @@ def restored(text: str, values: dict[str, str]) -> str:
     lines = []
     for line in text.split("\n"):
         if PLACEHOLDER.search(line) and not _LINK.search(line):
-            line = re.sub(r"\S+", lambda word: _word(word[0], values), line)  # noqa: PLW2901
+            line = re.sub(r"\S+", lambda word: _word(word[0], values), line)
         lines.append(line)
     return "\n".join(lines)
 

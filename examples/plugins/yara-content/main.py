@@ -143,7 +143,7 @@ def _without(text: str, hits: Sequence[Hit]) -> str:
     parts: list[bytes] = []
     at = 0
     for start, end, rule in spans:
-        start, end = _whole(data, start, end)  # noqa: PLW2901
+        start, end = _whole(data, start, end)
         if end <= at:
             continue
         if start >= at:

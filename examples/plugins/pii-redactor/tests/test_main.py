@@ -47,6 +47,15 @@ def redacted(text, **config):
     return result.replacement[0].content if result.replacement else text
 
 
+def refused(config):
+    """Return what is said of a configuration that is wrong."""
+    try:
+        started(PiiRedactor, config)
+    except ConfigError as error:
+        return str(error)
+    raise AssertionError(config)
+
+
 def test_each_kind_becomes_its_placeholder():
     for kind, value in VALUES.items():
         assert redacted(f"It is {value} today.") == f"It is [{kind}_1] today.", kind
@@ -86,7 +95,9 @@ def test_code_logs_and_times_are_left_alone():
 
 
 def test_a_value_has_one_placeholder_however_it_is_written():
-    said = redacted("Pay DE89370400440532013000. Again: DE89 3704 0044 0532 0130 00, a@b.io, c@d.io")
+    said = redacted(
+        "Pay DE89370400440532013000. Again: DE89 3704 0044 0532 0130 00, a@b.io, c@d.io"
+    )
     assert said == "Pay [IBAN_1]. Again: [IBAN_1], [EMAIL_1], [EMAIL_2]"
 
 
@@ -113,7 +124,10 @@ def test_the_configuration():
     assert redacted("a@b.io 8.8.8.8", kinds=["IP"]) == "a@b.io [IP_1]"
     assert redacted("a@b.io c@d.io", allow=["A@b.io"]) == "a@b.io [EMAIL_1]"
     terms = {"PERSON": ["Jane Doe", "Jane"]}
-    assert redacted("jane doe and Jane and Janet", terms=terms) == "[PERSON_1] and [PERSON_2] and Janet"
+    assert (
+        redacted("jane doe and Jane and Janet", terms=terms)
+        == "[PERSON_1] and [PERSON_2] and Janet"
+    )
     assert redacted("phone 020 7946 0958", regions=["US"]) == "phone 020 7946 0958"
     blocked = filter_prompt(PiiRedactor, "4111 1111 1111 1111 a@b.io", config={"block": ["CARD"]})
     assert blocked.decision is Decision.BLOCK
@@ -129,12 +143,7 @@ def test_a_wrong_configuration_is_refused():
         ({"terms": {"person": ["Jane"]}}, "expected a label of your own in capitals"),
         ({"terms": {"PERSON": ["J"]}}, "expected words of at least 3 characters"),
     ):
-        try:
-            started(PiiRedactor, config)
-        except ConfigError as error:
-            assert said in str(error), str(error)
-        else:
-            raise AssertionError(config)
+        assert said in refused(config)
 
 
 def test_answers_are_left_alone_unless_it_is_asked_for():
