@@ -192,7 +192,8 @@ _FORMS: tuple[Form, ...] = (
 _CARD_SHAPES = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (6, 13)}
 _CARD_WORDS = re.compile(
     r"(?<![a-z])(?:(?:credit|debit|bank)? ?cards?|visa|mastercard|maestro|amex|jcb|kreditkarte|"
-    r"karten?(?:nummer)?|carte(?: bancaire)?|tarjeta|cartão|carta di credito|kaart|karta|cc)(?![a-z])",
+    r"karten?(?:nummer)?|"
+    r"carte(?: bancaire)?|tarjeta|cartão|carta di credito|kaart|karta|cc)(?![a-z])",
     re.IGNORECASE,
 )
 _VERSION = re.compile(r"(?i)(?:version|release|v|oid|section|chapter)[ .:=\"'-]{0,4}\Z")
