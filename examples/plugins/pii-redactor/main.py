@@ -93,7 +93,7 @@ class PiiRedactor(ProxyFilteringPlugin):
                 return decided
             messages = decided.replacement or messages
             labels += decided.labels
-        values = self._memory.of(response.request.messages) if self._memory is not None else {}
+        values = self._memory.taken(response.request.messages) if self._memory is not None else {}
         if values:
             restored = tuple(
                 replace(one, content=restoring.restored(one.content, values)) for one in messages

@@ -1,8 +1,8 @@
 """Placeholders on their way back: which value they stand for, and where it may be put.
 
 Rules this module keeps:
-- a value is remembered for one request as it went out, and for no other: two requests that look the
-  same but stand for different values are told apart from nothing, and get nothing back;
+- a value is remembered for a request as it went out, until its answer comes: two requests that wait
+  at once, look the same and stand for different values are not told apart, and get nothing back;
 - what is remembered is bounded in number and forgotten in the order in which it came;
 - a value is put only where a placeholder is a word by itself in a line without a link, in a text
   without tags: elsewhere showing a text could send it to a stranger.
@@ -27,25 +27,27 @@ _AROUND = "\"'`*_.,;:!?()-"
 
 
 class Memory:
-    """What the placeholders of the last requests stand for."""
+    """What the placeholders of the requests that wait for their answers stand for."""
 
     def __init__(self) -> None:
-        self._values: OrderedDict[bytes, dict[str, str] | None] = OrderedDict()
+        self._waiting: OrderedDict[bytes, tuple[dict[str, str], int]] = OrderedDict()
 
     def keep(self, messages: Sequence[ChatMessage], values: dict[str, str]) -> None:
         """Remember the values of a request as it goes out."""
         key = _key(messages)
-        if key in self._values and self._values[key] != values:
-            self._values[key] = None
-        else:
-            self._values[key] = dict(values)
-        self._values.move_to_end(key)
-        while len(self._values) > _MOST_REQUESTS:
-            self._values.popitem(last=False)
+        known, count = self._waiting.get(key, (values, 0))
+        self._waiting[key] = (dict(values) if known == values else {}, count + 1)
+        self._waiting.move_to_end(key)
+        while len(self._waiting) > _MOST_REQUESTS:
+            self._waiting.popitem(last=False)
 
-    def of(self, messages: Sequence[ChatMessage]) -> dict[str, str]:
-        """Return what the placeholders of a request stand for; nothing where that is not sure."""
-        return self._values.get(_key(messages)) or {}
+    def taken(self, messages: Sequence[ChatMessage]) -> dict[str, str]:
+        """Return what the placeholders of a request stand for, once; nothing where it is not sure."""
+        key = _key(messages)
+        values, count = self._waiting.pop(key, ({}, 0))
+        if count > 1:
+            self._waiting[key] = (values, count - 1)
+        return values
 
 
 def _key(messages: Sequence[ChatMessage]) -> bytes:

@@ -191,10 +191,24 @@ def test_nobody_gets_the_value_of_somebody_else():
     # who writes the placeholder himself sends another text, and gets nothing for it
     sent, got = conversation(plugin, "Mail [EMAIL_1]", "To [EMAIL_1]")
     assert (sent, got) == ("Mail (EMAIL_1)", "To [EMAIL_1]")
-    # two requests that went out as the same text are not told apart: neither gets a value
-    assert conversation(plugin, "Mail c@d.io", "To [EMAIL_1]")[1] == "To [EMAIL_1]"
+    assert conversation(plugin, "Mail c@d.io", "To [EMAIL_1]")[1] == "To c@d.io"
     late = plugin.filter_response(answer("To [EMAIL_1]", ask("Mail [EMAIL_1]")))
     assert late.decision is Decision.ALLOW
+
+
+def test_requests_that_look_the_same_and_wait_at_once_are_not_told_apart():
+    plugin = started(PiiRedactor, {"restore": True})
+    sent, to = ask("Mail [EMAIL_1]"), "To [EMAIL_1]"
+    for prompts, got in (
+        (("Mail a@b.io", "Mail c@d.io", "Mail a@b.io"), to),
+        (("Mail a@b.io", "Mail a@b.io"), "To a@b.io"),
+    ):
+        for prompt in prompts:
+            plugin.filter_request(ask(prompt))
+        for _ in prompts:
+            said = plugin.filter_response(answer(to, sent))
+            assert (said.replacement[0].content if said.replacement else to) == got
+    assert plugin.filter_response(answer(to, sent)).decision is Decision.ALLOW
 
 
 def test_what_is_remembered_is_bounded():
@@ -202,8 +216,9 @@ def test_what_is_remembered_is_bounded():
     asked = [(ChatMessage(role="user", content=f"{n} [EMAIL_1]"),) for n in range(300)]
     for number, messages in enumerate(asked):
         memory.keep(messages, {"[EMAIL_1]": str(number)})
-    assert memory.of(asked[0]) == {}
-    assert memory.of(asked[299]) == {"[EMAIL_1]": "299"}
+    assert memory.taken(asked[0]) == {}
+    assert memory.taken(asked[299]) == {"[EMAIL_1]": "299"}
+    assert memory.taken(asked[299]) == {}
 
 
 def test_several_messages_of_all_roles():
