@@ -42,7 +42,7 @@ class Memory:
             self._waiting.popitem(last=False)
 
     def taken(self, messages: Sequence[ChatMessage]) -> dict[str, str]:
-        """Return what the placeholders of a request stand for, once; nothing where it is not sure."""
+        """Return what the placeholders of a request stand for, once; nothing if not sure."""
         key = _key(messages)
         values, count = self._waiting.pop(key, ({}, 0))
         if count > 1:

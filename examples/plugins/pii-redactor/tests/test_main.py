@@ -211,6 +211,14 @@ def test_requests_that_look_the_same_and_wait_at_once_are_not_told_apart():
     assert plugin.filter_response(answer(to, sent)).decision is Decision.ALLOW
 
 
+def test_a_request_that_passed_unseen_would_get_the_value_of_another_one():
+    # what happens where `on_error: skip` lets a request pass: README.md says to leave it
+    plugin = started(PiiRedactor, {"restore": True})
+    plugin.filter_request(ask("Mail a@b.io"))
+    said = plugin.filter_response(answer("To [EMAIL_1]", ask("Mail [EMAIL_1]")))
+    assert said.replacement[0].content == "To a@b.io"
+
+
 def test_what_is_remembered_is_bounded():
     memory = restoring.Memory()
     asked = [(ChatMessage(role="user", content=f"{n} [EMAIL_1]"),) for n in range(300)]
