@@ -1,34 +1,15 @@
-"""Inputs for the official plugins that cannot lie in Git; each maker fills an empty folder.
-
-A plugin's `shown/<id>.yaml` names the maker, if it needs one.
-"""
+"""A log of sshd."""
 
 from __future__ import annotations
 
-import os
-import pickle
 import random
-import zlib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-__all__ = ["MAKERS"]
+__all__ = ["make"]
 
 
-def pickles(folder: Path) -> None:
-    """Write pickles as real ones are: two that run a command when they are loaded, and one not."""
-
-    class Runs:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, ("echo this model has run a command",)
-
-    (folder / "classifier.pkl").write_bytes(pickle.dumps({"weights": [0.1, 0.2], "init": Runs()}))
-    (folder / "ranker.joblib").write_bytes(zlib.compress(pickle.dumps([Runs()], protocol=2)))
-    (folder / "vocabulary.pkl").write_bytes(pickle.dumps({"kettle": 1, "cup": 2}))
-
-
-def sshd_log(folder: Path) -> None:
+def make(folder: Path) -> None:
     """Write what sshd writes when passwords are guessed, and one is right in the end."""
     dice = random.Random(13)
     at = datetime(2026, 11, 3, tzinfo=UTC)
@@ -48,6 +29,3 @@ def sshd_log(folder: Path) -> None:
         for number, (program, text) in enumerate(lines):
             time = at + timedelta(seconds=2 * number)
             file.write(f"{time:%b} {time.day:2} {time:%H:%M:%S} gateway {program}: {text}\n")
-
-
-MAKERS: dict[str, Callable[[Path], None]] = {"pickles": pickles, "sshd_log": sshd_log}
