@@ -185,7 +185,8 @@ def _result(
         first = ranked[0]
         ranked[0] = Attempt(prompt=figures + first.prompt, outputs=first.outputs, score=first.score)
     return AttackResult(
-        rule_id=rule.id, goal=f"{name}: {_GOALS.get(kind, category)}", severity=rule.severity, score=score,
+        rule_id=rule.id, goal=f"{name}: {_GOALS.get(kind, category)}",
+        severity=rule.severity, score=score,
         attempts=tuple(ranked), error=error,
     )  # fmt: skip
 
