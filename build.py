@@ -51,6 +51,7 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 FULL_LOCK = ROOT / "requirements-full.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 PLUGINS = ROOT / "examples" / "plugins"
+DEMO = (ROOT / "examples" / "shop-agent", ROOT / "examples" / "flawed-agent")
 WHEELS = WORK / "wheels"
 PACKAGES = ("tavo", "marketplace_db", "signing")
 FRESH_S = 2 * 24 * 3600
@@ -380,7 +381,7 @@ def _sources_digest() -> str:
 def _sources() -> Iterator[Path]:
     yield ROOT / "build.py"
     yield RUNTIME_LOCK
-    for folder in (*(ROOT / name for name in PACKAGES), PLUGINS):
+    for folder in (*(ROOT / name for name in PACKAGES), PLUGINS, *DEMO):
         for path in sorted(folder.rglob("*")):
             if "__pycache__" not in path.parts and stat.S_ISREG(path.stat().st_mode):
                 yield path

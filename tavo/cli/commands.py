@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = ["COMMANDS", "OPTIONS", "PLANNED", "command_of", "in_front", "root_help"]
 
 COMMANDS = {
+    "demo": ("tavo.cli.demo", "See all of it on example agents, in a minute, without a network."),
     "scan": ("tavo.cli.scan", "Scan files and folders; exit 0 clean, 1 findings, 4 not complete."),
     "explain": (
         "tavo.cli.explain",
@@ -36,9 +37,7 @@ COMMANDS = {
 }  # fmt: skip
 """Command to the module that registers it, and its one line of help."""
 
-PLANNED = frozenset({
-    "demo",
-})  # fmt: skip
+PLANNED: frozenset[str] = frozenset()
 """Commands of later versions, which refuse by name."""
 
 OPTIONS = {

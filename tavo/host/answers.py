@@ -5,7 +5,8 @@ Rules this module keeps:
 - a finding that cannot hold (a line beyond the file, a rule that was not declared) is left out and
   named in a problem, so that the file counts as not completely analysed;
 - texts lose control and direction characters and are cut at a limit; columns are cut to the line;
-- code lines are taken from the content that the host holds, never from the worker.
+- code lines are taken from the content that the host holds, never from the worker; what a rule for
+  credentials points at is covered in the lines of all findings about the file.
 
 Pure functions, no I/O. Units: lines and columns from 1, lengths in characters.
 """
@@ -22,7 +23,10 @@ from tavo.host.messages import At, Item, ViolationError, WireFinding, WireRule
 from tavo.plugins.frames import MOST_FINDINGS_PER_FILE
 from tavo.plugins.types import Confidence, Finding, Location, Region, Rule, Severity, Step
 
-__all__ = ["Checked", "check_findings", "check_item", "check_rules", "clean"]
+__all__ = ["CREDENTIAL", "Checked", "check_findings", "check_item", "check_rules", "clean"]
+
+CREDENTIAL = "credential"
+"""The tag of rules that point at a secret: no report shows what they point at whole."""
 
 _LONGEST_TEXT = 4096
 _LONGEST_HELP = 65536
@@ -30,6 +34,7 @@ _LONGEST_SNIPPET = 4096
 _MOST_SNIPPET_LINES = 50
 _MOST_EVIDENCE = 64
 _MOST_PROBLEMS = 20
+_SHOWN_OF_CREDENTIAL = 4
 
 _UNSAFE_CODES = (
     *range(0x20), *range(0x7F, 0xA0),  # control
@@ -99,6 +104,7 @@ def check_findings(
     `files` are the files that they may be about, by number; `lines_of` gives the lines of one of
     them, None for a file that has no lines. Raises ViolationError for a foreign file.
     """
+    lines_of = _covered(found, rules, lines_of)
     findings: list[Finding] = []
     problems: list[str] = []
     seen: set[bytes] = set()
@@ -115,6 +121,45 @@ def check_findings(
     if capped:
         problems.append(f"more than {MOST_FINDINGS_PER_FILE} findings; the rest is left out")
     return Checked(tuple(findings), tuple(problems))
+
+
+def _covered(
+    found: Sequence[WireFinding],
+    rules: Mapping[str, Rule],
+    lines_of: Callable[[int], Sequence[str] | None],
+) -> Callable[[int], Sequence[str] | None]:
+    """Return `lines_of` with stars over what rules for credentials point at, in all snippets.
+
+    A piece keeps its length, so that columns hold, and of its characters the first few.
+    """
+    pieces: dict[int, list[tuple[int, int, int, int]]] = {}
+    for wire in found:
+        if wire.at.region and wire.rule in rules and CREDENTIAL in rules[wire.rule].tags:
+            pieces.setdefault(wire.at.file, []).append(wire.at.region)
+    if not pieces:
+        return lines_of
+    covered: dict[int, Sequence[str] | None] = {}
+
+    def covering(number: int) -> Sequence[str] | None:
+        if number not in covered:
+            lines = lines_of(number)
+            if lines is not None and number in pieces:
+                lines = list(lines)
+                for first, start, last, end in pieces[number]:
+                    for at in range(max(1, first), min(last, len(lines)) + 1):
+                        line = lines[at - 1]
+                        low = start - 1 if at == first else 0
+                        high = end - 1 if at == last else len(line)
+                        lines[at - 1] = line[:low] + _stars(line[low:high]) + line[high:]
+            covered[number] = lines
+        return covered[number]
+
+    return covering
+
+
+def _stars(secret: str) -> str:
+    kept = min(_SHOWN_OF_CREDENTIAL, len(secret) // 4)
+    return secret[:kept] + "*" * (len(secret) - kept)
 
 
 def clean(text: str, limit: int = _LONGEST_TEXT) -> str:

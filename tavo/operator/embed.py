@@ -34,6 +34,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from marketplace_db.archive import write_canonical
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.intake import Market
 from marketplace_db.lock import LockedWheel
@@ -54,6 +55,8 @@ from tavo.operator.shelf import LARGEST_EMBEDDED, Shelf, lengths_file, read_leng
 
 __all__ = ["build_time", "embed", "main"]
 
+DEMO_NAME = "demo.zip"
+DEMO_AGENTS = ("shop-agent", "flawed-agent")
 PUBLISHER = "tavo"
 REVIEWERS = ("reviewer-1", "reviewer-2")
 _ORDINARY = Extent()
@@ -127,7 +130,7 @@ def embed(
     left_out = {digest for plugin, one in parts.items() for digest in one.at_hand
                 if plugin not in shelf.embedded}  # fmt: skip
     left_out -= {digest for plugin in shelf.embedded for digest in parts[plugin].at_hand}
-    _write_embedded(staged, inside, accepted, now, left_out)
+    _write_embedded(staged, inside, accepted, now, left_out, plugins.parent)
     _replace_folder(staged, repository)
     _replace_folder(inside, embedded)
     return accepted
@@ -312,7 +315,12 @@ def _verify(directory: Path, cache: Path, now: datetime) -> Refreshed:
 
 
 def _write_embedded(
-    repository: Path, out: Path, accepted: Refreshed, now: datetime, left_out: Collection[Digest]
+    repository: Path,
+    out: Path,
+    accepted: Refreshed,
+    now: datetime,
+    left_out: Collection[Digest],
+    examples: Path,
 ) -> None:
     """Copy what the client verified, and the blobs that the catalog names, but for some."""
     tree = out / "repository"
@@ -334,10 +342,23 @@ def _write_embedded(
         "root.json": accepted.metadata[newest],
         "build.json": (json.dumps(facts, sort_keys=True) + "\n").encode(),
     }
+    if demo := _examples(examples):
+        files[DEMO_NAME] = demo
     if accepted.record.development:
         files["DEVELOPMENT-ROOT"] = b"The root of this build was made by the build itself.\n"
     for name, data in files.items():
         (out / name).write_bytes(data)
+
+
+def _examples(folder: Path) -> bytes:
+    """Return the agents of the demo in a zip, nothing where there are none beside the plugins."""
+    files = [
+        (path.relative_to(folder).as_posix(), path.read_bytes())
+        for name in DEMO_AGENTS
+        for path in sorted((folder / name).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return write_canonical(files) if files else b""
 
 
 def _staged(folder: Path) -> Path:

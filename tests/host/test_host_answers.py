@@ -18,6 +18,8 @@ PATH = PurePosixPath("app/main.py")
 LINES = ["import os", "", "os.system(x)  # é", ""]
 RULES = {"r": Rule(id="r", title="R", severity=Severity.LOW)}
 
+SECRET = Rule(id="s", title="S", severity=Severity.LOW, tags=("credential",))
+
 
 def finding(**changes: Any) -> dict[str, Any]:
     return {
@@ -232,3 +234,26 @@ def test_declared_rules_are_judged_too() -> None:
             rules_of(bad)
     with pytest.raises(ViolationError, match="twice"):
         rules_of(rule(), rule())
+
+
+def test_what_a_rule_for_credentials_points_at_is_covered_in_every_snippet() -> None:
+    """Also in the snippet of another rule's finding in the same lines; columns hold."""
+    lines = ["a = 'abcdefghijklmnop'; b = 'QRSTUVWX'", "", "key = 'abc'"]
+    item = item_of(
+        finding(rule="s", **at(1, 6, 1, 22)), finding(rule="s", **at(1, 30, 1, 38)),
+        finding(**at(1, 1, 1, 5)), finding(rule="s", **at(3, 8, 3, 11)),
+    )  # fmt: skip
+
+    def shown(secret: Rule) -> list[str]:
+        checked = check_item(
+            item, rules={**RULES, "s": secret}, files={0: PATH}, lines_of=lambda _: lines
+        )
+        assert [f.location.region.end_column for f in checked.findings if f.location.region] == [
+            22, 38, 5, 11,
+        ]  # fmt: skip
+        return [finding.location.snippet for finding in checked.findings]
+
+    covered = "a = 'abcd************'; b = 'QR******'"
+    assert shown(SECRET) == [covered, covered, covered, "key = '***'"]
+    plain = Rule(id="s", title="S", severity=Severity.LOW)
+    assert shown(plain)[0] == lines[0]  # so it is the tag that covers it
