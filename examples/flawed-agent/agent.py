@@ -345,7 +345,7 @@ def main() -> None:
         parser.error(f"there is no flaw {sorted(unknown)[0]!r}")
     Handler.agent = Agent(on)
     server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
-    print(f"the flawed agent listens at http://127.0.0.1:{server.server_port}/v1", flush=True)
+    print(f"the flawed agent listens at http://127.0.0.1:{server.server_port}/v1", flush=True)  # noqa: T201
     server.serve_forever()
 
 

@@ -51,7 +51,7 @@ class Figures:
 
     findings: int
     models: int
-    probes: int
+    attempts: int
     worked_before: int
     worked_after: int
     blocked: int
@@ -186,9 +186,14 @@ def _attacked(title: str, done: Done) -> Step:
     worked = [one for one in done.report["probes"] if one["worked"]]
     return Step(
         title=title, typed=done.typed,
-        result=f"{len(worked)} of {len(done.report['probes'])} kinds of attack worked",
+        result=f"{_total(done.report, 'worked')} of {_total(done.report, 'tried')} attacks worked,"
+        f" of {len(worked)} of {len(done.report['probes'])} kinds",
         report=done.report,
     )  # fmt: skip
+
+
+def _total(report: Mapping[str, Any], what: str) -> int:
+    return sum(int(one[what]) for one in report["probes"])
 
 
 def _guarded(after: Done, rows: list[Mapping[str, Any]], config: str) -> Step:
@@ -230,9 +235,9 @@ def _figures(steps: list[Step]) -> Figures:
     return Figures(
         findings=scan.report["summary"]["findings"],
         models=len(plugin.more["found"]),
-        probes=len(before.report["probes"]),
-        worked_before=sum(one["worked"] > 0 for one in before.report["probes"]),
-        worked_after=sum(one["worked"] > 0 for one in after.report["probes"]),
+        attempts=_total(before.report, "tried"),
+        worked_before=_total(before.report, "worked"),
+        worked_after=_total(after.report, "worked"),
         blocked=after.more["blocked"],
         alarms=logs.report["summary"]["findings"],
     )

@@ -48,8 +48,10 @@ td.bar rect { fill: var(--c); }
 .talk p { margin-top: .3rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
 .talk p b { color: var(--soft); font-weight: 600; }
 .may { margin-top: .4rem; columns: 2 22rem; }
-.may li::before { content: "+ "; color: #3f9a5f; font-weight: 700; }
-.may li.not::before { content: "\\2212 "; color: var(--s3); }
+.may li::before { content: "+\\00a0"; color: #3f9a5f; font-weight: 700; }
+.may li.not::before { content: "\\2212\\00a0"; color: var(--s3); }
+.found th:nth-child(2) { width: 14rem; } .found th:nth-child(3) { width: 11rem; }
+.found td:nth-child(2), .found td:nth-child(3) { overflow-wrap: normal; }
 .good-c { --c: #3f9a5f; }
 @media (max-width: 46rem) { .talk { grid-template-columns: 1fr; } }
 """  # noqa: E501
@@ -102,8 +104,8 @@ _STORY = (
     "The same attacks, with tavo's proxy between the attacker and the same assistant: nothing else"
     " was changed. What still works is a flaw that no filter of these can see; it has to be mended"
     " in the application.",
-    "The proxy wrote each request and its verdict down, in a log that cannot be changed unseen. tavo"
-    " reads such logs, and those of other gateways and providers, for what came through.",
+    "The proxy wrote each request and its verdict down, in a log that cannot be changed unseen."
+    " tavo reads such logs, and those of other gateways and providers, for what came through.",
 )
 
 
@@ -116,7 +118,7 @@ def _section(number: int, step: Step, story: str, body: Iterable[str]) -> Iterat
 
 
 def _tiles(figures: Figures) -> Iterator[str]:
-    gave_in = f"of {figures.probes} kinds of attack worked"
+    gave_in = f"of {figures.attempts} attacks worked"
     tiles = (
         ("s3", figures.findings, "findings in the code"),
         ("s4", figures.models, "model file that runs code" if figures.models == 1
@@ -135,7 +137,8 @@ def _findings(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not found:
         return
     ordered = sorted(found, key=lambda one: -_SEVERITIES[one["severity"]])
-    yield "<table><tr><th>severity</th><th>rule</th><th>where</th><th>what</th></tr>\n"
+    yield '<table class="found"><tr><th>severity</th><th>rule</th><th>where</th><th>what</th>'
+    yield "</tr>\n"
     for one in ordered[:_MOST]:
         rank = _SEVERITIES[one["severity"]]
         yield (

@@ -21,11 +21,11 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from tavo.errors import IncompleteError, InputError, NotAvailableError
@@ -76,7 +76,8 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._leaving.close()
+        with _undisturbed():  # also a second Ctrl-C leaves nothing running
+            self._leaving.close()
 
     def run(self, *words: str, good: Sequence[int] = (0, 1), report: Sequence[str] = ()) -> Done:
         """Run a command of this tavo to its end; `report` makes it write JSON besides.
@@ -137,12 +138,15 @@ class Stage:
         variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
         variables |= {"HOME": str(home), "USERPROFILE": str(home), "NO_COLOR": "1"}
         variables |= {"PYTHONUTF8": "1", **_found_again()}
-        process = subprocess.Popen(
-            list(command), cwd=self.folder, env=variables, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
-            start_new_session=True,
-        )  # fmt: skip
-        self._processes.append(process)
+        with _undisturbed() as caught:  # a process that has started is known, or there is none
+            process = subprocess.Popen(
+                list(command), cwd=self.folder, env=variables, stdin=subprocess.DEVNULL, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
+                start_new_session=True,
+            )  # fmt: skip
+            self._processes.append(process)
+        if caught:
+            raise KeyboardInterrupt
         return process
 
     def _end_all(self) -> None:
@@ -168,6 +172,22 @@ class Server:
         elif self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[list[int]]:
+    """Let no signal interrupt the body; yield those that came."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _examples() -> bytes:

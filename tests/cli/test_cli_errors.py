@@ -13,13 +13,6 @@ def test_an_unknown_command_names_the_nearest(tavo) -> None:
     assert done.err == "tavo: 'scn' is not a command\n  Did you mean 'scan'?\n"
 
 
-@pytest.mark.parametrize("command", ["demo"])
-def test_what_is_planned_refuses_with_a_sentence(tavo, command: str) -> None:
-    done = tavo(command, "anything")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"tavo: {command}: not available in version ")
-
-
 def test_without_a_command_the_help_is_shown(tavo) -> None:
     done = tavo()
     assert done.code == 2

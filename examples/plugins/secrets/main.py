@@ -8,7 +8,7 @@ what several detectors see in one place, and never shows a secret whole.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 import stand_ins
@@ -35,6 +35,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 _NOT_SECRET = frozenset({"Public IP (ipv4)"})
 _NO_FILE = "detect_secrets.filters.common.is_invalid_file"
 _FIRST = 4
+_LONGEST_LINE, _OVERLAP = 2_000, 300
 _GUESSES = {  # the surest first; all other kinds know whose key it is
     "Basic Auth Credentials": (Severity.HIGH, Confidence.MEDIUM),
     "JSON Web Token": (Severity.MEDIUM, Confidence.MEDIUM),
@@ -105,15 +106,16 @@ class Secrets(StaticAnalysisPlugin):
 
     def analyze_file(self, file_path: PurePosixPath, content: str) -> Iterable[Finding]:
         """Yield one finding for each secret and line."""
-        scan.open = lambda name: _Named(content, name)  # where detect-secrets reads its files
         lines = content.split("\n")
+        pieces = list(_pieces(lines))
+        text = "\n".join(piece for _, _, piece in pieces)
+        scan.open = lambda name: _Named(text, name)  # where detect-secrets reads its files
         places: dict[int, list[tuple[int, int, str]]] = {}
         for found in scan.scan_file(str(file_path)):
             if found.secret_value and found.type in _RULES:
-                number = found.line_number
-                line = lines[number - 1] if number <= len(lines) else ""
-                start, end = _span(line, found.secret_value)
-                places.setdefault(number, []).append((start, end, found.type))
+                number, offset, piece = pieces[min(found.line_number, len(pieces)) - 1]
+                start, end = _span(piece, found.secret_value)
+                places.setdefault(number, []).append((offset + start, offset + end, found.type))
         for number, spans in sorted(places.items()):
             for start, end, kinds in _merged(spans):
                 yield _finding(file_path, number, lines, (start, end), kinds)
@@ -125,6 +127,19 @@ class _Named(io.StringIO):
     def __init__(self, content: str, name: str) -> None:
         super().__init__(content)
         self.name = name
+
+
+def _pieces(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Yield each line with its number; long ones in overlapping pieces with their offsets.
+
+    Some expressions of detect-secrets take the square of a line's length.
+    """
+    for number, line in enumerate(lines, start=1):
+        yield number, 0, line[:_LONGEST_LINE]
+        for offset in range(
+            _LONGEST_LINE - _OVERLAP, len(line) - _OVERLAP, _LONGEST_LINE - _OVERLAP
+        ):
+            yield number, offset, line[offset : offset + _LONGEST_LINE]
 
 
 def _span(line: str, value: str) -> tuple[int, int]:

@@ -77,6 +77,14 @@ def test_what_is_not_wanted_is_left_out() -> None:
     assert said.startswith("without: there is no rule 'nosuch'; there are ")
 
 
+def test_a_secret_far_inside_a_long_line_is_found_at_its_place() -> None:
+    line = "var a=1;" * 1_000 + KINDS["github-token"] + ";var b=2" * 1_000
+    (one,) = found(line + "\n", "bundle.js")
+    assert one.rule_id == "github-token"
+    region = one.location.region
+    assert line[region.start_column - 1 : region.end_column - 1].startswith("ghp_")
+
+
 def test_nothing_can_be_verified() -> None:
     found("x = 1\n")
     assert not hasattr(sys.modules["requests"], "get")
