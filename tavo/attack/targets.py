@@ -15,6 +15,7 @@ A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`),
     key: EXAMPLE_API_KEY    # the name of an environment variable
     headers: {X-Team: red}
     body: {input: "{{prompt}}", history: "{{messages}}"}     # http
+    body: {instances: ["{{json}}"]}  # http: the prompt read as JSON, for what takes no text
     answer: $.output.text                                     # http
     command: [python3, agent.py]    # command: JSON with the messages on standard input
     call: package.module:answer     # python: takes a list of messages, returns text
@@ -230,7 +231,14 @@ class HttpTarget:
             except DialectError as error:
                 raise TargetFailedError(f"{self.name}: {error}") from None
         assert self._path is not None  # noqa: S101
-        answer = self._post(_filled(self._described.body, request))
+        try:
+            body = _filled(self._described.body, request)
+        except ValueError:
+            raise TargetFailedError(
+                f"{self.name}: the prompt is no JSON, which {{{{json}}}} in the body asks for",
+                hint="Write {{prompt}} for attacks by text",
+            ) from None
+        answer = self._post(body)
         try:
             found = self._path.find(answer)
         except PathError as error:
@@ -393,9 +401,9 @@ def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:
 
 def _answer_path(described: TargetFile) -> JsonPath:
     template = json.dumps(described.body, default=str)
-    if "{{prompt}}" not in template and "{{messages}}" not in template:
+    if not any(place in template for place in ("{{prompt}}", "{{messages}}", "{{json}}")):
         raise ConfigError(
-            "target: the body holds neither {{prompt}} nor {{messages}}",
+            "target: the body holds neither {{prompt}} nor {{messages}} nor {{json}}",
             hint='Write for example `body: {input: "{{prompt}}"}`.',
         )
     try:
@@ -407,7 +415,10 @@ def _answer_path(described: TargetFile) -> JsonPath:
 
 
 def _filled(template: Any, request: ChatRequest) -> Any:
-    """Return the body with its places filled; a value that is a place alone keeps its type."""
+    """Return the body with its places filled; a value that is a place alone keeps its type.
+
+    Raises ValueError if the prompt is to be read as JSON and is none.
+    """
     if isinstance(template, dict):
         return {key: _filled(value, request) for key, value in template.items()}
     if isinstance(template, list):
@@ -420,6 +431,11 @@ def _filled(template: Any, request: ChatRequest) -> Any:
         (one.content for one in reversed(request.messages) if one.role == "user"),
         request.messages[-1].content,
     )
+    if template == "{{json}}":
+        try:
+            return json.loads(prompt)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
     system = "\n".join(one.content for one in request.messages if one.role == "system")
     # one pass: a prompt that contains another place is not filled again
     pieces = template.split("{{prompt}}")

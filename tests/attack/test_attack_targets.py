@@ -107,6 +107,24 @@ def test_a_prompt_cannot_leave_its_place_in_a_template() -> None:
     assert "x-admin" not in headers
 
 
+def test_a_prompt_that_is_data_stands_as_a_value() -> None:
+    heard: list[Any] = []
+
+    def serve(request: httpx.Request) -> dict[str, Any]:
+        heard.append(json.loads(request.content))
+        return {"predictions": [2]}
+
+    one = target(serve, kind="http", answer="$.predictions[0]", body={"instances": ["{{json}}"]})
+    asked = ChatRequest(messages=(ChatMessage(role="user", content="[5.1, 3.5]"),))
+    answer, _ = one.send(asked)
+    assert heard == [{"instances": [[5.1, 3.5]]}]
+    assert answer.messages[0].content == "2"
+    for text in ("hello", "[" * 100_000):
+        with pytest.raises(TargetFailedError, match=r"the prompt is no JSON, which \{\{json\}\}"):
+            one.send(ChatRequest(messages=(ChatMessage(role="user", content=text),)))
+    assert len(heard) == 1
+
+
 def test_a_bomb_in_an_answer_is_not_unpacked() -> None:
     packed = gzip.compress(gzip.compress(bytes(64 << 20)))
     for coding, problem in (("gzip, gzip", "packed as"), ("gzip", "no JSON")):
