@@ -8,6 +8,10 @@
         --target linux-x86_64         only these systems, or one interpreter: linux-x86_64-cp311
         --full                        with the optional engines, as dist/tavo-full.pyz
         --plain-shiv                  an ordinary shiv file for here, as dist/tavo-shiv.pyz
+    python3 build.py plugins [ID...]  build dist/repository with the plugins' wheels for all systems
+        --heavy                       with those of the heavy plugins, too
+        --here                        for this system only
+        --sizes                       build nothing; write down how long the locked wheels are
     python3 build.py lock             write the hashed locks; what is pinned stays pinned
         --upgrade                     resolve everything again
 
@@ -47,6 +51,7 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 FULL_LOCK = ROOT / "requirements-full.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 PLUGINS = ROOT / "examples" / "plugins"
+WHEELS = WORK / "wheels"
 PACKAGES = ("tavo", "marketplace_db", "signing")
 FRESH_S = 2 * 24 * 3600
 _LINT_IMPORTS = (
@@ -58,7 +63,14 @@ USAGE_EXIT, FAILED_EXIT, INTERRUPTED_EXIT = 2, 3, 130
 
 def main(arguments: Sequence[str]) -> int:
     """Run one of the commands of the module text; return the exit code."""
-    commands = {"run": run, "test": test, "check": check, "pyz": pyz, "lock": lock}
+    commands = {
+        "run": run,
+        "test": test,
+        "check": check,
+        "pyz": pyz,
+        "plugins": plugins,
+        "lock": lock,
+    }
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(__doc__.strip())
         return 0 if arguments else USAGE_EXIT
@@ -154,6 +166,24 @@ def pyz(arguments: Sequence[str]) -> int:
     return 0
 
 
+def plugins(arguments: Sequence[str]) -> int:
+    """Build dist/repository with more wheels than an ordinary build: with ids, only of these."""
+    options = {"--heavy", "--here", "--sizes"}
+    for word in arguments:
+        if word.startswith("-") and word not in options:
+            stop(f"plugins does not know {word!r}; see `python3 build.py --help`.", USAGE_EXIT)
+    ids = [word for word in arguments if not word.startswith("-")]
+    if "--sizes" in arguments:
+        _fetch_wheels("--sizes", *ids)
+        return 0
+    more = [] if "--here" in arguments else ["--all"]
+    more += ["--heavy"] if "--heavy" in arguments else []
+    embed(WORK / "embedded-plugins", options=[*more, *ids])
+    if PYZ.exists():
+        _publish(PYZ)
+    return 0
+
+
 def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None:
     """Build the single file for these targets, or for all of them."""
     sources = _sources_digest()
@@ -170,13 +200,17 @@ def build_file(out: Path, targets: Sequence[str], *, full: bool = False) -> None
         str(WORK / "embedded"), "--out", str(out), "--lock",
         str(FULL_LOCK if full else RUNTIME_LOCK), *options, *(["--full"] if full else []),
     )  # fmt: skip
-    _must(
-        "-m", "tavo.operator.publish_file", "--keys", str(ROOT / "keys"), "--repository",
-        str(REPOSITORY), "--file", str(out), "--version", _version(),
-        *(["--full"] if full else []),
-    )  # fmt: skip
+    _publish(out, *(["--full"] if full else []))
     if out == PYZ:
         STAMP.write_text("\n".join([sources, *targets]))
+
+
+def _publish(out: Path, *options: str) -> None:
+    """Put a built file into the repository, as a release of tavo."""
+    _must(
+        "-m", "tavo.operator.publish_file", "--keys", str(ROOT / "keys"), "--repository",
+        str(REPOSITORY), "--file", str(out), "--version", _version(), *options,
+    )  # fmt: skip
 
 
 def build_shiv(out: Path) -> None:
@@ -205,21 +239,21 @@ def build_shiv(out: Path) -> None:
     partial.replace(out)
 
 
-def embed(folder: Path, repository: Path = REPOSITORY) -> None:
+def embed(folder: Path, repository: Path = REPOSITORY, options: Sequence[str] = ()) -> None:
     """Release the official plugins into a new repository, and put that into a folder."""
-    wheels = WORK / "wheels"
-    for lock_file in sorted(PLUGINS.glob("*/requirements.lock")):
-        stamp = wheels / f".{lock_file.parent.name}-{_digest(lock_file)[:16]}"
-        if not stamp.exists():
-            wheels.mkdir(parents=True, exist_ok=True)
-            _pip("download", python(), lock_file, "--dest", str(wheels))
-            stamp.touch()
+    _fetch_wheels(*options)
     folders = {
-        "plugins": PLUGINS, "wheels": wheels, "keys": ROOT / "keys",
+        "plugins": PLUGINS, "wheels": WHEELS, "keys": ROOT / "keys",
         "repository": repository, "embedded": folder,
     }  # fmt: skip
-    options = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
-    _must("-m", "tavo.operator.embed", *options)
+    named = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
+    _must("-m", "tavo.operator.embed", *named, *options)
+
+
+def _fetch_wheels(*words: str) -> None:
+    """Fetch what the plugins lock: for this system, or for all with `--all`."""
+    folders = ("--plugins", str(PLUGINS), "--wheels", str(WHEELS))
+    _must("-m", "tavo.operator.plugin_wheels", *folders, *words)
 
 
 def _not_packed(folder: str, names: list[str]) -> set[str]:

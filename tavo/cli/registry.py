@@ -18,7 +18,7 @@ from tavo.cli.registry_grant import grant, standing
 from tavo.cli.registry_install import Mirror, install, lock, prune, rollback, upgrade
 from tavo.cli.registry_reports import reports
 from tavo.cli.registry_service import recommend, review, tell
-from tavo.cli.render import table
+from tavo.cli.render import size_of, table
 from tavo.cli.stats import stats
 from tavo.errors import ExitCode, RefusedError, TavoError, UsageError, exit_code_of, worst
 from tavo.printable import printable
@@ -26,6 +26,7 @@ from tavo.printable import printable
 if TYPE_CHECKING:
     from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
     from marketplace_db.manifest import Manifest
+    from tavo.registry.origin import Origin
     from tavo.registry.shelves import Market, Shelf, Shelves
     from tavo.registry.trust import OpenCatalog
 
@@ -107,6 +108,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     from marketplace_db.catalog import full_id_of
     from marketplace_db.manifest import permission_sentences
     from marketplace_db.permissions import danger_sentences
+    from tavo.registry.origin import origin_of
 
     session = session_of(context)
     with session.shelves(mirror) as shelves:
@@ -121,6 +123,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     danger = danger_sentences(manifest) if manifest else ()
     overrides, unknown = _overrides(opened, newest) if newest else ([], "")
     entitled = _entitled(session, opened, manifest) if manifest else None
+    origin = origin_of(opened, newest) if newest else None
     store = session.installations()
     here = store.find(row.full_id)
     words = store.granted(here) if here else None
@@ -130,6 +133,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
                                           "refused": passed_over.get(v.version, "")}
                                          for v in versions],
                             "entitlement": entitled,
+                            "origin": _origin(origin) if origin else None,
                             "can": can, "cannot": cannot,
                             "danger": danger,
                             "overrides": None if unknown else overrides,
@@ -145,6 +149,9 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     print(printable(f"  {row.plugin_type} plugin by {row.publisher_name}{official}; {row.license}"))
     if "marketplace" in where:
         print(printable(f"  from the marketplace {where['marketplace']}"))
+    if origin is not None:
+        for line in _origin_lines(origin):
+            print(printable(f"  {line}"))
     if manifest and (manifest.requires_plugins or manifest.python):
         needs = [str(need) for need in manifest.requirements]
         needs += [f"CPython {manifest.python}"] if manifest.python else []
@@ -410,6 +417,25 @@ def _overrides(opened: OpenCatalog, release: ReleaseRow) -> tuple[list[dict[str,
         {"key_id": one.key_id, "check": one.check, "reason": one.reason, "sentence": sentence}
         for one, sentence in told
     ], ""
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    return {
+        "in_file": origin.in_file, "size": origin.size, "problem": origin.problem,
+        "lacks": list(origin.lacks),
+    }  # fmt: skip
+
+
+def _origin_lines(origin: Origin) -> list[str]:
+    """Say where a plugin comes from, how large it is, and where there is no wheel for it."""
+    size = size_of(origin.size)
+    where = "in this file" if origin.in_file else "comes from the marketplace"
+    lines = [f"{where}, {size}"]
+    if origin.problem:
+        lines = [f"{where}, {size} without its wheels: {origin.problem}"]
+    if origin.lacks:
+        lines.append(f"no wheels for {'; '.join(origin.lacks)}")
+    return lines
 
 
 def _granted(words: frozenset[str] | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tavo.errors import RefusedError
 from tavo.host import interpreters
 from tavo.host.installations import Staged
 from tavo.host.interpreters import Interpreter
+from tavo.registry.origin import check_at_hand
 from tavo.registry.reviews import fetch_from, fetch_statement
 from tavo.registry.trust import OpenCatalog
 
@@ -91,6 +92,7 @@ def prepare(
             f" {python.version} on this system",
             hint=f"`tavo registry show {release.full_id}` lists other versions.",
         )
+    check_at_hand(opened, release, fitting)
     accepted = fetch_accepted(opened, release, folder)
     entitlement = _entitlement(catalog, accepted, entitlements)
     wheels: dict[str, Path] = {}

@@ -73,7 +73,8 @@ class OpenCatalog(NamedTuple):
     """A verified catalog, who may publish in it, where its blobs are, and what to tell the user.
 
     `withdrawn` are the packages that this machine ever saw withdrawn, each with the reason. `stale`
-    is what of its metadata has expired and counts only by the policy of the site.
+    is what of its metadata has expired and counts only by the policy of the site. `embedded` is the
+    one of the sources that is inside of this file, None where none is.
     """
 
     file: VerifiedFile
@@ -83,6 +84,7 @@ class OpenCatalog(NamedTuple):
     notes: tuple[str, ...]
     withdrawn: Mapping[Digest, str]
     stale: Stale | None = None
+    embedded: DirectorySource | None = None
 
 
 class _Keys(NamedTuple):
@@ -420,6 +422,7 @@ class Trust:
             notes=tuple(note for note in notes if note),
             withdrawn=self._withdrawn(),
             stale=stale,
+            embedded=self._embedded.source if self._embedded and self._same_root else None,
         )
 
     def _embedded_is_newer(self, record: AcceptedRecord) -> bool:

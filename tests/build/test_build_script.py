@@ -30,7 +30,7 @@ def test_an_unknown_command_is_named() -> None:
     done = build("tset")
     assert done.returncode == 2
     assert done.stderr == (
-        "build: 'tset' is not a command; use one of run, test, check, pyz, lock.\n"
+        "build: 'tset' is not a command; use one of run, test, check, pyz, plugins, lock.\n"
     )
 
 

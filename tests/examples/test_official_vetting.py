@@ -7,36 +7,41 @@ from pathlib import Path
 import pytest
 
 from marketplace_db.advisories.snapshot import write_snapshot
-from marketplace_db.package import build_package, inspect_package
+from marketplace_db.package import build_package
 from tavo.host.local import open_local
 from tavo.kit.contract import run_suite
+from tavo.operator.shelf import read_lengths
 from tavo.operator.vetting import NAMES
 from tavo.operator.vetting.run import vet
-from tests.examples.test_official_plugins import PLUGINS, WHEELS
+from tests.examples.test_official_plugins import PLUGINS, WHEELS, fetched
 from tests.fakes.operated import Operated
+from tests.fakes.shown import SHELF
 
 # The namespace is official, so the plugin runs at L2 where there is no L3.
-ACCEPTED = tuple(f"L2:tavo/{plugin.name}" for plugin in PLUGINS)
+ACCEPTED = tuple(f"L2:tavo/{plugin}" for plugin in SHELF.plugins)
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+@pytest.mark.parametrize("plugin", PLUGINS)
 def test_its_author_sees_no_complaint(plugin: Path) -> None:
+    fetched(plugin.name)
     with open_local(plugin, wheels=WHEELS) as local:
         report = run_suite(local, accept=ACCEPTED)
     assert {one.name: one.found for one in report.checks if one.state != "passed"} == {}
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+@pytest.mark.parametrize("plugin", PLUGINS)
 def test_its_vetting_finds_nothing(plugin: Path, tmp_path: Path) -> None:
     package = tmp_path / "package.zip"
     build_package(plugin, package)
-    wheels = {one.filename: WHEELS / one.filename for one in inspect_package(package).locked}
+    wheels = fetched(plugin.name)
+    lengths = read_lengths(SHELF.folder, plugin.name)
     operated = Operated(tmp_path / "operated")
     write_snapshot([], tmp_path / "advisories.db")
     with operated.open() as place:
         place.publish_advisories(tmp_path / "advisories.db", operated.now)
         submission = place.intake.submission(place.intake.submit(
             package, operated.people.sign(package), wheels=wheels,
+            unverified_lengths={n: size for n, size in lengths.items() if n not in wheels},
             publishers=place.publishers(), now=operated.now,
         ))  # fmt: skip
         reports = list(vet(
