@@ -118,9 +118,9 @@ def choose(
 ) -> list[Chosen]:
     """Choose the newest fitting version of everything needed, with all that this needs.
 
-    Without `follow`, what is needed is taken as it is, without what this needs. A marker counts if it holds in one of the environments, by default those that plugins run in.
-    Raises UnmetError that names all that is missing, PackageError for versions that cannot go
-    together.
+    Without `follow`, what is needed is taken as it is, without what this needs. A marker counts if
+    it holds in one of the environments, by default those that plugins run in. Raises UnmetError
+    that names all that is missing, PackageError for versions that cannot go together.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 

@@ -8,6 +8,7 @@ the choice of probes, and the form of the results.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import random
@@ -22,7 +23,6 @@ from tavo.plugins import (
     BudgetError,
     ChatMessage,
     ChatRequest,
-    ConfigError,
     DynamicTestingPlugin,
     Rule,
     Severity,
@@ -32,11 +32,15 @@ from tavo.plugins import (
 
 _MOST_ATTEMPTS = 100
 _LONGEST_TEXT = 16_000
+_LONGEST_JUDGED = 10_000  # some of garak's patterns take quadratic time
+_ALL = 1 << 30
+_UNORDERED = frozenset({"latentinjection"})  # garak makes their prompts out of sets
+_LOADED: dict[tuple[str, int, int], Any] = {}
 _WEAK = ("mitigation.", "any.", "always.")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _HELP = (
-    "Read the prompt and the answer in the evidence. Keep instructions and data apart, check what the"
-    " model writes before it is shown or run, and attack again."
+    "Read the prompt and the answer in the evidence. Keep instructions and data apart, check what"
+    " the model writes before it is shown or run, and attack again."
 )
 
 
@@ -95,7 +99,6 @@ class Garak(DynamicTestingPlugin):
             from garak import _config, _plugins
 
             _config.load_base_config()
-            _config.run.soft_probe_prompt_cap = self._prompts
             _config.run.seed = self._seed
             _config.run.generations = 1
             _config.run.deprefix = True
@@ -118,26 +121,25 @@ class Garak(DynamicTestingPlugin):
 
     def _run(self, name: str, generator: Any) -> Iterator[AttackResult]:
         """Run one probe with its detectors, as garak's harness for probes does."""
-        random.seed(f"{self._seed}/{name}")
         family = family_of(name)
         rule = _RULES[family]
         try:
             probe = self._load(name)
-            names = [probe.primary_detector]
-            names += sorted(probe.extended_detectors) if self._extended else []
-            detectors = [(one, self._plugins.load_plugin(f"detectors.{one}")) for one in names]
+            detectors = [(probe.primary_detector, self._detector(probe.primary_detector))]
         except Exception as error:  # garak raises of many kinds for what is not there
             yield AttackResult(
                 rule_id=rule.id, goal=name, severity=rule.severity, score=0.0,
                 error=f"garak does not load it: {_one_line(error)}",
             )  # fmt: skip
             return
+        if self._extended:
+            detectors += self._more_detectors(probe)
         generator.begin()
         tried = list(probe.probe(generator))
         self._config.transient.reportfile.seek(0)
         self._config.transient.reportfile.truncate()
         for detector_name, detector in detectors:
-            attempts = _judged(tried, detector)
+            attempts, failed = _judged(tried, detector)
             hits = sum(one.score >= self.threshold for one in attempts)
             self._log.info(f"{name}, {detector_name}: {hits} of {len(attempts)}")
             yield AttackResult(
@@ -148,14 +150,40 @@ class Garak(DynamicTestingPlugin):
                 attempts=tuple(
                     sorted(attempts, key=lambda one: -one.score)[:_MOST_ATTEMPTS]
                 ),
-                error=generator.problem,
+                error=generator.problem or failed,
             )  # fmt: skip
+
+    def _detector(self, name: str) -> Any:
+        return self._plugins.load_plugin(f"detectors.{name}")
+
+    def _more_detectors(self, probe: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the further detectors of a probe; garak, too, goes on without those it lacks."""
+        for name in sorted(probe.extended_detectors):
+            try:
+                yield name, self._detector(name)
+            except Exception as error:  # as above
+                self._log.warning(f"the detector {name} is left out: {_one_line(error)}")
 
     def _load(self, name: str) -> Any:
         """Return a probe of garak with no more prompts than the configuration says."""
+        key = (name, self._prompts, self._seed)
+        if key not in _LOADED:
+            _LOADED[key] = self._cut(name)
+        return _LOADED[key]
+
+    def _cut(self, name: str) -> Any:
+        module = name.partition(".")[0]
+        importlib.import_module(f"garak.probes.{module}")
+        random.seed(f"{self._seed}/{name}")
+        self._config.run.soft_probe_prompt_cap = _ALL if module in _UNORDERED else self._prompts
+        self._plugins.PluginProvider._instance_cache.clear()  # what was cut for an earlier start
         probe = self._plugins.load_plugin(f"probes.{name}")
+        aligned = len(getattr(probe, "triggers", ())) == len(probe.prompts)
+        if module in _UNORDERED and aligned:
+            pairs = sorted(set(zip(probe.prompts, probe.triggers, strict=True)))
+            probe.prompts, probe.triggers = (list(one) for one in zip(*pairs, strict=True))
+            random.seed(f"{self._seed}/{name}")
         if len(probe.prompts) > self._prompts:
-            aligned = len(getattr(probe, "triggers", ())) == len(probe.prompts)
             probe._prune_data(self._prompts, prune_triggers=aligned)
         return probe
 
@@ -194,8 +222,8 @@ def _generator_for(target: Target, seed: int) -> Any:
             except TargetError as error:
                 self.problem = self.problem or str(error)
                 return [None]
-            texts = [message.content for message in answer.messages]
-            return [Message("\n".join(texts), notes={"tavo": texts})]
+            texts = [message.content[:_LONGEST_TEXT] for message in answer.messages]
+            return [Message("\n".join(texts)[:_LONGEST_JUDGED], notes={"tavo": texts})]
 
     return TavoTarget()
 
@@ -216,28 +244,35 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _judged(tried: Iterable[Any], detector: Any) -> list[Attempt]:
-    """Return what a detector says about the answers that came."""
-    judged = []
+def _judged(tried: Iterable[Any], detector: Any) -> tuple[list[Attempt], str]:
+    """Return what a detector says about the answers that came, and why it said nothing of some."""
+    judged, failed = [], ""
     for attempt in tried:
-        scores = list(detector.detect(attempt) or [])
+        try:
+            scores = list(detector.detect(attempt) or [])
+        except Exception as error:  # some of garak's detectors do not stand every answer
+            failed = failed or f"garak's detector fails on an answer: {_one_line(error)}"
+            continue
         for output, score in zip(attempt.outputs, scores, strict=False):
             if output is None or score is None:
                 continue
-            turns = list(attempt.prompt.turns)
-            prompt = (
-                turns[0].content.text if len(turns) == 1
-                else "\n".join(f"{turn.role}: {turn.content.text}" for turn in turns)
-            )  # fmt: skip
             texts = output.notes.get("tavo") if output.notes else None
             judged.append(
                 Attempt(
-                    prompt=_sendable(prompt or "")[:_LONGEST_TEXT],
+                    prompt=_sendable(_said(attempt.prompt.turns))[:_LONGEST_TEXT],
                     outputs=tuple(texts or [output.text or ""]),
                     score=min(max(float(score), 0.0), 1.0),
                 )
             )
-    return judged
+    return judged, failed
+
+
+def _said(turns: Any) -> str:
+    """Return a conversation as one text."""
+    texts = [turn.content.text or "" for turn in turns]
+    if len(texts) == 1:
+        return str(texts[0])
+    return "\n".join(f"{turn.role}: {text}" for turn, text in zip(turns, texts, strict=True))
 
 
 def _one_line(error: BaseException) -> str:
