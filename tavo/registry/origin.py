@@ -2,7 +2,8 @@
 
 Rules this module keeps:
 - what is said here is from the verified catalog and from names of files; it decides nothing;
-- a package that only a mirror can have is told before anything is fetched, with the way to it.
+- a package that only a mirror can have is told before anything is fetched, with the way to it;
+- what fits every system is not compared with this one: `show` waits for that.
 
 Units: bytes.
 """
@@ -10,14 +11,14 @@ Units: bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from marketplace_db.catalog import ReleaseRow, WheelRow
-from marketplace_db.selection import Selection
 from signing.errors import SourceError
 from signing.roles import blob_path
-from tavo.host.interpreters import MINORS
-from tavo.registry.trust import OpenCatalog
+
+if TYPE_CHECKING:
+    from marketplace_db.catalog import ReleaseRow, WheelRow
+    from tavo.registry.trust import OpenCatalog
 
 __all__ = ["SYSTEMS", "Origin", "check_at_hand", "lacking", "origin_of"]
 
@@ -40,6 +41,9 @@ class Origin(NamedTuple):
 
 def origin_of(opened: OpenCatalog, release: ReleaseRow) -> Origin:
     """Return what this machine would fetch for a release, and from where. Raises RefusedError."""
+    if not release.parsed_manifest().python and all(map(_fits_all, release.wheels)):
+        size = release.length + sum(one.length for one in release.wheels)
+        return Origin(_in_file(opened, release, release.wheels), size, "", ())
     from tavo.registry.candidates import choose_for
 
     choice = choose_for(release, [("", release.parsed_manifest().python)])
@@ -71,6 +75,9 @@ def check_at_hand(opened: OpenCatalog, release: ReleaseRow, wheels: Sequence[Whe
 
 def lacking(filenames: Iterable[str]) -> tuple[str, ...]:
     """Return the supported systems for which a distribution of these wheels has none."""
+    from marketplace_db.selection import Selection
+    from tavo.host.interpreters import MINORS
+
     groups: dict[str, list[str]] = {}
     for name in filenames:
         groups.setdefault(name.partition("-")[0].lower(), []).append(name)
@@ -89,6 +96,10 @@ def lacking(filenames: Iterable[str]) -> tuple[str, ...]:
         elif without:
             found.append(f"{system} with CPython {', '.join(without)}")
     return tuple(found)
+
+
+def _fits_all(wheel: WheelRow) -> bool:
+    return wheel.filename.endswith("-py3-none-any.whl")
 
 
 def _in_file(opened: OpenCatalog, release: ReleaseRow, wheels: Iterable[WheelRow]) -> bool:

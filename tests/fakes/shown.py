@@ -2,7 +2,7 @@
 
     library   what does the work, with version and licence
     input     what it looks at, in one sentence; files lie in tests/examples/inputs/<id>/
-    make      optional: a function of tests/examples/makers.py that adds what cannot lie in Git
+    make      optional: a module of tests/examples/makers, whose `make` adds what cannot lie in Git
     target    optional: flaws of examples/flawed-agent, or [all]; its address replaces {target}
     run       what the user types after `tavo`, in the folder with the input
     exit      the exit code
@@ -17,6 +17,7 @@ dist/tavo.pyz, into an account with nothing in it. A test and benchmarks/plugins
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import shlex
 import shutil
@@ -31,7 +32,6 @@ from marketplace_db.strict_yaml import load_yaml
 from signing.roles import blob_path
 from tavo.operator.plugin_wheels import Extent, wanted
 from tavo.operator.shelf import Shelf, taken_here
-from tests.examples.makers import MAKERS
 from tests.fakes.flawed import agent_module, served
 from tests.fakes.single_file import ROOT, Machine
 
@@ -100,7 +100,7 @@ def carry_out(shown: Shown, home: Path) -> Outcome:
     if (inputs := _EXAMPLES / "inputs" / shown.plugin).exists():
         shutil.copytree(inputs, project, dirs_exist_ok=True)
     if shown.make:
-        MAKERS[shown.make](project)
+        importlib.import_module(f"tests.examples.makers.{shown.make}").make(project)
     mirror = () if shown.plugin in SHELF.embedded else ("--mirror", REPOSITORY)
     started = time.perf_counter()
     machine.run("registry", "install", shown.plugin, "--yes", *mirror)

@@ -47,7 +47,7 @@ def test_a_path_with_spaces_and_letters_of_other_alphabets(tmp_path: Path, pytho
     done = machine.run("scan", SHOP, "--exit-zero")
     assert "17 findings" in done.stdout
     assert "No plugins" in machine.run("registry", "list").stderr
-    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files\t")
+    assert machine.run("registry", "browse").stdout.count("tavo/model-files\t") == 1
 
 
 def test_nothing_but_the_standard_library_and_the_file_is_importable(
@@ -603,7 +603,7 @@ def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Pat
     machine = Machine(tmp_path / "home", python=others[0], pyz=out)
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert "compiled at each start" in machine.run("doctor").stdout
-    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files\t")
+    assert machine.run("registry", "browse").stdout.count("tavo/model-files\t") == 1
 
 
 def test_a_folder_of_the_user_keeps_what_is_in_it(tmp_path: Path) -> None:
