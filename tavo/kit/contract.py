@@ -315,7 +315,8 @@ def _static_runs(suite: _Suite, make: Any) -> None:
         inputs = [*samples, *_hostile(suite.local.manifest), *_damaged(samples)]
         paths = [item.path for item in inputs]
         first, left = _analyzed(worker, inputs)
-        first_project = worker.analyze_project(paths) if not left else _NOTHING
+        texts = {item.path: item.data for item in inputs if item.kind == "text"}
+        first_project = worker.analyze_project(paths, texts.get) if not left else _NOTHING
         suite.rules |= set(worker.rules)
         # what was late once is late again: it is not waited for a second time
         prompt = [item for item in inputs if not _is_late(first, item)] if not left else []
@@ -324,7 +325,7 @@ def _static_runs(suite: _Suite, make: Any) -> None:
     if prompt:
         with make() as worker:
             fresh = worker.analyze(prompt)
-            fresh_project = worker.analyze_project(paths)
+            fresh_project = worker.analyze_project(paths, texts.get)
     problems: dict[str, list[tuple[str, str]]] = {"late": [], "invalid": [], "other": []}
     for run in (first, first_project):
         for path, failure in run.failures.items():

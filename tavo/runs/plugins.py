@@ -86,7 +86,7 @@ def run_plugin(
             run.analyze(batch)
             reporter.advance(len(batch))
         if run.seen and not worker.disabled:
-            run.collect(worker.analyze_project(run.seen))
+            run.collect(worker.analyze_project(run.seen, run.text_of(files)))
         reporter.end()
     cached = 0
     if answers is not None:
@@ -165,6 +165,19 @@ class _Run:
         self.collect(result)
         if self._answers is not None:
             self._answers.keep(self._worker, batch, result, spent)
+
+    def text_of(self, files: Sequence[SourceFile]) -> Callable[[PurePosixPath], bytes | None]:
+        """Return what gives the text of a file that was looked at, None if it has none now."""
+        by_path = {file.relative: file for file in files}
+
+        def text(path: PurePosixPath) -> bytes | None:
+            try:
+                content = decode(read(by_path[path], largest=self._largest))
+            except (KeyError, UnreadableError):
+                return None
+            return content.data if content.is_text else None
+
+        return text
 
     def collect(self, result: BatchResult) -> None:
         """Take over findings and failures."""
