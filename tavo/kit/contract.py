@@ -103,6 +103,7 @@ class _Suite:
         self.shown: set[str] = set()
         self.printed = ""
         self.seen: dict[str, set[str]] = {}
+        self.left_at_host = False
         self.tests: tuple[OwnTest, ...] = ()
         self.columns: tuple[str, ...] = ()
 
@@ -330,7 +331,8 @@ def _static_runs(suite: _Suite, make: Any) -> None:
     for run in (first, first_project):
         for path, failure in run.failures.items():
             if failure.kind == "raised" and NOTHING_LENT in failure.reason:
-                continue  # what it asked for comes from a host, and here is none
+                suite.left_at_host = True  # what it asked for comes from a host; here is none
+                continue
             kind = "late" if failure.kind in _LATE else failure.kind
             printed = "" if failure.kind == "raised" else _last_line(failure.output)
             where = f" ({printed})" if printed and printed not in failure.reason else ""
@@ -531,8 +533,7 @@ def _permissions(suite: _Suite, manifest: Manifest) -> None:
         else:
             extra = [] if allowed else sorted(tried)
             idle = [kind] if allowed and not tried else []
-        # what it asks the host for first is refused here, so the rest is not come to
-        unused += [] if kind in _LENT and any(suite.seen.get(one) for one in _LENT) else idle
+        unused += [] if suite.left_at_host and kind in _LENT else idle
         undeclared += [f"{kind}: it tried {name}" for name in extra]
     hint = "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
     if any(problem.startswith("files: ") for problem in undeclared):
