@@ -68,7 +68,9 @@ def _basic_auth_str(username: bytes | str, password: bytes | str) -> str:
     if isinstance(password, str):
         password = password.encode("latin1")
 
-    authstr = "Basic " + to_native_string(b64encode(b":".join((username, password))).strip())
+    authstr = "Basic " + to_native_string(
+        b64encode(b":".join((username, password))).strip()
+    )
 
     return authstr
 
@@ -302,7 +304,9 @@ class HTTPDigestAuth(AuthBase):
             extract_cookies_to_jar(cookie_jar, r.request, r.raw)
             prep.prepare_cookies(cookie_jar)
 
-            _digest_auth = self.build_digest_header(cast(str, prep.method), cast(str, prep.url))
+            _digest_auth = self.build_digest_header(
+                cast(str, prep.method), cast(str, prep.url)
+            )
             if _digest_auth:
                 prep.headers["Authorization"] = _digest_auth
             _r = r.connection.send(prep, **kwargs)
@@ -319,7 +323,9 @@ class HTTPDigestAuth(AuthBase):
         self.init_per_thread_state()
         # If we have a saved nonce, skip the 401
         if self._thread_local.last_nonce:
-            _digest_auth = self.build_digest_header(cast(str, r.method), cast(str, r.url))
+            _digest_auth = self.build_digest_header(
+                cast(str, r.method), cast(str, r.url)
+            )
             if _digest_auth:
                 r.headers["Authorization"] = _digest_auth
         if (tell := getattr(r.body, "tell", None)) is not None:
