@@ -185,7 +185,8 @@ def test_a_plugin_that_looks_at_the_whole_project_sees_all_of_it(scan: Scan, plu
 
 def test_what_is_said_about_the_whole_project_has_its_lines(scan: Scan, plugin: Path) -> None:
     (plugin / "main.py").write_text(
-        MAIN + "    def analyze_project(self, files):\n        yield self.found(files[-1], line=1)\n"
+        MAIN
+        + "    def analyze_project(self, files):\n        yield self.found(files[-1], line=1)\n"
     )
     places, row = scan()
     assert places == ["a.txt:2", "b.txt:1"]
