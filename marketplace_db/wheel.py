@@ -4,7 +4,8 @@ Rules this module keeps:
 - the file's digest is checked before a byte of it is interpreted;
 - RECORD and the archive name exactly the same files, each with a strong hash that holds;
 - a wheel that wants more than files beside each other is refused: `.data` folders (scripts,
-  headers, data) and `.pth` files, which would run code when Python starts;
+  headers, data) and `.pth` files at its top, which would run code when Python starts (those in
+  folders inside are read by nobody: `site` looks at the folder itself);
 - a wheel whose name promises that it fits every system holds sources, and no compiled code;
 - of a `.data` folder, headers and data are checked like everything and left out: decision 70.
 
@@ -113,7 +114,7 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
                 hint="Wheels with scripts, or with code outside of its folder, cannot be"
                 " dependencies.",
             )
-        if name.lower().endswith(".pth") and not is_tool:
+        if name.lower().endswith(".pth") and "/" not in name and not is_tool:
             raise PackageError(f"{label}: {name!r} would run code when Python starts")
     folders = {name.partition("/")[0] for name in entries if ".dist-info/" in name}
     folders = {name for name in folders if name.endswith(".dist-info")}

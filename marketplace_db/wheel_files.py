@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-__all__ = ["Chosen", "FolderWheel", "UnmetError", "canonical_wheel", "choose", "wheels_in"]
+__all__ = [
+    "Chosen",
+    "FolderWheel",
+    "UnmetError",
+    "canonical_wheel",
+    "choose",
+    "left_out",
+    "wheels_in",
+]
 
 # What must run for tavo to run plugins: the markers of a lock hold for one of these.
 _ENVIRONMENTS: tuple[dict[str, str], ...] = tuple(
@@ -106,12 +114,13 @@ def choose(
     *,
     asker: str,
     environments: Sequence[Mapping[str, str]] | None = None,
+    follow: bool = True,
 ) -> list[Chosen]:
     """Choose the newest fitting version of everything needed, with all that this needs.
 
-    A marker counts if it holds in one of the environments, by default those that plugins run in.
-    Raises UnmetError that names all that is missing, PackageError for versions that cannot go
-    together.
+    Without `follow`, what is needed is taken as it is, without what this needs. A marker counts if
+    it holds in one of the environments, by default those that plugins run in. Raises UnmetError
+    that names all that is missing, PackageError for versions that cannot go together.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -122,13 +131,30 @@ def choose(
         except InvalidRequirement as error:
             raise PackageError(f"{asker}: {text[:80]!r} is not a requirement: {error}") from None
     places = environments or _ENVIRONMENTS
-    return _close([one for one in pending if _applies(one[1], places, ())], wheels, places)
+    pending = [one for one in pending if _applies(one[1], places, ())]
+    return _close(pending, wheels, places, follow=follow)
+
+
+def left_out(chosen: Sequence[Chosen]) -> list[str]:
+    """Return the names of what the chosen distributions ask for and that is not among them."""
+    from packaging.utils import canonicalize_name
+
+    asked = {
+        str(canonicalize_name(inner.name))
+        for one in chosen
+        for wheel in one.wheels
+        for inner in wheel.requires
+        if _applies(inner, _ENVIRONMENTS, ())
+    }
+    return sorted(asked - {one.name for one in chosen})
 
 
 def _close(
     pending: list[tuple[str, Requirement]],
     wheels: Sequence[FolderWheel],
     environments: Sequence[Mapping[str, str]],
+    *,
+    follow: bool,
 ) -> list[Chosen]:
     from packaging.utils import canonicalize_name
 
@@ -151,7 +177,7 @@ def _close(
             )
         picked = chosen[name]
         extras = frozenset(requirement.extras)
-        if (name, extras) in expanded:
+        if not follow or (name, extras) in expanded:
             continue
         expanded.add((name, extras))
         pending += [

@@ -25,14 +25,18 @@ def lock(
         Path | None,
         typer.Option("--wheels", metavar="DIR", help="Where its wheels lie; default: .wheels."),
     ] = None,
+    no_deps: Annotated[
+        bool,
+        typer.Option("--no-deps", help="Lock what plugin.yaml names, and not what that asks for."),
+    ] = False,
 ) -> None:
     """Lock what a plugin needs to the wheels in a folder, by version and digest; fetch nothing."""
     from tavo.host.local import WHEELS_FOLDER
-    from tavo.kit.wheels import make_lock
+    from tavo.kit.wheels import make_bare_lock, make_lock
 
     session = session_of(context)
     place = wheels or folder / WHEELS_FOLDER
-    locked = make_lock(folder, place)
+    locked, unlocked = make_bare_lock(folder, place) if no_deps else (make_lock(folder, place), [])
     if session.json:
         session.print_json(
             [{"file": one.filename, "name": one.name, "version": one.version,
@@ -41,6 +45,10 @@ def lock(
         return
     for one in locked:
         print(printable(f"{one.digest.hex}  {one.filename}"))
+    if unlocked:
+        session.say(printable(
+            "Asked for and not locked, so not there when the plugin runs: " + ", ".join(unlocked)
+        ))  # fmt: skip
     session.say(f"{folder / 'requirements.lock'} is written. Next: tavo plugin validate {folder}")
     if wheels is not None and wheels.absolute() != (folder / WHEELS_FOLDER).absolute():
         session.say(f"`plugin run` and `plugin test` look for them in {folder / WHEELS_FOLDER}.")

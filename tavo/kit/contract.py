@@ -27,6 +27,7 @@ from tavo.host.lending import LendError
 from tavo.host.local import LocalPlugin
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, parse_acceptances
 from tavo.host.workers import BatchResult, FileInput, StaticWorker
+from tavo.kit.harness import NOTHING_LENT
 from tavo.kit.rehearsal import JobFailedError, Life, OwnTest, Rehearsal, Rehearsed, Tested
 from tavo.plugins.plain import permission_asked
 from tavo.plugins.testing import hostile_texts
@@ -37,6 +38,7 @@ __all__ = ["Check", "SuiteReport", "run_suite"]
 
 SAMPLES = "tests/samples"
 _LATE = frozenset({"timeout", "cpu", "total"})
+_LENT = ("files", "network", "subprocess")  # what the host does for a plugin that asks
 _SUFFIXES = {"python": ".py", "javascript": ".js", "typescript": ".ts", "json": ".json",
              "yaml": ".yaml", "markdown": ".md"}  # fmt: skip
 _MOST_NAMED = 5
@@ -101,6 +103,7 @@ class _Suite:
         self.shown: set[str] = set()
         self.printed = ""
         self.seen: dict[str, set[str]] = {}
+        self.left_at_host = False
         self.tests: tuple[OwnTest, ...] = ()
         self.columns: tuple[str, ...] = ()
 
@@ -327,6 +330,9 @@ def _static_runs(suite: _Suite, make: Any) -> None:
     problems: dict[str, list[tuple[str, str]]] = {"late": [], "invalid": [], "other": []}
     for run in (first, first_project):
         for path, failure in run.failures.items():
+            if failure.kind == "raised" and NOTHING_LENT in failure.reason:
+                suite.left_at_host = True  # what it asked for comes from a host; here is none
+                continue
             kind = "late" if failure.kind in _LATE else failure.kind
             printed = "" if failure.kind == "raised" else _last_line(failure.output)
             where = f" ({printed})" if printed and printed not in failure.reason else ""
@@ -523,10 +529,11 @@ def _permissions(suite: _Suite, manifest: Manifest) -> None:
         tried = suite.seen.get(kind, set())
         if isinstance(allowed, set):
             extra = sorted(tried - allowed)
-            unused += [f"{kind}: {name}" for name in sorted(allowed - tried)]
+            idle = [f"{kind}: {name}" for name in sorted(allowed - tried)]
         else:
             extra = [] if allowed else sorted(tried)
-            unused += [kind] if allowed and not tried else []
+            idle = [kind] if allowed and not tried else []
+        unused += [] if suite.left_at_host and kind in _LENT else idle
         undeclared += [f"{kind}: it tried {name}" for name in extra]
     hint = "Ask for it in plugin.yaml, or leave it out: it does not work as it is."
     if any(problem.startswith("files: ") for problem in undeclared):

@@ -49,13 +49,14 @@ from tavo.plugins import (
 from tavo.plugins.raised import describe
 from tavo.plugins.worker import class_of
 
-__all__ = ["Harness"]
+__all__ = ["NOTHING_LENT", "Harness"]
 
 _ANSWER = "tavo-kit-answer"
 _CHUNK = 3_000
 _MOST_SEEN = 20
 _MOST_REQUESTS = 1_000
 _SMALL = 100_000
+NOTHING_LENT = "nothing is lent in a rehearsal"
 _LET_GO = ("TargetError", "BudgetError")
 _BASES: dict[str, type[BasePlugin]] = {
     "static": StaticAnalysisPlugin,
@@ -391,6 +392,7 @@ class _Seen:
         ]
         self._inside = tuple(dict.fromkeys(os.path.realpath(path) for path in inside))
         self._own = os.path.realpath(folder.parent)  # its files, and its dependencies beside them
+        self._code = (str(folder) + os.sep, os.path.realpath(folder) + os.sep)
         sys.addaudithook(self._hook)
         self._watch_environment()
 
@@ -405,7 +407,7 @@ class _Seen:
         from tavo.plugins.plain import permission_asked
 
         self.add(*permission_asked(kind, content))
-        raise NotAvailableError("nothing is lent in a rehearsal")
+        raise NotAvailableError(NOTHING_LENT)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in {"open", "os.listdir", "os.scandir"}:
@@ -442,7 +444,11 @@ class _Seen:
         return os.path.realpath(path).startswith(self._inside)
 
     def _watch_environment(self) -> None:
-        """Note which variables the plugin's own code asks for; the library's reading is its own."""
+        """Note which variables the plugin's own code asks for.
+
+        What Python's library and the dependencies look up is theirs: nearly all ask for HOME or
+        LANG, and get what the worker has, which is nothing of the user's.
+        """
         kind = type(os.environ)
         original = kind.__getitem__
 
@@ -454,7 +460,7 @@ class _Seen:
                 or frame.f_code.co_filename.startswith("<frozen")
             ):
                 frame = frame.f_back
-            if frame is not None and frame.f_code.co_filename.startswith(self._own):
+            if frame is not None and frame.f_code.co_filename.startswith(self._code):
                 self.add("env", name)
             return original(environment, name)
 

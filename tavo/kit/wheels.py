@@ -19,7 +19,7 @@ from marketplace_db.errors import PackageError
 from marketplace_db.lock import LOCK_NAME, LockedWheel, parse_lock, write_lock
 from marketplace_db.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from marketplace_db.package import read_bounded
-from marketplace_db.wheel_files import UnmetError, choose, wheels_in
+from marketplace_db.wheel_files import UnmetError, choose, left_out, wheels_in
 from signing.attest import BuildClaim, sign_build, unverified_build
 from signing.digests import hash_file
 from signing.errors import AttestationError
@@ -34,6 +34,7 @@ __all__ = [
     "add_to_lock",
     "check_wheels",
     "keep_wheel",
+    "make_bare_lock",
     "make_lock",
     "manifest_with_needs",
     "statement_of",
@@ -66,12 +67,27 @@ def make_lock(folder: Path, wheels: Path) -> tuple[LockedWheel, ...]:
 
     Raises ManifestError, PackageError, UsageError, and InputError that names all that is missing.
     """
+    return _locked(folder, wheels, follow=True)[0]
+
+
+def make_bare_lock(folder: Path, wheels: Path) -> tuple[tuple[LockedWheel, ...], list[str]]:
+    """Lock what plugin.yaml names, and nothing that this asks for; write the file.
+
+    Returns the wheels, and the names of what they ask for and that is not locked. Raises as
+    `make_lock`.
+    """
+    return _locked(folder, wheels, follow=False)
+
+
+def _locked(
+    folder: Path, wheels: Path, *, follow: bool
+) -> tuple[tuple[LockedWheel, ...], list[str]]:
     manifest = manifest_with_needs(folder)
     if not wheels.is_dir():
         raise InputError(f"{wheels}: there is no such folder", hint=_fetch(manifest, wheels))
     try:
         found = wheels_in(wheels)
-        chosen = choose(manifest.dependencies, found, asker=manifest.full_id)
+        chosen = choose(manifest.dependencies, found, asker=manifest.full_id, follow=follow)
     except UnmetError as error:
         raise _missing(folder, wheels, manifest, error) from error
     except OSError as error:
@@ -89,7 +105,7 @@ def make_lock(folder: Path, wheels: Path) -> tuple[LockedWheel, ...]:
             hint="Ask for it (permissions: native_code: true), or choose a dependency without.",
         )
     write_atomically(folder / LOCK_NAME, write_lock(locked))
-    return locked
+    return locked, left_out(chosen)
 
 
 def keep_wheel(

@@ -8,6 +8,8 @@
     exit      the exit code
     found     rule id: how many findings of the plugin, or `some`; all that it finds is here
     says      optional: texts that standard output holds
+    grant     optional: words of `--grant` that the install needs beside `--yes`
+    needs     optional: programs that must be on PATH, else it is not run
     level     optional: the sandbox level it runs under where this machine can; else L2 or better
 
 The plugin is installed out of the file, or else from dist/repository as a mirror, with the built
@@ -42,7 +44,7 @@ SHELF = Shelf.read(PLUGINS)
 REPOSITORY = ROOT / "dist" / "repository"
 _EXAMPLES = ROOT / "tests" / "examples"
 _REQUIRED = {"library", "input", "run", "exit", "found"}
-_OPTIONAL = {"make", "target", "says", "level"}
+_OPTIONAL = {"make", "target", "says", "grant", "needs", "level"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Shown:
     make: str = ""
     target: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
+    grant: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     level: str = ""
 
 
@@ -81,13 +85,15 @@ def read(plugin: str) -> Shown:
     path = _EXAMPLES / "shown" / f"{plugin}.yaml"
     value = load_yaml(path.read_bytes(), name=path.name, limit=16 * 1024)
     assert _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL, (path, sorted(value))
-    for name in ("target", "says"):
+    for name in ("target", "says", "grant", "needs"):
         value[name] = tuple(value.get(name, ()))
     return Shown(plugin=plugin, **value)
 
 
 def is_here(plugin: str) -> bool:
-    """Tell whether the repository of this build holds what this system needs of a plugin."""
+    """Tell whether this build holds, and this machine has, what a plugin needs to be shown."""
+    if not all(shutil.which(program) for program in read(plugin).needs):
+        return False
     wheels = taken_here(wanted(SHELF, plugin, Extent(heavy=True)))
     return all((REPOSITORY / blob_path(one.digest)).exists() for one in wheels)
 
@@ -103,7 +109,8 @@ def carry_out(shown: Shown, home: Path) -> Outcome:
         importlib.import_module(f"tests.examples.makers.{shown.make}").make(project)
     mirror = () if shown.plugin in SHELF.embedded else ("--mirror", REPOSITORY)
     started = time.perf_counter()
-    machine.run("registry", "install", shown.plugin, "--yes", *mirror)
+    grants = [word for given in shown.grant for word in ("--grant", given)]
+    machine.run("registry", "install", shown.plugin, "--yes", *grants, *mirror)
     installed = time.perf_counter()
     report = home / "report.json"
     with contextlib.ExitStack() as stack:

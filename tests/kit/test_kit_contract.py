@@ -12,7 +12,9 @@ import pytest
 from tavo.host.local import open_local
 from tavo.host.sandbox.levels import SandboxUnavailableError
 from tavo.kit.contract import Check, SuiteReport, run_suite
+from tavo.kit.wheels import make_lock
 from tests.fakes.authors import ACCEPT, author_plugin, static_main
+from tests.fakes.operator_market import wheel_bytes
 
 
 def tried(folder: Path) -> SuiteReport:
@@ -207,6 +209,39 @@ def test_what_a_plugin_asks_the_host_for_is_compared_with_its_manifest(tmp_path:
     assert report.tried["subprocess"] == ("git",)
     assert check_of(report, "permissions used").found.endswith("subprocess: hg")
     assert "files: it tried uv.lock" in check_of(report, "permissions declared").found
+
+
+def test_a_plugin_that_stops_where_a_host_would_lend_something_fails_nothing(
+    tmp_path: Path,
+) -> None:
+    main = static_main(
+        'self.context.read_project("uv.lock")\nself.context.run("git", ["status"])'
+    ).replace("    def analyze_file", ASKING + "    def analyze_file")
+    folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
+    manifest = folder / "plugin.yaml"
+    asked = manifest.read_text().replace("files: none", "files: project\n  subprocess: [git]")
+    manifest.write_text(asked)
+    report = tried(folder)
+    assert check_of(report, "hostile input").state == "passed"
+    assert check_of(report, "permissions declared").state == "passed"
+    assert "permissions used" not in {one.name for one in report.checks}
+
+
+LOOKS_UP = "import os\nHOME = os.environ.get('AWS_SECRET_ACCESS_KEY')\n"
+
+
+def test_what_a_dependency_looks_up_in_the_environment_is_its_own(tmp_path: Path) -> None:
+    main = static_main("pass", before="import dep")
+    folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
+    with (folder / "plugin.yaml").open("a") as stream:
+        stream.write('dependencies: ["dep"]\n')
+    (folder / ".wheels").mkdir()
+    wheel = wheel_bytes(files={"dep/__init__.py": LOOKS_UP.encode()})
+    (folder / ".wheels" / "dep-1.0-py3-none-any.whl").write_bytes(wheel)
+    make_lock(folder, folder / ".wheels")
+    assert check_of(tried(folder), "permissions declared").state == "passed"
+    own = author_plugin(tmp_path / "own", main_py=main, tests__test_main_py="", dep_py=LOOKS_UP)
+    assert check_of(tried(own), "permissions declared").state == "failed"
 
 
 DYNAMIC = """\

@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,14 @@ from tavo.kit.build import build_wheel
 from tavo.kit.contract import run_suite
 from tavo.kit.publish import pack
 from tavo.kit.validate import validate
-from tavo.kit.wheels import BUILD_SUFFIX, add_to_lock, check_wheels, keep_wheel, make_lock
+from tavo.kit.wheels import (
+    BUILD_SUFFIX,
+    add_to_lock,
+    check_wheels,
+    keep_wheel,
+    make_bare_lock,
+    make_lock,
+)
 from tests.fakes.authors import ACCEPT, author_plugin
 from tests.fakes.operator_market import Marketplace, wheel_bytes
 from tests.fakes.repository import NOW, key_map
@@ -46,9 +54,13 @@ def plugin(tmp_path: Path, *dependencies: str, native: bool = False) -> Path:
     return folder
 
 
-def put(folder: Path, name: str = "dep", tag: str = "py3-none-any") -> Path:
+def put(
+    folder: Path, name: str = "dep", tag: str = "py3-none-any", *, requires: Sequence[str] = ()
+) -> Path:
     path = folder / ".wheels" / f"{name}-1.0-{tag}.whl"
-    path.write_bytes(wheel_bytes(name))
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{lines}\n".encode()
+    path.write_bytes(wheel_bytes(name, files={f"{name}-1.0.dist-info/METADATA": metadata}))
     return path
 
 
@@ -71,6 +83,17 @@ def test_a_lock_is_what_an_inspection_and_pip_read(tmp_path: Path) -> None:
     assert package.locked == (locked,)
     with open_local(folder) as local:
         assert local.installation.wheels == (wheel.name,)
+
+
+def test_a_bare_lock_has_what_is_named_and_says_what_is_left_out(tmp_path: Path) -> None:
+    folder = plugin(tmp_path, "dep>=1")
+    put(folder, requires=("torch>=2", "other; sys_platform == 'win32'"))
+    with pytest.raises(InputError, match=r"dep 1\.0 needs torch>=2"):
+        make_lock(folder, folder / ".wheels")
+    locked, left_out = make_bare_lock(folder, folder / ".wheels")
+    assert [one.name for one in locked] == ["dep"]
+    assert left_out == ["torch"]
+    assert (folder / "requirements.lock").read_text().startswith("dep==1.0 ")
 
 
 def test_what_cannot_be_locked_is_one_sentence(tmp_path: Path) -> None:

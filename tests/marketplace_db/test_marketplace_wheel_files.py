@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import site
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_a_tool_may_bring_a_start_up_file_and_a_dependency_may_not() -> None:
     check_wheel_bytes(data, "dep-1.0-py3-none-any.whl", is_tool=True)
     with pytest.raises(PackageError, match="would run code when Python starts"):
         check_wheel_bytes(data, "dep-1.0-py3-none-any.whl")
+
+
+def test_a_start_up_file_counts_where_python_would_run_it(tmp_path: Path) -> None:
+    line = f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()\n".encode()
+    nested = wheel_bytes(files={"dep/data/prompts.pth": line})
+    check_wheel_bytes(nested, "dep-1.0-py3-none-any.whl")
+    for name, runs in (("dep/data/prompts.pth", False), ("prompts.pth", True)):
+        folder = tmp_path / str(runs)
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(line)
+        site.addsitedir(str(folder))  # as Python does with a folder of packages when it starts
+        assert (tmp_path / "ran").exists() is runs
 
 
 def repacked(data: bytes, method: int, *, backwards: bool) -> bytes:
