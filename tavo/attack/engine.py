@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -27,12 +27,14 @@ from tavo.attack.probes import Planned, Probe, planned
 from tavo.attack.statistics import always_valid, clopper_pearson, decided
 from tavo.attack.targets import TargetFailedError
 from tavo.host.lending import LendError
+from tavo.llm.openai_chat import Usage
 from tavo.plugins.values import ChatMessage, ChatRequest
 from tavo.progress import Reporter
 
-__all__ = ["Attempted", "Judge", "Options", "Probed", "attack"]
+__all__ = ["Attempted", "Judge", "Options", "Probed", "attack", "lacks"]
 
 _LONGEST_WAIT = 20.0
+_Answer = TypeVar("_Answer")
 
 Key = tuple[str, int]
 
@@ -131,6 +133,33 @@ class _Asker:
 
     def attempt(self, plan: Planned) -> Attempted | None:
         """Make an attempt; None where the budget or the target ended before it was complete."""
+        return self._of_server(plan) if plan.server else self._of_model(plan)
+
+    def _of_server(self, plan: Planned) -> Attempted | None:
+        from tavo.attack.mcp.probing import Looked, look
+        from tavo.attack.mcp.target import McpTarget
+
+        assert isinstance(self._target, McpTarget)  # noqa: S101
+        looked, failed = Looked(prompts=(), answers=(), worked=""), ""
+
+        def ask(send: Callable[[], Any], repeat: bool) -> Any:
+            return self._carried(lambda: (send(), (0, 0)), self._options.retries if repeat else 0)
+
+        try:
+            looked = look(self._target, plan, ask, self._options.secrets)
+        except LendError as refusal:
+            self.stopped = self.stopped or str(refusal)
+            return None
+        except TargetFailedError as error:
+            if self.stopped:
+                return None
+            failed = str(error)
+        return Attempted(
+            probe=plan.probe, number=plan.number, variant=plan.variant, prompts=looked.prompts,
+            answers=looked.answers, worked=looked.worked, failed=failed,
+        )  # fmt: skip
+
+    def _of_model(self, plan: Planned) -> Attempted | None:
         messages: list[ChatMessage] = []
         answers: list[str] = []
         failed = refused = ""
@@ -168,24 +197,29 @@ class _Asker:
     def _ask(self, plan: Planned, messages: tuple[ChatMessage, ...]) -> str:
         parameters = {} if self._options.application or not plan.tools else {"tools": plan.tools}
         request = ChatRequest(messages=messages, parameters=parameters)
-        for again in range(self._options.retries + 1):
+        response = self._carried(lambda: self._target.send(request), self._options.retries)
+        return "\n".join(one.content for one in response.messages)
+
+    def _carried(self, send: Callable[[], tuple[_Answer, Usage]], retries: int) -> _Answer:
+        """Carry one request out, and again after a passing failure."""
+        for again in range(retries + 1):
             self._pace.wait()
             if self.stopped:
                 raise LendError("budget", self.stopped)
             self._purse.take()
             try:
-                response, usage = self._target.send(request)
+                answer, usage = send()
             except TargetFailedError as error:
                 self._reach.note(error)
                 if self._reach.is_given_up:
                     self.stopped = f"{error}; given up after {MOST_UNREACHED} tries"
-                if again == self._options.retries or not error.passing:
+                if again == retries or not error.passing:
                     raise
                 time.sleep(min(_LONGEST_WAIT, 0.5 * 2**again))
             else:
                 self._reach.note()
                 self._purse.pay(usage)
-                return "\n".join(one.content for one in response.messages)
+                return answer
         raise AssertionError  # the last turn of the loop has returned or raised
 
 
@@ -209,7 +243,7 @@ def attack(
     made: dict[str, list[Attempted]] = {probe.id: [] for probe in probes}
     ended: dict[str, str] = {}
     for probe in probes:
-        if probe.needs == "secret" and options.application and not options.secrets:
+        if lacks(target, probe, options):
             ended[probe.id] = "not applicable"
     reporter = reporter or Reporter()
     reporter.begin("attacking", options.attempts * (len(probes) - len(ended)))
@@ -244,6 +278,16 @@ def attack(
         for probe in probes
     ]  # fmt: skip
     return everything, asker.stopped
+
+
+def lacks(target: SendsRequests, probe: Probe, options: Options) -> str:
+    """Return why a probe cannot be tried at a target; empty if it can."""
+    if probe.needs == "secret" and options.application and not options.secrets:
+        return "nobody said what must not be told (`secrets` in the target file)"
+    if probe.needs == "own tools" and options.application:
+        return "an application has tools of its own"
+    lacking = getattr(target, "lacks", None)
+    return str(lacking(probe.server)) if probe.server and lacking is not None else ""
 
 
 def _known_or_made(

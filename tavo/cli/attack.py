@@ -30,6 +30,7 @@ from tavo.errors import UsageError, worst
 if TYPE_CHECKING:
     from tavo.attack.probes import Probe
     from tavo.attack.report import AttackReport, Change
+    from tavo.attack.targets import Target
 
 __all__ = ["register"]
 
@@ -126,7 +127,7 @@ def attack(
     from tavo.attack.probes import PACK, load_probes
 
     session = session_of(context)
-    probes = _chosen(load_probes(pack or PACK), probe or [])
+    probes = _chosen(load_probes(pack or PACK, of="all"), probe or [])
     if listed:
         _list(session, probes)
         return
@@ -158,6 +159,7 @@ def attack(
     written = writable(str(report), str(report)) if report is not None else None
     opened = open_target(target, os.environ)
     try:
+        probes = _for(opened, probes)
         plan = AttackPlan(
             target=opened,
             probes=tuple(probes),
@@ -204,6 +206,21 @@ def _chosen(probes: list[Probe], names: list[str]) -> list[Probe]:
                 hint=f"Did you mean {near[0]}?" if near else "`tavo attack --list` lists them.",
             )
     return chosen(probes, names)
+
+
+def _for(target: Target, probes: list[Probe]) -> list[Probe]:
+    """Return the probes for what a target is. Raises UsageError if there are none."""
+    from tavo.attack.mcp.target import McpTarget
+
+    is_server = isinstance(target, McpTarget)
+    fitting = [one for one in probes if bool(one.server) == is_server]
+    if not fitting:
+        raise UsageError(
+            f"attack: none of these probes is for {'an MCP server' if is_server else 'a model'},"
+            f" as {target.name} is",
+            hint="`tavo attack --list` lists them; those named mcp-… are for MCP servers.",
+        )
+    return fitting
 
 
 def _list(session: Session, probes: list[Probe]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.engine import Attempted, Judge, Options, Probed, attack
+from tavo.attack.engine import Attempted, Judge, Options, Probed, attack, lacks
 from tavo.attack.probes import Probe
 from tavo.attack.report import AttackReport, report_of
 from tavo.attack.targets import Target
@@ -76,7 +76,7 @@ def run_attack(
     run = CombinedRun(
         store, command=plan.command, root=Path.cwd(), rules=len(plan.probes), largest=1 << 20
     )
-    run.note(_notices(report))
+    run.note(_notices(report, plan))
     found = [
         _finding(probes[one.probe], one, plan.target.name, plan.options)
         for one in report.probes
@@ -87,7 +87,7 @@ def run_attack(
     return run.id, code, report
 
 
-def _notices(report: AttackReport) -> Iterable[Notice]:
+def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
     subject = f"targets/{report.target}"
     if report.stopped:
         left = sum(one.tried < report.attempts and one.ended == "budget" for one in report.probes)
@@ -109,12 +109,21 @@ def _notices(report: AttackReport) -> Iterable[Notice]:
         yield Notice(
             kind="plugin", subject=subject, reason=f"{number} {attempts} not carried out: {error}"
         )
-    skipped = [one.probe for one in report.probes if one.ended == "not applicable"]
-    if skipped:
+    skipped: dict[str, list[str]] = {}
+    for probe in plan.probes:
+        if reason := lacks(plan.target, probe, plan.options):
+            skipped.setdefault(reason, []).append(probe.id)
+    for reason, names in skipped.items():
         yield Notice(
             kind="plugin", subject=subject, incomplete=False,
-            reason=f"not tried, for nobody said what must not be told (`secrets` in the target"
-            f" file): {', '.join(skipped)}",
+            reason=f"not tried, for {reason}: {', '.join(names)}",
+        )  # fmt: skip
+    left_alone = sorted(getattr(plan.target, "left_alone", ()))
+    if left_alone:
+        yield Notice(
+            kind="plugin", subject=subject, incomplete=False,
+            reason=f"tools that were not called, for what they may destroy or send (`calls: all` in"
+            f" the target file has them called): {', '.join(map(repr, left_alone))}"[:2000],
         )  # fmt: skip
 
 
@@ -127,7 +136,7 @@ def _finding(probe: Probe, one: Probed, target: str, options: Options) -> Report
         "variant": first.variant,
         "seed": str(options.seed),
         "attempt": str(first.number),
-        "prompt": _conversation(first)[:_SHOWN],
+        "prompt": (first.prompts[-1] if probe.server else _conversation(first))[:_SHOWN],
         "answer": first.answers[-1][:_SHOWN] if first.answers else "",
     }
     return Reported(
