@@ -210,17 +210,15 @@ def _chosen(probes: list[Probe], names: list[str]) -> list[Probe]:
 
 def _for(target: Target, probes: list[Probe]) -> list[Probe]:
     """Return the probes for what a target is. Raises UsageError if there are none."""
-    from tavo.attack.mcp.target import McpTarget
+    from tavo.runs.attack import fitting
 
-    is_server = isinstance(target, McpTarget)
-    fitting = [one for one in probes if bool(one.server) == is_server]
-    if not fitting:
+    found = fitting(target, probes)
+    if not found:
         raise UsageError(
-            f"attack: none of these probes is for {'an MCP server' if is_server else 'a model'},"
-            f" as {target.name} is",
+            f"attack: none of these probes is for what {target.name} is",
             hint="`tavo attack --list` lists them; those named mcp-… are for MCP servers.",
         )
-    return fitting
+    return found
 
 
 def _list(session: Session, probes: list[Probe]) -> None:

@@ -14,6 +14,7 @@ from tavo.plugins import Finding, Rule
 
 __all__ = [
     "ALSO",
+    "CONFIRMS",
     "Absent",
     "Exchange",
     "Gate",
@@ -26,6 +27,9 @@ __all__ = [
     "RunInfo",
     "Suppression",
 ]
+
+CONFIRMS = "confirms"
+"""Name of the evidence that names the findings in the code that an attack went through."""
 
 ALSO = "also"
 """Name of the evidence that says which other rules said the same and were left out."""

@@ -2,8 +2,7 @@
 
 Rules this module keeps:
 - an attack that worked is a finding at `targets/<name>`, with the words that showed it;
-- a finding of a scan in the same store that is about the same weakness is named in it, and the
-  other way round what an attack confirmed is sure.
+- where a scan found the same weakness in the code, the two are one finding.
 
 Units: sizes in characters.
 """
@@ -27,9 +26,10 @@ from tavo.progress import Reporter
 from tavo.results.store import ResultStore
 from tavo.results.values import Notice, Reported
 from tavo.runs.combined import CombinedRun
+from tavo.runs.confirmed import confirmed, in_the_code
 from tavo.runs.gate import GatePlan
 
-__all__ = ["AttackPlan", "chosen", "run_attack"]
+__all__ = ["AttackPlan", "Attacked", "carry_out", "chosen", "fitting", "run_attack"]
 
 _SHOWN = 2000
 
@@ -50,14 +50,24 @@ class AttackPlan(msgspec.Struct, frozen=True, kw_only=True):
     gate: GatePlan | None = None
 
 
-def run_attack(
-    plan: AttackPlan, store: ResultStore, reporter: Reporter
-) -> tuple[int, ExitCode, AttackReport]:
-    """Attack, store, judge; return the run's number, the exit code and the report.
+class Attacked(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attack gave, before it is stored."""
+
+    report: AttackReport
+    reported: tuple[Reported, ...]
+    notices: tuple[Notice, ...]
+
+    @property
+    def looked(self) -> str:
+        """Return what was looked at, as findings name it."""
+        return f"targets/{self.report.target}"
+
+
+def carry_out(plan: AttackPlan, purse: Purse, reporter: Reporter) -> Attacked:
+    """Attack, within what is in a purse.
 
     Raises InputError for a transcript that cannot be gone on with, before anything is sent.
     """
-    purse = Purse(plan.budget)
     probes = {probe.id: probe for probe in plan.probes}
     if plan.transcript is None:
         probed, stopped = attack(
@@ -73,18 +83,31 @@ def run_attack(
                 record=transcript.record, judged=plan.judged, reporter=reporter,
             )  # fmt: skip
     report = report_of(plan.target.name, plan.options, probed, stopped)
-    run = CombinedRun(
-        store, command=plan.command, root=Path.cwd(), rules=len(plan.probes), largest=1 << 20
-    )
-    run.note(_notices(report, plan))
     found = [
         _finding(probes[one.probe], one, plan.target.name, plan.options)
         for one in report.probes
         if one.worked
     ]
-    run.add_records(found, [f"targets/{plan.target.name}"])
-    code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
-    return run.id, code, report
+    return Attacked(report=report, reported=tuple(found), notices=tuple(_notices(report, plan)))
+
+
+def run_attack(
+    plan: AttackPlan, store: ResultStore, reporter: Reporter
+) -> tuple[int, ExitCode, AttackReport]:
+    """Attack, store, judge; return the run's number, the exit code and the report.
+
+    Raises InputError for a transcript that cannot be gone on with, before anything is sent.
+    """
+    made = carry_out(plan, Purse(plan.budget), reporter)
+    run = CombinedRun(
+        store, command=plan.command, root=Path.cwd(), rules=len(plan.probes), largest=1 << 20
+    )
+    run.note(made.notices)
+    probes = {probe.id: probe for probe in plan.probes}
+    code = in_the_code(store, before=run.id)
+    run.add_records(confirmed(made.reported, probes, code), [made.looked])
+    verdict = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
+    return run.id, verdict, made.report
 
 
 def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
@@ -162,3 +185,11 @@ def chosen(probes: Sequence[Probe], names: Sequence[str]) -> list[Probe]:
     if not names:
         return list(probes)
     return [probe for probe in probes if probe.id in names or probe.family in names]
+
+
+def fitting(target: Target, probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes that are for what a target is: a server of tools, or a model."""
+    from tavo.attack.mcp.target import McpTarget
+
+    is_server = isinstance(target, McpTarget)
+    return [probe for probe in probes if bool(probe.server) == is_server]

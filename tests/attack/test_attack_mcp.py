@@ -63,7 +63,7 @@ def test_each_flaw_alone_is_found_and_nothing_else(
     assert set(FOUND_BY) == set(server.FLAWS)
     assert set(FOUND_BY.values()) == {probe.id for probe in probes}
     with attacked(server, flaw) as target:
-        probed, stopped = attack(target, probes, Purse(Budget(requests=3000)), Options())
+        probed, stopped = attack(target, probes, Purse(Budget()), Options(attempts=4))
     assert stopped == ""
     assert not any(one.failed for one in probed)
     assert worked(probed) == {FOUND_BY[flaw]}
@@ -88,7 +88,7 @@ def test_two_attacks_and_a_resumed_one_write_the_same_bytes(
             probed, stopped = attack(target, probes, Purse(Budget()), options)
             reports.append(as_json(report_of("flawed", asked, probed, stopped)))
     file = tmp_path / "attack.jsonl"
-    for resume, requests in ((False, 60), (True, 70), (True, 5000)):
+    for resume, requests in ((False, 60), (True, 20), (True, 5000)):
         with (
             attacked(server, *server.FLAWS) as target,
             Transcript(
@@ -264,8 +264,7 @@ def test_a_hostile_schema_is_followed_to_a_bounded_depth(probes: list[Probe]) ->
         assert isinstance(arguments_of(tool), dict)
         assert isinstance(wrong_arguments(tool, 2), dict)
     places = places_of(tools, "path")
-    assert [place.at for place in places][0] == ("p", "path")
-    assert ("q",) in [place.at for place in places]
+    assert {("p", "path"), ("q",)} <= {place.at for place in places}
     assert arguments_of(tools[0], ("p", "path"), "X")["p"]["path"] == "X"
     assert len(json.dumps(arguments_of(tools[0]))) < 1000
 

@@ -32,7 +32,7 @@ _MOST_PLACES = 12
 _MOST_CALLED = 12
 _MOST_READ = 20
 _LONGEST = 20_000
-_WAIT_S = 0.2
+_WAIT_S = 0.1
 _STRANGER = "https://stranger.example"
 
 Ask = Callable[[Callable[[], Any], bool], Any]
