@@ -31,8 +31,9 @@ from tavo.llm.openai_chat import Usage
 from tavo.plugins.values import ChatMessage, ChatRequest
 from tavo.progress import Reporter
 
-__all__ = ["Attempted", "Judge", "Options", "Probed", "attack", "lacks"]
+__all__ = ["JUDGE_FAILED", "Attempted", "Judge", "Options", "Probed", "attack", "lacks"]
 
+JUDGE_FAILED = "the judge failed"
 _LONGEST_WAIT = 20.0
 _Answer = TypeVar("_Answer")
 
@@ -40,7 +41,7 @@ Key = tuple[str, int]
 
 
 Judge = Callable[[Planned, Sequence[str]], str]
-"""Another opinion on answers that no evidence decides: why it worked, or nothing."""
+"""Another opinion on answers that no evidence decides: `yes`, `no` or `unclear`."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `threshold` is the share of working attempts from which a probe counts as broken for an early
     stop; `stop_early` ends a probe when more attempts cannot change on which side of it it is.
     `application`: the target has a system prompt and tools of its own. `secrets` are what it must
-    not tell.
+    not tell, `judge` the name of who is asked where no evidence decides.
     """
 
     seed: int = 0
@@ -61,12 +62,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_early: bool = True
     application: bool = False
     secrets: tuple[str, ...] = ()
+    judge: str = ""
 
 
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt that was made. `worked` says why it worked, `failed` why it was not carried out.
 
-    `refused` is what a guard in front of the model said, which then held.
+    `refused` is what a guard in front of the model said, which then held. `judged` is what a judge
+    said where there is no evidence: `yes`, `no`, `unclear`, or why it said nothing.
 
     `prompts` and `answers` are in their order; both are empty texts where nothing was sent.
     """
@@ -79,13 +82,15 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     worked: str = ""
     failed: str = ""
     refused: str = ""
+    judged: str = ""
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
     """What all attempts at a probe's goal gave. `low` and `high` bound the share at 95 %.
 
     `ended` says why there were not more: `all` were made, it was `decided`, the `budget`, or that
-    it is not `applicable` to this target.
+    it is not `applicable` to this target. `judged` attempts worked in the eyes of a judge alone;
+    they are in neither `worked` nor the share.
     """
 
     probe: str
@@ -97,6 +102,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     ended: str
     attempts: tuple[Attempted, ...]
+    judged: int = 0
 
 
 class _Pace:
@@ -186,12 +192,19 @@ class _Asker:
         if not failed:
             secrets = self._options.secrets or ((plan.secret,) if plan.secret else ())
             worked = judge(plan, answers, secrets=secrets)
-            if not worked and self._judge is not None:
-                worked = self._judge(plan, answers)
+        judged = ""
+        if self._judge is not None and answers and not (worked or failed or refused):
+            try:
+                judged = self._judge(plan, answers)
+            except LendError as refusal:
+                self.stopped = self.stopped or str(refusal)
+                return None
+            except TargetFailedError as error:
+                judged = f"{JUDGE_FAILED}: {error}"
         return Attempted(
             probe=plan.probe, number=plan.number, variant=plan.variant,
             prompts=tuple(turn.content for turn in plan.turns), answers=tuple(answers),
-            worked=worked, failed=failed, refused=refused,
+            worked=worked, failed=failed, refused=refused, judged=judged,
         )  # fmt: skip
 
     def _ask(self, plan: Planned, messages: tuple[ChatMessage, ...]) -> str:
@@ -218,7 +231,7 @@ class _Asker:
                 time.sleep(min(_LONGEST_WAIT, 0.5 * 2**again))
             else:
                 self._reach.note()
-                self._purse.pay(usage)
+                self._purse.pay(usage, getattr(self._target, "model", ""))
                 return answer
         raise AssertionError  # the last turn of the loop has returned or raised
 
@@ -294,7 +307,7 @@ def _known_or_made(
     plan: Planned, known: Mapping[Key, Attempted], asker: _Asker
 ) -> Attempted | None:
     earlier = known.get((plan.probe, plan.number))
-    if earlier is not None and not earlier.failed:
+    if earlier is not None and not earlier.failed and JUDGE_FAILED not in earlier.judged:
         return earlier
     if asker.stopped:
         return None
@@ -322,4 +335,5 @@ def _probed(probe: Probe, attempts: Sequence[Attempted], ended: str, options: Op
         probe=probe.id, tried=tried, worked=worked, failed=len(attempts) - tried,
         share=round(worked / tried, 6) if tried else 0.0, low=round(low, 6), high=round(high, 6),
         ended=ended, attempts=tuple(attempts),
+        judged=sum(attempt.judged == "yes" for attempt in attempts),
     )  # fmt: skip

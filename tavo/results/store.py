@@ -24,6 +24,7 @@ from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.gate_rows import gate_of, mark, write_gate
+from tavo.results.probe_rows import probes_of, write_probes
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
 from tavo.results.values import (
     Exchange,
@@ -31,6 +32,7 @@ from tavo.results.values import (
     Notice,
     PluginRun,
     PluginTotals,
+    ProbeResult,
     Reported,
     Run,
     RunInfo,
@@ -199,6 +201,11 @@ class ResultStore:
                 ],
             )  # fmt: skip
 
+    def add_probes(self, run_id: int, results: Iterable[ProbeResult]) -> None:
+        """Record what the probes of an attack gave."""
+        with self._batch():
+            write_probes(self._connection, run_id, results)
+
     def mark(self, run_id: int, marked: Iterable[Reported]) -> None:
         """Write anew the suppression and the baseline state of findings of a run."""
         with self._batch():
@@ -255,6 +262,7 @@ class ResultStore:
                     notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
                     plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
                     gate=gate_of(self._connection, row["id"]),
+                    probes=probes_of(self._connection, row["id"]),
                 )
         wanted = "a run" if run_id is None else f"run {run_id}"
         raise UsageError(
@@ -490,7 +498,7 @@ _RUNS = (
 
 def _run(
     row: sqlite3.Row, *, notices: tuple[Notice, ...] = (), plugins: tuple[PluginRun, ...] = (),
-    gate: Gate | None = None,
+    gate: Gate | None = None, probes: tuple[ProbeResult, ...] = (),
 ) -> Run:  # fmt: skip
     return Run(
         id=row["id"],
@@ -511,6 +519,7 @@ def _run(
         notices=notices,
         plugins=plugins,
         gate=gate,
+        probes=probes,
     )
 
 

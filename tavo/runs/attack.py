@@ -9,24 +9,25 @@ Units: sizes in characters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.engine import Attempted, Judge, Options, Probed, attack, lacks
+from tavo.attack.engine import JUDGE_FAILED, Attempted, Judge, Options, Probed, attack, lacks
+from tavo.attack.judging import UNCLEAR, YES, ModelJudge
 from tavo.attack.probes import Probe
-from tavo.attack.report import AttackReport, report_of
+from tavo.attack.report import AttackReport, compared, report_of
 from tavo.attack.targets import Target
 from tavo.attack.transcript import Transcript
 from tavo.errors import ExitCode
 from tavo.plugins import Confidence, Finding, Location, Severity
 from tavo.progress import Reporter
 from tavo.results.store import ResultStore
-from tavo.results.values import Notice, Reported
+from tavo.results.values import Notice, ProbeResult, Reported
 from tavo.runs.combined import CombinedRun
-from tavo.runs.confirmed import confirmed, in_the_code
+from tavo.runs.confirmed import in_the_code
 from tavo.runs.gate import GatePlan
 
 __all__ = ["AttackPlan", "Attacked", "carry_out", "chosen", "fitting", "run_attack"]
@@ -43,7 +44,8 @@ class AttackPlan(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget
     transcript: Path | None = None
     resume: bool = False
-    judged: Judge | None = None
+    judge: Target | None = None
+    before: AttackReport | None = None
     command: tuple[str, ...] = ()
     fail_on: Severity = Severity.LOW
     exit_zero: bool = False
@@ -56,6 +58,7 @@ class Attacked(msgspec.Struct, frozen=True, kw_only=True):
     report: AttackReport
     reported: tuple[Reported, ...]
     notices: tuple[Notice, ...]
+    results: tuple[ProbeResult, ...]
 
     @property
     def looked(self) -> str:
@@ -69,9 +72,15 @@ def carry_out(plan: AttackPlan, purse: Purse, reporter: Reporter) -> Attacked:
     Raises InputError for a transcript that cannot be gone on with, before anything is sent.
     """
     probes = {probe.id: probe for probe in plan.probes}
+    judged: Judge | None = None
+    if plan.judge is not None:
+        judged = ModelJudge(
+            plan.judge, purse, {probe.id: probe.goal for probe in plan.probes},
+            seed=plan.options.seed, retries=plan.options.retries, model=plan.judge.model,
+        )  # fmt: skip
     if plan.transcript is None:
         probed, stopped = attack(
-            plan.target, plan.probes, purse, plan.options, judged=plan.judged, reporter=reporter
+            plan.target, plan.probes, purse, plan.options, judged=judged, reporter=reporter
         )
     else:
         with Transcript(
@@ -80,15 +89,18 @@ def carry_out(plan: AttackPlan, purse: Purse, reporter: Reporter) -> Attacked:
         ) as transcript:  # fmt: skip
             probed, stopped = attack(
                 plan.target, plan.probes, purse, plan.options, done=transcript.done,
-                record=transcript.record, judged=plan.judged, reporter=reporter,
+                record=transcript.record, judged=judged, reporter=reporter,
             )  # fmt: skip
     report = report_of(plan.target.name, plan.options, probed, stopped)
     found = [
         _finding(probes[one.probe], one, plan.target.name, plan.options)
         for one in report.probes
-        if one.worked
+        if one.worked or one.judged
     ]
-    return Attacked(report=report, reported=tuple(found), notices=tuple(_notices(report, plan)))
+    return Attacked(
+        report=report, reported=tuple(found), notices=tuple(_notices(report, plan)),
+        results=tuple(_results(report, plan)),
+    )  # fmt: skip
 
 
 def run_attack(
@@ -98,16 +110,42 @@ def run_attack(
 
     Raises InputError for a transcript that cannot be gone on with, before anything is sent.
     """
-    made = carry_out(plan, Purse(plan.budget), reporter)
+    purse = Purse(plan.budget)
+    made = carry_out(plan, purse, reporter)
+    if plan.budget.prices:
+        reporter.note(
+            f"spent: {purse.requests} requests, {purse.tokens} tokens, {purse.cost:.4f} US dollars"
+        )
     run = CombinedRun(
         store, command=plan.command, root=Path.cwd(), rules=len(plan.probes), largest=1 << 20
     )
-    run.note(made.notices)
     probes = {probe.id: probe for probe in plan.probes}
-    code = in_the_code(store, before=run.id)
-    run.add_records(confirmed(made.reported, probes, code), [made.looked])
+    run.add_attack(made, probes, earlier=in_the_code(store, before=run.id))
     verdict = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
     return run.id, verdict, made.report
+
+
+def _results(report: AttackReport, plan: AttackPlan) -> Iterable[ProbeResult]:
+    probes = {probe.id: probe for probe in plan.probes}
+    before = plan.before
+    old = {one.probe: one for one in before.probes} if before is not None else {}
+    changes = {one.probe: one for one in compared(before, report)} if before is not None else {}
+    for one in report.probes:
+        result = ProbeResult(
+            target=report.target, probe=one.probe, severity=probes[one.probe].severity.lower(),
+            tried=one.tried, worked=one.worked, judged=one.judged, failed=one.failed, low=one.low,
+            high=one.high, ended=one.ended,
+        )  # fmt: skip
+        if one.probe in changes:
+            result = msgspec.structs.replace(
+                result, verdict=changes[one.probe].verdict, chance=changes[one.probe].chance
+            )
+        if (earlier := old.get(one.probe)) is not None:
+            result = msgspec.structs.replace(
+                result, before_tried=earlier.tried, before_worked=earlier.worked,
+                before_low=earlier.low, before_high=earlier.high,
+            )  # fmt: skip
+        yield result
 
 
 def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
@@ -132,6 +170,18 @@ def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
         yield Notice(
             kind="plugin", subject=subject, reason=f"{number} {attempts} not carried out: {error}"
         )
+    unjudged = [attempt.judged for attempt in made if JUDGE_FAILED in attempt.judged]
+    if unjudged:
+        answers = "answer was" if len(unjudged) == 1 else "answers were"
+        yield Notice(
+            kind="plugin", subject=subject,
+            reason=f"{len(unjudged)} {answers} not judged: {unjudged[0]}",
+        )  # fmt: skip
+    if unclear := sum(attempt.judged == UNCLEAR for attempt in made):
+        yield Notice(
+            kind="plugin", subject=subject, incomplete=False,
+            reason=f"of {unclear} answers the judge {plan.options.judge} said neither yes nor no",
+        )  # fmt: skip
     skipped: dict[str, list[str]] = {}
     for probe in plan.probes:
         if reason := lacks(plan.target, probe, plan.options):
@@ -151,11 +201,16 @@ def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
 
 
 def _finding(probe: Probe, one: Probed, target: str, options: Options) -> Reported:
-    first = next(attempt for attempt in one.attempts if attempt.worked)
-    evidence: Mapping[str, str] = {
+    first = next(
+        attempt for attempt in one.attempts
+        if (attempt.worked if one.worked else attempt.judged == YES)
+    )  # fmt: skip
+    judged = f"{one.judged} of {one.tried} attempts, by {options.judge} and no evidence"
+    evidence: dict[str, str] = {
         "worked": f"{one.worked} of {one.tried} attempts",
         "share": f"{one.low:.0%} to {one.high:.0%} with 95 % confidence",
-        "why": first.worked,
+        "why": first.worked or f"{options.judge} says so",
+        **({"judged": judged} if one.judged else {}),
         "variant": first.variant,
         "seed": str(options.seed),
         "attempt": str(first.number),
@@ -165,10 +220,12 @@ def _finding(probe: Probe, one: Probed, target: str, options: Options) -> Report
     return Reported(
         finding=Finding(
             rule_id=probe.id,
-            message=f"The target gave in: {probe.goal}"
-            f" {one.worked} of {one.tried} attempts worked.",
+            message=f"The target gave in: {probe.goal} {one.worked} of {one.tried} attempts worked."
+            if one.worked
+            else f"A judge says that the target gave in, and no evidence does: {probe.goal}"
+            f" {one.judged} of {one.tried} attempts, says {options.judge}.",
             severity=probe.rule.severity,
-            confidence=Confidence.HIGH,
+            confidence=Confidence.HIGH if one.worked else Confidence.LOW,
             location=Location(path=PurePosixPath("targets", target), snippet=probe.title),
             evidence=evidence,
         ),

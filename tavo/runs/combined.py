@@ -135,12 +135,19 @@ class CombinedRun:
         self._scanned.update(map(PurePosixPath, looked))
         self._store.add(self.id, reported)
 
-    def add_attack(self, made: Attacked, probes: Mapping[str, Probe]) -> None:
-        """Store what an attack gave; what it confirms of this run's own findings counts once."""
+    def add_attack(
+        self, made: Attacked, probes: Mapping[str, Probe], *, earlier: Sequence[Reported] = ()
+    ) -> None:
+        """Store what an attack gave; what it confirms of this run's own findings counts once.
+
+        `earlier` is what another run has found in the code.
+        """
         from tavo.runs.confirmed import confirmed, counted_once
 
-        code = list(self._store.findings(self.id))
-        self._store.mark(self.id, counted_once(made.reported, probes, code))
+        own = list(self._store.findings(self.id))
+        self._store.mark(self.id, counted_once(made.reported, probes, own))
+        code = [*own, *earlier]
+        self._store.add_probes(self.id, made.results)
         self.add_records(confirmed(made.reported, probes, code), [made.looked])
         self.note(made.notices)
 
