@@ -28,10 +28,10 @@ _COMMANDS = frozenset({"scan", "attack", "pipeline", "logs", "proxy", "results",
 
 def in_the_code(store: ResultStore, *, before: int) -> list[Reported]:
     """Return what the newest scan of a store found, of those before a run."""
-    newest = next(
-        (run for run in store.runs() if run.id < before and _is_scan(run) and run.finished_at), None
-    )
-    return [] if newest is None else list(store.findings(newest.id))
+    for run in store.runs():
+        if run.id < before and run.finished_at and _is_scan(store.run(run.id)):
+            return list(store.findings(run.id))
+    return []
 
 
 def confirmed(
@@ -67,7 +67,9 @@ def counted_once(
 
 
 def _is_scan(run: Run) -> bool:
-    return next((word for word in run.info.command if word in _COMMANDS), "") == "scan"
+    """Tell whether rules looked at files in a run: those of an attack alone are its probes."""
+    command = next((word for word in run.info.command if word in _COMMANDS), "scan")
+    return command == "scan" and run.info.rules > len(run.probes)
 
 
 def _same(probe: Probe, code: Sequence[Reported]) -> list[Reported]:

@@ -106,11 +106,13 @@ def test_two_attacks_and_a_resumed_one_write_the_same_bytes(
 
 
 def test_a_command_is_a_server_too(probes: list[Probe]) -> None:
-    few = [one for one in probes if one.id in {
-        "mcp-path-argument", "mcp-tools-change", "mcp-answers-without-key", "mcp-url-argument"}]  # fmt: skip
+    names = {"mcp-path-argument", "mcp-tools-change", "mcp-answers-without-key", "mcp-url-argument"}
+    few = [one for one in probes if one.id in names]
     described = TargetFile(
         kind="mcp", name="here",
-        command=(sys.executable, str(SERVER), "--stdio", "--flaws", "path-traversal,changing-tools"),
+        command=(
+            sys.executable, str(SERVER), "--stdio", "--flaws", "path-traversal,changing-tools",
+        ),
     )  # fmt: skip
     target = McpTarget(described, {})
     try:
@@ -274,7 +276,8 @@ def test_arguments_follow_the_schema() -> None:
         "type": "object",
         "required": ["city", "count", "kind", "when", "deep"],
         "properties": {
-            "city": {"type": "string", "default": "Oslo"}, "count": {"type": "integer", "minimum": 3},
+            "city": {"type": "string", "default": "Oslo"},
+            "count": {"type": "integer", "minimum": 3},
             "kind": {"enum": ["a", "b"]}, "when": {"type": "string", "format": "date"},
             "deep": {"type": "object", "required": ["list"], "properties": {
                 "list": {"type": "array", "minItems": 1, "items": {"type": "string"}}}},
@@ -282,7 +285,8 @@ def test_arguments_follow_the_schema() -> None:
         },
     }}  # fmt: skip
     assert arguments_of(tool) == {
-        "city": "Oslo", "count": 3, "kind": "a", "when": "2026-01-01", "deep": {"list": ["example"]},
+        "city": "Oslo", "count": 3, "kind": "a", "when": "2026-01-01",
+        "deep": {"list": ["example"]},
     }  # fmt: skip
     assert arguments_of(tool, ("deep", "list"), "X")["deep"] == {"list": ["X"]}
     assert arguments_of(tool, ("not_required",), "X")["not_required"] == "X"
