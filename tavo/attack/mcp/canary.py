@@ -1,17 +1,21 @@
 """A listener on this machine that says which of its addresses somebody asked for.
 
 Rules this module keeps:
-- it listens on loopback only, gives nothing away, and remembers a bounded number of names.
+- it listens on loopback only, gives nothing away, and remembers a bounded number of names;
+- its port is the same from run to run where that is free: a target that repeats half of it says the
+  same again.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 __all__ = ["Canary"]
 
 _MOST = 100_000
+_FIRST_PORT, _TRIED = 28_471, 20
 
 
 class Canary:
@@ -40,7 +44,7 @@ class Canary:
                 pass
 
         self._asked, self._news = asked, news
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _listening(Handler)
         self.port = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
@@ -58,3 +62,19 @@ class Canary:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _listening(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    for port in range(_FIRST_PORT, _FIRST_PORT + _TRIED):
+        try:
+            return _Server(("127.0.0.1", port), handler)
+        except OSError:
+            continue
+    return _Server(("127.0.0.1", 0), handler)
+
+
+class _Server(ThreadingHTTPServer):
+    """Takes no port that another listens at, on any system."""
+
+    allow_reuse_port = False
+    allow_reuse_address = os.name == "posix"
