@@ -4,8 +4,8 @@ write the same bytes.
     python benchmarks/attack.py
 
 The targets are those of examples/, started for each run, with all flaws and with none. What is run
-is `tavo attack TARGET --report FILE`, as a user does, from the sources. Requests are those that tavo
-counts: a session with a server of tools is one, and so is each thing asked in it.
+is `tavo attack TARGET --report FILE`, as a user does, from the sources. Requests are those that
+tavo counts: a session with a server of tools is one, and so is each thing asked in it.
 """
 
 from __future__ import annotations
