@@ -332,7 +332,7 @@ def test_the_tables_are_strict_and_joinable(tmp_path: Path) -> None:
     ).fetchall()
     assert sorted(strict) == [
         ("absent", 1), ("exchanges", 1), ("findings", 1), ("gates", 1), ("notices", 1),
-        ("plugin_runs", 1), ("policy_results", 1), ("rules", 1), ("runs", 1),
+        ("plugin_runs", 1), ("policy_results", 1), ("probe_results", 1), ("rules", 1), ("runs", 1),
     ]  # fmt: skip
     joined = connection.execute(
         "SELECT count(*) FROM findings JOIN rules ON rules.id = findings.rule"

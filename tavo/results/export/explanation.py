@@ -265,7 +265,9 @@ def _accepting(
     yield from _section("How to accept it, with a reason")
     location = one.finding.location if one is not None else None
     if of_logs:
-        where = "  in the file that --suppressions names, as a log has no comments, nor has a target:"
+        where = (
+            "  in the file that --suppressions names, as a log has no comments, nor has a target:"
+        )
         yield (("", where),)
     elif location is None or location.region is not None:
         line = location.region.start_line if location is not None and location.region else 0
