@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -12,6 +11,7 @@ from types import ModuleType
 
 from tavo.attack.mcp.target import McpTarget
 from tavo.attack.targets import TargetFile
+from tests.fakes.flawed import module_of
 
 SERVER = Path(__file__).parents[2] / "examples" / "flawed-mcp" / "server.py"
 KEY = "Garnet-4471-kettle"
@@ -19,12 +19,7 @@ KEY = "Garnet-4471-kettle"
 
 def server_module() -> ModuleType:
     """Return the example as a module."""
-    spec = importlib.util.spec_from_file_location("flawed_mcp_server", SERVER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SERVER)
 
 
 @contextlib.contextmanager

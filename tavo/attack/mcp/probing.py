@@ -130,17 +130,25 @@ class _Attempt:
         """Call a tool and note it. Raises _Found, TargetFailedError for a server that is gone."""
         prompt = f"tools/call {tool} {shown or json.dumps(arguments, ensure_ascii=False)}"
         params = {"name": tool, "arguments": arguments}
+        self.say(prompt, self.answer(session, "tools/call", params, text_of), *seen)
+
+    def answer(
+        self,
+        session: Session,
+        method: str,
+        params: Mapping[str, Any],
+        text: Callable[[Mapping[str, Any]], str],
+    ) -> str:
+        """Return what came of a request as text. Raises TargetFailedError for who is gone."""
         try:
-            result = self.ask(lambda: session.request("tools/call", params), False)
+            result = self.ask(partial(session.request, method, params), False)
         except RefusedError as error:
-            answer = f"error: {error}"
+            return f"error: {error}"
         except TargetFailedError as error:
             if error.unreachable or error.passing:
                 raise
-            answer = f"error: {error}"
-        else:
-            answer = text_of(result)
-        self.say(prompt, answer, *seen)
+            return f"error: {error}"
+        return text(result)
 
     def filled(self, text: str) -> str:
         """Return a payload with the listener's port."""
@@ -323,16 +331,10 @@ def _callable(attempt: _Attempt, tools: Sequence[Mapping[str, Any]]) -> list[Map
 
 
 def _read(attempt: _Attempt, session: Session, uri: str) -> None:
-    try:
-        result = attempt.ask(lambda: session.request("resources/read", {"uri": uri}), False)
-    except RefusedError as error:
-        answer = f"error: {error}"
-    except TargetFailedError as error:
-        if error.unreachable or error.passing:
-            raise
-        answer = f"error: {error}"
-    else:
-        answer = "\n".join(_texts(result.get("contents")))
+    def text(result: Mapping[str, Any]) -> str:
+        return "\n".join(_texts(result.get("contents")))
+
+    answer = attempt.answer(session, "resources/read", {"uri": uri}, text)
     attempt.say(f"resources/read {uri}", answer)
 
 
