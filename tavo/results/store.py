@@ -24,7 +24,6 @@ from tavo.errors import InputError, UsageError
 from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.gate_rows import gate_of, mark, write_gate
-from tavo.results.probe_rows import probes_of, write_probes
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
 from tavo.results.values import (
     Exchange,
@@ -203,8 +202,17 @@ class ResultStore:
 
     def add_probes(self, run_id: int, results: Iterable[ProbeResult]) -> None:
         """Record what the probes of an attack gave."""
+        names = ProbeResult.__struct_fields__
         with self._batch():
-            write_probes(self._connection, run_id, results)
+            self._connection.executemany(
+                f"INSERT INTO probe_results (run_id, {', '.join(names)})"  # noqa: S608
+                f" VALUES ({', '.join('?' * (len(names) + 1))})",
+                [
+                    (run_id, *(_storable(value) if isinstance(value, str) else value
+                               for value in (getattr(one, name) for name in names)))
+                    for one in results
+                ],
+            )  # fmt: skip
 
     def mark(self, run_id: int, marked: Iterable[Reported]) -> None:
         """Write anew the suppression and the baseline state of findings of a run."""
@@ -262,7 +270,7 @@ class ResultStore:
                     notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
                     plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
                     gate=gate_of(self._connection, row["id"]),
-                    probes=probes_of(self._connection, row["id"]),
+                    probes=tuple(_probe(p) for p in self._rows_of(row["id"], "probe_results")),
                 )
         wanted = "a run" if run_id is None else f"run {run_id}"
         raise UsageError(
@@ -535,6 +543,10 @@ def _notice(row: sqlite3.Row) -> Notice:
 
 def _plugin_run(row: sqlite3.Row) -> PluginRun:
     return PluginRun(**{name: row[name] for name in PluginRun.__struct_fields__})
+
+
+def _probe(row: sqlite3.Row) -> ProbeResult:
+    return ProbeResult(**{name: row[name] for name in ProbeResult.__struct_fields__})
 
 
 def _rule(row: sqlite3.Row) -> Rule:
