@@ -24,6 +24,7 @@ from msgspec import Meta
 from tavo.attack.targets import TargetFailedError
 from tavo.host.lending import LendError
 from tavo.llm.openai_chat import Usage
+from tavo.llm.prices import Money, Price, amount, price_of
 from tavo.plugins.plain_values import (
     request_from_plain,
     request_to_plain,
@@ -42,11 +43,16 @@ MOST_UNREACHED = 3
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a run may spend on its target; 0 tokens means that tokens are not limited."""
+    """What a run may spend on its target; 0 tokens and no cost mean that these are not limited.
+
+    `cost` is in US dollars, by `prices` of models for a million tokens.
+    """
 
     requests: Annotated[int, Meta(ge=1, le=10_000_000)] = 500
     tokens: Annotated[int, Meta(ge=0)] = 0
     time_s: Annotated[float, Meta(gt=0)] = 1800.0
+    cost: Money = 0.0
+    prices: dict[str, Price] = {}
 
 
 class SendsRequests(Protocol):
@@ -65,6 +71,8 @@ class Purse:
         self._lock = threading.Lock()
         self.requests = 0
         self.tokens = 0
+        self.cost = 0.0
+        self._uncounted = False
 
     def take(self) -> None:
         """Take one request out. Raises LendError when the budget is used up."""
@@ -73,14 +81,24 @@ class Purse:
                 raise LendError("budget", _used_up(self._budget.requests, "request"))
             if self._budget.tokens and self.tokens >= self._budget.tokens:
                 raise LendError("budget", _used_up(self._budget.tokens, "token"))
+            if self._budget.cost and self.cost >= self._budget.cost:
+                raise LendError(
+                    "budget", f"the budget of {self._budget.cost:g} US dollars is used up"
+                )
+            if self._budget.cost and self._uncounted:
+                raise LendError(
+                    "budget", "what it costs is not known, for an answer came without its tokens"
+                )
             if time.monotonic() >= self._ends:
                 raise LendError("budget", f"the budget of {self._budget.time_s:g} s is used up")
             self.requests += 1
 
-    def pay(self, usage: Usage) -> None:
-        """Note what an answer cost."""
+    def pay(self, usage: Usage, model: str = "") -> None:
+        """Note what an answer of a model cost."""
         with self._lock:
             self.tokens += sum(usage)
+            self.cost += amount(price_of(self._budget.prices, model), *usage)
+            self._uncounted = self._uncounted or not sum(usage)
 
 
 class Reach:
@@ -148,7 +166,8 @@ class TargetLender:
             self._reach.note(problem)
         else:
             self._reach.note()
-        self._purse.pay(usage)
+        if response is not None:
+            self._purse.pay(usage, getattr(self._target, "model", ""))
         plain = None if response is None else response_to_plain(response)
         self._record(
             Exchange(

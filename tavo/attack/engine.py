@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -27,18 +27,21 @@ from tavo.attack.probes import Planned, Probe, planned
 from tavo.attack.statistics import always_valid, clopper_pearson, decided
 from tavo.attack.targets import TargetFailedError
 from tavo.host.lending import LendError
+from tavo.llm.openai_chat import Usage
 from tavo.plugins.values import ChatMessage, ChatRequest
 from tavo.progress import Reporter
 
-__all__ = ["Attempted", "Judge", "Options", "Probed", "attack"]
+__all__ = ["JUDGE_FAILED", "Attempted", "Judge", "Options", "Probed", "attack", "lacks"]
 
+JUDGE_FAILED = "the judge failed"
 _LONGEST_WAIT = 20.0
+_Answer = TypeVar("_Answer")
 
 Key = tuple[str, int]
 
 
 Judge = Callable[[Planned, Sequence[str]], str]
-"""Another opinion on answers that no evidence decides: why it worked, or nothing."""
+"""Another opinion on answers that no evidence decides: `yes`, `no` or `unclear`."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `threshold` is the share of working attempts from which a probe counts as broken for an early
     stop; `stop_early` ends a probe when more attempts cannot change on which side of it it is.
     `application`: the target has a system prompt and tools of its own. `secrets` are what it must
-    not tell.
+    not tell, `judge` the name of who is asked where no evidence decides.
     """
 
     seed: int = 0
@@ -59,12 +62,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_early: bool = True
     application: bool = False
     secrets: tuple[str, ...] = ()
+    judge: str = ""
 
 
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt that was made. `worked` says why it worked, `failed` why it was not carried out.
 
-    `refused` is what a guard in front of the model said, which then held.
+    `refused` is what a guard in front of the model said, which then held. `judged` is what a judge
+    said where there is no evidence: `yes`, `no`, `unclear`, or why it said nothing.
 
     `prompts` and `answers` are in their order; both are empty texts where nothing was sent.
     """
@@ -77,13 +82,15 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     worked: str = ""
     failed: str = ""
     refused: str = ""
+    judged: str = ""
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
     """What all attempts at a probe's goal gave. `low` and `high` bound the share at 95 %.
 
     `ended` says why there were not more: `all` were made, it was `decided`, the `budget`, or that
-    it is not `applicable` to this target.
+    it is not `applicable` to this target. `judged` attempts worked in the eyes of a judge alone;
+    they are in neither `worked` nor the share.
     """
 
     probe: str
@@ -95,6 +102,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     ended: str
     attempts: tuple[Attempted, ...]
+    judged: int = 0
 
 
 class _Pace:
@@ -131,6 +139,33 @@ class _Asker:
 
     def attempt(self, plan: Planned) -> Attempted | None:
         """Make an attempt; None where the budget or the target ended before it was complete."""
+        return self._of_server(plan) if plan.server else self._of_model(plan)
+
+    def _of_server(self, plan: Planned) -> Attempted | None:
+        from tavo.attack.mcp.probing import Looked, look
+        from tavo.attack.mcp.target import McpTarget
+
+        assert isinstance(self._target, McpTarget)  # noqa: S101
+        looked, failed = Looked(prompts=(), answers=(), worked=""), ""
+
+        def ask(send: Callable[[], Any], repeat: bool) -> Any:
+            return self._carried(lambda: (send(), (0, 0)), self._options.retries if repeat else 0)
+
+        try:
+            looked = look(self._target, plan, ask, self._options.secrets)
+        except LendError as refusal:
+            self.stopped = self.stopped or str(refusal)
+            return None
+        except TargetFailedError as error:
+            if self.stopped:
+                return None
+            failed = str(error)
+        return Attempted(
+            probe=plan.probe, number=plan.number, variant=plan.variant, prompts=looked.prompts,
+            answers=looked.answers, worked=looked.worked, failed=failed,
+        )  # fmt: skip
+
+    def _of_model(self, plan: Planned) -> Attempted | None:
         messages: list[ChatMessage] = []
         answers: list[str] = []
         failed = refused = ""
@@ -157,35 +192,47 @@ class _Asker:
         if not failed:
             secrets = self._options.secrets or ((plan.secret,) if plan.secret else ())
             worked = judge(plan, answers, secrets=secrets)
-            if not worked and self._judge is not None:
-                worked = self._judge(plan, answers)
+        judged = ""
+        if self._judge is not None and answers and not (worked or failed or refused):
+            try:
+                judged = self._judge(plan, answers)
+            except LendError as refusal:
+                self.stopped = self.stopped or str(refusal)
+                return None
+            except TargetFailedError as error:
+                judged = f"{JUDGE_FAILED}: {error}"
         return Attempted(
             probe=plan.probe, number=plan.number, variant=plan.variant,
             prompts=tuple(turn.content for turn in plan.turns), answers=tuple(answers),
-            worked=worked, failed=failed, refused=refused,
+            worked=worked, failed=failed, refused=refused, judged=judged,
         )  # fmt: skip
 
     def _ask(self, plan: Planned, messages: tuple[ChatMessage, ...]) -> str:
         parameters = {} if self._options.application or not plan.tools else {"tools": plan.tools}
         request = ChatRequest(messages=messages, parameters=parameters)
-        for again in range(self._options.retries + 1):
+        response = self._carried(lambda: self._target.send(request), self._options.retries)
+        return "\n".join(one.content for one in response.messages)
+
+    def _carried(self, send: Callable[[], tuple[_Answer, Usage]], retries: int) -> _Answer:
+        """Carry one request out, and again after a passing failure."""
+        for again in range(retries + 1):
             self._pace.wait()
             if self.stopped:
                 raise LendError("budget", self.stopped)
             self._purse.take()
             try:
-                response, usage = self._target.send(request)
+                answer, usage = send()
             except TargetFailedError as error:
                 self._reach.note(error)
                 if self._reach.is_given_up:
                     self.stopped = f"{error}; given up after {MOST_UNREACHED} tries"
-                if again == self._options.retries or not error.passing:
+                if again == retries or not error.passing:
                     raise
                 time.sleep(min(_LONGEST_WAIT, 0.5 * 2**again))
             else:
                 self._reach.note()
-                self._purse.pay(usage)
-                return "\n".join(one.content for one in response.messages)
+                self._purse.pay(usage, getattr(self._target, "model", ""))
+                return answer
         raise AssertionError  # the last turn of the loop has returned or raised
 
 
@@ -209,7 +256,7 @@ def attack(
     made: dict[str, list[Attempted]] = {probe.id: [] for probe in probes}
     ended: dict[str, str] = {}
     for probe in probes:
-        if probe.needs == "secret" and options.application and not options.secrets:
+        if lacks(target, probe, options):
             ended[probe.id] = "not applicable"
     reporter = reporter or Reporter()
     reporter.begin("attacking", options.attempts * (len(probes) - len(ended)))
@@ -246,11 +293,21 @@ def attack(
     return everything, asker.stopped
 
 
+def lacks(target: SendsRequests, probe: Probe, options: Options) -> str:
+    """Return why a probe cannot be tried at a target; empty if it can."""
+    if probe.needs == "secret" and options.application and not options.secrets:
+        return "nobody said what must not be told (`secrets` in the target file)"
+    if probe.needs == "own tools" and options.application:
+        return "an application has tools of its own"
+    lacking = getattr(target, "lacks", None)
+    return str(lacking(probe.server)) if probe.server and lacking is not None else ""
+
+
 def _known_or_made(
     plan: Planned, known: Mapping[Key, Attempted], asker: _Asker
 ) -> Attempted | None:
     earlier = known.get((plan.probe, plan.number))
-    if earlier is not None and not earlier.failed:
+    if earlier is not None and not earlier.failed and JUDGE_FAILED not in earlier.judged:
         return earlier
     if asker.stopped:
         return None
@@ -278,4 +335,5 @@ def _probed(probe: Probe, attempts: Sequence[Attempted], ended: str, options: Op
         probe=probe.id, tried=tried, worked=worked, failed=len(attempts) - tried,
         share=round(worked / tried, 6) if tried else 0.0, low=round(low, 6), high=round(high, 6),
         ended=ended, attempts=tuple(attempts),
+        judged=sum(attempt.judged == "yes" for attempt in attempts),
     )  # fmt: skip

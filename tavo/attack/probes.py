@@ -13,6 +13,7 @@ is what variants dress up; without it that is the whole of a user's message.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -156,7 +157,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `says` is text in the answer, `matches` an expression, `links` a host that the answer links to
     or loads from, `calls` a call of a tool, `secret` something that must not be told, `longer` a
     number of characters, `instructions` that two answers agree on a text that reads like a system
-    prompt.
+    prompt. Of servers of tools: `orders` is text that tells a model what to do, `hidden` characters
+    that nobody sees, `credentials` something that looks like one, `seen` what was seen to happen.
     """
 
     says: str = ""
@@ -166,6 +168,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     secret: bool = False
     longer: int = 0
     instructions: bool = False
+    orders: bool = False
+    hidden: bool = False
+    credentials: bool = False
+    seen: Literal[
+        "", "odd name", "changed", "listener", "no key", "foreign page", "asks the client"
+    ] = ""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,7 +182,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `prompts` are conversations, each a list of turns; `variants` how they are dressed up. `system`
     and `tools` are what a bare model is given, which an application has of its own. `code` are
     rules of a scan about the same weakness. `needs` is `secret` where there must be something to
-    tell.
+    tell, `own tools` where the tools must be those of the probe. `server` is what a probe for MCP
+    servers looks at: then `prompts` are what arguments or addresses hold, if it needs any.
     """
 
     id: str
@@ -183,8 +192,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     severity: str
     goal: str
     remediation: str
-    prompts: Annotated[list[list[Turn | str]], Meta(min_length=1)]
-    evidence: Annotated[list[Evidence], Meta(min_length=1)]
+    prompts: list[list[Turn | str]] = []
+    evidence: Annotated[list[Evidence], Meta(min_length=1)] = []
     variants: tuple[str, ...] = ("plain",)
     system: str = ""
     tools: list[dict[str, Any]] = []
@@ -192,7 +201,21 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     atlas: list[str] = []
     cwe: list[str] = []
     code: list[str] = []
-    needs: Literal["", "secret"] = ""
+    needs: Literal["", "secret", "own tools"] = ""
+    server: Literal[
+        "",
+        "lists",
+        "lists-again",
+        "results",
+        "errors",
+        "resources",
+        "without-key",
+        "foreign-page",
+        "path",
+        "command",
+        "query",
+        "url",
+    ] = ""
     unless: str = ""
 
     @property
@@ -223,10 +246,17 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     unless: str
     secret: str
+    server: str = ""
+    token: str = ""
 
 
-def load_probes(folder: Path = PACK) -> list[Probe]:
-    """Return the probes of a folder by id. Raises ConfigError that names file and fault."""
+def load_probes(
+    folder: Path = PACK, *, of: Literal["model", "server", "all"] = "model"
+) -> list[Probe]:
+    """Return the probes of a folder by id. Raises ConfigError that names file and fault.
+
+    `of`: those for models, agents and applications, those for servers of tools, or all.
+    """
     from marketplace_db.errors import ManifestError
     from marketplace_db.strict_yaml import load_yaml
 
@@ -249,7 +279,8 @@ def load_probes(folder: Path = PACK) -> list[Probe]:
         if probe.id in probes:
             raise ConfigError(f"attack: {file}: the id {probe.id!r} is used twice", hint="")
         probes[probe.id] = probe
-    return [probes[name] for name in sorted(probes)]
+    wanted = {"model": (False,), "server": (True,), "all": (False, True)}[of]
+    return [probes[name] for name in sorted(probes) if bool(probes[name].server) in wanted]
 
 
 def planned(probe: Probe, number: int, *, seed: int, secret: str = "") -> Planned:
@@ -257,7 +288,7 @@ def planned(probe: Probe, number: int, *, seed: int, secret: str = "") -> Planne
 
     `secret` is what the target must not tell; a bare model is given one of its own without it.
     """
-    order = [(prompt, variant) for prompt in probe.prompts for variant in probe.variants]
+    order = [(prompt, variant) for prompt in _prompts(probe) for variant in probe.variants]
     random.Random(f"{seed}/{probe.id}").shuffle(order)  # noqa: S311  (the same for everybody)
     prompt, variant = order[number % len(order)]
     values = _values(random.Random(f"{seed}/{probe.id}/{number}"), secret)  # noqa: S311
@@ -274,11 +305,17 @@ def planned(probe: Probe, number: int, *, seed: int, secret: str = "") -> Planne
         variant=variant,
         turns=tuple(turns),
         system=_filled(probe.system, values),
-        tools=tuple(probe.tools),
+        tools=tuple(json.loads(_filled(json.dumps(probe.tools), values))),
         evidence=tuple(_filled_evidence(one, values) for one in probe.evidence),
         unless=probe.unless,
         secret=values["secret"],
+        server=probe.server,
+        token=f"{values['left']}-{values['number']}",
     )
+
+
+def _prompts(probe: Probe) -> list[list[Turn | str]]:
+    return probe.prompts or [[""]]
 
 
 def _values(rng: random.Random, secret: str) -> dict[str, str]:
@@ -322,7 +359,16 @@ def _check(probe: Probe) -> None:
     unknown: Sequence[str] = [name for name in probe.variants if name not in VARIANTS]
     if unknown:
         raise ValueError(f"there is no variant {unknown[0]!r}, only {', '.join(VARIANTS)}")
-    for number in range(len(probe.prompts) * len(probe.variants)):
+    if not probe.evidence:
+        raise ValueError("it names no evidence")
+    if probe.server and probe.variants != ("plain",):
+        raise ValueError("a probe for servers has no variants: write what it sends as it is sent")
+    takes = probe.server in {"path", "command", "query", "url", "resources"}
+    if bool(probe.prompts) != (takes or not probe.server):
+        raise ValueError(
+            f"a probe of {probe.server!r} has no prompts" if probe.prompts else "it has no prompts"
+        )
+    for number in range(len(_prompts(probe)) * len(probe.variants)):
         attempt = planned(probe, number, seed=0)
         for turn in attempt.turns:
             if turn.role == "assistant":

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tavo.attack.engine import Options, Probed
+from tavo.attack.engine import JUDGE_FAILED, Options, Probed
 from tavo.attack.probes import Probe
 from tavo.attack.statistics import ALPHA, fisher
 from tavo.errors import InputError
@@ -25,7 +25,10 @@ _LARGEST = 256 << 20
 
 
 class AttackReport(msgspec.Struct, frozen=True, kw_only=True):
-    """An attack. `complete` is false where something was not tried; `stopped` says why."""
+    """An attack. `complete` is false where something was not tried; `stopped` says why.
+
+    `judge` is who was asked where no evidence decided, or empty.
+    """
 
     format: str = FORMAT
     target: str
@@ -36,6 +39,7 @@ class AttackReport(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     stopped: str
     probes: tuple[Probed, ...]
+    judge: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +59,13 @@ def report_of(
     return AttackReport(
         target=target, seed=options.seed, attempts=options.attempts, threshold=options.threshold,
         stop_early=options.stop_early, stopped=stopped,
-        complete=not stopped and not any(one.failed for one in probed), probes=tuple(probed),
+        complete=not stopped and not any(one.failed or _unjudged(one) for one in probed),
+        probes=tuple(probed), judge=options.judge,
     )  # fmt: skip
+
+
+def _unjudged(one: Probed) -> bool:
+    return any(JUDGE_FAILED in attempt.judged for attempt in one.attempts)
 
 
 def read_report(path: Path) -> AttackReport:
@@ -108,7 +117,8 @@ def text_of(report: AttackReport, probes: Sequence[Probe]) -> list[tuple[str, ..
     known = {probe.id: probe for probe in probes}
     return [
         (
-            known[one.probe].severity.lower(), one.probe, _share(one),
+            known[one.probe].severity.lower(), one.probe,
+            _share(one) + (f", judged {one.judged}" if one.judged else ""),
             f"{one.low:.0%} to {one.high:.0%}" if one.tried else "",
             one.ended + (f", {one.failed} not carried out" if one.failed else ""),
         )

@@ -9,7 +9,7 @@ Rules this module keeps:
 
 A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
 
-    kind: openai            # or anthropic, gemini, ollama, http, command, python
+    kind: openai            # or anthropic, gemini, ollama, http, command, python, mcp
     url: https://api.example.com/v1
     model: small
     key: EXAMPLE_API_KEY    # the name of an environment variable
@@ -19,6 +19,8 @@ A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`),
     answer: $.output.text                                     # http
     command: [python3, agent.py]    # command: JSON with the messages on standard input
     call: package.module:answer     # python: takes a list of messages, returns text
+    calls: careful          # mcp: or all, also tools that may destroy something
+    leave_alone: [publish]  # mcp: tools that are never called
     timeout_s: 60
     application: true         # it has a system prompt and tools of its own: plant nothing
     secrets: [SPRING-77]      # what it must never tell, besides what is planted
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "HttpTarget", "Target", "TargetFailedError", "TargetFile", "address_of", "open_target",
-    "read_target",
+    "PASSING", "HttpTarget", "Target", "TargetFailedError", "TargetFile", "address_of",
+    "check_headers", "concealed", "key_of", "named", "open_target", "read_target",
 ]  # fmt: skip
 
 _LONGEST_ANSWER = 8 << 20
@@ -60,7 +62,8 @@ _GUARD = re.compile(
     r"(?i)content[_ -]?(?:filter|policy)|polic(?:y|ies)|guard|moderation|blocked|jailbreak"
     r"|injection|safety|responsible"
 )
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may be answered later."""
 
 Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
@@ -69,8 +72,8 @@ class TargetFailedError(Exception):
     """The target gave no answer that could be used. The message is one sentence without secrets.
 
     `unreachable` tells that no connection could be made, `passing` that the same request may be
-    answered later, `refused` that a guard in front of the model did not let it through; `hint` is
-    the next step, or empty.
+    answered later, `refused` that a guard in front of the model did not let it through, `denied`
+    that who asks may not; `hint` is the next step, or empty.
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class TargetFailedError(Exception):
         unreachable: bool = False,
         passing: bool = False,
         refused: bool = False,
+        denied: bool = False,
         hint: str = "",
     ) -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.unreachable = unreachable
         self.passing = passing or unreachable
         self.refused = refused
+        self.denied = denied
         self.hint = hint
 
 
@@ -93,7 +98,9 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A target's description, as a YAML file has it."""
 
     url: Annotated[str, Meta(max_length=2000)] = ""
-    kind: Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python"] = "openai"
+    kind: Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python", "mcp"] = (
+        "openai"
+    )
     name: Annotated[str, Meta(max_length=100)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
     key: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$|^$")] = ""
@@ -103,6 +110,8 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     answer: str = ""
     command: tuple[str, ...] = ()
     call: Annotated[str, Meta(max_length=500)] = ""
+    calls: Literal["careful", "all"] = "careful"
+    leave_alone: tuple[str, ...] = ()
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
     application: bool = False
     secrets: tuple[Annotated[str, Meta(min_length=4, max_length=500)], ...] = ()
@@ -162,28 +171,11 @@ class HttpTarget:
         self._described = described
         self._secret = ""
         self.bytes_out = self.bytes_in = 0
-        url = address_of(described.url)
-        if url.username or url.password:
-            raise ConfigError(
-                "target: the address holds a user or password",
-                hint="Put the secret into an environment variable and name it as 'key' in a file.",
-            )
-        self.name = described.name or f"{url.hostname}{f':{url.port}' if url.port else ''}"
-        if "/" in self.name or self.name in {".", ".."} or not self.name.isprintable():
-            raise ConfigError(
-                f"target: the name {self.name!r} cannot stand in findings",
-                hint="Name it in the file without '/', for example `name: staging`.",
-            )
+        self.name = named(described, address_of(described.url))
         headers = {
             "User-Agent": "tavo", "Content-Type": "application/json", **described.headers,
         }  # fmt: skip
-        if described.key:
-            self._secret = environment.get(described.key, "")
-            if not self._secret:
-                raise ConfigError(
-                    f"target: the environment variable {described.key} is not set",
-                    hint="Set it in the shell that runs tavo.",
-                )
+        self._secret = key_of(described, environment)
         self._provider = PROVIDERS.get(described.kind)
         self._path: JsonPath | None = None
         if self._provider is None:
@@ -202,7 +194,7 @@ class HttpTarget:
             headers[header] = (self._provider.before_key if self._provider else "Bearer ") + (
                 self._secret
             )
-        _check_headers(headers, secret=described.key)
+        check_headers(headers, secret=described.key)
         self._connect: dict[str, Any] = {"url": self._url}
         if address:
             import httpx
@@ -286,12 +278,12 @@ class HttpTarget:
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
             raise TargetFailedError(
                 f"{self.name}: answered {answer.status}: {shown}",
-                passing=answer.status in _PASSING,
+                passing=answer.status in PASSING,
                 refused=answer.status in _REFUSING and _GUARD.search(text) is not None,
                 hint=self._hint(answer.status),
             )
         try:
-            return self._without_secret(json.loads(text))
+            return concealed(json.loads(text), self._secret)
         except (ValueError, RecursionError):
             shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
             raise TargetFailedError(
@@ -313,27 +305,32 @@ class HttpTarget:
         return ""
 
     def _safe(self, text: str) -> str:
-        return text.replace(self._secret, "…") if self._secret else text
+        return str(concealed(text, self._secret))
 
-    def _without_secret(self, value: Any) -> Any:
-        """Return an answer without the credential, which a target may repeat."""
-        if not self._secret:
-            return value
-        if isinstance(value, str):
-            return self._safe(value)
-        if isinstance(value, list):
-            return [self._without_secret(one) for one in value]
-        if isinstance(value, dict):
-            return {self._safe(key): self._without_secret(one) for key, one in value.items()}
+
+def concealed(value: Any, secret: str) -> Any:
+    """Return JSON-able values without the credential, which a target may repeat."""
+    if not secret:
         return value
+    if isinstance(value, str):
+        return value.replace(secret, "…")
+    if isinstance(value, list):
+        return [concealed(one, secret) for one in value]
+    if isinstance(value, dict):
+        return {concealed(key, secret): concealed(one, secret) for key, one in value.items()}
+    return value
 
 
-def open_target(named: str, environment: Mapping[str, str]) -> Target:
+def open_target(name: str, environment: Mapping[str, str]) -> Target:
     """Return the target that the user named: an address, or a YAML file that describes one.
 
     Raises ConfigError, InputError.
     """
-    described = read_target(named)
+    described = read_target(name)
+    if described.kind == "mcp":
+        from tavo.attack.mcp.target import McpTarget
+
+        return McpTarget(described, environment)
     if described.kind in {"command", "python"}:
         from tavo.attack.programs import CommandTarget, PythonTarget
 
@@ -364,6 +361,35 @@ def read_target(named: str) -> TargetFile:
         ) from error
 
 
+def named(described: TargetFile, url: SplitResult) -> str:
+    """Return what a target at an address is called in findings. Raises ConfigError."""
+    if url.username or url.password:
+        raise ConfigError(
+            "target: the address holds a user or password",
+            hint="Put the secret into an environment variable and name it as 'key' in a file.",
+        )
+    name = described.name or f"{url.hostname}{f':{url.port}' if url.port else ''}"
+    if "/" in name or name in {".", ".."} or not name.isprintable():
+        raise ConfigError(
+            f"target: the name {name!r} cannot stand in findings",
+            hint="Name it in the file without '/', for example `name: staging`.",
+        )
+    return name
+
+
+def key_of(described: TargetFile, environment: Mapping[str, str]) -> str:
+    """Return the credential that a target's file names, if it names one. Raises ConfigError."""
+    if not described.key:
+        return ""
+    secret = environment.get(described.key, "")
+    if not secret:
+        raise ConfigError(
+            f"target: the environment variable {described.key} is not set",
+            hint="Set it in the shell that runs tavo.",
+        )
+    return secret
+
+
 def address_of(text: str) -> SplitResult:
     """Take an address apart. Raises ConfigError for one that no request can go to."""
     try:
@@ -379,7 +405,7 @@ def address_of(text: str) -> SplitResult:
     return url
 
 
-def _check_headers(headers: Mapping[str, str], *, secret: str) -> None:
+def check_headers(headers: Mapping[str, str], *, secret: str) -> None:
     """Refuse what no header can hold before a library names it, whole, in an error.
 
     `secret` is the variable that the credential comes from. Raises ConfigError.

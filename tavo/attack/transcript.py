@@ -138,4 +138,5 @@ def _asked(options: Options) -> str:
         f"attempts={options.attempts} stop_early={options.stop_early}"
         f" threshold={options.threshold:g} application={options.application}"
         f" secrets={hashlib.sha256(repr(options.secrets).encode()).hexdigest()[:16]}"
+        + (f" judge={options.judge}" if options.judge else "")
     )

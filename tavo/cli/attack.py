@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,8 @@ from tavo.errors import UsageError, worst
 if TYPE_CHECKING:
     from tavo.attack.probes import Probe
     from tavo.attack.report import AttackReport, Change
+    from tavo.attack.targets import Target
+    from tavo.llm.prices import Price
 
 __all__ = ["register"]
 
@@ -78,6 +81,28 @@ def attack(
         int,
         typer.Option("--max-tokens", metavar="N", min=0, help="As the target counts; 0: no limit."),
     ] = 0,
+    max_cost: Annotated[
+        float,
+        typer.Option(
+            "--max-cost", metavar="DOLLARS", min=0, help="By --prices, with the judge; 0: no limit."
+        ),
+    ] = 0.0,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices",
+            metavar="FILE",
+            help="US dollars for a million tokens, by model: the `prices` of a proxy.yaml.",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="TARGET",
+            help="Who is asked, by a model of its own, where no evidence decides.",
+        ),
+    ] = None,
     max_time: Annotated[
         float, typer.Option("--max-time", metavar="SECONDS", min=1, help="All together.")
     ] = 1800.0,
@@ -126,7 +151,7 @@ def attack(
     from tavo.attack.probes import PACK, load_probes
 
     session = session_of(context)
-    probes = _chosen(load_probes(pack or PACK), probe or [])
+    probes = _chosen(load_probes(pack or PACK, of="all"), probe or [])
     if listed:
         _list(session, probes)
         return
@@ -157,7 +182,15 @@ def attack(
     before = read_report(compare) if compare is not None else None
     written = writable(str(report), str(report)) if report is not None else None
     opened = open_target(target, os.environ)
+    asked = open_target(judge, os.environ) if judge is not None else None
     try:
+        probes = _for(opened, probes)
+        paid = _prices(prices, max_cost, [opened, *([asked] if asked is not None else [])])
+        if asked is not None and probes[0].server:
+            raise UsageError(
+                "attack: --judge judges what a model says, and this is a server of tools",
+                hint="Leave it out: what servers do is seen without one.",
+            )
         plan = AttackPlan(
             target=opened,
             probes=tuple(probes),
@@ -165,8 +198,14 @@ def attack(
                 seed=seed, attempts=attempts, at_a_time=at_a_time, per_second=rate,
                 retries=retries, threshold=threshold, stop_early=not no_early_stop,
                 application=opened.application, secrets=opened.secrets,
+                judge="" if asked is None else asked.name,
             ),
-            budget=Budget(requests=max_requests, tokens=max_tokens, time_s=max_time),
+            budget=Budget(
+                requests=max_requests, tokens=max_tokens, time_s=max_time, cost=max_cost,
+                prices=paid,
+            ),
+            judge=asked,
+            before=before,
             transcript=transcript,
             resume=resume,
             command=tuple(sys.argv[1:]),
@@ -187,6 +226,8 @@ def attack(
             code = worst((code, write_reports(store, run_id, reports, session)))
     finally:
         opened.close()
+        if asked is not None:
+            asked.close()
     raise typer.Exit(int(code))
 
 
@@ -204,6 +245,41 @@ def _chosen(probes: list[Probe], names: list[str]) -> list[Probe]:
                 hint=f"Did you mean {near[0]}?" if near else "`tavo attack --list` lists them.",
             )
     return chosen(probes, names)
+
+
+def _for(target: Target, probes: list[Probe]) -> list[Probe]:
+    """Return the probes for what a target is. Raises UsageError if there are none."""
+    from tavo.runs.attack import fitting
+
+    found = fitting(target, probes)
+    if not found:
+        raise UsageError(
+            f"attack: none of these probes is for what {target.name} is",
+            hint="`tavo attack --list` lists them; those named mcp-… are for MCP servers.",
+        )
+    return found
+
+
+def _prices(path: Path | None, most: float, targets: Sequence[Target]) -> dict[str, Price]:
+    """Return the prices of what is asked. Raises UsageError where a limit could not be kept."""
+    if path is None:
+        if most:
+            raise UsageError(
+                "attack: --max-cost needs --prices",
+                hint="Name a file with `prices: {small: {input: 0.5, output: 1.5}}`.",
+            )
+        return {}
+    from tavo.attack.pricing import read_prices
+    from tavo.llm.prices import price_of
+
+    known = read_prices(path)
+    for one in targets:
+        if most and price_of(known, one.model) is None:
+            raise UsageError(
+                f"attack: {path}: has no price for the model {one.model!r} of {one.name}",
+                hint="Add it, or name the model with `model:` in the target file.",
+            )
+    return known
 
 
 def _list(session: Session, probes: list[Probe]) -> None:

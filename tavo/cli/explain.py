@@ -78,10 +78,20 @@ def explain(
     if place is None and (found := for_logs().get(what)) is not None:
         _show_rule(session, found.about, "tavo", of_logs=True)
         return
+    if place is None and (probe := _probe(what)) is not None:
+        _show_rule(session, probe, "tavo", of_logs=True)
+        return
     raise _unknown(what, names, place, opened)
 
 
 # -- where it is looked for
+
+
+def _probe(what: str) -> Rule | None:
+    """Return what a built-in probe of `tavo attack` says about itself."""
+    from tavo.attack.probes import load_probes
+
+    return next((one.rule for one in load_probes(of="all") if one.id == what), None)
 
 
 def _loaded(session: Session, paths: list[Path] | None) -> dict[str, ScanRule]:

@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from tavo.attack.broker import Budget
     from tavo.attack.targets import Target
     from tavo.results.imported.document import SarifFile
+    from tavo.runs.attack import AttackPlan
     from tavo.scan.external import Engine
 
 __all__ = ["register"]
+
+_BUILTIN = "builtin"
+"""Stands for our own probes among the plugins that attack."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +58,9 @@ def scan(
     dynamic_plugins: Annotated[
         str,
         typer.Option(
-            "--dynamic-plugins", metavar="A,B", help="Plugins that attack the target, named alike."
+            "--dynamic-plugins",
+            metavar="A,B",
+            help="Plugins that attack the target, named alike; builtin: our own probes.",
         ),
     ] = "",
     target: Annotated[
@@ -62,9 +68,14 @@ def scan(
         typer.Option("--target", metavar="URL|FILE", help="The system under test."),
     ] = None,
     max_requests: Annotated[
-        int,
-        typer.Option("--max-requests", metavar="N", min=1, help="To the target, all together."),
-    ] = 500,
+        int | None,
+        typer.Option(
+            "--max-requests",
+            metavar="N",
+            min=1,
+            help="To the target, all together; 500, with the built-in probes 1000.",
+        ),
+    ] = None,
     max_tokens: Annotated[
         int,
         typer.Option("--max-tokens", metavar="N", min=0, help="As the target counts; 0: no limit."),
@@ -140,7 +151,9 @@ def scan(
     own = (*(Path(path) for path in settings.scan.rules), *(rules or ()))
     rule_paths = tuple(dict.fromkeys((*(() if no_default_rules else (PACK,)), *own)))
     static, dynamic = names_in(static_plugins), names_in(dynamic_plugins)
-    _check_asked(paths or [], rule_paths, static, dynamic, target)
+    probing = target is not None and (not dynamic or _BUILTIN in dynamic)
+    dynamic = [one for one in dynamic if one != _BUILTIN]
+    _check_asked(paths or [], rule_paths, static, dynamic, target, asked=bool(dynamic_plugins))
     if diff is not None and not paths:
         raise UsageError(
             "scan: --diff compares files, and none are named", hint="Name them: `tavo scan .`"
@@ -153,14 +166,17 @@ def scan(
             verified_plugins(session, names, accept_local or (), command="scan", wanted=kind)
             for kind, names in (("static", static), ("dynamic", dynamic))
         ]
+        opened = None if target is None else closing.enter_context(_target(target))
+        most = max_requests or (1000 if probing else 500)
         plan = ScanPlan(
             targets=tuple(paths or ()),
             rules=RuleSource(rule_paths if paths else ()),
             imported=_imported(import_sarif),
             plugins=verified[0],
             dynamic=verified[1],
-            target=None if target is None else closing.enter_context(_target(target)),
-            budget=_budget(max_requests, max_tokens) if dynamic else None,
+            target=opened,
+            budget=None if opened is None else _budget(most, max_tokens),
+            probing=_probing(opened) if probing and opened is not None else None,
             configs=configs_of(plugin_config, [one for group in verified for one in group]),
             cache=None if no_cache or not static else session.answers(),
             diff=diff,
@@ -204,28 +220,40 @@ def _check_asked(
     static: Sequence[str],
     dynamic: Sequence[str],
     target: str | None,
+    *,
+    asked: bool,
 ) -> None:
-    """Raise UsageError for what leads to nothing."""
-    if dynamic and target is None:
+    """Raise UsageError for what leads to nothing; `asked`: somebody is to attack."""
+    if asked and target is None:
         raise UsageError(
             "scan: --dynamic-plugins need a --target",
             hint="Name an address like http://localhost:8000/v1, or a YAML file.",
         )
-    if target is not None and not dynamic:
-        raise UsageError(
-            "scan: nothing attacks the --target",
-            hint="Name plugins that do with --dynamic-plugins.",
-        )
-    if not paths and (static or not dynamic):
+    if not paths and (static or target is None):
         raise UsageError(
             "scan: name the files and folders to scan",
             hint="`tavo scan .` scans the current folder.",
         )
-    if not rule_paths and not static and not dynamic:
+    if not rule_paths and not static and target is None:
         raise UsageError(
             "scan: there is nothing to scan with",
             hint="Leave --no-default-rules out, or add --rules or --static-plugins.",
         )
+
+
+def _probing(target: Target) -> AttackPlan:
+    """Return what `tavo attack` would do with a target, with nothing else said."""
+    from tavo.attack.broker import Budget
+    from tavo.attack.engine import Options
+    from tavo.attack.probes import load_probes
+    from tavo.runs.attack import AttackPlan, fitting
+
+    return AttackPlan(
+        target=target,
+        probes=tuple(fitting(target, load_probes(of="all"))),
+        options=Options(application=target.application, secrets=target.secrets),
+        budget=Budget(),
+    )
 
 
 @contextmanager

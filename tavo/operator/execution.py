@@ -108,6 +108,11 @@ def check_for_others(described: TargetFile) -> None:
             f"target: kind {described.kind} is a program of this machine: none is run for others",
             hint="Register an address.",
         )
+    if described.kind == "mcp":
+        raise ConfigError(
+            "target: kind mcp answers no chat, which is all that plugins ask",
+            hint="Attack it yourself: `tavo attack`.",
+        )
 
 
 def judged_address(

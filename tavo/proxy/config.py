@@ -34,6 +34,7 @@ from msgspec import Meta
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import ConfigError, InputError
+from tavo.llm.prices import Money, Price
 from tavo.proxy.http.limits import Limits
 
 __all__ = [
@@ -59,7 +60,6 @@ __all__ = [
 _LARGEST = 1 << 20
 _Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 _Count = Annotated[int, Meta(ge=1, le=1 << 50)]
-_Money = Annotated[float, Meta(ge=0, le=1e12)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 
@@ -98,7 +98,7 @@ class Budget(_Section, frozen=True, kw_only=True):
     requests_per_day: _Count | None = None
     tokens_per_minute: _Count | None = None
     tokens_per_day: _Count | None = None
-    cost_per_day: _Money | None = None
+    cost_per_day: Money | None = None
 
 
 class Key(_Section, frozen=True, kw_only=True):
@@ -110,14 +110,6 @@ class Key(_Section, frozen=True, kw_only=True):
     upstreams: list[_Name] | None = None
     models: list[_Text] | None = None
     budget: Budget = Budget()
-
-
-class Price(_Section, frozen=True, kw_only=True):
-    """Prices of one model or pattern, in US dollars for a million tokens."""
-
-    input: _Money = 0.0
-    output: _Money = 0.0
-    cached: _Money | None = None
 
 
 class Tls(_Section, frozen=True, kw_only=True):

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
-from tavo.proxy.config import Price
+from tavo.llm.prices import Price, amount, price_of
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.messages import Finished
 
@@ -115,10 +114,10 @@ class Metrics:
             if model in self._priced:  # patterns are gone through once for each model
                 price = self._priced[model]
             else:
-                price = _price(self.prices, record.model)
+                price = price_of(self.prices, record.model)
                 if model != _OTHER:
                     self._priced[model] = price
-            cost = _cost(price, record.tokens_in, record.tokens_out, record.tokens_cached)
+            cost = amount(price, record.tokens_in, record.tokens_out, record.tokens_cached)
             series.cost += cost
         return cost
 
@@ -161,24 +160,7 @@ def cost_of(
     prices: Mapping[str, Price], model: str, tokens_in: int, tokens_out: int, cached: int
 ) -> float:
     """Return the price of an answer in US dollars: the longest name or pattern that fits."""
-    return _cost(_price(prices, model), tokens_in, tokens_out, cached)
-
-
-def _price(prices: Mapping[str, Price], model: str) -> Price | None:
-    price = prices.get(model)
-    if price is None:
-        fitting = [name for name in prices if fnmatchcase(model[:256], name)]
-        price = prices[max(fitting, key=len)] if fitting else None
-    return price
-
-
-def _cost(price: Price | None, tokens_in: int, tokens_out: int, cached: int) -> float:
-    if price is None:
-        return 0.0
-    cached = min(cached, tokens_in)
-    per_cached = price.cached if price.cached is not None else price.input
-    total = (tokens_in - cached) * price.input + cached * per_cached + tokens_out * price.output
-    return total / 1_000_000
+    return amount(price_of(prices, model), tokens_in, tokens_out, cached)
 
 
 def added(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

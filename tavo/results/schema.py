@@ -90,7 +90,19 @@ CREATE TABLE policy_results (
 CREATE INDEX policy_results_by_run ON policy_results (run_id);
 """
 
-STEPS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+CREATE TABLE probe_results (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    target TEXT NOT NULL, probe TEXT NOT NULL, severity TEXT NOT NULL, tried INTEGER NOT NULL,
+    worked INTEGER NOT NULL, judged INTEGER NOT NULL, failed INTEGER NOT NULL, low REAL NOT NULL,
+    high REAL NOT NULL, ended TEXT NOT NULL, before_tried INTEGER NOT NULL,
+    before_worked INTEGER NOT NULL, before_low REAL NOT NULL, before_high REAL NOT NULL,
+    chance REAL NOT NULL, verdict TEXT NOT NULL
+) STRICT;
+CREATE INDEX probe_results_by_run ON probe_results (run_id);
+"""
+
+STEPS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that lead from version n to version n + 1; never changed once released."""
 
 SCHEMA_VERSION = len(STEPS)

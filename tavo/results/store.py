@@ -31,6 +31,7 @@ from tavo.results.values import (
     Notice,
     PluginRun,
     PluginTotals,
+    ProbeResult,
     Reported,
     Run,
     RunInfo,
@@ -199,6 +200,20 @@ class ResultStore:
                 ],
             )  # fmt: skip
 
+    def add_probes(self, run_id: int, results: Iterable[ProbeResult]) -> None:
+        """Record what the probes of an attack gave."""
+        names = ProbeResult.__struct_fields__
+        with self._batch():
+            self._connection.executemany(
+                f"INSERT INTO probe_results (run_id, {', '.join(names)})"  # noqa: S608
+                f" VALUES ({', '.join('?' * (len(names) + 1))})",
+                [
+                    (run_id, *(_storable(value) if isinstance(value, str) else value
+                               for value in (getattr(one, name) for name in names)))
+                    for one in results
+                ],
+            )  # fmt: skip
+
     def mark(self, run_id: int, marked: Iterable[Reported]) -> None:
         """Write anew the suppression and the baseline state of findings of a run."""
         with self._batch():
@@ -255,6 +270,7 @@ class ResultStore:
                     notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
                     plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
                     gate=gate_of(self._connection, row["id"]),
+                    probes=tuple(_probe(p) for p in self._rows_of(row["id"], "probe_results")),
                 )
         wanted = "a run" if run_id is None else f"run {run_id}"
         raise UsageError(
@@ -490,7 +506,7 @@ _RUNS = (
 
 def _run(
     row: sqlite3.Row, *, notices: tuple[Notice, ...] = (), plugins: tuple[PluginRun, ...] = (),
-    gate: Gate | None = None,
+    gate: Gate | None = None, probes: tuple[ProbeResult, ...] = (),
 ) -> Run:  # fmt: skip
     return Run(
         id=row["id"],
@@ -511,6 +527,7 @@ def _run(
         notices=notices,
         plugins=plugins,
         gate=gate,
+        probes=probes,
     )
 
 
@@ -526,6 +543,10 @@ def _notice(row: sqlite3.Row) -> Notice:
 
 def _plugin_run(row: sqlite3.Row) -> PluginRun:
     return PluginRun(**{name: row[name] for name in PluginRun.__struct_fields__})
+
+
+def _probe(row: sqlite3.Row) -> ProbeResult:
+    return ProbeResult(**{name: row[name] for name in ProbeResult.__struct_fields__})
 
 
 def _rule(row: sqlite3.Row) -> Rule:

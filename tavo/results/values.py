@@ -14,6 +14,7 @@ from tavo.plugins import Finding, Rule
 
 __all__ = [
     "ALSO",
+    "CONFIRMS",
     "Absent",
     "Exchange",
     "Gate",
@@ -21,11 +22,15 @@ __all__ = [
     "PluginRun",
     "PluginTotals",
     "PolicyResult",
+    "ProbeResult",
     "Reported",
     "Run",
     "RunInfo",
     "Suppression",
 ]
+
+CONFIRMS = "confirms"
+"""Name of the evidence that names the findings in the code that an attack went through."""
 
 ALSO = "also"
 """Name of the evidence that says which other rules said the same and were left out."""
@@ -178,6 +183,32 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     answer_tokens: int = 0
 
 
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe of an attack gave. `low` and `high` bound the share of `worked` at 95 %.
+
+    `judged` attempts worked in the eyes of a judge alone. The `before_…` are of the earlier attack
+    that it was compared with: `chance` is how often such a difference comes by chance alone,
+    `verdict` what that means; empty, and nought, where there was none.
+    """
+
+    target: str
+    probe: str
+    severity: str
+    tried: int
+    worked: int
+    judged: int
+    failed: int
+    low: float
+    high: float
+    ended: str
+    before_tried: int = 0
+    before_worked: int = 0
+    before_low: float = 0.0
+    before_high: float = 0.0
+    chance: float = 1.0
+    verdict: str = ""
+
+
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked to do: command line, root folder, rules and targets."""
 
@@ -206,3 +237,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Notice, ...] = msgspec.field(default=())
     plugins: tuple[PluginRun, ...] = msgspec.field(default=())
     gate: Gate | None = None
+    probes: tuple[ProbeResult, ...] = ()

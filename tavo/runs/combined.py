@@ -37,8 +37,10 @@ from tavo.scan.rule_source import RuleProblem
 from tavo.scan.suppress import Ignore, Ignores, ignores_in
 
 if TYPE_CHECKING:
+    from tavo.attack.probes import Probe
     from tavo.results.values import Absent
     from tavo.runs.already import Already
+    from tavo.runs.attack import Attacked
     from tavo.runs.gate import GatePlan
     from tavo.runs.outcome import PluginOutcome
 
@@ -132,6 +134,22 @@ class CombinedRun:
         """Store what rules found in records of logs; `looked` are the logs that were read."""
         self._scanned.update(map(PurePosixPath, looked))
         self._store.add(self.id, reported)
+
+    def add_attack(
+        self, made: Attacked, probes: Mapping[str, Probe], *, earlier: Sequence[Reported] = ()
+    ) -> None:
+        """Store what an attack gave; what it confirms of this run's own findings counts once.
+
+        `earlier` is what another run has found in the code.
+        """
+        from tavo.runs.confirmed import confirmed, counted_once
+
+        own = list(self._store.findings(self.id))
+        self._store.mark(self.id, counted_once(made.reported, probes, own))
+        code = [*own, *earlier]
+        self._store.add_probes(self.id, made.results)
+        self.add_records(confirmed(made.reported, probes, code), [made.looked])
+        self.note(made.notices)
 
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""

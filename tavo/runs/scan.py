@@ -28,11 +28,12 @@ from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 
 if TYPE_CHECKING:
-    from tavo.attack.broker import Budget
+    from tavo.attack.broker import Budget, Purse
     from tavo.attack.targets import Target
     from tavo.host.installations import VerifiedInstallation
     from tavo.results.imported.document import SarifFile
     from tavo.runs.abreast import Work
+    from tavo.runs.attack import AttackPlan
     from tavo.runs.gate import GatePlan
     from tavo.scan.external import Engine
     from tavo.scan.revision import Revision
@@ -45,13 +46,13 @@ _MOST_OUTPUT = 200
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan is asked to do. `jobs` 0 means as many as this machine has processors.
 
-    `dynamic` plugins attack `target` within `budget`, one for all of them. `configs` are the
-    plugins' configurations by their full ids. `cache` is the folder of what static plugins said
-    before, `results` that of what the built-in rules said; None to look at every file. `diff` is a
-    Git revision: only files that changed since are looked at, and only what is new counts. `engine`
-    is another engine, which scans instead of ours. `gate` is what the run is judged by besides the
-    thresholds. `imported` is what other tools found. `show_output` notes what plugins logged and
-    printed.
+    `dynamic` plugins attack `target` within `budget`, one for all of them, and `probing` is what
+    the built-in probes do with it. `configs` are the plugins' configurations by their full ids.
+    `cache` is the folder of what static plugins said before, `results` that of what the built-in
+    rules said; None to look at every file. `diff` is a Git revision: only files that changed since
+    are looked at, and only what is new counts. `engine` is another engine, which scans instead of
+    ours. `gate` is what the run is judged by besides the thresholds. `imported` is what other tools
+    found. `show_output` notes what plugins logged and printed.
     """
 
     targets: tuple[Path, ...]
@@ -61,6 +62,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: tuple[VerifiedInstallation, ...] = ()
     target: Target | None = None
     budget: Budget | None = None
+    probing: AttackPlan | None = None
     configs: Mapping[str, Mapping[str, Any]] = {}
     cache: Path | None = None
     results: Path | None = None
@@ -109,9 +111,12 @@ def _run(
     revision: Revision | None,
     stack: ExitStack,
 ) -> tuple[int, ExitCode]:
+    probes = plan.probing.probes if plan.probing is not None else ()
     run = CombinedRun(
-        store, command=plan.command, root=root, rules=plan.rules.count, largest=plan.largest
-    )
+        store, command=plan.command, root=root, rules=plan.rules.count + len(probes),
+        largest=plan.largest,
+    )  # fmt: skip
+    purse = _purse(plan)
     if plan.engine is None:
         run.note(notices_of_rules(plan.rules.problems))
     files = everything = run.choose(plan.targets, plan.exclude)
@@ -119,7 +124,7 @@ def _run(
         from tavo.runs.already import Already
 
         files = run.compare(Already(revision, files, plan.rules, largest=plan.largest, root=root))
-    works = _works(plan, files, root) if plan.plugins or plan.dynamic else []
+    works = _works(plan, files, root, purse) if plan.plugins or plan.dynamic else []
     plugins = None
     if works:  # a scan without plugins imports no host
         from tavo.runs.abreast import Abreast
@@ -158,7 +163,21 @@ def _run(
                     reporter.note(f"{outcome.run.plugin}: {line}")
             reporter.advance()
         reporter.end()
+    if plan.probing is not None and purse is not None:
+        from tavo.runs.attack import carry_out
+
+        made = carry_out(plan.probing, purse, reporter)
+        run.add_attack(made, {probe.id: probe for probe in probes})
     return run.id, run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
+
+
+def _purse(plan: ScanPlan) -> Purse | None:
+    """Return the one purse for everything that asks the target."""
+    if plan.target is None:
+        return None
+    from tavo.attack.broker import Budget, Purse
+
+    return Purse(plan.budget or Budget())
 
 
 def _sources(
@@ -174,7 +193,9 @@ def usual_jobs() -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def _works(plan: ScanPlan, files: Sequence[SourceFile], root: Path) -> list[Work]:
+def _works(
+    plan: ScanPlan, files: Sequence[SourceFile], root: Path, purse: Purse | None
+) -> list[Work]:
     """Return how each plugin of the plan is run."""
     began = time.thread_time()
     from tavo.host.zygotes import ZYGOTES
@@ -192,11 +213,9 @@ def _works(plan: ScanPlan, files: Sequence[SourceFile], root: Path) -> list[Work
         )
         for one in plan.plugins
     ]  # fmt: skip
-    if plan.dynamic and plan.target is not None:
-        from tavo.attack.broker import Budget, Purse
+    if plan.dynamic and plan.target is not None and purse is not None:
         from tavo.runs.dynamic import run_dynamic
 
-        purse = Purse(plan.budget or Budget())
         works += [
             partial(
                 run_dynamic, one, plan.target, purse, accept=plan.accept_sandbox,

@@ -75,7 +75,12 @@ def test_nothing_is_found_when_the_defences_are_on(agent: ModuleType, probes: li
         probed, stopped = attack(target, probes, Purse(Budget()), options(target, attempts=12))
     assert stopped == ""
     assert worked(probed) == set()
-    assert all(one.tried == 12 and not one.failed for one in probed)
+    assert all(
+        one.tried == 12 and not one.failed for one in probed if one.ended != "not applicable"
+    )
+    assert [one.probe for one in probed if one.ended == "not applicable"] == [
+        "tool-description-instruction"  # an application has tools of its own
+    ]
 
 
 def test_who_repeats_everything_has_not_given_in(probes: list[Probe]) -> None:

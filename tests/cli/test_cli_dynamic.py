@@ -161,7 +161,7 @@ def test_what_plugins_did_and_cost_is_in_text_json_and_store(
     ("words", "said"),
     [
         (["--dynamic-plugins", "./x"], "need a --target"),
-        ([".", "--target", "http://localhost:1"], "nothing attacks the --target"),
+        (["--dynamic-plugins", "builtin"], "need a --target"),
         ([], "name the files and folders to scan"),
         (["--static-plugins", "x", "--target", "u", "--dynamic-plugins", "y"], "name the files"),
     ],

@@ -17,7 +17,12 @@ AGENT = Path(__file__).parents[2] / "examples" / "flawed-agent" / "agent.py"
 
 def agent_module() -> ModuleType:
     """Return the example as a module."""
-    spec = importlib.util.spec_from_file_location("flawed_agent", AGENT)
+    return module_of(AGENT)
+
+
+def module_of(file: Path) -> ModuleType:
+    """Return an example as a module."""
+    spec = importlib.util.spec_from_file_location(file.parent.name.replace("-", "_"), file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -14,7 +14,7 @@ import pytest
 from tavo.errors import ExitCode, InputError, UsageError, exit_code_of
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, STEPS, NotAStoreError, prepare
 from tavo.results.store import ResultStore
-from tavo.results.values import Absent, Exchange, Gate, PolicyResult, Suppression
+from tavo.results.values import Absent, Exchange, Gate, PolicyResult, ProbeResult, Suppression
 from tests.fakes.results import (
     INFO,
     NOTICES,
@@ -148,6 +148,25 @@ def test_a_store_of_schema_1_is_read_and_written(tmp_path: Path) -> None:
         )  # fmt: skip
         store.add_exchanges(1, [exchange])
         assert list(store.exchanges(1)) == [exchange]
+
+
+def test_a_store_of_schema_3_is_read_and_takes_what_probes_gave(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    prepare(connection, STEPS[:3])
+    connection.execute(
+        "INSERT INTO runs (uuid, command, root, tool_version, started_at, finished_at, complete,"
+        " exit_code, files, rules, cpu_s) VALUES ('u', '[]', '/', '0.1', 't', 't', 1, 0, 1, 1, 0.5)"
+    )
+    connection.close()
+    result = ProbeResult(
+        target="t", probe="p", severity="high", tried=6, worked=1, judged=2, failed=0, low=0.1,
+        high=0.6, ended="all",
+    )  # fmt: skip
+    with ResultStore(path) as store:
+        assert store.run(1).probes == ()
+        store.add_probes(1, [result])
+        assert store.run(1).probes == (result,)
 
 
 def test_a_store_of_schema_2_is_read_and_judged_anew(tmp_path: Path) -> None:
@@ -313,7 +332,7 @@ def test_the_tables_are_strict_and_joinable(tmp_path: Path) -> None:
     ).fetchall()
     assert sorted(strict) == [
         ("absent", 1), ("exchanges", 1), ("findings", 1), ("gates", 1), ("notices", 1),
-        ("plugin_runs", 1), ("policy_results", 1), ("rules", 1), ("runs", 1),
+        ("plugin_runs", 1), ("policy_results", 1), ("probe_results", 1), ("rules", 1), ("runs", 1),
     ]  # fmt: skip
     joined = connection.execute(
         "SELECT count(*) FROM findings JOIN rules ON rules.id = findings.rule"

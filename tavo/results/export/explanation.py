@@ -265,7 +265,10 @@ def _accepting(
     yield from _section("How to accept it, with a reason")
     location = one.finding.location if one is not None else None
     if of_logs:
-        yield (("", "  in the file that --suppressions names, as a log has no comments:"),)
+        where = (
+            "  in the file that --suppressions names, as a log has no comments, nor has a target:"
+        )
+        yield (("", where),)
     elif location is None or location.region is not None:
         line = location.region.start_line if location is not None and location.region else 0
         how = accepting(rule, tool, location.path if location is not None else None, line)

@@ -23,6 +23,7 @@ from pkgutil import get_data
 
 from tavo.plugins import Finding, Location, Rule, Severity, Step
 from tavo.printable import printable, uncommanded
+from tavo.results.export.html_attacks import probe_chart
 from tavo.results.export.html_logs import actors_of, time_chart
 from tavo.results.export.summary import (
     by_severity,
@@ -84,7 +85,7 @@ def run_to_html(run: Run, findings: Iterable[Reported]) -> str:
              *_gate(run, {one.fingerprint: one for one in items})]
         ),
         "tiles": "".join(_tiles(shown, ignored)),
-        "charts": "".join(_charts(shown)),
+        "charts": "".join([*_charts(shown), *probe_chart(run)]),
         "filters": "".join(_filters(listed, rules)),
         "findings": "".join(entries),
         "rules": "".join(rules.sections()),

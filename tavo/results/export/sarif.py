@@ -31,7 +31,7 @@ from tavo.results.export.sarif_tool import (
     tags_of,
 )
 from tavo.results.export.summary import worst_first
-from tavo.results.values import Notice, PolicyResult, Reported, Run, Suppression
+from tavo.results.values import CONFIRMS, Notice, PolicyResult, Reported, Run, Suppression
 
 __all__ = ["run_to_sarif", "run_to_sarif_value"]
 
@@ -196,7 +196,16 @@ def _result(one: Reported, components: Components) -> dict[str, Any]:
         result["partialFingerprints"]["primaryLocationLineHash"] = one.line_hash
     if finding.evidence:
         result["properties"]["evidence"] = dict(finding.evidence)
-    if finding.flow:
+    if finding.flow and CONFIRMS in finding.evidence:
+        result["relatedLocations"] = [
+            {
+                "id": number,
+                "physicalLocation": _physical(step.location),
+                "message": {"text": _plain(step.message)},
+            }
+            for number, step in enumerate(finding.flow)
+        ]
+    elif finding.flow:
         result["codeFlows"] = [{"threadFlows": [{"locations": _steps(finding.flow)}]}]
     if finding.fix is not None and finding.location.region is not None:
         result["fixes"] = [_fix(one, finding.fix)]

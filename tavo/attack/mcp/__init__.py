@@ -1,0 +1,1 @@
+"""Attacks on servers of the Model Context Protocol."""
