@@ -401,6 +401,21 @@ def flat(content) -> str:
     return content if isinstance(content, str) else ""
 
 
+def result_of(content) -> str:
+    """What a tool returned, as its reader sees it: of JSON the texts in it."""
+    text = flat(content)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    waiting, texts = [value], []
+    while waiting:
+        one = waiting.pop(0)
+        waiting += list(one.values()) if isinstance(one, dict) else one if isinstance(one, list) else []
+        texts += [one] if isinstance(one, str) else []
+    return "\n".join(texts)
+
+
 def split(text: str) -> tuple[str, str]:
     """What the user says, and what he quotes: documents, mails, pages."""
     foreign = [m[0] for m in re.finditer(QUOTE, text, re.S | re.M)] if re.search(READING, text[:400], re.I) or "<" in text or "```" in text else []
@@ -422,8 +437,8 @@ class Desk:
         users = [flat(m.get("content")) for m in messages if m.get("role") == "user"] or [""]
         self.system = "\n".join(flat(m.get("content")) for m in messages if m.get("role") in ("system", "developer"))
         last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
-        results = "\n".join(flat(m.get("content")) for m in messages[last + 1:] if m.get("role") in ("tool", "function"))
-        earlier = "\n".join(flat(m.get("content")) for m in messages[:last + 1] if m.get("role") in ("tool", "function"))
+        results = "\n".join(result_of(m.get("content")) for m in messages[last + 1:] if m.get("role") in ("tool", "function"))
+        earlier = "\n".join(result_of(m.get("content")) for m in messages[:last + 1] if m.get("role") in ("tool", "function"))
         self.names = {m[1]: m[2].strip() for u in users for m in re.finditer(
             r"\b([A-Za-z_]\w*)\s*(?:=|:=|is|be|stands for|means)\s*[\"'“‘`]([^\"'”’`\n]{1,60})[\"'”’`]", u)}
         self.user, self.all = users[-1], "\n".join(users)
@@ -773,6 +788,7 @@ def serve(port: int = 0, flaws: str = "all", host: str = "127.0.0.1") -> Threadi
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def log_message(self, *_):
             pass

@@ -190,7 +190,10 @@ def _collect(value: Any, calls: list[tuple[str, str]], depth: int) -> None:
             _collect(one, calls, depth + 1)
     elif isinstance(value, dict):
         name = value.get("name") or value.get("tool")
-        given = next((value[key] for key in ("arguments", "input", "args", "parameters") if key in value), None)
+        given = next(
+            (value[key] for key in ("arguments", "input", "args", "parameters") if key in value),
+            None,
+        )
         if isinstance(name, str) and given is not None:
             calls.append((name, given if isinstance(given, str) else json.dumps(given)))
         for one in value.values():
