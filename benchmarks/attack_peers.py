@@ -1,10 +1,11 @@
-"""garak beside tavo on the second flawed agent: flaws found by each tool's own detectors, requests, time.
+"""garak beside tavo on the second flawed agent: flaws found, requests, time.
 
     python benchmarks/attack_peers.py --garak VENV/bin/python [--prompts 4] [--agent second-agent]
 
-Each flaw for which garak has a probe that needs no other model is switched on alone; it counts as found if a detector says so, and does not
-say so when all flaws are off. Both tools get the same server, which counts. No access to a model hub is given.
-"""  # noqa: E501
+Each flaw for which garak has a probe that needs no other model is switched on alone; it counts as
+found if a detector of garak says so, and less when all flaws are off. Both tools get the same
+server, which counts. No access to a model hub is given.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ from tests.fakes.flawed import EXAMPLES, agent_module
 
 GARAK = {
     "direct-injection": "promptinject",
-    "indirect-injection": "latentinjection.LatentInjectionReport,latentinjection.LatentWhoisSnippet",
+    "indirect-injection": (
+        "latentinjection.LatentInjectionReport,latentinjection.LatentWhoisSnippet"
+    ),
     "jailbreak": "dan.AutoDANCached,dan.DanInTheWild",
     "encoding": "encoding",
     "image-exfiltration": "web_injection.MarkdownImageExfil,web_injection.PlaygroundMarkdownExfil",
@@ -46,7 +49,7 @@ class Served:
         outer, base = self, self._server.RequestHandlerClass
 
         class Counting(base):  # type: ignore[misc, valid-type]
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # noqa: N802
                 outer.asked += 1
                 super().do_POST()
 
@@ -75,7 +78,7 @@ def timed(command: list[str], folder: Path) -> tuple[float, float, int]:
     }  # fmt: skip
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with (folder / "log").open("ab") as log:
-        code = subprocess.run(  # noqa: S603
+        code = subprocess.run(
             command, cwd=folder, env=environment, stdout=log, stderr=log, timeout=300, check=False
         ).returncode
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -131,7 +134,8 @@ def main() -> None:
     options = parser.parse_args()
     module = agent_module("second-agent")
     print(
-        "| flaw alone | garak: hits, with none | requests | wall s | CPU s | tavo | requests | wall s | CPU s |"
+        "| flaw alone | garak: hits, with none | requests | wall s | CPU s"
+        " | tavo | requests | wall s | CPU s |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     total = 0
@@ -144,9 +148,11 @@ def main() -> None:
         held = json.loads(tavo(module, "none", [FOUND_BY[flaw]])[0])["probes"][0]["worked"]
         probe = json.loads(report)["probes"][0]
         print(
-            f"| {flaw} | {'found' if new else 'not found'}: {sum(on[0].values())}, {sum(off[0].values())}"
+            f"| {flaw} | {'found' if new else 'not found'}: {sum(on[0].values())},"
+            f" {sum(off[0].values())}"
             f"{'' if on[4] == 0 else f', exit {on[4]}'} | {on[1]} | {on[2]:.0f} | {on[3]:.1f}"
-            f" | {probe['worked']} of {probe['tried']}, {held} | {asked} | {wall:.1f} | {spent:.1f} |",
+            f" | {probe['worked']} of {probe['tried']}, {held} | {asked} | {wall:.1f}"
+            f" | {spent:.1f} |",
             flush=True,
         )
     print(f"\ngarak found {total} of {len(GARAK)}")
