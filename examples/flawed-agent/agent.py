@@ -251,7 +251,7 @@ class Agent:
         if results:
             return "", []
         document = re.search(r"(?is)<document>|<html>|\bFrom: ", last)
-        marks = re.search(r"<\|im_start\|>|\[INST\]|### System", last)
+        marks = re.search(r"<\|(?:im_start|start_header_id)\|>|\[INST\]|### System", last)
         earlier = len(users) > 1
         play = re.search(r"(?i)\bplay\b|scene|grandmother|developer mode|safety team", last)
         texts, needed = [last], set[str]()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import codecs
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,17 @@ _LONGEST = 1 << 20
 _MOST_CALLS = 200
 _DEEPEST = 40
 _LINK = re.compile(r"""(?:https?:)?//[^\s"'<>)\]}\\]{1,2000}""")
+_CALL_MARKS = (
+    ("<tool_call>", "</tool_call>"),
+    ("```json\n", "```"),
+    ("```\n", "```"),
+    ("[TOOL_CALLS]", "\n"),
+)
+_WRITTEN = re.compile(
+    r"(?:[A-Za-z ]{1,20}: ?)?[`\[]?([A-Za-z_][\w.-]{2,80})\((.{1,4000})\)[\]`.;]{0,3}"
+)
+_ACTION = re.compile(r"Action: ?([A-Za-z_][\w.-]{1,80})")
+_ACTION_INPUT = re.compile(r"Action Input: ?(.{1,4000})")
 _NOT_WORD = re.compile(r"[^0-9a-z]+")
 _INSTRUCTION = re.compile(
     r"\b(?:you are|your (?:task|role|job) is|you must|never|always|do not|answer only|respond)\b",
@@ -196,12 +208,15 @@ def links_in(text: str) -> list[str]:
 
 
 def calls_in(text: str) -> list[tuple[str, str]]:
-    """Return the calls of tools in an answer: name, and arguments as JSON.
+    """Return the calls of tools in an answer: name, and arguments as JSON or as they are written.
 
-    An answer carries them as JSON, alone or on a line of its own, in the shape of any provider.
+    An answer carries them as JSON in the shape of any provider, alone, on a line of its own or
+    between the marks of a template; as `name(arguments)` on a line of its own; or as the action and
+    the input of an agent that thinks aloud.
     """
     calls: list[tuple[str, str]] = []
-    for candidate in (text, *text.splitlines()):
+    lines = text.splitlines()
+    for candidate in (text, *lines, *_marked(text)):
         part = candidate.strip()
         if part[:1] not in {"[", "{"} or part[-1:] not in {"]", "}"}:
             continue
@@ -211,7 +226,28 @@ def calls_in(text: str) -> list[tuple[str, str]]:
             continue
         if calls:
             break
+    for line, following in itertools.zip_longest(lines, lines[1:], fillvalue=""):
+        if len(calls) >= _MOST_CALLS:
+            break
+        if found := _WRITTEN.fullmatch(line.strip()):
+            calls.append((found[1], found[2]))
+        elif (found := _ACTION.fullmatch(line.strip())) and (
+            given := _ACTION_INPUT.fullmatch(following.strip())
+        ):
+            calls.append((found[1], given[1]))
     return calls[:_MOST_CALLS]
+
+
+def _marked(text: str) -> Iterator[str]:
+    """Yield what stands between marks that templates of models put around calls."""
+    for opening, closing in _CALL_MARKS:
+        place = text.find(opening)
+        for _ in range(_MOST_CALLS):
+            end = text.find(closing, place + len(opening)) if place >= 0 else -1
+            if end < 0:
+                break
+            yield text[place + len(opening) : end]
+            place = text.find(opening, end)
 
 
 def _collect(value: Any, calls: list[tuple[str, str]], depth: int) -> None:
@@ -222,7 +258,10 @@ def _collect(value: Any, calls: list[tuple[str, str]], depth: int) -> None:
             _collect(one, calls, depth + 1)
     elif isinstance(value, dict):
         name = value.get("name") or value.get("tool")
-        given = next((value[key] for key in ("arguments", "input", "args") if key in value), None)
+        given = next(
+            (value[key] for key in ("arguments", "input", "args", "parameters") if key in value),
+            None,
+        )
         if isinstance(name, str) and given is not None:
             calls.append((name, given if isinstance(given, str) else json.dumps(given)))
         for one in value.values():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -290,7 +291,7 @@ def planned(probe: Probe, number: int, *, seed: int, secret: str = "") -> Planne
     """
     order = [(prompt, variant) for prompt in _prompts(probe) for variant in probe.variants]
     random.Random(f"{seed}/{probe.id}").shuffle(order)  # noqa: S311  (the same for everybody)
-    prompt, variant = order[number % len(order)]
+    prompt, variant = _spread(order)[number % len(order)]
     values = _values(random.Random(f"{seed}/{probe.id}/{number}"), secret)  # noqa: S311
     turns = []
     for turn in prompt:
@@ -316,6 +317,20 @@ def planned(probe: Probe, number: int, *, seed: int, secret: str = "") -> Planne
 
 def _prompts(probe: Probe) -> list[list[Turn | str]]:
     return probe.prompts or [[""]]
+
+
+def _spread(order: list[tuple[list[Turn | str], str]]) -> list[tuple[list[Turn | str], str]]:
+    """Return the same attempts so that few of them try as many prompts and variants as can be."""
+    left, spread = list(order), []
+    prompts: Counter[int] = Counter()
+    variants: Counter[str] = Counter()
+    while left:
+        following = min(left, key=lambda one: (prompts[id(one[0])], variants[one[1]]))
+        left.remove(following)
+        spread.append(following)
+        prompts[id(following[0])] += 1
+        variants[following[1]] += 1
+    return spread
 
 
 def _values(rng: random.Random, secret: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The flawed agent of examples/ on a port of its own, and what it takes to attack it."""
+"""The flawed agents of examples/ on ports of their own, and what it takes to attack them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
+import yaml
+
 from tavo.attack.targets import HttpTarget, TargetFile
 
-AGENT = Path(__file__).parents[2] / "examples" / "flawed-agent" / "agent.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def agent_module() -> ModuleType:
-    """Return the example as a module."""
-    return module_of(AGENT)
+def agent_module(folder: str = "flawed-agent") -> ModuleType:
+    """Return an agent of the examples as a module."""
+    return module_of(EXAMPLES / folder / "agent.py")
 
 
 def module_of(file: Path) -> ModuleType:
@@ -60,3 +63,22 @@ def attacked(module: ModuleType, *flaws: str) -> Iterator[HttpTarget]:
             yield target
         finally:
             target.close()
+
+
+@contextlib.contextmanager
+def second_attacked(module: ModuleType, flaws: str) -> Iterator[HttpTarget]:
+    """Yield the clinic's desk, which was written without a look at the probes, as a target."""
+    described = EXAMPLES / "second-agent" / "target.yaml"
+    server = module.serve(0, flaws)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    file = msgspec.convert(yaml.safe_load(described.read_text()), TargetFile)
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    target = HttpTarget(msgspec.structs.replace(file, url=url), {})
+    try:
+        yield target
+    finally:
+        target.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
