@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 from tavo.errors import RefusedError
 
-__all__ = ["Place", "Routes"]
+__all__ = ["DEFAULT", "Place", "Routes"]
+
+DEFAULT = "default"
+"""The name of the marketplace that is in the file of tavo, or is set by registry.root."""
 
 
 class Place(NamedTuple):
