@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.errors import ExitCode, InputError
+from tavo.errors import ExitCode, InputError, TavoError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ def _snapshots(session: Session, mirror: str | None, cache: Path) -> Iterator[Pa
             source = session.source(market.source)
             artifacts = market.trust.artifacts(source)
             session.tell(market.trust.news)
-            yield fetch_snapshot(artifacts, source, cache)
-            some = True
+            path = fetch_snapshot(artifacts, source, cache)
         except InputError as error:
             session.say(f"tavo: {market.name}: {error}")
-        except (SigningError, MarketplaceError) as error:
+        except (SigningError, MarketplaceError, TavoError) as error:
             session.complain(f"{market.name}: its snapshot cannot be used now: {error}")
             session.outcome.append(ExitCode.INCOMPLETE)
+        else:
+            some = True
+            yield path
     if not some:
         raise InputError(
             "no marketplace of this machine has a snapshot of advisories that can be used",
