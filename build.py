@@ -87,7 +87,8 @@ def test(arguments: Sequence[str]) -> int:
     if not _is_current(targets):
         build_file(PYZ, targets)
     selection = [] if any(a.startswith("-m") for a in arguments) else ["-m", "not slow"]
-    spread = [] if arguments else ["-n", "auto", "--dist", "loadfile"]
+    workers = (os.cpu_count() or 1) + 1  # tests wait for servers and processes about half the time
+    spread = [] if arguments else ["-n", str(workers), "--dist", "loadfile"]
     return _tool("-m", "pytest", *selection, *spread, *arguments)
 
 

@@ -163,5 +163,38 @@ def word_list(count: int, *, seed: int = 13) -> dict[str, object]:
     return _rule("bench-words", {"gen_ai.prompt|contains": texts})
 
 
+def correlations() -> list[dict[str, object]]:
+    """Return rules that every event goes into: one that all match, three correlations over it.
+
+    Their bounds are such that none of them is reached, so that all the cost is that of counting.
+    """
+    base = _rule("bench-any", {"gen_ai.usage.input_tokens|gte": 0})
+    out = [base]
+    wanted: list[dict[str, object]] = [
+        {"type": "event_count", "timespan": "10m", "condition": {"gte": 100_000}},
+        {"type": "value_count", "timespan": "1h",
+         "condition": {"gte": 100_000, "field": "client.address"}},
+        {"type": "temporal_ordered", "timespan": "1h", "rules": ["bench-any", "bench-model"]},
+    ]  # fmt: skip
+    for one in wanted:
+        rule = {"rules": ["bench-any"], "group-by": ["enduser.id"], **one}
+        title = f"bench-{one['type']}"
+        out.append({"title": title, "name": title, "level": "low", "correlation": rule})
+    return out
+
+
+def indicators(path: Path, count: int) -> None:
+    """Write a plain list of addresses, domains, links and digests, none of which is in the log."""
+    chance = random.Random(17)
+    kinds = (
+        lambda: f"45.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(256)}",
+        lambda: f"{chance.getrandbits(40):x}.example.net",
+        lambda: f"https://{chance.getrandbits(40):x}.example.org/{chance.getrandbits(24):x}",
+        lambda: f"{chance.getrandbits(256):064x}",
+    )
+    with path.open("w") as out:
+        out.writelines(f"{kinds[number % 4]()}\n" for number in range(count))
+
+
 if __name__ == "__main__":
     print(write(Path(sys.argv[1]), int(sys.argv[2]) * 1_000_000))

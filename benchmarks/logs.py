@@ -22,6 +22,7 @@ from measure import WORK, Cost, run
 
 FOLDER = WORK / "logs"
 PYTHON = sys.executable
+_INDICATORS = 1_000_000
 
 
 def main() -> None:
@@ -45,6 +46,16 @@ def main() -> None:
     for name, rules in sets.items():
         row("tavo", name, tavo(log, rules, jobs=1), size)
         check(truth, rules)
+    row(
+        "tavo, each event in three correlations", "50",
+        tavo(log, [*sets["50"], *log_corpus.correlations()], jobs=1), size,
+    )  # fmt: skip
+    check(truth, sets["50"])
+    listed = FOLDER / "indicators.txt"
+    log_corpus.indicators(listed, _INDICATORS)
+    cost = tavo(log, sets["50"], jobs=1, intel=listed)
+    row(f"tavo, {_INDICATORS:,} indicators", "50", cost, size)
+    check(truth, sets["50"])
     row("tavo, 2 processes", "50", tavo(log, sets["50"], jobs=2), size)
     row("tavo, own pack and anomalies", "78", tavo(log, [], jobs=1, own=True), size)
     if rg := shutil.which("rg"):
@@ -56,11 +67,15 @@ def main() -> None:
     zircolite(given.zircolite, log, size)
 
 
-def tavo(log: Path, rules: list[dict[str, object]], *, jobs: int, own: bool = False) -> Cost:
+def tavo(
+    log: Path, rules: list[dict[str, object]], *, jobs: int, own: bool = False,
+    intel: Path | None = None,
+) -> Cost:  # fmt: skip
     """Run tavo with one process or more."""
     file = FOLDER / "rules.yml"
     file.write_text(yaml.safe_dump_all(rules))
     words = [] if own else ["--no-default-rules", "--no-anomalies", "--rules", str(file)]
+    words += ["--intel", str(intel)] if intel else []
     report = FOLDER / "report.json"
     cost = run([
         PYTHON, "-m", "tavo", "logs", "analyze", str(log), *words, "--jobs", str(jobs),

@@ -15,7 +15,7 @@ import msgspec
 
 from tavo.logs.incidents import Incident, Place, plain
 from tavo.logs.reports import LogProblem, records_in_words, span_in_words
-from tavo.logs.sigma.correlation import Correlator, Group
+from tavo.logs.sigma.correlation import Correlation, Correlator, Group
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.work import Hit
 
@@ -88,9 +88,6 @@ class Gathering:
     ) -> None:
         correlator = self.correlators[correlated]
         correlation = correlator.correlation
-        what = correlation.kind.replace("_", " ")
-        of = f" of {correlation.field}" if correlation.field else ""
-        name = f"{what}{of} in {span_in_words(correlation.span_s)}"
         for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
             self.met.add(correlated)
             self._chain(
@@ -101,14 +98,15 @@ class Gathering:
             actor = (
                 (", ".join(correlation.group_by), ", ".join(found)) if found else ("others", "all")
             )
-            incident = self.incidents.add_group(correlated, actor, places, {name: plain(number)})
+            numbers = {_measured(correlation): plain(number)}
+            incident = self.incidents.add_group(correlated, actor, places, numbers)
             self.stretches[correlated, found] = incident, number
         if correlator.grown is not None:
             found, number, places = correlator.grown
             stretch = self.stretches.get((correlated, found))
             if stretch is not None:
                 incident, most = stretch
-                numbers = {name: plain(number)} if number > most else {}
+                numbers = {_measured(correlation): plain(number)} if number > most else {}
                 incident = self.incidents.grow(correlated, incident, places, numbers)
                 self.stretches[correlated, found] = incident, max(most, number)
 
@@ -134,3 +132,9 @@ class Gathering:
                     subject=name,
                     reason=f"{correlator.forgotten} groups were forgotten before their time: there were too many at once",  # noqa: E501
                 )
+
+
+def _measured(correlation: Correlation) -> str:
+    """Return what a correlation counts, in words."""
+    of = f" of {correlation.field}" if correlation.field else ""
+    return f"{correlation.kind.replace('_', ' ')}{of} in {span_in_words(correlation.span_s)}"

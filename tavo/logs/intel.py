@@ -16,8 +16,9 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
@@ -28,8 +29,10 @@ _LARGEST = 256 << 20
 _WORD = re.compile(rb"[a-z0-9][a-z0-9.-]{5,}")
 _COLONS = re.compile(rb"[0-9a-f]{0,4}:[0-9a-f:.]{3,}")
 _NUMBERS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+_END_OF_HOST = re.compile(r"[/?#:]")
 _HASH = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})")
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)+[a-z0-9-]{2,63}")
+_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}")
 _STIX = re.compile(
     r"\b(ipv4-addr|ipv6-addr|domain-name|url|file)\s*:\s*"
     r"(?:value|hashes\.'?[A-Za-z0-9-]+'?)\s*=\s*'([^']{1,4000})'"
@@ -65,7 +68,7 @@ class Indicators:
         self.addresses: set[bytes] = set()
         self.domains: set[bytes] = set()
         self.hashes: set[bytes] = set()
-        self.urls: dict[bytes, set[bytes]] = {}
+        self.urls: dict[bytes, bytes | set[bytes]] = {}  # one by itself, for most hosts have one
         self.unused = 0
         self._networks: list[tuple[int, int]] = []
         self._starts: list[int] = []
@@ -73,7 +76,7 @@ class Indicators:
         self._wide: list[ipaddress.IPv6Network] = []
 
     def __len__(self) -> int:
-        urls = sum(map(len, self.urls.values()))
+        urls = sum(len(one) if isinstance(one, set) else 1 for one in self.urls.values())
         sets = (self.addresses, self.domains, self.hashes, self._networks, self._wide)
         return urls + sum(map(len, sets))
 
@@ -85,13 +88,24 @@ class Indicators:
         elif _HASH.fullmatch(value):
             self.hashes.add(value.encode())
         elif "://" in value:
-            host = re.split(r"[/?#:]", value.partition("://")[2], maxsplit=1)[0]
-            self.urls.setdefault(host.encode(), set()).add(value.rstrip("/").encode())
+            host = _END_OF_HOST.split(value.partition("://")[2], maxsplit=1)[0].encode()
+            self._add_url(host, value.rstrip("/").encode())
+        elif _ADDRESS.fullmatch(value):
+            self.addresses.add(value.encode())
+        elif _DOMAIN.fullmatch(name := value.strip(".")) and not name[-1].isdigit():
+            self.domains.add(name.encode())
         elif not self._add_address(value):
-            if _DOMAIN.fullmatch(value.strip(".")):
-                self.domains.add(value.strip(".").encode())
+            if _DOMAIN.fullmatch(name):
+                self.domains.add(name.encode())
             else:
                 self.unused += 1
+
+    def _add_url(self, host: bytes, url: bytes) -> None:
+        known = self.urls.setdefault(host, url)
+        if isinstance(known, set):
+            known.add(url)
+        elif known != url:
+            self.urls[host] = {known, url}
 
     def _add_address(self, value: str) -> bool:
         try:
@@ -144,7 +158,8 @@ class Indicators:
     def holds_url(self, host: bytes, line: bytes) -> bool:
         """Tell whether a record holds a URL of the lists with this host."""
         low = line.lower().replace(b"\\/", b"/")
-        return any(url in low for url in self.urls.get(host, ()))
+        known = self.urls.get(host, set())
+        return any(url in low for url in (known if isinstance(known, set) else (known,)))
 
     def _in_network(self, word: bytes) -> bool:
         try:
@@ -180,11 +195,11 @@ def load_indicators(paths: Sequence[Path]) -> Indicators:
         try:
             if path.stat().st_size > _LARGEST:
                 raise ConfigError(f"{path}: is larger than 256 MB")
-            text = path.read_text("utf-8", "replace")
+            with path.open(encoding="utf-8", errors="replace") as file:
+                for one in _values(file, path):
+                    out.add(one)
         except OSError as error:
             raise ConfigError(f"{path}: the list cannot be read: {error.strerror}") from error
-        for one in _values(text, path):
-            out.add(one)
         if len(out) == before:
             raise ConfigError(
                 f"{path}: holds no new indicator",
@@ -194,13 +209,14 @@ def load_indicators(paths: Sequence[Path]) -> Indicators:
     return out
 
 
-def _values(text: str, path: Path) -> Iterator[str]:
-    if text.lstrip()[:1] not in {"{", "["}:
-        for line in text.splitlines():
-            word = line.split("#", 1)[0].strip()
-            if word:
-                yield word.split(",")[0].split()[0]
+def _values(file: TextIO, path: Path) -> Iterator[str]:
+    """Yield what a list holds; a plain one is never in memory as a whole."""
+    first = next((line for line in file if line.strip()), "")
+    if first.lstrip()[:1] not in {"{", "["}:
+        for line in chain([first], file):
+            yield from line.split("#", 1)[0].split(",")[0].split()[:1]
         return
+    text = first + file.read()
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

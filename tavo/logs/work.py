@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tavo.detect.literals import Literals, blanks
+from tavo.logs.anomaly import REFUSALS
 from tavo.logs.event import LogEvent
 from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
@@ -374,7 +375,8 @@ class Looker:
         self._try(event, rules, raw, line, 0, seen)
 
     def _hit(self, rule: LogRule, event: LogEvent, raw: bytes, line: int, offset: int) -> Hit:
-        brief = brief_of(event)
+        is_told = rule.reported or rule.id in REFUSALS
+        brief = brief_of(event) if is_told else {}
         shown = snippet_of(raw)
         groups = []
         for correlated in self._correlations.get(rule.id, ()):

@@ -82,3 +82,16 @@ def test_a_list_without_indicators_is_refused(text: str, tmp_path: Path) -> None
     (tmp_path / "list").write_text(text)
     with pytest.raises(ConfigError):
         load_indicators([tmp_path / "list"])
+
+
+def test_odd_lines_of_a_plain_list(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(
+        "\n ,evil.test\n\t\n203.0.113.7,seen twice\n203.0.113.7\n256.1.1.1\n1.2.3\n"
+        "http://drop.test/a\nhttp://drop.test/b/\nhttp://drop.test/b\n#x\nmail.evil.test.\n"
+    )
+    found = load_indicators([tmp_path / "list"])
+    assert found.addresses == {b"203.0.113.7"}
+    assert found.urls == {b"drop.test": {b"http://drop.test/a", b"http://drop.test/b"}}
+    assert b"mail.evil.test" in found.domains
+    assert found.holds_url(b"drop.test", b'{"u": "http:\\/\\/drop.test\\/b"}')
+    assert not found.holds_url(b"other.test", b"http://drop.test/b")

@@ -319,3 +319,17 @@ def test_imports_of_typescript(importing: str, call: str, tmp_path: Path) -> Non
     assert places(found) == {("lib/tools.ts", 2)}
     files["main.ts"] = f"{importing}\n{call}(clean(src()));\n"
     assert project(tmp_path, load(tmp_path, languages="js, ts"), files) == []
+
+
+def test_a_class_that_keeps_an_object_of_its_own_kind_comes_to_rest(tmp_path: Path) -> None:
+    names = [f"option_{number}" for number in range(45)]
+    parameters = "".join(f", {name}=None" for name in names)
+    source = f"class Settings:\n    def __init__(self{parameters}, inner=None, **rest):\n"
+    source += "".join(f"        self.{name} = {name}\n" for name in names)
+    source += "        if inner is not None:\n            self.inner = Settings(**inner)\n"
+    source += "made = Settings(option_1=1, inner={'option_3': src()})\n"
+    source += "sink(made.inner.option_3)  # arrives\n"
+    source += "other = Settings(option_4=src())\n"
+    source += "sink(other.option_4)  # arrives\n"
+    source += "sink(other.option_5)\n"
+    assert found(load(tmp_path), source) == (wanted(source, "# arrives"), ())

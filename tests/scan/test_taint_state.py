@@ -122,3 +122,17 @@ def test_the_last_change_of_a_place_decides(
     state.clean(path)
     assert state.read(path) == CLEAN
     assert state.read(deeper) == CLEAN
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes, paths, st.lists(paths, max_size=4))
+def test_parts_are_what_one_change_each_would_make(
+    steps: list[tuple[bool, Path]], path: Path, places: list[Path]
+) -> None:
+    parts = {place[1:]: (CLEAN if number % 3 == 2 else T) for number, place in enumerate(places)}
+    together, each = changed(steps), changed(steps)
+    together.put_parts(path, parts)
+    each.clean(path)
+    for below in sorted(parts, key=len):
+        each.taint((*path, *below), parts[below])
+    assert together.entries(path[0]) == each.entries(path[0])

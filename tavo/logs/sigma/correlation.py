@@ -218,7 +218,10 @@ class Correlator:
                 self.forgotten += 1
             del entries[0]
             self._entries -= 1
-        for piece in self._pieces(entries, time):
+        for first, end in self._pieces(entries, time):
+            if correlation.kind == "event_count" and not correlation.meets(float(end - first)):
+                continue  # without a copy of what may be thousands
+            piece = entries[first:end]
             number = self._measure(piece)
             if number is None or not correlation.meets(number):
                 continue
@@ -232,14 +235,14 @@ class Correlator:
                 yield group, number, last, [one[4] for one in piece]
             return
 
-    def _pieces(self, entries: list[_Entry], time: float) -> Iterator[list[_Entry]]:
+    def _pieces(self, entries: list[_Entry], time: float) -> Iterator[tuple[int, int]]:
         """Yield the span that ends with an event, and the one to the last that it reaches."""
         span = self.correlation.span_s
         end = bisect_right(entries, time, key=_time)
-        yield entries[bisect_left(entries, time - span, key=_time) : end]
+        yield bisect_left(entries, time - span, key=_time), end
         if end < len(entries) and entries[end][0] <= time + span:
             end = bisect_right(entries, time + span, key=_time)
-            yield entries[bisect_left(entries, entries[end - 1][0] - span, key=_time) : end]
+            yield bisect_left(entries, entries[end - 1][0] - span, key=_time), end
 
     def _measure(self, piece: list[_Entry]) -> float | None:
         kind = self.correlation.kind

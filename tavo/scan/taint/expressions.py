@@ -470,9 +470,10 @@ class Expressions:
         """Give a target what is known of the parts of its new value."""
         path = self.path(target)
         if path is not None:
-            state.clean(path)
-            for below in sorted(parts, key=len):
-                state.taint((*path, *below), then(parts[below], target.start, target.end))
+            stepped = {
+                below: then(taint, target.start, target.end) for below, taint in parts.items()
+            }
+            state.put_parts(path, stepped)
         elif target.kind == "dictionary":
             for pair in target.children:
                 if pair.kind == "pair" and not _is_computed(pair):

@@ -229,6 +229,17 @@ class State:
         else:
             del self._roots[path[0]]
 
+    def put_parts(self, path: Path, parts: Entries) -> None:
+        """Make a place what its parts are, by their places below it: `()` is the place itself.
+
+        A loop of `taint` would copy all places of the variable for each of them.
+        """
+        self.clean(path)
+        if parts:
+            entries = dict(self._roots.get(path[0], {}))
+            entries.update(((*path, *below), parts[below]) for below in sorted(parts, key=len))
+            self._roots[path[0]] = entries
+
     def join(self, other: State) -> tuple[State, bool]:
         """Return what may be tainted on either way, and whether that is more than here."""
         more = False

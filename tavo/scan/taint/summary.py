@@ -3,7 +3,8 @@
 Rules this module keeps:
 - a summary speaks of what the function is given: `("x",)` is parameter `x`, `("self", ".code")`
   an attribute of its object, `("^x",)` the variable `x` of the function around it;
-- summaries only grow, so that functions that call each other come to rest.
+- summaries only grow, and only so deep, so that functions that call each other come to rest: a
+  class that keeps an object of its own kind writes `.next.next.next` without an end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tavo.scan.taint.state import CLEAN, Path, Taint, union
 __all__ = ["Summary", "inputs_of", "sources_of"]
 
 _MOST_CALLBACKS = 8
+_DEEPEST_WRITE = 4
 
 
 class Summary(msgspec.Struct, eq=False):
@@ -40,7 +42,8 @@ class Summary(msgspec.Struct, eq=False):
         """Take in what another summary of the same function says; tell whether it is more."""
         before = self.size()
         self.returns = union(self.returns, other.returns)
-        for place, taint in other.writes.items():
+        for whole, taint in other.writes.items():
+            place = whole[:_DEEPEST_WRITE]
             self.writes[place] = union(self.writes.get(place, CLEAN), taint)
         for number, taint in other.sinks.items():
             self.sinks[number] = union(self.sinks.get(number, CLEAN), taint)
