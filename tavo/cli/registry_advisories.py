@@ -98,7 +98,9 @@ def _snapshots(session: Session, mirror: str | None, cache: Path) -> Iterator[Pa
     some = False
     for market in markets:
         if market.source is None:
-            session.say(f"tavo: {market.name}: no source is configured, so no snapshot of it counts")
+            session.say(
+                f"tavo: {market.name}: no source is configured, so no snapshot of it counts"
+            )
             continue
         try:
             source = session.source(market.source)

@@ -211,6 +211,7 @@ def test_a_namespace_that_nobody_bound_comes_from_nowhere(sites: Sites) -> None:
     assert refused.code == ExitCode.REFUSED
     assert "the namespace corp is in default and internal, and it is not said" in refused.err
     assert "--namespace corp" in refused.err
+    assert "to take it from default: add internal again with --namespace for each" in refused.err
     assert sites.tavo("registry", "browse").out.count("corp/tool") == 0
     bound = sites.add("internal", "--namespace", "corp")
     assert bound.code == 0, bound.err

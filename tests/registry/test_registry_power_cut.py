@@ -10,7 +10,7 @@ import pytest
 
 from tavo.errors import TavoError
 from tests.fakes import power_cut
-from tests.fakes.plugins import WORD, PluginMachine
+from tests.fakes.plugins import PluginMachine
 
 pytestmark = [
     pytest.mark.slow,
