@@ -75,7 +75,7 @@ def test_root_help_imports_a_table(tmp_path: Path) -> None:
     [
         (["registry", "list"], 133, 37,
          TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter", "msgspec", "hashlib"}),
-        (["registry", "browse"], 162, 52, TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter"}),
+        (["registry", "browse"], 159, 52, TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter"}),
         (["scan", str(SHOP / "assistant.py"), "--exit-zero"], 208, 73,
          TRUST | PAGES | UNUSED | {"yaml", "packaging", "marketplace_db.catalog",
                                    "tavo.host", "importlib.resources", "tree_sitter_typescript",
