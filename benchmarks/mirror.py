@@ -6,7 +6,8 @@
 A day: 0.1 % of the plugins release a version, 0.02 % change their text. Packages are left out by a
 filter, as they cost what they weigh; what is measured is everything else. The mirror is read over
 HTTP on loopback by a process of its own; heads of requests and answers are counted apart, by the
-server. Beside it, for the same changes of the last day: the whole file, zstd of it, an index of
+server. Each day's release has its entry in the log of releases, as an operated marketplace writes
+it. Beside it, for the same changes of the last day: the whole file, zstd of it, an index of
 text with ed scripts between its days as apt has it, and rsync of the file.
 
 `first` measures a first, full copy of a repository with a small package for each release: files
@@ -116,11 +117,21 @@ def founded(work: Path, plugins: int, now: datetime) -> tuple[Path, Repository]:
     return catalog, made
 
 
+def logged(made: Repository, catalog: Path, now: datetime) -> bytes:
+    """Return the log of releases with this one in it, as a release writes it."""
+    digest, length = hash_file(catalog)
+    with sqlite3.connect(catalog) as connection:
+        (releases,) = connection.execute("SELECT count(*) FROM plugin_versions").fetchone()
+    connection.close()
+    return made.with_release(digest, length, releases=releases, now=now)
+
+
 def publish(made: Repository, catalog: Path, now: datetime) -> None:
-    """Publish the catalog with its publishers."""
+    """Publish the catalog with its publishers, and the first entry of the log."""
     key = PrivateKey.generate().public
     who = Publishers(namespaces={"acme": Namespace(keys={key.key_id: key}, official=False)})
-    made.publish(catalog=catalog, publishers=who.to_bytes(), now=now)
+    log = logged(made, catalog, now)
+    made.publish(catalog=catalog, publishers=who.to_bytes(), log=log, now=now)
 
 
 def copy_once(work: Path, address: str, now: datetime, *, packages: bool) -> dict[str, Any]:
@@ -265,7 +276,8 @@ def daily(work: Path, plugins: int, days: int) -> None:
                 change(catalog, day, plugins)
                 path = work / delta_name(hash_file(before)[0], hash_file(catalog)[0])
                 path.write_bytes(make(before, catalog) or b"")
-                made.publish(catalog=catalog, deltas=[path], now=now)
+                log = logged(made, catalog, now)
+                made.publish(catalog=catalog, deltas=[path], log=log, now=now)
                 for old in (work / "repository/targets/catalog").glob("*.catalog.db"):
                     if hash_file(catalog)[0].hex not in old.name:
                         old.unlink()

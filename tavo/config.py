@@ -25,6 +25,7 @@ from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Severity
 
 __all__ = [
+    "MARKETPLACES_NAME",
     "PROJECT_FILE",
     "LspSettings",
     "Paths",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 PROJECT_FILE = "tavo.toml"
+MARKETPLACES_NAME = "marketplaces.json"
+"""Beside the user's settings, written by `tavo trust add`; see `tavo.registry.marketplaces`."""
 _LARGEST = 256 * 1024
 
 

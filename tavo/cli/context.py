@@ -130,6 +130,19 @@ class Session:
         """Return the marketplaces that this machine trusts, in the user's order."""
         return self._markets()
 
+    @property
+    def several(self) -> bool:
+        """Tell whether marketplaces were added, at the cost of looking for their file."""
+        from tavo.config import MARKETPLACES_NAME, user_paths
+
+        try:
+            (user_paths().config / MARKETPLACES_NAME).lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # reading it says what is wrong
+        return True
+
     def marketplaces(self) -> Marketplaces:
         """Return the marketplaces that were added, for changing them."""
         from tavo.config import user_paths
@@ -286,7 +299,8 @@ class Session:
         return source_of(name, offline=self.settings().offline, plain_http=hosts)
 
     def _plain_hosts(self) -> tuple[str, ...]:
-        return (*self.settings().registry.plain_http, *self.marketplaces().plain_hosts)
+        added = self.marketplaces().plain_hosts if self.several else ()
+        return (*self.settings().registry.plain_http, *added)
 
     def trust_of(self, root: bytes) -> Trust:
         """Return the trust of a root, as this machine has it."""
@@ -297,7 +311,7 @@ class Session:
 
         Raises ConfigError where there is none at all.
         """
-        from tavo.registry.marketplaces import DEFAULT
+        from tavo.registry.routes import DEFAULT
 
         for market in markets:
             if market.name == DEFAULT:
@@ -313,11 +327,10 @@ class Session:
 
     def _markets(self) -> list[Market]:
         from tavo.registry.embedded import find_embedded
-        from tavo.registry.marketplaces import DEFAULT
+        from tavo.registry.routes import DEFAULT
         from tavo.registry.shelves import Market
 
         settings = self.settings()
-        added = self.marketplaces()
         root = settings.registry.root
         markets: dict[str, Market] = {}
         embedded = find_embedded()
@@ -331,6 +344,9 @@ class Session:
                 ) from error
             trust = self._trust_of(settings, trusted, embedded)
             markets[DEFAULT] = Market(DEFAULT, trust, settings.registry.source)
+        if not self.several:
+            return list(markets.values())
+        added = self.marketplaces()
         for one in added.known:
             trust = self._trust_of(settings, one.root_bytes, None)
             markets[one.name] = Market(one.name, trust, one.source, frozenset(one.namespaces))
@@ -338,19 +354,22 @@ class Session:
 
     def _trust_of(self, settings: Settings, root: bytes | None, embedded: Embedded | None) -> Trust:
         from tavo.config import user_paths
-        from tavo.registry.clock import confirmed_now
         from tavo.registry.site_policy import read_site_policy
         from tavo.registry.trust import Trust, utc_now
 
         state = self.state()
-        confirmed = state.confirmed_times()
+        now = utc_now()
+        if confirmed := state.confirmed_times():
+            from tavo.registry.clock import confirmed_now
+
+            now = confirmed_now(now, confirmed[-1])
         return Trust(
             state,
             user_paths().cache / "catalogs",
             embedded=embedded,
             root=root,
             offline=settings.offline,
-            now=confirmed_now(utc_now(), confirmed[-1] if confirmed else None),
+            now=now,
             grace=read_site_policy(settings.registry.site_policy).grace,
             plain_http=self._plain_hosts(),
             evidence=user_paths().state / "evidence",

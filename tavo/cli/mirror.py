@@ -12,11 +12,12 @@ import typer
 from tavo.cli.context import Session, session_of
 from tavo.cli.mirror_audit import audit
 from tavo.cli.render import size_of
-from tavo.errors import ConfigError, InputError, RefusedError, UsageError
+from tavo.errors import ConfigError, InputError, RefusedError, TavoError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport
+    from signing.digests import VerifiedFile
 
 __all__ = ["register"]
 
@@ -240,7 +241,7 @@ def serve(
             cache = Path(folder)
             try:
                 session.mirrors(directory).catalog(directory, cache)
-            except (SigningError, MarketplaceError, ConfigError) as error:
+            except (SigningError, MarketplaceError, ConfigError, RefusedError) as error:
                 session.say(f"Files only, without pages: {error}")
             else:
                 _serve_with_pages(session, directory, host, port, cache)
@@ -249,11 +250,18 @@ def serve(
 
 
 def _serve_with_pages(session: Session, directory: Path, host: str, port: int, cache: Path) -> None:
+    from marketplace_db.errors import MarketplaceError
     from marketplace_db.web.mirror_front import serve_mirror
+
+    def load() -> VerifiedFile:
+        try:
+            return session.mirrors(directory).catalog(directory, cache)
+        except TavoError as error:  # a marketplace was removed meanwhile: the old pages stay
+            raise MarketplaceError(str(error)) from error
 
     serve_mirror(
         directory,
-        lambda: session.mirrors(directory).catalog(directory, cache),
+        load,
         host,
         port,
         ready=lambda address: _say_serving(directory, address, "; its pages are there, too"),

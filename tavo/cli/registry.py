@@ -214,7 +214,7 @@ def list_installed(context: typer.Context) -> None:
 
 def _names(session: Session) -> dict[str, str]:
     """Return the marketplaces' names by their repositories, nothing where there is only one."""
-    if not session.marketplaces():
+    if not session.several:
         return {}
     return {market.trust.repository: market.name for market in session.markets()}
 

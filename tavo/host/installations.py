@@ -310,6 +310,7 @@ class Installations:
                 delete(staged)
                 return folder
             folder.rename(self._staging / f"broken-{os.urandom(8).hex()}")
+        flush_folders([self._staging])  # so that there is a folder that can be renamed
         staged.rename(folder)
         flush_folders([self._store])
         return folder

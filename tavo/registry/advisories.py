@@ -8,7 +8,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from signing.roles import ADVISORIES_NAME
 from tavo.errors import InputError
 from tavo.host.installations import Installation
 
-__all__ = ["Known", "about", "fetch_snapshot"]
+__all__ = ["Known", "about", "fetch_snapshot", "forget_others"]
 
 
 class Known(NamedTuple):
@@ -51,10 +51,14 @@ def fetch_snapshot(artifacts: Iterable[Artifact], source: Source, cache: Path) -
         if hash_file(path) == (found.digest, found.length):
             return path
     fetch_artifact(source, found, path)
-    for old in cache.glob("*.advisories.db"):
-        if old != path:
-            old.unlink(missing_ok=True)
     return path
+
+
+def forget_others(cache: Path, kept: Collection[Path]) -> None:
+    """Delete snapshots from the cache that are not among those that were just used."""
+    for old in cache.glob("*.advisories.db"):
+        if old not in kept:
+            old.unlink(missing_ok=True)
 
 
 def about(installed: Iterable[Installation], known: Advisories) -> Iterator[Known]:

@@ -28,17 +28,15 @@ from signing.errors import MissingError, VerificationError
 from signing.files import write_atomically
 from signing.roles import ROOT_VERSION_FIELD
 from signing.sources import Deadline
+from tavo.config import MARKETPLACES_NAME
 from tavo.errors import ConfigError, InputError, RefusedError, UsageError
 from tavo.private import check_private, make_private
+from tavo.registry.routes import DEFAULT
 
 __all__ = [
-    "DEFAULT", "FILE_NAME", "Known", "Marketplaces", "find_root", "grouped", "read_fingerprint",
+    "Known", "Marketplaces", "find_root", "grouped", "read_fingerprint",
     "repository_of",
 ]  # fmt: skip
-
-FILE_NAME = "marketplaces.json"
-DEFAULT = "default"
-"""The name of the marketplace that is in the file of tavo, or is set by registry.root."""
 
 _FORMAT = 1
 _LARGEST = 4 << 20
@@ -85,7 +83,7 @@ class Marketplaces(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> Marketplaces:
         """Read what was added. Raises ConfigError, RefusedError, InputError."""
-        path = folder / FILE_NAME
+        path = folder / MARKETPLACES_NAME
         try:
             with path.open("rb") as stream:
                 data = stream.read(_LARGEST)

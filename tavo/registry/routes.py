@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 from tavo.errors import RefusedError
 
-__all__ = ["Place", "Routes"]
+__all__ = ["DEFAULT", "Place", "Routes"]
+
+DEFAULT = "default"
+"""The name of the marketplace that is in the file of tavo, or is set by registry.root."""
 
 
 class Place(NamedTuple):
@@ -49,11 +52,20 @@ class Routes(NamedTuple):
         found = [place for place in self.places if place.offers(namespace)]
         if len(found) > 1:
             names = " and ".join(place.name for place in found)
+            hint = (
+                "Bind it: add the one that it comes from again, with"
+                f" `tavo trust add … --namespace {namespace}`."
+            )
+            if any(place.name == DEFAULT for place in found):  # which cannot be added again
+                added = " and ".join(place.name for place in found if place.name != DEFAULT)
+                hint += (
+                    f" Or, to take it from default: add {added} again with --namespace for each"
+                    " namespace that comes from there, without this one."
+                )
             raise RefusedError(
                 f"the namespace {namespace} is in {names}, and it is not said from which it comes,"
                 " so nothing of it is installed",
-                hint="Bind it: add the one that it comes from again, with"
-                f" `tavo trust add … --namespace {namespace}`.",
+                hint=hint,
             )
         return found[0] if found else None
 

@@ -18,7 +18,6 @@ from marketplace_db.errors import MarketplaceError, NotInCatalogError
 from signing.client import Source
 from signing.errors import SigningError
 from tavo.errors import RefusedError, TavoError
-from tavo.registry.marketplaces import repository_of
 from tavo.registry.routes import Place, Routes
 from tavo.registry.trust import OpenCatalog, Trust
 
@@ -132,6 +131,8 @@ def market_of(markets: Sequence[Market], source: Source) -> Market:
     """
     if len(markets) == 1:
         return markets[0]
+    from tavo.registry.marketplaces import repository_of  # a single marketplace needs none of it
+
     said = repository_of(source)
     for one in markets:
         if one.trust.repository == said:

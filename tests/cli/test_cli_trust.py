@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from marketplace_db.errors import MarketplaceError
 from tavo.cli import main
 from tavo.errors import ExitCode
 from tavo.registry.marketplaces import Marketplaces
+from tavo.registry.mirror_server import MirrorServer
 from tests.cli.conftest import Done, Run
 from tests.cli.test_cli_market import public_of
 
@@ -208,6 +211,7 @@ def test_a_namespace_that_nobody_bound_comes_from_nowhere(sites: Sites) -> None:
     assert refused.code == ExitCode.REFUSED
     assert "the namespace corp is in default and internal, and it is not said" in refused.err
     assert "--namespace corp" in refused.err
+    assert "to take it from default: add internal again with --namespace for each" in refused.err
     assert sites.tavo("registry", "browse").out.count("corp/tool") == 0
     bound = sites.add("internal", "--namespace", "corp")
     assert bound.code == 0, bound.err
@@ -351,6 +355,100 @@ def test_mirrors_of_both_are_told_apart(sites: Sites) -> None:
     refused = sites.tavo("mirror", "sync", "m-foreign", "--from", "foreign/repository")
     assert refused.code == ExitCode.REFUSED
     assert "is of no marketplace that this machine trusts" in refused.err
+
+
+@pytest.mark.parametrize("which", ["internal", "foreign"])
+def test_a_mirror_is_served_whoever_trusts_it(
+    sites: Sites, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sites.add("internal", "--namespace", "corp").code == 0
+    shown: list[str] = []
+
+    def pages(folder: Path, load: Callable[[], object], *words: object, **more: object) -> None:
+        load()
+        shown.append("pages")
+        (sites.home / ".config" / "tavo").chmod(0o777)
+        with pytest.raises(MarketplaceError):  # not what ends the thread that looks after it
+            load()
+
+    def interrupted(self: MirrorServer) -> None:
+        shown.append("files")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marketplace_db.web.mirror_front.serve_mirror", pages)
+    monkeypatch.setattr(MirrorServer, "serve_forever", interrupted)
+    if which == "foreign":
+        sites.operate("foreign", "corp")
+    done = sites.ok("mirror", "serve", f"{which}/repository", "--port", "0")
+    assert shown == ["pages" if which == "internal" else "files"]
+    if which == "foreign":
+        assert "Files only, without pages: foreign/repository: is of no marketplace" in done.err
+
+
+def test_a_state_of_schema_4_keeps_what_it_holds(sites: Sites) -> None:
+    """As an earlier tavo wrote it: one marketplace, no confirmed times, no log, no firm end."""
+    sites.ok("registry", "install", "acme/finder", "--yes")
+    path = sites.home / ".local" / "state" / "tavo" / "state.db"
+    with sqlite3.connect(path) as state:
+        state.execute("DROP TABLE confirmed_times")
+        for repository, text in state.execute("SELECT repository, value FROM trust").fetchall():
+            old = _without(json.loads(text), {"log", "firm_expires"})
+            state.execute("UPDATE trust SET value = ? WHERE repository = ?",
+                          (json.dumps(old), repository))  # fmt: skip
+        for name, text in state.execute("SELECT full_id, provenance FROM installations").fetchall():
+            old = _without(json.loads(text), {"needs_from"})
+            state.execute("UPDATE installations SET provenance = ? WHERE full_id = ?",
+                          (json.dumps(old), name))  # fmt: skip
+        before = {name: state.execute(f"SELECT * FROM {name}").fetchall()
+                  for name in ("installations", "grants", "trust")}  # fmt: skip
+        state.execute("PRAGMA user_version = 4")
+    state.close()
+    assert all(before.values())
+    (row,) = json.loads(sites.ok("--json", "registry", "list").out)
+    assert row["id"] == "acme/finder"
+    with sqlite3.connect(path) as state:
+        assert state.execute("PRAGMA user_version").fetchone() == (5,)
+        assert before == {name: state.execute(f"SELECT * FROM {name}").fetchall()
+                          for name in before}  # fmt: skip
+    state.close()
+    sites.ok("registry", "verify", "acme/finder")
+    sites.ok("registry", "browse")
+    sites.ok("trust", "clock", "--set", f"{datetime.now(UTC):%Y-%m-%d}", "--reason", "a calendar")
+    assert sites.add("internal", "--namespace", "corp").code == 0
+    sites.release("upstream", "acme/finder", "0.2.0")
+    sites.ok("registry", "update")
+    sites.ok("registry", "install", "corp/tool", "--yes")
+
+
+def test_advisories_of_all_marketplaces_count(sites: Sites) -> None:
+    assert sites.add("internal", "--namespace", "corp").code == 0
+    sites.ok("registry", "install", "corp/tool", "--yes")
+    nothing = sites.tavo("registry", "advisories")
+    assert nothing.code == ExitCode.FAILED
+    assert "no marketplace of this machine has a snapshot" in nothing.err
+    for name, identifier in (("internal", "PYSEC-1"), ("upstream", "PYSEC-2")):
+        folder = Path(f"{name}-records")
+        folder.mkdir()
+        (folder / "a.json").write_text(json.dumps(
+            {"id": identifier, "summary": "It leaks", "modified": "2026-01-01T00:00:00Z",
+             "affected": [{"package": {"ecosystem": "PyPI", "name": "northwords"},
+                           "versions": ["1.0"]}]}
+        ))  # fmt: skip
+        sites.market(name, "advisories", str(folder), keys=True)
+        done = sites.ok("registry", "advisories")
+    assert done.err.startswith("0 known about 0 wheels of 1 plugins; 2 snapshots have 2 advisories")
+    cached = sites.home / ".cache" / "tavo" / "advisories"
+    assert len(list(cached.glob("*.db"))) == 2
+    shutil.move("internal/repository", "gone")
+    partly = sites.tavo("registry", "advisories")
+    assert partly.code == ExitCode.INCOMPLETE
+    assert "internal: its snapshot cannot be used now: " in partly.err
+
+
+def _without(value: object, names: set[str]) -> object:
+    if isinstance(value, dict):
+        return {key: _without(one, names) for key, one in value.items() if key not in names}
+    return [_without(one, names) for one in value] if isinstance(value, list) else value
 
 
 def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
