@@ -154,6 +154,8 @@ def test_names_of_modules_and_libraries() -> None:
 def test_forms() -> None:
     assert form_of("tavo.scan.engine") == "hot"
     assert form_of("tavo.__main__") == "source"
+    assert form_of("tavo.proxy.serve") == form_of("tavo.proxy") == "proxy"
+    assert form_of("marketplace_db.website") == "hot"
     assert form_of("datasette.app") == "web"
     assert form_of("tuf.api.metadata") == "trust"
 

@@ -49,12 +49,17 @@ _HOT = frozenset({
     *OWN, "annotated_doc", "certifi", "httptools", "msgspec", "packaging", "pathspec", "re2",
     "shellingham", "tree_sitter", "tree_sitter_python", "typer", "typing_extensions", "yaml",
 })  # fmt: skip
-# solid blocks: what verifies metadata, what talks to https sources, and what serves pages
+# solid blocks: what verifies metadata, what talks to https sources, what serves pages, and those
+# of our own parts that start once and then run long; each is unpacked when it is first needed
 _COLD = {
     name: block
     for block, names in {
         "trust": ("cryptography", "securesystemslib", "tuf", "urllib3"),
         "http": ("anyio", "h11", "httpcore", "httpx", "idna"),
+        "web": ("marketplace_db.web",),
+        "proxy": ("tavo.proxy",),
+        "logs": ("tavo.logs",),
+        "authors": ("tavo.attack", "tavo.kit", "tavo.operator"),
     }.items()
     for name in names
 }
@@ -182,7 +187,10 @@ def form_of(module: str) -> str:
     """Return `hot`, `source`, or the name of the solid block that holds the module's code."""
     if any(fnmatch.fnmatchcase(module, pattern) for pattern in _SOURCE_ONLY):
         return "source"
-    top = module.partition(".")[0]
+    top, _, rest = module.partition(".")
+    part = f"{top}.{rest.partition('.')[0]}"
+    if part in _COLD:
+        return _COLD[part]
     return "hot" if top in _HOT else _COLD.get(top, _COLD_REST)
 
 
