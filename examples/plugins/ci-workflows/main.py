@@ -34,6 +34,7 @@ _ARGUMENTS = ("--offline", "--quiet", "--no-progress", "--no-exit-codes", "--str
               "--collect", "all", "--format", "json-v1")  # fmt: skip
 _HOW = "install it where PATH finds it: `pip install --upgrade zizmor`"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,79}")
+_CAUSE = re.compile(r"^ *\d+: ", re.MULTILINE)
 _VERSION = re.compile(r"zizmor v?(\d+)\.(\d+)")
 
 
@@ -251,7 +252,7 @@ def _finding(one: Mapping[str, Any], batch: Mapping[str, tuple[PurePosixPath, by
 
 def _path_of(place: Mapping[str, Any]) -> str:
     key = place["symbolic"]["key"]["Local"]
-    name = str(key["verbatim_path"] if "verbatim_path" in key else key["given_path"])  # before 1.2x
+    name = str(key["verbatim_path"] if "verbatim_path" in key else key["given_path"])  # as of old
     return str(PurePosixPath(name.replace("\\", "/")))
 
 
@@ -278,8 +279,11 @@ def _column(line: bytes, column: int) -> int:
 def _why(errors: str) -> str:
     """Return what zizmor says was wrong, without its frame."""
     said = errors.partition("Stack backtrace:")[0]
-    cause = said.partition("Caused by:")[2] or said
-    return "zizmor does not take it: " + _line(cause.replace("0: ", "", 1))
+    causes: list[str] = []
+    for one in _CAUSE.split(said.partition("Caused by:")[2] or said):
+        if (text := " ".join(one.split())) and not any(text in before for before in causes):
+            causes.append(text)
+    return "zizmor does not take it: " + _line(": ".join(causes))
 
 
 def _line(text: str, longest: int = 300) -> str:

@@ -119,6 +119,21 @@ def test_levels_and_audits_to_come():
     assert finding.message.startswith("new-audit: ")
 
 
+def test_each_rule_is_an_audit():
+    for rule in CiWorkflows.rules[:-1]:
+        (finding,) = find(Program(result(ident=rule.id.removeprefix("zizmor-"))))
+        assert finding.rule_id == rule.id
+
+
+def test_paths_of_older_versions_are_understood():
+    old = result()
+    for place in old["locations"]:
+        key = place["symbolic"]["key"]["Local"]
+        place["symbolic"]["key"]["Local"] = {"prefix": "src", "given_path": key["verbatim_path"]}
+    (finding,) = find(Program(version="1.16.3", out=json.dumps([old]).encode()))
+    assert str(finding.location.path) == FLOW
+
+
 def test_a_place_that_is_not_in_the_file_is_moved_into_it():
     (finding,) = find(Program(result(row=99)))
     assert finding.location.region.start_line == 7
