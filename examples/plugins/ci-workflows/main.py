@@ -41,8 +41,9 @@ _VERSION = re.compile(r"zizmor v?(\d+)\.(\d+)")
 def _rule(name: str, title: str, severity: Severity, cwe: str = "") -> Rule:
     return Rule(
         id=f"zizmor-{name}", title=title, severity=severity, cwe=(cwe,) if cwe else (),
-        help="The reference says what can happen, and how to mend it with an example. Where it is"
-        f" meant, say so in the line: `# zizmor: ignore[{name}]`.",
+        help=f"What can happen, and how to mend it, with an example:"
+        f" https://docs.zizmor.sh/audits/#{name} . Where it is meant, say so in that line:"
+        f" `# zizmor: ignore[{name}]`.",
         references=(f"https://docs.zizmor.sh/audits/#{name}",), tags=("zizmor", "ci"),
     )  # fmt: skip
 
@@ -251,8 +252,8 @@ def _finding(one: Mapping[str, Any], batch: Mapping[str, tuple[PurePosixPath, by
 
 
 def _path_of(place: Mapping[str, Any]) -> str:
-    key = place["symbolic"]["key"]["Local"]
-    name = str(key["verbatim_path"] if "verbatim_path" in key else key["given_path"])  # as of old
+    key = place["symbolic"]["key"]["Local"]  # older ones say given_path
+    name = str(key["verbatim_path"] if "verbatim_path" in key else key["given_path"])
     return str(PurePosixPath(name.replace("\\", "/")))
 
 
