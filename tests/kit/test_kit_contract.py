@@ -227,6 +227,23 @@ def test_a_plugin_that_stops_where_a_host_would_lend_something_fails_nothing(
     assert "permissions used" not in {one.name for one in report.checks}
 
 
+def test_samples_are_named_to_a_plugin_that_has_its_host_read_them(tmp_path: Path) -> None:
+    main = static_main("pass").replace(
+        "    def analyze_file",
+        "    def start(self, context):\n        self.context = context\n\n"
+        "    def analyze_project(self, files):\n"
+        "        for path in files:\n"
+        "            if path.name == 'ci.yml': self.context.read_project(path)\n"
+        "        return ()\n\n    def other",
+    )  # fmt: skip
+    for name, samples in (("with", {"tests__samples__ci_yml": "on: push\n"}), ("without", {})):
+        folder = author_plugin(tmp_path / name, main_py=main, tests__test_main_py="", **samples)
+        manifest = folder / "plugin.yaml"
+        manifest.write_text(manifest.read_text().replace("files: none", "files: project"))
+        unused = "permissions used" in {one.name for one in tried(folder).checks}
+        assert unused is (name == "without")
+
+
 LOOKS_UP = "import os\nHOME = os.environ.get('AWS_SECRET_ACCESS_KEY')\n"
 
 
