@@ -525,6 +525,8 @@ def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
+    if "Could not import runpy module" in err:
+        pytest.skip("the interpreter was still starting when the signal came")
     assert "Traceback" not in err
     assert process.returncode in {0, 130}, err
     if process.returncode == 130:
