@@ -21,8 +21,8 @@ LET_PASS = {
     # The example in the documentation of bandit's test for such characters.
     "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
     # Parts of NumPy that build Fortran modules: they evaluate a project's expressions and ask gcc
-    # when they are imported. scikit-learn reads its own cache of one data set, a pickle. Of them f2py
-    # alone is imported, by a library, and nothing hands it Fortran.
+    # when they are imported. scikit-learn reads its own cache of one data set, a pickle. Only f2py
+    # is imported, by a library, and nothing hands it Fortran.
     "art-evasion": (
         "numpy/distutils/system_info.py line 354: ",
         "numpy/f2py/capi_maps.py line ",
