@@ -20,10 +20,12 @@ from tests.fakes.shown import SHELF
 LET_PASS = {
     # The example in the documentation of bandit's test for such characters.
     "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
+    # It writes HOME, for ART to find a folder that it may write to, and reads nothing.
     # Parts of NumPy that build Fortran modules: they evaluate a project's expressions and ask gcc
     # when they are imported. scikit-learn reads its own cache of one data set, a pickle. Only f2py
     # is imported, by a library, and nothing hands it Fortran.
     "art-evasion": (
+        "plugin.yaml does not ask for env: HOME",
         "numpy/distutils/system_info.py line 354: ",
         "numpy/f2py/capi_maps.py line ",
         "numpy/f2py/crackfortran.py line ",

@@ -15,6 +15,7 @@ Units: a change is the root of the mean square of the differences, each as a sha
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ class ArtEvasion(DynamicTestingPlugin):
 
     def start(self, context) -> None:
         """Read the inputs. Raises ConfigError."""
+        # set before ART is loaded: it writes a file into the home
+        os.environ["HOME"] = str(context.work_directory)
         given = context.config.get("samples")
         self._rows: list[list[float]] = []
         if isinstance(given, str):
