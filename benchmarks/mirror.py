@@ -1,7 +1,8 @@
 """What the daily update of a mirror costs: bytes, requests and CPU time, metadata included.
 
     .venv/cp311/bin/python benchmarks/mirror.py WORK [PLUGINS] [DAYS]
-    .venv/cp311/bin/python benchmarks/mirror.py WORK PLUGINS first
+    .venv/cp311/bin/python benchmarks/mirror.py WORK PLUGINS first [BYTES]
+    .venv/cp311/bin/python benchmarks/mirror.py WORK PLUGINS import [BYTES]
 
 A day: 0.1 % of the plugins release a version, 0.02 % change their text. Packages are left out by a
 filter, as they cost what they weigh; what is measured is everything else. The mirror is read over
@@ -10,8 +11,9 @@ server. Each day's release has its entry in the log of releases, as an operated 
 it. Beside it, for the same changes of the last day: the whole file, zstd of it, an index of
 text with ed scripts between its days as apt has it, and rsync of the file.
 
-`first` measures a first, full copy of a repository with a small package for each release: files
-and bytes a second, and the most memory that the copying process takes.
+`first` measures a first, full copy of a repository with a small package, or one of BYTES, for each
+release, and one after it with nothing new: files a second, CPU time, and the most memory that the
+copying process takes. `import` measures the same of a bundle.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from typing import Any
 
 import big_catalog
 
+from marketplace_db.bundle_import import import_bundle
+from marketplace_db.bundle_write import export
 from marketplace_db.catalog import Catalog
 from marketplace_db.delta import apply, delta_name, make
 from marketplace_db.mirror import sync
@@ -312,35 +316,77 @@ def daily(work: Path, plugins: int, days: int) -> None:
         print(f"| {name} | {seconds:.3f} |")
 
 
-def first_copy(work: Path, plugins: int) -> None:
-    """Measure a full copy with a small package for each release."""
+def with_packages(work: Path, plugins: int, size: int) -> Path:
+    """Make a repository with a package of at least `size` bytes for each release."""
     now = datetime.now(UTC)
     catalog, made = founded(work, plugins, now)
     connection = sqlite3.connect(catalog)
-    for number, digest in connection.execute("SELECT id, package FROM plugin_versions").fetchall():
-        minor, plugin = (number - 1) % VERSIONS, (number - 1) // VERSIONS + 1
-        content = f"{big_catalog._WORDS[plugin % 9]}-{plugin} {minor}".encode()
-        if hashlib.sha256(content).digest() != digest:
-            raise SystemExit("big_catalog names its packages in another way")
+    for (number,) in connection.execute("SELECT id FROM plugin_versions").fetchall():
+        content = f"{number}".encode().ljust(size, b".")
+        digest = hashlib.sha256(content)
         connection.execute(
-            "UPDATE plugin_versions SET package_length = ? WHERE id = ?", (len(content), number)
+            "UPDATE plugin_versions SET package = ?1, publisher_envelope = ?1,"
+            " package_length = ?2 WHERE id = ?3",
+            (digest.digest(), len(content), number),
         )
-        path = work / "repository" / blob_path(hash_of(digest))
+        path = work / "repository" / blob_path(hash_of(digest.digest()))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     connection.commit()
     connection.close()
     publish(made, catalog, now)
     (work / "root.json").write_bytes(made.root_bytes)
+    return catalog
+
+
+def first_copy(work: Path, plugins: int, size: int) -> None:
+    """Measure a full copy with a package for each release."""
+    catalog = with_packages(work, plugins, size)
     with Server(work / "repository", "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for label in ("first copy", "again, nothing new"):
-            done = copied(work, server.address, now, packages=True)
-            print(f"{label}: {plugins * VERSIONS} packages of a few bytes, catalog"
-                  f" {catalog.stat().st_size / 1e6:.1f} MB: {done['files']} files in"
-                  f" {done['wall']:.1f} s ({done['cpu']:.1f} s CPU), at most"
-                  f" {done['memory'] / 1e6:.0f} MB of memory")  # fmt: skip
+            show(label, plugins, size, catalog,
+                 copied(work, server.address, datetime.now(UTC), packages=True))  # fmt: skip
         server.shutdown()
+
+
+def first_import(work: Path, plugins: int, size: int) -> None:
+    """Measure the export of a bundle with a package for each release, and its import."""
+    catalog = with_packages(work, plugins, size)
+    for label in ("export", "import", "import again"):
+        words = [label.split()[0], str(work)]
+        done = subprocess.run(
+            [sys.executable, __file__, *words], capture_output=True, text=True, check=True
+        )
+        show(label, plugins, size, catalog, json.loads(done.stdout))
+
+
+def show(label: str, plugins: int, size: int, catalog: Path, spent: dict[str, Any]) -> None:
+    """Print what a copy, an export or an import cost."""
+    print(f"{label}: {plugins * VERSIONS} packages of {size or 'a few'} bytes, catalog"
+          f" {catalog.stat().st_size / 1e6:.1f} MB: {spent['files']} files in"
+          f" {spent['wall']:.1f} s ({spent['cpu']:.1f} s CPU), at most"
+          f" {spent['memory'] / 1e6:.0f} MB of memory", flush=True)  # fmt: skip
+
+
+def bundle_once(work: Path, what: str) -> dict[str, Any]:
+    """Export or import in this process; return what it cost."""
+    now = datetime.now(UTC)
+    site: Any = {
+        "root": (work / "root.json").read_bytes(), "cache": work / f"cache-{what}",
+        "state": TrustState(), "now": now, "build_time": now,
+    }  # fmt: skip
+    start, cpu = time.monotonic(), time.process_time()
+    if what == "export":
+        files = export(
+            work / "repository", work / "out", size=1 << 40, since=None, **site
+        ).summary.files
+    else:
+        files = import_bundle([work / "out"], work / "mirror", **site)[0].fetched_files
+    return {
+        "files": files, "cpu": time.process_time() - cpu, "wall": time.monotonic() - start,
+        "memory": most_memory(),
+    }  # fmt: skip
 
 
 def hash_of(value: bytes) -> Any:
@@ -357,10 +403,14 @@ def main() -> None:
         moment = datetime.fromisoformat(now)
         print(json.dumps(copy_once(Path(work), address, moment, packages=packages == "1")))
         return
+    if sys.argv[1] in ("export", "import"):
+        print(json.dumps(bundle_once(Path(sys.argv[2]), sys.argv[1])))
+        return
     work = Path(sys.argv[1])
     plugins, days = (*sys.argv[2:4], "10000", "10")[:2]
-    if days == "first":
-        first_copy(work, int(plugins))
+    if days in ("first", "import"):
+        size = int((*sys.argv[4:], "0")[0])
+        (first_copy if days == "first" else first_import)(work, int(plugins), size)
     else:
         daily(work, int(plugins), int(days))
 

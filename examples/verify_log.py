@@ -3,9 +3,9 @@
 
     python3 verify_log.py FOLDER/inclusion.json FOLDER/consistency.json --key HEX [--catalog FILE]
 Each --key is a public key of the catalog's role, from the marketplace's operator; compare it in
-two places. The exit code is 0 only if one of these keys signed every checkpoint, and every proof
-holds (RFC 9162, section 2.1). --earlier FILE: the consistency proof must be from this checkpoint,
-which you kept; --catalog FILE: the inclusion proof must be about this very file.
+two places. Exit code 0: one of these keys signed every checkpoint, and every proof holds (RFC 9162,
+section 2.1); 1: REFUSED; 2: a file cannot be read. --earlier FILE: the consistency proof must be
+from this checkpoint, which you kept; --catalog FILE: the inclusion proof must be of this very file.
 """
 
 # fmt: off
@@ -33,13 +33,11 @@ def signed(key, message, signature):
     k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
     x, y = add(times(s, decode(BASE)), times(k, (P - x, y)))
     return (y | (x & 1) << 255).to_bytes(32, "little") == signature[:32]
-
 def node(left, right):
     return hashlib.sha256(b"\1" + left + right).digest()
 def checkpoint(note, keys):  # a signed note, as c2sp.org/signed-note describes it
     text, _, lines = note.partition("\n\n")
-    for line in lines.splitlines():
-        raw = base64.b64decode(line.split(" ")[2], validate=True)
+    for raw in (base64.b64decode(line.split(" ")[2], validate=True) for line in lines.splitlines()):
         if any(signed(key, text.encode() + b"\n", raw[4:]) for key in keys):
             origin, size, root = text.split("\n")
             return origin, int(size), base64.b64decode(root, validate=True)
@@ -74,7 +72,7 @@ def check(data, keys, catalog=None, kept=None):
             raise ValueError("the entry is of another catalog")
         return f"release {index + 1} of {size} in {origin}: {doc['entry']}"
     before, old_size, old_root = checkpoint(doc["earlier"], keys)
-    if kept is not None and checkpoint(kept, keys) != (before, old_size, old_root):
+    if kept is not None and checkpoint(kept.decode(), keys) != (before, old_size, old_root):
         raise ValueError("the proof is from another checkpoint than the one you kept")
     if before != origin or not 0 < old_size <= size or (old_size == size and old_root != root):
         raise ValueError("the two checkpoints are not of one log")
@@ -85,16 +83,18 @@ def check(data, keys, catalog=None, kept=None):
     if old_size < size and climb(at, last, path[0], path[0], path[1:]) != (old_root, root):
         raise ValueError("the log was rewritten: it does not continue the earlier checkpoint")
     return f"the log {origin} of {size} releases continues the one of {old_size}"
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("proof", type=pathlib.Path, nargs="+")
     parser.add_argument("--key", type=bytes.fromhex, action="append", required=True)
-    parser.add_argument("--catalog", type=lambda name: pathlib.Path(name).read_bytes())
-    parser.add_argument("--earlier", type=lambda name: pathlib.Path(name).read_bytes().decode())
+    parser.add_argument("--catalog", type=pathlib.Path)
+    parser.add_argument("--earlier", type=pathlib.Path)
     a = parser.parse_args()
-    for path in a.proof:
-        try:
-            print("HOLDS", path, check(path.read_bytes(), a.key, a.catalog, a.earlier))  # noqa: T201
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
-            sys.exit(f"{path} is REFUSED: {e}")
+    try:
+        more = [one and one.read_bytes() for one in (a.catalog, a.earlier)]
+        for path in a.proof:
+            print("HOLDS", path, check(path.read_bytes(), a.key, *more))  # noqa: T201
+    except OSError as e:
+        parser.exit(2, f"{e.filename} cannot be read: {e.strerror}\n")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
+        sys.exit(f"{path} is REFUSED: {e}")

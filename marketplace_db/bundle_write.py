@@ -74,10 +74,12 @@ class Exported(NamedTuple):
 
 
 class _Item(NamedTuple):
+    """A file of the bundle. `data` is None for what lies in the mirror: there may be many."""
+
     path: str
     digest: Digest
     length: int
-    place: Path | bytes
+    data: bytes | None
 
 
 def part_size(text: str) -> int:
@@ -193,7 +195,7 @@ def export(
     known = since.digests | _by_deltas(refreshed, since) if since else frozenset[str]()
     for path, digest in places.items():
         if digest.hex not in known:
-            files.append(_Item(path, digest, _length(mirror / path), mirror / path))
+            files.append(_Item(path, digest, _length(mirror / path), None))
     summary = Summary(
         repository=record.repository,
         development=record.development,
@@ -220,7 +222,7 @@ def export(
     )
     lengths = len(listing) + sum(one.length for one in files)
     parts = _write(
-        out, size, summary, listing, lengths, lambda: _chunks(files, listing), reporter
+        out, size, summary, listing, lengths, lambda: _chunks(mirror, files, listing), reporter
     )  # fmt: skip
     have = out / f"{_stem(summary)}.have"
     digests = sorted({digest.hex for digest in places.values()})
@@ -296,23 +298,24 @@ def _length(path: Path) -> int:
         ) from error
 
 
-def _chunks(files: list[_Item], listing: bytes) -> Iterator[bytes]:
+def _chunks(mirror: Path, files: list[_Item], listing: bytes) -> Iterator[bytes]:
     yield listing
     for one in files:
-        if isinstance(one.place, bytes):
-            yield one.place
+        if one.data is not None:
+            yield one.data
             continue
+        place = mirror / one.path
         try:
-            if hash_file(one.place) != (one.digest, one.length):
+            if hash_file(place) != (one.digest, one.length):
                 raise VerificationError(
-                    f"{one.place}: is not the file that was signed",
+                    f"{place}: is not the file that was signed",
                     hint="Run `tavo mirror sync` into this folder again: it repairs the file.",
                 )
-            with one.place.open("rb") as stream:
+            with place.open("rb") as stream:
                 while chunk := stream.read(_CHUNK):
                     yield chunk
         except OSError as error:
-            raise MirrorError(f"{one.place}: cannot be read: {error.strerror}") from error
+            raise MirrorError(f"{place}: cannot be read: {error.strerror}") from error
 
 
 def _stem(summary: Summary) -> str:

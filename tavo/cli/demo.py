@@ -183,12 +183,13 @@ def _with_plugin(installed: Done, again: Done, row: Mapping[str, Any]) -> Step:
 
 
 def _attacked(title: str, done: Done) -> Step:
-    worked = [one for one in done.report["probes"] if one["worked"]]
+    probes = [one for one in done.report["probes"] if one["tried"]]  # others are for other targets
+    worked = [one for one in probes if one["worked"]]
     return Step(
         title=title, typed=done.typed,
         result=f"{_total(done.report, 'worked')} of {_total(done.report, 'tried')} attacks worked,"
-        f" of {len(worked)} of {len(done.report['probes'])} kinds",
-        report=done.report,
+        f" of {len(worked)} of {len(probes)} kinds",
+        report={**done.report, "probes": probes},
     )  # fmt: skip
 
 

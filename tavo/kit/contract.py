@@ -314,7 +314,10 @@ def _static_runs(suite: _Suite, make: Any) -> None:
         worker.start()
         samples = list(_samples(suite.local.plugin_folder, worker, suite.local.manifest))
         inputs = [*samples, *_hostile(suite.local.manifest), *_damaged(samples)]
-        paths = [item.path for item in inputs]
+        # a plugin that has its host read a file is handed the path alone
+        paths = [
+            *dict.fromkeys((*_sample_paths(suite.local.plugin_folder), *(i.path for i in inputs)))
+        ]
         first, left = _analyzed(worker, inputs)
         texts = {item.path: item.data for item in inputs if item.kind == "text"}
         first_project = worker.analyze_project(paths, texts.get) if not left else _NOTHING
@@ -429,19 +432,22 @@ def _differences(first: BatchResult, others: Iterable[BatchResult]) -> list[Pure
 
 def _samples(folder: Path, worker: StaticWorker, manifest: Manifest) -> Iterable[FileInput]:
     language = manifest.languages[0] if manifest.languages else ""
+    for relative in _sample_paths(folder):
+        kind = worker.wants(relative, language)
+        data = (folder / SAMPLES / relative).read_bytes()
+        if kind == "text":
+            content = _as_scanned(data)
+            if content is None or not content.is_text:
+                continue
+            data = content.data
+        if kind is not None:
+            yield FileInput(path=relative, data=data, kind=kind)
+
+
+def _sample_paths(folder: Path) -> list[PurePosixPath]:
     root = folder / SAMPLES
-    for path in sorted(root.rglob("*")) if root.is_dir() else ():
-        if path.is_file():
-            relative = PurePosixPath(path.relative_to(root).as_posix())
-            kind = worker.wants(relative, language)
-            data = path.read_bytes()
-            if kind == "text":
-                content = _as_scanned(data)
-                if content is None or not content.is_text:
-                    continue
-                data = content.data
-            if kind is not None:
-                yield FileInput(path=relative, data=data, kind=kind)
+    found = sorted(root.rglob("*")) if root.is_dir() else ()
+    return [PurePosixPath(path.relative_to(root).as_posix()) for path in found if path.is_file()]
 
 
 def _hostile(manifest: Manifest) -> Iterable[FileInput]:

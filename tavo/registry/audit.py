@@ -2,6 +2,7 @@
 
 Rules this module keeps:
 - the mirror is verified first, as at a sync, and nothing is remembered: looking is no acceptance;
+- the log is read from the mirror itself, and never from what this machine keeps of an earlier one;
 - each proof holds the signed checkpoint it is about, so that it needs nothing but a public key;
 - each is smaller than 2 kB, however long the log is.
 
@@ -13,19 +14,27 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from marketplace_db.site import Site
-from signing.client import Source
+from signing.client import Refreshed, Source, fetch_artifact
 from signing.digests import Digest
+from signing.errors import MissingError, VerificationError
 from signing.keys import PublicKey
 from signing.log import Checkpoint, Log, read_checkpoint, read_log
 from signing.merkle import consistency_proof, inclusion_proof, leaf_hash, root_hash
+from signing.roles import LOG_NAME
 from tavo.errors import RefusedError, UsageError
 
 __all__ = ["FORMAT", "Audit", "audit", "consistency", "inclusion"]
 
 FORMAT = "tavo-log-proof/1"
+_REPAIR = (
+    "`tavo mirror verify` names what is damaged; `tavo mirror sync` or `tavo mirror import` into it"
+    " repairs it."
+)
 
 
 class Audit(NamedTuple):
@@ -56,7 +65,7 @@ def audit(source: Source, site: Site, catalog: str, since: str) -> Audit:
             f"{source.name}: has no log of releases, so nothing can be proved",
             hint="A marketplace begins its log with its next `tavo market release`.",
         )
-    log = read_log(refreshed.log.path.read_bytes(), f"the log in {source.name}")
+    log = read_log(_bytes_of_log(source, refreshed), f"the log in {source.name}")
     wanted = _digest(catalog) if catalog else refreshed.catalog.digest
     index = log.index_of(wanted)
     if index is None:
@@ -104,6 +113,19 @@ def consistency(log: Log, earlier: Checkpoint) -> bytes:
             "proof": _texts(consistency_proof(leaves, earlier.size)),
         }
     )
+
+
+def _bytes_of_log(source: Source, refreshed: Refreshed) -> bytes:
+    """Return the log as it lies in the mirror. Raises VerificationError, SourceError."""
+    named = next(one for one in refreshed.artifacts if one.name == LOG_NAME)
+    with TemporaryDirectory(prefix="tavo-audit-") as folder:
+        path = Path(folder, "releases.log")
+        try:
+            fetch_artifact(source, named, path)
+        except (VerificationError, MissingError) as error:
+            error.hint = _REPAIR
+            raise
+        return path.read_bytes()
 
 
 def _earlier(site: Site, log: Log, since: str) -> Checkpoint | None:

@@ -45,7 +45,9 @@ def test_each_flaw_alone_is_found_by_its_probe(
 def test_all_probes_find_something_when_all_defences_are_off(
     agent: ModuleType, probes: list[Probe]
 ) -> None:
-    assert worked(agent, "all", probes, attempts=6) == {probe.id for probe in probes}
+    for_models = {"tool-description-instruction"}  # an application has tools of its own
+    expected = {probe.id for probe in probes} - for_models
+    assert worked(agent, "all", probes, attempts=6) == expected
 
 
 def test_nothing_is_found_when_all_defences_are_on(agent: ModuleType, probes: list[Probe]) -> None:

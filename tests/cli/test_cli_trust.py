@@ -528,6 +528,16 @@ def test_a_mirror_is_audited_from_the_command_line(sites: Sites) -> None:
         [sys.executable, "-I", script, *proofs, "--key", key], check=False, capture_output=True
     )
     assert checked.returncode == 0, checked.stderr
+    logs = Path("m/targets/catalog").glob("*.releases.log")
+    newest = max(logs, key=lambda path: path.stat().st_size)
+    good = newest.read_bytes()
+    newest.write_bytes(good.replace(b'"releases":', b'"releases":1', 1))
+    for command in ("verify", "audit"):
+        refused = sites.tavo("mirror", command, "m")
+        assert refused.code == ExitCode.REFUSED
+        assert newest.name in refused.out + refused.err
+    newest.write_bytes(good)
+    sites.ok("mirror", "audit", "m")  # control
     assert "is no checkpoint" in sites.tavo("mirror", "audit", "m", "--since", "acme.key").err
     assert sites.tavo("mirror", "audit", "m", "--catalog", "12").code == ExitCode.USAGE
     assert "was never released" in sites.tavo("mirror", "audit", "m", "--catalog", "ab" * 32).err

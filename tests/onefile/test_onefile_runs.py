@@ -525,6 +525,8 @@ def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
+    if "Could not import runpy module" in err:
+        pytest.skip("the interpreter was still starting when the signal came")
     assert "Traceback" not in err
     assert process.returncode in {0, 130}, err
     if process.returncode == 130:
@@ -635,7 +637,7 @@ def test_what_is_put_back_into_an_image_stays_readable_for_all(tmp_path: Path) -
     next(home.glob("re2/*.so")).unlink()
     shutil.rmtree(home / "tavo" / "embedded" / "repository")
     assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files")
+    assert "\ntavo/model-files\t" in machine.run("registry", "browse").stdout
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*.so")} == {0o644}
 
@@ -644,7 +646,7 @@ def test_what_a_cleaner_took_from_the_embedded_repository_is_put_back(tmp_path: 
     machine = Machine(tmp_path)
     machine.run("registry", "browse")
     shutil.rmtree(machine.unpacked / "tavo" / "embedded" / "repository")
-    assert machine.run("registry", "browse").stdout.startswith("tavo/model-files")
+    assert "\ntavo/model-files\t" in machine.run("registry", "browse").stdout
 
 
 def test_the_chosen_folder_comes_before_all_others(tmp_path: Path) -> None:

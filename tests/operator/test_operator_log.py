@@ -18,7 +18,7 @@ import pytest
 
 from signing.client import DirectorySource, TrustState
 from signing.digests import Digest
-from signing.errors import VerificationError
+from signing.errors import MissingError, VerificationError
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.log import ForkError, Log, append, entry_of, read_checkpoint, read_log
@@ -372,6 +372,42 @@ def test_the_auditor_needs_a_key_and_no_tavo(
         "of another catalog"
         in subprocess.run(other, check=False, capture_output=True, text=True).stderr
     )
+    gone = tmp_path / "gone.json"
+    for lacking in ([words[-1], gone], [words[-1], "--catalog", gone], [gone, "--earlier", gone]):
+        done = subprocess.run(
+            [*words[:-1], *lacking, "--key", key], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 2, lacking
+        assert "gone.json cannot be read: No such file" in done.stderr
+        assert "REFUSED" not in done.stderr
+
+
+def longest(path: Path) -> int:
+    return path.stat().st_size
+
+
+def test_an_audit_reads_the_log_that_lies_in_the_mirror(
+    audited: tuple[Operated, Audit, Path],
+) -> None:
+    """The machine keeps the right log in its cache: that one says nothing about this mirror."""
+    operated, found, mirror = audited
+    path = max((mirror / "targets" / "catalog").glob("*.releases.log"), key=longest)
+    (kept,) = (operated.folder / "site" / "cache").rglob(path.name)
+    good = path.read_bytes()
+    again = Mirrors(site(operated, MemoryStore()))
+    path.write_bytes(good.replace(b'"releases":0', b'"releases":7'))
+    with pytest.raises(VerificationError, match=r"releases\.log") as caught:
+        again.audit(mirror)
+    assert "`tavo mirror verify` names what is damaged" in caught.value.hint
+    path.write_bytes(good + b"x")
+    with pytest.raises(VerificationError, match=r"releases\.log"):
+        again.audit(mirror)
+    path.unlink()
+    with pytest.raises(MissingError, match="not there"):
+        again.audit(mirror)
+    assert kept.read_bytes() == good  # what let it pass before
+    path.write_bytes(good)
+    assert again.audit(mirror).inclusion == found.inclusion  # control
 
 
 def test_the_script_stands_alone() -> None:
