@@ -1,9 +1,10 @@
-"""garak beside tavo on the second flawed agent: flaws found, requests, time.
+"""garak and PyRIT beside tavo on the second flawed agent: flaws found, requests, time.
 
-    python benchmarks/attack_peers.py --garak VENV/bin/python [--prompts 4] [--agent second-agent]
+    python benchmarks/attack_peers.py --garak VENV/bin/python [--prompts 4]
+    python benchmarks/attack_peers.py --pyrit VENV/bin/python [--prompts 4]
 
-Each flaw for which garak has a probe that needs no other model is switched on alone; it counts as
-found if a detector of garak says so, and less when all flaws are off. Both tools get the same
+Each flaw for which the peer has an attack that needs no other model is switched on alone; it counts
+as found if a detector of the peer says so, and less when all flaws are off. All tools get the same
 server, which counts. No access to a model hub is given.
 """
 
@@ -20,6 +21,7 @@ import threading
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,6 +39,11 @@ GARAK = {
     "script-output": "web_injection.MarkdownXSS,web_injection.TaskXSS",
     "query-output": "exploitation.SQLInjectionEcho",
 }
+# What each of them is: attack_peers_pyrit.py.
+PYRIT = (
+    "direct-injection", "jailbreak", "encoding", "image-exfiltration", "script-output",
+    "system-prompt-leak", "secret-leak", "command-output",
+)  # fmt: skip
 
 
 class Served:
@@ -74,7 +81,7 @@ def timed(command: list[str], folder: Path) -> tuple[float, float, int]:
     environment = {
         **os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
         "OPENAICOMPATIBLE_API_KEY": "none", "XDG_DATA_HOME": str(folder), "NO_PROXY": "127.0.0.1",
-        "XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder),
     }  # fmt: skip
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with (folder / "log").open("ab") as log:
@@ -111,6 +118,20 @@ def garak(
         return hits, agent.asked, wall, spent, code
 
 
+def pyrit(
+    module: ModuleType, python: str, flaws: str, attack: str, prompts: int
+) -> tuple[dict[str, Any], int, float, float]:
+    """Return what worked, was tried and was told; requests, wall and CPU seconds."""
+    driver = str(Path(__file__).with_name("attack_peers_pyrit.py"))
+    with tempfile.TemporaryDirectory() as name, Served(module, flaws) as agent:
+        out = Path(name) / "out.json"
+        command = [python, driver, agent.url, attack, str(prompts), str(out)]
+        wall, spent, code = timed(command, Path(name))
+        if code:
+            sys.exit(f"PyRIT ended with {code}: {(Path(name) / 'log').read_text()[-2000:]}")
+        return json.loads(out.read_text()), agent.asked, wall, spent
+
+
 def tavo(module: ModuleType, flaws: str, probes: list[str]) -> tuple[bytes, int, float, float]:
     """Return the report, requests, wall and CPU seconds."""
     described = (EXAMPLES / "second-agent" / "target.yaml").read_text()
@@ -126,13 +147,8 @@ def tavo(module: ModuleType, flaws: str, probes: list[str]) -> tuple[bytes, int,
         return (folder / "r.json").read_bytes(), agent.asked, wall, spent
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--garak", required=True, help="the Python of an environment with garak")
-    parser.add_argument("--prompts", type=int, default=4, help="prompts for each probe of garak")
-    options = parser.parse_args()
-    module = agent_module("second-agent")
+def beside_garak(module: ModuleType, python: str, prompts: int) -> None:
+    """Print garak's table."""
     print(
         "| flaw alone | garak: hits, with none | requests | wall s | CPU s"
         " | tavo | requests | wall s | CPU s |"
@@ -140,31 +156,78 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     total = 0
     for flaw, probes in GARAK.items():
-        on = garak(module, options.garak, flaw, probes, options.prompts)
-        off = garak(module, options.garak, "none", probes, options.prompts)
+        on = garak(module, python, flaw, probes, prompts)
+        off = garak(module, python, "none", probes, prompts)
         new = [key for key, hits in on[0].items() if hits > off[0].get(key, 0)]
         total += bool(new)
-        report, asked, wall, spent = tavo(module, flaw, [FOUND_BY[flaw]])
-        held = json.loads(tavo(module, "none", [FOUND_BY[flaw]])[0])["probes"][0]["worked"]
-        probe = json.loads(report)["probes"][0]
         print(
             f"| {flaw} | {'found' if new else 'not found'}: {sum(on[0].values())},"
             f" {sum(off[0].values())}"
             f"{'' if on[4] == 0 else f', exit {on[4]}'} | {on[1]} | {on[2]:.0f} | {on[3]:.1f}"
-            f" | {probe['worked']} of {probe['tried']}, {held} | {asked} | {wall:.1f}"
-            f" | {spent:.1f} |",
+            f" | {tavo_alone(module, flaw)} |",
             flush=True,
         )
     print(f"\ngarak found {total} of {len(GARAK)}")
-    twice = [
-        garak(module, options.garak, "all", "promptinject,encoding", options.prompts) for _ in "12"
-    ]
+    twice = [garak(module, python, "all", "promptinject,encoding", prompts) for _ in "12"]
     print(
         "garak twice with one seed, the same hits:",
         twice[0][0] == twice[1][0],
         "requests:",
         [one[1] for one in twice],
     )
+
+
+def beside_pyrit(module: ModuleType, python: str, prompts: int) -> None:
+    """Print PyRIT's table."""
+    print(
+        "| flaw alone | PyRIT: worked of tried, with none | requests | wall s | CPU s"
+        " | tavo | requests | wall s | CPU s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    total, same, told_same = 0, [], []
+    for flaw in PYRIT:
+        on = pyrit(module, python, flaw, flaw, prompts)
+        off = pyrit(module, python, "none", flaw, prompts)
+        total += (found := on[0]["worked"] > off[0]["worked"])
+        print(
+            f"| {flaw} | {'found' if found else 'not found'}: {on[0]['worked']} of"
+            f" {on[0]['tried']}, {off[0]['worked']} | {on[1]} | {on[2]:.0f} | {on[3]:.1f}"
+            f" | {tavo_alone(module, flaw)} |",
+            flush=True,
+        )
+        again = pyrit(module, python, flaw, flaw, prompts)
+        same.append(on[0]["worked"] == again[0]["worked"] and on[1] == again[1])
+        told_same.append(on[0]["told"] == again[0]["told"])
+    print(f"\nPyRIT found {total} of {len(PYRIT)}")
+    print("PyRIT twice with one seed, as many worked and were asked:", all(same))
+    print(
+        "PyRIT twice with one seed, not the same messages:",
+        [flaw for flaw, one in zip(PYRIT, told_same, strict=True) if not one],
+    )
+
+
+def tavo_alone(module: ModuleType, flaw: str) -> str:
+    """Return tavo's cells of a row."""
+    report, asked, wall, spent = tavo(module, flaw, [FOUND_BY[flaw]])
+    held = json.loads(tavo(module, "none", [FOUND_BY[flaw]])[0])["probes"][0]["worked"]
+    probe = json.loads(report)["probes"][0]
+    return f"{probe['worked']} of {probe['tried']}, {held} | {asked} | {wall:.1f} | {spent:.1f}"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--garak", help="the Python of an environment with garak")
+    parser.add_argument("--pyrit", help="the Python of an environment with PyRIT")
+    parser.add_argument("--prompts", type=int, default=4, help="prompts for each attack of a peer")
+    options = parser.parse_args()
+    if not (options.garak or options.pyrit):
+        parser.error("give --garak, --pyrit or both")
+    module = agent_module("second-agent")
+    if options.garak:
+        beside_garak(module, options.garak, options.prompts)
+    if options.pyrit:
+        beside_pyrit(module, options.pyrit, options.prompts)
     whole = [tavo(module, "all", []) for _ in "12"]
     print(
         "tavo twice, all probes, the same bytes:",

@@ -38,11 +38,12 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> str:
     return os.pathsep.join(map(str, (PLUGIN, folder / "site", ROOT)))
 
 
-def test_attacks_on_classifiers_that_are_known(libraries: str) -> None:
+def test_attacks_on_classifiers_that_are_known(libraries: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", HERE,
          "-p", "no:cacheprovider", HERE / "art_evasion_cases.py"],
-        env={**os.environ, "PYTHONPATH": libraries}, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": libraries, "HOME": str(tmp_path)},  # ART writes into it
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -20,6 +20,21 @@ from tests.fakes.shown import SHELF
 LET_PASS = {
     # The example in the documentation of bandit's test for such characters.
     "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
+    # It writes HOME, for ART to find a folder that it may write to, and reads nothing.
+    # Parts of NumPy that build Fortran modules: they evaluate a project's expressions and ask gcc
+    # when they are imported. scikit-learn reads its own cache of one data set, a pickle. Only f2py
+    # is imported, by a library, and nothing hands it Fortran.
+    "art-evasion": (
+        "plugin.yaml does not ask for env: HOME",
+        "numpy/distutils/system_info.py line 354: ",
+        "numpy/f2py/capi_maps.py line ",
+        "numpy/f2py/crackfortran.py line ",
+        "sklearn/datasets/_twenty_newsgroups.py line 310: ",
+    ),
+}
+UNUSED = {
+    # It reads a file only if its configuration names one.
+    "art-evasion": "asked for and not tried in this run: files",
 }
 # What starts programs of the user is a danger, which a person decides about in each case.
 STARTS_PROGRAMS = {"ci-workflows", "codeshield", "semgrep-rules"}
@@ -32,7 +47,10 @@ def test_its_author_sees_no_complaint(plugin: Path) -> None:
     fetched(plugin.name)
     with open_local(plugin, wheels=WHEELS) as local:
         report = run_suite(local, accept=ACCEPTED)
-    assert {one.name: one.found for one in report.checks if one.state != "passed"} == {}
+    said = {one.name: one.found for one in report.checks if one.state != "passed"}
+    if plugin.name in UNUSED:
+        assert said.pop("permissions used", "") == UNUSED[plugin.name]
+    assert said == {}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
@@ -55,11 +73,14 @@ def test_its_vetting_finds_nothing(plugin: Path, tmp_path: Path) -> None:
             accept_sandbox=ACCEPTED, now=operated.now,
         ))  # fmt: skip
         assert [one.check for one in reports] == list(NAMES)
+        absent = {f"{n}: is not here, so it was not looked at" for n in lengths if n not in wheels}
         said = {
             one.check: [
                 each
                 for each in one.sentences
-                if not each.startswith("note: ") and not _is_let_pass(plugin.name, each)
+                if not each.startswith("note: ")
+                and not _is_let_pass(plugin.name, each)
+                and each not in absent
             ]
             for one in reports
             if one.outcome != "passed"

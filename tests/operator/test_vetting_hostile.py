@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+import msgspec
 import pytest
 
 from marketplace_db.advisories.snapshot import read_records, write_snapshot
@@ -162,6 +163,16 @@ def test_licences_of_wheels(tmp_path: Path, metadata: str, outcome: str, sentenc
     found = done("licence", material(tmp_path, wheels=wheels))
     assert found.outcome == outcome, found.sentences
     assert any(sentence in one for one in found.sentences)
+
+
+@pytest.mark.parametrize("check", ["licence", "behaviour"])
+def test_a_wheel_that_is_not_here_was_not_looked_at(check: str, tmp_path: Path) -> None:
+    name = "dep-1.0-py3-none-any.whl"
+    given = material(tmp_path, wheels={name: licensed("License: BSD-3-Clause")})
+    assert done(check, given).outcome == "passed"
+    found = done(check, msgspec.structs.replace(given, wheels={}))
+    assert found.outcome == "not done"
+    assert found.sentences == (f"{name}: is not here, so it was not looked at",)
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,8 @@ class ArtEvasion(DynamicTestingPlugin):
 
     def start(self, context) -> None:
         """Read the inputs. Raises ConfigError."""
-        # set before ART is loaded: it writes a file into the home, and BLAS starts threads
+        # set before ART is loaded: it writes a file into the home
         os.environ["HOME"] = str(context.work_directory)
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         given = context.config.get("samples")
         self._rows: list[list[float]] = []
         if isinstance(given, str):

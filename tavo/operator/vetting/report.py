@@ -48,6 +48,17 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     source: Path | None = None
     accept_sandbox: tuple[str, ...] = ()
 
+    def divided(self) -> tuple[list[str], list[str]]:
+        """Return a sentence for each locked wheel that is not here, and the names of the others."""
+        absent: list[str] = []
+        here: list[str] = []
+        for wheel in self.package.locked:
+            if wheel.filename in self.wheels:
+                here.append(wheel.filename)
+            else:
+                absent.append(f"{wheel.filename}: is not here, so it was not looked at")
+        return absent, here
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found: sentences for people, the worst first, and facts for machines."""

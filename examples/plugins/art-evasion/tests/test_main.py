@@ -1,8 +1,6 @@
-"""What goes in and comes out; ART itself is run by tests/examples/test_art_evasion.py of tavo.
+"""What goes in and comes out, and one attack; more of them: tests/examples/test_art_evasion.py."""
 
-Loading ART reads a dozen variables of the environment, which `tavo plugin test` would name as
-permissions that are missing; they are empty in the sandbox, and nothing depends on them.
-"""
+import json
 
 from inputs import Answers, read_rows
 from main import ArtEvasion
@@ -28,6 +26,19 @@ def test_a_target_that_says_nothing_is_told():
 
     (result,) = attack(ArtEvasion, none_left)
     assert "is used up" in result.error
+
+
+def test_a_line_is_found():
+    def straight(request):
+        x, y = json.loads(request.messages[-1].content)
+        return "above" if x + y > 1.0 else "below"
+
+    (result,) = attack(
+        ArtEvasion, straight,
+        config={"samples": [[0.7, 0.8]], "range": [0, 1], "largest_change": 0.26, "queries": 200},
+    )  # fmt: skip
+    assert result.rule_id == "art-evasion-small-change"
+    assert result.score == 1.0  # 0.25 is the distance
 
 
 def refusal(call, *given):

@@ -40,7 +40,11 @@ def run(material: Material) -> Outcome:
             problems.append(sentence_of(finding))
     used: dict[str, list[str]] = {}
     seen: set[tuple[PurePosixPath, Digest]] = set()
+    absent, here = material.divided()
+    left += absent
     for wheel in package.locked:
+        if wheel.filename not in here:
+            continue
         if not wheel.filename.endswith("-none-any.whl"):
             notes.append(f"note: {wheel.filename} may hold compiled code, which was not looked at")
         with tempfile.TemporaryDirectory(prefix="tavo-vet-") as name:

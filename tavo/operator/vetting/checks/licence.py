@@ -10,13 +10,14 @@ import email.parser
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from marketplace_db.errors import PackageError
 from marketplace_db.wheel import check_wheel_bytes
 from tavo.kit.validate import reads_like
-from tavo.operator.vetting.report import Material, Outcome, failed_if
+from tavo.operator.vetting.report import Material, Outcome, failed_if, not_done
 
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 _CLASSIFIERS = {
@@ -53,24 +54,25 @@ def run(material: Material) -> Outcome:
     if expression:
         facts[manifest.full_id] = expression
         problems += _file(material.folder / "LICENSE", expression)
-    for wheel in material.package.locked:
+    left, here = material.divided()
+    for filename in here:
         try:
-            named = wheel_licence(material.wheels[wheel.filename].read_bytes(), wheel.filename)
+            named = wheel_licence(material.wheels[filename].read_bytes(), filename)
         except PackageError as error:
             problems.append(str(error))
             continue
         if not named:
-            problems.append(f"{wheel.filename}: its METADATA names no licence of SPDX's list")
+            problems.append(f"{filename}: its METADATA names no licence of SPDX's list")
             continue
         problem, expression = _judged(named, allowed)
-        facts[wheel.filename] = expression or named
+        facts[filename] = expression or named
         if problem:
-            problems.append(f"{wheel.filename}: {problem}")
-    return failed_if(
-        problems,
-        good=f"{manifest.license}; {len(material.package.locked)} wheels looked at",
-        facts={"licences": facts, "allowed": sorted(allowed)},
-    )
+            problems.append(f"{filename}: {problem}")
+    told: dict[str, Any] = {"licences": facts, "allowed": sorted(allowed)}
+    if left and not problems:
+        return not_done(*left, facts=told)
+    good = f"{manifest.license}; {len(here)} wheels looked at"
+    return failed_if([*problems, *left], good=good, facts=told)
 
 
 def wheel_licence(data: bytes, filename: str) -> str:
