@@ -27,9 +27,10 @@ HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 def answering(pieces: list[bytes], *, pause_s: float = 0.0, whole: bool = True) -> Iterator[str]:
     """Serve these bytes to whoever comes, with a pause behind each."""
     listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
 
     def serve() -> None:
-        while True:
+        while not over.is_set():
             try:
                 client, _ = listener.accept()
                 with client:
@@ -40,14 +41,17 @@ def answering(pieces: list[bytes], *, pause_s: float = 0.0, whole: bool = True) 
                     if not whole:
                         client.recv(1)
             except OSError:
-                if listener.fileno() < 0:
-                    return
+                continue
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
+        over.set()
         listener.shutdown(socket.SHUT_RDWR)
+        # or the thread would accept on a number that the next listener has by then
+        thread.join(timeout=30)
         listener.close()
 
 

@@ -299,223 +299,23 @@ def test_eight_first_runs_at_once(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.3, 0.4, 0.6])
-def test_killed_while_unpacking(tmp_path: Path, after_s: float) -> None:
-    machine = Machine(tmp_path)
-    process = subprocess.Popen(
-        machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    time.sleep(after_s)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    assert "consistent: " in machine.run("self", "verify").stdout
-    left = {path.name for path in machine.place.iterdir()}
-    assert left - {".lock", machine.unpacked.name} == set()
-
-
-def test_a_file_that_is_too_large_for_the_disk(tmp_path: Path) -> None:
-    import resource
-
-    machine = Machine(tmp_path)
-
-    def little_room() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-
-    done = machine.run("scan", SHOP, code=3, preexec_fn=little_room)
-    assert "cannot unpack here" in done.stderr
-    assert "TAVO_CACHE" in done.stderr
-    assert {path.name for path in machine.place.iterdir()} == {".lock"}
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-
-
-@pytest.mark.skipif(not ROOT_USER, reason="only root can mount a small disk")
-def test_a_full_disk(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True,
-        check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
-        machine = Machine(small / "home")
-        done = machine.run("scan", SHOP, code=3)
-        assert "No space left on device" in done.stderr
-        assert {path.name for path in machine.place.iterdir()} == {".lock"}
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
-
-
-def test_a_damaged_download_says_so(tmp_path: Path) -> None:
-    broken = tmp_path / "tavo.pyz"
-    data = bytearray(PYZ.read_bytes())
-    name = f"native-{target().rpartition('-')[0]}.tar.xz".encode()
-    at = data.index(b"\xfd7zXZ\x00", data.index(name))
-    data[at + 1000] ^= 0xFF
-    broken.write_bytes(data)
-    machine = Machine(tmp_path / "home", pyz=broken)
-    done = machine.run("scan", SHOP, code=3)
-    assert "damaged" in done.stderr
-    assert "Download the file again" in done.stderr
-    done = machine.run("self", "verify", code=5)
-    assert "WRONG native-" in done.stdout
-    machine = Machine(tmp_path / "well", pyz=PYZ)
-    machine.run("scan", SHOP, "--exit-zero")  # what is unpacked is good, the file is not
-    machine.pyz = broken
-    assert re.search(r"bad +tavo +.*native-", machine.run("doctor", code=5).stdout)
-
-
-@pytest.mark.parametrize(
-    ("member", "module"),
-    [("cold-trust.xz", "tuf.api.metadata"), ("cold-web.xz", "datasette.app"),
-     ("source-libs.xz", "typer.cli")],
-)  # fmt: skip
-@pytest.mark.parametrize("where", [0.3, 0.99], ids=["inside", "at the end"])
-def test_damaged_code_is_not_run(tmp_path: Path, member: str, module: str, where: float) -> None:
-    """Compressed code that was damaged can still unpack to something."""
-    broken = tmp_path / "tavo.pyz"
-    with zipfile.ZipFile(PYZ) as opened:
-        info = opened.getinfo(member)
-    data = bytearray(PYZ.read_bytes())
-    data[info.header_offset + 30 + len(member) + int(info.file_size * where)] ^= 0xFF
-    broken.write_bytes(data)
-    code = attached(
-        "import importlib\ntry:\n    importlib.import_module(sys.argv[1])\n"
-        "except Exception as error:\n    print('swallowed', repr(error))\n",
-        broken,
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, module], env={"HOME": str(tmp_path)}, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert f"damaged at {member}" in done.stderr
-    assert "swallowed" not in done.stdout
-
-
-def test_memory_of_the_first_run_is_bounded(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    # the kernel's figure of this process alone; getrusage tells that of its parent too
-    code = attached("finder.home\nprint(open('/proc/self/status').read())\n")
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=machine.environment, capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    peak = re.search(r"VmHWM:\s+(\d+) kB", done.stdout)
-    assert peak is not None
-    assert int(peak[1]) < 100_000
-
-
-def test_old_builds_are_deleted(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.place.mkdir(parents=True, mode=0o700)
-    for number in range(9):
-        old = machine.place / f"{number:020x}-cp311"
-        old.mkdir()
-        os.utime(old, (number, number))
-    machine.run("scan", SHOP, "--exit-zero")
-    left = sorted(p.name for p in machine.place.iterdir() if p.name.startswith("0000"))
-    assert left == [f"{number:020x}-cp311" for number in (5, 6, 7, 8)]
-
-
-def test_a_file_that_a_cleaner_deleted_is_put_back(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.run("scan", SHOP, "--exit-zero")
-    for path in machine.unpacked.rglob("*re2*.so"):
-        path.unlink()
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
-    assert "consistent: " in machine.run("self", "verify").stdout
-
-
-def test_unpacked_for_an_image(tmp_path: Path) -> None:
-    builder = Machine(tmp_path / "builder")
-    place = tmp_path / "image"
-    out = builder.run("self", "unpack", "--to", place).stdout.strip()
-    assert Path(out).parent == place
-    assert not (builder.home / ".cache").exists()
-    assert all(path.stat().st_mode & 0o044 == 0o044 for path in place.rglob("*.so"))
-    user = Machine(tmp_path / "user", TAVO_CACHE=str(place))
-    assert "17 findings" in user.run("scan", SHOP, "--exit-zero").stdout
-    assert not (user.home / ".cache").exists()
-    assert str(place) in user.run("self", "verify").stdout
-
-
-def test_the_code_has_no_trace_of_the_build_folder(tmp_path: Path) -> None:
-    code = attached(
-        "seen = set()\n"
-        "def look(code):\n"
-        "    seen.add(code.co_filename)\n"
-        "    for value in code.co_consts:\n"
-        "        if hasattr(value, 'co_filename'):\n            look(value)\n"
-        "for name, entry in finder._modules.items():\n"
-        "    if entry[1] != 'source':\n        look(finder.get_code(name))\n"
-        "print(len(seen) > 500, 'typer/main.py' in seen, [n for n in seen if n.startswith('/')])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.stdout == "True True []\n", done.stderr
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_complete(tmp_path: Path, shell: str) -> None:
-    machine = Machine(tmp_path)
-    script = machine.run("self", "completion", shell).stdout
-    assert "_TAVO_COMPLETE" in script
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not on this machine")
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    tool = folder / "tavo"
-    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {PYZ} "$@"\n')
-    tool.chmod(0o755)
-    asked = {
-        "bash": f"{script}\nCOMP_WORDS=(tavo reg); COMP_CWORD=1; _tavo_completion tavo\n"
-        'echo "${COMPREPLY[@]}"',
-        "zsh": f"autoload -U compinit; compinit -D 2>/dev/null; {script}\n"
-        "_TYPER_COMPLETE_ARGS='tavo reg' _TAVO_COMPLETE=complete_zsh tavo",
-        "fish": f"{script}\ncomplete -C 'tavo reg'",
-    }[shell]
-    environment = {**machine.environment, "PATH": f"{folder}:{machine.environment['PATH']}"}
-    done = subprocess.run(
-        [shell, "-c", asked], env=environment, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert "registry" in done.stdout, done.stderr
-    assert "results" not in done.stdout
-
-
-def test_output_into_a_pipe_that_closes(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.run("scan", SHOP, "--exit-zero")
-    command = " ".join(machine.command("rules", "list"))
-    done = subprocess.run(
-        ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}} >&2"],
-        env=machine.environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
-
-
-@pytest.mark.parametrize("width", ["20", "40", "60"])
-def test_narrow_terminals_and_no_color(tmp_path: Path, width: str) -> None:
-    machine = Machine(tmp_path, COLUMNS=width, NO_COLOR="1")
-    for words in (["--help"], ["scan", str(SHOP), "--exit-zero"]):
-        out = machine.run(*words).stdout
-        assert "\x1b" not in out
-    assert max(map(len, machine.run("--help").stdout.splitlines())) <= max(40, int(width))
-
-
 @pytest.mark.parametrize("after_s", [0.015, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4])
 def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     machine = Machine(tmp_path)
+    for _ in range(20):
+        code, err = _interrupted_after(after_s, machine, tmp_path)
+        if "Traceback" not in err or "in _run_code" in err:
+            break  # else the interpreter was still looking for our first line
+    assert "Traceback" not in err
+    assert code in {0, 130}, err
+    if code == 130:
+        assert "interrupted" in err
+    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+
+
+def _interrupted_after(after_s: float, machine: Machine, directory: Path) -> tuple[int, str]:
     process = subprocess.Popen(
-        machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=tmp_path,
+        machine.command("scan", SHOP, "--exit-zero"), env=machine.environment, cwd=directory,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
@@ -525,13 +325,7 @@ def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    if "Could not import runpy module" in err:
-        pytest.skip("the interpreter was still starting when the signal came")
-    assert "Traceback" not in err
-    assert process.returncode in {0, 130}, err
-    if process.returncode == 130:
-        assert "interrupted" in err
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    return process.returncode, err
 
 
 def _is_ours(pid: int) -> bool:
