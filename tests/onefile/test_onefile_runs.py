@@ -492,7 +492,6 @@ def test_output_that_has_no_room_is_a_sentence(tmp_path: Path, words: list[str])
 
 
 def test_a_damaged_index_is_a_sentence(tmp_path: Path) -> None:
-    import zipfile
 
     with zipfile.ZipFile(PYZ) as opened:
         info = opened.getinfo(f"cp3{sys.version_info[1]}.index")
