@@ -3,7 +3,8 @@
 Rules this module keeps:
 - a list is data: plain lines, a STIX 2.1 bundle, or MISP events; what cannot be used is counted;
 - an indicator is a whole word of a record: `evil.test` is found in `https://a.evil.test/x`, and not
-  in `notevil.test`;
+  in `notevil.test`; what JSON, a URL or a web server writes with an escape ends a word, too, so
+  `\\nevil.test` and `%2Fevil.test` are found;
 - a million indicators are sets and sorted ranges; the cost is in the words of the log.
 
 Sources: STIX 2.1, section 9 (patterns with one comparison); the core format of MISP.
@@ -19,14 +20,21 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote_to_bytes
 
 from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 
-__all__ = ["RULES", "Indicators", "load_indicators"]
+__all__ = ["RULES", "Indicators", "begins_word", "load_indicators"]
 
 _LARGEST = 256 << 20
-_WORD = re.compile(rb"[a-z0-9][a-z0-9.-]{5,}")
+_KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789.-%\\"
+_WORDS = bytes(low if (low := one | 32 if 65 <= one <= 90 else one) in _KEPT else 32
+               for one in range(256))  # fmt: skip
+"""What a character is when a record is cut into words: itself in small letters, or a blank."""
+_ESCAPE = re.compile(rb"\\(?:[bfnrt]|x[0-9a-f]{2}|u[0-9a-f]{4})|%[0-9a-f]{2}|[\\%]")
+_ESCAPE_BEFORE = re.compile(_ESCAPE.pattern + rb"\Z")
+_LONGEST_NAME = 254
 _COLONS = re.compile(rb"[0-9a-f]{0,4}:[0-9a-f:.]{3,}")
 _NUMBERS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _END_OF_HOST = re.compile(r"[/?#:]")
@@ -74,6 +82,7 @@ class Indicators:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._wide: list[ipaddress.IPv6Network] = []
+        self._of_version_6 = False
 
     def __len__(self) -> int:
         urls = sum(len(one) if isinstance(one, set) else 1 for one in self.urls.values())
@@ -122,6 +131,7 @@ class Indicators:
 
     def close(self) -> None:
         """Sort the networks, and merge those that meet."""
+        self._of_version_6 = bool(self._wide) or any(b":" in one for one in self.addresses)
         for start, end in sorted(self._networks):
             if self._ends and start <= self._ends[-1] + 1:
                 self._ends[-1] = max(self._ends[-1], end)
@@ -134,30 +144,33 @@ class Indicators:
 
         A word of a URL is its host: `holds_url` tells whether the URL is there.
         """
-        low = data.lower()
-        words = {one.strip(b".-") for one in set(_WORD.findall(low))}
         out: dict[bytes, str] = {}
+        names = bool(self.domains or self.urls)
+        addresses = bool(self.addresses or self._starts)
+        words = _words_of(data)
         for word in words & self.hashes:
             out[word] = "hash"
-        if self.addresses or self._starts:
-            for word in set(_NUMBERS.findall(low)):
+        for word in words:
+            if b"." not in word:
+                continue
+            if addresses and word[-1:].isdigit() and _NUMBERS.fullmatch(word):
                 if word in self.addresses or self._in_network(word):
                     out[word] = "address"
-        if self.domains or self.urls:
-            for word in words:
-                if b"." in word:
-                    for name in _names(word):
-                        if name in self.domains:
-                            out[name] = "domain"
-                        if name in self.urls:
-                            out[name] = "url"
-        if self._wide or any(b":" in one for one in self.addresses):
-            out.update((word, "address") for word in self._of_version_6(low))
+            elif names:
+                for name in _names(word):
+                    if name in self.domains:
+                        out[name] = "domain"
+                    if name in self.urls:
+                        out[name] = "url"
+        if self._of_version_6:
+            out.update((word, "address") for word in self._colons_in(data.lower()))
         return out
 
     def holds_url(self, host: bytes, line: bytes) -> bool:
         """Tell whether a record holds a URL of the lists with this host."""
         low = line.lower().replace(b"\\/", b"/")
+        if b"%" in low:
+            low += b"\n" + unquote_to_bytes(low)
         known = self.urls.get(host, set())
         return any(url in low for url in (known if isinstance(known, set) else (known,)))
 
@@ -169,7 +182,7 @@ class Indicators:
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number <= self._ends[at]
 
-    def _of_version_6(self, low: bytes) -> Iterator[bytes]:
+    def _colons_in(self, low: bytes) -> Iterator[bytes]:
         for word in set(_COLONS.findall(low)):
             try:
                 address = ipaddress.IPv6Address(word.decode().rstrip(":."))
@@ -179,12 +192,30 @@ class Indicators:
                 yield word
 
 
+def _words_of(data: bytes) -> set[bytes]:
+    words = {one.strip(b".-") for one in set(data.translate(_WORDS).split())}
+    for word in [one for one in words if b"\\" in one or b"%" in one]:
+        # `\\new.test` may be a line's end and `ew.test`, or what follows a backslash: both count
+        for piece in (*_ESCAPE.split(word), *re.split(rb"[\\%]", word)):
+            words.add(piece.strip(b".-"))
+    return words
+
+
 def _names(word: bytes) -> Iterator[bytes]:
-    """Yield a name and those above it, down to two labels."""
+    """Yield a name and those above it, down to two labels; none is longer than a name may be."""
+    if len(word) > _LONGEST_NAME:
+        word = word[-_LONGEST_NAME:].partition(b".")[2]
     yield word
     while word.count(b".") > 1:
         word = word.partition(b".")[2]
         yield word
+
+
+def begins_word(low: bytes, at: int) -> bool:
+    """Tell whether a word may begin here: behind what is no part of one, or behind an escape."""
+    before = low[max(0, at - 6) : at]
+    last = before[-1:]
+    return not (last.isalnum() or last == b"-") or _ESCAPE_BEFORE.search(before) is not None
 
 
 def load_indicators(paths: Sequence[Path]) -> Indicators:

@@ -20,7 +20,7 @@ import msgspec
 from tavo.detect.literals import Literals, blanks
 from tavo.logs.anomaly import REFUSALS
 from tavo.logs.event import LogEvent
-from tavo.logs.intel import Indicators
+from tavo.logs.intel import Indicators, begins_word
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
@@ -332,8 +332,9 @@ class Looker:
     ) -> None:
         """Find records with an indicator in their bytes, or in the texts that the bytes hide."""
         by_line: dict[int, dict[bytes, str]] = {}
-        low = data.lower()
-        for word, kind in indicators.found_in(data).items():
+        found = indicators.found_in(data)
+        low = data.lower() if found else b""
+        for word, kind in found.items():
             for start, line in _lines_with(low, word, data):
                 if kind != "url" or indicators.holds_url(word, line):
                     by_line.setdefault(start, {})[word] = kind
@@ -409,8 +410,8 @@ def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, byt
     at = low.find(word)
     while at >= 0:
         end = at + len(word)
-        before, after = low[max(0, at - 1) : at], low[end : end + 1]
-        if not (before.isalnum() or before == b"-" or after.isalnum() or after == b"-"):
+        after = low[end : end + 1]
+        if begins_word(low, at) and not (after.isalnum() or after == b"-"):
             start = low.rfind(b"\n", 0, at) + 1
             line = _line_at(data, start)
             yield start, line

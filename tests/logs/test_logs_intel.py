@@ -70,6 +70,37 @@ def test_escapes_hide_no_indicator(indicators: Indicators, tmp_path: Path) -> No
     assert actors(tmp_path, text, indicators)["domain"] == ["eve"]
 
 
+@pytest.mark.parametrize("before", [
+    "\\n", "\\t", "\\\\n", "\\r\\n", "%20", "https%3A%2F%2F", "\\\\x22", "\\\\u0022", "C:\\\\",
+    "a.", "_", "@", "?u=", "\\u0009",
+])  # fmt: skip
+def test_an_escape_before_an_indicator_ends_the_word_before(
+    before: str, indicators: Indicators, tmp_path: Path
+) -> None:
+    text = "".join(
+        f'{{"user": "{word[:4]}", "prompt": "look{before}{word}{after}"}}\n'
+        for word in ("evil.test", "203.0.113.7", HASH) for after in ("", "\\n", "%2Fx", ".")
+        if not (before == "a." and word != "evil.test")  # below a name there are names alone
+    )  # fmt: skip
+    found = actors(tmp_path, text, indicators)
+    assert found["domain"] == ["evil"]
+    if before != "a.":
+        assert (found["address"], found["hash"]) == (["203."], ["aaaa"])
+    inside = text.replace(f"look{before}", "look")
+    assert not any(actors(tmp_path, inside, indicators).values())
+
+
+def test_an_encoded_link_is_found(indicators: Indicators, tmp_path: Path) -> None:
+    text = '{"user": "eve", "path": "/go?to=http%3A%2F%2Fdrop.test%2Fa%2Fb"}\n{"user": "ann"}\n'
+    assert actors(tmp_path, text, indicators)["url"] == ["eve"]
+
+
+def test_words_without_an_end_take_bounded_time(indicators: Indicators) -> None:
+    for word in (b"a." * 500_000, b"\\n" * 500_000, b"%aa" * 300_000, b"1." * 500_000):
+        assert indicators.found_in(word) == {}
+    assert indicators.found_in(b"a." * 500_000 + b"evil.test") == {b"evil.test": "domain"}
+
+
 def test_many_indicators_are_sets(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("".join(f"host{n}.bad.test\n" for n in range(100_000)))
     known = load_indicators([tmp_path / "list"])
