@@ -1,17 +1,16 @@
 """The rows of a result store that say how a run was judged: thresholds, baseline, policy.
 
-Rules this module keeps:
-- it runs inside the transactions and the error handling of `tavo.results.store`;
-- texts come ready to be stored: nothing here knows how.
+It runs inside the transactions and the error handling of `tavo.results.store`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tavo.plugins import Confidence, Severity
+from tavo.results.rows import dumps, storable
 from tavo.results.values import Absent, Gate, PolicyResult, Reported
 
 __all__ = ["gate_of", "mark", "write_gate"]
@@ -19,12 +18,7 @@ __all__ = ["gate_of", "mark", "write_gate"]
 _KINDS = {kind: kind for kind in ("deny", "violation", "warn")}
 
 
-def mark(
-    connection: sqlite3.Connection,
-    run_id: int,
-    marked: Iterable[Reported],
-    storable: Callable[[str], str],
-) -> None:
+def mark(connection: sqlite3.Connection, run_id: int, marked: Iterable[Reported]) -> None:
     """Write the suppression and the baseline state of stored findings, by their fingerprints."""
     rows = []
     for one in marked:
@@ -49,16 +43,14 @@ def mark(
     )
 
 
-def write_gate(
-    connection: sqlite3.Connection, run_id: int, gate: Gate, storable: Callable[[str], str]
-) -> None:
+def write_gate(connection: sqlite3.Connection, run_id: int, gate: Gate) -> None:
     """Write how a run was judged."""
     connection.execute(
         "INSERT INTO gates (run_id, fail_on, fail_on_confidence, baseline, policy, evaluator)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (
             run_id, gate.fail_on, gate.fail_on_confidence, storable(gate.baseline),
-            storable(json.dumps(gate.policy, ensure_ascii=False)), gate.evaluator,
+            dumps(gate.policy), gate.evaluator,
         ),
     )  # fmt: skip
     connection.executemany(
@@ -75,7 +67,7 @@ def write_gate(
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (run_id, one.kind, one.rule, storable(one.message),
-             storable(json.dumps(one.details, ensure_ascii=False)), one.fingerprint,
+             dumps(one.details), one.fingerprint,
              int(one.excepted))
             for one in gate.policy_results
         ],

@@ -16,14 +16,28 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tavo.errors import InputError, UsageError
-from tavo.plugins import Confidence, Finding, Location, Region, Rule, Severity, Step
 from tavo.results.fingerprint import Fingerprints
 from tavo.results.gate_rows import gate_of, mark, write_gate
+from tavo.results.rows import (
+    INSERT_FINDING,
+    INSERT_RULE,
+    dumps,
+    finding_row,
+    flow_column,
+    notice_of,
+    plugin_run_of,
+    probe_of,
+    reported_of,
+    rule_of,
+    rule_row,
+    run_of,
+    storable,
+)
 from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
 from tavo.results.values import (
     Exchange,
@@ -35,10 +49,15 @@ from tavo.results.values import (
     Reported,
     Run,
     RunInfo,
-    Suppression,
 )
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "ResultStore"]
+
+_MOST_FINGERPRINTS = 50_000
+_RUNS = (
+    "SELECT r.*, (SELECT count(*) FROM findings f WHERE f.run_id = r.id"
+    " AND f.suppression_kind IS NULL) AS findings FROM runs r"
+)
 
 
 class ResultStore:
@@ -80,8 +99,8 @@ class ResultStore:
                 "INSERT INTO runs (uuid, tool_version, command, root, rules, started_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    str(uuid.uuid4()), info.tool_version, _dumps(info.command),
-                    _storable(info.root), info.rules, info.started_at,
+                    str(uuid.uuid4()), info.tool_version, dumps(info.command),
+                    storable(info.root), info.rules, info.started_at,
                 ),
             )  # fmt: skip
         run_id = int(cursor.lastrowid or 0)
@@ -95,7 +114,7 @@ class ResultStore:
         try:
             with self._batch():
                 self._connection.executemany(
-                    _INSERT,
+                    INSERT_FINDING,
                     [self._row(run_id, one, fingerprints) for one in items],
                 )
         except BaseException:
@@ -141,12 +160,12 @@ class ResultStore:
         cursor = self._connection.execute(
             "UPDATE findings SET message = ?, evidence = ?, flow = ? WHERE id = ?"
             " AND json_extract(evidence, '$.alarm') = ?",
-            (_storable(finding.message), _dumps(dict(finding.evidence)),
-             _dumps([_step(step) for step in finding.flow]), number, identity),
+            (storable(finding.message), dumps(dict(finding.evidence)),
+             flow_column(finding), number, identity),
         )  # fmt: skip
         if cursor.rowcount:
             return number
-        cursor = self._connection.execute(_INSERT, self._row(run_id, one, fingerprints))
+        cursor = self._connection.execute(INSERT_FINDING, self._row(run_id, one, fingerprints))
         return int(cursor.lastrowid or 0)
 
     def add_notices(self, run_id: int, notices: Iterable[Notice]) -> None:
@@ -159,8 +178,8 @@ class ResultStore:
                     (
                         run_id,
                         n.kind,
-                        _storable(n.subject),
-                        _storable(n.reason),
+                        storable(n.subject),
+                        storable(n.reason),
                         int(n.incomplete),
                         int(n.allowed),
                     )
@@ -191,9 +210,9 @@ class ResultStore:
                 " wall_s, prompt_tokens, answer_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        run_id, one.plugin, _dumps(one.request),
-                        None if one.response is None else _dumps(one.response),
-                        _storable(one.error), one.started_at, one.wall_s, one.prompt_tokens,
+                        run_id, one.plugin, dumps(one.request),
+                        None if one.response is None else dumps(one.response),
+                        storable(one.error), one.started_at, one.wall_s, one.prompt_tokens,
                         one.answer_tokens,
                     )
                     for one in exchanges
@@ -208,7 +227,7 @@ class ResultStore:
                 f"INSERT INTO probe_results (run_id, {', '.join(names)})"  # noqa: S608
                 f" VALUES ({', '.join('?' * (len(names) + 1))})",
                 [
-                    (run_id, *(_storable(value) if isinstance(value, str) else value
+                    (run_id, *(storable(value) if isinstance(value, str) else value
                                for value in (getattr(one, name) for name in names)))
                     for one in results
                 ],
@@ -217,12 +236,12 @@ class ResultStore:
     def mark(self, run_id: int, marked: Iterable[Reported]) -> None:
         """Write anew the suppression and the baseline state of findings of a run."""
         with self._batch():
-            mark(self._connection, run_id, marked, _storable)
+            mark(self._connection, run_id, marked)
 
     def add_gate(self, run_id: int, gate: Gate) -> None:
         """Record how a run was judged."""
         with self._batch():
-            write_gate(self._connection, run_id, gate, _storable)
+            write_gate(self._connection, run_id, gate)
 
     def settle(
         self, run_id: int, out: Iterable[int], evidence: Mapping[int, Mapping[str, str]]
@@ -235,7 +254,7 @@ class ResultStore:
             )
             self._connection.executemany(
                 "UPDATE findings SET evidence = ? WHERE run_id = ? AND id = ?",
-                [(_dumps(dict(new)), run_id, number) for number, new in evidence.items()],
+                [(dumps(dict(new)), run_id, number) for number, new in evidence.items()],
             )
 
     def finish(
@@ -255,7 +274,7 @@ class ResultStore:
     def runs(self) -> list[Run]:
         """Return all runs, the newest first, without their notices and plugins."""
         with self._reading():
-            return [_run(row) for row in self._connection.execute(_RUNS + " ORDER BY id DESC")]
+            return [run_of(row) for row in self._connection.execute(_RUNS + " ORDER BY id DESC")]
 
     def run(self, run_id: int | None = None) -> Run:
         """Return a run, the newest without a number. Raises UsageError if there is none."""
@@ -265,12 +284,14 @@ class ResultStore:
                 f"{_RUNS} {where} ORDER BY id DESC LIMIT 1", values
             ).fetchone()
             if row is not None:
-                return _run(
+                return run_of(
                     row,
-                    notices=tuple(_notice(n) for n in self._rows_of(row["id"], "notices")),
-                    plugins=tuple(_plugin_run(p) for p in self._rows_of(row["id"], "plugin_runs")),
+                    notices=tuple(notice_of(n) for n in self._rows_of(row["id"], "notices")),
+                    plugins=tuple(
+                        plugin_run_of(p) for p in self._rows_of(row["id"], "plugin_runs")
+                    ),
                     gate=gate_of(self._connection, row["id"]),
-                    probes=tuple(_probe(p) for p in self._rows_of(row["id"], "probe_results")),
+                    probes=tuple(probe_of(p) for p in self._rows_of(row["id"], "probe_results")),
                 )
         wanted = "a run" if run_id is None else f"run {run_id}"
         raise UsageError(
@@ -286,7 +307,9 @@ class ResultStore:
     def numbered(self, run_id: int) -> Iterator[tuple[int, Reported]]:
         """Yield the same with their numbers, which `settle` takes."""
         with self._reading():
-            rules = {row["id"]: (row["tool"], _rule(row)) for row in self._rows_of(run_id, "rules")}
+            rules = {
+                row["id"]: (row["tool"], rule_of(row)) for row in self._rows_of(run_id, "rules")
+            }
             rows = self._connection.execute(
                 "SELECT * FROM findings WHERE run_id = ? ORDER BY path, start_line, start_column,"
                 " id",
@@ -294,7 +317,7 @@ class ResultStore:
             )
             for row in rows:
                 tool, rule = rules[row["rule"]]
-                yield row["id"], _reported(row, tool, rule)
+                yield row["id"], reported_of(row, tool, rule)
 
     # -- inside
 
@@ -363,51 +386,13 @@ class ResultStore:
         )
 
     def _row(self, run_id: int, one: Reported, fingerprints: Fingerprints) -> tuple[Any, ...]:
-        finding = one.finding
-        region = finding.location.region
-        places = (
-            (region.start_line, region.start_column, region.end_line, region.end_column)
-            if region is not None
-            else (None, None, None, None)
-        )
-        suppression = one.suppression
-        return (
-            run_id,
-            self._rule_number(run_id, one),
-            fingerprints.of(one.tool, finding),
-            one.line_hash,
-            finding.severity.value,
-            finding.confidence.value,
-            _storable(str(finding.location.path)),
-            *places,
-            _storable(finding.message),
-            _storable(finding.location.snippet),
-            _dumps(dict(finding.evidence)),
-            _dumps([_step(step) for step in finding.flow]),
-            finding.fix if finding.fix is None else _storable(finding.fix),
-            suppression.kind if suppression else None,
-            _storable(suppression.reason) if suppression else None,
-            suppression.line if suppression else None,
-            suppression.expires if suppression else "",
-            _storable(suppression.approved_by) if suppression else "",
-            one.baseline_state,
-        )
+        number = self._rule_number(run_id, one)
+        return finding_row(run_id, number, fingerprints.of(one.tool, one.finding), one)
 
     def _rule_number(self, run_id: int, one: Reported) -> int:
         key = (run_id, one.tool, one.rule.id)
         if key not in self._rules:
-            rule = one.rule
-            cursor = self._connection.execute(
-                "INSERT INTO rules (run_id, tool, rule_id, title, severity, confidence,"
-                " description, help, cwe, owasp, tags, refs)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    run_id, one.tool, rule.id, _storable(rule.title), rule.severity.value,
-                    rule.confidence.value, _storable(rule.description), _storable(rule.help),
-                    _dumps(rule.cwe), _dumps(rule.owasp), _dumps(rule.tags),
-                    _dumps(rule.references),
-                ),
-            )  # fmt: skip
+            cursor = self._connection.execute(INSERT_RULE, rule_row(run_id, one.tool, one.rule))
             self._rules[key] = int(cursor.lastrowid or 0)
         return self._rules[key]
 
@@ -485,157 +470,3 @@ def _unwritable(path: Path | None, error: sqlite3.Error) -> InputError:
         f"{path or 'the result store'}: cannot be opened or written: {error}",
         hint="Check the free space, the permissions, and that no other program holds the file.",
     )
-
-
-_FINDING = (
-    "run_id", "rule", "fingerprint", "line_hash", "severity", "confidence", "path", "start_line",
-    "start_column", "end_line", "end_column", "message", "snippet", "evidence", "flow", "fix",
-    "suppression_kind", "suppression_reason", "suppression_line", "suppression_expires",
-    "suppression_approved_by", "baseline_state",
-)  # fmt: skip
-_INSERT = (
-    f"INSERT INTO findings ({', '.join(_FINDING)})"  # noqa: S608
-    f" VALUES ({', '.join('?' * len(_FINDING))})"
-)
-_MOST_FINGERPRINTS = 50_000
-_RUNS = (
-    "SELECT r.*, (SELECT count(*) FROM findings f WHERE f.run_id = r.id"
-    " AND f.suppression_kind IS NULL) AS findings FROM runs r"
-)
-
-
-def _run(
-    row: sqlite3.Row, *, notices: tuple[Notice, ...] = (), plugins: tuple[PluginRun, ...] = (),
-    gate: Gate | None = None, probes: tuple[ProbeResult, ...] = (),
-) -> Run:  # fmt: skip
-    return Run(
-        id=row["id"],
-        uuid=row["uuid"],
-        info=RunInfo(
-            command=tuple(json.loads(row["command"])),
-            root=row["root"],
-            tool_version=row["tool_version"],
-            started_at=row["started_at"],
-            rules=row["rules"],
-        ),
-        finished_at=row["finished_at"] or "",
-        complete=bool(row["complete"]),
-        exit_code=row["exit_code"],
-        files=row["files"],
-        findings=row["findings"],
-        cpu_s=row["cpu_s"],
-        notices=notices,
-        plugins=plugins,
-        gate=gate,
-        probes=probes,
-    )
-
-
-def _notice(row: sqlite3.Row) -> Notice:
-    return Notice(
-        kind=row["kind"],
-        subject=row["subject"],
-        reason=row["reason"],
-        incomplete=bool(row["incomplete"]),
-        allowed=bool(row["allowed"]),
-    )
-
-
-def _plugin_run(row: sqlite3.Row) -> PluginRun:
-    return PluginRun(**{name: row[name] for name in PluginRun.__struct_fields__})
-
-
-def _probe(row: sqlite3.Row) -> ProbeResult:
-    return ProbeResult(**{name: row[name] for name in ProbeResult.__struct_fields__})
-
-
-def _rule(row: sqlite3.Row) -> Rule:
-    return Rule(
-        id=row["rule_id"],
-        title=row["title"],
-        severity=Severity(row["severity"]),
-        confidence=Confidence(row["confidence"]),
-        description=row["description"],
-        help=row["help"],
-        cwe=tuple(json.loads(row["cwe"])),
-        owasp=tuple(json.loads(row["owasp"])),
-        tags=tuple(json.loads(row["tags"])),
-        references=tuple(json.loads(row["refs"])),
-    )
-
-
-def _reported(row: sqlite3.Row, tool: str, rule: Rule) -> Reported:
-    suppression = None
-    if row["suppression_kind"] is not None:
-        suppression = Suppression(
-            kind=row["suppression_kind"],
-            reason=row["suppression_reason"],
-            line=row["suppression_line"],
-            expires=row["suppression_expires"],
-            approved_by=row["suppression_approved_by"],
-        )
-    places = [row[name] for name in ("start_line", "start_column", "end_line", "end_column")]
-    return Reported(
-        finding=Finding(
-            rule_id=rule.id,
-            message=row["message"],
-            location=_location(row["path"], places, row["snippet"]),
-            severity=Severity(row["severity"]),
-            confidence=Confidence(row["confidence"]),
-            evidence=json.loads(row["evidence"]),
-            flow=tuple(
-                Step(
-                    location=_location(step["path"], step["region"], step["snippet"]),
-                    message=step["message"],
-                )
-                for step in json.loads(row["flow"])
-            ),
-            fix=row["fix"],
-        ),
-        rule=rule,
-        tool=tool,
-        suppression=suppression,
-        fingerprint=row["fingerprint"],
-        line_hash=row["line_hash"],
-        baseline_state=row["baseline_state"],
-    )
-
-
-def _step(step: Step) -> dict[str, Any]:
-    region = step.location.region
-    return {
-        "path": str(step.location.path),
-        "region": [region.start_line, region.start_column, region.end_line, region.end_column]
-        if region
-        else None,
-        "snippet": step.location.snippet,
-        "message": step.message,
-    }
-
-
-def _location(path: str, places: list[Any] | None, snippet: str) -> Location:
-    region = None
-    if places is not None and places[0] is not None:
-        first_line, first_column, last_line, last_column = places
-        region = Region(
-            start_line=first_line,
-            start_column=first_column,
-            end_line=last_line,
-            end_column=last_column,
-        )
-    return Location(path=PurePosixPath(path), region=region, snippet=snippet)
-
-
-def _storable(text: str) -> str:
-    """Write lone surrogates, which stand for undecodable bytes, as `\\udc80` forms.
-
-    Neither SQLite nor UTF-8 can hold them, and replacing all by one sign would make two file names
-    the same.
-    """
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _dumps(value: Any) -> str:
-    return _storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
