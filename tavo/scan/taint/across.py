@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Mapping
 from tavo.scan.graph import closure
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.taint.binding import Exhausted
 from tavo.scan.taint.calls import Known
-from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.functions import Function, Functions
 from tavo.scan.taint.marks import Marks
 from tavo.scan.taint.state import CLEAN, Path, State, Taint, entrance, join_all, union

@@ -21,8 +21,8 @@ from tavo.scan.match import BudgetError, Env
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.rule import TaintSpec
 from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.taint.binding import Exhausted
 from tavo.scan.taint.calls import Known
-from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.marks import (
     Ends,
     FarSink,

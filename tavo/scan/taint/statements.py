@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from tavo.scan.parsed import ParsedFile
+from tavo.scan.taint.binding import Exhausted
 from tavo.scan.taint.calls import Calls
-from tavo.scan.taint.expressions import Exhausted
 from tavo.scan.taint.functions import Function
 from tavo.scan.taint.marks import Mark, Marks
 from tavo.scan.taint.state import CLEAN, Path, State, Taint, join_all, union
