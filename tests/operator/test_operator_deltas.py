@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import signing.client
+import signing.fetching
 from marketplace_db.catalog import Catalog
 from marketplace_db.delta import make
 from signing import chain
@@ -173,9 +173,9 @@ def test_control_without_the_comparisons_another_result_would_be_taken(
     assert made is not None
     forge(operated, made)
     monkeypatch.setattr(chain, "hash_file", lambda path: (released.catalog, 0))
-    real = signing.client._check_file
+    real = signing.fetching.check_file
     monkeypatch.setattr(
-        signing.client, "_check_file",
+        signing.fetching, "check_file",
         lambda file: None if file.name == CATALOG_NAME else real(file),
     )  # fmt: skip
     assert client.update().file.path.read_bytes() == other.read_bytes()
