@@ -177,7 +177,7 @@ def correlations() -> list[dict[str, object]]:
         {"type": "temporal_ordered", "timespan": "1h", "rules": ["bench-any", "bench-model"]},
     ]  # fmt: skip
     for one in wanted:
-        rule = {"rules": ["bench-any"], "group-by": ["enduser.id"], **one}
+        rule = {"rules": ["bench-any"], "group-by": ["user.id"], **one}
         title = f"bench-{one['type']}"
         out.append({"title": title, "name": title, "level": "low", "correlation": rule})
     return out

@@ -106,8 +106,11 @@ class Lookers:
             )
         return self._made[key]
 
-    def look(self, table: Table, block: Block, wrapping: str) -> Seen:
-        """Look at a block of a format; `wrapping` is what a container put around its lines."""
+    def look(self, table: Table, block: Block, wrapping: str, *, lazy: bool = False) -> Seen:
+        """Look at a block of a format; `wrapping` is what a container put around its lines.
+
+        `lazy` as for `Looker.look`.
+        """
         looker = self.of(table)
         if wrapping:
             lines = block.data.split(b"\n")
@@ -118,7 +121,7 @@ class Lookers:
                 for hit in seen.hits
             ]
         else:
-            seen = looker.look(block.data)
+            seen = looker.look(block.data, lazy=lazy)
         if block.cut:
             seen.broken["longer than 32 MB, cut there"] = block.cut
         return seen
@@ -138,9 +141,11 @@ class _Tasks:
         """Yield what each block of a task shows, its offset, and why there are no more."""
         guessed = self._guesses[task.source]
         assert guessed is not None  # noqa: S101
+        source = self._sources[task.source]
+        lazy = source.path is not None and not source.folding
         try:
-            for block in blocks(self._sources[task.source], start=task.start, end=task.end):
-                seen = self._lookers.look(guessed.mapping, block, guessed.wrapping)
+            for block in blocks(source, start=task.start, end=task.end):
+                seen = self._lookers.look(guessed.mapping, block, guessed.wrapping, lazy=lazy)
                 yield seen, block.offset, ""
         except SourceProblem as problem:
             yield None, 0, str(problem)
@@ -191,7 +196,38 @@ def analyze(
     run.close()
     if unusual:
         _add_anomalies(out, sources, usual)
+    _show(out.incidents, sources)
     return out
+
+
+def _show(incidents: Incidents, sources: Sequence[Source]) -> None:
+    """Read again the records of incidents of which only the line is known so far."""
+    numbers = {source.name: number for number, source in enumerate(sources)}
+    wanted: dict[int, set[int]] = {}
+    unshown = [one for one in incidents if any(not place.length for place in one.places)]
+    for place in (place for one in unshown for place in one.places):
+        if not place.length and place.source in numbers:
+            wanted.setdefault(numbers[place.source], set()).add(place.line - 1)
+    found = _places(sources, wanted)
+    for one in unshown:
+        one.places = [_shown(place, found, numbers) for place in one.places]
+
+
+def _shown(place: Place, found: dict[int, Place], numbers: dict[str, int]) -> Place:
+    known = found.get(numbers.get(place.source, 0) * LINES + place.line - 1)
+    if place.length or known is None:
+        return place
+    return msgspec.structs.replace(known, time=place.time)
+
+
+def _places(sources: Sequence[Source], wanted: dict[int, set[int]]) -> dict[int, Place]:
+    """Return where some lines are, by number of source and line; lines from 0."""
+    return {
+        number * LINES + line: place
+        for number, lines in wanted.items()
+        if sources[number].path is not None
+        for line, place in places_in(sources[number], lines)
+    }
 
 
 def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> None:
@@ -201,12 +237,7 @@ def _add_anomalies(out: Analysis, sources: Sequence[Source], usual: Usual) -> No
     for one in found:
         for place in one.places:
             wanted.setdefault(place // LINES, set()).add(place % LINES)
-    places = {
-        number * LINES + line: place
-        for number, source in enumerate(sources)
-        if number in wanted and source.path is not None
-        for line, place in places_in(source, wanted[number])
-    }
+    places = _places(sources, wanted)
     for one in found:
         shown = [
             places.get(at) or Place(sources[at // LINES].name, at % LINES + 1, 0, 0, None)
@@ -350,7 +381,7 @@ class _Run:
                 self.out.problems.append(LogProblem(subject=name, reason=problem))
             return
         base = self._line.get(task.source, 0)
-        self._gathering.take(seen.hits, name=name, line=base, offset=offset)
+        self._gathering.take(seen.hits, seen.fed, name=name, line=base, offset=offset)
         add_seen(report, self._named.setdefault(task.source, []), seen, base)
         self._line[task.source] = base + seen.span
         if seen.tally is not None:

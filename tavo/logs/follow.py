@@ -32,7 +32,7 @@ from tavo.logs.incidents import GAP_S, Place
 from tavo.logs.intel import Indicators
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
-from tavo.logs.sigma.correlation import Correlator
+from tavo.logs.sigma.correlator import Correlator
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sources import Block
 from tavo.logs.totals import LINES
@@ -82,7 +82,10 @@ class Follower:
         )
         self._gathering = Gathering(
             self._incidents, rules,
-            {name: Correlator(one, most_entries=most) for name, one in correlated.items()},
+            {
+                name: Correlator(one, most_entries=most, touching=True)
+                for name, one in correlated.items()
+            },
         )  # fmt: skip
         self._counts = Counts()
         self._newest: float | None = None
@@ -254,7 +257,7 @@ class Follower:
             checkpoint.put_positions(self.files.positions())
             checkpoint.put_alarms(changed, closed)
             for name, correlator in self._gathering.correlators.items():
-                for group in correlator.touched:
+                for group in correlator.touched or ():
                     incident, most = self._gathering.stretches.get((name, group), (None, 0.0))
                     known = self._incidents.known(incident)
                     checkpoint.put_window(

@@ -29,7 +29,7 @@ from tavo.logs.follow_alarms import Alarm
 from tavo.logs.follow_counts import Cell
 from tavo.logs.follow_parts import Position
 from tavo.logs.incidents import Incident, Place
-from tavo.logs.sigma.correlation import Group, Window
+from tavo.logs.sigma.correlator import Group, Window
 
 __all__ = ["Checkpoint", "Message"]
 

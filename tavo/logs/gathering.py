@@ -9,15 +9,16 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from tavo.logs.incidents import Incident, Place, plain
 from tavo.logs.reports import LogProblem, records_in_words, span_in_words
-from tavo.logs.sigma.correlation import Correlation, Correlator, Group
+from tavo.logs.sigma.correlation import Correlation
+from tavo.logs.sigma.correlator import Batch, Correlator, Group, Met
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.work import Hit
+from tavo.logs.work import Fed, Hit
 
 __all__ = ["Gathering", "Taker"]
 
@@ -60,6 +61,7 @@ class Gathering:
         self.met: set[str] = set()
         self.stretches: dict[tuple[str, Group], tuple[Incident, float]] = {}
         self._rules = {rule.id: rule for rule in rules}
+        self._ranks = {rule.id: rank for rank, rule in enumerate(rules)}
         self.correlators = correlators or {
             rule.id: Correlator(rule.correlation) for rule in rules if rule.correlation is not None
         }
@@ -68,11 +70,15 @@ class Gathering:
             for name in rule.correlation.rules if rule.correlation is not None else ():
                 self._chained.setdefault(name, []).append(rule.id)
 
-    def take(self, hits: Iterable[Hit], *, name: str, line: int, offset: int) -> None:
-        """Take the hits of a block of the log `name` that begins with a line and an offset.
+    def take(
+        self, hits: Iterable[Hit], fed: Iterable[Fed] = (), *, name: str, line: int, offset: int
+    ) -> None:
+        """Take what a block of the log `name` shows, which begins with a line and an offset.
 
         The line counts from 0.
         """
+        batches: dict[str, list[Batch]] = {}
+        by_rule: dict[tuple[str, str], Batch] = {}
         for hit in hits:
             place = Place(
                 name, line + hit.line + 1, offset + hit.offset, hit.length, hit.time, hit.snippet
@@ -81,34 +87,48 @@ class Gathering:
             if known is None or known.reported:
                 self.incidents.add(hit.rule, place, hit.brief, hit.seen)
             for correlated, group, value in hit.groups:
-                self._feed(correlated, hit.rule, place, group, value)
+                if group is None or hit.time is None:
+                    self.correlators[correlated].left_out += 1
+                    continue
+                batch = by_rule.get((correlated, hit.rule))
+                if batch is None:
+                    batch = Batch(hit.rule, self._ranks[hit.rule], name, line, [], [], [], [], [])
+                    by_rule[correlated, hit.rule] = batch
+                    batches.setdefault(correlated, []).append(batch)
+                batch.add(hit.line, hit.time, group, value, place)
+        for one in fed:
+            self.correlators[one.correlation].left_out += one.left_out
+            batches.setdefault(one.correlation, []).append(Batch(
+                one.rule, self._ranks[one.rule], name, line, one.lines, one.times, one.groups,
+                one.values,
+            ))  # fmt: skip
+        for correlated, taken in batches.items():
+            taken.sort(key=_rank)
+            for met in self.correlators[correlated].take(taken):
+                self._met(correlated, met)
 
-    def _feed(
-        self, correlated: str, rule: str, place: Place, group: Group | None, value: Any
-    ) -> None:
-        correlator = self.correlators[correlated]
-        correlation = correlator.correlation
-        for found, number, last, places in correlator.feed(rule, place.time, group, value, place):
-            self.met.add(correlated)
-            self._chain(
-                correlated, dict(zip(correlation.group_by, found, strict=True)), last, place
-            )
-            if not self._rules[correlated].reported:
-                continue
-            actor = (
-                (", ".join(correlation.group_by), ", ".join(found)) if found else ("others", "all")
-            )
-            numbers = {_measured(correlation): plain(number)}
-            incident = self.incidents.add_group(correlated, actor, places, numbers)
-            self.stretches[correlated, found] = incident, number
-        if correlator.grown is not None:
-            found, number, places = correlator.grown
-            stretch = self.stretches.get((correlated, found))
+    def _met(self, correlated: str, met: Met) -> None:
+        correlation = self.correlators[correlated].correlation
+        numbers = {_measured(correlation): plain(met.number)}
+        if met.again:
+            stretch = self.stretches.get((correlated, met.group))
             if stretch is not None:
                 incident, most = stretch
-                numbers = {_measured(correlation): plain(number)} if number > most else {}
-                incident = self.incidents.grow(correlated, incident, places, numbers)
-                self.stretches[correlated, found] = incident, max(most, number)
+                incident = self.incidents.grow(
+                    correlated, incident, met.places, numbers if met.number > most else {}
+                )
+                self.stretches[correlated, met.group] = incident, max(most, met.number)
+            return
+        self.met.add(correlated)
+        values = dict(zip(correlation.group_by, met.group, strict=True))
+        self._chain(correlated, values, met.last, met.by)
+        if not self._rules[correlated].reported:
+            return
+        actor = ("others", "all")
+        if met.group:
+            actor = (", ".join(correlation.group_by), ", ".join(met.group))
+        incident = self.incidents.add_group(correlated, actor, met.places, numbers)
+        self.stretches[correlated, met.group] = incident, met.number
 
     def _chain(self, rule: str, values: Mapping[str, str], last: float, place: Place) -> None:
         """Let correlations of correlations see one."""
@@ -116,8 +136,14 @@ class Gathering:
             correlation = self.correlators[name].correlation
             fields = correlation.fields_for(rule, self._rules[rule].names)
             group = tuple(values[one] for one in fields) if values.keys() >= set(fields) else None
+            if group is None:
+                self.correlators[name].left_out += 1
+                continue
             at = msgspec.structs.replace(place, time=last)
-            self._feed(name, rule, at, group, values.get(correlation.field))
+            batch = Batch(rule, self._ranks[rule], place.source, 0, [], [], [], [], [])
+            batch.add(0, last, group, values.get(correlation.field), at)
+            for met in self.correlators[name].take([batch]):
+                self._met(name, met)
 
     def problems(self) -> Iterator[LogProblem]:
         """Yield which correlations were not complete."""
@@ -132,6 +158,10 @@ class Gathering:
                     subject=name,
                     reason=f"{correlator.forgotten} groups were forgotten before their time: there were too many at once",  # noqa: E501
                 )
+
+
+def _rank(one: Batch) -> int:
+    return one.rank
 
 
 def _measured(correlation: Correlation) -> str:

@@ -150,6 +150,11 @@ class Incidents:
         for incident, rule in every:
             yield finding_of(incident, rule), rule
 
+    def __iter__(self) -> Iterator[Incident]:
+        for by_actor in self._of_rule.values():
+            for incidents in by_actor.values():
+                yield from incidents
+
     def of_rule(self, rule: str) -> list[Incident]:
         """Return the incidents of a rule."""
         return [one for incidents in self._of_rule.get(rule, {}).values() for one in incidents]

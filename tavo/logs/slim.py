@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -91,10 +92,11 @@ class Slim:
     def column(self, field: str, structs: list[Any]) -> list[Any]:
         """Return the values of a field, None where there is none; one of `fields`."""
         getters = self._getters[field]
-        if len(getters) == 1:
-            values = list(map(getters[0], structs))
-        else:
-            values = [_first(one, getters) for one in structs]
+        values = list(map(getters[0], structs))
+        if len(getters) > 1 and not all(values):
+            for at, value in enumerate(values):
+                if not value and value in _ALREADY:
+                    values[at] = _first(structs[at], getters[1:])
         if self._table.constants.get(field) is None and not self._table.derives(field):
             return values
         return [self._derived(field, value) for value in values]
@@ -124,8 +126,7 @@ class Slim:
     def _getter(self, path: Path) -> _Get:
         steps = [self._names[path[: at + 1]] for at in range(len(path))]
         if len(steps) == 1:
-            name = steps[0][0]
-            return lambda one: getattr(one, name)
+            return attrgetter(steps[0][0])
         (first, kind), *others = steps
         if len(others) == 1:
             last = others[0][0]

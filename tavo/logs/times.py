@@ -25,7 +25,14 @@ _MONTHS = {
 
 def parse_time(value: Any) -> float | None:
     """Return the time that a value of a log means."""
+    if value.__class__ is float and 0.0 < value < _LATEST:
+        return value
     if isinstance(value, str):
+        if value[-1:] == "Z" and value[10:11] == "T":  # the usual form, and all are different
+            try:
+                return datetime.fromisoformat(value).timestamp()
+            except (ValueError, OverflowError, OSError):
+                return _of_text(value)
         return _of_text(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

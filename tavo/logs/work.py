@@ -28,9 +28,10 @@ from tavo.logs.shown import brief_of, excerpts, short, snippet_of
 from tavo.logs.sigma.gates import Column
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.slim import Slim
+from tavo.logs.straight import Fed, Straight, accepted
 from tavo.logs.tally import COLUMNS, Tally
 
-__all__ = ["Hit", "Looker", "Seen"]
+__all__ = ["Fed", "Hit", "Looker", "Seen"]
 
 _MOST_NAMED = 20
 _ESCAPED = tuple(
@@ -81,6 +82,7 @@ class Seen(msgspec.Struct):
     unread: int = 0
     named: list[tuple[int, str]] = []
     hits: list[Hit] = []
+    fed: list[Fed] = []
     tally: Tally | None = None
 
 
@@ -103,7 +105,15 @@ class Looker:
         self._terms: list[tuple[int, tuple[tuple[tuple[bytes, ...], tuple[bytes, ...]], ...]]] = []
         self._columns: list[tuple[Column, int]] = []
         self._open: list[int] = []
+        self._correlations: dict[str, list[LogRule]] = {}
+        for correlated in correlations:
+            if correlated.correlation is not None:
+                for name in correlated.correlation.rules:
+                    self._correlations.setdefault(name, []).append(correlated)
+        self._straight = self._straight_rules()
         for number, rule in enumerate(self.rules):
+            if number in self._straight:
+                continue
             gate = rule.gate
             if gate is None or gate.open:
                 self._open.append(number)
@@ -129,27 +139,42 @@ class Looker:
         marks = {blanks(one): _CALLS for one in calls} | dict.fromkeys(hiding, _HIDES)
         self._marks = [marks.get(text, 0) for text in self._literals.texts]
         self._plain = Literals(self._by_text) if self._by_text else None
-        self._correlations: dict[str, list[LogRule]] = {}
-        for correlated in correlations:
-            if correlated.correlation is not None:
-                for name in correlated.correlation.rules:
-                    self._correlations.setdefault(name, []).append(correlated)
         wanted = {"time"} | {column.field for column, _ in self._columns}
+        wanted = wanted.union(*(one.fields for one in self._straight.values()))
         self._counting = counting
         self._indicators = indicators
         self._slim = Slim(table, wanted | set(COLUMNS) if counting else wanted, templates=counting)
         self._fast = table.lines == "json" and not self._open and self._slim.fields >= wanted
         self._fast = self._fast and not table.inside
+        self._all_columns = [
+            *self._columns, *((one.columns[0], number) for number, one in self._straight.items())
+        ]  # fmt: skip
 
-    def look(self, data: bytes) -> Seen:
-        """Look at a block of whole lines."""
-        seen = Seen(broken={}, named=[], hits=[], tally=Tally() if self._counting else None)
+    def _straight_rules(self) -> dict[int, Straight]:
+        """Return the rules that columns of this format decide, by their numbers."""
+        if self.table.lines != "json" or self.table.inside:
+            return {}
+        every = {
+            number: one for number, rule in enumerate(self.rules)
+            if rule.id not in REFUSALS
+            and (one := Straight.of(rule, self._correlations.get(rule.id, ()))) is not None
+        }  # fmt: skip
+        known = Slim(self.table, set().union(*(one.fields for one in every.values()))).fields
+        return {number: one for number, one in every.items() if one.fields <= known}
+
+    def look(self, data: bytes, *, lazy: bool = False) -> Seen:
+        """Look at a block of whole lines.
+
+        `lazy`: whoever takes what is seen can read a record again, so that what is only counted
+        comes without its place and its beginning.
+        """
+        seen = Seen(broken={}, named=[], hits=[], fed=[], tally=Tally() if self._counting else None)
         lines = seen.span = data.count(b"\n") + (not data.endswith(b"\n"))
         marked = self._marked(data)
         structs = self._slim.decode(data) if self._fast else None
         if structs is not None and len(structs) == lines and _is_utf8(data):
             seen.lines = seen.events = lines
-            self._look_fast(data, structs, marked, seen)
+            self._look_fast(data, structs, marked, seen, lazy=lazy)
         else:
             self._look_slowly(data, marked, seen)
         if self._indicators is not None:
@@ -203,22 +228,31 @@ class Looker:
             rules.add(rule)
         return rules
 
-    def _by_columns(self, structs: list[Any], seen: Seen) -> dict[int, set[int]]:
+    def _by_columns(self, structs: list[Any], seen: Seen, *, lazy: bool) -> dict[int, set[int]]:
         """Return the rules to try by the number of the line."""
         out: dict[int, set[int]] = {}
         columns = {field: self._slim.column(field, structs) for field in self._slim.fields}
         if seen.tally is not None:
             seen.tally.add_columns(columns, self._slim.templates(structs))
-        for column, number in self._columns:
+        if lazy:
+            for one in self._straight.values():
+                seen.fed += one.feed(columns)
+        for column, number in self._columns if lazy else self._all_columns:
             values = columns[column.field]
-            for line in _accepted(column, values):
+            for line in accepted(column, values):
                 out.setdefault(line, set()).add(number)
         return out
 
     def _look_fast(
-        self, data: bytes, structs: list[Any], marked: dict[int, set[int]], seen: Seen
+        self,
+        data: bytes,
+        structs: list[Any],
+        marked: dict[int, set[int]],
+        seen: Seen,
+        *,
+        lazy: bool,
     ) -> None:
-        by_line = self._by_columns(structs, seen)
+        by_line = self._by_columns(structs, seen, lazy=lazy)
         todo: dict[int, tuple[int, set[int]]] = {}
         at = line = 0
         for start in sorted(marked):
@@ -283,7 +317,7 @@ class Looker:
 
     def _look_slowly(self, data: bytes, marked: dict[int, set[int]], seen: Seen) -> None:
         """Build every record: of formats that need it, and of blocks with a line that is broken."""
-        columns, tally = self._columns, seen.tally
+        columns, tally = self._all_columns, seen.tally
         opened = set(self._open)
         offset = 0
         number = -1
@@ -417,30 +451,6 @@ def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, byt
             yield start, line
             end = start + len(line)
         at = low.find(word, end)
-
-
-def _accepted(column: Column, values: list[Any]) -> Iterator[int]:
-    """Yield the numbers of the values that a column accepts; each distinct value is asked once."""
-    accepts, absent = column.accepts, column.absent
-    try:
-        distinct = set(values)
-    except TypeError:  # a list or a map among them
-        for number, value in enumerate(values):
-            empty = value is None or value == "" or value == [] or value == {}
-            if absent if empty else _accepts_any(accepts, value):
-                yield number
-        return
-    good = {one for one in distinct if (absent if one is None or one == "" else accepts(one))}
-    if good:
-        for number, value in enumerate(values):
-            if value in good:
-                yield number
-
-
-def _accepts_any(accepts: Callable[[Any], bool], value: Any) -> bool:
-    from tavo.logs.record import leaves
-
-    return any(map(accepts, leaves(value)))
 
 
 def _starts(data: bytes) -> list[int]:

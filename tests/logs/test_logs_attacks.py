@@ -120,7 +120,7 @@ def test_a_process_that_dies_is_said(look: Look, monkeypatch: pytest.MonkeyPatch
 
     parent = os.getpid()
 
-    def die(self: work.Looker, data: bytes) -> None:
+    def die(self: work.Looker, data: bytes, *, lazy: bool = False) -> None:
         assert os.getpid() != parent
         os._exit(1)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tavo.logs.sigma import correlation as module
-from tavo.logs.sigma.correlation import Correlator, read_correlation
+from tavo.logs.sigma.correlation import read_correlation
+from tavo.logs.sigma.correlator import Batch, Correlator, Met
 from tavo.logs.sigma.tests import SigmaError
 from tests.logs.conftest import Look
 
@@ -26,8 +26,13 @@ def met(one: Correlator, events: str | list[tuple[str, float, Any]]) -> list[tup
         events = [(rule, float(at), None) for at, rule in enumerate(events)]
     out = []
     for rule, time, value in events:
-        out += [(group[0], number) for group, number, *_ in one.feed(rule, time, ("u",), value, 0)]
+        found = feed(one, rule, time, ("u",), value)
+        out += [(each.group[0], each.number) for each in found if not each.again]
     return out
+
+
+def feed(one: Correlator, rule: str, time: float, group: tuple[str, ...], value: Any) -> list[Met]:
+    return one.take([Batch(rule, 0, "log", 0, [0], [time], [group], [value])])
 
 
 VALUES = [("a", float(n), v) for n, v in enumerate([5, 1, "9", 4, 2])]
@@ -88,15 +93,29 @@ def test_a_finding_counts_the_whole_stretch(look: Look) -> None:
     assert incident.numbers == {"event count in 10m": "120"}
 
 
-def test_memory_is_bounded_and_what_was_forgotten_is_counted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "_MOST_GROUPS", 100)
-    one = correlator("event_count", {"gte": 2})
+@pytest.mark.parametrize("touching", [False, True])
+def test_memory_is_bounded_and_what_was_forgotten_is_counted(touching: bool) -> None:
+    one = Correlator(correlator("event_count", {"gte": 2}).correlation, most_entries=100,
+                     touching=touching)  # fmt: skip
     for number in range(1000):
-        list(one.feed("a", float(number), (str(number),), None, 0))
-    assert len(one._groups) <= 100
+        feed(one, "a", number / 1000, (str(number),), None)
+    assert one._entries <= 100
     assert one.forgotten > 0
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_what_no_new_event_can_reach_makes_room_and_is_missed_by_late_ones_only(
+    touching: bool,
+) -> None:
+    one = Correlator(correlator("event_count", {"gte": 2}).correlation, most_entries=100,
+                     touching=touching)  # fmt: skip
+    for number in range(1000):
+        assert not feed(one, "a", float(number), (str(number),), None)
+    assert one._entries <= 100
+    assert one.forgotten == 0
+    assert not feed(one, "a", 1.0, ("1",), None)  # the other one at this time is gone
+    assert one.forgotten == 1
+    assert feed(one, "a", 1.0, ("1",), None)
 
 
 @pytest.mark.parametrize(
