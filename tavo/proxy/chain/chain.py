@@ -18,7 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
@@ -30,6 +30,9 @@ from tavo.proxy.chain.memo import GoodHeads, Memo
 from tavo.proxy.chain.placeholders import LINKS
 from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
+
+if TYPE_CHECKING:
+    from tavo.proxy.chain.scanner import Scanner
 
 __all__ = ["Chain", "Compiled", "Look", "Said"]
 
@@ -216,6 +219,7 @@ class Chain:
         self._sets: dict[str, RuleSet] = {}
         self._failures = Failed(self._failed)
         self.heads = GoodHeads()
+        self.scanner: Scanner | None = None  # looks at long texts, where there is one
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""
