@@ -145,9 +145,9 @@ def _raw(record: dict[str, Any], found: dict[str, list[Any]], *, told: bool) -> 
             for key, name in ((_ARGUMENTS, given), (_RESULT, answered)):
                 if record.get(name) not in (None, ""):
                     found.setdefault(key, []).append(nested_json(record[name]))
-            name = record.get("traceloop.entity.name")
-            if isinstance(name, str):
-                found.setdefault(_TOOL, []).append(name)
+            tool = record.get("traceloop.entity.name")
+            if isinstance(tool, str):
+                found.setdefault(_TOOL, []).append(tool)
         elif not told:
             for key, name in ((GIVEN, given), (ANSWERED, answered)):
                 if record.get(name) not in (None, ""):
