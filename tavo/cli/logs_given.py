@@ -52,7 +52,11 @@ LogRules = Annotated[
 NoDefaultRules = Annotated[bool, typer.Option("--no-default-rules", help="Without our own pack.")]
 Intel = Annotated[
     list[Path] | None,
-    typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
+    typer.Option(
+        "--intel",
+        metavar="FILE",
+        help="Indicators: a list, hosts file, filters, CSV, STIX or MISP.",
+    ),
 ]
 NoAnomalies = Annotated[
     bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
@@ -102,14 +106,14 @@ def tables_of(
 
 
 def indicators_of(session: Session, files: list[Path] | None) -> Indicators | None:
-    """Return the indicators of lists, None without any, and say how many there are."""
+    """Return the indicators of lists, None without any, and say what each list held."""
     if not files:
         return None
-    from tavo.logs.intel import load_indicators
+    from tavo.logs.intel_lists import load_indicators
 
-    found = load_indicators(files)
-    unused = f", {found.unused} cannot be used" if found.unused else ""
-    session.say(f"tavo: {len(found):,} indicators{unused}")
+    found, reports = load_indicators(files)
+    for one in reports:
+        session.say(f"tavo: {one}")
     return found
 
 
