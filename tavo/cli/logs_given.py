@@ -71,15 +71,21 @@ MappingFile = Annotated[
 ]
 
 
-def rule_paths_of(command: str, rules: list[Path] | None, *, own: bool) -> list[Path]:
-    """Return where rules are read from. Raises UsageError for nowhere."""
+def rule_paths_of(
+    command: str, rules: list[Path] | None, *, own: bool, besides: bool = False
+) -> list[Path]:
+    """Return where rules are read from; `besides`: something else is looked for, too.
+
+    Raises UsageError where nothing is looked for.
+    """
     from tavo.logs.sigma.rules import PACK
 
     paths = [*([PACK] if own else []), *(rules or [])]
-    if not paths:
+    if not paths and not besides:
+        more = ", --intel or --log-plugins" if command == "analyze" else " or --intel"
         raise UsageError(
             f"logs {command}: there is nothing to look for",
-            hint="Leave --no-default-rules out, or add --rules.",
+            hint=f"Leave --no-default-rules out, or add --rules{more}.",
         )
     return paths
 
