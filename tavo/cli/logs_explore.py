@@ -86,7 +86,11 @@ def explore(
             sources, left_out = find_sources(paths, Path.cwd())
             plan = LogPlan(
                 sources=tuple(sources), root=Path.cwd(),
-                rules=load_rules(rule_paths_of("explore", rules, own=not no_default_rules)),
+                rules=load_rules(
+                    rule_paths_of(
+                        "explore", rules, own=not no_default_rules, besides=bool(intel)
+                    )
+                ),
                 tables=tables, reader=forced, left_out=tuple(left_out),
                 command=tuple(sys.argv[1:]), unusual=not no_anomalies,
                 indicators=indicators_of(session, intel),

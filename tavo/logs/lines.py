@@ -72,8 +72,10 @@ def _json(line: bytes) -> Records:
 
 def _otlp(line: bytes) -> Records:
     value, problems = _value(line)
-    found = spans_of(value)
-    return (found, problems) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+    found, more = spans_of(value)
+    return (
+        (found, problems + more) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+    )
 
 
 class _Inside:

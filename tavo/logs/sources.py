@@ -30,6 +30,7 @@ import msgspec
 
 from tavo.errors import InputError
 from tavo.logs.folded import folding_of, unfolded
+from tavo.logs.rotated import in_order, part_of
 from tavo.programs import find_program
 
 __all__ = [
@@ -89,6 +90,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[str]]:
     """Return the logs that paths name, in order, and the files of folders that were left out.
 
+    Parts of a log that was rotated stand in the order of time.
+
     Raises InputError for a path that leads to nothing.
     """
     found: dict[str, Source] = {}
@@ -112,7 +115,7 @@ def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[s
                 name = _name(file, root)
                 if name not in found:
                     found[name] = _folded(Source(name=name, path=file, size=file.stat().st_size))
-    return list(found.values()), left_out
+    return in_order([(one.name, one) for one in found.values()]), left_out
 
 
 def _folded(source: Source) -> Source:
@@ -147,10 +150,10 @@ def is_log(name: str) -> bool:
     low = name.lower()
     for suffix in _PACKED:
         low = low.removesuffix(suffix)
-    stem, _, end = low.rpartition(".")
+    log = part_of(low)[0]
     return (
         low.endswith(_SUFFIXES)
-        or (end.isdigit() and (stem.endswith(_SUFFIXES) or "log" in stem))
+        or (log != low and (log.endswith(_SUFFIXES) or "log" in log))
         or low.endswith("log")
     )
 

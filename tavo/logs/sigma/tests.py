@@ -143,6 +143,7 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
         return [FieldTest(field, differs, absent=False, meaning=Meaning("neq", tuple(inner)))]
     if isinstance(value, dict | list):
         raise SigmaError(f"{field}: expected a text, a number or a list of them")
+    _check_empty(field, kinds, value)
     if "exists" in kinds:
         if not isinstance(value, bool):
             raise SigmaError(f"{field}: 'exists' needs true or false")
@@ -169,6 +170,18 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
         meaning = Meaning("bool" if isinstance(value, bool) else "number", value)
         return [FieldTest(field, _equals_number(value), meaning=meaning)]
     return [_text(field, text, kinds) for text in _spellings(str(value), kinds)]
+
+
+def _check_empty(field: str | None, kinds: Sequence[str], value: Any) -> None:
+    """Refuse a text that everything holds, which a rule has by mistake."""
+    asked = next((one for one in ("contains", "startswith", "endswith", "re") if one in kinds), "")
+    if value == "" and field is None:
+        raise SigmaError("an empty keyword stands in every event")
+    if value in ("", None) and asked:
+        raise SigmaError(
+            f"{field or 'a keyword'}: '{asked}' has an empty text, which every value holds;"
+            " `exists: true` asks whether there is one"
+        )
 
 
 def _spellings(value: str, kinds: Sequence[str]) -> list[str]:
