@@ -154,8 +154,10 @@ class Context:
     ) -> ProgramResult:
         """Have the host run a program that the manifest declares, and wait for its end.
 
-        It is the user's own, from PATH, runs with the user's rights in an empty folder that holds
-        `files`, and without a shell. Output beyond 8 MB stops it. Raises NotAvailableError for a
+        One of `programs` comes with the plugin and runs locked up as the plugin is; the folder that
+        holds `files` is read-only, HOME and TMPDIR are a folder of its own. One of `subprocess` is
+        the user's own, from PATH, and runs with the user's rights in an empty folder that holds
+        `files`. There is no shell. Output beyond 8 MB stops it. Raises NotAvailableError for a
         program that was not declared or not granted, ProgramError when it did not run to its end;
         any exit code is an answer.
         """
