@@ -46,6 +46,10 @@ class ProgramLender:
     def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a program to its end. Raises LendError."""
         order = read_order(kind, content, self._programs)
+        if order.called or order.variables:
+            raise LendError(
+                "program", "called and variables are only for programs that come with a plugin"
+            )
         with self._allowance.run(order.timeout_s) as seconds:
             program = find_program(order.program)
             if program is None:

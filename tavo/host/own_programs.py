@@ -163,10 +163,14 @@ class OwnProgramLender:
         threads = str(min(limits.threads, os.cpu_count() or 1))
         return {
             "folder": str(place.given),
+            "called": order.called or str(self._programs[order.program]),
             "arguments": order.arguments,
             "environment": {
                 **environment(place.scratch, limits),
                 **dict.fromkeys(_THREADS, threads),
+                # where there is no /proc, the loader asks this for what lies beside the program
+                "LD_ORIGIN_PATH": str(self._programs[order.program].parent),
+                **order.variables,
             },
             "sandbox": {
                 "level": int(level),

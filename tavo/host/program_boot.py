@@ -32,7 +32,7 @@ def main(channel: int, host_pid: int) -> NoReturn:
     try:
         apply(plan, _no_proxy)
         os.chdir(order["folder"])
-        command = [plan["program"], *order["arguments"]]
+        command = [order["called"], *order["arguments"]]
         os.execve(plan["program"], command, order["environment"])  # noqa: S606
     except LayerError as error:
         _tell(channel, error.layer, error.reason)

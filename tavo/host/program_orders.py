@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -37,13 +38,22 @@ LONGEST_S = 600.0
 _MOST_RUNS = 1000
 _MOST_ARGUMENTS, _LONGEST_ARGUMENTS = 1000, 100_000
 _MOST_FILES = 1000
+_MOST_VARIABLES = 32
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_CALLED = re.compile(r"[A-Za-z0-9._+-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One run: `files` by the parts of their paths, `given` is the standard input."""
+    """One run: `files` by the parts of their paths, `given` is the standard input.
+
+    `called` is the name by which the program is told that it was started, empty for its own;
+    `variables` are added to its environment. Both are only for programs that come with a plugin.
+    """
 
     program: str
+    called: str
+    variables: Mapping[str, str]
     arguments: list[str]
     given: bytes
     files: Mapping[tuple[str, ...], bytes]
@@ -80,11 +90,17 @@ def read_order(kind: str, content: Mapping[str, Any], known: Collection[str]) ->
         raise LendError("not_available", f"{named} is not declared in plugin.yaml")
     arguments = _arguments(content.get("arguments"))
     given, files = _bytes(content.get("stdin", "")), _files(content.get("files", {}))
+    called = content.get("called", "")
+    if not isinstance(called, str) or not _CALLED.fullmatch(called):
+        raise LendError("program", "called is no plain name of a program")
+    variables = _variables(content.get("variables", {}))
     asked = content.get("timeout_s")
     if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
         raise LendError("program", "timeout_s is no number above 0")
     return Order(
         program=name,
+        called=called,
+        variables=variables,
         arguments=arguments,
         given=given,
         files=files,
@@ -120,6 +136,17 @@ def _arguments(given: Any) -> list[str]:
     if sum(len(one) for one in given) > _LONGEST_ARGUMENTS:
         raise LendError("program", f"the arguments are longer than {_LONGEST_ARGUMENTS} characters")
     return list(given)
+
+
+def _variables(given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or len(given) > _MOST_VARIABLES:
+        raise LendError("program", f"the variables are no table of at most {_MOST_VARIABLES}")
+    for name, text in given.items():
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            raise LendError("program", "a name of the variables cannot be that of one")
+        if not isinstance(text, str) or len(text) > 1000 or "\0" in text or _is_broken(text):
+            raise LendError("program", f"the variable {name} is no text that can be handed over")
+    return dict(given)
 
 
 def _files(given: Any) -> dict[tuple[str, ...], bytes]:
