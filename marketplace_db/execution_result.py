@@ -77,6 +77,8 @@ def why_not_for_others(manifest: Manifest) -> str:
     for name, value in too_much.items():
         if value:
             return f"it asks for the permission {name}"
+    if manifest.programs:
+        return "it brings programs of its own"
     if manifest.requires_plugins:
         return "it needs the code of other plugins"
     if manifest.pricing_tier != "free":

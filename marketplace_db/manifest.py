@@ -132,6 +132,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     python: Annotated[str, Meta(max_length=120)] = ""
     dependencies: Annotated[tuple[Requirement, ...], Meta(max_length=64)] = ()
     requires_plugins: Annotated[tuple[PluginNeed, ...], Meta(max_length=32)] = ()
+    programs: Annotated[tuple[Program, ...], Meta(max_length=16)] = ()
     pricing_tier: Literal["free", "paid", "enterprise"] = "free"
     categories: Words = ()
     tags: Words = ()
@@ -210,7 +211,8 @@ def manifest_from_json(text: str) -> Manifest:
 def permission_digest(manifest: Manifest) -> Digest:
     """Hash the permission set in canonical form: sorted, without repetition, limits left out.
 
-    The plugins whose code gets these permissions too are part of it, where there are some.
+    The plugins whose code gets these permissions too are part of it, and the programs that it
+    brings, where there are some.
     """
     asked = manifest.permissions
     canonical: dict[str, Any] = {
@@ -223,6 +225,8 @@ def permission_digest(manifest: Manifest) -> Digest:
     }
     if manifest.requires_plugins:
         canonical["plugins"] = sorted(need.full_id for need in manifest.requirements)
+    if manifest.programs:
+        canonical["programs"] = sorted(set(manifest.programs))
     return Digest.of(b"tavo-permissions/1\n" + msgspec.json.encode(canonical, order="sorted"))
 
 
@@ -250,6 +254,12 @@ def permission_sentences(manifest: Manifest) -> tuple[list[str], list[str]]:
         asked.native_code,
         "load compiled libraries into its own process",
         "load compiled libraries",
+    )
+    programs = ", ".join(sorted(set(manifest.programs)))
+    sort(
+        manifest.programs,
+        f"run compiled programs that it brings, locked up as it is itself: {programs}",
+        "",
     )
     hosts = ", ".join(sorted({_with_port(host) for host in asked.network}))
     sort(
@@ -393,6 +403,28 @@ def _check_plugins(manifest: Manifest) -> None:
         seen.add(need.full_id)
 
 
+def _check_programs(manifest: Manifest) -> None:
+    if not manifest.programs:
+        return
+    if manifest.plugin_type not in {"static", "dynamic"}:
+        _fail("programs", f"a {manifest.plugin_type} plugin has no time to wait for a program")
+    if not manifest.permissions.native_code:
+        _fail(
+            "programs",
+            "a program that a plugin brings is compiled code, and it does not ask for that",
+            "Ask for it: permissions: {native_code: true}.",
+        )
+    if not manifest.dependencies:
+        _fail(
+            "programs",
+            "they come out of the wheels of its dependencies, and it has none",
+            "A program of the user's machine stands under permissions: subprocess.",
+        )
+    for name in manifest.programs:
+        if name in manifest.permissions.subprocess:
+            _fail("programs", f"{name!r} stands under permissions.subprocess, too; choose one")
+
+
 def _check_meaning(manifest: Manifest) -> None:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     from packaging.requirements import InvalidRequirement
@@ -428,6 +460,7 @@ def _check_meaning(manifest: Manifest) -> None:
     for host in manifest.permissions.network:
         if int(_with_port(host).rpartition(":")[2]) > 65535:
             _fail("permissions.network", f"{host!r} has a port above 65535")
+    _check_programs(manifest)
     for field in ("file_patterns", "literals"):
         if getattr(manifest, field) and manifest.plugin_type != "static":
             _fail(field, "only a static plugin is handed files")

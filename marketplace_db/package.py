@@ -32,6 +32,7 @@ __all__ = [
     "build_package",
     "holds_compiled_code",
     "inspect_package",
+    "is_binary",
     "read_bounded",
     "unpack_package",
     "write_new_file",
@@ -129,8 +130,13 @@ def holds_compiled_code(name: str, content: bytes) -> bool:
         "__pycache__" in lower.split("/")
         or lower.endswith(_COMPILED)
         or (bool(versioned) and version.replace(".", "").isdigit())
-        or content.startswith(_BINARIES)
+        or is_binary(content)
     )
+
+
+def is_binary(content: bytes) -> bool:
+    """Tell whether this is the beginning of a library or a program of Linux or macOS."""
+    return content.startswith(_BINARIES)
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -32,7 +32,7 @@ __all__ = [
     "words_of_json",
 ]
 
-_KINDS = ("subprocess", "native_code", "network", "env", "plugin", "target", "files")
+_KINDS = ("subprocess", "native_code", "program", "network", "env", "plugin", "target", "files")
 _HTTPS = ":443"
 _FULL_ID = re.compile("[a-z0-9-]+/[a-z0-9-]+")
 
@@ -48,14 +48,18 @@ class Red:
 def permission_words(manifest: Manifest) -> tuple[str, ...]:
     """Return what a manifest asks for, one word for each permission, the most dangerous first."""
     asked = manifest.permissions
-    words = _words({name: getattr(asked, name) for name in asked.__struct_fields__})
+    words = [*_words({name: getattr(asked, name) for name in asked.__struct_fields__})]
+    words += [f"program:{name}" for name in manifest.programs]
     return in_order([*words, *(f"plugin:{need.full_id}" for need in manifest.requirements)])
 
 
 def words_of_json(manifest: str) -> tuple[str, ...]:
     """Return the words of what `manifest_to_json` wrote, without reading the rest of it."""
     told = json.loads(manifest)
-    words = _words(told["permissions"])
+    words = [
+        *_words(told["permissions"]),
+        *(f"program:{name}" for name in told.get("programs", ())),
+    ]
     needs = [_FULL_ID.match(entry) for entry in told.get("requires_plugins", ())]
     return in_order([*words, *(f"plugin:{need[0]}" for need in needs if need)])
 
@@ -78,6 +82,7 @@ def word_sentence(word: str) -> str:
     return {
         "subprocess": f"start the program {what} with your rights",
         "native_code": "load compiled libraries into its own process",
+        "program": f"run the compiled program {what}, which it brings, locked up as it is itself",
         "network": f"connect to {what}",
         "env": f"read the environment variable {what}",
         "plugin": f"run the code of {what} in its own process, with the same permissions",

@@ -3,11 +3,14 @@
 Rules this module keeps:
 - the file's digest is checked before a byte of it is interpreted;
 - RECORD and the archive name exactly the same files, each with a strong hash that holds;
-- a wheel that wants more than files beside each other is refused: `.data` folders (scripts,
-  headers, data) and `.pth` files at its top, which would run code when Python starts (those in
-  folders inside are read by nobody: `site` looks at the folder itself);
+- a wheel that wants more than files beside each other is refused: scripts, which start Python, and
+  `.pth` files at its top, which would run code when Python starts (those in folders inside are read
+  by nobody: `site` looks at the folder itself);
+- of a `.data` folder, `purelib` and `platlib` go where an installer puts them, beside everything
+  else; compiled programs stay where they are in the wheel, and nobody may execute them but the
+  host of a plugin that names them: decision 81;
 - a wheel whose name promises that it fits every system holds sources, and no compiled code;
-- of a `.data` folder, headers and data are checked like everything and left out: decision 70.
+- headers and data are checked like everything and left out: decision 70.
 
 Source: the binary distribution format of the Python packaging specifications.
 """
@@ -25,6 +28,7 @@ from marketplace_db.errors import PackageError
 from marketplace_db.package import (
     PackagedFile,
     holds_compiled_code,
+    is_binary,
     read_bounded,
     write_new_file,
 )
@@ -38,6 +42,8 @@ WHEEL_LIMITS = ArchiveLimits(
 
 _STRONG = ("sha256", "sha384", "sha512")
 _LEFT_OUT = ("data", "headers")
+_BESIDE = ("purelib", "platlib")
+_PROGRAMS = "scripts"
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
@@ -54,11 +60,12 @@ def unpack_wheel(
     destination.mkdir(parents=True, exist_ok=True)
     written = []
     for entry in sorted(archive.entries, key=lambda item: item.name):
-        if _is_left_out(entry.name):
+        place = _place(entry.name)
+        if place is None:
             continue
         content = archive.read(entry)
-        write_new_file(destination, PurePosixPath(entry.name), content)
-        written.append(PackagedFile(PurePosixPath(entry.name), len(content), Digest.of(content)))
+        write_new_file(destination, place, content)
+        written.append(PackagedFile(place, len(content), Digest.of(content)))
     return tuple(written)
 
 
@@ -88,6 +95,11 @@ def check_wheel_bytes(data: bytes, label: str, *, is_tool: bool = False) -> Arch
     pure = label.endswith("-none-any.whl")
     for name in sorted(listed):
         content = _check_file(archive, entries[name], record[name])
+        if _part_of_data(name) == _PROGRAMS and not is_binary(content):
+            raise PackageError(
+                f"{label}: {name!r} is a script, which would be installed outside of its folder",
+                hint="Wheels with scripts cannot be dependencies; with compiled programs they can.",
+            )
         if pure and holds_compiled_code(name, content):
             raise PackageError(
                 f"{label}: {name!r} is compiled code, but the wheel's name promises there is none",
@@ -106,15 +118,19 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
         parse_wheel_filename,
     )
 
+    places: dict[PurePosixPath, str] = {}
     for name in entries:
-        top = name.partition("/")[0]
-        if top.endswith(".data") and not _is_left_out(name):
+        if _part_of_data(name) not in {"", _PROGRAMS, *_LEFT_OUT, *_BESIDE}:
             raise PackageError(
                 f"{label}: {name!r} would be installed outside of its folder",
-                hint="Wheels with scripts, or with code outside of its folder, cannot be"
-                " dependencies.",
+                hint="Wheels that want more than libraries and programs cannot be dependencies.",
             )
-        if name.lower().endswith(".pth") and "/" not in name and not is_tool:
+        path = _place(name)
+        if path is None:
+            continue
+        if places.setdefault(path, name) != name:
+            raise PackageError(f"{label}: {places[path]!r} and {name!r} are the same file")
+        if path.suffix.lower() == ".pth" and len(path.parts) == 1 and not is_tool:
             raise PackageError(f"{label}: {name!r} would run code when Python starts")
     folders = {name.partition("/")[0] for name in entries if ".dist-info/" in name}
     folders = {name for name in folders if name.endswith(".dist-info")}
@@ -138,10 +154,21 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
     return info
 
 
-def _is_left_out(name: str) -> bool:
-    """Tell whether a file of a wheel is for places that a dependency does not have."""
+def _part_of_data(name: str) -> str:
+    """Return the part of the `.data` folder that a file lies in; `.` for none of its parts."""
     top, _, rest = name.partition("/")
-    return top.endswith(".data") and rest.partition("/")[0] in _LEFT_OUT
+    if not top.endswith(".data"):
+        return ""
+    part, inside, _ = rest.partition("/")
+    return part if inside else "."
+
+
+def _place(name: str) -> PurePosixPath | None:
+    """Return where a file of a wheel goes; None for places that a dependency does not have."""
+    part = _part_of_data(name)
+    if part in _LEFT_OUT:
+        return None
+    return PurePosixPath(name.split("/", 2)[2] if part in _BESIDE else name)
 
 
 def _read_record(archive: Archive, entry: Entry) -> dict[str, tuple[str, str]]:

@@ -34,10 +34,11 @@ _PIECE = 1 << 16
 _MOST_ERRORS = 1 << 16
 
 
-Ended = Callable[[Callable[[], None]], AbstractContextManager[None]]
+# gets the number of the process and a function that ends it for a reason
+Beside = Callable[[int, Callable[[str], None]], AbstractContextManager[None]]
 
 
-def _by_nobody(_: Callable[[], None]) -> AbstractContextManager[None]:
+def _nothing(_: int, __: Callable[[str], None]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -68,18 +69,18 @@ def environment(extra: Mapping[str, str], passed: Sequence[str] = _PASSED) -> di
 
 def run_program(
     command: Sequence[str], *, extra: Mapping[str, str], seconds: float, most: int,
-    folder: Path | None = None, given: bytes = b"", ended_by: Ended = _by_nobody,
-    passed: Sequence[str] = _PASSED,
+    folder: Path | None = None, given: bytes = b"", beside: Beside = _nothing,
+    passed: Sequence[str] = _PASSED, keep: Sequence[int] = (),
 ) -> Answer:  # fmt: skip
     """Run a program to its end and return what it printed. Raises OSError if it does not start.
 
-    `given` is its standard input, `passed` the variables of ours that it gets. `ended_by` is a
-    context in which a call of what it is handed ends the program early.
+    `given` is its standard input, `passed` the variables of ours that it gets, `keep` descriptors
+    that it inherits. `beside` is a context for the time in which it runs.
     """
     process = subprocess.Popen(
         list(command), stdin=subprocess.PIPE if given else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment(extra, passed), cwd=folder, start_new_session=True,
+        env=environment(extra, passed), cwd=folder, start_new_session=True, pass_fds=tuple(keep),
     )  # fmt: skip
     if process.stdout is None or process.stderr is None:
         raise RuntimeError("a pipe is missing")
@@ -97,7 +98,7 @@ def run_program(
     if process.stdin is not None:
         threading.Thread(target=_feed, args=(process.stdin, given), daemon=True).start()
     try:
-        with ended_by(lambda: stop("it was stopped with the run")):
+        with beside(process.pid, stop):
             if hasattr(os, "waitid"):
                 # while it is not reaped its number is its own, so the group can be killed safely
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -39,9 +39,9 @@ Grant = Annotated[
     list[str] | None,
     typer.Option(
         "--grant", metavar="WORD",
-        help="Grant one permission: network:HOST, env:NAME, subprocess:PROGRAM, plugin:ID,"
-        " native_code, target or files; may be repeated. PLUGIN=WORD grants it to that plugin"
-        " alone.",
+        help="Grant one permission: network:HOST, env:NAME, subprocess:PROGRAM, program:NAME,"
+        " plugin:ID, native_code, target or files; may be repeated. PLUGIN=WORD grants it to that"
+        " plugin alone.",
     ),
 ]  # fmt: skip
 Yes = Annotated[

@@ -28,8 +28,10 @@ from tavo.plugins.frames import FLUSH_EVERY_S
 
 __all__ = [
     "CANCEL_S",
+    "DEVICES",
     "FOLDER_PREFIX",
     "MOST_SCRATCH_FILES",
+    "SYSTEM_FOLDERS",
     "TICK_S",
     "Cancel",
     "Watch",
@@ -44,6 +46,12 @@ FOLDER_PREFIX = "tavo-worker-"
 CANCEL_S = 0.25
 TICK_S = 0.2
 MOST_SCRATCH_FILES = 10_000
+# What every worker may read beside what is its own: libraries and time zones.
+SYSTEM_FOLDERS = (
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
+    "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
+)  # fmt: skip
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
 _LEFT_BEHIND_AFTER_S = 60.0
 _ADDRESSES_OF_INTERPRETER = 192 << 20
 _STACK = 8 << 20

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from marketplace_db.manifest import Limits, Manifest
 from tavo.errors import ConfigError, NotAvailableError, RefusedError
@@ -39,6 +39,9 @@ from tavo.host.sandbox.levels import (
 from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
 from tavo.host.stopping import Stopper
 from tavo.plugins.types import Rule
+
+if TYPE_CHECKING:
+    from tavo.host.own_programs import OwnProgramLender
 
 __all__ = ["HostedPlugin", "checked_config", "failure_of", "unavailable"]
 
@@ -97,8 +100,16 @@ class HostedPlugin:
         self._limits = limits or manifest.limits
         self._policy = policy or LevelPolicy()
         self._config = checked_config(manifest, config or {})
-        self._lender = lender
         self._stopper = stopper or Stopper()
+        self._lender = lender
+        self._programs: OwnProgramLender | None = None
+        if manifest.programs:
+            from tavo.host.own_programs import OwnProgramLender
+
+            self._lender = self._programs = OwnProgramLender(
+                installation.programs(), python=self._python, limits=self._limits,
+                readable=installation.dependency_folders, stopper=self._stopper, behind=lender,
+            )  # fmt: skip
         self._apart = apart
         self._cpu_s = cpu_s
         self._session: Session | None = None
@@ -235,6 +246,8 @@ class HostedPlugin:
         try:
             self._session.lock_up()
             self.level = level
+            if self._programs is not None:
+                self._programs.level = level
             ready = self._session.start_plugin()
             try:
                 rules = check_rules(ready.rules)
@@ -300,8 +313,8 @@ def unavailable(manifest: Manifest) -> str:
     """
     if manifest.plugin_type not in {"proxy", "log"}:
         return ""
-    if manifest.permissions.subprocess:
-        return "subprocess"
+    if manifest.permissions.subprocess or manifest.programs:
+        return "subprocess" if manifest.permissions.subprocess else "programs"
     return "" if manifest.permissions.files == "none" else f"files: {manifest.permissions.files}"
 
 

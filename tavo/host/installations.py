@@ -39,6 +39,7 @@ from tavo.host.store_files import (
     TamperedError,
     delete,
     delete_unless_held,
+    find_programs,
     inventory,
     is_same,
     make_lasting,
@@ -254,7 +255,11 @@ class Installations:
             expected = (packaged.length, packaged.digest.hex)
             if files.get(f"plugin/{packaged.path}") != expected:
                 raise TamperedError(f"{packaged.path}: changed while it was unpacked")
-        make_lasting(staged)
+        manifest = inspected.manifest
+        make_lasting(
+            staged,
+            find_programs(staged, files, manifest.programs, label=manifest.full_id).values(),
+        )
         steps.advance()
         key = _key(inspected.digest, [digests[name] for name in one.wheels])
         folder = self._put(staged, key, files)

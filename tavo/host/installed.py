@@ -17,7 +17,7 @@ from signing.digests import Digest
 from tavo.errors import RefusedError
 from tavo.host.locks import hold, let_go
 from tavo.host.state import now_text
-from tavo.host.store_files import TamperedError, compare, inventory, make_lasting
+from tavo.host.store_files import TamperedError, compare, find_programs, inventory, make_lasting
 from tavo.private import check_private
 
 if TYPE_CHECKING:
@@ -161,6 +161,13 @@ class VerifiedInstallation:
         own = (folder,) if self.installation.wheels else ()
         return (*own, *(path for other in self.needs for path in other.dependency_folders))
 
+    def programs(self) -> dict[str, Path]:
+        """Return where the programs lie that it brings. Raises RefusedError, OSError."""
+        one = self.installation
+        if not (names := one.manifest.programs):
+            return {}
+        return find_programs(one.folder, one.files, names, label=one.full_id)
+
     def check_granted(self) -> None:
         """Raise RefusedError, which says how to accept it, unless the user did."""
         if self.granted:
@@ -275,7 +282,8 @@ def installation_of_snapshot(
     plugin = {name: e for name, e in files.items() if name.startswith("plugin/")}
     if {name: e for name, e in plugin.items() if name not in added} != expected:
         raise TamperedError(f"{package.manifest.full_id}: changed while it was unpacked")
-    make_lasting(folder)
+    own = (manifest or package.manifest).programs
+    make_lasting(folder, find_programs(folder, files, own, label=package.manifest.full_id).values())
     return Installation(
         full_id=package.manifest.full_id,
         version=package.manifest.version,

@@ -16,7 +16,7 @@ import sys
 from importlib.abc import InspectLoader
 from pathlib import Path
 
-__all__ = ["BOOT", "MODULES", "payload"]
+__all__ = ["BOOT", "MODULES", "PROGRAM_BOOT", "payload"]
 
 MODULES = (
     "tavo",
@@ -48,15 +48,26 @@ MODULES = (
     "tavo.host.zygote_boot",
     "tavo.host.worker_boot",
 )
+_OF_PROGRAMS = (
+    "tavo",
+    "tavo.host",
+    "tavo.host.sandbox",
+    "tavo.host.sandbox.syscalls",
+    "tavo.host.sandbox.seccomp",
+    "tavo.host.sandbox.landlock",
+    "tavo.host.sandbox.namespaces",
+    "tavo.host.sandbox.apply",
+    "tavo.host.program_boot",
+)
 
 # What `python -c` runs in the worker. It reads the payload and makes its modules importable. The
 # module `inspect` is a fifth of the start, and dataclasses needs it only for a class without text:
 # dataclasses alone gets one that is loaded when it is used.
-BOOT = """
+_TAKE_MODULES = """
 import gc, os, sys, marshal
 gc.disable()
 from importlib.machinery import ModuleSpec
-channel, arena = int(sys.argv[1]), int(sys.argv[2])
+channel, number = int(sys.argv[1]), int(sys.argv[2])
 def take(count):
     pieces = []
     while count:
@@ -79,6 +90,8 @@ class Sent:
     def exec_module(module):
         exec(modules[module.__name__][1], module.__dict__)
 sys.meta_path.insert(0, Sent)
+"""
+_WITHOUT_INSPECT = """
 class Late(type(sys)):
     def __getattr__(self, name):
         if sys.modules.get("inspect") is self:
@@ -90,20 +103,30 @@ import dataclasses
 if sys.modules.get("inspect") is late:
     del sys.modules["inspect"]
 sys.argv[:] = ["tavo-worker"]
+"""
+BOOT = f"""{_TAKE_MODULES}{_WITHOUT_INSPECT}
 from tavo.host.worker_boot import main
-main(channel, arena)
+main(channel, number)
+"""
+# The same for a process that becomes a plugin's program; its second number is the host's.
+PROGRAM_BOOT = f"""{_TAKE_MODULES}
+from tavo.host.program_boot import main
+main(channel, number)
 """
 
 
-def payload(python: Path) -> bytes:
-    """Return the bytes to send to a worker that runs this interpreter, length in front."""
-    return _payload(compiled=python == Path(sys.executable))
+def payload(python: Path, *, program: bool = False) -> bytes:
+    """Return the bytes to send to a worker that runs this interpreter, length in front.
+
+    `program`: to a process that becomes a program.
+    """
+    return _payload(_OF_PROGRAMS if program else MODULES, compiled=python == Path(sys.executable))
 
 
 @functools.cache
-def _payload(*, compiled: bool) -> bytes:
+def _payload(names: tuple[str, ...], *, compiled: bool) -> bytes:
     modules: dict[str, tuple[bool, object]] = {}
-    for name in MODULES:
+    for name in names:
         spec = importlib.util.find_spec(name)
         # every loader of files and zips has these three; the one of zips is no InspectLoader
         loader: InspectLoader | None = getattr(spec, "loader", None)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-__all__ = ["Sample", "WorkerProcess"]
+__all__ = ["Sample", "WorkerProcess", "sample_of"]
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -98,7 +98,7 @@ class WorkerProcess:
     def sample(self) -> Sample:
         """Ask the kernel for the figures so far."""
         if self.exit_status is None:
-            self.last = _sample(self.pid, self.last)
+            self.last = sample_of(self.pid, self.last)
         return self.last
 
     def cpu_now(self) -> float:
@@ -206,8 +206,8 @@ class _Starter:
 _STARTER = _Starter()
 
 
-def _sample(pid: int, last: Sample) -> Sample:
-    """Read /proc; keep the last figures where it is missing or the process is ending."""
+def sample_of(pid: int, last: Sample) -> Sample:
+    """Ask /proc about a process; the last figures are kept where it does not say."""
     try:
         status = Path(f"/proc/{pid}/status").read_bytes()
         stat = Path(f"/proc/{pid}/stat").read_bytes()

@@ -31,8 +31,10 @@ from tavo.errors import ConfigError
 from tavo.host.answers import clean
 from tavo.host.bounds import (
     CANCEL_S,
+    DEVICES,
     FOLDER_PREFIX,
     MOST_SCRATCH_FILES,
+    SYSTEM_FOLDERS,
     TICK_S,
     Cancel,
     Watch,
@@ -74,10 +76,6 @@ _STOP_S = 2.0
 _MOST_PRINTED = 64 << 20
 _LONGEST_OUTPUT = 64 << 10
 _MEMORY_OF_INTERPRETER = 64 << 20
-_SYSTEM_FOLDERS = (
-    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
-    "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
-)  # fmt: skip
 _ENDLESS = frozenset({"proxy", "log"})  # they work as long as there is work
 _CERTIFICATES = (
     "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs",
@@ -85,7 +83,6 @@ _CERTIFICATES = (
     "/usr/local/share/ca-certificates",
 )  # fmt: skip
 _PROXY_PORT = 3128
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
 
 _Kind = TypeVar("_Kind")
 
@@ -435,12 +432,13 @@ class Session:
             ),
             "read": [
                 *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
-                *_SYSTEM_FOLDERS,
+                *SYSTEM_FOLDERS,
                 *(_CERTIFICATES if self._port else ()),
             ],
             "write": [str(self._scratch)] if plan.limits.scratch_mb else [],
-            "devices": list(_DEVICES),
+            "devices": list(DEVICES),
             "proxy": self._port,
+            "program": "",
             "canary": str(self._folder / "canary"),
             "scratch": {
                 "folder": str(self._scratch),

@@ -7,8 +7,9 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 __all__ = ["Stopper"]
 
@@ -47,3 +48,16 @@ class Stopper:
         with self._lock:
             if end in self._ends:
                 self._ends.remove(end)
+
+    @contextlib.contextmanager
+    def ending(self, stop: Callable[[str], None]) -> Iterator[None]:
+        """Have a program stopped, with the reason, when the run is."""
+
+        def end() -> None:
+            stop("it was stopped with the run")
+
+        self.attach(end)
+        try:
+            yield
+        finally:
+            self.detach(end)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from signing.digests import hash_file
 from signing.files import flush_folders
@@ -26,10 +26,13 @@ __all__ = [
     "compare",
     "delete",
     "delete_unless_held",
+    "find_programs",
     "inventory",
     "is_same",
     "make_lasting",
 ]
+
+_DEPENDENCIES = "deps"
 
 
 class TamperedError(RefusedError):
@@ -99,19 +102,60 @@ def is_same(folder: Path, files: Mapping[str, tuple[int, str]]) -> bool:
         return False
 
 
-def make_lasting(folder: Path) -> None:
-    """Make every file read-only and bring everything to the disk."""
+def make_lasting(folder: Path, programs: Collection[Path] = ()) -> None:
+    """Make every file read-only and bring everything to the disk.
+
+    `programs` are files below it that may be executed.
+    """
     for path, mode in _walk(folder):
         if stat.S_ISDIR(mode):
             flush_folders([path])
             continue
-        path.chmod(0o444)
+        path.chmod(0o555 if path in programs else 0o444)
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
     flush_folders([folder])
+
+
+def find_programs(
+    folder: Path, files: Iterable[str], programs: Iterable[str], *, label: str
+) -> dict[str, Path]:
+    """Return where each program of a plugin lies below the folder of its installation.
+
+    `files` are the relative paths of its files. Raises RefusedError for a program that its wheels
+    do not bring, or bring twice.
+    """
+    wanted = dict.fromkeys(programs, "")
+    found: dict[str, Path] = {}
+    for name in files if wanted else ():
+        path = PurePosixPath(name)
+        if path.parts[0] != _DEPENDENCIES or path.name not in wanted:
+            continue
+        if not _is_binary(folder / path):
+            continue
+        if path.name in found:
+            raise RefusedError(
+                f"{label}: its wheels bring two programs called {path.name}:"
+                f" {found[path.name].relative_to(folder)} and {path}"
+            )
+        found[path.name] = folder / path
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise RefusedError(
+            f"{label}: plugin.yaml says that it brings the program {missing[0]}, and no wheel of"
+            " its lock for this system holds a compiled file of that name",
+            hint="Its author has to lock the wheel, or name the program as it is called there.",
+        )
+    return found
+
+
+def _is_binary(path: Path) -> bool:
+    from marketplace_db.package import is_binary
+
+    with path.open("rb") as stream:
+        return is_binary(stream.read(8))
 
 
 def delete(folder: Path) -> None:

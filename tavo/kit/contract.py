@@ -38,7 +38,7 @@ __all__ = ["Check", "SuiteReport", "run_suite"]
 
 SAMPLES = "tests/samples"
 _LATE = frozenset({"timeout", "cpu", "total"})
-_LENT = ("files", "network", "subprocess")  # what the host does for a plugin that asks
+_LENT = ("files", "network", "subprocess", "programs")  # what the host does for a plugin that asks
 _SUFFIXES = {"python": ".py", "javascript": ".js", "typescript": ".ts", "json": ".json",
              "yaml": ".yaml", "markdown": ".md"}  # fmt: skip
 _MOST_NAMED = 5
@@ -522,23 +522,30 @@ def _printed(suite: _Suite) -> None:
 def _permissions(suite: _Suite, manifest: Manifest) -> None:
     """Compare what the plugin tried with what its manifest asks for."""
     asked = manifest.permissions
+    # who runs a program by its name means its own one, where it brings one of that name
+    brought = set(manifest.programs)
+    started = suite.seen.get("subprocess", set())
+    seen = suite.seen | {"subprocess": started - brought, "programs": started & brought}
     declared: dict[str, Any] = {
         "files": asked.files == "project",
         "network": {host.partition(":")[0] for host in asked.network},
         "target": asked.target,
         "env": set(asked.env),
         "subprocess": set(asked.subprocess),
+        "programs": brought,
         "native_code": asked.native_code,
     }
     undeclared, unused = [], []
     for kind, allowed in declared.items():
-        tried = suite.seen.get(kind, set())
+        tried = seen.get(kind, set())
         if isinstance(allowed, set):
             extra = sorted(tried - allowed)
             idle = [f"{kind}: {name}" for name in sorted(allowed - tried)]
         else:
             extra = [] if allowed else sorted(tried)
             idle = [kind] if allowed and not tried else []
+            if kind == "native_code" and brought:
+                idle = []  # the program is that code
         unused += [] if suite.left_at_host and kind in _LENT else idle
         undeclared += [f"{kind}: it tried {name}" for name in extra]
     hint = "Ask for it in plugin.yaml, or leave it out: it does not work as it is."

@@ -186,6 +186,7 @@ class Rehearsal:
             config_schema={},  # what the harness gets is no configuration of the plugin
             # its compiled libraries are a part of it; all else is seen and does not work
             permissions=Permissions(native_code=manifest.permissions.native_code),
+            programs=(),
             limits=limits,
         )
         files = {

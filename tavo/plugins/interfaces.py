@@ -151,11 +151,17 @@ class Context:
         stdin: bytes = b"",
         files: Mapping[str, bytes] | None = None,
         timeout_s: float = 60.0,
+        called: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> ProgramResult:
         """Have the host run a program that the manifest declares, and wait for its end.
 
-        It is the user's own, from PATH, runs with the user's rights in an empty folder that holds
-        `files`, and without a shell. Output beyond 8 MB stops it. Raises NotAvailableError for a
+        One of `programs` comes with the plugin and runs locked up as the plugin is; the folder that
+        holds `files` is read-only, HOME and TMPDIR are a folder of its own. One of `subprocess` is
+        the user's own, from PATH, and runs with the user's rights in an empty folder that holds
+        `files`. There is no shell. For one of `programs`, `called` is the name by which it is told
+        that it was started, where that makes a difference, and `variables` are added to its
+        environment. Output beyond 8 MB stops it. Raises NotAvailableError for a
         program that was not declared or not granted, ProgramError when it did not run to its end;
         any exit code is an answer.
         """
@@ -174,6 +180,8 @@ class Context:
                     for name, data in (files or {}).items()
                 },
                 "timeout_s": timeout_s,
+                **({"called": called} if called else {}),
+                **({"variables": dict(variables)} if variables else {}),
             },
         )
         return ProgramResult(

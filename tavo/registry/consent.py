@@ -29,7 +29,7 @@ __all__ = ["Consent", "Demand", "Grants", "demand_of", "read_grants", "settle"]
 
 _WORD = re.compile(
     r"(?:(?P<plugin>[a-z0-9-]+(?:/[a-z0-9-]+)?)=)?"
-    r"(?P<word>files|target|native_code|(?:network|env|subprocess):[A-Za-z0-9_.+:-]+"
+    r"(?P<word>files|target|native_code|(?:network|env|subprocess|program):[A-Za-z0-9_.+:-]+"
     r"|plugin:[a-z0-9-]+/[a-z0-9-]+)\Z"
 )
 
@@ -107,8 +107,9 @@ def read_grants(words: Sequence[str], *, yes: bool = False) -> Grants:
         if match is None:
             raise UsageError(
                 f"--grant {given!r:.100}: is not a permission",
-                hint="Expected network:HOST, env:NAME, subprocess:PROGRAM, plugin:ID, native_code,"
-                " target or files; PLUGIN=… before it means that plugin alone.",
+                hint="Expected network:HOST, env:NAME, subprocess:PROGRAM, program:NAME,"
+                " plugin:ID, native_code, target or files; PLUGIN=… before it means that plugin"
+                " alone.",
             )
         word = match["word"]
         if word.startswith("network:"):

@@ -39,8 +39,9 @@ def open_answers(
 
     `lowest` is the weakest level at which the plugin may run.
     """
-    permissions = installation.manifest.permissions
-    beyond = permissions.network or permissions.env or permissions.subprocess
+    manifest = installation.manifest
+    permissions = manifest.permissions
+    beyond = permissions.network or permissions.env or permissions.subprocess or manifest.programs
     if beyond or permissions.files != "none" or not files:
         return None
     first = files[0]

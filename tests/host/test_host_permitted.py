@@ -170,6 +170,7 @@ landlock.detect = lambda: abi
 held = apply.apply({
     "level": 2, "host_pid": os.getppid(), "limits": {}, "keep": [], "read": [],
     "write": [scratch], "devices": [], "canary": canary, "proxy": 0,
+    "program": "",
 }, print)
 def outcome(act):
     try:

@@ -245,7 +245,14 @@ def _bad_record(change: str) -> bytes:
     ("data", "sentence"),
     [
         (wheel_bytes(files={"dep-1.0.data/scripts/run": b"#!"}), "outside of its folder"),
-        (wheel_bytes(files={"dep-1.0.data/purelib/x.py": b""}), "outside of its folder"),
+        (wheel_bytes(files={"dep-1.0.data/other/x.py": b""}), "outside of its folder"),
+        (wheel_bytes(files={"dep-1.0.data/x.py": b""}), "outside of its folder"),
+        (wheel_bytes(files={"dep-1.0.data/purelib/x.pth": b""}), "run code when Python starts"),
+        (
+            wheel_bytes(files={"dep-1.0.data/purelib/dep/__init__.py": b"EVIL = 1\n"}),
+            "are the same file",
+        ),
+        (wheel_bytes(files={"dep-1.0.data/scripts/run": b"\x7fELF\x02"}), "is compiled code"),
         (wheel_bytes(files={"evil.pth": b"import os"}), "run code when Python starts"),
         (wheel_bytes(files={"dep/__pycache__/x.cpython-311.pyc": b""}), "is compiled code"),
         (wheel_bytes(files={"dep/fast.cpython-311-x86_64-linux-gnu.so": b""}), "is compiled code"),
@@ -288,6 +295,25 @@ def test_data_of_a_wheel_is_checked_and_left_out(tmp_path: Path) -> None:
     data = wheel_bytes(files={next(iter(manual)): b"changed\n"}, record=record)
     with pytest.raises(PackageError, match="does not match its hash"):
         unpack_wheel(_wheel(tmp_path, data), Digest.of(data), tmp_path / "other")
+
+
+def test_a_wheel_is_laid_out_as_an_installer_does_and_its_programs_stay_where_they_are(
+    tmp_path: Path,
+) -> None:
+    parts = {
+        "dep-1.0.data/purelib/dep/more.py": b"MORE = 1\n",
+        "dep-1.0.data/platlib/fast/__init__.py": b"FAST = 1\n",
+        "dep-1.0.data/scripts/run": b"\x7fELF\x02\x01",
+    }
+    data = wheel_bytes(files=parts)
+    path = _wheel(tmp_path, data)
+    name = "dep-1.0-py3-none-manylinux_2_28_x86_64.whl"
+    written = unpack_wheel(path, Digest.of(data), tmp_path / "out", filename=name)
+    assert {"dep/more.py", "fast/__init__.py", "dep-1.0.data/scripts/run"} < {
+        str(file.path) for file in written
+    }
+    assert (tmp_path / "out" / "dep" / "more.py").read_bytes() == b"MORE = 1\n"
+    assert not (tmp_path / "out" / "dep-1.0.data" / "scripts" / "run").stat().st_mode & 0o111
 
 
 def test_a_tampered_wheel_is_refused_by_its_digest(tmp_path: Path) -> None:

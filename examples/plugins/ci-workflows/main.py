@@ -1,7 +1,7 @@
-"""Audits GitHub Actions workflows with the zizmor (MIT) of the user's machine.
+"""Audits GitHub Actions workflows with zizmor (MIT), which comes with this plugin.
 
-The host reads the files and runs the program, offline; the worker makes the batches and reads the
-answers. zizmor does not travel with this plugin.
+The host reads the files and runs the program in the sandbox, without a network; the worker makes
+the batches and reads the answers.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from tavo.plugins import (
 _SUFFIXES = frozenset({".yml", ".yaml"})
 _MOST_FILES, _MOST_BYTES = 50, 1 << 20  # of one run, whose report may have 8 MB
 _LARGEST = 1_000_000
-_OLDEST = (1, 16)  # tried; older ones have other options
 _ARGUMENTS = ("--offline", "--quiet", "--no-progress", "--no-exit-codes", "--strict-collection",
               "--collect", "all", "--format", "json-v1")  # fmt: skip
-_HOW = "install it where PATH finds it: `pip install --upgrade zizmor`"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,79}")
 _CAUSE = re.compile(r"^ *\d+: ", re.MULTILINE)
-_VERSION = re.compile(r"zizmor v?(\d+)\.(\d+)")
+# Keys at the top of a document, in the block style or the flow style of YAML.
+_TOP = rb"""(?m)(?:^|[{,][ ]*)["']?%s["']?[ ]*:"""
+_WORKFLOW = (re.compile(_TOP % b"on"), re.compile(_TOP % b"jobs"))
+_DEPENDABOT = (re.compile(_TOP % b"updates"), re.compile(_TOP % b"version"))
 
 
 def _rule(name: str, title: str, severity: Severity, cwe: str = "") -> Rule:
@@ -102,7 +103,7 @@ _CONFIDENCES = {
 
 
 class CiWorkflows(StaticAnalysisPlugin):
-    """Has the user's zizmor look at the workflows, actions and Dependabot settings of a project."""
+    """Has zizmor look at the workflows, actions and Dependabot settings of a project."""
 
     rules = (*_RULES, _OTHER)
 
@@ -121,10 +122,9 @@ class CiWorkflows(StaticAnalysisPlugin):
 
     def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
         """Yield what zizmor finds, batch by batch. Raises ProgramError for what it did not read."""
-        wanted = [path for path in sorted(files) if _kind(path)]
+        wanted = [path for path in sorted(files) if _kind(path) or _may_be(path)]
         if not wanted:
             return
-        self._check_version()
         arguments, settings = self._arguments()
         missed: list[str] = []
         batch: dict[str, tuple[PurePosixPath, bytes]] = {}
@@ -135,36 +135,23 @@ class CiWorkflows(StaticAnalysisPlugin):
             except ProjectFileError as error:
                 missed.append(f"{path}: {_line(str(error))}")
                 continue
+            data = _as_scanned(data)
+            kind = _kind(path) or _told_by(path, data)
+            if not kind:
+                continue
             if len(data) > _LARGEST:
                 missed.append(f"{path}: has more than {_LARGEST} bytes")
                 continue
             if batch and (len(batch) == _MOST_FILES or size + len(data) > _MOST_BYTES):
                 yield from self._run(arguments, settings, batch, missed)
                 batch, size = {}, 0
-            batch[_laid_out(path, number)] = (path, _as_scanned(data))
+            batch[_laid_out(path, kind, number)] = (path, data)
             size += len(data)
         if batch:
             yield from self._run(arguments, settings, batch, missed)
         if missed:
             more = f"; and {len(missed) - 5} more" if len(missed) > 5 else ""
             raise ProgramError("not audited: " + "; ".join(missed[:5]) + more)
-
-    def _check_version(self) -> None:
-        """Raise ProgramError where there is no zizmor, or one that is too old."""
-        try:
-            done = self._context.run("zizmor", ["--version"], timeout_s=30)
-        except ProgramError as error:
-            raise ProgramError(f"{error}; {_HOW}") from None
-        found = _VERSION.search(done.text)
-        if done.code or found is None:
-            raise ProgramError(
-                f"zizmor --version ended with {done.code} and said"
-                f" {_line(done.text or done.errors, 80)!r}; {_HOW}"
-            )
-        if (int(found[1]), int(found[2])) < _OLDEST:
-            raise ProgramError(
-                f"zizmor {found[1]}.{found[2]} is too old, 1.16 or newer is needed; {_HOW}"
-            )
 
     def _arguments(self) -> tuple[list[str], dict[str, bytes]]:
         """Return the options, and the file with zizmor's settings if one is configured."""
@@ -216,9 +203,25 @@ def _kind(path: PurePosixPath) -> str:
     return "dependabot" if path.parts[-2:-1] == (".github",) and path.stem == "dependabot" else ""
 
 
-def _laid_out(path: PurePosixPath, number: int) -> str:
+def _may_be(path: PurePosixPath) -> bool:
+    """Tell whether it may be such a file of which the scan saw less than the repository.
+
+    Who scans from inside of `.github` or `.github/workflows`, or names one file, gives it no more
+    of its path.
+    """
+    inside = len(path.parts) == 1 or path.parts[:-1] == ("workflows",)
+    return inside and path.suffix in _SUFFIXES
+
+
+def _told_by(path: PurePosixPath, data: bytes) -> str:
+    """Return what a file is by what it holds, or nothing."""
+    if path.stem == "dependabot" and all(key.search(data) for key in _DEPENDABOT):
+        return "dependabot"
+    return "workflow" if all(key.search(data) for key in _WORKFLOW) else ""
+
+
+def _laid_out(path: PurePosixPath, kind: str, number: int) -> str:
     """Return where a file lies for the program, which goes by the names of files and folders."""
-    kind = _kind(path)
     if kind == "workflow":
         name = path.name if _PLAIN.fullmatch(path.name) else f"workflow{path.suffix}"
         return f"src/{number}/.github/workflows/{name}"

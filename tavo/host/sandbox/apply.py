@@ -10,7 +10,10 @@ The plan is plain JSON, made by the host:
 `level` (3 to 0), `host_pid`, `limits` (name of a resource -> number), `keep` (descriptors),
 `read`, `write`, `devices` (paths), `canary` (a file that exists and must not be readable),
 `scratch` (`folder`, the `bytes` and `entries` that it may hold: at L3 it is memory of that size),
-`proxy` (a port on which the host accepts inside the worker's own network, 0 for none; only at L3).
+`proxy` (a port on which the host accepts inside the worker's own network, 0 for none; only at L3),
+`program` (the file that this process is to become, empty for a worker), `not_program` (a file with
+the right to be executed that is no program: trying it must fail, and that it is none must not be
+noticed).
 Standard library only: this runs in the worker.
 """
 
@@ -34,6 +37,11 @@ REFUSED_EXIT = 97
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _CAPABILITY_VERSION = 0x20080522
+# What the kernel starts for a program that is linked with libraries, of which it loads them.
+_LOADERS = (
+    "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1",
+    "/lib/ld-musl-aarch64.so.1",
+)  # fmt: skip
 
 
 class LayerError(Exception):
@@ -77,7 +85,11 @@ def apply(plan: dict[str, Any], hand_over: Callable[[int], None]) -> dict[str, A
     if level == 1:
         # without Landlock the filter still takes away sockets and processes, where it can
         try:
-            seccomp.install(seccomp.assemble(machine, pid=os.getpid(), truncate=False))
+            seccomp.install(
+                seccomp.assemble(
+                    machine, pid=os.getpid(), truncate=False, becomes=bool(plan["program"])
+                )
+            )
             held["seccomp"] = True
         except (OSError, KeyError):
             held["seccomp"] = False
@@ -88,16 +100,24 @@ def apply(plan: dict[str, Any], hand_over: Callable[[int], None]) -> dict[str, A
         lambda: landlock.restrict(
             read=plan["read"], write=plan["write"], devices=plan["devices"], abi=abi,
             port=plan["proxy"] if level == 3 else 0,
+            execute=[plan["program"], *_LOADERS] if plan["program"] else [],
         ),
     )  # fmt: skip
     streams = level == 3 and plan["proxy"] > 0
     _step(
         "seccomp",
         lambda: seccomp.install(
-            seccomp.assemble(machine, pid=os.getpid(), truncate=abi >= 3, streams=streams)
+            seccomp.assemble(
+                machine, pid=os.getpid(), truncate=abi >= 3, streams=streams,
+                becomes=bool(plan["program"]),
+            )
         ),
-    )
-    _try_out(plan["canary"], errno.ENOENT if level == 3 else errno.EACCES)
+    )  # fmt: skip
+    answer = errno.ENOENT if level == 3 else errno.EACCES
+    _try_out(plan["canary"], answer)
+    if plan["program"]:
+        other = plan["not_program"]
+        _must_fail("landlock", lambda: os.execve(other, [other], {}), answer)  # noqa: S606
     held.update(landlock=abi, seccomp=True)
     return held
 

@@ -3,7 +3,7 @@
 Rules this module keeps:
 - everything that the running kernel's Landlock can restrict is restricted;
 - only the listed paths are opened again, for reading or, for one scratch folder, for writing;
-- nothing may be executed, and no link, device, socket or pipe may be made.
+- nothing may be executed but the listed files, and no link, device, socket or pipe may be made.
 
 Standard library only: this runs in the worker. Source: landlock(7), include/uapi/linux/landlock.h.
 """
@@ -58,13 +58,19 @@ def handled_rights(abi: int) -> tuple[int, int, int]:
 
 
 def restrict(
-    *, read: Iterable[str], write: Iterable[str], devices: Iterable[str], abi: int, port: int = 0
+    *,
+    read: Iterable[str],
+    write: Iterable[str],
+    devices: Iterable[str],
+    abi: int,
+    port: int = 0,
+    execute: Iterable[str] = (),
 ) -> None:
     """Restrict this process for good. Needs no_new_privs.
 
-    A path of `read` or `devices` that does not exist is left out; all of `write` must exist. `abi`
-    is the version to use, at most the detected one. `port` is the only one to connect to, 0 for
-    none. Raises OSError.
+    A path of `read`, `devices` or `execute` that does not exist is left out; all of `write` must
+    exist. `abi` is the version to use, at most the detected one. `port` is the only one to connect
+    to, 0 for none. Raises OSError, ValueError for a folder whose files all might be executed.
     """
     files, network, scope = handled_rights(abi)
     attributes = struct.pack("=QQQ", files, network, scope)
@@ -74,6 +80,10 @@ def restrict(
     try:
         for path in read:
             _allow(ruleset, path, _READ & files, must_exist=False)
+        for path in execute:
+            if os.path.isdir(path):  # noqa: PTH112
+                raise ValueError(f"{path} is a folder")
+            _allow(ruleset, path, (_EXECUTE | _READ_FILE) & files, must_exist=False)
         for path in devices:
             _allow(ruleset, path, _DEVICE & files, must_exist=False)
         for path in write:

@@ -3,7 +3,8 @@
 Rules this module keeps:
 - an allow list; a call with arguments that matter is allowed only with the listed arguments;
 - no sockets to anywhere, no new process, no other program, no signal to another process and no
-  question about one, no call that changes the rights or times of a file;
+  question about one, no call that changes the rights or times of a file. Only who is to become
+  another program may do that, and Landlock says which ones there are to become;
 - a foreign architecture (i386 calls, x32) kills the process;
 - calls newer than the table answer ENOSYS, so that libraries fall back; others answer EPERM.
 
@@ -62,6 +63,7 @@ _CLONE_NAMESPACES = 0x7E020000
 _AF_UNIX, _AF_INET, _SOCK_STREAM, _TCP = 1, 2, 1, 6
 # What a client needs of a stream, once it has one; there is nobody to accept.
 _CLIENT = frozenset({"connect", "getpeername", "getsockname", "shutdown", "sendmsg", "recvmsg"})
+_BECOME = frozenset({"execve"})
 # Level -> options of sockets: type, error, sizes, keepalive, linger, times, domain and protocol;
 # without delay, keepalive, user timeout. No filters.
 _OPTIONS = {1: (2, 3, 4, 7, 8, 9, 13, 20, 21, 38, 39, 66, 67), _TCP: (1, 4, 5, 6, 18)}
@@ -69,12 +71,15 @@ _OPTIONS = {1: (2, 3, 4, 7, 8, 9, 13, 20, 21, 38, 39, 66, 67), _TCP: (1, 4, 5, 6
 _Instruction = tuple[int, int, int, int]
 
 
-def assemble(machine: str, *, pid: int, truncate: bool, streams: bool = False) -> bytes:
+def assemble(
+    machine: str, *, pid: int, truncate: bool, streams: bool = False, becomes: bool = False
+) -> bytes:
     """Return the filter as BPF instructions for a machine and the worker's process id.
 
     `truncate` says that Landlock restricts truncate(2), so that it may be allowed. `streams` allows
-    TCP as a client, for a process whose network leads nowhere but to us. Raises KeyError for a
-    machine without a table.
+    TCP as a client, for a process whose network leads nowhere but to us. `becomes` allows to become
+    another program, for a process that Landlock lets execute nothing but the one it is to become.
+    Raises KeyError for a machine without a table.
     """
     numbers = numbers_for(machine)
     program: list[_Instruction] = [
@@ -83,7 +88,7 @@ def assemble(machine: str, *, pid: int, truncate: bool, streams: bool = False) -
         (_RETURN, 0, 0, _KILL_PROCESS),
         (_LOAD, 0, 0, _OFFSET_NR),
     ]
-    plain = _PLAIN | _CLIENT if streams else _PLAIN
+    plain = _PLAIN | (_CLIENT if streams else frozenset()) | (_BECOME if becomes else frozenset())
     for name in sorted(plain & numbers.keys(), key=numbers.__getitem__):
         program += _when(numbers[name], [(_RETURN, 0, 0, _ALLOW)])
     if truncate:
@@ -127,7 +132,7 @@ def install(program: bytes) -> None:
 def names() -> frozenset[str]:
     """Return every call that a filter decides about by name."""
     conditional = _with_arguments(0, streams=True).keys()
-    return _PLAIN | _CLIENT | {*_PRETENDED, *_NO_XATTR, *_TIMES, *conditional, "truncate"}
+    return _PLAIN | _CLIENT | _BECOME | {*_PRETENDED, *_NO_XATTR, *_TIMES, *conditional, "truncate"}
 
 
 def _with_arguments(pid: int, *, streams: bool) -> dict[str, list[_Instruction]]:

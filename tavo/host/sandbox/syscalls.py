@@ -139,6 +139,7 @@ exit_group 231 94
 wait4 61 260
 waitid 247 95
 arch_prctl 158 -
+execve 59 221
 recvfrom 45 207
 ioctl 16 29
 fcntl 72 25
