@@ -48,7 +48,6 @@ from signing.trust import NO_GRACE, Stale, clock_sentence, set_back_sentence
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
 from tavo.registry.hands import Keys, follow_keys
-from tavo.registry.sources import source_of
 
 if TYPE_CHECKING:
     from marketplace_db.entitlements import Basis
@@ -306,6 +305,8 @@ class Trust:
 
     def source(self, name: str) -> Source:
         """Make a source of a folder or an address, as `source_of`. Raises ConfigError."""
+        from tavo.registry.sources import source_of  # most commands name none
+
         return source_of(name, offline=self._offline, plain_http=self._plain_http)
 
     def namespaces(self) -> frozenset[str]:
