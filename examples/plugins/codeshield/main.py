@@ -1,7 +1,7 @@
 """The insecure code detector of Purple Llama's CodeShield (MIT), with its rules as they are.
 
-Its patterns run in the worker. Its rules for semgrep run in the semgrep of the user's machine,
-which the host starts; semgrep does not travel with this plugin.
+Its patterns run in the worker. Its rules for semgrep run in semgrep (LGPL-2.1), which comes with
+this plugin, and which the host runs in the sandbox, without a network.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tavo.plugins import (
     Confidence,
@@ -67,8 +68,25 @@ _LANGUAGES = {
 }  # fmt: skip
 _MOST_FILES, _MOST_BYTES, _LARGEST = 800, 4 << 20, 1_000_000
 _LONGEST_MATCHED = 500_000  # CodeShield's patterns are Python's
-_ARGUMENTS = ("scan", "--json", "--quiet", "--metrics=off", "--disable-version-check",
-              "--no-git-ignore", "--disable-nosem")  # fmt: skip
+_ARGUMENTS = ("--experimental", "--json", "--quiet", "--metrics=off", "--disable-version-check",
+              "--no-git-ignore", "--jobs", "2", "--disable-nosem")  # fmt: skip
+_PARTLY = frozenset({"Syntax error", "Lexical error", "Other syntax error", "PartialParsing"})
+# semgrep 1.185 does not take the pattern of this rule for Java, and would run none beside it
+_NOT_TAKEN = frozenset({"ssrf_insecure_patterns"})
+# semgrep does not start without a certificate of an authority that it could trust in a network. It
+# has no network here: this is the certificate of nobody, whose key was thrown away.
+_CERTIFICATE = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUGHAFhSGtFt0mT2IWbqq3qU03XtEwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyOTA5MDA0NFoYDzIxMjYxMTA1MDkw
+MDQ0WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASC/mzb/OnDbAuEVF85Y7keln1ErdEEDTEla+MJdyxdGMurIY/MJyydroWPPKQ8
+FSKvMXd1vZ0zWMKxItdhD6s/o1MwUTAdBgNVHQ4EFgQURBXgzg39x3FdFvUOAJAB
+ZEFKtkswHwYDVR0jBBgwFoAURBXgzg39x3FdFvUOAJABZEFKtkswDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAg9scKcnXMYL8VtaziA0BrOQ8Hye+
+tAI6OcOlckdLj70CIE2KQ1H/ktR7m/L1o3HouftrpirjbX+dQR4uFKMrlQd5
+-----END CERTIFICATE-----
+"""
 
 
 def _rule(name: str, severity: Severity) -> Rule:
@@ -123,9 +141,10 @@ class CodeShield(StaticAnalysisPlugin):
             )  # fmt: skip
 
     def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
-        """Yield what CodeShield's rules for semgrep find, with the user's semgrep."""
+        """Yield what its rules for semgrep find. Raises ProgramError if not all was done."""
         if not self._semgrep:
             return
+        self._missed: list[str] = []
         groups: dict[str, list[PurePosixPath]] = {}
         for path in sorted(files):
             language = _LANGUAGES.get(path.suffix.lower())
@@ -148,11 +167,17 @@ class CodeShield(StaticAnalysisPlugin):
                 size += len(data)
         if batch:
             yield from self._run(rules, batch)
+        if missed := self._missed:
+            more = f"; and {len(missed) - 5} more" if len(missed) > 5 else ""
+            raise ProgramError("not looked at to the end: " + "; ".join(missed[:5]) + more)
 
     def _rules_of(self, language: str) -> bytes | None:
         folder = _SETTINGS.SEMGREP_RULE_REPO_PATH / "_generated_"
         path = folder / f"{language}_{self._usecase.value}.json"
-        return path.read_bytes() if path.is_file() else None
+        if not path.is_file():
+            return None
+        rules = json.loads(path.read_bytes())["rules"]
+        return json.dumps({"rules": [r for r in rules if r["id"] not in _NOT_TAKEN]}).encode()
 
     def _read(self, path: PurePosixPath) -> bytes | None:
         try:
@@ -168,9 +193,12 @@ class CodeShield(StaticAnalysisPlugin):
         """Run semgrep over one batch. Raises ProgramError when it did not do its work."""
         chosen = [word for name in sorted(rules) for word in ("--config", name)]
         done = self._context.run(
-            "semgrep", [*_ARGUMENTS, *chosen, "src"],
-            files={".semgrepignore": b"", **rules, **{n: data for n, (_, data) in batch.items()}},
-            timeout_s=self._timeout_s,
+            "semgrep-core", [*_ARGUMENTS, *chosen, "src"], called="osemgrep",
+            files={
+                ".semgrepignore": b"", "certificate.pem": _CERTIFICATE, **rules,
+                **{name: data for name, (_, data) in batch.items()},
+            },
+            variables={"SSL_CERT_FILE": "certificate.pem"}, timeout_s=self._timeout_s,
         )  # fmt: skip
         try:
             answer = json.loads(done.out)
@@ -185,15 +213,34 @@ class CodeShield(StaticAnalysisPlugin):
                 f"semgrep ended with {done.code}: "
                 + _line(str((failed or errors or [{}])[0].get("message", done.errors)))
             )
-        for one in results:
-            path, data = batch[one["path"]]
-            more = one.get("extra", {})
-            name = str(one["check_id"]).removeprefix("rules.")
-            yield _finding(
-                str(more.get("severity", "")).lower(), name, str(more.get("message", "")),
-                str(more.get("metadata", {}).get("cwe_id", "")),
-                Location(path=path, region=_region(one["start"], one["end"], data)), "semgrep",
-            )  # fmt: skip
+        for one in errors:
+            message = _line(str(one.get("message", "")))
+            self._context.log.warning(message)
+            if _kind(one) not in _PARTLY:
+                path, _ = batch.get(str(one.get("path", "")), (one.get("path", "a file"), b""))
+                self._missed.append(f"{path}: {message}")
+        try:
+            found = [_found(one, batch) for one in results]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ProgramError("semgrep's report has another form than that of 1.185") from None
+        yield from found
+
+
+def _found(one: Mapping[str, Any], batch: Mapping[str, tuple[PurePosixPath, bytes]]) -> Finding:
+    """Return one result of semgrep as a finding."""
+    path, data = batch[one["path"]]
+    more = one.get("extra", {})
+    return _finding(
+        str(more.get("severity", "")).lower(), str(one["check_id"]).removeprefix("rules."),
+        str(more.get("message", "")), str(more.get("metadata", {}).get("cwe_id", "")),
+        Location(path=path, region=_region(one["start"], one["end"], data)), "semgrep",
+    )  # fmt: skip
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """Return the type of an error, which is a word, or a list that begins with it."""
+    kind = error.get("type", "")
+    return str(kind[0] if isinstance(kind, list) and kind else kind)
 
 
 def _finding(

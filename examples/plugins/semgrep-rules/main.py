@@ -1,7 +1,7 @@
-"""Runs the user's own Semgrep rules with the semgrep or opengrep of the user's machine.
+"""Runs the user's own Semgrep rules with semgrep (LGPL-2.1), which comes with this plugin.
 
-The host reads the files and runs the program; the worker makes the batches and reads the answers.
-No rule travels with this plugin, and nothing of Semgrep.
+The host reads the files and runs the program in the sandbox, without a network; the worker makes
+the batches and reads the answers. No rule travels with this plugin.
 """
 
 from __future__ import annotations
@@ -30,9 +30,23 @@ _MOST_FILES, _MOST_BYTES = 800, 4 << 20  # of one run
 _LARGEST = 1_000_000  # what semgrep takes by itself
 _DEEPEST, _LONGEST = 6, 180  # of a path that the host lays out for a program
 _ODD = frozenset('\\:"<>|?*')
-_ARGUMENTS = ("scan", "--json", "--quiet", "--metrics=off", "--disable-version-check",
-              "--no-git-ignore", "--config", "rules")  # fmt: skip
-_OPENGREP = ("scan", "--json", "--quiet", "--no-git-ignore", "--config", "rules")
+_ARGUMENTS = ("--experimental", "--json", "--quiet", "--metrics=off", "--disable-version-check",
+              "--no-git-ignore", "--jobs", "2", "--config", "rules")  # fmt: skip
+_PARTLY = frozenset({"Syntax error", "Lexical error", "Other syntax error", "PartialParsing"})
+# semgrep does not start without a certificate of an authority that it could trust in a network. It
+# has no network here: this is the certificate of nobody, whose key was thrown away.
+_CERTIFICATE = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUGHAFhSGtFt0mT2IWbqq3qU03XtEwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyOTA5MDA0NFoYDzIxMjYxMTA1MDkw
+MDQ0WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASC/mzb/OnDbAuEVF85Y7keln1ErdEEDTEla+MJdyxdGMurIY/MJyydroWPPKQ8
+FSKvMXd1vZ0zWMKxItdhD6s/o1MwUTAdBgNVHQ4EFgQURBXgzg39x3FdFvUOAJAB
+ZEFKtkswHwYDVR0jBBgwFoAURBXgzg39x3FdFvUOAJABZEFKtkswDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAg9scKcnXMYL8VtaziA0BrOQ8Hye+
+tAI6OcOlckdLj70CIE2KQ1H/ktR7m/L1o3HouftrpirjbX+dQR4uFKMrlQd5
+-----END CERTIFICATE-----
+"""
 
 
 def _rule(name: str, severity: Severity) -> Rule:
@@ -54,7 +68,7 @@ _BY_SEVERITY = {
 
 
 class SemgrepRules(StaticAnalysisPlugin):
-    """Has a program of the user look at the project with the rules in a folder of the project."""
+    """Has semgrep look at the project with the rules in a folder of the project."""
 
     rules = (_ERROR, _WARNING, _INFO)
 
@@ -62,7 +76,6 @@ class SemgrepRules(StaticAnalysisPlugin):
         """Keep what is lent. Raises ConfigError for a folder that is none."""
         self._context = context
         self._folder = PurePosixPath(context.config.get("rules", ".semgrep"))
-        self._program = context.config.get("program", "semgrep")
         self._timeout_s = float(context.config.get("timeout_s", 300))
         if self._folder.is_absolute() or ".." in self._folder.parts:
             raise ConfigError(
@@ -71,8 +84,9 @@ class SemgrepRules(StaticAnalysisPlugin):
             )
 
     def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
-        """Yield what the rules find, batch by batch."""
+        """Yield what the rules find, batch by batch. Raises ProgramError for what was not done."""
         rules = self._rules()
+        self._missed: list[str] = []
         mine = {str(path) for path in self._rule_paths}
         batch: dict[str, tuple[PurePosixPath, bytes]] = {}
         size = 0
@@ -89,6 +103,9 @@ class SemgrepRules(StaticAnalysisPlugin):
             size += len(data)
         if batch:
             yield from self._run(rules, batch)
+        if missed := self._missed:
+            more = f"; and {len(missed) - 5} more" if len(missed) > 5 else ""
+            raise ProgramError("not looked at to the end: " + "; ".join(missed[:5]) + more)
 
     def _rules(self) -> dict[str, bytes]:
         """Return the rule files by the names under which the program sees them."""
@@ -117,30 +134,45 @@ class SemgrepRules(StaticAnalysisPlugin):
     def _run(
         self, rules: Mapping[str, bytes], batch: Mapping[str, tuple[PurePosixPath, bytes]]
     ) -> Iterator[Finding]:
-        """Run the program over one batch. Raises ProgramError when it did not do its work."""
-        arguments = _ARGUMENTS if self._program == "semgrep" else _OPENGREP
+        """Run semgrep over one batch. Raises ProgramError when it did not do its work."""
         done = self._context.run(
-            self._program, [*arguments, "src"],
-            files={".semgrepignore": b"", **rules, **{n: data for n, (_, data) in batch.items()}},
-            timeout_s=self._timeout_s,
+            "semgrep-core", [*_ARGUMENTS, "src"], called="osemgrep",
+            files={
+                ".semgrepignore": b"", "certificate.pem": _CERTIFICATE, **rules,
+                **{name: data for name, (_, data) in batch.items()},
+            },
+            variables={"SSL_CERT_FILE": "certificate.pem"}, timeout_s=self._timeout_s,
         )  # fmt: skip
         try:
             answer = json.loads(done.out)
             results, errors = answer["results"], answer["errors"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ProgramError(
-                f"{self._program} ended with {done.code} and no report: {_line(done.errors)}"
+                f"semgrep ended with {done.code} and no report: {_line(done.errors)}"
             ) from None
         failed = [one for one in errors if str(one.get("level", "error")) == "error"]
         if failed or done.code not in {0, 1}:
             raise ProgramError(
-                f"{self._program} ended with {done.code}: "
+                f"semgrep ended with {done.code}: "
                 + _line(str((failed or errors or [{}])[0].get("message", done.errors)))
             )
         for one in errors:
-            self._context.log.warning(_line(str(one.get("message", ""))))
-        for one in results:
-            yield _finding(one, batch)
+            message = _line(str(one.get("message", "")))
+            self._context.log.warning(message)
+            if _kind(one) not in _PARTLY:
+                path, _ = batch.get(str(one.get("path", "")), (one.get("path", "a file"), b""))
+                self._missed.append(f"{path}: {message}")
+        try:
+            found = [_finding(one, batch) for one in results]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ProgramError("semgrep's report has another form than that of 1.185") from None
+        yield from found
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """Return the type of an error, which is a word, or a list that begins with it."""
+    kind = error.get("type", "")
+    return str(kind[0] if isinstance(kind, list) and kind else kind)
 
 
 def _laid_out(path: PurePosixPath, number: int) -> str:

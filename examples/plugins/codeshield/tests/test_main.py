@@ -23,7 +23,7 @@ def find(files, *, program=None, config=None):
     return find_in(
         CodeShield, files, config=config,
         project={path: text.encode() for path, text in files.items()},
-        programs={"semgrep": program or semgrep()},
+        programs={"semgrep-core": program or semgrep()},
     )  # fmt: skip
 
 
@@ -61,12 +61,28 @@ def test_its_rules_for_semgrep_are_handed_to_semgrep():
     assert files["src/1.py"]
 
 
+def test_a_rule_that_semgrep_does_not_take_stops_no_others():
+    program = semgrep()
+    find({"A.java": "class A {}\n", "a.py": "x = 1\n"}, program=program)
+    ((_, files),) = program.asked
+    names = {rule["id"] for rule in json.loads(files["rules/java.json"])["rules"]}
+    assert "ssrf_insecure_patterns" not in names
+    assert len(names) == 10
+
+
 def test_semgrep_that_fails_is_said():
     bad = {"level": "error", "message": "Invalid rule"}
     try:
         find({"a.py": "x = 1\n"}, program=semgrep(errors=[bad], code=7))
     except PluginError as error:
         assert "Invalid rule" in str(error)  # noqa: PT017
+    else:
+        raise AssertionError
+    slow = {"level": "warn", "type": "Timeout", "message": "Timeout of x", "path": "src/1.py"}
+    try:
+        find({"a.py": "x = 1\n"}, program=semgrep(errors=[slow]))
+    except PluginError as error:
+        assert str(error) == "not looked at to the end: a.py: Timeout of x"  # noqa: PT017
     else:
         raise AssertionError
 

@@ -30,9 +30,11 @@ def result(path, line, start, end, severity="ERROR", rule="rules.own-eval"):
     }  # fmt: skip
 
 
-def find(program, files, *, rules=RULES, config=None, name="semgrep"):
+def find(program, files, *, rules=RULES, config=None):
     project = {**rules, **{path: text.encode() for path, text in files.items()}}
-    return find_in(SemgrepRules, files, config=config, project=project, programs={name: program})
+    return find_in(
+        SemgrepRules, files, config=config, project=project, programs={"semgrep-core": program}
+    )
 
 
 def test_places_are_those_of_the_file_in_characters():
@@ -74,13 +76,7 @@ def test_paths_that_cannot_be_laid_out_are_found_again():
 def test_many_files_are_several_runs():
     program = Program()
     find(program, {f"f{n}.py": "x" for n in range(801)})
-    assert [len(files) for _, files in program.asked] == [802, 3]  # with rules and .semgrepignore
-
-
-def test_opengrep_is_run_when_it_is_named():
-    program = Program()
-    find(program, {"a.py": CODE}, config={"program": "opengrep"}, name="opengrep")
-    assert len(program.asked) == 1
+    assert [len(files) for _, files in program.asked] == [803, 4]  # with rules and more
 
 
 def test_what_fails_is_said():
@@ -89,8 +85,13 @@ def test_what_fails_is_said():
     assert "Invalid rule schema" in failed(Program(errors=[bad], code=7), files)
     assert "no report" in failed(Program(out=b"Traceback", code=2), files)
     assert "there are no rules" in failed(Program(), files, rules={})
-    slow = {"level": "warn", "message": "Syntax error"}
-    assert find(Program(errors=[slow]), files) == []
+    odd = {"level": "warn", "type": ["PartialParsing", []], "message": "Syntax error"}
+    assert find(Program(errors=[odd]), files) == []
+    slow = {"level": "warn", "type": "Timeout", "message": "Timeout of rules.x", "path": "src/a.py"}
+    expected = "not looked at to the end: a.py: Timeout of rules.x"
+    assert failed(Program(errors=[slow]), files) == expected
+    foreign = result("src/other.py", 1, 1, 2)
+    assert "another form than that of 1.185" in failed(Program(foreign), files)
 
 
 def test_a_folder_outside_of_the_project_is_refused():
