@@ -149,10 +149,11 @@ class Gathering:
         """Yield which correlations were not complete."""
         for name, correlator in self.correlators.items():
             if correlator.left_out:
+                count = records_in_words(correlator.left_out)
+                needed = _needed(correlator.correlation)
                 yield LogProblem(
                     subject=name, incomplete=False,
-                    reason=f"{records_in_words(correlator.left_out)} took no part in the correlation:"
-                    f" without {_needed(correlator.correlation)}",
+                    reason=f"{count} took no part in the correlation: without {needed}",
                 )  # fmt: skip
             if correlator.forgotten:
                 yield LogProblem(
