@@ -157,7 +157,7 @@ def _logs_of(
     """Return the logs of a stored run that are still there, and their formats."""
     from tavo.logs.explore import places_of
     from tavo.logs.formats import formats_of
-    from tavo.logs.sources import Source
+    from tavo.logs.sources import known_source
 
     root = Path(run.info.root)
     names: dict[str, None] = {}
@@ -172,7 +172,7 @@ def _logs_of(
     for name in names:
         path = next((p for p in (root / name, Path("/", name)) if p.is_file()), None)
         if path is not None:
-            sources.append(Source(name=name, path=path, size=path.stat().st_size))
+            sources.append(known_source(name, path))
     return sources, formats_of(sources, tables, forced)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from tavo.detect.regex import Regex
+from tavo.logs.encoded import MARK
 from tavo.logs.folded import Header, csv_cells, csv_column
 from tavo.logs.lenient import read_json
 from tavo.logs.mapping import Mapping
@@ -56,7 +57,14 @@ def _value(line: bytes) -> tuple[Any, tuple[str, ...]]:
     try:
         return _decode(line), ()
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return read_json(line)
+        pass
+    if line.startswith(MARK):
+        line = line[len(MARK) :]
+        try:
+            return _decode(line), ()
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+    return read_json(line)
 
 
 def _json(line: bytes) -> Records:
@@ -120,7 +128,7 @@ class _Rows:
         self._separator, self._columns = header
 
     def __call__(self, line: bytes) -> Records:
-        cells = csv_cells(_text(line).removeprefix("\ufeff"), self._separator)
+        cells = csv_cells(_text(line), self._separator)
         columns = self._columns
         if cells and tuple(map(csv_column, cells)) == columns:
             return [], ()
@@ -145,7 +153,7 @@ def _cell(text: str) -> Any:
 
 
 def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r\n")
+    return line.decode("utf-8", "replace").rstrip("\r\n").removeprefix("\ufeff")
 
 
 def _access(line: bytes) -> Records:

@@ -44,7 +44,8 @@ def _record_at(
     if source is None or source.path is None:
         return None, "Its log is not here any more.", {}
     try:
-        data = _packed(source, offset, length) if source.packed else _plain(source, offset, length)
+        streamed = source.packed or source.encoding
+        data = _packed(source, offset, length) if streamed else _plain(source, offset, length)
     except (OSError, SourceProblem) as error:
         return None, f"Its log cannot be read: {error}", {}
     if data is None:

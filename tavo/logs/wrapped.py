@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tavo.logs.encoded import MARK
+
 __all__ = ["WRAPPINGS", "unwrapped", "wrapping_of"]
 
 WRAPPINGS = {"docker": "in Docker's json-file", "cri": "in lines of the CRI"}
@@ -66,7 +68,7 @@ def unwrapped(lines: Iterable[bytes], kind: str) -> list[bytes]:
 
 def _docker(line: bytes) -> tuple[bytes, bytes, bool] | None:
     try:
-        found = _decode(line)
+        found = _decode(line.removeprefix(MARK))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if found.stream.encode() not in _STREAMS:
@@ -78,7 +80,7 @@ def _docker(line: bytes) -> tuple[bytes, bytes, bool] | None:
 
 
 def _cri(line: bytes) -> tuple[bytes, bytes, bool] | None:
-    parts = line.rstrip(b"\r").split(b" ", 3)
+    parts = line.removeprefix(MARK).rstrip(b"\r").split(b" ", 3)
     if len(parts) < 4 or parts[1] not in _STREAMS or parts[2][:1] not in (b"F", b"P"):
         return None
     if parts[0][4:5] != b"-" or b"T" not in parts[0]:
