@@ -316,7 +316,15 @@ class ChainExchange:
             self._heard_size += sum(map(len, out))
         return out
 
+    def response_whole(self, body: bytes) -> bytes | None:
+        """Take an answer of status 200 at once: plain JSON, and nothing in its head but that."""
+        return None
+
     # both -------------------------------------------------------------------------------------
+
+    def another(self, now: float) -> ChainExchange | None:
+        """Return a new exchange that has judged the same head with the same result."""
+        return None
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         """Return what the call that was `Pending` would have returned."""

@@ -165,6 +165,28 @@ class PassingExchange:
             record.counted = True
         return ()
 
+    def another(self, now: float) -> Exchange | None:
+        operation = self._operation
+        if operation is None:
+            return None
+        new = PassingExchange(self._rule)
+        new._operation = operation
+        record = new.record
+        record.dialect = operation.dialect.name
+        record.model = operation.model
+        record.stream = operation.stream is True
+        return new
+
+    def response_whole(self, body: bytes) -> bytes | None:
+        found = _of_whole(body) if body[:1] == b"{" and self._operation is not None else None
+        if found is None:
+            return None
+        self._total = len(body)
+        record = self.record
+        record.tokens_in, record.tokens_out, record.tokens_cached = found
+        record.counted = True
+        return body
+
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         raise RuntimeError("nothing was pending")
 

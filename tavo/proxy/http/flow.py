@@ -44,6 +44,7 @@ _REFUSED, _GONE = Finished.REFUSED, Finished.CLIENT_GONE
 class Flow(Asking):
     """One exchange."""
 
+    takes_whole = False  # answers may come in one go: see `tavo.proxy.http.usual`
     first_at = 0.0
     answered = 0  # the status of the upstream's answer
     received = 0  # bytes of the answer from the upstream

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
+from tavo.proxy.http.answers import Answers
 from tavo.proxy.http.clock import NEVER, Clock
 from tavo.proxy.http.grammar import MalformedError, check_response
 from tavo.proxy.http.limits import Limits
@@ -34,7 +35,9 @@ class Taker(Protocol):
     """Who an answer is for; see `tavo.proxy.http.flow`."""
 
     headless: bool
+    takes_whole: bool
 
+    def up_whole(self, up: UpstreamConnection, lines: bytes, body: bytes) -> bool: ...
     def up_head(
         self, status: int, headers: Headers, fields: dict[bytes, bytes], length: int | None
     ) -> None: ...
@@ -79,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_headers",
         "_length",
         "_parser",
+        "_raw",
         "_size",
         "deadline",
         "ended",
@@ -100,6 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._size = 0
         self._length: int | None = 0
+        self._raw = b""  # an answer that its lines can be learned from
         self._parser = httptools.HttpResponseParser(self)
 
     # -- for who has it
@@ -111,6 +116,13 @@ class UpstreamConnection(asyncio.Protocol):
         self.ended = False
         self._size = 0
         self.transport.write(data)
+
+    def done_whole(self) -> None:
+        """Give it back after an answer that needed no parser, and said nothing of its end."""
+        self.ended = True
+        self._size = -1
+        self.keep_until = self.pool.clock.now() + self.pool.limits.upstream_keep_s
+        self.release()
 
     def release(self) -> None:
         """Give it back after a complete answer: to the pool if it may be used again."""
@@ -149,8 +161,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.pool.discard(self)
             self.drop()
             return
+        is_first = self._size == 0
+        if is_first and taker.takes_whole and self._whole(data, taker):
+            return
         if self._size >= 0:  # in the head
             self._size += len(data)
+            if is_first and taker.takes_whole:
+                self._raw = data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -229,6 +246,9 @@ class UpstreamConnection(asyncio.Protocol):
             if b"keep-alive" in fields:
                 kept = min(kept, _told(fields[b"keep-alive"]))
             self.keep_until = self.pool.clock.now() + kept if kept > 0 else 0.0
+        raw, self._raw = self._raw, b""
+        if raw and status == 200 and self._length is not None and 0 <= self._length < len(raw):
+            self.pool.answers.learn(raw, headers)
         taker.up_head(status, headers, fields, self._length)
         if taker.headless and self.taker is taker:
             # the parser expects the body that the head speaks of
@@ -250,6 +270,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._done(taker)
 
     # -- inside
+
+    def _whole(self, data: bytes, taker: Taker) -> bool:
+        """Give out an answer that came as a whole; False if it has to be parsed."""
+        answer = self.pool.answers.read(data)
+        if answer is None:
+            return False
+        try:
+            return taker.up_whole(self, *answer)
+        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
+            self.drop()
+            taker.defect(error)
+            return True
 
     def _done(self, taker: Taker) -> None:
         self.ended = True
@@ -279,6 +311,7 @@ class Pool:
 
     def __init__(self, name: str, address: Address, limits: Limits, clock: Clock) -> None:
         self.name, self.address, self.limits, self.clock = name, address, limits, clock
+        self.answers = Answers(limits.headers)
         self.open = 0
         self.connects = 0
         self.connecting = 0
