@@ -61,7 +61,8 @@ class Asking(ABC):
     taken = 0  # bytes of the request's body
     exchange: Exchange | None = None
     heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
-    _entry: Entry | None = None
+    entry: Entry | None = None  # who asked, once that is known
+    upstream = ""  # its name, once it is chosen
     _known: Known | None = None
     _route: Route | None = None
     _forward: Forward | None = None
@@ -74,6 +75,7 @@ class Asking(ABC):
     _outbound = b""
     _task: asyncio.Task[None] | None = None
     _waiting = False
+    _framing = PLAIN
 
     def __init__(self, wire: Wire, client: ClientConnection, method: bytes) -> None:
         self.wire = wire
@@ -86,12 +88,7 @@ class Asking(ABC):
         self._door = wire.door  # one for the whole exchange: its upstream goes with its credential
         self._pieces: list[bytes] = []
         self._queued: list[bytes | None] = []
-        self._framing = PLAIN
-
-    @property
-    def entry(self) -> Entry | None:
-        """Who asked, once that is known."""
-        return self._entry
+        self._out: list[bytes] = []
 
     def header(self, name: bytes) -> str:
         """Return a header of the request, empty if it has none."""
@@ -106,11 +103,6 @@ class Asking(ABC):
     def body_taken(self) -> bytes:
         """What came of the body of a request that does not go on."""
         return b"".join(self._pieces)
-
-    @property
-    def upstream(self) -> str:
-        """The name of the upstream, once it is chosen."""
-        return self._pool.name if self._pool is not None else ""
 
     # -- what the answer's side does
 
@@ -154,7 +146,7 @@ class Asking(ABC):
                 self._refuse_after_body(answer)
                 return
             entry = known.entry = answer
-        self._entry = entry
+        self.entry = entry
         exchange = self.exchange = self.judge.judge.exchange()
         route = exchange.request_head(
             RequestHead(
@@ -172,6 +164,7 @@ class Asking(ABC):
             self._refuse_after_body(pool)
             return
         self._pool = pool
+        self.upstream = pool.name
         if (framing.length or 0) > self._limit and route.whole:
             self._refuse_size()
             return
@@ -276,7 +269,7 @@ class Asking(ABC):
 
     def _admitted(self, forward: Forward) -> bool:
         self._forward = forward
-        entry = self._entry
+        entry = self.entry
         if entry is None:
             raise RuntimeError("a request goes on that was not let in")
         refusal = self._door.admit(entry, forward, self._worded)
@@ -338,7 +331,7 @@ class Asking(ABC):
             self._answer(self._worded(503, "not_audited", refused))
             return
         route, pool, forward = self._route, self._pool, self._forward
-        known, entry = self._known, self._entry
+        known, entry = self._known, self.entry
         if route is None or pool is None or forward is None or known is None or entry is None:
             raise RuntimeError("a request goes on that was not judged")
         if route.headers is known.sent and known.pool is pool:

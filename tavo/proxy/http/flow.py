@@ -30,9 +30,7 @@ from tavo.proxy.messages import (
 )
 
 if TYPE_CHECKING:
-    from tavo.proxy.http.client import ClientConnection
     from tavo.proxy.http.masking import Mask
-    from tavo.proxy.http.wire import Wire
 
 __all__ = ["Flow"]
 
@@ -56,10 +54,6 @@ class Flow(Asking):
     _ahead: tuple[int, Headers, Mapping[bytes, bytes]] | None = None  # a head not yet sent
     _head = b""  # a head that goes with the next piece
     _ending = False
-
-    def __init__(self, wire: Wire, client: ClientConnection, method: bytes) -> None:
-        super().__init__(wire, client, method)
-        self._out: list[bytes] = []
 
     # -- the answer
 

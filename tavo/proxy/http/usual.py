@@ -53,9 +53,10 @@ class Usual(Flow):
         self._way = way
         self._known = known
         self.path = known.path
-        self._entry = way.entry
+        self.entry = way.entry
         self._route = way.route
         self._pool = way.pool
+        self.upstream = way.pool.name
         self.taken = size
         self._pieces = [body]
         self.asked = True
@@ -100,7 +101,7 @@ class Usual(Flow):
 
     def _remember(self) -> None:
         """Keep the way that this request has gone, for those with the same head."""
-        known, entry, route, pool = self._known, self._entry, self._route, self._pool
+        known, entry, route, pool = self._known, self.entry, self._route, self._pool
         exchange = self.exchange
         if known is None or entry is None or route is None or pool is None or exchange is None:
             return
