@@ -96,9 +96,10 @@ class ClientConnection(asyncio.Protocol):
         if not self.keep:
             self._linger()
             return
+        wire = self.wire
         self._dropped = 0
-        self.deadline = now + self.wire.limits.client_idle_s
-        if self.wire.draining:
+        self.deadline = now + wire.limits.client_idle_s
+        if wire.draining:
             self.transport.close()
 
     def abort(self) -> None:
@@ -159,8 +160,15 @@ class ClientConnection(asyncio.Protocol):
         return None  # half a connection is none: the transport closes
 
     def data_received(self, data: bytes) -> None:
+        last = self._last
         try:
-            self._received(data)
+            if (
+                last is None or last.home is not self.wire.heads or self.flow is not None
+                or self._within or self.closing or not (start := body_behind(last, data))
+            ):  # fmt: skip
+                self._received(data)
+            else:
+                self._again(last, data[start:])
         except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
             self._defect(error)
 
@@ -171,11 +179,7 @@ class ClientConnection(asyncio.Protocol):
             return
         key = None
         if flow is None and not self._within:
-            heads, last = self.wire.heads, self._last
-            if last is not None and last.home is heads and (start := body_behind(last, data)):
-                self._again(last, data[start:])
-                return
-            key, known, start = heads.find(data, self.before)
+            key, known, start = self.wire.heads.find(data, self.before)
             if known is not None:
                 self._last = known
                 self._again(known, data[start:])
@@ -209,7 +213,7 @@ class ClientConnection(asyncio.Protocol):
         self.minor = known.minor
         self.keep = known.keep and not wire.draining
         self.deadline = NEVER
-        flow = self.flow = Usual(wire, self, known.method)
+        self.flow = flow = Usual(wire, self, known.method)
         flow.ask(known, body)
 
     def _incomplete(self) -> None:

@@ -46,6 +46,7 @@ class Way(msgspec.Struct, frozen=True):
     entry: Entry
     route: Route
     pool: Pool
+    upstream: str
     start: bytes
     secret: bytes
 

@@ -117,12 +117,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._size = 0
         self.transport.write(data)
 
-    def done_whole(self) -> None:
+    def done_whole(self, now: float) -> None:
         """Give it back after an answer that needed no parser, and said nothing of its end."""
+        self.taker = None
         self.ended = True
         self._size = -1
-        self.keep_until = self.pool.clock.now() + self.pool.limits.upstream_keep_s
-        self.release()
+        pool = self.pool
+        self.deadline = self.keep_until = now + pool.limits.upstream_keep_s
+        if self.transport.is_closing() or pool.retired:
+            self.drop()
+        else:
+            pool.idle_ones.append(self)
 
     def release(self) -> None:
         """Give it back after a complete answer: to the pool if it may be used again."""
@@ -161,13 +166,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.pool.discard(self)
             self.drop()
             return
-        is_first = self._size == 0
-        if is_first and taker.takes_whole and self._whole(data, taker):
-            return
         if self._size >= 0:  # in the head
-            self._size += len(data)
-            if is_first and taker.takes_whole:
+            if not self._size and taker.takes_whole:
+                answer = self.pool.answers.read(data)
+                if answer is not None and self._whole(answer, taker):
+                    return
                 self._raw = data
+            self._size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -271,11 +276,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- inside
 
-    def _whole(self, data: bytes, taker: Taker) -> bool:
+    def _whole(self, answer: tuple[bytes, bytes], taker: Taker) -> bool:
         """Give out an answer that came as a whole; False if it has to be parsed."""
-        answer = self.pool.answers.read(data)
-        if answer is None:
-            return False
         try:
             return taker.up_whole(self, *answer)
         except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
@@ -315,21 +317,20 @@ class Pool:
         self.open = 0
         self.connects = 0
         self.connecting = 0
-        self._idle: list[UpstreamConnection] = []
-        self._retired = False
+        self.idle_ones: list[UpstreamConnection] = []
+        self.retired = False
 
     @property
     def idle(self) -> int:
         """How many connections wait for work."""
-        return len(self._idle)
+        return len(self.idle_ones)
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection, the one used last, or None."""
-        idle = self._idle
-        now = self.clock.now()
+        idle = self.idle_ones
         while idle:
             one = idle.pop()
-            if not one.transport.is_closing() and one.keep_until > now:
+            if not one.transport.is_closing() and one.keep_until > self.clock.now():
                 one.deadline = NEVER
                 return one
             one.drop()
@@ -364,16 +365,16 @@ class Pool:
 
     def put(self, one: UpstreamConnection) -> None:
         """Keep a connection for the next exchange."""
-        if self._retired:
+        if self.retired:
             one.drop()
             return
         one.deadline = one.keep_until
-        self._idle.append(one)
+        self.idle_ones.append(one)
 
     def discard(self, one: UpstreamConnection) -> None:
         """Take a connection out of those that are idle."""
-        if one in self._idle:
-            self._idle.remove(one)
+        if one in self.idle_ones:
+            self.idle_ones.remove(one)
 
     def closed(self, one: UpstreamConnection) -> None:
         """Note that a connection is gone."""
@@ -382,10 +383,10 @@ class Pool:
 
     def retire(self) -> None:
         """Close what is idle, and what comes back."""
-        self._retired = True
-        for one in self._idle:
+        self.retired = True
+        for one in self.idle_ones:
             one.drop()
-        self._idle.clear()
+        self.idle_ones.clear()
 
 
 def _told(value: bytes) -> float:

@@ -42,7 +42,11 @@ class Usual(Flow):
         """Take the whole request."""
         wire, way = self.wire, known.way
         size = len(body)
-        if way is None or not size or size > wire.limits.body_bytes or not self._hold(size):
+        limits = wire.limits
+        held = wire.buffered + size
+        if (
+            way is None or not size or size > limits.body_bytes or held > limits.buffered_bytes
+        ):  # fmt: skip
             self.begin(known, PLAIN)
             if not self.asked:
                 if body:
@@ -50,14 +54,14 @@ class Usual(Flow):
                 if not self.asked:
                     self.body_end()
             return
+        wire.buffered = held
+        self.taken = self._held = size
         self._way = way
         self._known = known
-        self.path = known.path
-        self.entry = way.entry
+        self.entry = entry = way.entry
         self._route = way.route
         self._pool = way.pool
-        self.upstream = way.pool.name
-        self.taken = size
+        self.upstream = way.upstream
         self._pieces = [body]
         self.asked = True
         exchange = self.exchange = way.like.another(time.time())
@@ -66,12 +70,15 @@ class Usual(Flow):
         answer = exchange.request_body(body)
         if type(answer) is not Forward:
             self._decided(answer)
-        elif self._admitted(answer):
-            ledger = wire.ledger
-            if ledger is None:
-                self._forward_now("")
-            else:
-                ledger.asked(self, self._forward_now)
+            return
+        self._forward = answer
+        refusal = self._door.admit(entry, answer, self._worded)
+        if refusal is not None:
+            self._answer(refusal)
+        elif wire.ledger is None:
+            self._forward_now("")
+        else:
+            wire.ledger.asked(self, self._forward_now)
 
     def _forward_now(self, refused: str) -> None:
         way, forward = self._way, self._forward
@@ -82,7 +89,7 @@ class Usual(Flow):
             return
         body = forward.body
         self._outbound = b"%b%d\r\n\r\n%b" % (way.start, len(body), body)
-        self._pieces = []
+        self._pieces = ()
         if way.secret:
             self._mask = Mask(way.secret)
         if forward.stream:
@@ -91,9 +98,9 @@ class Usual(Flow):
         if up is None:
             self._connect(fresh=False)
             return
-        wire = self.wire
         self._up = up
         self.is_forwarded = True
+        wire = self.wire
         limits = wire.limits
         up.deadline = wire.clock.now() + limits.upstream_head_s
         self._client.deadline = self.started + limits.exchange_s
@@ -109,7 +116,7 @@ class Usual(Flow):
         if like is None or known.sent is not route.headers:
             return
         known.way = Way(
-            like, entry, route, pool,
+            like, entry, route, pool, pool.name,
             request_start(self.method, pool.address.joined(route.target), pool.address.authority,
                           known.lines),
             self._door.secret(pool),
@@ -126,30 +133,30 @@ class Usual(Flow):
         if out is None:
             return False
         wire, client = self.wire, self._client
-        self.first_at = wire.clock.now()
+        self.first_at = now = wire.clock.now()
         self.answered = 200
-        self.received = len(body)
         wire.buffered -= self._held
         self._held = 0
         self._up = None
-        up.done_whole()
-        blocked = exchange.blocked
-        if blocked is not None:
+        up.done_whole(now)
+        if exchange.blocked is not None:
             self._ending = True
-            self.code, self.how = blocked.code, _BLOCKED
-            self._answer(blocked, _BLOCKED)
+            self.code, self.how = exchange.blocked.code, _BLOCKED
+            self._answer(exchange.blocked, _BLOCKED)
             return True
         self.status = 200
-        self.sent = len(out)
+        self.sent = size = len(out)
         if self.heard is not None:
             self.heard(out)
         if client.keep and client.minor:
-            connection = b""
+            end = b"\r\n\r\n"
+        elif client.keep:
+            end = b"\r\nconnection: keep-alive\r\n\r\n"
         else:
-            connection = b"\r\nconnection: keep-alive" if client.keep else b"\r\nconnection: close"
+            end = b"\r\nconnection: close\r\n\r\n"
         client.transport.write(
-            b"HTTP/1.1 200 OK%b\r\ncontent-length: %d\r\nx-tavo-request-id: %b%b%b\r\n\r\n%b"
-            % (lines, len(out), self.id, wire.stamp, connection, out)
+            b"HTTP/1.1 200 OK%b\r\ncontent-length: %d\r\nx-tavo-request-id: %b%b%b%b"
+            % (lines, size, self.id, wire.stamp, end, out)
         )
         self._finish(_DONE)
         return True
