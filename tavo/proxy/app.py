@@ -276,9 +276,9 @@ class App:
         entry, exchange = flow.entry, flow.exchange
         record = exchange.record if exchange is not None else None
         is_whole = flow.how is _DONE
-        if record is not None and flow.taken and not (record.counted and is_whole):
-            if flow.is_forwarded:
-                estimate(record, asked=flow.taken, is_whole=is_whole, status=flow.answered)
+        is_counted = record is not None and record.counted and is_whole
+        if record is not None and not is_counted and flow.is_forwarded and flow.taken:
+            estimate(record, asked=flow.taken, is_whole=is_whole, status=flow.answered)
         cost = self.metrics.told(flow)
         self.live.told(flow, cost)
         if self._exporter is not None:

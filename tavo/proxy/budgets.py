@@ -55,12 +55,13 @@ class Budgets:
             of_minute, of_day = cells[at + _MINUTE_REQUESTS], cells[at + _DAY_REQUESTS]
             if (
                 ((most := budget.requests_per_minute) is None or of_minute < most)
-                and ((most := budget.tokens_per_minute) is None or cells[at + _MINUTE_TOKENS] < most)
+                and (
+                    (most := budget.tokens_per_minute) is None or cells[at + _MINUTE_TOKENS] < most
+                )
                 and ((most := budget.requests_per_day) is None or of_day < most)
                 and ((most := budget.tokens_per_day) is None or cells[at + _DAY_TOKENS] < most)
                 and (
-                    (cost := budget.cost_per_day) is None
-                    or cells[at + _DAY_COST] < cost * _MILLION
+                    (cost := budget.cost_per_day) is None or cells[at + _DAY_COST] < cost * _MILLION
                 )
             ):
                 cells[at + _MINUTE_REQUESTS] = of_minute + 1

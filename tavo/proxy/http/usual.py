@@ -1,4 +1,4 @@
-"""The usual exchange, done in one go: a known head with its whole body, and an answer that is whole.
+"""The usual exchange in one go: a known head with its whole body, and an answer that is whole.
 
 Everything here is a shorter way between two states of `tavo.proxy.http.flow`: from a client that
 waits for nothing to a request that was sent, and from there to an answer that was given. Where
