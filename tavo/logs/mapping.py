@@ -23,6 +23,7 @@ from tavo.errors import ConfigError
 from tavo.logs.fields import FIELDS
 from tavo.logs.folded import Header
 from tavo.logs.record import Path, parse_path
+from tavo.logs.wrapped import TIME
 
 __all__ = ["READERS", "Mapping", "Sample", "load_mapping", "readers"]
 
@@ -103,6 +104,8 @@ class Mapping:
         self.fields: Map[str, tuple[Path, ...]] = {
             name: tuple(map(parse_path, places)) for name, places in file.fields.items()
         }
+        if file.lines == "json":  # the last place, for records that do not say it themselves
+            self.fields = {**self.fields, "time": (*self.fields.get("time", ()), (TIME,))}
         self.given = tuple(map(parse_path, file.conversation.given))
         self.answered = tuple(map(parse_path, file.conversation.answered))
         self.system = tuple(map(parse_path, file.conversation.system))
