@@ -96,3 +96,16 @@ def test_chats_of_open_webui(indent: int | None, look: Look, tmp_path: Path) -> 
     assert event.first("gen_ai.usage.input_tokens") == 12
     assert event.first("gen_ai.conversation.id") == "c0"
     assert event.time == 1795860000.0
+
+
+def test_the_terminal_of_litellm_s_proxy(look: Look) -> None:
+    log = Path(__file__).parent / "samples" / "litellm-json.log"
+    analysis = look(log)
+    assert [one.format for one in analysis.sources] == ["litellm-json"]
+    assert [one for one in analysis.problems if one.incomplete] == []
+    [one] = analysis.incidents.of_rule("genai-web-sql-injection")
+    assert one.actor[1] == "127.0.0.1"
+    found = [event for event in events(log) if event.get("http.response.status_code")]
+    assert [event.first("http.response.status_code") for event in found] == [200, 200, 400, 500]
+    assert {event.first("client.address") for event in found} == {"127.0.0.1"}
+    assert found[1].first("url.path") == "/v1/chat/completions"
