@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from tavo.errors import ConfigError
-from tavo.logs.fields import FIELDS
+from tavo.logs.fields import CATEGORIES, FIELDS
 from tavo.logs.folded import Header
 from tavo.logs.record import Path, parse_path
 from tavo.logs.wrapped import TIME
@@ -34,7 +34,6 @@ _SAMPLES = {
     "schema": "shape of a published schema",
     "none": "no sample",
 }
-_CATEGORIES = {"inference", "tool", "mcp", "gateway"}
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -282,9 +281,9 @@ def _check(file: _File, path: FilePath) -> None:
                 f"{path}: there is no field {field!r}", hint=f"Did you mean {near[0]}?"
             )
     for source in file.logsource:
-        if source.get("product") == "genai" and source.get("category") not in _CATEGORIES:
+        if source.get("product") == "genai" and source.get("category") not in CATEGORIES:
             raise ConfigError(
-                f"{path}: logsource: a genai category is one of {', '.join(sorted(_CATEGORIES))}"
+                f"{path}: logsource: a genai category is one of {', '.join(sorted(CATEGORIES))}"
             )
 
 
