@@ -30,7 +30,7 @@ Records = tuple[list[Any], tuple[str, ...]]
 _decode = msgspec.json.Decoder().decode
 _UNREAD = "no record that this reader knows"
 _UVICORN = re.compile(
-    r"INFO:\s{1,9}\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
+    r"(?:INFO:\s{1,9})?\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
     r'"([A-Z]{1,16}) ([^ "]*) HTTP/[0-9.]{1,3}" (\d{3})'
 )
 _CELLS = "a row with more or fewer cells than the header"

@@ -284,3 +284,16 @@ def test_a_misspelt_field_of_a_rule_is_said_by_every_command(tavo: Run) -> None:
         done = tavo(*words)
         assert done.code == code, words
         assert said in " ".join((done.out + done.err).split())
+
+
+def test_rules_about_other_logs_are_said(tavo: Run) -> None:
+    Path("a.jsonl").write_text(f"{LOG}\n")
+    body = "logsource: {product: windows}\ndetection:\n  a: {f: b}\n  condition: a\n"
+    rule = f"title: x%s\nname: x%s\n{body}"
+    Path("r.yml").write_text("---\n".join(rule % (n, n) for n in range(3)))
+    done = tavo("logs", "analyze", "a.jsonl", "--rules", "r.yml")
+    assert done.code == 1
+    said = " ".join(done.out.split())
+    assert (
+        "rule x0: and 2 more are about a log source that no format has (product: windows)" in said
+    )

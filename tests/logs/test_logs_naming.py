@@ -114,3 +114,30 @@ def test_an_empty_keyword_is_refused_and_an_empty_value_is_not(tmp_path: Path) -
     assert "an empty keyword" in load(tmp_path, keyword).problems[0].reason
     value = f"{HEAD}detection:\n  s: {{user.id: ''}}\n  condition: s\n"
     assert load(tmp_path, value).problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("title: A\nlogsource: {product: genai, category: inferance}\n%s",
+      "logsource: product genai has no category 'inferance'; did you mean 'inference'?"),
+     ("title: A\nlogsource: {product: genai, category: web}\n%s",
+      "logsource: product genai has no category 'web', only inference, tool, mcp, gateway"),
+     ("title: A\nlogsource: {product: gen-ai}\n%s", "no product 'gen-ai'; did you mean 'genai'?"),
+     ("title: A\nlogsource: {product: genia}\n%s", "no product 'genia'; did you mean 'genai'?"),
+     ("title: A\nlogsorce: {product: genai}\n%s", "no key 'logsorce'; did you mean 'logsource'?"),
+     ("title: A\nlvel: high\nlogsource: {product: genai}\n%s", "did you mean 'level'?"),
+     ("title: A\nlogsource: {product: genai}\ndetection:\n  s: {user.id|containz: a}\n"
+      "  condition: s\n", "user.id: the modifier 'containz' is not supported; did you mean"
+      " 'contains'?"),
+     ("a: [\ndetection:\n", "is not YAML: line 3, column 1: did not find expected node content")],
+)  # fmt: skip
+def test_what_is_misspelt_is_named(text: str, said: str, tmp_path: Path) -> None:
+    whole = text.replace("%s", "detection:\n  s: {user.id: a}\n  condition: s\n")
+    [problem] = load(tmp_path, whole).problems
+    assert said in problem.reason
+
+
+def test_keys_that_are_none_of_ours_stay(tmp_path: Path) -> None:
+    text = "references: [x]\nreference: y\nfields: [a]\nlabels: [b]\nx-team: c\nauthors: d\n"
+    body = "detection:\n  s: {user.id: a}\n  condition: s\n"
+    assert load(tmp_path, f"{HEAD}{text}{body}").problems == []

@@ -24,7 +24,7 @@ from tavo.logs.event import LogEvent
 from tavo.logs.sigma.conditions import Any_, Tree, parse_condition, selection
 from tavo.logs.sigma.correlation import Correlation, read_correlation
 from tavo.logs.sigma.gates import Gate, gate_of, matcher
-from tavo.logs.sigma.naming import check_names, is_ours, named_fields
+from tavo.logs.sigma.naming import check_keys, check_names, check_source, is_ours, named_fields
 from tavo.logs.sigma.tests import SigmaError
 from tavo.plugins import Confidence, Rule, Severity
 
@@ -42,10 +42,6 @@ _STATUS = {"stable": Confidence.HIGH, "test": Confidence.MEDIUM}
 _OWASP = re.compile(r"owasp\.(llm|asi)(\d\d)-(20\d\d)\Z")
 _ATLAS = re.compile(r"atlas\.(aml\.t\d{4}(?:\.\d{3})?)\Z")
 _CWE = re.compile(r"cwe\.(\d+)\Z")
-_META = {"title", "id", "name", "related", "status", "license", "description", "author",
-         "references", "date", "modified", "fields", "falsepositives", "level", "tags", "scope",
-         "taxonomy", "logsource", "detection", "correlation", "generate", "samples",
-         "remediation"}  # fmt: skip
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -169,9 +165,19 @@ def _documents(file: Path, out: Rules) -> list[Any]:
                 raise SigmaError("has more parts than any rule")
         return [one for one in yaml.load_all(text, Loader=_Loader) if one is not None]
     except (SigmaError, UnicodeDecodeError, yaml.YAMLError, RecursionError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(_said(error).split())[:300]
         out.problems.append(RuleProblem(file=file, rule_id="", reason=reason))
         return []
+
+
+def _said(error: Exception) -> str:
+    """Return what is wrong with a file, in words."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"is not YAML: line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8"
+    return str(error)
 
 
 def _add(document: Any, file: Path, out: Rules, generate: set[str]) -> None:
@@ -180,6 +186,7 @@ def _add(document: Any, file: Path, out: Rules, generate: set[str]) -> None:
         if not isinstance(document, Mapping):
             raise SigmaError("is not a rule: expected a map with 'title' and 'detection'")
         name = _id_of(document, file)
+        check_keys(document)
         if name in out.rules:
             raise SigmaError(f"there is another rule with this name in {out.rules[name].file}")
         if document.get("action") is not None:
@@ -230,6 +237,7 @@ def _rule(document: Mapping[str, Any], file: Path, name: str) -> LogRule:
     trees = [parse_condition(one, named) for one in conditions]
     tree = trees[0] if len(trees) == 1 else Any_(list(trees))
     source = {str(k): str(v) for k, v in logsource.items() if k in _SOURCE_KEYS}
+    check_source(source)
     if is_ours(source):
         check_names(named_fields(detection))
     fields = tuple(dict.fromkeys(_fields_of(detection)))
