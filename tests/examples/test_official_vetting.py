@@ -34,12 +34,16 @@ LET_PASS = {
         "sklearn/datasets/_twenty_newsgroups.py line 310: ",
     ),
 }
+# semgrep: a program in a process of its own, in the wheel as its makers publish it. The licence's
+# text is in the plugin, and its README says where the sources are.
+LET_PASS |= dict.fromkeys(
+    ("codeshield", "semgrep-rules"),
+    ("LGPL-2.1-or-later is not among the licences that this market takes",),
+)
 UNUSED = {
     # It reads a file only if its configuration names one.
     "art-evasion": "asked for and not tried in this run: files",
 }
-# What starts programs of the user is a danger, which a person decides about in each case.
-STARTS_PROGRAMS = {"ci-workflows", "codeshield", "semgrep-rules"}
 # The namespace is official, so the plugin runs at L2 where there is no L3.
 ACCEPTED = tuple(f"L2:tavo/{plugin}" for plugin in SHELF.plugins)
 
@@ -87,8 +91,6 @@ def test_its_vetting_finds_nothing(plugin: Path, tmp_path: Path) -> None:
             for one in reports
             if one.outcome != "passed"
         }
-        if plugin.name in STARTS_PROGRAMS:
-            assert said.pop("permissions")[0].startswith("danger: ")
         assert {check: sentences for check, sentences in said.items() if sentences} == {}
 
 

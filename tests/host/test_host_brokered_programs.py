@@ -105,6 +105,8 @@ def test_others_are_not(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ({"timeout_s": 0}, "no number above 0"),
         ({"timeout_s": True}, "no number above 0"),
         ({"timeout_s": "9"}, "no number above 0"),
+        ({"called": "other"}, "only for programs that come with a plugin"),
+        ({"variables": {"LD_PRELOAD": "/tmp/x.so"}}, "only for programs that come with a plugin"),
     ],
 )
 def test_what_cannot_be_run_is_refused(changed: dict[str, Any], reason: str, tools: Path) -> None:

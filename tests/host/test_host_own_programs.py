@@ -274,6 +274,45 @@ def test_other_names_are_for_the_lender_behind_it(tool: Path) -> None:
     assert out(run(lender, "print('behind')")) == "behind\n"
 
 
+def test_it_may_be_called_otherwise_and_get_variables(tool: Path) -> None:
+    show = "import os; print(open('a').read(), os.environ['CERTIFICATE'], os.environ['TZ'])"
+    answer = run(
+        lender_for(tool), show, files={"a": base64.b64encode(b"x").decode()},
+        variables={"CERTIFICATE": "c.pem", "TZ": "Asia/Tokyo"},
+    )  # fmt: skip
+    assert out(answer) == "x c.pem Asia/Tokyo\n"
+    answer = run(lender_for(tool), "import sys; print(sys.orig_argv[0])", called="other")
+    assert out(answer) == "other\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"called": "a/b"}, "called is no plain name of a program"),
+        ({"called": 3}, "called is no plain name of a program"),
+        ({"variables": ["A"]}, "the variables are no table of at most 32"),
+        ({"variables": {str(n): "" for n in range(33)}}, "no table of at most 32"),
+        ({"variables": {"A=B": ""}}, "a name of the variables cannot be that of one"),
+        ({"variables": {"A": "x\0y"}}, "the variable A is no text that can be handed over"),
+        ({"variables": {"A": 1}}, "the variable A is no text that can be handed over"),
+        ({"variables": {"A": "x" * 1001}}, "the variable A is no text that can be handed over"),
+        ({"files": {"../x": ""}}, "is not a plain relative path"),
+        ({"arguments": "x"}, "the arguments are no list"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(changed: dict[str, Any], reason: str, tool: Path) -> None:
+    with pytest.raises(LendError, match=reason):
+        run(lender_for(tool), "", **changed)
+
+
+def test_all_runs_share_one_allowance(tool: Path) -> None:
+    lender = lender_for(tool, wall_s_total=1)
+    with pytest.raises(LendError, match="it took longer than 1 s"):
+        run(lender, "import time; time.sleep(60)")
+    with pytest.raises(LendError, match="as often and as long as a run allows"):
+        run(lender, "")
+
+
 def test_nothing_runs_before_the_plugin_is_locked_up(tool: Path) -> None:
     lender = lender_for(tool)
     lender.level = None

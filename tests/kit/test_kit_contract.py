@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -209,6 +211,32 @@ def test_what_a_plugin_asks_the_host_for_is_compared_with_its_manifest(tmp_path:
     assert report.tried["subprocess"] == ("git",)
     assert check_of(report, "permissions used").found.endswith("subprocess: hg")
     assert "files: it tried uv.lock" in check_of(report, "permissions declared").found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the wheel is one for Linux")
+@pytest.mark.parametrize("asked", ["tool", "git"])
+def test_a_program_that_a_plugin_brings_is_compared_with_its_manifest(
+    asked: str, tmp_path: Path
+) -> None:
+    main = static_main(f'self.ask(self.context.run, "{asked}", ["status"])').replace(
+        "    def analyze_file", ASKING + "    def analyze_file"
+    )
+    folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
+    wheel = folder / ".wheels" / f"dep-1.0-py3-none-linux_{os.uname().machine}.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(wheel_bytes(files={"dep-1.0.data/scripts/tool": b"\x7fELF\x02\x01"}))
+    manifest = folder / "plugin.yaml"
+    text = manifest.read_text().replace("files: none", "native_code: true")
+    manifest.write_text(text + "programs: [tool]\ndependencies: ['dep==1.0']\n")
+    make_lock(folder, wheel.parent)
+    report = tried(folder)
+    declared = check_of(report, "permissions declared")
+    if asked == "tool":
+        assert declared.state == "passed"
+        assert "permissions used" not in {one.name for one in report.checks}
+    else:
+        assert declared.found == "subprocess: it tried git"
+        assert check_of(report, "permissions used").found.endswith("programs: tool")
 
 
 def test_a_plugin_that_stops_where_a_host_would_lend_something_fails_nothing(

@@ -231,3 +231,77 @@ def test_the_plugins_whose_code_it_runs_are_a_permission() -> None:
     assert permission_words(needing) == ("plugin:acme/words",)
     assert words_of_json(manifest_to_json(needing)) == ("plugin:acme/words",)
     assert permission_words(alone) == ()
+
+
+PROGRAMS = (
+    "programs: [zizmor]\ndependencies: ['zizmor==1.32.0']\npermissions: {native_code: true}\n"
+)
+
+
+def test_programs_that_come_with_a_plugin_are_a_permission_of_their_own() -> None:
+    manifest = parse(PROGRAMS)
+    assert permission_words(manifest) == ("native_code", "program:zizmor")
+    assert words_of_json(manifest_to_json(manifest)) == permission_words(manifest)
+    assert manifest_from_json(manifest_to_json(manifest)) == manifest
+    without = parse(PROGRAMS.replace("programs: [zizmor]\n", ""))
+    assert permission_digest(manifest) != permission_digest(without)
+    can, cannot = permission_sentences(manifest)
+    assert can[:2] == [
+        "load compiled libraries into its own process",
+        "run compiled programs that it brings, locked up as it is itself: zizmor",
+    ]
+    assert "start other programs" in cannot
+
+
+def test_a_manifest_from_before_there_were_programs_reads_and_keeps_its_digest() -> None:
+    manifest = parse("permissions: {native_code: true, subprocess: [git]}\n")
+    told = json.loads(manifest_to_json(manifest))
+    del told["programs"]
+    before = manifest_from_json(json.dumps(told))
+    assert before == manifest
+    assert words_of_json(json.dumps(told)) == ("subprocess:git", "native_code")
+    assert permission_digest(before).hex == (
+        Digest.of(
+            b'tavo-permissions/1\n{"env":[],"files":"none","native_code":true,'
+            b'"network":[],"subprocess":["git"],"target":false}'
+        ).hex
+    )
+
+
+def test_a_tavo_from_before_reads_a_catalog_with_programs_in_it() -> None:
+    """It ignores keys at the top that it does not know, and would fail on one below."""
+    told = json.loads(manifest_to_json(parse(PROGRAMS)))
+    told["a_key_to_come"] = told.pop("programs")
+    assert manifest_from_json(json.dumps(told)).programs == ()
+    told["permissions"]["a_key_to_come"] = []
+    with pytest.raises(ManifestError, match="a_key_to_come"):
+        manifest_from_json(json.dumps(told))
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("programs: [zizmor]\n", "is compiled code, and it does not ask for that"),
+        (
+            "programs: [zizmor]\npermissions: {native_code: true}\n",
+            "out of the wheels of its dependencies, and it has none",
+        ),
+        (PROGRAMS.replace("[zizmor]", "[bin/zizmor]"), "the name of one program, without its"),
+        (PROGRAMS.replace("[zizmor]", "zizmor"), "expected a list, found text"),
+        (
+            PROGRAMS.replace("native_code: true", "native_code: true, subprocess: [zizmor]"),
+            "'zizmor' stands under permissions.subprocess, too; choose one",
+        ),
+    ],
+)
+def test_programs_that_cannot_be_meant_are_refused(more: str, problem: str) -> None:
+    with pytest.raises(ManifestError, match="programs") as caught:
+        parse(more)
+    assert problem in str(caught.value)
+
+
+def test_a_proxy_has_no_time_for_a_program() -> None:
+    text = MANIFEST.format(id="sample", publisher="acme", version="1.0.0", name="Sample")
+    text = text.replace("plugin_type: static", "plugin_type: proxy") + PROGRAMS
+    with pytest.raises(ManifestError, match="a proxy plugin has no time to wait for a program"):
+        parse_manifest(text.encode())
