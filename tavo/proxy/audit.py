@@ -42,7 +42,7 @@ from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit
 from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.messages import Record
+from tavo.proxy.messages import Finished, Record
 
 __all__ = ["AuditLog", "file_of_worker", "would_be"]
 
@@ -52,6 +52,7 @@ _CHECKED = 256 << 20
 _FAR = 0x7FFFFFF0
 _MOST_PARTS = 1024
 _ASKED, _ENDED = b"asked", b"done"
+_DONE = Finished.DONE
 _NOT_NOTED = (None, None)
 _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing passes"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
@@ -187,29 +188,36 @@ class AuditLog:
 
     def done(self, flow: Flow) -> None:
         """Note how an exchange ended; of one that never went on this is the only row."""
-        exchange, started = flow.exchange, flow.started
+        exchange, entry = flow.exchange, flow.entry
         record = exchange.record if exchange is not None else None
-        client, model = flow.entry.client if flow.entry is not None else "", ""
-        if record is not None:
-            model = record.model[:256]
+        how, started, first_at = flow.how, flow.started, flow.first_at
         row = b'"id":"%b",%b,"status":%d,"how":"%b","ms":%b,"bytes_in":%d,"bytes_out":%d' % (
-            flow.id, _who(client, model), flow.status, flow.how.value.encode("ascii"),
-            _encode(round((flow.ended - started) * 1000, 3)), flow.taken, flow.sent,
-        )  # fmt: skip
+            flow.id,
+            _who(
+                entry.client if entry is not None else "",
+                record.model[:256] if record is not None else "",
+            ),
+            flow.status,
+            b"done" if how is _DONE else how.value.encode("ascii"),
+            _encode(round((flow.ended - started) * 1000, 3)),
+            flow.taken,
+            flow.sent,
+        )
+        parts = [row]
         if flow.code:
-            row += b',"code":' + _encode(flow.code)
-        if flow.first_at:
-            row += b',"first_ms":' + _encode(round((flow.first_at - started) * 1000, 3))
+            parts.append(b',"code":' + _encode(flow.code))
+        if first_at:
+            parts.append(b',"first_ms":%b' % _encode(round((first_at - started) * 1000, 3)))
         heard, kept = self._parts.pop(flow.id, _NOT_NOTED)
         if heard is not None:
-            row += b',"sha256":"%b"' % heard.hexdigest().encode("ascii")
+            parts.append(b',"sha256":"%b"' % heard.hexdigest().encode("ascii"))
         else:  # nobody has noted it when it was asked
-            row += self._not_noted(flow, record)
+            parts.append(self._not_noted(flow, record))
         if kept is not None:
-            row += b',"text":' + _encode(kept.decode("utf-8", "replace"))
+            parts.append(b',"text":' + _encode(kept.decode("utf-8", "replace")))
         if record is not None:
-            row += self._recorded(record)
-        self._add(_ENDED, row)
+            self._recorded(record, parts)
+        self._add(_ENDED, b"".join(parts))
         if self._timer is None:
             self._soon()
 
@@ -226,35 +234,43 @@ class AuditLog:
             row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
         return _more(row)
 
-    def _recorded(self, record: Record) -> bytes:
-        """Return what the exchange itself has found out, each part behind its comma."""
-        row = b',"verdict":"%b"' % record.verdict.encode("ascii")
+    def _recorded(self, record: Record, parts: list[bytes]) -> None:
+        """Add what the exchange itself has found out, each part behind its comma."""
+        verdict = record.verdict
+        parts.append(
+            b',"verdict":"allow"' if verdict == "allow"
+            else b',"verdict":"%b"' % verdict.encode("ascii")
+        )  # fmt: skip
         if record.observed:
-            row += b',"observed":true,"would":"%b"' % would_be(record).encode("ascii")
-        row += b',"bytes_seen":%d,"bytes_released":%d' % (record.bytes_seen, record.bytes_released)
+            parts.append(b',"observed":true,"would":"%b"' % would_be(record).encode("ascii"))
+        parts.append(
+            b',"bytes_seen":%d,"bytes_released":%d' % (record.bytes_seen, record.bytes_released)
+        )
+        tokens_in, tokens_out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
         if record.counted or record.estimated:
-            row += b',"tokens_in":%d,"tokens_out":%d' % (record.tokens_in, record.tokens_out)
+            parts.append(b',"tokens_in":%d,"tokens_out":%d' % (tokens_in, tokens_out))
             if record.estimated:
-                row += b',"estimated":true'
-            if record.tokens_cached:
-                row += b',"tokens_cached":%d' % record.tokens_cached
+                parts.append(b',"estimated":true')
+            if cached:
+                parts.append(b',"tokens_cached":%d' % cached)
             if self._prices:
-                model = record.model
-                if model not in self._priced:
-                    if len(self._priced) >= _MOST_PARTS:
-                        self._priced.clear()
-                    self._priced[model] = price_of(self._prices, model)
-                cost = amount(
-                    self._priced[model], record.tokens_in, record.tokens_out, record.tokens_cached
-                )
-                row += b',"cost":' + _encode(round(cost, 9))
+                cost = amount(self._price_of(record.model), tokens_in, tokens_out, cached)
+                parts.append(b',"cost":' + _encode(round(cost, 9)))
         if record.unjudged:
-            row += b',"unjudged":' + _encode(record.unjudged)
+            parts.append(b',"unjudged":' + _encode(record.unjudged))
         if record.said:
-            row += b',"said":' + _encode(record.said)
+            parts.append(b',"said":' + _encode(record.said))
         if record.texts and self._texts:
-            row += b',"texts":' + _encode(record.texts)
-        return row
+            parts.append(b',"texts":' + _encode(record.texts))
+
+    def _price_of(self, model: str) -> Price | None:
+        try:
+            return self._priced[model]
+        except KeyError:
+            if len(self._priced) >= _MOST_PARTS:
+                self._priced.clear()
+            price = self._priced[model] = price_of(self._prices, model)
+            return price
 
     # -- inside
 

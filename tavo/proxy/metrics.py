@@ -93,11 +93,13 @@ class Metrics:
         span = flow.ended - started
         series.count += 1
         series.seconds += span
-        series.spans[bisect_left(SECONDS, span)] += 1
+        bucket = bisect_left(SECONDS, span)
+        series.spans[bucket] += 1
         series.sent += flow.sent
-        if flow.first_at:
-            first = flow.first_at - started
-            series.firsts[bisect_left(SECONDS, first)] += 1
+        first_at = flow.first_at
+        if first_at:
+            first = first_at - started
+            series.firsts[bucket if first == span else bisect_left(SECONDS, first)] += 1
             series.first_seconds += first
             series.first_count += 1
         if record is None:

@@ -41,7 +41,7 @@ _MOST = 1 << 40
 _END = b"\n\n"
 _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
-_MODEL, _ESCAPE = b'"model"', b"\\u"
+_MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
 class _Asked(msgspec.Struct, gc=False):
@@ -122,7 +122,8 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            if (body.lower().count(_MODEL) != 1 or _ESCAPE in body) and _twice(body):
+            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body
+            if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
             if type(asked.model) is str and not record.model:
