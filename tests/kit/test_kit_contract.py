@@ -218,9 +218,9 @@ def test_what_a_plugin_asks_the_host_for_is_compared_with_its_manifest(tmp_path:
 def test_a_program_that_a_plugin_brings_is_compared_with_its_manifest(
     asked: str, tmp_path: Path
 ) -> None:
-    main = static_main(f'self.ask(self.context.run, "{asked}", ["status"])').replace(
-        "    def analyze_file", ASKING + "    def analyze_file"
-    )
+    main = static_main(
+        f'if len(content) < 2:\n    self.ask(self.context.run, "{asked}", ["status"])'
+    ).replace("    def analyze_file", ASKING + "    def analyze_file")
     folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
     wheel = folder / ".wheels" / f"dep-1.0-py3-none-linux_{os.uname().machine}.whl"
     wheel.parent.mkdir()
