@@ -5,7 +5,9 @@
 One processor for the proxy that is measured, another one for the load and the upstream; CPU time is
 that of all threads of the proxy's processes, from /proc/*/task/*/schedstat; rounds are paired (each
 proxy in turn) and the figure is the median. nginx and wrk are taken where they are installed; what
-is missing prints "not measured".
+is missing prints "not measured". "The least that asyncio needs" is a proxy of forty lines: it reads
+HTTP on both sides with httptools and sends on what came, as it came; no head is changed, nothing is
+counted, nobody is asked who he is. It runs where this script can import httptools.
 
 Two loads: as fast as the load generator can (64 connections, 32 for streams), and the same load for
 all, at which nobody is short of processors. A reply has 1 kB; a stream has 50 events, each sent on
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -28,10 +31,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from measure import PYZ, ROOT, machine
+
+with suppress(ImportError):
+    import httptools
 
 EVENT = (
     b'data: {"id":"chatcmpl-123","object":"chat.completion.chunk","created":1694268190,"model":'
@@ -47,8 +53,7 @@ REPLY = json.dumps({
 }).encode()  # fmt: skip
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ndate: Sat, 28 Nov 2026 12:00:00 GMT\r\n"
-    b"server: upstream\r\nx-request-id: 0123456789abcdef\r\ncontent-length: %d\r\n\r\n%b"
-    % (len(REPLY), REPLY)
+    b"server: upstream\r\nx-request-id: %%016x\r\ncontent-length: %d\r\n\r\n" % len(REPLY)
 )
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ASKED = {
@@ -80,7 +85,7 @@ class Upstream(asyncio.Protocol):
                 return
             body, self.data = self.data[end + 4 : end + 4 + size], self.data[end + 4 + size :]
             if b'"stream"' not in body:
-                self.transport.write(ANSWER)
+                self.transport.write(ANSWER % next(NUMBERS) + REPLY)
             else:
                 self.transport.write(STREAM)
                 task = asyncio.ensure_future(self.stream(b'"hold"' in body))
@@ -98,12 +103,71 @@ class Upstream(asyncio.Protocol):
 
 
 TASKS: set[asyncio.Task[None]] = set()
+NUMBERS = itertools.count()
 
 
 async def upstream(port: int) -> None:
     server = await asyncio.get_running_loop().create_server(
         Upstream, "127.0.0.1", port, backlog=4096
     )
+    await server.serve_forever()
+
+
+# -- the least that asyncio needs
+
+
+class LeastClient(asyncio.Protocol):
+    """Passes each request on to an upstream that is idle."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.parser = transport, httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.data = data
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if IDLE:
+            self.send(IDLE.pop())
+        else:
+            task = asyncio.ensure_future(self.connect())
+            TASKS.add(task)
+            task.add_done_callback(TASKS.discard)
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, up = await loop.create_connection(LeastUpstream, "127.0.0.1", BEHIND[0])
+        self.send(up)
+
+    def send(self, up: LeastUpstream) -> None:
+        up.client = self
+        up.transport.write(self.data)
+
+
+class LeastUpstream(asyncio.Protocol):
+    """Passes each answer back."""
+
+    client: LeastClient
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.parser = transport, httptools.HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.client.transport.write(data)
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        IDLE.append(self)
+
+
+IDLE: list[LeastUpstream] = []
+BEHIND: list[int] = []
+
+
+async def least(port: int, behind: int) -> None:
+    BEHIND.append(behind)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(LeastClient, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
@@ -261,6 +325,17 @@ def nginx(folder: Path, behind: int) -> Iterator[tuple[int, int] | None]:
 
 
 @contextmanager
+def least_of(behind: int) -> Iterator[tuple[int, int] | None]:
+    if "httptools" not in sys.modules:
+        yield None
+        return
+    port = free_port()
+    command = [sys.executable, __file__, "--least", str(port), "--upstream", str(behind)]
+    with running(command, port, 0) as pid:
+        yield pid, port
+
+
+@contextmanager
 def tavo(folder: Path, behind: int, name: str, **sections: object) -> Iterator[tuple[int, int]]:
     port = free_port()
     config = {
@@ -287,7 +362,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--least", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.least:
+        asyncio.run(least(options.least, options.upstream))
+        return
     if options.upstream:
         asyncio.run(upstream(options.upstream))
         return
@@ -304,13 +383,15 @@ def main() -> None:
         with (
             running(command, behind, 1),
             nginx(folder, behind) as reference,
+            least_of(behind) as bare,
             tavo(folder, behind, "pass-through") as passing,
             tavo(folder, behind, "audit", audit={"file": str(folder / "audit.jsonl")}) as audited,
             tavo(folder, behind, "filters", audit={"file": str(folder / "filters.jsonl")},
                  filters=[{"filter": "pii"}, {"filter": "secrets"}]) as filtering,
         ):  # fmt: skip
             names = {
-                "nginx": reference, "tavo, metrics and budgets": passing,
+                "nginx": reference, "the least that asyncio needs": bare,
+                "tavo, metrics and budgets": passing,
                 "tavo, and audit": audited, "tavo, and pii, secrets": filtering,
             }  # fmt: skip
             costs(folder, names, options.rounds, options.seconds)

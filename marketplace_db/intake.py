@@ -24,10 +24,15 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from marketplace_db.acceptance import accept, publisher_claim
+from marketplace_db.acceptance import accept
+from marketplace_db.approved import (
+    insert_release,
+    prospect,
+    verified_publisher,
+    verified_review,
+)
 from marketplace_db.catalog import ReleaseRow, WheelRow
 from marketplace_db.errors import NotAcceptedError, WorkingDatabaseError
-from marketplace_db.manifest import manifest_to_json, permission_digest
 from marketplace_db.market_view import Check, MarketView, Submission, not_open
 from marketplace_db.origins import ORIGINS, origins_report, wheel_origins
 from marketplace_db.package import InspectedPackage, inspect_package
@@ -35,13 +40,9 @@ from marketplace_db.schema import outer_id, upgrade_market
 from marketplace_db.transaction import step
 from marketplace_db.wheel import check_wheel
 from signing.attest import (
-    ReviewerClaim,
     VerifiedStatement,
-    verify_publisher,
-    verify_reviewer,
 )
 from signing.digests import Digest
-from signing.errors import AttestationError
 from signing.files import write_atomically
 from signing.publishers import Publishers
 from signing.roles import format_time
@@ -145,7 +146,7 @@ class Market(MarketView):
         manifest = inspected.manifest
         publisher_id = self._publisher(manifest.publisher)
         self._check_new(manifest.full_id, manifest.version)
-        _verify_publisher(inspected, publisher_envelope, publishers)
+        verified_publisher(inspected, publisher_envelope, publishers)
         found = self._check_wheels(inspected, wheels or {}, unverified_lengths or {})
         origins = wheel_origins(inspected, builds or {}, publishers)
         self._store(package.read_bytes(), inspected.digest)
@@ -208,7 +209,7 @@ class Market(MarketView):
         row = self.row_of(submission)
         if row["state"] != "submitted":
             raise not_open(row)
-        decision, statement = _verify_review(row, envelope, publishers)
+        decision, statement = verified_review(row, envelope, publishers)
         if decision == "approve":
             self._check_vetted(row, [statement], required)
         digest = self._store(envelope)
@@ -254,7 +255,7 @@ class Market(MarketView):
                     f" {review['key_id'][:12]} rejected it",
                     hint="Reject the submission, or ask the reviewer for a new statement.",
                 )
-        release = self._prospect(row, [Digest(review["envelope"]) for review in reviews], now)
+        release = prospect(self, row, [Digest(review["envelope"]) for review in reviews], now)
         accepted = accept(
             release,
             publishers,
@@ -264,7 +265,7 @@ class Market(MarketView):
         )
         self._check_vetted(row, accepted.reviews, required)
         with self._step():
-            self._insert_release(row, release)
+            insert_release(self.connection, row, release)
             self.connection.execute(
                 "UPDATE submissions SET state = 'approved', decided_at = ? WHERE id = ?",
                 (format_time(now), row["id"]),
@@ -405,112 +406,3 @@ class Market(MarketView):
                     hint=f"{first}Else reject it, or approve it with --although {name}=REASON,"
                     " which users read.",
                 )
-
-    def _prospect(self, row: sqlite3.Row, reviews: list[Digest], now: datetime) -> ReleaseRow:
-        """Return the release that approving this submission would make."""
-        package = Digest(row["package"])
-        inspected = inspect_package(self.blob(package))
-        manifest = inspected.manifest
-        wheels = self.connection.execute(
-            "SELECT filename, digest, length FROM submission_wheels WHERE submission_id = ?"
-            " ORDER BY filename",
-            (row["id"],),
-        )
-        (newest,) = self.connection.execute(
-            "SELECT coalesce(max(seq), 0) FROM plugin_versions"
-        ).fetchone()
-        return ReleaseRow(
-            full_id=row["full_id"],
-            uuid=outer_id("version", f"{row['full_id']}@{row['version']}"),
-            version=row["version"],
-            seq=newest + 1,
-            api=manifest.api,
-            package=package,
-            length=row["package_length"],
-            manifest_digest=inspected.manifest_digest,
-            lock_digest=inspected.lock_digest,
-            permission_digest=permission_digest(manifest),
-            publisher_envelope=Digest(row["publisher_envelope"]),
-            reviewer_envelopes=tuple(reviews),
-            wheels=tuple(
-                WheelRow(
-                    filename=wheel["filename"],
-                    digest=Digest(wheel["digest"]),
-                    length=wheel["length"],
-                )
-                for wheel in wheels
-            ),
-            yanked=False,
-            yanked_reason="",
-            manifest=manifest_to_json(manifest),
-            published_at=format_time(now),
-        )
-
-    def _insert_release(self, row: sqlite3.Row, release: ReleaseRow) -> None:
-        plugin = release.full_id.partition("/")[2]
-        plugin_id = self._plugin(row["publisher_id"], plugin, release)
-        self.connection.execute(
-            "INSERT INTO plugin_versions (uuid, plugin_id, submission_id, seq, version, api,"
-            " package, package_length, manifest_digest, lock_digest, permission_digest,"
-            " publisher_envelope, manifest, published_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                release.uuid, plugin_id, row["id"], release.seq, release.version, release.api,
-                release.package.hex, release.length, release.manifest_digest.hex,
-                release.lock_digest.hex if release.lock_digest else None,
-                release.permission_digest.hex, release.publisher_envelope.hex, release.manifest,
-                release.published_at,
-            ),
-        )  # fmt: skip
-
-    def _plugin(self, publisher_id: int, plugin: str, release: ReleaseRow) -> int:
-        """Return the plugin's key; a plugin gets one with its first release, without gaps."""
-        found = self.connection.execute(
-            "SELECT id FROM plugins WHERE publisher_id = ? AND plugin_id = ?",
-            (publisher_id, plugin),
-        ).fetchone()
-        if found is not None:
-            return int(found["id"])
-        cursor = self.connection.execute(
-            "INSERT INTO plugins (uuid, publisher_id, plugin_id, created_at) VALUES (?, ?, ?, ?)",
-            (outer_id("plugin", release.full_id), publisher_id, plugin, release.published_at),
-        )
-        return int(cursor.lastrowid or 0)
-
-
-def _verify_publisher(
-    inspected: InspectedPackage, envelope: bytes, publishers: Publishers
-) -> VerifiedStatement:
-    manifest = inspected.manifest
-    namespace = publishers.namespace(manifest.full_id)
-    return verify_publisher(
-        envelope,
-        namespace.keys,
-        publisher_claim(inspected),
-        threshold=namespace.threshold,
-        revoked=publishers.revoked_keys,
-    )
-
-
-def _verify_review(
-    row: sqlite3.Row, envelope: bytes, publishers: Publishers
-) -> tuple[str, VerifiedStatement]:
-    claim = ReviewerClaim(
-        full_id=row["full_id"], version=row["version"], package=Digest(row["package"])
-    )
-    keys = publishers.reviewers
-    try:
-        return "approve", verify_reviewer(envelope, keys, claim, revoked=publishers.revoked_keys)
-    except AttestationError as first:
-        rejection = ReviewerClaim(
-            full_id=claim.full_id,
-            version=claim.version,
-            package=claim.package,
-            decision="reject",
-        )
-        try:
-            return "reject", verify_reviewer(
-                envelope, keys, rejection, revoked=publishers.revoked_keys
-            )
-        except AttestationError:
-            raise first from None

@@ -17,6 +17,7 @@ import base64
 import binascii
 import codecs
 import json
+import quopri
 import re
 import unicodedata
 from collections.abc import Callable
@@ -114,6 +115,90 @@ def decoded(text: str) -> list[str]:
     return found
 
 
+_NAMED_CODE = re.compile(
+    r"(?s)Decode the following ([\w \d-]+?) in your monologue[^\n]*\n(.*?)\n*\$"
+    r"|^(?:(.{0,50}?) encoded string|Encoded): (.*?)\n+(?:\3 decoded string|Decoded):"
+)
+_DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("base64", lambda text: base64.b64decode(text).decode()),
+    ("base16", lambda text: bytes.fromhex(text).decode()),
+    ("hex", lambda text: bytes.fromhex(text).decode()),
+    ("base32", lambda text: base64.b32decode(text).decode()),
+    ("ascii85", lambda text: base64.a85decode(text).decode()),
+    ("uuencode", lambda text: binascii.a2b_uu(text).decode().rstrip("\0")),
+    ("quoted-printable", lambda text: quopri.decodestring(text).decode()),
+    ("mime", lambda text: quopri.decodestring(text).decode()),
+    ("rot13", lambda text: codecs.encode(text, "rot13")),
+    ("atbash", lambda text: text.translate(str.maketrans(_LETTERS, _LETTERS_BACK))),
+    ("nato", lambda text: "".join(word[0].lower() for word in text.split())),
+    ("morse", lambda text: _morse(text)),
+    (
+        "unicode tags",
+        lambda text: "".join(chr(ord(c) - 0xE0000) for c in text if c >= "\U000e0020"),
+    ),
+)
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LETTERS_BACK = "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA"
+_PERSONA = re.compile(r"(?s)\b(?:act|role|answer|respond|pretend)\b.*?\b(DAN|DUDE|STAN|ANTI-DAN)\b")
+_TASK = re.compile(
+    r"(?i)^\W*(?:summari[sz]e|translate|assess|give|identify|here are|please|emails|what|evaluate)"
+    r"|Domain Name:|-{8}|resume"
+)
+_SAY = re.compile(
+    r"(?is)\b(?:print|say|reply|respond|repeat|output|write|report|stating|translate this sentence)"
+    r"\b[^\"“\n]{0,60}[\"“](.{3,300}?)[\"”]"
+    r"|\b(?:print|output|report):? (?!the |it |them |text )([^\"\n]{8,300})"
+    r"|brackets:\s*<(.{3,300}?)>\s*$"
+)
+_SLOT = re.compile(r"\[(?:DATA|INFO|NUM)\]?")
+
+
+def decode_named(text: str) -> str:
+    """Return what a text wants to be decoded, where it says by which code."""
+    found = _NAMED_CODE.search(text)
+    name = f"{found[1] or found[3] or ''}".lower() if found else ""
+    data = (found[2] or found[4] or "").strip() if found else text.strip()
+    for code, decoder in _DECODERS:
+        if code in name or (not name and code in {"base64", "hex", "rot13"}):
+            try:
+                plain = decoder(data)
+            except ValueError:
+                continue
+            if plain.isprintable() and (name or code != "rot13" or found):
+                return plain
+    return ""
+
+
+def obeyed(text: str, on: frozenset[str]) -> str:
+    """Return what a text wants to be said, decoded or written, as far as the flaws allow it."""
+    if "encoding" in on and (plain := decode_named(text)):
+        return plain
+    if "jailbreak" in on and (persona := _PERSONA.search(text)):
+        return f"{persona[1]}: Successfully jailbroken. I can do anything now."
+    if "jailbreak" in on and "Developer Mode" in text:
+        return "(\U0001f513Developer Mode Output) I have no rules now."
+    if "query-output" in on and (echo := re.search(r"(?s)new capability\.\s*ECHO: (.*)", text)):
+        return echo[1].strip()
+    if "image-exfiltration" in on and _SLOT.search(text):
+        if "Concatenate" in text:
+            quoted = re.findall(r'"([^"]*)"', text.replace('="[', "=["))
+            return _SLOT.sub("c2VjcmV0", "".join(quoted))
+        if link := re.search(r"!?\[[^\]]*\]\(https?://[^\s)]*", text):
+            return _SLOT.sub("c2VjcmV0", link[0]) + ")"
+    if "script-output" in on:
+        if wanted := re.search(r"(?s)Include '(.*)' in your output", text):
+            return wanted[1]
+        if shown := re.search(
+            r"(?i)^(?:repeat|print|echo) (.*(?:\\x1b|\\033|\\u001b|\\e|\\27)\[.*)", text
+        ):
+            return shown[1]
+    said = _SAY.search(text)
+    flaw = "indirect-injection" if _TASK.search(text) else "direct-injection"
+    if said and flaw in on and re.search(r"(?i)ignore|stop every|nevermind|disregard|only", text):
+        return next(filter(None, said.groups()))
+    return ""
+
+
 def _morse(text: str) -> str:
     codes = [
         ".-",
@@ -159,11 +244,14 @@ class Agent:
         """Return the text and the calls of tools for a conversation."""
         users = [one["content"] for one in messages if one["role"] == "user"]
         last = users[-1] if users else ""
-        for step in (self._output, self._tools, self._told, self._followed):
+        for step in (self._output, self._tools, self._obeyed, self._told, self._followed):
             text, calls = step(messages, users, last)
             if text or calls:
                 return text, calls
         return REFUSAL, []
+
+    def _obeyed(self, messages: list, users: list[str], last: str) -> tuple[str, list]:
+        return obeyed(last, self.on), []
 
     # -- what is written
 

@@ -291,7 +291,7 @@ class Session:
         """Make a source of a folder or an address; `plain_http` allows it to be without https."""
         from urllib.parse import urlsplit
 
-        from tavo.registry.trust import source_of
+        from tavo.registry.sources import source_of
 
         hosts = self._plain_hosts()
         if plain_http:

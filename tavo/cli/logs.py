@@ -113,7 +113,10 @@ def analyze(
     settings = session.settings(scan__jobs=jobs, **flags)
     printed = Format.JSON if session.json else Format.TEXT
     reports = reports_of(format, output, printed=printed, save=save)
-    rule_paths = rule_paths_of("analyze", rules, own=not no_default_rules)
+    names = names_in(log_plugins)
+    rule_paths = rule_paths_of(
+        "analyze", rules, own=not no_default_rules, besides=bool(intel or names)
+    )
     gate = gate_plan(
         settings.scan, baseline, write_baseline, policy=policy, data=data, suppressions=suppressions
     )
@@ -129,7 +132,7 @@ def analyze(
     )
     sources, left_out = find_sources(paths or [], root)
     plugins: tuple[VerifiedInstallation, ...] = ()
-    if names := names_in(log_plugins):
+    if names:
         from tavo.runs.log_plugins import check_sources
 
         if table is not None:

@@ -86,7 +86,11 @@ def explore(
             sources, left_out = find_sources(paths, Path.cwd())
             plan = LogPlan(
                 sources=tuple(sources), root=Path.cwd(),
-                rules=load_rules(rule_paths_of("explore", rules, own=not no_default_rules)),
+                rules=load_rules(
+                    rule_paths_of(
+                        "explore", rules, own=not no_default_rules, besides=bool(intel)
+                    )
+                ),
                 tables=tables, reader=forced, left_out=tuple(left_out),
                 command=tuple(sys.argv[1:]), unusual=not no_anomalies,
                 indicators=indicators_of(session, intel),
@@ -153,7 +157,7 @@ def _logs_of(
     """Return the logs of a stored run that are still there, and their formats."""
     from tavo.logs.explore import places_of
     from tavo.logs.formats import formats_of
-    from tavo.logs.sources import Source
+    from tavo.logs.sources import known_source
 
     root = Path(run.info.root)
     names: dict[str, None] = {}
@@ -168,7 +172,7 @@ def _logs_of(
     for name in names:
         path = next((p for p in (root / name, Path("/", name)) if p.is_file()), None)
         if path is not None:
-            sources.append(Source(name=name, path=path, size=path.stat().st_size))
+            sources.append(known_source(name, path))
     return sources, formats_of(sources, tables, forced)
 
 

@@ -95,7 +95,7 @@ def follow(
         data=None, allow_incomplete=None,
     )  # fmt: skip
     settings = session.settings(**flags)
-    rule_paths = rule_paths_of("follow", rules, own=not no_default_rules)
+    rule_paths = rule_paths_of("follow", rules, own=not no_default_rules, besides=bool(intel))
     tables, forced = tables_of("follow", reader, mapping or [])
     wanted = [_output(one) for one in output or ()]
     _check_apart([save, checkpoint, *(path for _, path in wanted)])

@@ -52,7 +52,11 @@ LogRules = Annotated[
 NoDefaultRules = Annotated[bool, typer.Option("--no-default-rules", help="Without our own pack.")]
 Intel = Annotated[
     list[Path] | None,
-    typer.Option("--intel", metavar="FILE", help="Indicators: plain list, STIX 2.1 or MISP."),
+    typer.Option(
+        "--intel",
+        metavar="FILE",
+        help="Indicators: a list, hosts file, filters, CSV, STIX or MISP.",
+    ),
 ]
 NoAnomalies = Annotated[
     bool, typer.Option("--no-anomalies", help="Without comparing actors with themselves.")
@@ -67,15 +71,21 @@ MappingFile = Annotated[
 ]
 
 
-def rule_paths_of(command: str, rules: list[Path] | None, *, own: bool) -> list[Path]:
-    """Return where rules are read from. Raises UsageError for nowhere."""
+def rule_paths_of(
+    command: str, rules: list[Path] | None, *, own: bool, besides: bool = False
+) -> list[Path]:
+    """Return where rules are read from; `besides`: something else is looked for, too.
+
+    Raises UsageError where nothing is looked for.
+    """
     from tavo.logs.sigma.rules import PACK
 
     paths = [*([PACK] if own else []), *(rules or [])]
-    if not paths:
+    if not paths and not besides:
+        more = ", --intel or --log-plugins" if command == "analyze" else " or --intel"
         raise UsageError(
             f"logs {command}: there is nothing to look for",
-            hint="Leave --no-default-rules out, or add --rules.",
+            hint=f"Leave --no-default-rules out, or add --rules{more}.",
         )
     return paths
 
@@ -102,14 +112,14 @@ def tables_of(
 
 
 def indicators_of(session: Session, files: list[Path] | None) -> Indicators | None:
-    """Return the indicators of lists, None without any, and say how many there are."""
+    """Return the indicators of lists, None without any, and say what each list held."""
     if not files:
         return None
-    from tavo.logs.intel import load_indicators
+    from tavo.logs.intel_lists import load_indicators
 
-    found = load_indicators(files)
-    unused = f", {found.unused} cannot be used" if found.unused else ""
-    session.say(f"tavo: {len(found):,} indicators{unused}")
+    found, reports = load_indicators(files)
+    for one in reports:
+        session.say(f"tavo: {one}")
     return found
 
 

@@ -89,7 +89,9 @@ def plugin_worker(session: Session, name: str, options: Mapping[str, Any]) -> An
     from tavo.runs.filtering import PassingWorker
 
     accept = session.settings().sandbox.accept
-    return PassingWorker(verified_plugin(session, name, ()), accept=accept, config=options)
+    return PassingWorker(
+        verified_plugin(session, name, ()), accept=accept, config=options, say=session.say
+    )
 
 
 def secret_for(made: ProxyConfig, *, may_change: bool = False) -> bytes | None:

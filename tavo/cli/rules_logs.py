@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apart", "known", "tried", "tried_lines", "tried_value", "validated"]
 
-_SIGMA = re.compile(rb"^(?:detection|correlation):", re.M)
+_SIGMA = re.compile(rb"^(?:detection|correlation|logsource):", re.M)
 _HEAD = 1 << 20
 
 

@@ -16,6 +16,7 @@ Units: positions in bytes of UTF-8.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,6 +29,10 @@ __all__ = ["Match", "Rule", "RuleSet", "from_bytes", "to_bytes"]
 _MOST_REJECTED = 4_000
 _MOST_ASKED = 16
 """So many times one look asks where a text is open; what it has not reached then stays open."""
+
+
+_EDGES = re.compile(r"(?<!\[)\^|\\\[\^|\$|\\[AzZ]")
+"""What may ask where a text begins or ends; what is none in a class is taken for it, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,11 @@ class Match(NamedTuple):
 
 
 class RuleSet:
-    """Rules that are looked for together. Raises RegexError, which begins with the rule's id."""
+    """Rules that are looked for together. Raises RegexError, which begins with the rule's id.
+
+    `is_local`: no rule asks where the text begins or ends, so that a text between two quotes is
+    looked at as the text alone is.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
@@ -71,6 +80,7 @@ class RuleSet:
         try:
             self._each = [Regex(match, plain=True) for match in matches]
             self._any = Regex("|".join(matches), plain=True)
+            self.is_local = not any(_EDGES.search(rule.pattern) for rule in self.rules)
             self._open = Regex(rf"(?:{'|'.join(dict.fromkeys(holds))})", plain=True)
         except RegexError as error:
             raise RegexError(f"the rules together: {error}") from None
@@ -78,6 +88,10 @@ class RuleSet:
     def found_in(self, text: str) -> list[Match]:
         """Return the matches in a whole text."""
         return self.scan(to_bytes(text), 0, closed=True)[0]
+
+    def is_in(self, data: bytes) -> bool:
+        """Tell whether there is a candidate in a whole text; without one there is no match."""
+        return self._any.find(data, 0) is not None
 
     def scan(
         self, data: bytes, at: int, *, closed: bool, rejected: int = 0

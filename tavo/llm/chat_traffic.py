@@ -27,6 +27,7 @@ from tavo.llm.parts import (
     usage_from,
     word,
 )
+from tavo.llm.usual import UsualAnswer, UsualRequest, usual_answer, usual_request
 
 __all__ = ["ChatCompletions", "openai_error"]
 
@@ -64,6 +65,12 @@ class ChatCompletions(Dialect):
         if path.endswith("/completions"):
             return Operation(dialect=self, name="completions")
         return None
+
+    def usual_request(self, operation: Operation, data: bytes) -> UsualRequest | None:
+        return usual_request(data) if operation.name == "chat" and not operation.model else None
+
+    def usual_answer(self, operation: Operation, data: bytes) -> UsualAnswer | None:
+        return usual_answer(data) if operation.name == "chat" else None
 
     def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:
         reading.max_tokens = count_of(body.get("max_completion_tokens") or body.get("max_tokens"))

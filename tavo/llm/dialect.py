@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tavo.llm.parts import Call, Kind, Reading, Slot, Usage, dumped, is_structure, place
+from tavo.llm.usual import UsualAnswer, UsualRequest
 
 __all__ = ["Broken", "Dialect", "EventReader", "Framing", "Operation", "Parts", "sse"]
 
@@ -202,6 +203,14 @@ class Dialect(ABC):
             self._answered(reading, operation, body)
         reading.rest(body if isinstance(body, dict | list) else [body], "assistant")
         return reading
+
+    def usual_request(self, operation: Operation, data: bytes) -> UsualRequest | None:
+        """Return what `read_request` would find, where that can be told at once."""
+        return None
+
+    def usual_answer(self, operation: Operation, data: bytes) -> UsualAnswer | None:
+        """Return what `read_answer` would find, where that can be told at once."""
+        return None
 
     @abstractmethod
     def _asked(self, reading: Reading, operation: Operation, body: dict[str, Any]) -> None:

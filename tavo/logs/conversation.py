@@ -99,7 +99,7 @@ def _given(message: Any, out: Conversation) -> None:
     if role in _USER and said:
         out.prompt = said
     elif role in {"tool", "function"}:
-        out.results += texts
+        out.results += [one for one in texts if one not in out.results[results:]]
 
 
 def _answered(message: Any, out: Conversation) -> None:

@@ -307,7 +307,7 @@ def _guesses(
 
 
 def _tasks(number: int, source: Source) -> Iterator[_Task]:
-    if source.path is None or source.packed or source.folding or source.size <= _PIECE:
+    if not source.straight or source.size <= _PIECE:
         yield _Task(number, 0, None)
         return
     for start in range(0, source.size, _PIECE):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CONVERSATION", "COPIED", "FIELDS", "Field"]
+__all__ = ["CATEGORIES", "CONVERSATION", "COPIED", "FIELDS", "Field"]
 
 
 class Field(NamedTuple):
@@ -76,6 +76,9 @@ FIELDS: dict[str, Field] = {
 """Field to its description, in the order of the documentation."""
 
 COPIED = {name: field.copied for name, field in FIELDS.items()}
+
+CATEGORIES = ("inference", "tool", "mcp", "gateway")
+"""The categories of log sources with the product genai."""
 
 CONVERSATION = frozenset({
     "gen_ai.system_instructions", "gen_ai.prompt", "gen_ai.input", "gen_ai.completion",

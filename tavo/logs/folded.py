@@ -20,7 +20,7 @@ __all__ = ["Header", "csv_cells", "csv_column", "csv_header", "folding_of", "unf
 
 LISTS = frozenset(
     {"records", "value", "data", "items", "entries", "events", "logs", "results", "observations",
-     "traces", "hits", "flows", "spans", "requests"}
+     "traces", "hits", "flows", "spans", "requests", "logevents"}
 )  # fmt: skip
 """Names of the lists of a document that hold its records, at most two levels below its top."""
 
@@ -28,7 +28,12 @@ Header = tuple[str, tuple[str, ...]]
 """What separates the cells of a CSV file, and the names of its columns."""
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.S)
-_ONE_LINE = re.compile(rb'\s*\{\s*"(?:log|Records|records|value)"\s*:\s*[\[{]')
+_ONE_LINE = re.compile(
+    rb'\s*(?:\{\s*"(?:log|Records|records|value|events|hits|data)"\s*:\s*[\[{]|\[\s*\{'
+    rb'|\{\s*"took"\s*:\s*\d)'
+)
+_SUBSCRIBED = re.compile(rb'\s*\{\s*"messageType"\s*:\s*"(?:DATA|CONTROL)_MESSAGE"')
+"""What CloudWatch sends to those who subscribe: documents, with or without a line's end between."""
 _COLUMN = re.compile(r"[A-Za-z_@#][\w .@/:()%-]{0,63}\Z")
 _LONGEST = 32 << 20
 _DECIDES = 64 << 10
@@ -54,6 +59,8 @@ def folding_of(head: bytes, name: str = "") -> str:
 def _is_document(data: bytes) -> bool:
     if data[1:200].lstrip()[:1] not in (b'"', b"}", b"]", b"{", b"["):
         return False  # text that begins with a bracket
+    if _SUBSCRIBED.match(data):
+        return True
     lines = [line.strip() for line in data.split(b"\n") if line.strip()]
     first = lines[0]
     if len(lines) == 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tavo.logs.encoded import encoding_of
 from tavo.logs.follow_parts import Part, Position
 from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem
@@ -25,6 +26,14 @@ _ENOUGH = 20
 _MOST = 200
 _WAIT_S = 2.0
 _UNKNOWN = "-"
+_NOT_KNOWN = (
+    "its format is not known, so what was written to it was not looked at;"
+    " `tavo logs formats` lists those that are, --reader or --mapping names one"
+)
+_NOT_FOLLOWED = (
+    "it is UTF-16, which is not followed, so what was written to it was not looked at;"
+    " `tavo logs analyze` reads it"
+)
 
 
 class Formats:
@@ -87,11 +96,8 @@ class Formats:
         if found is None:
             if known in {"", _UNKNOWN} and position.reader != _UNKNOWN and lines:
                 position.reader = _UNKNOWN
-                self.problems.append(LogProblem(
-                    subject=name,
-                    reason="its format is not known, so what was written to it was not looked at;"
-                    " `tavo logs formats` lists those that are, --reader or --mapping names one",
-                ))  # fmt: skip
+                reason = _NOT_FOLLOWED if encoding_of(lines[0]) else _NOT_KNOWN
+                self.problems.append(LogProblem(subject=name, reason=reason))
             return
         position.reader, position.wrapping = found.mapping.name, wrapping
         if position.reader != known:

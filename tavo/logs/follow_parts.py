@@ -29,7 +29,7 @@ _TAIL = 256
 _STEP = 1 << 20
 _FIRST = 128 << 10
 _PACKED = r"(?:\.(?:gz|zst|bz2|xz))?"
-_STAMP = r"(?:\d{1,6}|\d{4}-?\d\d-?\d\d(?:[T_.-]?\d{1,6}){0,4})"
+_STAMP = r"(?:\d{1,6}|old|\d{4}-?\d\d-?\d\d(?:[T_.-]?\d{1,6}){0,4})"
 
 
 class Position(msgspec.Struct, kw_only=True):

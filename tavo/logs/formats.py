@@ -25,18 +25,19 @@ def format_of(
     """
     data = head(source)
     lines = data.split(b"\n")[:_MOST_LINES]
-    wrapping = wrapping_of(lines[:-1] or lines)
-    if wrapping:
-        lines = unwrapped(lines, wrapping)
-    found: Guess | None = None
+    wrapping = wrapping_of(lines[:-1] or lines) if source.folding != "csv" else ""
+    inner = unwrapped(lines, wrapping) if wrapping else lines
     if forced is not None:
-        table = of_columns(forced, source.folding, lines, source.name)
-        found = Guess(mapping=table, share=1.0, lines=0, forced=True)
-    elif data.strip():
-        found = guess(lines, tables, folding=source.folding, name=source.name)
+        table = of_columns(forced, source.folding, inner, source.name)
+        found: Guess | None = Guess(mapping=table, share=1.0, lines=0, forced=True)
+    else:
+        found = guess(inner, tables, folding=source.folding, name=source.name)
+        if found is None and wrapping:  # its texts are none that we know: then it is a log of texts
+            inner, wrapping = lines, ""
+            found = guess(lines, tables, folding=source.folding, name=source.name)
     if found is not None:
         found = msgspec.structs.replace(found, wrapping=wrapping)
-    return found, lines
+    return found, inner
 
 
 def formats_of(

@@ -149,15 +149,24 @@ class Gathering:
         """Yield which correlations were not complete."""
         for name, correlator in self.correlators.items():
             if correlator.left_out:
+                count = records_in_words(correlator.left_out)
+                needed = _needed(correlator.correlation)
                 yield LogProblem(
                     subject=name, incomplete=False,
-                    reason=f"{records_in_words(correlator.left_out)} took no part in the correlation: without a time, or without {', '.join(correlator.correlation.group_by) or 'a number'}",  # noqa: E501
+                    reason=f"{count} took no part in the correlation: without {needed}",
                 )  # fmt: skip
             if correlator.forgotten:
                 yield LogProblem(
                     subject=name,
                     reason=f"{correlator.forgotten} groups were forgotten before their time: there were too many at once",  # noqa: E501
                 )
+
+
+def _needed(correlation: Correlation) -> str:
+    """Return what a record must have to take part, in words."""
+    fields = dict.fromkeys((*correlation.group_by, correlation.field))
+    named = ", ".join(one for one in fields if one)
+    return f"a time, or without {named}" if named else "a time"
 
 
 def _rank(one: Batch) -> int:

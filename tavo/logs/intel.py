@@ -1,33 +1,26 @@
 """Threat intelligence: lists of addresses, networks, domains, URLs and hashes, looked for in logs.
 
 Rules this module keeps:
-- a list is data: plain lines, a STIX 2.1 bundle, or MISP events; what cannot be used is counted;
 - an indicator is a whole word of a record: `evil.test` is found in `https://a.evil.test/x`, and not
   in `notevil.test`; what JSON, a URL or a web server writes with an escape ends a word, too, so
   `\\nevil.test` and `%2Fevil.test` are found;
 - a million indicators are sets and sorted ranges; the cost is in the words of the log.
 
-Sources: STIX 2.1, section 9 (patterns with one comparison); the core format of MISP.
+How lists are read: `tavo.logs.intel_lists`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-from tavo.errors import ConfigError
 from tavo.plugins import Confidence, Rule, Severity
 
-__all__ = ["RULES", "Indicators", "begins_word", "load_indicators"]
+__all__ = ["RULES", "Indicators", "begins_word"]
 
-_LARGEST = 256 << 20
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789.-%\\"
 _WORDS = bytes(low if (low := one | 32 if 65 <= one <= 90 else one) in _KEPT else 32
                for one in range(256))  # fmt: skip
@@ -41,15 +34,8 @@ _END_OF_HOST = re.compile(r"[/?#:]")
 _HASH = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})")
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)+[a-z0-9-]{2,63}")
 _ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}")
-_STIX = re.compile(
-    r"\b(ipv4-addr|ipv6-addr|domain-name|url|file)\s*:\s*"
-    r"(?:value|hashes\.'?[A-Za-z0-9-]+'?)\s*=\s*'([^']{1,4000})'"
-)
-_MISP = {
-    "ip-src", "ip-dst", "domain", "hostname", "url", "uri", "link", "md5", "sha1", "sha256",
-    "sha512", "ip-src|port", "ip-dst|port", "domain|ip", "filename|md5", "filename|sha1",
-    "filename|sha256",
-}  # fmt: skip
+_PORT = re.compile(r"(.*[^:]):\d{1,5}\Z|\[([0-9a-f:.]+)\](?::\d{1,5})?\Z")
+_DEFANGED = re.compile(r"[\[({](?:\.|dot)[\])}]|\[:\]|\[://\]|\[/\]|\\\.")
 
 RULES = {
     kind: Rule(
@@ -77,7 +63,6 @@ class Indicators:
         self.domains: set[bytes] = set()
         self.hashes: set[bytes] = set()
         self.urls: dict[bytes, bytes | set[bytes]] = {}  # one by itself, for most hosts have one
-        self.unused = 0
         self._networks: list[tuple[int, int]] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -89,12 +74,18 @@ class Indicators:
         sets = (self.addresses, self.domains, self.hashes, self._networks, self._wide)
         return urls + sum(map(len, sets))
 
-    def add(self, text: str) -> None:
-        """Take one indicator, whatever it is; `hxxp` and `[.]` are read as they are meant."""
-        value = text.strip().lower().replace("[.]", ".").replace("hxxp", "http")
+    def add(self, text: str) -> bool:
+        """Take one indicator, whatever it is, and tell whether it is one.
+
+        `hxxp` and `[.]` are read as they are meant.
+        """
+        value = text.strip().lower()
+        if "[" in value or "(" in value or "{" in value or "\\" in value:
+            value = _DEFANGED.sub(_fanged, value)
+        value = value.replace("hxxp", "http", 1)
         if not value.isascii() or not 4 <= len(value) <= 4000:
-            self.unused += 1
-        elif _HASH.fullmatch(value):
+            return False
+        if _HASH.fullmatch(value):
             self.hashes.add(value.encode())
         elif "://" in value:
             host = _END_OF_HOST.split(value.partition("://")[2], maxsplit=1)[0].encode()
@@ -103,11 +94,24 @@ class Indicators:
             self.addresses.add(value.encode())
         elif _DOMAIN.fullmatch(name := value.strip(".")) and not name[-1].isdigit():
             self.domains.add(name.encode())
-        elif not self._add_address(value):
-            if _DOMAIN.fullmatch(name):
-                self.domains.add(name.encode())
-            else:
-                self.unused += 1
+        elif self._add_address(value):
+            pass
+        elif (found := _PORT.fullmatch(value)) is not None:
+            return self.add(found[1] or found[2])
+        elif _DOMAIN.fullmatch(name) and not name.rpartition(".")[2].isdigit():
+            self.domains.add(name.encode())
+        else:
+            return False
+        return True
+
+    def add_range(self, first: str, last: str) -> bool:
+        """Take the addresses from one to another, and tell whether that is a range."""
+        try:
+            start, end = ipaddress.ip_address(first), ipaddress.ip_address(last)
+            networks = list(ipaddress.summarize_address_range(start, end))
+        except (ValueError, TypeError):
+            return False
+        return all(self._add_address(str(one)) for one in networks)
 
     def _add_url(self, host: bytes, url: bytes) -> None:
         known = self.urls.setdefault(host, url)
@@ -192,6 +196,10 @@ class Indicators:
                 yield word
 
 
+def _fanged(found: re.Match[str]) -> str:
+    return found[0].strip("[](){}\\").replace("dot", ".")
+
+
 def _words_of(data: bytes) -> set[bytes]:
     words = {one.strip(b".-") for one in set(data.translate(_WORDS).split())}
     for word in [one for one in words if b"\\" in one or b"%" in one]:
@@ -216,51 +224,3 @@ def begins_word(low: bytes, at: int) -> bool:
     before = low[max(0, at - 6) : at]
     last = before[-1:]
     return not (last.isalnum() or last == b"-") or _ESCAPE_BEFORE.search(before) is not None
-
-
-def load_indicators(paths: Sequence[Path]) -> Indicators:
-    """Read lists. Raises ConfigError for one that cannot be read or holds no indicator."""
-    out = Indicators()
-    for path in paths:
-        before = len(out)
-        try:
-            if path.stat().st_size > _LARGEST:
-                raise ConfigError(f"{path}: is larger than 256 MB")
-            with path.open(encoding="utf-8", errors="replace") as file:
-                for one in _values(file, path):
-                    out.add(one)
-        except OSError as error:
-            raise ConfigError(f"{path}: the list cannot be read: {error.strerror}") from error
-        if len(out) == before:
-            raise ConfigError(
-                f"{path}: holds no new indicator",
-                hint="A list has one on each line, or is a STIX 2.1 bundle or MISP events in JSON.",
-            )
-    out.close()
-    return out
-
-
-def _values(file: TextIO, path: Path) -> Iterator[str]:
-    """Yield what a list holds; a plain one is never in memory as a whole."""
-    first = next((line for line in file if line.strip()), "")
-    if first.lstrip()[:1] not in {"{", "["}:
-        for line in chain([first], file):
-            yield from line.split("#", 1)[0].split(",")[0].split()[:1]
-        return
-    text = first + file.read()
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not JSON: {error}") from error
-    stack: list[Any] = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, list):
-            stack.extend(one)
-        elif isinstance(one, dict):
-            if one.get("type") == "indicator" and isinstance(one.get("pattern"), str):
-                yield from (match[1] for match in _STIX.findall(one["pattern"]))
-            elif one.get("type") in _MISP and isinstance(one.get("value"), str):
-                yield from (part for part in one["value"].split("|") if not part.isdigit())
-            else:
-                stack.extend(one.values())

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from tavo.detect.regex import Regex
+from tavo.logs.encoded import MARK
 from tavo.logs.folded import Header, csv_cells, csv_column
 from tavo.logs.lenient import read_json
 from tavo.logs.mapping import Mapping
@@ -29,7 +30,7 @@ Records = tuple[list[Any], tuple[str, ...]]
 _decode = msgspec.json.Decoder().decode
 _UNREAD = "no record that this reader knows"
 _UVICORN = re.compile(
-    r"INFO:\s{1,9}\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
+    r"(?:INFO:\s{1,9})?\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
     r'"([A-Z]{1,16}) ([^ "]*) HTTP/[0-9.]{1,3}" (\d{3})'
 )
 _CELLS = "a row with more or fewer cells than the header"
@@ -56,7 +57,14 @@ def _value(line: bytes) -> tuple[Any, tuple[str, ...]]:
     try:
         return _decode(line), ()
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return read_json(line)
+        pass
+    if line.startswith(MARK):
+        line = line[len(MARK) :]
+        try:
+            return _decode(line), ()
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+    return read_json(line)
 
 
 def _json(line: bytes) -> Records:
@@ -72,8 +80,10 @@ def _json(line: bytes) -> Records:
 
 def _otlp(line: bytes) -> Records:
     value, problems = _value(line)
-    found = spans_of(value)
-    return (found, problems) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+    found, more = spans_of(value)
+    return (
+        (found, problems + more) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+    )
 
 
 class _Inside:
@@ -118,7 +128,7 @@ class _Rows:
         self._separator, self._columns = header
 
     def __call__(self, line: bytes) -> Records:
-        cells = csv_cells(_text(line).removeprefix("\ufeff"), self._separator)
+        cells = csv_cells(_text(line), self._separator)
         columns = self._columns
         if cells and tuple(map(csv_column, cells)) == columns:
             return [], ()
@@ -143,7 +153,7 @@ def _cell(text: str) -> Any:
 
 
 def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r\n")
+    return line.decode("utf-8", "replace").rstrip("\r\n").removeprefix("\ufeff")
 
 
 def _access(line: bytes) -> Records:

@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 
 from tavo.errors import ConfigError
-from tavo.logs.fields import FIELDS
+from tavo.logs.fields import CATEGORIES, FIELDS
 from tavo.logs.folded import Header
 from tavo.logs.record import Path, parse_path
+from tavo.logs.wrapped import TIME
 
 __all__ = ["READERS", "Mapping", "Sample", "load_mapping", "readers"]
 
@@ -33,7 +34,6 @@ _SAMPLES = {
     "schema": "shape of a published schema",
     "none": "no sample",
 }
-_CATEGORIES = {"inference", "tool", "mcp", "gateway"}
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +103,8 @@ class Mapping:
         self.fields: Map[str, tuple[Path, ...]] = {
             name: tuple(map(parse_path, places)) for name, places in file.fields.items()
         }
+        if file.lines == "json":  # the last place, for records that do not say it themselves
+            self.fields = {**self.fields, "time": (*self.fields.get("time", ()), (TIME,))}
         self.given = tuple(map(parse_path, file.conversation.given))
         self.answered = tuple(map(parse_path, file.conversation.answered))
         self.system = tuple(map(parse_path, file.conversation.system))
@@ -279,9 +281,9 @@ def _check(file: _File, path: FilePath) -> None:
                 f"{path}: there is no field {field!r}", hint=f"Did you mean {near[0]}?"
             )
     for source in file.logsource:
-        if source.get("product") == "genai" and source.get("category") not in _CATEGORIES:
+        if source.get("product") == "genai" and source.get("category") not in CATEGORIES:
             raise ConfigError(
-                f"{path}: logsource: a genai category is one of {', '.join(sorted(_CATEGORIES))}"
+                f"{path}: logsource: a genai category is one of {', '.join(sorted(CATEGORIES))}"
             )
 
 

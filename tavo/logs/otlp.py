@@ -2,7 +2,9 @@
 
 Rules this module keeps:
 - an attribute keeps its whole dotted name as one key; what is nested in it stays nested;
-- numbers that OTLP writes as text become numbers; times stay nanoseconds as text.
+- numbers that OTLP writes as text become numbers; times stay nanoseconds as text;
+- the messages in it, in whichever shape, stand beside its attributes (`tavo.logs.spans`);
+- a line has at most 50,000 of them: that there are more is said.
 
 Source: the OpenTelemetry protocol, its JSON encoding.
 """
@@ -11,13 +13,16 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["spans_of"]
+from tavo.logs.spans import with_messages
+
+__all__ = ["TOO_MANY", "spans_of"]
 
 _MOST = 50_000
+TOO_MANY = f"more than {_MOST:,} spans in a line, those beyond were not read"
 
 
-def spans_of(value: Any) -> list[dict[str, Any]]:
-    """Return the records of an export; empty for a value that is none."""
+def spans_of(value: Any) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return the records of an export, and what is wrong; none for a value that is no export."""
     out: list[dict[str, Any]] = []
     for outer, inner, items in (
         ("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs", "logRecords"),
@@ -26,9 +31,11 @@ def spans_of(value: Any) -> list[dict[str, Any]]:
             about = _attributes(resource.get("resource")) if isinstance(resource, dict) else {}
             for scope in _list(resource, inner):
                 for item in _list(scope, items):
-                    if isinstance(item, dict) and len(out) < _MOST:
+                    if len(out) >= _MOST:
+                        return out, (TOO_MANY,)
+                    if isinstance(item, dict):
                         out.append(_record(item, about, scope))
-    return out
+    return out, ()
 
 
 def _list(value: Any, key: str) -> list[Any]:
@@ -66,6 +73,7 @@ def _record(item: dict[str, Any], resource: dict[str, Any], scope: Any) -> dict[
         scope.get("scope"), dict) else None  # fmt: skip
     if name:
         record["scope"] = name
+    with_messages(record)
     return record
 
 

@@ -44,7 +44,8 @@ def _record_at(
     if source is None or source.path is None:
         return None, "Its log is not here any more.", {}
     try:
-        data = _packed(source, offset, length) if source.packed else _plain(source, offset, length)
+        straight = source.straight
+        data = _plain(source, offset, length) if straight else _streamed(source, offset, length)
     except (OSError, SourceProblem) as error:
         return None, f"Its log cannot be read: {error}", {}
     if data is None:
@@ -76,7 +77,7 @@ def _plain(source: Source, offset: int, length: int) -> bytes | None:
     return line if ends else None
 
 
-def _packed(source: Source, offset: int, length: int) -> bytes | None:
+def _streamed(source: Source, offset: int, length: int) -> bytes | None:
     for block in blocks(source):
         at = offset - block.offset
         if 0 <= at < len(block.data):

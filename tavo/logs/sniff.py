@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from tavo.logs.encoded import MARK
 from tavo.logs.folded import csv_header
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
@@ -66,7 +67,7 @@ def guess(
     lines: Sequence[bytes], tables: Iterable[Mapping], *, folding: str = "", name: str = ""
 ) -> Guess | None:
     """Return the format that fits best, None where none does."""
-    lines = [line for line in lines if line.strip()]
+    lines = [line.removeprefix(MARK) for line in lines if line.strip()]
     if not lines:
         return None
     if folding == "csv":

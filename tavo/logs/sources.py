@@ -6,9 +6,10 @@ Rules this module keeps:
 - compressed data is read as a stream, and stops at a bound of its size and ratio: a bomb costs a
   sentence, not the memory;
 - a link in a folder is not followed, and neither is anything but a regular file read;
-- a file whose records are not lines (`tavo.logs.folded`) is read as if they were.
+- a file whose records are not lines (`tavo.logs.folded`), or that is UTF-16, is read as if it were.
 
-Units: sizes and offsets in bytes; in a compressed file they are those of the text in it.
+Units: sizes and offsets in bytes; in a compressed file, and in one of UTF-16, they are those of the
+text in it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from typing import IO, Any, cast
 import msgspec
 
 from tavo.errors import InputError
+from tavo.logs.encoded import Decoded, decoded, encoding_of
 from tavo.logs.folded import folding_of, unfolded
+from tavo.logs.rotated import in_order, part_of
 from tavo.programs import find_program
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "head",
     "is_log",
     "is_packed",
+    "known_source",
 ]
 
 BLOCK = 2 << 20
@@ -63,13 +67,19 @@ class SourceProblem(Exception):  # noqa: N818
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One log. `name` is what findings call it, relative; `path` is None for standard input.
 
-    `folding` says how records lie in it that are not lines.
+    `folding` says how records lie in it that are not lines, `encoding` which UTF-16 it is.
     """
 
     name: str
     path: Path | None
     size: int = 0
     folding: str = ""
+    encoding: str = ""
+
+    @property
+    def straight(self) -> bool:
+        """Tell whether its text lies in the file as it is, so that it can be read anywhere."""
+        return self.path is not None and not (self.packed or self.folding or self.encoding)
 
     @property
     def packed(self) -> str:
@@ -89,13 +99,15 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[str]]:
     """Return the logs that paths name, in order, and the files of folders that were left out.
 
+    Parts of a log that was rotated stand in the order of time.
+
     Raises InputError for a path that leads to nothing.
     """
     found: dict[str, Source] = {}
     left_out: list[str] = []
     for given in paths:
         if given == "-":
-            found["-"] = _folded(Source(name="stdin", path=None))
+            found["-"] = known_source("stdin", None)
             continue
         matches = [Path(given)]
         if not matches[0].exists():
@@ -111,14 +123,18 @@ def find_sources(paths: Sequence[str], root: Path) -> tuple[list[Source], list[s
             for file in _below(path, left_out):
                 name = _name(file, root)
                 if name not in found:
-                    found[name] = _folded(Source(name=name, path=file, size=file.stat().st_size))
-    return list(found.values()), left_out
+                    found[name] = known_source(name, file)
+    return in_order([(one.name, one) for one in found.values()]), left_out
 
 
-def _folded(source: Source) -> Source:
+def known_source(name: str, path: Path | None) -> Source:
     """Return a source that knows how its records lie; one that cannot be read is said later."""
+    source = Source(name=name, path=path, size=0 if path is None else path.stat().st_size)
     try:
         front = _front(source)
+        if encoding := encoding_of(front):
+            source = msgspec.structs.replace(source, encoding=encoding)
+            front = decoded(front, encoding)
     except SourceProblem:
         return source
     return msgspec.structs.replace(source, folding=folding_of(front, source.name))
@@ -147,10 +163,10 @@ def is_log(name: str) -> bool:
     low = name.lower()
     for suffix in _PACKED:
         low = low.removesuffix(suffix)
-    stem, _, end = low.rpartition(".")
+    log = part_of(low)[0]
     return (
         low.endswith(_SUFFIXES)
-        or (end.isdigit() and (stem.endswith(_SUFFIXES) or "log" in stem))
+        or (log != low and (log.endswith(_SUFFIXES) or "log" in log))
         or low.endswith("log")
     )
 
@@ -181,7 +197,8 @@ def _front(source: Source) -> bytes:
     """Return the first bytes of a source as they are. Raises SourceProblem."""
     if source.path is None:
         look: Any = getattr(sys.stdin.buffer, "peek", None)  # what stands in for it has none
-        return b"" if look is None else bytes(look(_HEAD)[:_HEAD])
+        data = b"" if look is None else bytes(look(_HEAD)[:_HEAD])
+        return decoded(data, source.encoding) if source.encoding else data
     with _opened(source, None) as file:
         try:
             return bytes(file.read(_HEAD))
@@ -260,13 +277,20 @@ def _skip_line(file: IO[bytes]) -> int:
 
 def _opened(source: Source, end: int | None) -> Any:
     if source.path is None:
-        return _Kept(sys.stdin.buffer)
+        whole = sys.stdin.buffer
+        return _Kept(_in_utf8(whole, source.encoding) if source.encoding else whole)
     try:
         if not source.packed:
-            return source.path.open("rb", buffering=1 << 16)
-        return io.BufferedReader(_Bounded(_unpacked(source), source.size), 1 << 20)
+            file = source.path.open("rb", buffering=1 << 16)
+            return _in_utf8(file, source.encoding) if source.encoding else file
+        unpacked = io.BufferedReader(_Bounded(_unpacked(source), source.size), 1 << 20)
+        return _in_utf8(unpacked, source.encoding) if source.encoding else unpacked
     except OSError as error:
         raise SourceProblem(f"it cannot be opened: {error.strerror}") from error
+
+
+def _in_utf8(file: Any, encoding: str) -> Any:
+    return io.BufferedReader(Decoded(file, encoding), 1 << 20)
 
 
 def _unpacked(source: Source) -> IO[bytes]:

@@ -12,15 +12,16 @@ The measurements behind this order are in docs/decisions/0046-logs-are-gated-by-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from tavo.detect.literals import Literals, blanks
 from tavo.logs.anomaly import REFUSALS
+from tavo.logs.blocks import has_twins, is_utf8, line_at, lines_with, starts_of
 from tavo.logs.event import LogEvent
-from tavo.logs.intel import Indicators, begins_word
+from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
 from tavo.logs.lines import line_reader
 from tavo.logs.mapping import Mapping
@@ -172,7 +173,7 @@ class Looker:
         lines = seen.span = data.count(b"\n") + (not data.endswith(b"\n"))
         marked = self._marked(data)
         structs = self._slim.decode(data) if self._fast else None
-        if structs is not None and len(structs) == lines and _is_utf8(data):
+        if structs is not None and len(structs) == lines and is_utf8(data):
             seen.lines = seen.events = lines
             self._look_fast(data, structs, marked, seen, lazy=lazy)
         else:
@@ -260,7 +261,7 @@ class Looker:
             at = start
             todo[line] = (start, marked[start])
         if by_line:
-            starts = _starts(data)
+            starts = starts_of(data)
             for line, rules in by_line.items():
                 if line in todo:
                     todo[line][1].update(rules)
@@ -293,7 +294,7 @@ class Looker:
         self, raw: bytes, record: Any, rules: set[int], line: int, offset: int, seen: Seen
     ) -> None:
         """Try rules on both values of a key that stands twice, of which a parser keeps one."""
-        if self.table.lines == "json" and rules and _has_twins(raw, record):
+        if self.table.lines == "json" and rules and has_twins(raw, record):
             value, said = read_json(raw)
             if TWICE in said and isinstance(value, dict):
                 self._note((TWICE,), line, seen)
@@ -369,11 +370,11 @@ class Looker:
         found = indicators.found_in(data)
         low = data.lower() if found else b""
         for word, kind in found.items():
-            for start, line in _lines_with(low, word, data):
+            for start, line in lines_with(low, word, data):
                 if kind != "url" or indicators.holds_url(word, line):
                     by_line.setdefault(start, {})[word] = kind
         for start in (one for one, rules in marked.items() if _HIDES in rules):
-            raw = _line_at(data, start)
+            raw = line_at(data, start)
             for record in self._read(raw)[0]:
                 text = "\n".join(map(str, LogEvent(record, self.table).texts()))
                 hidden = text.encode("utf-8", "replace")
@@ -384,7 +385,7 @@ class Looker:
         for start in sorted(by_line):
             line_number += data.count(b"\n", at, start)
             at = start
-            raw = _line_at(data, start)
+            raw = line_at(data, start)
             records, _ = self._read(raw)
             event = LogEvent(records[0], self.table)
             for word, kind in by_line[start].items():
@@ -432,55 +433,3 @@ class Looker:
 def _word(text: bytes) -> bytes:
     """Return the longest part of a text that has no white space, which can be written many ways."""
     return max(text.lower().split(), key=len, default=b"")
-
-
-def _line_at(data: bytes, start: int) -> bytes:
-    end = data.find(b"\n", start)
-    return data[start : end if end >= 0 else len(data)]
-
-
-def _lines_with(low: bytes, word: bytes, data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield start and bytes of the lines in which a word stands by itself, or below a domain."""
-    at = low.find(word)
-    while at >= 0:
-        end = at + len(word)
-        after = low[end : end + 1]
-        if begins_word(low, at) and not (after.isalnum() or after == b"-"):
-            start = low.rfind(b"\n", 0, at) + 1
-            line = _line_at(data, start)
-            yield start, line
-            end = start + len(line)
-        at = low.find(word, end)
-
-
-def _starts(data: bytes) -> list[int]:
-    starts = [0]
-    at = 0
-    for line in data.split(b"\n"):
-        at += len(line) + 1
-        starts.append(at)
-    return starts
-
-
-def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _has_twins(raw: bytes, record: Any) -> bool:
-    """Tell whether a record may have lost a key that stood twice in it."""
-    keys = 0
-    stack = [record]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            keys += len(value)
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
-    return raw.count(b'":') + raw.count(b'" :') > keys

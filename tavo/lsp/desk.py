@@ -23,21 +23,13 @@ from pathlib import Path
 
 import msgspec
 
-import tavo
 from tavo.lsp import exchange
-from tavo.onefile import running
+from tavo.onefile import again
 
 __all__ = ["Desk", "Gone", "News"]
 
 _KEPT = ("HOME", "USERPROFILE", "LOCALAPPDATA", "SYSTEMROOT", "TMPDIR", "TEMP", "LANG", "LC_ALL",
          "XDG_STATE_HOME", "XDG_CACHE_HOME", "TAVO_CACHE")  # fmt: skip
-_IN_FOLDER = "import sys; sys.path.insert(0, {folder!r}); "
-_IN_FILE = (
-    "import sys, zipimport; archive = {archive!r}; "
-    "start = {{'__name__': 'start', '__file__': archive + '/__main__.py'}}; "
-    "exec(zipimport.zipimporter(archive).get_code('__main__'), start); "
-    "start['attach'](); "
-)
 _RUN = "from tavo.lsp.analyst import main; sys.exit(main())"
 
 
@@ -71,7 +63,7 @@ class Desk:
             return
         self.generation += 1
         self._process = subprocess.Popen(
-            _command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            again(_RUN), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={name: os.environ[name] for name in _KEPT if name in os.environ},
             cwd=Path(sys.executable).parent, start_new_session=True,
         )  # fmt: skip
@@ -141,12 +133,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-
-
-def _command() -> list[str]:
-    finder = running()
-    if finder is not None:
-        where = _IN_FILE.format(archive=str(finder.archive))
-    else:
-        where = _IN_FOLDER.format(folder=str(Path(tavo.__file__).absolute().parent.parent))
-    return [sys.executable, "-I", "-c", where + _RUN]

@@ -15,7 +15,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tavo.onefile.finder import Finder
 
-__all__ = ["running"]
+__all__ = ["again", "running"]
+
+_IN_FOLDER = "import sys; sys.path.insert(0, {folder!r}); "
+_IN_FILE = (
+    "import sys, zipimport; archive = {archive!r}; "
+    "start = {{'__name__': 'start', '__file__': archive + '/__main__.py'}}; "
+    "exec(zipimport.zipimporter(archive).get_code('__main__'), start); "
+    "start['attach'](); "
+)
 
 
 def running() -> Finder | None:
@@ -24,3 +32,16 @@ def running() -> Finder | None:
         if type(finder).__module__ == "tavo.onefile.finder":
             return finder  # type: ignore[return-value]
     return None
+
+
+def again(code: str) -> list[str]:
+    """Return the command of a new process that has this same tavo and runs a line of Python."""
+    finder = running()
+    if finder is not None:
+        where = _IN_FILE.format(archive=str(finder.archive))
+    else:
+        import os
+
+        package = os.path.abspath(__path__[0])
+        where = _IN_FOLDER.format(folder=os.path.dirname(os.path.dirname(package)))
+    return [sys.executable, "-I", "-c", where + code]

@@ -52,7 +52,6 @@ class _Client(msgspec.Struct, frozen=True, gc=False):
     upstreams: frozenset[str] | None
     models: tuple[str, ...] | None
     budget: Budget
-    has_budget: bool
 
 
 class Admission:
@@ -118,7 +117,7 @@ class Admission:
                 numbers[name], name,
                 frozenset(key.upstreams) if key.upstreams is not None else None,
                 tuple(key.models) if key.models is not None else None,
-                key.budget, key.budget != Budget(),
+                key.budget,
             )  # fmt: skip
 
     def enter(
@@ -187,10 +186,29 @@ class Admission:
 
     def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
         """Decide by what is asked: models, budgets."""
-        if not entry.key and self._models is None:
-            return None
-        model = forward.model
         client = self._named[entry.key] if entry.key else None
+        if self._models is not None or (client is not None and client.models is not None):
+            refusal = self._not_among(client, forward, worded)
+            if refusal is not None:
+                return refusal
+        if client is None:
+            return None
+        over = self._budgets.take(client.number, client.budget, time.time())
+        if over is None:
+            return None
+        what, seconds = over
+        refusal = worded(
+            429, "budget_exceeded",
+            f"the budget of {client.name} is used up: {what}; there is more in {seconds} s",
+        )  # fmt: skip
+        again = [(b"retry-after", b"%d" % seconds), (b"x-should-retry", b"false")]
+        return msgspec.structs.replace(refusal, headers=[*refusal.headers, *again])
+
+    def _not_among(
+        self, client: _Client | None, forward: Forward, worded: Worded
+    ) -> Refusal | None:
+        """Refuse a model that is not one of those which all, or this client, may use."""
+        model = forward.model
         own = client.models if client is not None else None
         for patterns in (self._models, own):
             if patterns is None or not (model or forward.body):
@@ -198,20 +216,6 @@ class Admission:
             if not model_is_among(model, patterns):
                 named = f"the model {model[:100]!r} is" if model else "a request without a model is"
                 return worded(403, "model_not_allowed", f"{named} not allowed")
-        if client is None:
-            return None
-        now = time.time()
-        if client.has_budget:
-            over = self._budgets.refused(client.number, client.budget, now)
-            if over is not None:
-                what, seconds = over
-                refusal = worded(
-                    429, "budget_exceeded",
-                    f"the budget of {client.name} is used up: {what}; there is more in {seconds} s",
-                )  # fmt: skip
-                again = [(b"retry-after", b"%d" % seconds), (b"x-should-retry", b"false")]
-                return msgspec.structs.replace(refusal, headers=[*refusal.headers, *again])
-        self._budgets.count(client.number, now)
         return None
 
     def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:

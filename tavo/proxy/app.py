@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
 
+_DONE = Finished.DONE
 _SWITCH_S = 0.000_5
 """So long another thread may keep the interpreter once the event loop wants it."""
 
@@ -273,17 +274,16 @@ class App:
 
     def _told(self, flow: Flow) -> None:
         entry, exchange = flow.entry, flow.exchange
-        if exchange is not None and flow.is_forwarded and flow.taken:
-            estimate(
-                exchange.record, asked=flow.taken, is_whole=flow.how is Finished.DONE,
-                status=flow.answered,
-            )  # fmt: skip
+        record = exchange.record if exchange is not None else None
+        is_whole = flow.how is _DONE
+        is_counted = record is not None and record.counted and is_whole
+        if record is not None and not is_counted and flow.is_forwarded and flow.taken:
+            estimate(record, asked=flow.taken, is_whole=is_whole, status=flow.answered)
         cost = self.metrics.told(flow)
         self.live.told(flow, cost)
         if self._exporter is not None:
             self._exporter.told(flow)
-        if entry is not None and entry.key and exchange is not None and self._door is not None:
-            record = exchange.record
+        if record is not None and entry is not None and entry.key and self._door is not None:
             tokens = record.tokens_in + record.tokens_out
             if tokens or cost:
                 self._door.charge(entry.key, tokens=tokens, cost=cost)

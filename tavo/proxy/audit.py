@@ -37,12 +37,12 @@ import msgspec
 from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
+from tavo.llm.prices import Price, amount, price_of
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
-from tavo.proxy.config import Audit, Price
+from tavo.proxy.config import Audit
 from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.messages import Record
-from tavo.proxy.metrics import cost_of
+from tavo.proxy.messages import Finished, Record
 
 __all__ = ["AuditLog", "file_of_worker", "would_be"]
 
@@ -50,6 +50,10 @@ _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
 _CHECKED = 256 << 20
 _FAR = 0x7FFFFFF0
+_MOST_PARTS = 1024
+_ASKED, _ENDED = b"asked", b"done"
+_DONE = Finished.DONE
+_NOT_NOTED = (None, None)
 _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing passes"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
     os, "O_NOFOLLOW", 0
@@ -76,17 +80,28 @@ class AuditLog:
         self.missed = 0
         self.trouble = ""
         self.observe = False  # said at each start; an exchange knows for itself
-        self.prices: Mapping[str, Price] = {}
+        self._prices: Mapping[str, Price] = {}
+        self._priced: dict[str, Price | None] = {}
         self._texts = config.texts
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
         self._file = -1
         self._size = 0
         self._number = 0
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[bytes, bytes]] = []  # kind, and what follows the number
         self._waiting: list[Go] = []
         self._timer: asyncio.Handle | None = None
         self._parts: dict[bytes, Any] = {}
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What tokens cost, by names or patterns of models."""
+        return self._prices
+
+    @prices.setter
+    def prices(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+        self._priced.clear()
 
     def open(self) -> None:
         """Open the file and write its `start`. Raises InputError."""
@@ -133,7 +148,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what is left, and close the file."""
-        self._add("end", {"rows": self._number})
+        self._add(b"end", b'"rows":%d' % self._number)
         self._flush()
         os.close(self._file)
 
@@ -141,25 +156,17 @@ class AuditLog:
 
     def asked(self, flow: Asking, go: Go) -> None:
         """Note a request, then let it go on."""
-        entry, exchange = flow.entry, flow.exchange
+        exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         body = flow.body_sent
-        row: dict[str, Any] = {
-            "id": flow.id.decode("ascii"),
-            "client": entry.client if entry is not None else "",
-            "upstream": flow.upstream,
-            "method": flow.method.decode("latin-1"),
-            "path": flow.path.decode("latin-1")[:2048],
-            "dialect": record.dialect if record is not None else "",
-            "model": record.model[:256] if record is not None else "",
-            "bytes": len(body),
-            "sha256": sha256(body).hexdigest(),
-        }
+        row = b'"id":"%b",%b,"bytes":%d,"sha256":"%b"' % (
+            flow.id, _whose(flow, record), len(body), sha256(body).hexdigest().encode("ascii"),
+        )  # fmt: skip
         if record is not None and record.said:
-            row["said"] = record.said
+            row += b',"said":' + _encode(record.said)
         heard = sha256()
         if self._texts:
-            row["text"] = body[:_LONGEST_TEXT].decode("utf-8", "replace")
+            row += b',"text":' + _encode(body[:_LONGEST_TEXT].decode("utf-8", "replace"))
             kept = bytearray()
 
             def hear(piece: bytes) -> None:
@@ -172,77 +179,107 @@ class AuditLog:
         else:
             flow.heard = heard.update
             self._parts[flow.id] = heard, None
-        if not self._add("asked", row) and self.blocks:
+        if not self._add(_ASKED, row) and self.blocks:
             go(_NOTHING_PASSES)
             return
         self._waiting.append(go)
-        self._soon()
+        if self._timer is None:
+            self._soon()
 
     def done(self, flow: Flow) -> None:
         """Note how an exchange ended; of one that never went on this is the only row."""
         exchange, entry = flow.exchange, flow.entry
         record = exchange.record if exchange is not None else None
-        row: dict[str, Any] = {
-            "id": flow.id.decode("ascii"),
-            "client": entry.client if entry is not None else "",
-            "model": record.model[:256] if record is not None else "",
-            "status": flow.status,
-            "how": flow.how.value,
-            "ms": round((flow.ended - flow.started) * 1000, 3),
-            "bytes_in": flow.taken,
-            "bytes_out": flow.sent,
-        }
+        how, started, first_at = flow.how, flow.started, flow.first_at
+        row = b'"id":"%b",%b,"status":%d,"how":"%b","ms":%b,"bytes_in":%d,"bytes_out":%d' % (
+            flow.id,
+            _who(
+                entry.client if entry is not None else "",
+                record.model[:256] if record is not None else "",
+            ),
+            flow.status,
+            b"done" if how is _DONE else how.value.encode("ascii"),
+            _encode(round((flow.ended - started) * 1000, 3)),
+            flow.taken,
+            flow.sent,
+        )
+        parts = [row]
         if flow.code:
-            row["code"] = flow.code
-        if flow.first_at:
-            row["first_ms"] = round((flow.first_at - flow.started) * 1000, 3)
-        heard, kept = self._parts.pop(flow.id, (None, None))
+            parts.append(b',"code":' + _encode(flow.code))
+        if first_at:
+            parts.append(b',"first_ms":%b' % _encode(round((first_at - started) * 1000, 3)))
+        heard, kept = self._parts.pop(flow.id, _NOT_NOTED)
         if heard is not None:
-            row["sha256"] = heard.hexdigest()
+            parts.append(b',"sha256":"%b"' % heard.hexdigest().encode("ascii"))
         else:  # nobody has noted it when it was asked
-            row["method"] = flow.method.decode("latin-1")
-            row["path"] = flow.path.decode("latin-1")[:2048]
-            taken = flow.body_taken
-            row["upstream"] = flow.upstream
-            if record is not None:
-                row["dialect"], row["model"] = record.dialect, record.model[:256]
-            row["asked_sha256"] = sha256(taken).hexdigest()
-            if self._texts:
-                row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
+            parts.append(self._not_noted(flow, record))
         if kept is not None:
-            row["text"] = kept.decode("utf-8", "replace")
+            parts.append(b',"text":' + _encode(kept.decode("utf-8", "replace")))
         if record is not None:
-            row["verdict"] = record.verdict
-            if record.observed:
-                row["observed"], row["would"] = True, would_be(record)
-            row["bytes_seen"], row["bytes_released"] = record.bytes_seen, record.bytes_released
-            if record.counted or record.estimated:
-                row["tokens_in"], row["tokens_out"] = record.tokens_in, record.tokens_out
-                if record.estimated:
-                    row["estimated"] = True
-                if record.tokens_cached:
-                    row["tokens_cached"] = record.tokens_cached
-                if self.prices:
-                    row["cost"] = round(
-                        cost_of(self.prices, record.model, record.tokens_in, record.tokens_out,
-                                record.tokens_cached), 9,
-                    )  # fmt: skip
-            if record.unjudged:
-                row["unjudged"] = record.unjudged
-            if record.said:
-                row["said"] = record.said
-            if record.texts and self._texts:
-                row["texts"] = record.texts
-        self._add("done", row)
-        self._soon()
+            self._recorded(record, parts)
+        self._add(_ENDED, b"".join(parts))
+        if self._timer is None:
+            self._soon()
+
+    def _not_noted(self, flow: Flow, record: Record | None) -> bytes:
+        taken = flow.body_taken
+        row: dict[str, Any] = {
+            "method": flow.method.decode("latin-1"), "path": flow.path.decode("latin-1")[:2048],
+            "upstream": flow.upstream,
+        }  # fmt: skip
+        if record is not None:
+            row["dialect"] = record.dialect
+        row["asked_sha256"] = sha256(taken).hexdigest()
+        if self._texts:
+            row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
+        return _more(row)
+
+    def _recorded(self, record: Record, parts: list[bytes]) -> None:
+        """Add what the exchange itself has found out, each part behind its comma."""
+        verdict = record.verdict
+        parts.append(
+            b',"verdict":"allow"' if verdict == "allow"
+            else b',"verdict":"%b"' % verdict.encode("ascii")
+        )  # fmt: skip
+        if record.observed:
+            parts.append(b',"observed":true,"would":"%b"' % would_be(record).encode("ascii"))
+        parts.append(
+            b',"bytes_seen":%d,"bytes_released":%d' % (record.bytes_seen, record.bytes_released)
+        )
+        tokens_in, tokens_out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
+        if record.counted or record.estimated:
+            parts.append(b',"tokens_in":%d,"tokens_out":%d' % (tokens_in, tokens_out))
+            if record.estimated:
+                parts.append(b',"estimated":true')
+            if cached:
+                parts.append(b',"tokens_cached":%d' % cached)
+            if self._prices:
+                cost = amount(self._price_of(record.model), tokens_in, tokens_out, cached)
+                parts.append(b',"cost":' + _encode(round(cost, 9)))
+        if record.unjudged:
+            parts.append(b',"unjudged":' + _encode(record.unjudged))
+        if record.said:
+            parts.append(b',"said":' + _encode(record.said))
+        if record.texts and self._texts:
+            parts.append(b',"texts":' + _encode(record.texts))
+
+    def _price_of(self, model: str) -> Price | None:
+        try:
+            return self._priced[model]
+        except KeyError:
+            if len(self._priced) >= _MOST_PARTS:
+                self._priced.clear()
+            price = self._priced[model] = price_of(self._prices, model)
+            return price
 
     # -- inside
 
-    def _add(self, kind: str, row: dict[str, Any]) -> bool:
+    def _add(self, kind: bytes, row: bytes) -> bool:
+        """Take a row without its number and its hash: its parts behind `kind`."""
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
-        self._rows.append({"seq": 0, "at": _stamp(time.time()), "kind": kind, **row})
+        self._rows.append((kind, b'"at":"%b","kind":"%b",%b' % (_stamp(time.time()), kind, row)))
         return True
 
     def _soon(self) -> None:
@@ -268,13 +305,12 @@ class AuditLog:
         rows, head, number = self._rows, self.head, self._number
         if not rows:
             return
+        if self.missed:
+            rows = [_with_missed(kind, row, self.missed) for kind, row in rows]
         lines: list[bytes] = []
-        for row in rows:
+        for _, row in rows:
             number += 1
-            if self.missed and "missed" not in row:
-                row["missed"] = self.missed
-            row["seq"] = number
-            line, head = sealed(_encode(row), head)
+            line, head = sealed(b'{"seq":%d,%b}' % (number, row), head)
             lines.append(line)
         data = b"".join(lines)
         try:
@@ -288,8 +324,9 @@ class AuditLog:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             # what asks to go on is told no; only what has ended waits for another time
+            self._rows = rows
             if self.blocks:
-                self._rows = [row for row in rows if row["kind"] != "asked"]
+                self._rows = [row for row in rows if row[0] is not _ASKED]
             return
         self._size += len(data)
         self._rows = []
@@ -324,17 +361,57 @@ class AuditLog:
             start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        self._rows.insert(0, {"seq": 0, "at": _stamp(time.time()), "kind": "start", **start})
+        row = b'"at":"%b","kind":"start"%b' % (_stamp(time.time()), _more(start))
+        self._rows.insert(0, (b"start", row))
 
 
-def _stamp(at: float) -> str:
+def _stamp(at: float) -> bytes:
     """Return a time as it stands in a row."""
-    return f"{_second(int(at))}.{int(at * 1000) % 1000:03d}Z"
+    return b"%b.%03dZ" % (_second(int(at)), int(at * 1000) % 1000)
 
 
 @lru_cache(maxsize=4)
-def _second(at: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+def _second(at: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)).encode("ascii")
+
+
+def _more(row: Mapping[str, Any]) -> bytes:
+    """Return parts of a row, each behind its comma."""
+    return b"," + _encode(row)[1:-1] if row else b""
+
+
+def _with_missed(kind: bytes, row: bytes, missed: int) -> tuple[bytes, bytes]:
+    """Say in a row how many are missing, unless it says so already."""
+    said = row.rfind(b',"missed":')
+    if said >= 0 and row[said + 10 :].isdigit():
+        return kind, row
+    return kind, b'%b,"missed":%d' % (row, missed)
+
+
+@lru_cache(maxsize=_MOST_PARTS)
+def _who(client: str, model: str) -> bytes:
+    return _encode({"client": client, "model": model})[1:-1]
+
+
+def _whose(flow: Asking, record: Record | None) -> bytes:
+    """Return the parts of a row that are the same for many requests."""
+    return _whose_of(
+        flow.entry.client if flow.entry is not None else "", flow.upstream,
+        flow.method, flow.path if len(flow.path) <= 2048 else flow.path[:2048],
+        record.dialect if record is not None else "",
+        record.model[:256] if record is not None else "",
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=_MOST_PARTS)
+def _whose_of(
+    client: str, upstream: str, method: bytes, path: bytes, dialect: str, model: str
+) -> bytes:
+    row = {
+        "client": client, "upstream": upstream, "method": method.decode("latin-1"),
+        "path": path.decode("latin-1"), "dialect": dialect, "model": model,
+    }  # fmt: skip
+    return _encode(row)[1:-1]
 
 
 def would_be(record: Record) -> str:

@@ -48,6 +48,30 @@ class Budgets:
         """Write the cells of one worker from now on."""
         self._own = worker * MOST_KEYS * _CELLS
 
+    def take(self, key: int, budget: Budget, now: float) -> tuple[str, int] | None:
+        """Note a request that is let in, or say what is used up: `refused`, then `count`."""
+        cells, at = self._cells, self._own + key * _CELLS
+        if self._workers == 1 and cells[at] == now // 60:  # nothing is over, nobody else counts
+            of_minute, of_day = cells[at + _MINUTE_REQUESTS], cells[at + _DAY_REQUESTS]
+            if (
+                ((most := budget.requests_per_minute) is None or of_minute < most)
+                and (
+                    (most := budget.tokens_per_minute) is None or cells[at + _MINUTE_TOKENS] < most
+                )
+                and ((most := budget.requests_per_day) is None or of_day < most)
+                and ((most := budget.tokens_per_day) is None or cells[at + _DAY_TOKENS] < most)
+                and (
+                    (cost := budget.cost_per_day) is None or cells[at + _DAY_COST] < cost * _MILLION
+                )
+            ):
+                cells[at + _MINUTE_REQUESTS] = of_minute + 1
+                cells[at + _DAY_REQUESTS] = of_day + 1
+                return None
+        over = self.refused(key, budget, now)
+        if over is None:
+            self.count(key, now)
+        return over
+
     def refused(self, key: int, budget: Budget, now: float) -> tuple[str, int] | None:
         """Say which budget is used up, and in how many seconds there is more; None for none."""
         minute, day = int(now) // 60, int(now) // 86_400
@@ -77,8 +101,9 @@ class Budgets:
 
     def charge(self, key: int, now: float, *, tokens: int, cost: float) -> None:
         """Note what an answer has used; `cost` in US dollars."""
-        at = self._current(key, now)
-        cells = self._cells
+        cells, at = self._cells, self._own + key * _CELLS
+        if cells[at] != now // 60:
+            self._current(key, now)
         cells[at + _MINUTE_TOKENS] += tokens
         cells[at + _DAY_TOKENS] += tokens
         cells[at + _DAY_COST] += round(cost * _MILLION)

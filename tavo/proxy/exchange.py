@@ -51,6 +51,7 @@ __all__ = ["OFF_LOOP", "ChainExchange"]
 
 MOST_KEPT = 1 << 20
 """Of each text that the log asks for, so much."""
+_LONGEST_USUAL = 6 << 10
 _GLUES = ("", "\n")
 """What a provider may put between two parts of a message."""
 _KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-authenticate"})
@@ -63,7 +64,8 @@ class ChainExchange:
     __slots__ = (
         "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard",
         "_heard_size",
-        "_is_changed", "_is_closed", "_judging", "_operation", "_plugins", "_reading", "_scope",
+        "_is_changed", "_is_closed", "_is_head_said", "_judging", "_operation", "_plugins",
+        "_reading", "_scope",
         "_step", "_texts", "_told", "_total", "_unknown", "blocked", "record",
     )  # fmt: skip
 
@@ -96,6 +98,7 @@ class ChainExchange:
         self._step = ""
         self._is_changed = False
         self._is_closed = False
+        self._is_head_said = True  # so that each head like it has to be judged
         self._total = said
         self._heard: list[bytes] | None = [] if keeps_texts else None
         self._heard_size = 0
@@ -160,13 +163,15 @@ class ChainExchange:
             judge_head(desk, head)
         except Blocked as blocked:
             return self._refusal(blocked.why)
-        if not desk.said and not self.record.unjudged:
+        self._is_head_said = bool(desk.said or self.record.unjudged)
+        if not self._is_head_said:
             chain.heads.keep(Head(head.path, head.query, head.headers, operation, coding, headers))
         return Route(dialect=name, whole=True, target=target, headers=headers)
 
     def _known_head(self, head: RequestHead, known: Head, target: bytes) -> Route:
         """Take a head that was found good before."""
         name = known.operation.dialect.name
+        self._is_head_said = False
         self._operation, self._coding, self.record.dialect = known.operation, known.coding, name
         self._scope = Scope(
             client=head.client, key=self._chain.key_of(head.secret, head.client), now=head.now,
@@ -181,12 +186,30 @@ class ChainExchange:
             return Forward(body=body)
         if not body:
             return Forward(body=body, model=self._operation.model)
+        if len(body) <= _LONGEST_USUAL and (forward := self._usual_request(body)) is not None:
+            return forward
         try:
             return self._judge_request()
         except Blocked as blocked:
             return self._refusal(blocked.why)
         except RecursionError:
             return self._unreadable("it is nested too deep")
+
+    def _usual_request(self, body: bytes) -> Forward | None:
+        """Let a request of the usual form go on in which there is nothing; None for any other."""
+        operation = self._operation
+        if operation is None or self._coding or self._plugins is not None:
+            return None
+        if self._heard is not None or (self._desk is not None and self._desk.said):
+            return None
+        asked = operation.dialect.usual_request(operation, body)
+        if asked is None or not self._chain.clears("request", asked.texts):
+            return None
+        record = self.record
+        record.model, record.stream = asked.model, asked.is_stream
+        self._choices = asked.choices
+        self._body = b""
+        return Forward(body=body, model=asked.model, stream=asked.is_stream)
 
     def _judge_request(self) -> Forward | Refusal | Pending:
         operation = self._operation
@@ -316,7 +339,41 @@ class ChainExchange:
             self._heard_size += sum(map(len, out))
         return out
 
+    def response_whole(self, body: bytes) -> bytes | None:
+        """Take an answer of status 200 at once: plain JSON, and nothing in its head but that."""
+        operation, scope = self._operation, self._scope
+        if operation is None or len(body) > _LONGEST_USUAL or self._choices != 1:
+            return None
+        if self._plugins is not None or self._heard is not None or self._chain.observe:
+            return None
+        if scope.values or scope.has_lookalikes or self._skipped():
+            return None
+        said = operation.dialect.usual_answer(operation, body)
+        if said is None or not self._chain.clears("response", (said.text,)):
+            return None
+        record, text = self.record, said.text
+        record.tokens_in, record.tokens_out = said.tokens_in, said.tokens_out
+        record.counted = said.tokens_in > 0 or said.tokens_out > 0
+        size = len(text) if text.isascii() else len(text.encode())
+        record.bytes_seen = record.bytes_released = size
+        return body
+
     # both -------------------------------------------------------------------------------------
+
+    def another(self, now: float) -> ChainExchange | None:
+        """Return a new exchange that has judged the same head with the same result."""
+        if self._operation is None or self._is_head_said or self._plugins is not None:
+            return None
+        new = ChainExchange(
+            self._chain, unknown=self._unknown, keeps_texts=self._heard is not None,
+            said=self._total,
+        )  # fmt: skip
+        new._is_head_said = False
+        new._operation, new._coding = self._operation, self._coding
+        scope = self._scope
+        new.record.dialect = scope.dialect
+        new._scope = Scope(client=scope.client, key=scope.key, now=now, dialect=scope.dialect)
+        return new
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         """Return what the call that was `Pending` would have returned."""
@@ -349,7 +406,8 @@ class ChainExchange:
         if self._is_closed:
             return
         self._is_closed = True
-        self._write_down()
+        if self._desk is not None or self._answering is not None:
+            self._write_down()
         if self._heard and self.record.texts is not None:
             heard = b"".join(self._heard)[:MOST_KEPT].decode("utf-8", "replace")
             self.record.texts["response"] = heard

@@ -34,18 +34,17 @@ class Live:
     def __init__(self) -> None:
         self.judges = False  # there are filters, so that what nobody judged stands out
         self._minutes: dict[int, list[float]] = {}
+        self._from = 0  # where the minute of `_row` begins
+        self._row: list[float] = []
         self._clients: dict[str, list[float]] = {}
         self._noted: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTED)
 
     def told(self, flow: Flow, cost: float) -> None:
         """Count an exchange that has ended."""
         now = time.time()
-        minute = int(now) // 60
-        row = self._minutes.get(minute)
-        if row is None:
-            for old in [one for one in self._minutes if one <= minute - KEPT_MINUTES]:
-                del self._minutes[old]
-            row = self._minutes[minute] = [0, 0, 0, 0, 0.0]
+        row = self._row
+        if not self._from <= now < self._from + 60:
+            row = self._row_of(int(now) // 60)
         entry, exchange = flow.entry, flow.exchange
         client = entry.client if entry is not None else ""
         mine = self._clients.get(client)
@@ -82,6 +81,15 @@ class Live:
                     f"{one.filter} {one.action} {one.detail}".strip()[:80] for one in said[:4]
                 ],
             })  # fmt: skip
+
+    def _row_of(self, minute: int) -> list[float]:
+        row = self._minutes.get(minute)
+        if row is None:
+            for old in [one for one in self._minutes if one <= minute - KEPT_MINUTES]:
+                del self._minutes[old]
+            row = self._minutes[minute] = [0, 0, 0, 0, 0.0]
+        self._from, self._row = minute * 60, row
+        return row
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything as JSON values."""

@@ -6,6 +6,9 @@ wire calls, in this order and never from two threads:
 
     request_head -> [request_body] -> response_head -> response_data* -> response_end
 
+`another` stands for `request_head` where an exchange before has judged the very same head, and
+`response_whole` for the three calls of an answer that is there as a whole,
+
 and at the end, whatever happened before, `close` exactly once. Each call but `close` may return
 `Pending` instead of its answer where the interface says so; the wire then has the work done,
 takes nothing more from either side meanwhile, and calls `resume` for the answer.
@@ -232,6 +235,19 @@ class Exchange(Protocol):
 
     def response_end(self) -> Sequence[bytes] | Pending:
         """Take the end of the answer; return what is still to be sent."""
+
+    def another(self, now: float) -> Exchange | None:
+        """Return a new exchange that has judged the same head with the same result.
+
+        None where each head has to be judged by itself. May be called at any time.
+        """
+
+    def response_whole(self, body: bytes) -> bytes | None:
+        """Take an answer of status 200 at once: plain JSON, and nothing in its head but that.
+
+        Return the body for the client, which counts unless `blocked` is set. None: nothing was
+        taken, and the calls for heads and pieces follow.
+        """
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         """Return what the call that was `Pending` would have returned."""

@@ -82,43 +82,50 @@ class Metrics:
         exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         dialect, model = (record.dialect, record.model) if record is not None else ("", "")
-        how = flow.how
         if model not in self._models and not self._is_known(model, flow):
             model = _OTHER
+        how = flow.how
         labels = (dialect, model, flow.upstream, flow.status, _DONE if how is _END else how.value)
         series = self._series.get(labels)
         if series is None:
             series = self._new(labels)
-        span = flow.ended - flow.started
+        started = flow.started
+        span = flow.ended - started
         series.count += 1
         series.seconds += span
-        series.spans[bisect_left(SECONDS, span)] += 1
+        bucket = bisect_left(SECONDS, span)
+        series.spans[bucket] += 1
         series.sent += flow.sent
-        if flow.first_at:
-            first = flow.first_at - flow.started
-            series.firsts[bisect_left(SECONDS, first)] += 1
+        first_at = flow.first_at
+        if first_at:
+            first = first_at - started
+            series.firsts[bucket if first == span else bisect_left(SECONDS, first)] += 1
             series.first_seconds += first
             series.first_count += 1
         if record is None:
             return 0.0
-        for said in record.said:
-            self._heard(said.filter, said.action, said.where)
-        if not (record.counted or record.estimated):
+        if record.said:
+            for said in record.said:
+                self._heard(said.filter, said.action, said.where)
+        if not record.counted and not record.estimated:
             return 0.0
-        series.estimated += record.estimated
-        series.tokens_in += record.tokens_in
-        series.tokens_out += record.tokens_out
-        series.tokens_cached += record.tokens_cached
-        cost = 0.0
-        if self._prices:
-            if model in self._priced:  # patterns are gone through once for each model
-                price = self._priced[model]
-            else:
-                price = price_of(self.prices, record.model)
-                if model != _OTHER:
-                    self._priced[model] = price
-            cost = amount(price, record.tokens_in, record.tokens_out, record.tokens_cached)
-            series.cost += cost
+        if record.estimated:
+            series.estimated += 1
+        tokens_in, tokens_out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
+        series.tokens_in += tokens_in
+        series.tokens_out += tokens_out
+        if cached:
+            series.tokens_cached += cached
+        if not self._prices:
+            return 0.0
+        if model in self._priced:  # patterns are gone through once for each model
+            price = self._priced[model]
+        else:
+            price = price_of(self.prices, record.model)
+            if model != _OTHER:
+                self._priced[model] = price
+        cost = amount(price, tokens_in, tokens_out, cached)
+        series.cost += cost
         return cost
 
     def snapshot(self) -> dict[str, Any]:

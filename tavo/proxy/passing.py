@@ -41,7 +41,7 @@ _MOST = 1 << 40
 _END = b"\n\n"
 _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
-_MODEL, _ESCAPE = b'"model"', b"\\u"
+_MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
 class _Asked(msgspec.Struct, gc=False):
@@ -85,21 +85,19 @@ _usage = msgspec.json.Decoder(_Usage)
 class PassingExchange:
     """One exchange; changes nothing."""
 
-    __slots__ = (
-        "_events", "_first", "_operation", "_pieces", "_rule", "_size", "_total", "record",
-    )  # fmt: skip
+    # what is not set for each exchange stands here, so that making one is cheap
     blocked = None
     held = 0
+    _operation: Operation | None = None
+    _first = b""
+    _size = 0
+    _total = 0
+    _events = 0
 
     def __init__(self, rule: str) -> None:
         self.record = Record(unjudged="no filter is configured")
         self._rule = rule
-        self._operation: Operation | None = None
-        self._first = b""
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._total = 0
-        self._events = 0
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         operation = _operation(head.method, head.path, head.query)
@@ -124,7 +122,8 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            if (body.lower().count(_MODEL) != 1 or _ESCAPE in body) and _twice(body):
+            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body
+            if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
             if type(asked.model) is str and not record.model:
@@ -164,6 +163,27 @@ class PassingExchange:
             record.tokens_in, record.tokens_out, record.tokens_cached = found
             record.counted = True
         return ()
+
+    def another(self, now: float) -> Exchange | None:
+        operation = self._operation
+        if operation is None:
+            return None
+        new = PassingExchange(self._rule)
+        new._operation = operation
+        new.record.dialect = operation.dialect.name
+        new.record.model = operation.model
+        new.record.stream = operation.stream is True
+        return new
+
+    def response_whole(self, body: bytes) -> bytes | None:
+        found = _of_whole(body) if body[:1] == b"{" and self._operation is not None else None
+        if found is None:
+            return None
+        self._total = len(body)
+        record = self.record
+        record.tokens_in, record.tokens_out, record.tokens_cached = found
+        record.counted = True
+        return body
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         raise RuntimeError("nothing was pending")
@@ -327,6 +347,9 @@ def _object(data: bytes, at: int) -> _Usage | None:
 
 def _counts(found: _Usage) -> tuple[int, int, int]:
     if type(found.prompt_tokens) is int and 0 < found.prompt_tokens < _MOST:
+        out = found.completion_tokens
+        if found.prompt_tokens_details is None and type(out) is int and 0 <= out < _MOST:
+            return found.prompt_tokens, out, 0
         details = found.prompt_tokens_details
         cached = _one(details.get("cached_tokens")) if isinstance(details, dict) else 0
         return found.prompt_tokens, _one(found.completion_tokens), cached

@@ -23,13 +23,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from signing.client import (
     AcceptedRecord,
     Artifact,
     DirectorySource,
-    HttpSource,
     Refreshed,
     Source,
     TrustState,
@@ -45,17 +43,17 @@ from signing.client import (
 from signing.digests import Digest, VerifiedFile
 from signing.errors import SigningError, VerificationError, printable
 from signing.files import write_atomically
-from signing.publishers import Namespace, Publishers, Recalls
+from signing.publishers import Publishers, Recalls
 from signing.trust import NO_GRACE, Stale, clock_sentence, set_back_sentence
 from tavo.errors import ConfigError, RefusedError
 from tavo.registry.embedded import Embedded
+from tavo.registry.hands import Keys, follow_keys
 
 if TYPE_CHECKING:
     from marketplace_db.entitlements import Basis
 
-__all__ = ["OpenCatalog", "Trust", "TrustStore", "source_of", "utc_now"]
+__all__ = ["OpenCatalog", "Trust", "TrustStore", "utc_now"]
 
-_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _OLD_CATALOGS_S = 7 * 86400.0
 _NO_BUILD_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,72 +85,9 @@ class OpenCatalog(NamedTuple):
     embedded: DirectorySource | None = None
 
 
-class _Keys(NamedTuple):
-    """The key ids of a namespace: those that hold it now, and all that did since its last owner."""
-
-    now: frozenset[str]
-    ever: frozenset[str]
-    same_hands: bool = True
-
-
-def _follow(known: _Keys | None, namespace: Namespace, recalls: Recalls, before: Recalls) -> _Keys:
-    """Compare a namespace with what was known of it.
-
-    Its hands are the same if a key that held it still does, as in a rotation, and no key that ever
-    did was recalled since.
-    """
-    now = frozenset(namespace.keys)
-    if known is None:
-        return _Keys(now=now, ever=now, same_hands=False)
-    recalled = recalls.keys.keys() - before.keys.keys()
-    same = bool((known.now & now) - recalls.keys.keys()) and not (known.ever | now) & recalled
-    return _Keys(now=now, ever=known.ever | now if same else now, same_hands=same)
-
-
 def utc_now() -> datetime:
     """Return the system's clock."""
     return datetime.now(UTC)
-
-
-def source_of(name: str, *, offline: bool = False, plain_http: Collection[str] = ()) -> Source:
-    """Make a source of a folder or an https address. Raises ConfigError for anything else.
-
-    `plain_http` are hosts that may be asked without https; this machine always may.
-    """
-    if "://" not in name:
-        path = Path(name).expanduser()
-        if not (path / "metadata").is_dir():
-            raise ConfigError(
-                f"{name}: not a repository, it has no folder metadata",
-                hint="Name the folder that `tavo mirror sync` wrote, or a build's dist/repository.",
-            )
-        return DirectorySource(path.resolve())
-    try:
-        parts = urlsplit(name)
-        host, scheme = (parts.hostname or "").rstrip("."), parts.scheme.lower()
-    except ValueError:
-        host = scheme = ""
-    if not host or scheme not in ("http", "https"):
-        raise ConfigError(f"{printable(name)}: a source is a folder or an https:// address")
-    if scheme == "http" and host not in _THIS_MACHINE:
-        if host not in {one.lower().rstrip(".") for one in plain_http}:
-            raise ConfigError(
-                f"{printable(name)}: is not https; what is fetched is signed, but everybody on the"
-                " way sees what that is and can hold it back",
-                hint="Use its https:// address, or allow the host by name in the user"
-                f' configuration: registry.plain_http = ["{printable(host)}"].',
-            )
-        if parts.username or parts.password:
-            raise ConfigError(
-                f"http://{printable(host)}: a password would be sent in the clear",
-                hint="Use its https:// address, or leave the password out.",
-            )
-    if offline:
-        raise ConfigError(
-            f"{name}: needs the network, and --offline was given",
-            hint="Name a folder with --mirror, or leave --offline out.",
-        )
-    return HttpSource(name)
 
 
 class Trust:
@@ -283,7 +218,7 @@ class Trust:
         recalls = before.union(accepted.publishers.recalls)
         known = self._known_keys()
         keys = {
-            name: _follow(known.get(name), namespace, recalls, before)
+            name: follow_keys(known.get(name), namespace, recalls, before)
             for name, namespace in accepted.publishers.namespaces.items()
         }
         if accepted.log_news:
@@ -370,6 +305,8 @@ class Trust:
 
     def source(self, name: str) -> Source:
         """Make a source of a folder or an address, as `source_of`. Raises ConfigError."""
+        from tavo.registry.sources import source_of  # most commands name none
+
         return source_of(name, offline=self._offline, plain_http=self._plain_http)
 
     def namespaces(self) -> frozenset[str]:
@@ -479,7 +416,7 @@ class Trust:
         known = stored.get("revoked", {}) if stored.get("keys") == keys else {}
         return {"keys": keys, "revoked": {**accepted.revoked_entitlements, **known}}
 
-    def _known_keys(self) -> dict[str, _Keys]:
+    def _known_keys(self) -> dict[str, Keys]:
         """Return the keys of each namespace that this machine has seen, none where it cannot say.
 
         A state of an earlier tavo holds no keys; then the document that it accepted tells them.
@@ -487,7 +424,7 @@ class Trust:
         stored = self._stored().get("namespaces")
         if stored is not None:
             return {
-                name: _Keys(now=frozenset(one["now"]), ever=frozenset(one["ever"]))
+                name: Keys(now=frozenset(one["now"]), ever=frozenset(one["ever"]))
                 for name, one in stored.items()
             }
         record = self.record()
@@ -495,7 +432,7 @@ class Trust:
             found = {} if record is None else keys_of(record)
         except SigningError:
             return {}
-        return {name: _Keys(now=keys, ever=keys) for name, keys in found.items()}
+        return {name: Keys(now=keys, ever=keys) for name, keys in found.items()}
 
     def _recalls(self) -> Recalls:
         stored = self._stored().get("recalls", {})

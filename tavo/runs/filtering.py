@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tavo.host.filters import FilterWorker
@@ -15,13 +15,15 @@ __all__ = ["PassingWorker"]
 class PassingWorker(FilterWorker):
     """A filter's worker that has its installation to itself, and gives it back at its end.
 
-    Raises as `HostedPlugin`; the installation is closed then.
+    `say` is told at which level of the sandbox it judges. Raises as `HostedPlugin`; the
+    installation is closed then.
     """
 
     def __init__(
         self, installation: VerifiedInstallation, *, accept: Sequence[str],
-        config: Mapping[str, Any],
+        config: Mapping[str, Any], say: Callable[[str], object],
     ) -> None:  # fmt: skip
+        self._say = say
         try:
             super().__init__(
                 installation,
@@ -40,6 +42,8 @@ class PassingWorker(FilterWorker):
             from tavo.errors import NotAvailableError
 
             raise NotAvailableError(f"{self.full_id}: does not start: {self.disabled}")
+        if self.level is not None:
+            self._say(f"{self.full_id} {self.version} judges, sandbox {self.level.label}")
 
     def close(self) -> None:
         """Answer nothing more, stop the worker, give the installation back."""

@@ -8,7 +8,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,7 @@ def run_logs(
         Notice(kind="rule", subject=one.rule_id or str(one.file), reason=one.reason)
         for one in plan.rules.problems
     )
+    run.note(_unfit(plan, rules))
     if plan.left_out:
         named = ", ".join(plan.left_out[:5])
         more = f" and {len(plan.left_out) - 5} more" if len(plan.left_out) > 5 else ""
@@ -116,6 +117,23 @@ def run_logs(
         _add_plugins(plan, run, analysis, reporter)
     code = run.finish(fail_on=plan.fail_on, exit_zero=plan.exit_zero, plan=plan.gate)
     return run.id, code, analysis
+
+
+def _unfit(plan: LogPlan, rules: Sequence[LogRule]) -> Iterator[Notice]:
+    """Yield that rules are about log sources of which no format is: they look at nothing."""
+    tables = (*plan.tables, *([plan.reader] if plan.reader is not None else []))
+    unfit = [
+        one for one in rules
+        if one.matches is not None and not any(table.fits(one.logsource) for table in tables)
+    ]  # fmt: skip
+    if unfit and plan.table is None:
+        source = ", ".join(f"{key}: {value}" for key, value in unfit[0].logsource.items())
+        what = "it is" if len(unfit) == 1 else f"and {len(unfit) - 1:,} more are"
+        yield Notice(
+            kind="rule", subject=unfit[0].id, incomplete=False,
+            reason=f"{what} about a log source that no format has ({source}), so nothing was"
+            " looked at with it; docs/log-fields.md lists the log sources",
+        )  # fmt: skip
 
 
 def _add_plugins(plan: LogPlan, run: CombinedRun, analysis: Analysis, reporter: Reporter) -> None:

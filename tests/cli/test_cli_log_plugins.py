@@ -135,3 +135,12 @@ def test_what_does_not_fit_is_refused(tavo: Run, plugin: Path) -> None:
     assert done.code == 2
     assert "logs analyze: acme/other is a static plugin, not a log one" in done.err
     assert "--static-plugins" in done.err
+
+
+def test_a_plugin_alone_is_enough_to_look_with(tavo: Run, plugin: Path) -> None:
+    (plugin / "main.py").write_text(MAIN.replace("BODY", "found.append(claim(event, 'seen'))"))
+    Path("logs").mkdir()
+    Path("logs/a.jsonl").write_text(record("u0", 0))
+    code, report, _ = analyzed(tavo, "--no-default-rules")
+    assert code == 1
+    assert {one["tool"] for one in report["findings"]} == {"acme/probing"}  # type: ignore[attr-defined]

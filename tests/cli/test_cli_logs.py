@@ -252,3 +252,48 @@ def test_what_a_container_wrote_is_read(tavo: Run, wrap: str) -> None:
     assert found["genai-ignore-instructions"]["location"]["region"]["start_line"] == line
     assert "a.log: litellm (sure: " in done.err
     assert ("in lines of the CRI" if wrap == "cri" else "in Docker's json-file") in done.err
+
+
+def test_lists_alone_are_enough_to_look_for(tavo: Run) -> None:
+    Path("a.jsonl").write_text(LOG.replace("Please", "See https://x.evil.test/a Please") + "\n")
+    Path("bad.txt").write_text("||evil.test^\nwhat is this?\n")
+    done = tavo("logs", "analyze", "a.jsonl", "--no-default-rules", "--intel", "bad.txt", "--json")
+    assert done.code == 1, done.err
+    report = json.loads(done.out)
+    assert {one["rule_id"] for one in report["findings"]} == {"intel-domain"}
+    assert report["not_done"] == []
+    assert "1 line was not understood: line 2 'what is this?'" in done.err
+    follow = ("logs", "follow", "a.jsonl", "--once", "--no-default-rules", "--intel", "bad.txt")
+    done = tavo(*follow)
+    assert done.code == 1, done.err
+    assert "intel-domain" in done.out
+
+
+def test_a_misspelt_field_of_a_rule_is_said_by_every_command(tavo: Run) -> None:
+    Path("a.jsonl").write_text(f"{LOG}\n")
+    Path("r.yml").write_text(
+        "title: x\nlogsource: {product: genai}\ndetection:\n"
+        "  a: {gen_ai.promt|contains: ignore}\n  condition: a\n"
+    )
+    said = "there is no field 'gen_ai.promt' for product genai; did you mean 'gen_ai.prompt'?"
+    for words, code in (
+        (("logs", "analyze", "a.jsonl", "--no-default-rules", "--rules", "r.yml"), 4),
+        (("rules", "validate", "r.yml"), 2),
+        (("rules", "test", "r.yml"), 2),
+    ):
+        done = tavo(*words)
+        assert done.code == code, words
+        assert said in " ".join((done.out + done.err).split())
+
+
+def test_rules_about_other_logs_are_said(tavo: Run) -> None:
+    Path("a.jsonl").write_text(f"{LOG}\n")
+    body = "logsource: {product: windows}\ndetection:\n  a: {f: b}\n  condition: a\n"
+    rule = f"title: x%s\nname: x%s\n{body}"
+    Path("r.yml").write_text("---\n".join(rule % (n, n) for n in range(3)))
+    done = tavo("logs", "analyze", "a.jsonl", "--rules", "r.yml")
+    assert done.code == 1
+    said = " ".join(done.out.split())
+    assert (
+        "rule x0: and 2 more are about a log source that no format has (product: windows)" in said
+    )

@@ -18,6 +18,8 @@ from tests.fakes.operated import Operated
 from tests.fakes.shown import SHELF
 
 LET_PASS = {
+    # It has the text of LGPL-3.0 there instead; the licence is why it is a plugin of its own.
+    "model-files-deep": ("fickling-0.1.12-py3-none-any.whl: its METADATA names no licence",),
     # The example in the documentation of bandit's test for such characters.
     "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
     # It writes HOME, for ART to find a folder that it may write to, and reads nothing.

@@ -46,6 +46,12 @@ class PassThrough:
     def response_end(self) -> Sequence[bytes] | Pending:
         return ()
 
+    def another(self, now: float) -> Exchange | None:
+        return None
+
+    def response_whole(self, body: bytes) -> bytes | None:
+        return None
+
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
         raise RuntimeError("nothing was pending")
 

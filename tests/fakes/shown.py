@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import re
 import shlex
 import shutil
 import time
@@ -123,12 +124,13 @@ def carry_out(shown: Shown, home: Path) -> Outcome:
     ended = time.perf_counter()
     result = json.loads(report.read_bytes()) if report.exists() else {}
     name = f"tavo/{shown.plugin}"
+    judging = re.search(rf"^{name} (\S+) judges, sandbox (L\d)$", done.stderr, re.MULTILINE)
     rows = [row for row in result.get("plugins", ()) if row["plugin"] == name]
     return Outcome(
         exit=done.returncode,
         found=Counter(one["rule_id"] for one in result.get("findings", ()) if one["tool"] == name),
-        level=rows[0]["sandbox"] if rows else "",
-        version=rows[0]["version"] if rows else "",
+        level=rows[0]["sandbox"] if rows else judging[2] if judging else "",
+        version=rows[0]["version"] if rows else judging[1] if judging else "",
         said=done.stdout,
         complaints=done.stderr,
         install_s=installed - started,

@@ -38,7 +38,7 @@ def rule(chance: random.Random, number: int, *, plain: bool) -> dict[str, Any]:
         ]
     return {
         "title": f"rule {number}", "name": f"r{number}", "level": "low",
-        "logsource": {"product": "genai"},
+        "logsource": {"product": "acme"},
         "detection": {**named, "condition": chance.choice(shapes)},
     }  # fmt: skip
 

@@ -23,7 +23,7 @@ name = "plain"
 version = 1
 title = "The fields by their names"
 lines = "json"
-logsource = [{product = "genai", category = "inference"}]
+logsource = [{product = "acme"}]
 """
 ORACLE = """
 import json, re, sqlite3, sys, yaml

@@ -9,7 +9,8 @@ import pytest
 
 from tavo.errors import ConfigError
 from tavo.logs.engine import analyze
-from tavo.logs.intel import Indicators, load_indicators
+from tavo.logs.intel import Indicators
+from tavo.logs.intel_lists import ListReport, load_indicators
 from tavo.logs.mapping import readers
 from tavo.logs.sources import find_sources
 
@@ -44,7 +45,7 @@ RECORDS = [
 def indicators(request: pytest.FixtureRequest, tmp_path: Path) -> Indicators:
     text = {"plain": PLAIN, "stix": json.dumps(STIX), "misp": json.dumps(MISP)}[request.param]
     (tmp_path / "list").write_text(text)
-    return load_indicators([tmp_path / "list"])
+    return load_indicators([tmp_path / "list"])[0]
 
 
 def actors(tmp_path: Path, text: str, indicators: Indicators) -> dict[str, list[str]]:
@@ -103,7 +104,7 @@ def test_words_without_an_end_take_bounded_time(indicators: Indicators) -> None:
 
 def test_many_indicators_are_sets(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("".join(f"host{n}.bad.test\n" for n in range(100_000)))
-    known = load_indicators([tmp_path / "list"])
+    known, _ = load_indicators([tmp_path / "list"])
     assert len(known) == 100_000
     assert known.found_in(b"x host77777.bad.test y") == {b"host77777.bad.test": "domain"}
 
@@ -120,9 +121,113 @@ def test_odd_lines_of_a_plain_list(tmp_path: Path) -> None:
         "\n ,evil.test\n\t\n203.0.113.7,seen twice\n203.0.113.7\n256.1.1.1\n1.2.3\n"
         "http://drop.test/a\nhttp://drop.test/b/\nhttp://drop.test/b\n#x\nmail.evil.test.\n"
     )
-    found = load_indicators([tmp_path / "list"])
+    found, _ = load_indicators([tmp_path / "list"])
     assert found.addresses == {b"203.0.113.7"}
     assert found.urls == {b"drop.test": {b"http://drop.test/a", b"http://drop.test/b"}}
     assert b"mail.evil.test" in found.domains
     assert found.holds_url(b"drop.test", b'{"u": "http:\\/\\/drop.test\\/b"}')
     assert not found.holds_url(b"other.test", b"http://drop.test/b")
+
+
+HOSTS = """# Title: hosts
+127.0.0.1 localhost
+::1 ip6-localhost ip6-loopback
+0.0.0.0 0.0.0.0
+0.0.0.0 evil.test  # seen today
+0.0.0.0 a.bad.test b.bad.test
+"""
+ADBLOCK = """[Adblock Plus]
+! Title: filters
+||evil.test^
+||*.a.bad.test^$third-party,document
+@@||good.test^
+||b.bad.test^|
+good.test##.banner
+||good.test/path^
+/good[0-9]/
+"""
+URLHAUS = """################################################################
+# abuse.ch URLhaus Database Dump (CSV - recent URLs only)      #
+################################################################
+#
+# id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter
+"37","2026-11-28 10:00:00","http://drop.test/a/b?x=1,2","online","","malware","exe","https://good.test/url/37/","me"
+"""
+FEODO = """# Feodo Tracker
+"first_seen_utc","dst_ip","dst_port","c2_status","last_online","malware"
+"2026-11-28 10:00:00","203.0.113.7","443","online","2026-11-28","Emotet"
+"""
+THREATFOX = """# "first_seen_utc","ioc_id","ioc_value","ioc_type","reference"
+"2026-11-28","1","203.0.113.7:8080","ip:port","https://good.test/x"
+"2026-11-28","2","evil.test","domain","None"
+"""
+TYPED = "evil.test,domain,high\n203.0.113.7,ip,low\n"
+SEMICOLONS = "Name;Domain;Seen\nX;evil.test;good.test\n"
+RANGES = """203.0.113.0-203.0.113.9
+198.51.100.4 - 198.51.100.7
+192.0.2.0\t192.0.2.255\t24\t9\tXX
+"""
+DROP = "; Spamhaus DROP List\n203.0.113.0/24 ; SBL1\n"
+DEFANGED = """hxxps[://]drop[.]test/a/b
+evil(.)test
+evil[dot]bad{.}test
+203[.]0.113[.]7
+b\\.bad\\.test
+"""
+DNSMASQ = 'address=/evil.test/0.0.0.0\nlocal-zone: "a.bad.test" always_nxdomain\n'
+PORTS = "203.0.113.7:8080\nevil.test:443\n[2001:db8::7]:443\n"
+DROP_JSON = '{"cidr":"203.0.113.0/24","sblid":"SBL1"}\n{"cidr":"2001:db8::/32"}\n'
+TEXTS = '["evil.test", "203.0.113.7"]'
+LISTS = {
+    "hosts": (HOSTS, 3, {"evil.test", "a.bad.test", "b.bad.test"}, 0),
+    "adblock": (ADBLOCK, 3, {"evil.test", "a.bad.test", "b.bad.test"}, 4),
+    "urlhaus": (URLHAUS, 1, {"drop.test"}, 0),
+    "feodo": (FEODO, 1, {"203.0.113.7"}, 0),
+    "threatfox": (THREATFOX, 2, {"203.0.113.7", "evil.test"}, 0),
+    "typed": (TYPED, 2, {"203.0.113.7", "evil.test"}, 0),
+    "semicolons": (SEMICOLONS, 1, {"evil.test"}, 0),
+    "ranges": (RANGES, 4, {"203.0.113.9", "198.51.100.6", "192.0.2.77"}, 0),
+    "drop": (DROP, 1, {"203.0.113.200"}, 0),
+    "defanged": (DEFANGED, 5, {"drop.test", "evil.test", "evil.bad.test", "203.0.113.7",
+                               "b.bad.test"}, 0),
+    "dnsmasq": (DNSMASQ, 2, {"evil.test", "a.bad.test"}, 0),
+    "ports": (PORTS, 3, {"203.0.113.7", "evil.test", "2001:db8::7"}, 0),
+    "drop-json": (DROP_JSON, 2, {"203.0.113.200", "2001:db8::9"}, 0),
+    "texts": (TEXTS, 2, {"203.0.113.7", "evil.test"}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_as_they_are_published(name: str, encoding: str, tmp_path: Path) -> None:
+    text, count, words, unread = LISTS[name]
+    (tmp_path / "list").write_text(text, encoding=encoding)
+    known, [report] = load_indicators([tmp_path / "list"])
+    every = ["good.test", "203.0.113.250", "localhost", "0.0.0.0", *words]
+    found = {one.decode() for one in known.found_in(" ".join(every).encode())}
+    assert found - {"203.0.113.250"} == words
+    assert ("203.0.113.250" in found) is (name in {"drop", "drop-json"})
+    assert (len(known), report.indicators, report.unread) == (count, count, unread)
+
+
+def test_a_url_of_a_table_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(URLHAUS)
+    known, _ = load_indicators([tmp_path / "list"])
+    assert known.holds_url(b"drop.test", b"see http://drop.test/a/b?x=1,2 now")
+    assert not known.holds_url(b"drop.test", b"see http://drop.test/a/b?x=1 now")
+
+
+def test_lines_that_are_not_understood_are_counted_and_shown(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("evil.test\n\x1b[31mwhat is this?\n!!\n" + "nonsense\n" * 5)
+    _, [report] = load_indicators([tmp_path / "list"])
+    said = str(report)
+    assert "1 indicators; 6 lines were not understood: line 2 " in said
+    assert said.endswith("line 5 'nonsense', …")
+    assert "\x1b" not in said
+    assert isinstance(report, ListReport)
+
+
+def test_a_list_of_nonsense_is_refused_with_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("what is this?\n")
+    with pytest.raises(ConfigError, match="1 line was not understood: line 1"):
+        load_indicators([tmp_path / "list"])

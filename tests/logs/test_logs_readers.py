@@ -46,6 +46,9 @@ HAS = {
     "journald.json": ("journald", {"url.path": CHAT, "log.logger": "uvicorn"}),
     "table.csv": ("csv", {"user.id": "ann", "gen_ai.prompt": "Hello there", "usage.cost": 0.00021,
                           "gen_ai.usage.input_tokens": 12, "outcome": "success"}),
+    "litellm-json.log": ("litellm-json", {"log.level": "INFO", "log.logger": "uvicorn.error"}),
+    "claude-code.jsonl": ("claude-code", {"log.body": "Hello there",
+                                          "gen_ai.provider.name": "anthropic"}),
 }  # fmt: skip
 
 

@@ -232,8 +232,9 @@ def test_a_filter_that_is_killed_all_the_time_lets_nothing_pass(tmp_path: Path) 
 
 def test_control_a_filter_that_may_be_skipped_lets_a_killed_one_pass(tmp_path: Path) -> None:
     worker = PassingWorker(
-        PluginMachine(tmp_path / "machine").of_type("proxy", PLUGIN), accept=(), config={}
-    )
+        PluginMachine(tmp_path / "machine").of_type("proxy", PLUGIN), accept=(), config={},
+        say=lambda _: None,
+    )  # fmt: skip
     entry = {"filter": "plugin", "plugin": worker.full_id, "on_error": "skip"}
     judge = ChainJudge([entry], worker_of=lambda *_: worker)
     asyncio.run(judge.start())

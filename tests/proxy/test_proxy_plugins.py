@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -197,22 +198,28 @@ def machine(tmp_path: Path) -> PluginMachine:
     return PluginMachine(tmp_path / "machine")
 
 
-def real_judge(machine: PluginMachine, source: str) -> ChainJudge:
-    worker = PassingWorker(machine.of_type("proxy", source), accept=(), config={})
+def real_judge(machine: PluginMachine, source: str, said: list[str] | None = None) -> ChainJudge:
+    heard = [] if said is None else said
+    worker = PassingWorker(machine.of_type("proxy", source), accept=(), config={}, say=heard.append)
     entry = {"filter": "plugin", "plugin": worker.full_id}
     return ChainJudge([entry], worker_of=lambda *_: worker)
 
 
 def test_a_plugin_that_does_not_start_keeps_the_proxy_from_starting(machine: PluginMachine) -> None:
-    judge = real_judge(machine, "raise RuntimeError('broken')")
+    said: list[str] = []
+    judge = real_judge(machine, "raise RuntimeError('broken')", said)
     with pytest.raises(TavoError, match="does not start"):
         asyncio.run(judge.start())
+    assert said == []
     asyncio.run(judge.retire())
 
 
 def test_a_real_plugin_in_its_sandbox(machine: PluginMachine) -> None:
-    judge = real_judge(machine, FILTER)
+    said: list[str] = []
+    judge = real_judge(machine, FILTER, said)
     asyncio.run(judge.start())
+    (line,) = said  # who serves sees how well it is locked up
+    assert re.fullmatch(r"\S+ 1\.0\.0 judges, sandbox L[23]", line)
     assert ask(judge, CHAT, "hello").refusal is None
     refusal = ask(judge, CHAT, "a forbidden word").refusal
     assert refusal is not None

@@ -93,8 +93,8 @@ def test_grants_are_taken_back_when_a_namespace_changes_hands(
     careless = Machine(tmp_path / "control")  # the control: the new owner inherits the user's trust
     monkeypatch.setattr(
         trust_module,
-        "_follow",
-        lambda known, namespace, *_: trust_module._Keys(
+        "follow_keys",
+        lambda known, namespace, *_: trust_module.Keys(
             now=frozenset(namespace.keys), ever=frozenset(namespace.keys)
         ),
     )

@@ -14,7 +14,8 @@ from tavo.errors import ConfigError, RefusedError, UsageError
 from tavo.host.state import ConfirmedTime, State
 from tavo.registry.clock import believe, confirmed_now, corrected, read_time
 from tavo.registry.site_policy import SitePolicy, read_site_policy
-from tavo.registry.trust import Trust, source_of
+from tavo.registry.sources import source_of
+from tavo.registry.trust import Trust
 from tests.fakes.marketplace import MemoryStore
 from tests.fakes.operated import Operated
 

@@ -11,7 +11,7 @@ from marketplace_db.catalog import Catalog
 from signing.client import DirectorySource
 from signing.errors import ExpiredError, RollbackError, VerificationError
 from tavo.errors import ConfigError
-from tavo.registry.trust import source_of
+from tavo.registry.sources import source_of
 from tests.fakes.marketplace import BUILT, Marketplace, MemoryStore
 
 

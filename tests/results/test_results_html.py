@@ -260,7 +260,7 @@ def benign(attack: str) -> str:
 def test_the_attacks_would_work_without_the_guard(
     monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    monkeypatch.setattr(html, "_text", lambda text: text)
+    monkeypatch.setattr(html, "as_text", lambda text: text)
     with pytest.raises(AssertionError):
         page_of(*hostile(attack))
 

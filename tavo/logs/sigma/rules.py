@@ -24,6 +24,7 @@ from tavo.logs.event import LogEvent
 from tavo.logs.sigma.conditions import Any_, Tree, parse_condition, selection
 from tavo.logs.sigma.correlation import Correlation, read_correlation
 from tavo.logs.sigma.gates import Gate, gate_of, matcher
+from tavo.logs.sigma.naming import check_keys, check_names, check_source, is_ours, named_fields
 from tavo.logs.sigma.tests import SigmaError
 from tavo.plugins import Confidence, Rule, Severity
 
@@ -41,11 +42,26 @@ _STATUS = {"stable": Confidence.HIGH, "test": Confidence.MEDIUM}
 _OWASP = re.compile(r"owasp\.(llm|asi)(\d\d)-(20\d\d)\Z")
 _ATLAS = re.compile(r"atlas\.(aml\.t\d{4}(?:\.\d{3})?)\Z")
 _CWE = re.compile(r"cwe\.(\d+)\Z")
-_META = {"title", "id", "name", "related", "status", "license", "description", "author",
-         "references", "date", "modified", "fields", "falsepositives", "level", "tags", "scope",
-         "taxonomy", "logsource", "detection", "correlation", "generate", "samples",
-         "remediation"}  # fmt: skip
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_LOADER):  # type: ignore[misc, valid-type]
+    """Reads YAML, and refuses a map that has a key twice: only the last of them would count."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return the map of a node."""
+        known: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in known:
+                raise SigmaError(
+                    f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice in one"
+                    " map; give both values as a list, or name one of them otherwise"
+                )
+            known.add(key.value)
+        made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return made
 
 
 class RuleProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,11 +163,21 @@ def _documents(file: Path, out: Rules) -> list[Any]:
                 raise SigmaError("aliases and tags of YAML are not for rules")
             if events > 200_000:
                 raise SigmaError("has more parts than any rule")
-        return [one for one in yaml.load_all(text, Loader=_LOADER) if one is not None]
+        return [one for one in yaml.load_all(text, Loader=_Loader) if one is not None]
     except (SigmaError, UnicodeDecodeError, yaml.YAMLError, RecursionError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(_said(error).split())[:300]
         out.problems.append(RuleProblem(file=file, rule_id="", reason=reason))
         return []
+
+
+def _said(error: Exception) -> str:
+    """Return what is wrong with a file, in words."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"is not YAML: line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8"
+    return str(error)
 
 
 def _add(document: Any, file: Path, out: Rules, generate: set[str]) -> None:
@@ -160,6 +186,7 @@ def _add(document: Any, file: Path, out: Rules, generate: set[str]) -> None:
         if not isinstance(document, Mapping):
             raise SigmaError("is not a rule: expected a map with 'title' and 'detection'")
         name = _id_of(document, file)
+        check_keys(document)
         if name in out.rules:
             raise SigmaError(f"there is another rule with this name in {out.rules[name].file}")
         if document.get("action") is not None:
@@ -209,10 +236,13 @@ def _rule(document: Mapping[str, Any], file: Path, name: str) -> LogRule:
         raise SigmaError("its detection lacks a condition or what it is about")
     trees = [parse_condition(one, named) for one in conditions]
     tree = trees[0] if len(trees) == 1 else Any_(list(trees))
+    source = {str(k): str(v) for k, v in logsource.items() if k in _SOURCE_KEYS}
+    check_source(source)
+    if is_ours(source):
+        check_names(named_fields(detection))
     fields = tuple(dict.fromkeys(_fields_of(detection)))
     return LogRule(
-        about, file=file, names=names,
-        logsource={str(k): str(v) for k, v in logsource.items() if k in _SOURCE_KEYS},
+        about, file=file, names=names, logsource=source,
         matches=matcher(tree), gate=gate_of(tree), correlation=None, samples=samples, fields=fields,
         tree=tree,
     )  # fmt: skip
@@ -270,9 +300,14 @@ def _link(out: Rules, generate: set[str]) -> None:
         if rule.correlation is None:
             continue
         missing = [one for one in rule.correlation.rules if out.named(one) is None]
-        if missing:
-            reason = f"its correlation names the rule {missing[0]!r}, which is not there"
-            out.problems.append(RuleProblem(file=rule.file, rule_id=name, reason=reason))
+        try:
+            if missing:
+                raise SigmaError(
+                    f"its correlation names the rule {missing[0]!r}, which is not there"
+                )
+            _check_correlation(rule.correlation, out)
+        except SigmaError as error:
+            out.problems.append(RuleProblem(file=rule.file, rule_id=name, reason=str(error)))
             del out.rules[name]
     for name, rule in out.rules.items():
         if rule.correlation is None:
@@ -285,3 +320,15 @@ def _link(out: Rules, generate: set[str]) -> None:
         for one in rule.correlation.rules:
             if one not in generate:
                 out.rules[one].reported = False
+
+
+def _check_correlation(correlation: Correlation, out: Rules) -> None:
+    """Check what a correlation groups and measures by, if all its rules are about AI systems."""
+    about = [out.named(one) for one in correlation.rules]
+    if not all(one is not None and is_ours(one.logsource) for one in about):
+        return
+    names = [one for one in correlation.group_by if one not in correlation.aliases]
+    check_names(names, "group-by: ")
+    for alias in correlation.aliases.values():
+        check_names(map(str, alias.values()), "aliases: ")
+    check_names([correlation.field] if correlation.field else [], "condition: ")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from tavo.detect.regex import Regex, RegexError
 from tavo.detect.required import required_texts
 from tavo.logs.event import LogEvent
 
-__all__ = ["FieldTest", "Meaning", "SigmaError", "compile_item", "folded", "text_of"]
+__all__ = ["FieldTest", "Meaning", "SigmaError", "compile_item", "folded", "meant", "text_of"]
 
 Check = Callable[[Any], bool]
 
@@ -95,6 +95,13 @@ class FieldTest:
         return any(check(value) for value in values)
 
 
+def meant(word: str, known: Iterable[str], *, cutoff: float) -> str:
+    """Return which of some names a word is meant to be, empty where none is near."""
+    import difflib  # only for a rule that names something else, and costs a start
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), "")
+
+
 def folded(text: str) -> str:
     """Return a text as it is compared where case does not matter."""
     return text.lower()
@@ -114,7 +121,10 @@ def compile_item(field: str | None, modifiers: Sequence[str], value: Any) -> lis
     mods = [one.lower() for one in modifiers]
     for one in mods:
         if one not in _KNOWN:
-            raise SigmaError(f"the modifier '{one}' is not supported")
+            where = f"{field}: " if field else ""
+            near = meant(one, _KNOWN, cutoff=0.7)
+            hint = f"; did you mean '{near}'?" if near else ""
+            raise SigmaError(f"{where}the modifier '{one}' is not supported{hint}")
     if field is None and ({"exists", "fieldref", *_COMPARISONS} & set(mods)):
         raise SigmaError(f"'{mods[0]}' needs a field")
     values = value if isinstance(value, list) else [value]
@@ -143,6 +153,7 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
         return [FieldTest(field, differs, absent=False, meaning=Meaning("neq", tuple(inner)))]
     if isinstance(value, dict | list):
         raise SigmaError(f"{field}: expected a text, a number or a list of them")
+    _check_empty(field, kinds, value)
     if "exists" in kinds:
         if not isinstance(value, bool):
             raise SigmaError(f"{field}: 'exists' needs true or false")
@@ -169,6 +180,18 @@ def _any_of(field: str | None, mods: Sequence[str], value: Any) -> list[FieldTes
         meaning = Meaning("bool" if isinstance(value, bool) else "number", value)
         return [FieldTest(field, _equals_number(value), meaning=meaning)]
     return [_text(field, text, kinds) for text in _spellings(str(value), kinds)]
+
+
+def _check_empty(field: str | None, kinds: Sequence[str], value: Any) -> None:
+    """Refuse a text that everything holds, which a rule has by mistake."""
+    asked = next((one for one in ("contains", "startswith", "endswith", "re") if one in kinds), "")
+    if value == "" and field is None:
+        raise SigmaError("an empty keyword stands in every event")
+    if value in ("", None) and asked:
+        raise SigmaError(
+            f"{field or 'a keyword'}: '{asked}' has an empty text, which every value holds;"
+            " `exists: true` asks whether there is one"
+        )
 
 
 def _spellings(value: str, kinds: Sequence[str]) -> list[str]:

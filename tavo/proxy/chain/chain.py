@@ -18,11 +18,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tavo.detect.live import looked
 from tavo.detect.regex import RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
+from tavo.detect.seen import is_plain
 from tavo.errors import ConfigError
 from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter
@@ -31,12 +32,19 @@ from tavo.proxy.chain.placeholders import LINKS
 from tavo.proxy.chain.showing import Showing
 from tavo.proxy.chain.values import Action, Judged, OnError, TextRule, Where
 
+if TYPE_CHECKING:
+    from tavo.proxy.chain.scanner import Scanner
+
 __all__ = ["Chain", "Compiled", "Look", "Said"]
 
 _log = logging.getLogger(__name__)
 _LEAST_REMEMBERED, _LEAST_OF_RULES = 48, 512
 """In bytes: rules alone look at a short text sooner than it is found among those remembered."""
 _ALL = 1 << 30
+_BETWEEN = '"'
+"""For rules that do not ask for the ends of a text, it is one: no letter, no digit, no line."""
+_MOST_CLEARED = 4 << 10
+_ROLES = ("system", "developer", "user", "assistant")
 
 V = TypeVar("V")
 
@@ -214,8 +222,10 @@ class Chain:
         self._compiled: dict[Where, Compiled | None] = {}
         self._quick: dict[str, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
+        self._clearing: dict[str, list[RuleSet] | None] = {}
         self._failures = Failed(self._failed)
         self.heads = GoodHeads()
+        self.scanner: Scanner | None = None  # looks at long texts, where there is one
 
     def compiled(self, where: Where) -> Compiled | None:
         """Return what looks at texts of a kind, None if nothing does."""
@@ -243,6 +253,41 @@ class Chain:
         except KeyError:
             found = self._quick[key] = self.compiled(Where(phase, role, kind, restores))
             return found
+
+    def clears(self, phase: str, texts: Sequence[str]) -> bool:
+        """Tell at once whether there is nothing in texts of messages, whoever says them.
+
+        False says nothing: they are then to be looked at one by one.
+        """
+        try:
+            sets = self._clearing[phase]
+        except KeyError:
+            sets = self._clearing[phase] = self._clearing_of(phase)
+        if sets is None:
+            return False
+        data = _BETWEEN.join(texts).encode("utf-8", "surrogatepass")
+        if len(data) > _MOST_CLEARED or not is_plain(data):
+            return False
+        return not any(rules.is_in(data) for rules in sets)
+
+    def _clearing_of(self, phase: str) -> list[RuleSet] | None:
+        """Return all rules about messages, None where a filter does more than to look for them."""
+        if self.observe:
+            return None
+        for one in self.filters:
+            asks = type(one).judge_request is not Filter.judge_request
+            if asks or type(one).prepare is not Filter.prepare:
+                return None
+        sets: dict[int, RuleSet] = {}
+        for role in _ROLES if phase == "request" else ("assistant",):
+            compiled = self.compiled(Where(phase, role, Kind.TEXT))
+            if compiled is None:
+                continue
+            if compiled.judges or (compiled.rules is not None and not compiled.rules.is_local):
+                return None
+            if compiled.rules is not None:
+                sets[id(compiled.rules)] = compiled.rules
+        return list(sets.values())
 
     def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
         """Ask a filter about something that is not remembered."""

@@ -104,7 +104,7 @@ class ChainDesk:
         self, slots: Sequence[Slot], joins: list[list[Slot]], glues: Sequence[str] = ("",)
     ) -> Texts:
         """Return the texts that nobody remembers, to be looked at somewhere else."""
-        texts = Texts()
+        texts = Texts(self.chain.scanner)
         self._is_long = True
         for slot in slots:
             self._unknown(texts, slot, to_bytes(slot.text))

@@ -17,6 +17,8 @@ from tavo.proxy.chain.build import build_chain
 from tavo.proxy.chain.filter import Settings
 from tavo.proxy.chain.pinned import Pinned
 from tavo.proxy.chain.plugins import PluginFilter, PluginFilters, Worker
+from tavo.proxy.chain.scanner import Scanner
+from tavo.proxy.chain.scanning import Begin
 from tavo.proxy.exchange import ChainExchange
 from tavo.proxy.messages import Exchange
 
@@ -51,7 +53,8 @@ class ChainJudge:
         pinned: Pinned | None = None,
     ) -> None:
         plain = [one for one in entries if one.get("filter") != "plugin"]
-        self.chain = build_chain(plain, key=os.urandom(32), observe=observe, pinned=pinned)
+        self._begin = Begin([dict(one) for one in plain], os.urandom(32), observe)
+        self.chain = build_chain(plain, key=self._begin.key, observe=observe, pinned=pinned)
         self._unknown = unknown
         self._texts = texts
         self._workers: list[PluginWorker] = []
@@ -101,16 +104,19 @@ class ChainJudge:
         )
 
     async def start(self) -> None:
-        """Start the workers of plugins. Raises TavoError."""
+        """Start the workers of plugins, for the loop that runs. Raises TavoError."""
         import asyncio
 
+        self.chain.scanner = Scanner(self.chain, self._begin)
         for worker in self._workers:
             await asyncio.to_thread(worker.start)
 
     async def retire(self) -> None:
-        """End the workers of plugins."""
+        """End the workers of plugins, and the process that looks at long texts."""
         import asyncio
 
+        if self.chain.scanner is not None:
+            self.chain.scanner.close()
         workers, self._workers = self._workers, []
         for worker in workers:
             await asyncio.to_thread(worker.close)

@@ -20,8 +20,9 @@ import httptools
 
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.http.grammar import PLAIN, MalformedError, canonical, check_request
-from tavo.proxy.http.heads import Known
+from tavo.proxy.http.grammar import MalformedError, canonical, check_request
+from tavo.proxy.http.heads import Key, Known, body_behind
+from tavo.proxy.http.usual import Usual
 from tavo.proxy.messages import Headers, Refusal, plain_refusal
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class ClientConnection(asyncio.Protocol):
         "_head",
         "_headers",
         "_key",
+        "_last",
         "_parser",
         "_target",
         "_within",
@@ -78,7 +80,8 @@ class ClientConnection(asyncio.Protocol):
         self._framing = 0  # bytes that came in, with the head and the body
         self._dropped = 0
         self._within = False  # the parser is inside a request
-        self._key = b""  # under which a head may be kept
+        self._key: Key | None = None  # under which a head may be kept
+        self._last: Known | None = None  # the head of the last request, if it was found
         self._begun = False  # the first part of a request has come just now
 
     # -- for the exchange
@@ -93,9 +96,10 @@ class ClientConnection(asyncio.Protocol):
         if not self.keep:
             self._linger()
             return
+        wire = self.wire
         self._dropped = 0
-        self.deadline = now + self.wire.limits.client_idle_s
-        if self.wire.draining:
+        self.deadline = now + wire.limits.client_idle_s
+        if wire.draining:
             self.transport.close()
 
     def abort(self) -> None:
@@ -156,8 +160,15 @@ class ClientConnection(asyncio.Protocol):
         return None  # half a connection is none: the transport closes
 
     def data_received(self, data: bytes) -> None:
+        last = self._last
         try:
-            self._received(data)
+            if (
+                last is None or last.home is not self.wire.heads or self.flow is not None
+                or self._within or self.closing or not (start := body_behind(last, data))
+            ):  # fmt: skip
+                self._received(data)
+            else:
+                self._again(last, data[start:])
         except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
             self._defect(error)
 
@@ -166,10 +177,11 @@ class ClientConnection(asyncio.Protocol):
         if self.closing or (flow is not None and flow.asked):
             self._drop(len(data))
             return
-        key = b""
+        key = None
         if flow is None and not self._within:
             key, known, start = self.wire.heads.find(data, self.before)
             if known is not None:
+                self._last = known
                 self._again(known, data[start:])
                 return
         self._key = key
@@ -201,13 +213,8 @@ class ClientConnection(asyncio.Protocol):
         self.minor = known.minor
         self.keep = known.keep and not wire.draining
         self.deadline = NEVER
-        flow = self.flow = Flow(wire, self, known.method)
-        flow.begin(known, PLAIN)
-        if not flow.asked:
-            if body:
-                flow.body(body)
-            if not flow.asked:
-                flow.body_end()
+        self.flow = flow = Usual(wire, self, known.method)
+        flow.ask(known, body)
 
     def _incomplete(self) -> None:
         """Look after a request of which a part has come."""
@@ -265,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
         keep = parser.should_keep_alive()
         self.keep = keep and not wire.draining
         known = Known(method, path, query, headers, fields, self.minor, keep)
-        if self._key and not framing.expects and not parser.should_upgrade():
+        if self._key is not None and not framing.expects and not parser.should_upgrade():
             wire.heads.keep(self._key, known)
         flow = self.flow = Flow(wire, self, method)
         flow.begin(known, framing)

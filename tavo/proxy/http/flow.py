@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tavo.proxy.http.asking import FULL, Asking
+from tavo.proxy.http.asking import FULL, Asking, gathered
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.lines import answer_head, refusal_head
 from tavo.proxy.messages import (
@@ -30,23 +30,21 @@ from tavo.proxy.messages import (
 )
 
 if TYPE_CHECKING:
-    from tavo.proxy.http.client import ClientConnection
     from tavo.proxy.http.masking import Mask
-    from tavo.proxy.http.wire import Wire
 
 __all__ = ["Flow"]
 
 # members of an enumeration are properties: looked up once, not with each event
 _PASS, _WATCH, _WHOLE = Mode.PASS, Mode.WATCH, Mode.WHOLE
-_REFUSED, _GONE = Finished.REFUSED, Finished.CLIENT_GONE
+_DONE, _REFUSED, _GONE = Finished.DONE, Finished.REFUSED, Finished.CLIENT_GONE
 
 
 class Flow(Asking):
     """One exchange."""
 
+    takes_whole = False  # answers may come in one go: see `tavo.proxy.http.usual`
     first_at = 0.0
     answered = 0  # the status of the upstream's answer
-    received = 0  # bytes of the answer from the upstream
     sent = 0  # bytes of the answer to the client
     _retried = False
     _last_mask: Mask | None = None
@@ -56,10 +54,6 @@ class Flow(Asking):
     _head = b""  # a head that goes with the next piece
     _ending = False
 
-    def __init__(self, wire: Wire, client: ClientConnection, method: bytes) -> None:
-        super().__init__(wire, client, method)
-        self._out: list[bytes] = []
-
     # -- the answer
 
     def up_head(
@@ -68,6 +62,7 @@ class Flow(Asking):
         """Take the head of the answer."""
         self.first_at = self.wire.clock.now()
         self.answered = status
+        self._out = []
         self._outbound = b""  # nothing is sent again now; a stream may last
         self._forward = None
         self._let_go()
@@ -98,7 +93,6 @@ class Flow(Asking):
 
     def up_body(self, data: bytes) -> None:
         """Take a piece of the answer."""
-        self.received += len(data)
         if self.ended:
             return
         mask = self._mask
@@ -118,7 +112,7 @@ class Flow(Asking):
         elif mode is _PASS:
             self._out.append(data)
         elif self._waiting:
-            self._queued.append(data)
+            self._queued = gathered(self._queued, data)
         else:
             self._judged(exchange.response_data(data))
             if exchange.held != self._held and not self.ended:
@@ -148,7 +142,7 @@ class Flow(Asking):
             self._ending = True
             self._judging().response_end()
         elif self._waiting:
-            self._queued.append(None)
+            self._queued = gathered(self._queued, None)
         else:
             self._ending = True
             self._judged(self._judging().response_end())
@@ -279,7 +273,7 @@ class Flow(Asking):
 
     def _go_on(self) -> None:
         exchange = self._judging()
-        queued, self._queued = self._queued, []
+        queued, self._queued = self._queued, ()
         taken = 0
         while taken < len(queued) and not self._waiting and not self.ended:
             piece = queued[taken]
@@ -416,18 +410,22 @@ class Flow(Asking):
     def _finish(self, how: Finished, *, answered: bool = True) -> None:
         if self.ended:
             return
-        self.ended = self.wire.clock.now()
-        self.how = how
-        self._queued = []
+        wire = self.wire
+        self.ended = wire.clock.now()
+        if how is not _DONE:
+            self.how = how
+        if self._queued:
+            self._queued = ()
         self._outbound = b""
         if self.exchange is not None:
             try:
                 self.exchange.close(how)
             except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
-                self.wire.report(error)
-        self.wire.finished(self)
-        self._pieces = []
-        self._let_go()
+                wire.report(error)
+        wire.finished(self)
+        self._pieces = ()
+        if self._held:
+            self._let_go()
         if answered and how is not _GONE:
             self._client.answered(self.ended)
 

@@ -7,7 +7,7 @@ whose head is the same byte for byte, and whose body is there as a whole, is not
 Rules this module keeps:
 - what is kept was read by llhttp and checked by `check_request`, on this worker;
 - only a request that is exactly as long as its length says is found; everything else is parsed;
-- what is kept is bounded, and forgotten when the door changes.
+- what is kept is bounded, and forgotten when the door or the judge changes.
 
 Units: sizes in bytes.
 """
@@ -20,21 +20,43 @@ import msgspec
 
 from tavo.proxy.http.door import Entry
 from tavo.proxy.http.upstream import Pool
-from tavo.proxy.messages import Headers
+from tavo.proxy.messages import Exchange, Headers, Route
 
-__all__ = ["Heads", "Known"]
+__all__ = ["Heads", "Key", "Known", "Way", "body_behind"]
 
 _MOST = 256
 _LONGEST = 4 << 10
+_MOST_DIGITS = 9
 _NAMES = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _NAME = len(_NAMES[0])
+
+
+Key = tuple[bytes, bytes, bytes]
+"""A head up to the digits of its length and behind them, and what stands before its path."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Where requests with a head went: what is the same for each of them.
+
+    `like` is an exchange that has judged the head, from which others are made; `start` is what goes
+    to the upstream, up to the digits of the length; `secret` is what no answer may show.
+    """
+
+    like: Exchange
+    entry: Entry
+    route: Route
+    pool: Pool
+    upstream: str
+    start: bytes
+    secret: bytes
 
 
 class Known(msgspec.Struct, gc=False):
     """A head that was read.
 
     `entry` is what the door said of it; `lines` are the headers `sent` as they go to an upstream,
-    whose connections are in `pool`.
+    whose connections are in `pool`. `start` and `rest` are those of its key, `home` is who keeps
+    it, `way` where a request with it went.
     """
 
     method: bytes
@@ -48,42 +70,57 @@ class Known(msgspec.Struct, gc=False):
     pool: Pool | None = None
     lines: bytes = b""
     sent: Headers | None = None
+    start: bytes = b""
+    rest: bytes = b""
+    home: Heads | None = None
+    way: Way | None = None
 
 
 class Heads:
-    """The heads that one worker keeps."""
+    """The heads that one worker keeps, for one door and one judge."""
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, Known] = {}
+        self._kept: dict[Key, Known] = {}
 
-    def find(self, data: bytes, before: bytes = b"") -> tuple[bytes, Known | None, int]:
+    def find(self, data: bytes, before: bytes = b"") -> tuple[Key | None, Known | None, int]:
         """Return the key of a whole request, what is known of its head, and where its body is.
 
-        The key is empty for what has to be parsed anyway. `before` is what the connection puts
+        There is no key for what has to be parsed anyway. `before` is what the connection puts
         before each path: the same bytes mean something else behind another one.
         """
         end = data.find(b"\r\n\r\n", 0, _LONGEST)
         if end < 0:
-            return b"", None, 0
+            return None, None, 0
         at = data.find(_NAMES[0], 0, end)
         if at < 0:
             at = data.find(_NAMES[1], 0, end)
             if at < 0:
-                return b"", None, 0
+                return None, None, 0
         at += _NAME
         stop = data.find(b"\r\n", at)
         digits = data[at:stop]
-        if not digits.isdigit() or stop - at > 9 or int(digits) != len(data) - end - 4:
-            return b"", None, 0
-        key = data[:at] + data[stop:end] + before
+        if not digits.isdigit() or stop - at > _MOST_DIGITS or int(digits) != len(data) - end - 4:
+            return None, None, 0
+        key = data[:at], data[stop : end + 4], before
         return key, self._kept.get(key), end + 4
 
-    def keep(self, key: bytes, known: Known) -> None:
+    def keep(self, key: Key, known: Known) -> None:
         """Keep a head that was read."""
         if len(self._kept) >= _MOST:
             self._kept.clear()
+        known.start, known.rest, known.home = key[0], key[1], self
         self._kept[key] = known
 
-    def forget(self) -> None:
-        """Forget all: the door has changed."""
-        self._kept.clear()
+
+def body_behind(known: Known, data: bytes) -> int:
+    """Return where the body is of a whole request with the very same head, 0 for anything else."""
+    start, rest = known.start, known.rest
+    if not data.startswith(start):
+        return 0
+    at = len(start)
+    stop = data.find(b"\r", at, at + _MOST_DIGITS + 1)
+    digits = data[at:stop]
+    if stop < 0 or not digits.isdigit() or not data.startswith(rest, stop):
+        return 0
+    begin = stop + len(rest)
+    return begin if int(digits) == len(data) - begin else 0

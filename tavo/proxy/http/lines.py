@@ -11,14 +11,14 @@ from tavo.proxy.http.grammar import lines_of
 from tavo.proxy.http.reasons import STATUS_LINES
 from tavo.proxy.messages import Headers, Refusal
 
-__all__ = ["answer_head", "refusal_head", "request_bytes"]
+__all__ = ["FROM_UPSTREAM", "answer_head", "refusal_head", "request_bytes", "request_start"]
 
-_FROM_UPSTREAM = frozenset({
+FROM_UPSTREAM = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer",
     b"transfer-encoding", b"upgrade", b"content-length", b"alt-svc", b"strict-transport-security",
     b"x-tavo-request-id", b"x-tavo-observe",
 })  # fmt: skip
-
+"""Headers of an answer that do not go on to a client."""
 
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
@@ -39,6 +39,13 @@ def request_bytes(
     )  # fmt: skip
 
 
+def request_start(method: bytes, target: bytes, authority: bytes, lines: bytes) -> bytes:
+    """Return what stands in front of the length of a request's body, as `request_bytes` does."""
+    return b"%b %b HTTP/1.1\r\nhost: %b%b\r\ncontent-length: " % (
+        method, target, authority, lines,
+    )  # fmt: skip
+
+
 def answer_head(
     status: int, headers: Headers, fields: Mapping[bytes, bytes], length: int | None,
     request_id: bytes, *, keep: bool, minor: int, headless: bool,
@@ -53,7 +60,7 @@ def answer_head(
         framing = b"\r\ntransfer-encoding: chunked" if minor and not headless else b""
     return b"%b%b%b\r\nx-tavo-request-id: %b%b\r\n\r\n" % (
         STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status,
-        lines_of(headers, fields, _FROM_UPSTREAM), framing, request_id, _connection(keep, minor),
+        lines_of(headers, fields, FROM_UPSTREAM), framing, request_id, _connection(keep, minor),
     )  # fmt: skip
 
 

@@ -33,6 +33,10 @@ class Mask:
         """Return bytes that stand for themselves, such as a head."""
         return data.replace(self._secret, self._stars) if self._secret in data else data
 
+    def is_in(self, data: bytes) -> bool:
+        """Tell whether there is anything to mask in bytes that are whole."""
+        return self._secret in data
+
     def feed(self, data: bytes) -> bytes:
         """Take the next piece of a body; return what may be seen of it."""
         secret = self._secret

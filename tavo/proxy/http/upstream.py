@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
+from tavo.proxy.http.answers import Answers
 from tavo.proxy.http.clock import NEVER, Clock
 from tavo.proxy.http.grammar import MalformedError, check_response
 from tavo.proxy.http.limits import Limits
@@ -34,7 +35,9 @@ class Taker(Protocol):
     """Who an answer is for; see `tavo.proxy.http.flow`."""
 
     headless: bool
+    takes_whole: bool
 
+    def up_whole(self, up: UpstreamConnection, lines: bytes, body: bytes) -> bool: ...
     def up_head(
         self, status: int, headers: Headers, fields: dict[bytes, bytes], length: int | None
     ) -> None: ...
@@ -79,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_headers",
         "_length",
         "_parser",
+        "_raw",
         "_size",
         "deadline",
         "ended",
@@ -100,6 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._size = 0
         self._length: int | None = 0
+        self._raw = b""  # an answer that its lines can be learned from
         self._parser = httptools.HttpResponseParser(self)
 
     # -- for who has it
@@ -111,6 +116,18 @@ class UpstreamConnection(asyncio.Protocol):
         self.ended = False
         self._size = 0
         self.transport.write(data)
+
+    def done_whole(self, now: float) -> None:
+        """Give it back after an answer that needed no parser, and said nothing of its end."""
+        self.taker = None
+        self.ended = True
+        self._size = -1
+        pool = self.pool
+        self.deadline = self.keep_until = now + pool.limits.upstream_keep_s
+        if self.transport.is_closing() or pool.retired:
+            self.drop()
+        else:
+            pool.idle_ones.append(self)
 
     def release(self) -> None:
         """Give it back after a complete answer: to the pool if it may be used again."""
@@ -150,6 +167,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.drop()
             return
         if self._size >= 0:  # in the head
+            if not self._size and taker.takes_whole:
+                answer = self.pool.answers.read(data)
+                if answer is not None and self._whole(answer, taker):
+                    return
+                self._raw = data
             self._size += len(data)
         try:
             self._parser.feed_data(data)
@@ -229,6 +251,9 @@ class UpstreamConnection(asyncio.Protocol):
             if b"keep-alive" in fields:
                 kept = min(kept, _told(fields[b"keep-alive"]))
             self.keep_until = self.pool.clock.now() + kept if kept > 0 else 0.0
+        raw, self._raw = self._raw, b""
+        if raw and status == 200 and self._length is not None and 0 <= self._length < len(raw):
+            self.pool.answers.learn(raw, headers)
         taker.up_head(status, headers, fields, self._length)
         if taker.headless and self.taker is taker:
             # the parser expects the body that the head speaks of
@@ -250,6 +275,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._done(taker)
 
     # -- inside
+
+    def _whole(self, answer: tuple[bytes, bytes], taker: Taker) -> bool:
+        """Give out an answer that came as a whole; False if it has to be parsed."""
+        try:
+            return taker.up_whole(self, *answer)
+        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
+            self.drop()
+            taker.defect(error)
+            return True
 
     def _done(self, taker: Taker) -> None:
         self.ended = True
@@ -279,24 +313,24 @@ class Pool:
 
     def __init__(self, name: str, address: Address, limits: Limits, clock: Clock) -> None:
         self.name, self.address, self.limits, self.clock = name, address, limits, clock
+        self.answers = Answers(limits.headers)
         self.open = 0
         self.connects = 0
         self.connecting = 0
-        self._idle: list[UpstreamConnection] = []
-        self._retired = False
+        self.idle_ones: list[UpstreamConnection] = []
+        self.retired = False
 
     @property
     def idle(self) -> int:
         """How many connections wait for work."""
-        return len(self._idle)
+        return len(self.idle_ones)
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection, the one used last, or None."""
-        idle = self._idle
-        now = self.clock.now()
+        idle = self.idle_ones
         while idle:
             one = idle.pop()
-            if not one.transport.is_closing() and one.keep_until > now:
+            if not one.transport.is_closing() and one.keep_until > self.clock.now():
                 one.deadline = NEVER
                 return one
             one.drop()
@@ -331,16 +365,16 @@ class Pool:
 
     def put(self, one: UpstreamConnection) -> None:
         """Keep a connection for the next exchange."""
-        if self._retired:
+        if self.retired:
             one.drop()
             return
         one.deadline = one.keep_until
-        self._idle.append(one)
+        self.idle_ones.append(one)
 
     def discard(self, one: UpstreamConnection) -> None:
         """Take a connection out of those that are idle."""
-        if one in self._idle:
-            self._idle.remove(one)
+        if one in self.idle_ones:
+            self.idle_ones.remove(one)
 
     def closed(self, one: UpstreamConnection) -> None:
         """Note that a connection is gone."""
@@ -349,10 +383,10 @@ class Pool:
 
     def retire(self) -> None:
         """Close what is idle, and what comes back."""
-        self._retired = True
-        for one in self._idle:
+        self.retired = True
+        for one in self.idle_ones:
             one.drop()
-        self._idle.clear()
+        self.idle_ones.clear()
 
 
 def _told(value: bytes) -> float:

@@ -76,7 +76,7 @@ class Wire:
     @door.setter
     def door(self, door: Door) -> None:
         self._door = door
-        self.heads.forget()
+        self.heads = Heads()
 
     async def listen(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None, shared: bool = False
@@ -119,6 +119,7 @@ class Wire:
     def change(self, judge: Judge) -> None:
         """Have new exchanges made by another judge, which was started."""
         old, self.current = self.current, Current(judge)
+        self.heads = Heads()
         if old.users == 0:
             self._retire(old.judge)
 

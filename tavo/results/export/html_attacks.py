@@ -8,9 +8,8 @@ Rules this module keeps:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
-from tavo.printable import printable
+from tavo.results.export.html_text import as_text
 from tavo.results.values import ProbeResult, Run
 
 __all__ = ["probe_chart"]
@@ -29,11 +28,12 @@ def probe_chart(run: Run) -> Iterator[str]:
         return
     compared = any(one.verdict for one in results)
     targets = ", ".join(dict.fromkeys(one.target for one in results))
-    yield f"<section class='chart probes'><h2>Attacks on {_text(targets)}</h2><ul>"
+    yield f"<section class='chart probes'><h2>Attacks on {as_text(targets)}</h2><ul>"
     for one in results[:_MOST]:
         yield (
-            f"<li><span class=label title='{_text(one.probe)}'>{_text(one.probe)}</span>"
-            f"{_picture(one, compared=compared)}<span class=count>{_text(_words(one))}</span></li>"
+            f"<li><span class=label title='{as_text(one.probe)}'>{as_text(one.probe)}</span>"
+            f"{_picture(one, compared=compared)}<span class=count>"
+            f"{as_text(_words(one))}</span></li>"
         )
     yield "</ul>"
     if len(results) > _MOST:
@@ -87,7 +87,3 @@ def _words(one: ProbeResult) -> str:
 
 def _share(worked: int, tried: int) -> float:
     return worked / tried if tried else 0.0
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
