@@ -140,6 +140,11 @@ class HostedPlugin:
         """Return our thread's processor time and that of the worker that runs: for differences."""
         return time.thread_time() + (self._session.cpu_now() if self._session is not None else 0.0)
 
+    @property
+    def programs_used(self) -> frozenset[str]:
+        """Return the programs of its own that it asked for."""
+        return frozenset(self._programs.used if self._programs is not None else ())
+
     def close(self) -> None:
         """Stop the worker. The statistics are final afterwards."""
         with self._metered():

@@ -91,8 +91,8 @@ class _Place:
 class OwnProgramLender:
     """Serves `context.run` of one plugin, for the programs that come with it.
 
-    `level` is that of its worker, set before the worker can ask. What is no program of its own is
-    asked of the lender behind it.
+    `level` is that of its worker, set before the worker can ask; `used` are the programs that were
+    asked for. What is no program of its own is asked of the lender behind it.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class OwnProgramLender:
         self._stopper = stopper
         self._behind = behind
         self._allowance = Allowance(limits.wall_s_total)
+        self.used: set[str] = set()
 
     def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a program to its end, or hand the question on. Raises LendError."""
@@ -121,8 +122,16 @@ class OwnProgramLender:
         if self._behind is not None and (kind != "run" or name not in self._programs):
             return self._behind.lend(kind, content)
         order = read_order(kind, content, self._programs)
+        self.used.add(order.program)
         if self.level is None:
             raise LendError("not_available", "its plugin is not locked up yet")
+        path = self._programs[order.program]
+        if not os.access(path, os.X_OK):
+            raise LendError(
+                "program",
+                f"{order.program}: {path.parent} is in a place where nothing may be executed"
+                " (mounted noexec), or its mode was changed; install the plugin again elsewhere",
+            )
         with self._allowance.run(order.timeout_s) as seconds, _place() as place:
             try:
                 write_files(place.given, order.files)

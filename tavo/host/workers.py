@@ -88,8 +88,8 @@ class StaticWorker(HostedPlugin):
         """
         if self._patterns and self._patterns.match(path.name.lower()):
             return "binary"
-        if self._analyzes is not None and "text" not in self._analyzes:
-            return None
+        if self._analyzes is not None and not self._analyzes & {"text", "project"}:
+            return None  # who looks at the project is told of every file
         if self._languages:
             return "text" if language.lower() in self._languages else None
         return None if self._manifest.file_patterns else "text"

@@ -1,8 +1,9 @@
 """The contract suite: what every plugin must hold, tried in the sandbox.
 
 Rules this module keeps:
-- static plugins are run by the same code as in a scan, and what they answer is judged by the host;
-  the other types are rehearsed inside their process, by `tavo.kit.harness`;
+- static plugins are run by the same code as in a scan, with the programs that they bring, and what
+  they answer is judged by the host; the other types are rehearsed inside their process, by
+  `tavo.kit.harness`;
 - a check that could not be done has failed: nothing looks good that was not tried;
 - the report names the package by digest and holds no time and no path of this machine, so that it
   can be attested: the same package, tavo and Python give the same report, figures aside.
@@ -322,6 +323,8 @@ def _static_runs(suite: _Suite, make: Any) -> None:
         texts = {item.path: item.data for item in inputs if item.kind == "text"}
         first_project = worker.analyze_project(paths, texts.get) if not left else _NOTHING
         suite.rules |= set(worker.rules)
+        if worker.programs_used:
+            suite.seen.setdefault("subprocess", set()).update(worker.programs_used)
         # what was late once is late again: it is not waited for a second time
         prompt = [item for item in inputs if not _is_late(first, item)] if not left else []
         again = [worker.analyze([item]) for item in reversed(prompt)]

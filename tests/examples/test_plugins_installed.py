@@ -22,8 +22,7 @@ PLUGINS = [
 def test_what_is_shown_of_it_happens(plugin: str, tmp_path: Path) -> None:
     shown = read(plugin)
     if not is_here(plugin):
-        needs = f"; programs: {', '.join(shown.needs)}" if shown.needs else ""
-        pytest.skip(f"its wheels: `python3 build.py plugins --heavy --here {plugin}`{needs}")
+        pytest.skip(f"its wheels: `python3 build.py plugins --heavy --here {plugin}`")
     outcome = carry_out(shown, tmp_path)
     said = f"{outcome.said}\n{outcome.complaints}\n{outcome.not_done}"
     assert outcome.exit == shown.exit, said

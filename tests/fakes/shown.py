@@ -9,7 +9,6 @@
     found     rule id: how many findings of the plugin, or `some`; all that it finds is here
     says      optional: texts that standard output holds
     grant     optional: words of `--grant` that the install needs beside `--yes`
-    needs     optional: programs that must be on PATH, else it is not run
     level     optional: the sandbox level it runs under where this machine can; else L2 or better
 
 The plugin is installed out of the file, or else from dist/repository as a mirror, with the built
@@ -45,7 +44,7 @@ SHELF = Shelf.read(PLUGINS)
 REPOSITORY = ROOT / "dist" / "repository"
 _EXAMPLES = ROOT / "tests" / "examples"
 _REQUIRED = {"library", "input", "run", "exit", "found"}
-_OPTIONAL = {"make", "target", "says", "grant", "needs", "level"}
+_OPTIONAL = {"make", "target", "says", "grant", "level"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,6 @@ class Shown:
     target: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     grant: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
     level: str = ""
 
 
@@ -86,15 +84,13 @@ def read(plugin: str) -> Shown:
     path = _EXAMPLES / "shown" / f"{plugin}.yaml"
     value = load_yaml(path.read_bytes(), name=path.name, limit=16 * 1024)
     assert _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL, (path, sorted(value))
-    for name in ("target", "says", "grant", "needs"):
+    for name in ("target", "says", "grant"):
         value[name] = tuple(value.get(name, ()))
     return Shown(plugin=plugin, **value)
 
 
 def is_here(plugin: str) -> bool:
-    """Tell whether this build holds, and this machine has, what a plugin needs to be shown."""
-    if not all(shutil.which(program) for program in read(plugin).needs):
-        return False
+    """Tell whether this build holds what a plugin needs to be shown."""
     wheels = taken_here(wanted(SHELF, plugin, Extent(heavy=True)))
     return all((REPOSITORY / blob_path(one.digest)).exists() for one in wheels)
 

@@ -208,3 +208,34 @@ def test_a_worker_gets_what_it_declares_and_nothing_else(
     nothing = [f"NotAvailableError: {kind} is not lent to this plugin"
                for kind in ("files", "read", "run")]  # equal ones are one  # fmt: skip
     assert said(PluginMachine(tmp_path / "other"), project, "") == nothing
+
+
+COUNTS = """\
+from tavo.plugins import Finding, Location, Rule, Severity, StaticAnalysisPlugin
+
+
+class Plugin(StaticAnalysisPlugin):
+    rules = (Rule(id="word", title="A word", severity=Severity.LOW),)
+
+    def analyze_project(self, files):
+        yield Finding(rule_id="word", message=f"{len(files)} files", severity=Severity.LOW,
+                      location=Location(path=max(files)))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the sandbox")
+def test_who_looks_at_the_project_alone_is_told_of_every_file(
+    machine: PluginMachine, tmp_path: Path
+) -> None:
+    """Files come in batches, and what the plugin looks at is known after the first of them."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for number in range(600):
+        (project / f"{number}.py").write_text(f"x = {number}\n")
+    files = list(walk((project,), project))
+    outcome = run_plugin(machine.verified(COUNTS), files, largest=1 << 20, accept=(),
+                         reporter=Reporter(), project=Project(project, (project,)))  # fmt: skip
+    assert outcome.notices == ()
+    (reported,) = outcome.reported
+    assert reported.finding.message == "600 files"
+    assert outcome.run.files == 600

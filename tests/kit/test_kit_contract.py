@@ -218,13 +218,14 @@ def test_what_a_plugin_asks_the_host_for_is_compared_with_its_manifest(tmp_path:
 def test_a_program_that_a_plugin_brings_is_compared_with_its_manifest(
     asked: str, tmp_path: Path
 ) -> None:
-    main = static_main(f'self.ask(self.context.run, "{asked}", ["status"])').replace(
-        "    def analyze_file", ASKING + "    def analyze_file"
-    )
+    main = static_main(
+        f'if len(content) < 2:\n    self.ask(self.context.run, "{asked}", ["status"])'
+    ).replace("    def analyze_file", ASKING + "    def analyze_file")
     folder = author_plugin(tmp_path / "new", main_py=main, tests__test_main_py="")
     wheel = folder / ".wheels" / f"dep-1.0-py3-none-linux_{os.uname().machine}.whl"
     wheel.parent.mkdir()
-    wheel.write_bytes(wheel_bytes(files={"dep-1.0.data/scripts/tool": b"\x7fELF\x02\x01"}))
+    program = Path(sys.executable).resolve().read_bytes()
+    wheel.write_bytes(wheel_bytes(files={"dep-1.0.data/scripts/tool": program}))
     manifest = folder / "plugin.yaml"
     text = manifest.read_text().replace("files: none", "native_code: true")
     manifest.write_text(text + "programs: [tool]\ndependencies: ['dep==1.0']\n")
@@ -233,7 +234,7 @@ def test_a_program_that_a_plugin_brings_is_compared_with_its_manifest(
     declared = check_of(report, "permissions declared")
     if asked == "tool":
         assert declared.state == "passed"
-        assert "permissions used" not in {one.name for one in report.checks}
+        assert [one.found for one in report.checks if one.name == "permissions used"] == []
     else:
         assert declared.found == "subprocess: it tried git"
         assert check_of(report, "permissions used").found.endswith("programs: tool")

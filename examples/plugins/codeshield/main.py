@@ -69,7 +69,7 @@ _LANGUAGES = {
 _MOST_FILES, _MOST_BYTES, _LARGEST = 800, 4 << 20, 1_000_000
 _LONGEST_MATCHED = 500_000  # CodeShield's patterns are Python's
 _ARGUMENTS = ("--experimental", "--json", "--quiet", "--metrics=off", "--disable-version-check",
-              "--no-git-ignore", "--jobs", "2", "--disable-nosem")  # fmt: skip
+              "--no-git-ignore", "--jobs", "2", "--timeout", "20", "--disable-nosem")  # fmt: skip
 _PARTLY = frozenset({"Syntax error", "Lexical error", "Other syntax error", "PartialParsing"})
 # semgrep 1.185 does not take the pattern of this rule for Java, and would run none beside it
 _NOT_TAKEN = frozenset({"ssrf_insecure_patterns"})
@@ -218,7 +218,7 @@ class CodeShield(StaticAnalysisPlugin):
             self._context.log.warning(message)
             if _kind(one) not in _PARTLY:
                 path, _ = batch.get(str(one.get("path", "")), (one.get("path", "a file"), b""))
-                self._missed.append(f"{path}: {message}")
+                self._missed.append(f"{path}: {message.rstrip(': ')}")
         try:
             found = [_found(one, batch) for one in results]
         except (KeyError, TypeError, ValueError, AttributeError):

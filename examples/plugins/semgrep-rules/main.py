@@ -31,7 +31,7 @@ _LARGEST = 1_000_000  # what semgrep takes by itself
 _DEEPEST, _LONGEST = 6, 180  # of a path that the host lays out for a program
 _ODD = frozenset('\\:"<>|?*')
 _ARGUMENTS = ("--experimental", "--json", "--quiet", "--metrics=off", "--disable-version-check",
-              "--no-git-ignore", "--jobs", "2", "--config", "rules")  # fmt: skip
+              "--no-git-ignore", "--jobs", "2", "--timeout", "20", "--config", "rules")  # fmt: skip
 _PARTLY = frozenset({"Syntax error", "Lexical error", "Other syntax error", "PartialParsing"})
 # semgrep does not start without a certificate of an authority that it could trust in a network. It
 # has no network here: this is the certificate of nobody, whose key was thrown away.
@@ -161,7 +161,7 @@ class SemgrepRules(StaticAnalysisPlugin):
             self._context.log.warning(message)
             if _kind(one) not in _PARTLY:
                 path, _ = batch.get(str(one.get("path", "")), (one.get("path", "a file"), b""))
-                self._missed.append(f"{path}: {message}")
+                self._missed.append(f"{path}: {message.rstrip(': ')}")
         try:
             found = [_finding(one, batch) for one in results]
         except (KeyError, TypeError, ValueError, AttributeError):
