@@ -81,13 +81,16 @@ class Formats:
 
     def _choose(self, position: Position, lines: list[bytes]) -> None:
         name, known = position.name, position.reader
-        wrapping = wrapping_of(lines)
+        wrapping, outer = wrapping_of(lines), lines
         if wrapping:
             lines = [one for one in unwrapped(lines, wrapping) if one.strip()]
         if self._forced is not None:
             found: Guess | None = Guess(mapping=self._forced, share=1.0, lines=0, forced=True)
         else:
             found = guess(lines, self._tables.values())
+            if found is None and wrapping:  # texts that nobody knows stay in their wrapping
+                lines, wrapping = outer, ""
+                found = guess(lines, self._tables.values())
         if found is None or (found.mapping.name == "jsonl" and not found.forced):
             before = self._before.get(name)
             if before is not None and before[0] in self._tables:

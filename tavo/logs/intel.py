@@ -63,6 +63,7 @@ class Indicators:
         self.domains: set[bytes] = set()
         self.hashes: set[bytes] = set()
         self.urls: dict[bytes, bytes | set[bytes]] = {}  # one by itself, for most hosts have one
+        self.notes: list[tuple[str, str]] = []  # lists of which not all was understood
         self._networks: list[tuple[int, int]] = []
         self._starts: list[int] = []
         self._ends: list[int] = []

@@ -84,12 +84,18 @@ class ListReport(msgspec.Struct, kw_only=True):
     shown: list[str] = []
 
     def __str__(self) -> str:
-        said = f"{self.name}: {self.indicators:,} indicators"
+        noun = "indicator" if self.indicators == 1 else "indicators"
+        said = f"{self.name}: {self.indicators:,} {noun}"
+        return f"{said}; {self.problem}" if self.unread else said
+
+    @property
+    def problem(self) -> str:
+        """Return what was not understood, empty where all was."""
         if not self.unread:
-            return said
+            return ""
         lines = "1 line was" if self.unread == 1 else f"{self.unread:,} lines were"
         more = ", …" if self.unread > len(self.shown) else ""
-        return f"{said}; {lines} not understood: {', '.join(self.shown)}{more}"
+        return f"{lines} not understood: {', '.join(self.shown)}{more}"
 
     def note(self, number: int, line: str) -> None:
         """Count a line that was not understood."""
@@ -116,13 +122,15 @@ def load_indicators(paths: Sequence[Path]) -> tuple[Indicators, list[ListReport]
             raise ConfigError(f"{path}: the list cannot be read: {error.strerror}") from error
         report.indicators = len(out) - before
         if not report.indicators:
-            unread = f" ({str(report).partition('; ')[2]})" if report.unread else ""
+            unread = f" ({report.problem})" if report.unread else ""
             raise ConfigError(
                 f"{path}: holds no new indicator{unread}",
                 hint="A list has one on each line, is a hosts file, a filter list, CSV with a"
                 " header, a STIX 2.1 bundle, or MISP events in JSON.",
             )
         reports.append(report)
+        if report.unread:
+            out.notes.append((report.name, report.problem))
     out.close()
     return out, reports
 

@@ -47,7 +47,6 @@ _RAW = (
 _TOOLS = {"tool", "execute_tool"}
 _TALKS = {"messages", "input", "contents", "choices", "output", "candidates", "prompt", "content",
           "parts", "role", "completion", "generation"}  # fmt: skip
-_MOST = 20_000
 
 
 def with_messages(record: dict[str, Any]) -> None:
@@ -66,14 +65,10 @@ def with_messages(record: dict[str, Any]) -> None:
 def _numbered(record: dict[str, Any], found: dict[str, list[Any]]) -> None:
     """Put together lists whose entries are numbered in the names of attributes."""
     lists: dict[str, dict[int, Any]] = {}
-    taken = 0
     for key, value in record.items():
         match = _NUMBERED.fullmatch(key)
         if match is None:
             continue
-        taken += 1
-        if taken > _MOST:
-            break
         entries = lists.setdefault(match["list"], {})
         _put(entries, [match["number"], *match["rest"].split(".")], value)
     for name, entries in lists.items():

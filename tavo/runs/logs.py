@@ -80,6 +80,10 @@ def run_logs(
         for one in plan.rules.problems
     )
     run.note(_unfit(plan, rules))
+    run.note(
+        Notice(kind="file", subject=name, reason=reason, incomplete=False)
+        for name, reason in (plan.indicators.notes if plan.indicators is not None else ())
+    )
     if plan.left_out:
         named = ", ".join(plan.left_out[:5])
         more = f" and {len(plan.left_out) - 5} more" if len(plan.left_out) > 5 else ""

@@ -443,3 +443,29 @@ def test_two_cannot_follow_with_one_checkpoint(desk: Desk) -> None:
     desk.start()
     with pytest.raises(UsageError, match="another process follows with this checkpoint"):
         Checkpoint(desk.folder / "state" / "c.db")
+
+
+def test_what_a_cloud_puts_around_records_is_taken_off(desk: Desk) -> None:
+    desk.start(".", from_start=True)
+    for user in ("ann", "bob"):
+        entry = {"insertId": user, "logName": "l", "jsonPayload": json.loads(line(user))}
+        desk.write(json.dumps(entry) + "\n")
+    assert sorted(desk.opened()) == ["ann", "bob"]
+
+
+def test_texts_in_a_wrapping_that_nobody_knows_are_still_looked_at(desk: Desk) -> None:
+    desk.start(".", from_start=True)
+    desk.write(*(json.dumps({"timestamp": 1795860000000 + n, "ingestionTime": 1795860000000,
+                             "message": f"word {n}"}) + "\n" for n in range(3)))  # fmt: skip
+    desk.alarms()
+    assert desk.follower is not None
+    assert not any("format is not known" in one.reason for one in desk.follower.problems())
+
+
+def test_utf_16_is_refused_in_a_sentence(desk: Desk) -> None:
+    desk.log.write_bytes(b"\xff\xfe" + line("ann").encode("utf-16-le"))
+    desk.start(from_start=True)
+    assert desk.alarms() == []
+    assert desk.follower is not None
+    [problem] = desk.follower.problems()
+    assert "it is UTF-16, which is not followed" in problem.reason

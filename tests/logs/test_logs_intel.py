@@ -221,7 +221,7 @@ def test_lines_that_are_not_understood_are_counted_and_shown(tmp_path: Path) -> 
     (tmp_path / "list").write_text("evil.test\n\x1b[31mwhat is this?\n!!\n" + "nonsense\n" * 5)
     _, [report] = load_indicators([tmp_path / "list"])
     said = str(report)
-    assert "1 indicators; 6 lines were not understood: line 2 " in said
+    assert "1 indicator; 6 lines were not understood: line 2 " in said
     assert said.endswith("line 5 'nonsense', …")
     assert "\x1b" not in said
     assert isinstance(report, ListReport)

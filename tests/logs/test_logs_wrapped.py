@@ -160,3 +160,22 @@ def test_texts_that_nobody_knows_stay_in_their_wrapping(look: Look) -> None:
 def test_each_wrapping_has_words() -> None:
     kinds = {wrapping_of([one.encode() for one in text.splitlines()]) for text in LOGS.values()}
     assert kinds - {""} == set(WRAPPINGS)
+
+
+def test_requests_of_google_cloud_are_those_of_a_web_server(look: Look, tmp_path: Path) -> None:
+    entry = {"insertId": "1", "logName": "projects/p/logs/run.googleapis.com%2Frequests",
+             "timestamp": AT.format(1), "severity": "WARNING", "httpRequest": {
+                 "requestMethod": "GET", "status": 404, "remoteIp": "203.0.113.7",
+                 "requestUrl": "https://a.run.app/v1/models?id=1%20UNION%20SELECT%20password%20FROM"
+                 "%20users--", "userAgent": "sqlmap/1.7"}}  # fmt: skip
+    log = tmp_path / "a.json"
+    log.write_text(f"{json.dumps(entry)}\n" * 2)
+    analysis = look(log)
+    assert [one.format for one in analysis.sources] == ["gcp-http"]
+    for rule in ("genai-web-sql-injection", "genai-scanner-user-agent"):
+        [one] = analysis.incidents.of_rule(rule)
+        assert (one.actor[1], one.count) == ("203.0.113.7", 2)
+    event = events(log)[0]
+    assert event.first("url.path") == "/v1/models"
+    assert event.first("server.address") == "a.run.app"
+    assert event.first("outcome") == "failure"
