@@ -176,9 +176,13 @@ def _say(session: Session, analysis: Analysis) -> None:
     for one in analysis.sources:
         if one.format:
             session.say(
-                f"tavo: {one.name}: {one.format} ({one.how_sure}); {one.lines:,} lines,"
-                f" {one.events:,} events"
+                f"tavo: {one.name}: {one.format} ({one.how_sure});"
+                f" {_count(one.lines, 'line')}, {_count(one.events, 'event')}"
             )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def formats(context: typer.Context) -> None:

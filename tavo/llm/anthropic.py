@@ -159,6 +159,7 @@ class _Events(EventReader):
         if where is not None and isinstance(delta.get(where[0]), str):
             parts.deltas.append((("", where[0], index), delta, where[0], where[1]))
             reading.take(delta, where[0])
+            parts.is_plain = len(delta) == 2 and len(event) == 3 and bool(delta[where[0]])
             return len(delta) == 2 and len(event) == 3
         if isinstance(delta.get("partial_json"), str):
             if index not in self._calls:

@@ -69,7 +69,8 @@ class Parts:
     name, id), goes on (key, holder, key of the piece) and is complete. `slots`, `joins` and `calls`
     stand whole in the event, of which `label` tells the kind. `strange` are calls that no dialect
     knows. `ends`: channels that are complete; None for all. `is_loose`: the event has no place in
-    the order. `is_plain`: it brings one piece of text and nothing else.
+    the order. `is_plain`: it brings one piece of text and nothing else, and
+    reading it has left nothing behind: another one that differs in its text would be read alike.
     """
 
     __slots__ = (

@@ -29,11 +29,12 @@ from tavo.logs.mapping import Mapping as Table
 from tavo.logs.reports import LogProblem, SourceReport, add_seen, broken_problems
 from tavo.logs.shown import snippet_of
 from tavo.logs.sigma.rules import LogRule
-from tavo.logs.sniff import Guess, is_spread_out
+from tavo.logs.sniff import Guess
 from tavo.logs.sources import Block, Source, SourceProblem, blocks
 from tavo.logs.times import as_text
 from tavo.logs.totals import LINES, Totals
 from tavo.logs.understood import why_not
+from tavo.logs.unknown import why_unknown
 from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped
@@ -50,14 +51,6 @@ __all__ = [
     "places_in",
 ]
 
-_NOT_KNOWN = (
-    "its format is not known, so it was not looked at; `tavo logs formats` lists those that are,"
-    " --reader or --mapping names one"
-)
-_SPREAD_OUT = (
-    "it is JSON over many lines, not one record in each line, so it was not looked at;"
-    " `jq -c . FILE` makes lines of it, or `jq -c '.[]' FILE` of a list"
-)
 _PIECE = 8 << 20
 _AHEAD = 3
 
@@ -294,10 +287,7 @@ def _guesses(
             guesses.append(None)
             continue
         if found is None and any(line.strip() for line in lines):
-            reason = _NOT_KNOWN
-            if is_spread_out(lines):
-                reason = _SPREAD_OUT
-            out.problems.append(LogProblem(subject=source.name, reason=reason))
+            out.problems.append(LogProblem(subject=source.name, reason=why_unknown(lines)))
         if found is not None:
             report.format, report.how_sure = found.mapping.name, found.how_sure
             if reason := why_not(source, found, lines[:-1] or lines, rules):

@@ -38,7 +38,10 @@ _MOST_FINDINGS = 50_000
 _TEXT = 200
 _LONG_TEXT = 1000
 _HEAD = 1 << 20
-_TABLES = """
+_AT = "TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%d %H:%M:%S', {}, 'unixepoch')) VIRTUAL"
+"""A time as people write it, for filters: `starts with 2026-11-28 10`."""
+
+_TABLES = f"""
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, format TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -47,14 +50,15 @@ CREATE TABLE logs (
 CREATE TABLE findings (
     id INTEGER PRIMARY KEY, rule TEXT NOT NULL, title TEXT NOT NULL, severity TEXT NOT NULL,
     rank INTEGER NOT NULL, confidence TEXT NOT NULL, tool TEXT NOT NULL, actor TEXT NOT NULL,
-    records INTEGER NOT NULL, first REAL, last REAL, log TEXT NOT NULL, line INTEGER NOT NULL,
-    message TEXT NOT NULL, evidence TEXT NOT NULL, ignored TEXT NOT NULL
+    records INTEGER NOT NULL, first REAL, last REAL, at {_AT.format("first")},
+    log TEXT NOT NULL, line INTEGER NOT NULL, message TEXT NOT NULL, evidence TEXT NOT NULL,
+    ignored TEXT NOT NULL
 ) STRICT;
 CREATE TABLE events (
-    id INTEGER PRIMARY KEY, time REAL, log TEXT NOT NULL, line INTEGER NOT NULL,
-    offset INTEGER NOT NULL, length INTEGER NOT NULL, actor TEXT NOT NULL, address TEXT NOT NULL,
-    model TEXT NOT NULL, tool TEXT NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL,
-    outcome TEXT NOT NULL, prompt TEXT NOT NULL, answer TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, time REAL, at {_AT.format("time")}, log TEXT NOT NULL,
+    line INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, actor TEXT NOT NULL,
+    address TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL, tokens INTEGER NOT NULL,
+    cost REAL NOT NULL, outcome TEXT NOT NULL, prompt TEXT NOT NULL, answer TEXT NOT NULL,
     evidence INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE evidence (

@@ -33,6 +33,7 @@ _UVICORN = re.compile(
     r"(?:INFO:\s{1,9})?\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
     r'"([A-Z]{1,16}) ([^ "]*) HTTP/[0-9.]{1,3}" (\d{3})'
 )
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _CELLS = "a row with more or fewer cells than the header"
 
 
@@ -157,12 +158,18 @@ def _text(line: bytes) -> str:
 
 
 def _access(line: bytes) -> Records:
-    """Read the combined and the common format: address, user, [time], "request", status, size."""
+    """Read the combined and the common format: address, user, [time], "request", status, size.
+
+    A virtual host may stand before the address, as in Debian's `other_vhosts_access.log`.
+    """
     text = _text(line)
     front, bracket, rest = text.partition(" [")
     time, closed, rest = rest.partition('] "')
     parts = _quoted(rest)
     words = front.split(" ")
+    host = ""
+    if len(words) > 3 and not _is_address(words[0]) and _is_address(words[1]):
+        host, *words = words
     after = parts[1].split() if len(parts) > 1 else []
     if not bracket or not closed or len(after) < 1 or not after[0].isdigit() or len(words) < 3:
         return [{"log.body": text}], (_UNREAD,)
@@ -172,10 +179,12 @@ def _access(line: bytes) -> Records:
         target, protocol = (f"{target} {protocol}".strip(), "")
     path, _, query = target.partition("?")
     record: dict[str, Any] = {
-        "address": words[0], "user": "" if words[-1] == "-" else words[-1], "time": time,
+        "address": words[0], "user": "" if words[-1] == "-" else " ".join(words[2:]), "time": time,
         "request": parts[0], "method": method, "path": path, "query": query, "target": target,
         "protocol": protocol, "status": int(after[0][:5]),
     }  # fmt: skip
+    if host:
+        record["host"] = host
     if len(after) > 1 and after[1].isdigit():
         record["size"] = int(after[1][:18])
     if len(parts) > 2 and parts[2] != "-":
@@ -185,6 +194,10 @@ def _access(line: bytes) -> Records:
     if len(parts) > 5 and parts[5].strip():
         record["more"] = parts[5].strip()
     return [record], ()
+
+
+def _is_address(word: str) -> bool:
+    return _ADDRESS.fullmatch(word) is not None
 
 
 def _quoted(text: str) -> list[str]:

@@ -54,6 +54,8 @@ class Guess(msgspec.Struct, frozen=True, kw_only=True):
         if self.mapping.name in GENERIC:
             return "generic: no format has its marks in these lines"
         word = "sure" if self.share >= _SURE else "likely"
+        if self.lines == 1:
+            return f"{word}: its first line has its marks"
         return f"{word}: {round(self.share * 100)} % of the first {self.lines} lines have its marks"
 
 

@@ -70,8 +70,12 @@ def _of_text(text: str) -> float | None:
 
 
 def _by_shape(text: str) -> datetime | None:
-    """Read `10/Oct/2026:13:55:36 +0200` and `2025/07/16 - 22:25:26`."""
+    """Read `10/Oct/2026:13:55:36 +0200`, `2025/07/16 - 22:25:26`, `Sun Nov 29 09:25:37.4 2026`."""
     try:
+        if len(text) >= 24 and text[3] == " " and text[7] == " " and text[4:7] in _MONTHS:
+            clock, _, year = text[11:].partition(" ")
+            day = f"{int(text[8:10]):02}"
+            return datetime.fromisoformat(f"{year}-{_MONTHS[text[4:7]]:02}-{day}T{clock}")
         if len(text) >= 20 and text[2] == "/" and text[6] == "/":
             month = _MONTHS[text[3:6]]
             return datetime.fromisoformat(

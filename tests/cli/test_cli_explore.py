@@ -114,6 +114,23 @@ def test_the_overview_counts_everything_and_leads_to_the_record(page: Callable[.
     assert "Its log has changed since" in ask(f"/event/{rows[0]['id']}").text
 
 
+def test_tables_are_filtered_by_a_time_that_people_can_type(page: Callable[..., Ask]) -> None:
+    lines = [record("ann", n) for n in range(50)] + [record("eve", 65, EVIL)]
+    Path("a.jsonl").write_text("".join(lines))
+    ask = page("a.jsonl", "--no-anomalies")
+    table = ask("/logs/events").text
+    assert "2026-01-01 00:49:00" in table
+    assert "<option>at</option>" in " ".join(table.split())
+    asked = "_filter_column=at&_filter_op=startswith&_filter_value=2026-01-01+01"
+    found = ask(f"/logs/events?{asked}")
+    assert (found.status_code, found.headers["location"]) == (
+        302, "/logs/events?at__startswith=2026-01-01+01")  # fmt: skip
+    rows = ask("/logs/events.json?_shape=array&at__startswith=2026-01-01%2001").json()
+    assert [(one["actor"], one["at"]) for one in rows] == [("eve", "2026-01-01 01:05:00")]
+    [finding] = ask("/logs/findings.json?_shape=array&at__gte=2026-01-01").json()
+    assert finding["at"] == "2026-01-01 01:05:00"
+
+
 def test_a_stored_run_is_explored_with_the_logs_that_are_there(
     page: Callable[..., Ask], tavo: Run
 ) -> None:

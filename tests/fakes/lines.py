@@ -19,6 +19,7 @@ from tavo.proxy.http.upstream import Pool, UpstreamConnection
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.sharing import Shared
 
+KEY = "a-virtual-key"
 _ID = re.compile(rb"x-tavo-request-id: [0-9a-f]{12}-[0-9a-f]{8}")
 _OF_TIME = ("at", "ms", "first_ms", "hash", "pid", "after", "id")
 _TIMES = ("seconds", "spans", "firsts", "first_seconds")
@@ -86,6 +87,13 @@ class Exchanged:
 
 
 @dataclass
+class Reloaded:
+    """Another configuration takes the place of the one in use."""
+
+    config: dict[str, Any]
+
+
+@dataclass
 class Seen:
     """Everything that can be told of a proxy from outside."""
 
@@ -96,27 +104,23 @@ class Seen:
     used: dict[str, Any] = field(default_factory=dict)
 
 
-async def played(config: dict[str, Any], script: Sequence[Exchanged], audit: Path) -> Seen:
+async def played(
+    config: dict[str, Any], script: Sequence[Exchanged | Reloaded], audit: Path
+) -> Seen:
     """Let one client ask, one request after the other, and return what was to be seen."""
-    full = msgspec.convert({**config, "audit": {"file": str(audit)}}, ProxyConfig)
-    environment = {"REAL": "sk-the-upstreams-own", "TEAM": "a-virtual-key"}
+    full = _config(config, audit)
+    environment = {"REAL": "sk-the-upstreams-own", "OTHER": "sk-another-one-of-its", "TEAM": KEY}
     app = App(full, Shared(key=b"k" * 32), front=_Front(), environment=environment)
     await app.start()
     ups: list[tuple[UpstreamConnection, Line]] = []
-    pool = next(iter(app._pools.values()))
-
-    async def connect(pool: Pool = pool) -> UpstreamConnection:
-        up = UpstreamConnection(pool)
-        line = Line(up)
-        up.connection_made(line)
-        pool.connects += 1
-        ups.append((up, line))
-        return up
-
-    pool.connect = connect  # type: ignore[method-assign]
+    _in_memory(app, ups)
     seen = Seen()
     client, line = _client(app)
     for one in script:
+        if isinstance(one, Reloaded):
+            (await app.prepare(_config(one.config, audit))).commit()
+            _in_memory(app, ups)
+            continue
         if line.is_over:
             client, line = _client(app)
         for piece in one.asked:
@@ -145,6 +149,29 @@ async def played(config: dict[str, Any], script: Sequence[Exchanged], audit: Pat
     await app.stop()
     seen.rows = [_timeless(json.loads(row)) for row in audit.read_text().splitlines()]
     return seen
+
+
+def _config(config: dict[str, Any], audit: Path) -> ProxyConfig:
+    return msgspec.convert({**config, "audit": {"file": str(audit)}}, ProxyConfig)
+
+
+def _in_memory(app: App, ups: list[tuple[UpstreamConnection, Line]]) -> None:
+    """Have the pools of a proxy make lines in memory."""
+
+    def made(pool: Pool) -> UpstreamConnection:
+        up = UpstreamConnection(pool)
+        line = Line(up)
+        up.connection_made(line)
+        pool.connects += 1
+        ups.append((up, line))
+        return up
+
+    for pool in app._pools.values():
+
+        async def connect(pool: Pool = pool) -> UpstreamConnection:
+            return made(pool)
+
+        pool.connect = connect  # type: ignore[method-assign]
 
 
 def _client(app: App) -> tuple[ClientConnection, Line]:

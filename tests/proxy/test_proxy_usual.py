@@ -24,7 +24,7 @@ from tavo.proxy.chain.values import Where
 from tavo.proxy.http import usual
 from tavo.proxy.http.answers import Answers
 from tavo.proxy.http.heads import Heads
-from tests.fakes.lines import Exchanged, Seen, played
+from tests.fakes.lines import Exchanged, Reloaded, Seen, played
 from tests.proxy.driving import chain_of
 
 PII = "write to jane.doe@example.com please"
@@ -125,7 +125,7 @@ def _in_general(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Chain, "clears", lambda *_: False)
 
 
-def both(config: dict[str, Any], script: Sequence[Exchanged]) -> tuple[Seen, Seen, int]:
+def both(config: dict[str, Any], script: Sequence[Exchanged | Reloaded]) -> tuple[Seen, Seen, int]:
     """Return what is seen in the usual way and in the general one, and how often that was gone."""
     went = 0
     up_whole = usual.Usual.up_whole
@@ -167,13 +167,46 @@ def test_a_budget_a_mask_and_filters_hold_in_the_usual_way(config: dict[str, Any
     script = [
         Exchanged([_request(_asked(text))], [_answer(_said(said), JSON)])
         for text, said in [
-            ("hi", "hello"), ("hi", "hello"), ("hi", "hello"), (PII, "hello"), ("hi", KEY),
-            ("hi", "sk-the-upstreams-own"), ("hi", PII), (KEY, "hello"), ("hi", "hello"),
+            ("ho", "hello"), ("ho", "hello"), ("ho", "hello"), ("ho", "hello"), (PII, "hello"),
+            ("hi", KEY), ("hi", "sk-the-upstreams-own"), ("hi", PII), (KEY, "hello"),
+            ("hi", "hello"),
         ]
     ]  # fmt: skip
     one, other, went = both(config, script)
     assert one == other
     assert (went > 0) is not config.get("observe", False)
+
+
+def test_what_a_head_led_to_is_forgotten_when_the_configuration_changes() -> None:
+    asked = Exchanged([_request(_asked("hi"))], [_answer(_said(), JSON)])
+    others = {"back": {"url": "http://127.0.0.1:8", "credential": {"env": "OTHER"}}}
+    script = [
+        *[asked] * 5, Reloaded({**FREE, "upstreams": others}), *[asked] * 5,
+        Reloaded({**FREE, "upstreams": others, "models": ["another"]}), *[asked] * 2,
+        Reloaded({**FREE, "filters": [RULE]}), *[asked] * 2,
+    ]  # fmt: skip
+    one, other, went = both(FREE, script)
+    assert one == other
+    assert went > 2
+    first, second = one.upstream
+    assert (first.count(b"Bearer sk-the-upstreams-own"), first.count(b"sk-another")) == (5, 0)
+    assert (second.count(b"Bearer sk-another-one-of-its"), second.count(b"sk-the-")) == (5, 0)
+    assert [row.get("code") for row in one.rows if row["kind"] == "done"][10:] == [
+        "model_not_allowed", "model_not_allowed", "tavo_blocked", "tavo_blocked",
+    ]  # fmt: skip
+
+
+def test_without_forgetting_the_old_credential_would_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the heads are the same before and after."""
+    asked = Exchanged([_request(_asked("hi"))], [_answer(_said(), JSON)])
+    others = {"back": {"url": "http://127.0.0.1:8", "credential": {"env": "OTHER"}}}
+    kept = Heads()
+    monkeypatch.setattr("tavo.proxy.http.wire.Heads", lambda: kept)
+    script = [*[asked] * 5, Reloaded({**FREE, "upstreams": others}), *[asked] * 5]
+    seen = asyncio.run(played(FREE, script, tmp_path / "audit"))
+    assert b"".join(seen.upstream).count(b"Bearer sk-the-upstreams-own") == 10
 
 
 @st.composite

@@ -42,7 +42,7 @@ _DONE, _REFUSED, _GONE = Finished.DONE, Finished.REFUSED, Finished.CLIENT_GONE
 class Flow(Asking):
     """One exchange."""
 
-    takes_whole = False  # answers may come in one go: see `tavo.proxy.http.usual`
+    takes_whole = False  # the answer may come in one go: see `tavo.proxy.http.usual`
     first_at = 0.0
     answered = 0  # the status of the upstream's answer
     sent = 0  # bytes of the answer to the client

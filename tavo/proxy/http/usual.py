@@ -35,7 +35,6 @@ _DONE, _BLOCKED = Finished.DONE, Finished.BLOCKED
 class Usual(Flow):
     """An exchange whose request came at once, with a head that was read before."""
 
-    takes_whole = True
     _way: Way | None = None
 
     def ask(self, known: Known, body: bytes) -> None:
@@ -92,14 +91,14 @@ class Usual(Flow):
         self._pieces = ()
         if way.secret:
             self._mask = Mask(way.secret)
-        if forward.stream:
-            self.takes_whole = False
         up = way.pool.take()
         if up is None:
             self._connect(fresh=False)
             return
         self._up = up
         self.is_forwarded = True
+        # from here on the answer comes first, or the upstream is dropped: nothing was said yet
+        self.takes_whole = not forward.stream and not self.headless
         wire = self.wire
         limits = wire.limits
         up.deadline = wire.clock.now() + limits.upstream_head_s
@@ -125,7 +124,7 @@ class Usual(Flow):
     def up_whole(self, up: UpstreamConnection, lines: bytes, body: bytes) -> bool:
         """Take a whole answer of status 200 whose head says no more; False: nothing was taken."""
         exchange, mask = self.exchange, self._mask
-        if exchange is None or self.ended or self._waiting or self.headless or self.status:
+        if exchange is None:
             return False
         if mask is not None and (mask.is_in(lines) or mask.is_in(body)):
             return False

@@ -115,7 +115,10 @@ class Channel:
 
 
 class Segment:
-    """The piece of a channel that stands in one event, at `holder[key]`."""
+    """The piece of a channel that stands in one event, at `holder[key]`.
+
+    No holder: the event was not read, and the key is what it is like.
+    """
 
     __slots__ = ("channel", "data", "end", "holder", "key", "start")
 

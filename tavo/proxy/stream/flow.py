@@ -33,6 +33,7 @@ from tavo.proxy.stream.calling import Calling
 from tavo.proxy.stream.channel import TAIL, Segment
 from tavo.proxy.stream.channels import MOST_NAMES, Channels
 from tavo.proxy.stream.framing import Event, TooLargeError, reader_of
+from tavo.proxy.stream.likeness import Like
 
 __all__ = ["Flow"]
 
@@ -43,6 +44,8 @@ _EACH = 256
 """What an event that waits costs beside its bytes: many small ones are no way around the bound."""
 _LONGEST_NOTE = 256
 _LEAST_SPLIT = 48
+_MOST_UNLIKE = 8
+"""So many events in a row that are not like the one before: no more is looked for one that is."""
 _SAID = frozenset({Kind.TEXT, Kind.REASONING, Kind.OTHER})
 _TOO_DEEP = "it is nested too deep"
 _decode = msgspec.json.Decoder().decode
@@ -68,9 +71,9 @@ class Flow:
     """One answer that comes in events. There is one for each open stream, so it is kept small."""
 
     __slots__ = (
-        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_notes",
-        "_observe", "_queue", "_reader", "_slots", "_tails", "broken", "holds_all",
-        "is_blind", "released", "seen", "usage",
+        "_begun", "_broken_off", "_calls", "_channels", "_desk", "_events", "_held", "_like",
+        "_notes", "_observe", "_queue", "_reader", "_slots", "_tails", "_unlike", "broken",
+        "holds_all", "is_blind", "released", "seen", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +93,8 @@ class Flow:
         self._notes: tuple[bytes, ...] = ()
         self._held = 0
         self._begun = False
+        self._like: Like | None = None
+        self._unlike = 0
         self._slots: list[tuple[_Entry, Slot]] = []
         self.is_blind = False
         self.seen = 0
@@ -198,6 +203,14 @@ class Flow:
         if data is None:
             self._pass(event, out)
             return
+        like = self._like
+        if like is not None:
+            text = like.text(data)
+            if text is not None and not self._channels.others:
+                self._unlike = 0
+                self._again(event, like, text, out)
+                return
+            self._like = None
         said = data.strip()
         if said == b"[DONE]":
             self._stop(list(self._calls))
@@ -232,15 +245,36 @@ class Flow:
             if parts.is_plain:
                 entry.can_split = True
                 self._delta(entry, *parts.deltas[0])
+                if self._unlike < _MOST_UNLIKE and not self._observe:
+                    self._unlike += 1
+                    self._like = Like.of(data, value, parts)
             else:
                 self._judge(parts, entry)
         except Blocked:
-            self._queue.append(entry)
-            self._drain(out, blocked=True)
+            self._waits_blocked(entry, out)
             raise
         if self._channels.others and not self.holds_all:
             self._channels.let_go(parts)
         self._hold(entry, out)
+
+    def _again(self, event: Event, like: Like, text: bytes, out: list[bytes]) -> None:
+        """Take an event like the one before it, of which the text alone is read."""
+        self.seen += len(text)
+        entry = _Entry(event, None)
+        entry.can_split = True
+        channel = self._channels.of(like.channel, like.kind)
+        entry.segments.append(Segment(channel, text, None, like))
+        try:
+            self._channels.go_on(channel, text)
+        except Blocked:
+            self._waits_blocked(entry, out)
+            raise
+        self._hold(entry, out)
+
+    def _waits_blocked(self, entry: _Entry, out: list[bytes]) -> None:
+        """Send on what stands before the place at which an event was blocked."""
+        self._queue.append(entry)
+        self._drain(out, blocked=True)
 
     def _hold(self, entry: _Entry, out: list[bytes]) -> None:
         self._queue.append(entry)
@@ -379,6 +413,7 @@ class Flow:
         self.released += end - one.start
         if channel.edits:
             text = channel.part(one.data[: end - one.start], one.start, end)
+            _read(entry, one)
             if text != one.holder[one.key]:
                 one.holder[one.key] = text
                 entry.changed = True
@@ -392,6 +427,7 @@ class Flow:
         final = min(one.channel.final, one.end)
         if final - one.start < least:
             return
+        _read(entry, one)
         rest = one.data[final - one.start :]
         one.holder[one.key] = from_bytes(one.data[: final - one.start])
         self._write(one, final, entry)
@@ -410,6 +446,14 @@ class Flow:
         self.broken = why
         out.append(self._reader.broken(self._broken_off(why), begun=self._begun or bool(out)))
         return out
+
+
+def _read(entry: _Entry, one: Segment) -> None:
+    """Read an event that was like the one before it, now that it is changed."""
+    if one.holder is None:
+        like: Like = one.key
+        entry.value = _decode(entry.event.data or b"")
+        one.holder, one.key = like.holder(entry.value), like.key
 
 
 def _loosely(data: bytes) -> Any:

@@ -30,6 +30,7 @@ _WITH_EACH = frozenset({
     "map", "filter", "forEach", "flatMap", "find", "findIndex", "some", "every", "then", "sort",
     "sorted", "starmap", "imap",
 })  # fmt: skip
+_ASKS_OF_EACH = frozenset({"every", "some"})
 _WITH_THE_REST = frozenset({
     "to_thread", "run_in_executor", "submit", "apply_async", "call_soon", "run_sync", "partial",
     "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task", "add_task",
@@ -370,6 +371,8 @@ class Calls(Expressions):
     ) -> None:
         name = callee.children[-1] if callee.kind == "attribute" else callee
         label = self.file.text(name) if name.kind == "identifier" else ""
+        if label in _ASKS_OF_EACH:
+            self._ask_of_each(parts, state)
         if label in _WITH_EACH:
             values = receiver
             for _, taint in parts:
@@ -423,7 +426,17 @@ class Calls(Expressions):
         self._apply(known, bound, node, state, None)
         return True
 
-    def _run_lambda(self, node: Node, taints: Sequence[Taint], state: State) -> None:
+    def _ask_of_each(self, parts: Sequence[tuple[Node, Taint]], state: State) -> None:
+        """Make clean what a question checks: `ROOTS.some((root) => path.startsWith(root))`."""
+        for node, _ in parts:
+            if node.kind != "lambda":
+                continue
+            parameters = node.role("parameters")
+            own = parameters.walk() if parameters is not None else ()
+            inner = self._run_lambda(node, (), state)
+            state.clean_as(inner, frozenset(self.file.text(p) for p in own if not p.children))
+
+    def _run_lambda(self, node: Node, taints: Sequence[Taint], state: State) -> State:
         inner = state.copy()
         parameters, body = node.role("parameters"), node.role("body")
         if parameters is not None:
@@ -434,6 +447,7 @@ class Calls(Expressions):
                     self.bind(name, taint, inner)
         if body is not None:
             self.body_of_lambda(body, inner)
+        return inner
 
     # -- objects
 

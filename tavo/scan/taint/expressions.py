@@ -355,15 +355,20 @@ class Expressions(Binding):
     def _comprehension(self, node: Node, state: State) -> Taint:
         inner = state.copy()
         body = node.role("body")
+        own: set[str] = set()
         for clause in node.children:
             if clause.kind == "for_in_clause":
                 source, target = clause.role("right"), clause.role("left")
                 trace = self.value(source, inner) if source is not None else CLEAN
                 if target is not None:
+                    own |= {self.file.text(part) for part in target.walk() if not part.children}
                     self.bind(target, trace, inner)
             elif clause is not body:
                 self._union(clause.children, inner)
-        return self.value(body, inner) if body is not None else CLEAN
+        result = self.value(body, inner) if body is not None else CLEAN
+        # `any(path.is_relative_to(root) for root in ROOTS)` checks `path`, which lives on
+        state.clean_as(inner, frozenset(own))
+        return result
 
     def _lambda(self, node: Node, state: State) -> None:
         inner = state.copy()

@@ -240,6 +240,20 @@ class State:
             entries.update(((*path, *below), parts[below]) for below in sorted(parts, key=len))
             self._roots[path[0]] = entries
 
+    def clean_as(self, inside: State, own: frozenset[str]) -> None:
+        """Make clean what became so in a state that began as a copy of this one.
+
+        `own` are the variables that only the other one has, whatever their names mean here.
+        """
+        for name in [name for name in self._roots if name not in own]:
+            theirs = inside._roots.get(name)
+            if theirs is None:
+                del self._roots[name]
+                continue
+            for place in [place for place, taint in theirs.items() if not taint]:
+                if self.read(place):
+                    self.clean(place)
+
     def join(self, other: State) -> tuple[State, bool]:
         """Return what may be tainted on either way, and whether that is more than here."""
         more = False

@@ -10,3 +10,5 @@ chain = GraphCypherQAChain.from_llm(llm, graph=graph, allow_dangerous_requests=T
 agent = create_pandas_dataframe_agent(llm, frame, verbose=True, allow_dangerous_code=True)
 # ruleid: dangerous-opt-in
 serializer = JsonPlusSerializer(pickle_fallback=True)
+# ruleid: dangerous-opt-in
+options = {"verbose": True, "allow_dangerous_code": True}
