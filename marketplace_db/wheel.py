@@ -34,7 +34,7 @@ from marketplace_db.package import (
 )
 from signing.digests import Digest
 
-__all__ = ["WHEEL_LIMITS", "check_wheel", "check_wheel_bytes", "unpack_wheel"]
+__all__ = ["WHEEL_LIMITS", "check_wheel", "check_wheel_bytes", "place", "unpack_wheel"]
 
 WHEEL_LIMITS = ArchiveLimits(
     archive_bytes=256 << 20, entries=20_000, total_bytes=1 << 30, ratio=1000
@@ -60,12 +60,12 @@ def unpack_wheel(
     destination.mkdir(parents=True, exist_ok=True)
     written = []
     for entry in sorted(archive.entries, key=lambda item: item.name):
-        place = _place(entry.name)
-        if place is None:
+        where = place(entry.name)
+        if where is None:
             continue
         content = archive.read(entry)
-        write_new_file(destination, place, content)
-        written.append(PackagedFile(place, len(content), Digest.of(content)))
+        write_new_file(destination, where, content)
+        written.append(PackagedFile(where, len(content), Digest.of(content)))
     return tuple(written)
 
 
@@ -125,7 +125,7 @@ def _info_folder(archive: Archive, entries: dict[str, Entry], label: str, *, is_
                 f"{label}: {name!r} would be installed outside of its folder",
                 hint="Wheels that want more than libraries and programs cannot be dependencies.",
             )
-        path = _place(name)
+        path = place(name)
         if path is None:
             continue
         if places.setdefault(path, name) != name:
@@ -163,7 +163,7 @@ def _part_of_data(name: str) -> str:
     return part if inside else "."
 
 
-def _place(name: str) -> PurePosixPath | None:
+def place(name: str) -> PurePosixPath | None:
     """Return where a file of a wheel goes; None for places that a dependency does not have."""
     part = _part_of_data(name)
     if part in _LEFT_OUT:

@@ -169,7 +169,8 @@ class OwnProgramLender:
 
     def _order(self, order: Order, place: _Place, level: SandboxLevel) -> dict[str, Any]:
         limits = self._limits
-        threads = str(min(limits.threads, os.cpu_count() or 1))
+        # of each kind: a program may have several such libraries, and threads of its own
+        threads = str(max(1, min(limits.threads // 4, os.cpu_count() or 1)))
         return {
             "folder": str(place.given),
             "called": order.called or str(self._programs[order.program]),

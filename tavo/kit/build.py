@@ -27,7 +27,7 @@ from msgspec import Meta
 from marketplace_db.archive import write_canonical
 from marketplace_db.errors import PackageError
 from marketplace_db.sdist import Sdist, read_sdist
-from marketplace_db.wheel import check_wheel_bytes
+from marketplace_db.wheel import check_wheel_bytes, place
 from marketplace_db.wheel_files import FolderWheel, UnmetError, canonical_wheel, choose, wheels_in
 from signing.attest import BuildClaim
 from signing.digests import Digest
@@ -310,9 +310,10 @@ def _job(source: Sdist, tools: Sequence[FolderWheel]) -> bytes:
             raise PackageError(f"{tool.path.name}: changed while it was being read")
         archive = check_wheel_bytes(data, tool.path.name, is_tool=True)
         for entry in archive.entries:
-            if entry.name.lower().endswith(".pth"):
-                continue  # would run at the start of an interpreter that looks for it
-            name = f"tools/{entry.name}"
+            where = place(entry.name)
+            if where is None or where.suffix.lower() == ".pth":
+                continue  # the latter would run at the start of an interpreter that looks for it
+            name = f"tools/{where}"
             if name in files:
                 raise PackageError(
                     f"{tool.path.name}: holds {entry.name!r}, which another tool holds too"

@@ -15,7 +15,7 @@ import json
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +49,7 @@ from tavo.host.hosted import unavailable
 from tavo.host.local import WHEELS_FOLDER
 from tavo.kit.publish import STATEMENT_SUFFIX
 from tavo.kit.statement import Statement, look_at_statement
-from tavo.kit.wheels import check_wheels
+from tavo.kit.wheels import check_programs, check_wheels
 from tavo.runs.plugins import LANGUAGES
 
 __all__ = ["INTERFACES", "Problem", "Validation", "reads_like", "validate"]
@@ -170,7 +170,9 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
         problems += _not_here(manifest)
         problems += _entry_point(folder, manifest)
     problems += _sources(folder)
-    problems += _wheels(folder, (shown if shown.is_dir() else shown.parent) / WHEELS_FOLDER)
+    programs = manifest.programs if manifest is not None else ()
+    wheels = (shown if shown.is_dir() else shown.parent) / WHEELS_FOLDER
+    problems += _wheels(folder, wheels, programs)
     package = ""
     with tempfile.TemporaryDirectory(prefix="tavo-validate-") as name:
         try:
@@ -459,8 +461,8 @@ def _sources(folder: Path) -> Iterator[Problem]:
                 )  # fmt: skip
 
 
-def _wheels(folder: Path, wheels: Path) -> Iterator[Problem]:
-    """Look at the wheels that the lock names, and at the statements how they were built."""
+def _wheels(folder: Path, wheels: Path, programs: Sequence[str]) -> Iterator[Problem]:
+    """Look at the wheels that the lock names, how they were built, and for programs in them."""
     path = folder / LOCK_NAME
     if not path.is_file() or path.is_symlink():
         return
@@ -478,6 +480,11 @@ def _wheels(folder: Path, wheels: Path) -> Iterator[Problem]:
         yield Problem(
             where=where, what=what, kind="note" if is_note else "problem",
             hint="" if is_note else f"Fetch or build it again; `tavo plugin lock {folder.name}`.",
+        )  # fmt: skip
+    for where, what in check_programs(programs, locked, wheels):
+        yield Problem(
+            where=where, what=what,
+            hint="Lock wheels that all bring it, or name it as it is called there.",
         )  # fmt: skip
 
 

@@ -15,10 +15,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from marketplace_db.archive import read_archive
 from marketplace_db.errors import PackageError
 from marketplace_db.lock import LOCK_NAME, LockedWheel, parse_lock, write_lock
 from marketplace_db.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from marketplace_db.package import read_bounded
+from marketplace_db.package import is_binary, read_bounded
+from marketplace_db.wheel import WHEEL_LIMITS
 from marketplace_db.wheel_files import UnmetError, choose, left_out, wheels_in
 from signing.attest import BuildClaim, sign_build, unverified_build
 from signing.digests import hash_file
@@ -32,6 +34,7 @@ from tavo.kit.build import BuiltWheel
 __all__ = [
     "BUILD_SUFFIX",
     "add_to_lock",
+    "check_programs",
     "check_wheels",
     "keep_wheel",
     "make_bare_lock",
@@ -194,6 +197,41 @@ def check_wheels(locked: Sequence[LockedWheel], wheels: Path) -> Iterator[tuple[
                 unverified_build(statement, one.filename, one.digest)
         except (AttestationError, PackageError) as error:
             yield one.filename, str(error), False
+
+
+def check_programs(
+    programs: Sequence[str], locked: Sequence[LockedWheel], wheels: Path
+) -> Iterator[tuple[str, str]]:
+    """Yield where and what for each program that the wheels in a folder do not bring, or twice.
+
+    Where one wheel of a distribution brings a program, those for other systems must, too. Wheels
+    that are not there are not looked at.
+    """
+    brought: dict[str, dict[LockedWheel, int]] = {name: {} for name in programs}
+    for one in locked if programs else ():
+        path = wheels / one.filename
+        try:
+            data = read_bounded(path, WHEEL_LIMITS.archive_bytes)
+            archive = read_archive(data, label=one.filename, limits=WHEEL_LIMITS)
+            for name, counts in brought.items():
+                counts[one] = sum(
+                    is_binary(archive.read(entry))
+                    for entry in archive.entries
+                    if entry.name.rpartition("/")[2] == name
+                )
+        except (OSError, PackageError):
+            continue  # named with the lock
+    for name, counts in brought.items():
+        holders = {one.name for one, count in counts.items() if count}
+        if counts and not holders:
+            yield MANIFEST_NAME, f"no wheel holds the program {name}: a compiled file of that name"
+        for one, count in counts.items():
+            if count > 1 or (not count and one.name in holders):
+                many = f"{count} files called" if count else "no compiled file called"
+                yield one.filename, f"holds {many} {name}, so the plugin is refused where it fits"
+        if len(holders) > 1:
+            named = ", ".join(sorted(holders))
+            yield MANIFEST_NAME, f"the program {name} is brought by more than one: {named}"
 
 
 def _missing(folder: Path, wheels: Path, manifest: Manifest, error: UnmetError) -> InputError:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import stat
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -25,7 +26,9 @@ from signing.digests import Digest
 from tavo.errors import RefusedError
 from tavo.host.lending import LendError
 from tavo.host.own_programs import OwnProgramLender
+from tavo.host.sandbox import seccomp
 from tavo.host.sandbox.levels import LevelPolicy, SandboxLevel, strongest_here
+from tavo.host.sandbox.syscalls import ARCHITECTURES, numbers_for
 from tavo.host.stopping import Stopper
 from tavo.host.store_files import find_programs
 from tavo.host.workers import StaticWorker
@@ -161,6 +164,48 @@ def test_control_without_the_sandbox_all_of_it_works(tool: Path, outside: Path) 
     assert found["change what was given"] == "worked"
     assert became == "became"
     assert (outside / "written").read_text() == "x"
+
+
+@pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
+def test_the_filter_of_a_program_is_a_workers_and_one_call_more(machine: str) -> None:
+    numbers = numbers_for(machine)
+    worker = seccomp.assemble(machine, pid=7, truncate=True)
+    program = seccomp.assemble(machine, pid=7, truncate=True, becomes=True)
+    arguments = [(0,) * 6, (7,) * 6, (1, 1, 0, 0, 0, 0), (0x10000,) + (0,) * 5, (2, 2, 0, 1, 1, 0)]
+    differ = {
+        number
+        for number in range(600)
+        for given in arguments
+        if answer_of(worker, machine, number, given) != answer_of(program, machine, number, given)
+    }
+    assert differ == {numbers["execve"]}
+    assert answer_of(program, machine, numbers["execve"], (0,) * 6) == ALLOW
+    # the filter can tell calls apart at all
+    assert answer_of(program, machine, numbers["read"], (0,) * 6) == ALLOW
+    assert answer_of(program, machine, numbers["connect"], (0,) * 6) != ALLOW
+
+
+ALLOW = 0x7FFF0000
+
+
+def answer_of(filter_: bytes, machine: str, number: int, arguments: tuple[int, ...]) -> int:
+    """Run a filter as the kernel does; return what it answers for a call."""
+    data = struct.pack("<IIQ6Q", number, ARCHITECTURES[machine][0], 0, *arguments)
+    lines = list(struct.iter_unpack("=HBBI", filter_))
+    at = value = 0
+    while True:
+        code, yes, no, constant = lines[at]
+        at += 1
+        if code == 0x20:
+            (value,) = struct.unpack_from("<I", data, constant)
+        elif code == 0x54:
+            value &= constant
+        elif code in {0x15, 0x25}:
+            holds = value == constant if code == 0x15 else value > constant
+            at += yes if holds else no
+        else:
+            assert code == 0x06
+            return int(constant)
 
 
 @pytest.mark.parametrize("level", LEVELS)

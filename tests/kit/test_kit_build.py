@@ -102,6 +102,17 @@ def test_the_tools_are_chosen_from_the_folder_and_named_by_digest(tmp_path: Path
         build_wheel(sdist, tools)
 
 
+def test_a_tool_is_laid_out_as_an_installer_does(tmp_path: Path) -> None:
+    files = {"helper-1.0.data/purelib/helper/more.py": b"WORD = 'more'\n"}
+    (tmp_path / "helper-1.0-py3-none-any.whl").write_bytes(wheel_bytes("helper", files=files))
+    attack = "import helper.more; files['tiny/made.py'] = helper.more.WORD.encode()"
+    pyproject = sdist_files()["pyproject.toml"].replace(b"[]", b'["helper"]', 1)
+    built = build_wheel(
+        write_sdist(tmp_path, attack, files={"pyproject.toml": pyproject}), tmp_path
+    )
+    assert built.claim.reproduced == 2
+
+
 def test_a_backend_may_ask_for_more_tools(tmp_path: Path) -> None:
     backend = sdist_files()["own/backend.py"] + (
         b"\ndef get_requires_for_build_wheel(settings=None):\n"

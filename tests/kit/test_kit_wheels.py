@@ -237,6 +237,29 @@ def test_a_wheel_that_is_not_the_locked_one_is_a_problem(tmp_path: Path) -> None
     assert "its wheels were not looked at" in note.what
 
 
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        (("a.data/scripts/tool", "b/tool"), ""),
+        (("a.data/scripts/other", "b/tool.txt"), "no wheel holds the program tool"),
+        (("a.data/scripts/tool", "b/other"), "holds no compiled file called tool"),
+    ],
+)
+def test_programs_are_looked_for_in_the_wheels_of_every_system(
+    files: tuple[str, str], problem: str, tmp_path: Path
+) -> None:
+    folder = plugin(tmp_path, "dep", native=True)
+    for system, name in zip(("manylinux_2_28_x86_64", "macosx_11_0_arm64"), files, strict=True):
+        data = wheel_bytes(files={name.replace("a.data", "dep-1.0.data"): b"\x7fELF\x02\x01"})
+        (folder / ".wheels" / f"dep-1.0-py3-none-{system}.whl").write_bytes(data)
+    make_lock(folder, folder / ".wheels")
+    with (folder / "plugin.yaml").open("a") as stream:
+        stream.write("programs: [tool]\n")
+    found = [one.what for one in validate(folder).problems if one.kind == "problem"]
+    assert len(found) == bool(problem)
+    assert all(problem in one for one in found)
+
+
 # -- what a marketplace does with them
 
 
