@@ -50,3 +50,19 @@ class Keys:
             raise ValueError(key)
         # ruleid: function-argument-below-folder
         return self.root_path / key
+
+
+def get_local_path(url: str):
+    file = url.split("?d=")[1]
+    file = os.path.join(UPLOAD_DIR, file)
+    if os.path.exists(file):
+        # ruleid: function-argument-below-folder
+        return file
+    return None
+
+
+@router.get("/pictures/{folder}/{name}")
+async def picture(folder: str, name: str):
+    pictures = Path(config_folder()) / "pictures" / folder
+    # ruleid: function-argument-below-folder
+    return await storage.get_file(folder=pictures, file_name=name)

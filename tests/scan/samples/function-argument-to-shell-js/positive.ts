@@ -38,3 +38,10 @@ export function inShell(script: string) {
   // ruleid: function-argument-to-shell-js
   return spawn("bash", ["-c", script]);
 }
+
+export async function execInPod(exec: Exec, input: { name: string; command: string; shell?: string }) {
+  const shell = input.shell || "/bin/sh";
+  // ruleid: function-argument-to-shell-js
+  const words = [shell, "-c", input.command];
+  return exec.exec("default", input.name, "", words);
+}

@@ -20,3 +20,15 @@ const fetchImage = async (imageUrl: string) => {
   const answer = await axios.get(imageUrl, { responseType: "arraybuffer" });
   return answer.data;
 };
+
+async function xmlScrape(currentURL: string, limit: number) {
+  // ruleid: function-argument-to-url-js
+  const response = await fetch(currentURL);
+  return response.text();
+}
+
+export async function loadText(url: string) {
+  if (!url.startsWith("http")) throw new Error("not an address");
+  // ruleid: function-argument-to-url-js
+  return (await fetch(url)).text();
+}

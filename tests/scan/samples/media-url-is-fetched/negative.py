@@ -32,3 +32,14 @@ def passed_on(image_url: str):
 def sent_as_data(client, image_url: str):
     # ok: media-url-is-fetched
     return client.post("https://api.example.com/v1/chat", json={"image_url": image_url})
+
+
+def size_of_checked_image(image_url: str):
+    try:
+        from security import validate_safe_url
+
+        validate_safe_url(image_url)
+    except ImportError:
+        logger.warning("not checked")
+    # ok: media-url-is-fetched
+    return httpx.get(image_url).content

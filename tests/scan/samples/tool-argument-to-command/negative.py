@@ -42,3 +42,19 @@ def uptime(question: str) -> str:
 def not_a_tool(command: str) -> None:
     # ok: tool-argument-to-command
     subprocess.run(command.split(), check=True)
+
+
+@mcp.tool()
+def find_file(folder: str) -> str:
+    # ok: tool-argument-to-command
+    return run_command(["find", folder])
+
+
+@mcp.tool()
+def list_folder(names: list[str]) -> str:
+    if not all(letter in "abcdefghijklmnopqrstuvwxyz" for letter in names[0]):
+        raise ValueError(names)
+    import shlex
+
+    # ok: tool-argument-to-command
+    return subprocess.run(shlex.join(["ls", *names]), shell=True)

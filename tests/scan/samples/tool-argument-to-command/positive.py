@@ -57,3 +57,10 @@ class ConvertTool(BaseTool):
         # ruleid: tool-argument-to-command
         os.popen(command)
         return target
+
+
+@function_tool
+def find_file(folder: str, options: str = "") -> str:
+    command = f"find {folder} {options}"
+    # ruleid: tool-argument-to-command
+    return run_command(command, timeout=10)

@@ -18,3 +18,10 @@ server.registerTool("write", {}, async ({ text }) => {
   // ok: tool-argument-to-path-js
   await writeFile("notes/last.txt", text);
 });
+
+server.tool("read_in_one_of", { file: z.string() }, async ({ file }) => {
+  const full = path.resolve(file);
+  if (!ROOTS.some((root) => full.startsWith(root + path.sep))) throw new Error("outside");
+  // ok: tool-argument-to-path-js
+  return fs.readFileSync(full, "utf8");
+});

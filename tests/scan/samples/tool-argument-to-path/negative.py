@@ -37,3 +37,20 @@ def append(text: str) -> str:
 def helper(path: str) -> str:
     # ok: tool-argument-to-path
     return open(path).read()
+
+
+@mcp.tool()
+def read_in_one_of(name: str) -> str:
+    file = Path(name).resolve()
+    if not any(file.is_relative_to(root) for root in ROOTS):
+        raise ValueError(name)
+    # ok: tool-argument-to-path
+    return file.read_text()
+
+
+@mcp.tool()
+def read_known(name: str) -> str:
+    if name not in os.listdir("/srv/notes"):
+        raise ValueError(name)
+    # ok: tool-argument-to-path
+    return open(f"/srv/notes/{name}").read()

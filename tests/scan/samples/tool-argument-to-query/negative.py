@@ -35,3 +35,18 @@ def search(term: str, order_by: str = "name") -> list:
 def internal(table: str) -> list:
     # ok: tool-argument-to-query
     return db.execute(f"SELECT * FROM {table}").fetchall()
+
+
+@mcp.tool()
+def describe_table(table: str):
+    _validate_table_name(table)
+    # ok: tool-argument-to-query
+    return get_kusto_client().execute(config.database, f"{table} | getschema")
+
+
+@mcp.tool()
+def sample_table(table: str):
+    if table not in TABLES:
+        raise ValueError(table)
+    # ok: tool-argument-to-query
+    return db.execute(f"SELECT * FROM {table} LIMIT 10").fetchall()

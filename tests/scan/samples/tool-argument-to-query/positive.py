@@ -38,3 +38,10 @@ class FinanceToolSpec(BaseToolSpec):
     def run_sql_query(self, query: str) -> str:
         # ruleid: tool-argument-to-query
         return self.connection.execute(text(query))
+
+
+@mcp.tool()
+def describe_table(table: str):
+    query = f"{table} | getschema"
+    # ruleid: tool-argument-to-query
+    return get_kusto_client().execute(config.database, query)

@@ -53,3 +53,19 @@ def issue(key: str) -> str:
     """Find an issue."""
     # ok: tool-argument-to-url
     return requests.get(f"{BASE_URL}/issues/{key}", timeout=5).text
+
+
+@mcp.tool()
+def read_one_of(url: str) -> str:
+    if not any(url.startswith(prefix) for prefix in ALLOWED_PREFIXES):
+        raise ValueError(url)
+    # ok: tool-argument-to-url
+    return requests.get(url, allow_redirects=False).text
+
+
+@mcp.tool()
+def read_guarded(url: str) -> str:
+    if not _ssrf_guard(url):
+        raise ValueError(url)
+    # ok: tool-argument-to-url
+    return requests.get(url, allow_redirects=False).text

@@ -39,3 +39,11 @@ def fetch(target):
 def download(link: str) -> bytes:
     """Download a file."""
     return fetch(link)
+
+
+@mcp.tool()
+def read_web(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(url)
+    # ruleid: tool-argument-to-url
+    return requests.get(url).text

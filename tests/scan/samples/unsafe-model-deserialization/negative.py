@@ -59,3 +59,11 @@ def asked_for(path, *, trusted=None, allow_pickle: bool = False):
         # ok: unsafe-model-deserialization
         return pickle.load(open(path, "rb"))
     raise ValueError("allow_pickle is off")
+
+
+def switched_on(path, *, allow_pickle: bool = False):
+    if not allow_pickle:
+        raise ValueError("say allow_pickle=True if you trust the file")
+    with open(path, "rb") as file:
+        # ok: unsafe-model-deserialization
+        return pickle.load(file)

@@ -35,3 +35,10 @@ def rows():
 def tool(module: str):
     # ruleid: user-input-to-code
     return importlib.import_module(module).describe()
+
+
+@app.get("/rows")
+def rows(q: str):
+    df = pandas.read_csv("orders.csv")
+    # ruleid: user-input-to-code
+    return df.query(q).to_dict()

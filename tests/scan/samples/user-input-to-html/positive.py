@@ -31,3 +31,9 @@ def page():
     question = st.chat_input("Ask")
     # ruleid: user-input-to-html
     st.markdown(f"<div class='me'>{question}</div>", unsafe_allow_html=True)
+
+
+@app.get("/title", response_class=HTMLResponse)
+def title(name: str):
+    # ruleid: user-input-to-html
+    return f"<h1>{name}</h1>"

@@ -50,3 +50,9 @@ def build(target: str):
     options = {"shell": True, "check": True}
     # ruleid: user-input-to-shell
     subprocess.run(f"make {target}", **options)
+
+
+@app.post("/start")
+def start(program: str):
+    # ruleid: user-input-to-shell
+    return subprocess.Popen(program.split())
