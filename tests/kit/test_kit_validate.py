@@ -127,7 +127,7 @@ FIGURE = {"data": "a corpus", "metric": "recall", "value": 0.91, "rows": 400}
         ({"format": 1, "held_out": [FIGURE, FIGURE]}, "figures 1 and 2 are of the same data"),
         ([FIGURE], "has another form"),
         ("{", "is not JSON"),
-        ("[" * 100_000, "has another form"),
+        ("[" * 50_000, "has another form"),
         (" " * 70_000, "is larger than 64 KB"),
     ],
 )
