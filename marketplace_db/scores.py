@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["SCORES_NAME", "Score", "read_scores"]
+__all__ = ["SCORES_NAME", "Score", "read_scores", "scores_problem"]
 
 SCORES_NAME = "scores.json"
 _LARGEST = 64 * 1024
@@ -37,13 +37,50 @@ class _Scores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     held_out: Annotated[tuple[Score, ...], Meta(min_length=1, max_length=20)]
 
 
+_SHARES = ("auc", "accuracy", "f1", "false alarms", "false positives", "precision", "recall")
+
+
 def read_scores(data: bytes) -> tuple[Score, ...]:
     """Return the figures of a scores.json, none of one that has another form."""
+    found = _read(data)
+    return () if isinstance(found, str) else found
+
+
+def scores_problem(data: bytes) -> str:
+    """Return what is wrong with a scores.json, for its author; nothing where it is shown whole.
+
+    Beside the form, it looks for shares that are none: a recall of 91 is meant to be 0.91.
+    """
+    found = _read(data)
+    if isinstance(found, str):
+        return f"{found}, so a marketplace shows none of its figures"
+    for number, one in enumerate(found, 1):
+        metric = one.metric.lower()
+        is_share = metric.startswith(_SHARES) and " per " not in metric
+        if is_share and not 0 <= one.value <= 1:
+            return (
+                f"figure {number}: {one.metric!r:.80} of {one.value:g} is out of range; a share is"
+                " between 0 and 1"
+            )
+    seen: dict[tuple[str, str], int] = {}
+    for number, one in enumerate(found, 1):
+        first = seen.setdefault((one.data, one.metric), number)
+        if first != number:
+            return f"figures {first} and {number} are of the same data by the same measure"
+    return ""
+
+
+def _read(data: bytes) -> tuple[Score, ...] | str:
+    """Return the figures, or what is wrong."""
     if len(data) > _LARGEST:
-        return ()
+        return f"is larger than {_LARGEST >> 10} KB"
     try:
         found = msgspec.json.decode(data, type=_Scores).held_out
+    except msgspec.ValidationError as error:
+        return f"has another form: {error}"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
+        return "is not JSON"
     texts = (text for one in found for text in (one.data, one.metric))
-    return found if all(text.isprintable() for text in texts) else ()
+    if not all(text.isprintable() for text in texts):
+        return "holds characters that cannot be shown"
+    return found

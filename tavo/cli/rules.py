@@ -154,7 +154,7 @@ def _names_nobody_knows(loaded: RuleSet) -> Iterator[RuleProblem]:
         known |= load_rules([PACK]).rules.keys()
     for rule_id, named in loaded.yields.items():
         for name in named:
-            if name not in known:
+            if name not in known and ":" not in name:  # a plugin's rule, which is not here
                 yield RuleProblem(
                     file=loaded.rules[rule_id].file, rule_id=rule_id,
                     reason=f"{YIELDS_TO}: there is no rule {name!r} here or in our own pack",

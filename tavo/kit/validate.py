@@ -41,6 +41,7 @@ from marketplace_db.package import (
 )
 from marketplace_db.paths import name_problem
 from marketplace_db.permissions import danger_sentences
+from marketplace_db.scores import SCORES_NAME, scores_problem
 from marketplace_db.sources import key_problem, listed
 from marketplace_db.strict_yaml import load_yaml
 from tavo.errors import InputError, UsageError
@@ -67,6 +68,7 @@ _METHODS = {
     "log": (("analyze_logs",),),
 }
 _NEEDS_RULES = frozenset({"static", "dynamic"})
+_DETECTING = frozenset({"static", "proxy", "log"})
 _COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")
 _LICENSE_WORDS = {
     "MIT": "permission is hereby granted, free of charge",
@@ -166,6 +168,7 @@ def _validate_folder(folder: Path, shown: Path, before: tuple[Problem, ...]) -> 
     problems += _files(folder)
     if manifest is not None:
         problems += _license(folder, manifest)
+        problems += _scores(folder, manifest)
         problems += _python(manifest)
         problems += _not_here(manifest)
         problems += _entry_point(folder, manifest)
@@ -307,6 +310,25 @@ def _license(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             where="LICENSE", kind="note",
             what=f"does not read like {manifest.license}, which plugin.yaml names",
             hint="Let the two agree.",
+        )  # fmt: skip
+
+
+def _scores(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Look at the figures of a plugin that detects something; attacks have none."""
+    path = folder / SCORES_NAME
+    if path.is_file():
+        if what := scores_problem(_beginning(path, _LARGEST_SOURCE)):
+            yield Problem(
+                where=SCORES_NAME, what=what, kind="note",
+                hint='Write {"format": 1, "held_out": [{"data": …, "metric": …, "value": …,'
+                ' "rows": …}]}, with 20 figures at most.',
+            )  # fmt: skip
+    elif manifest.plugin_type in _DETECTING:
+        yield Problem(
+            where=SCORES_NAME, what="is missing: nothing says how well this plugin detects",
+            kind="note",
+            hint="Run it on data that it was not made from, and write down what it found, and what"
+            " it found wrongly.",
         )  # fmt: skip
 
 

@@ -248,15 +248,16 @@ class CombinedRun:
         higher = self._higher()
         if not higher:
             return list(reported)
-        by_file: dict[tuple[str, PurePosixPath], list[tuple[int, Reported]]] = {}
+        by_file: dict[PurePosixPath, list[tuple[int, Reported]]] = {}
         for number, one in enumerate(reported):
-            by_file.setdefault((one.tool, one.finding.location.path), []).append((number, one))
+            by_file.setdefault(one.finding.location.path, []).append((number, one))
         out: set[int] = set()
         also: dict[int, tuple[str, ...]] = {}
-        for (tool, _), group in by_file.items():
-            decided = _decided(group, higher.get(tool, {}))
-            out |= decided.out
-            also.update(decided.also)
+        for group in by_file.values():
+            for tool, names in higher.items():
+                decided = _decided(group, tool, names)
+                out |= decided.out
+                also.update(decided.also)
         return [
             replace(one, finding=_with_also(one.finding, also[number])) if number in also else one
             for number, one in enumerate(reported)
@@ -275,7 +276,7 @@ class CombinedRun:
             found = list(group)
             findings = {number: one.finding for number, one in found}
             for tool, names in higher.items():
-                decided = _decided([one for one in found if one[1].tool == tool], names)
+                decided = _decided(found, tool, names)
                 out += decided.out
                 for number, also in decided.also.items():
                     evidence[number] = _with_also(findings[number], also).evidence
@@ -330,14 +331,23 @@ def lies_below(root: Path, path: str) -> bool:
 
 
 def _decided(
-    found: Sequence[tuple[int, Reported]], higher: Mapping[str, frozenset[str]]
+    found: Sequence[tuple[int, Reported]], tool: str, higher: Mapping[str, frozenset[str]]
 ) -> Settled:
+    """Decide about a tool's findings in one file; other tools' rules are `tool:rule` to it."""
+    foreign = {name for names in higher.values() for name in names if ":" in name}
+    named = {
+        number: name
+        for number, one in found
+        if one.tool != tool and (name := f"{one.tool}:{one.finding.rule_id}") in foreign
+    }
     return settle(
         [
             (number, one.finding, one.suppression is None or one.suppression.kind == "inSource")
             for number, one in found
+            if one.tool == tool or number in named
         ],
         higher,
+        named,
     )
 
 

@@ -73,38 +73,43 @@ def cycles(yields: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
 
 
 def settle(
-    findings: Sequence[tuple[int, Finding, bool]], higher: Mapping[str, frozenset[str]]
+    findings: Sequence[tuple[int, Finding, bool]],
+    higher: Mapping[str, frozenset[str]],
+    named: Mapping[int, str] | None = None,
 ) -> Settled:
     """Decide about the findings of one file, each with a number and whether it counts.
+
+    `named` has the names of rules of other tools, by the numbers of their findings.
 
     One that counts is never left out for one that does not. `higher` names for each rule the more
     specific ones, also by way of others.
     """
     out: set[int] = set()
     also: dict[int, list[str]] = {}
-    lines: dict[int, list[tuple[int, Finding, bool, Region]]] = {}
+    lines: dict[int, list[tuple[int, str, bool, Region]]] = {}
     for number, finding, wins in findings:
         region = finding.location.region
         if region is not None:
-            lines.setdefault(region.start_line, []).append((number, finding, wins, region))
+            rule = (named or {}).get(number, finding.rule_id)
+            lines.setdefault(region.start_line, []).append((number, rule, wins, region))
     for together in lines.values():
-        for number, finding, counts, region in together:
-            names = higher.get(finding.rule_id, frozenset())
+        for number, rule, counts, region in together:
+            names = higher.get(rule, frozenset())
             if not names:
                 continue
             winners = [
                 one
                 for one in together
-                if one[1].rule_id in names
-                and finding.rule_id not in higher.get(one[1].rule_id, ())
+                if one[1] in names
+                and rule not in higher.get(one[1], ())
                 and (one[2] or not counts)
                 and _overlap(region, one[3])
             ]
             # Of several, those that yield to none of the others
             for other, winner, _, _ in winners:
-                if not any(one[1].rule_id in higher.get(winner.rule_id, ()) for one in winners):
+                if not any(one[1] in higher.get(winner, ()) for one in winners):
                     out.add(number)
-                    also.setdefault(other, []).append(finding.rule_id)
+                    also.setdefault(other, []).append(rule)
     return Settled(
         frozenset(out),
         {number: tuple(sorted(set(names))) for number, names in also.items() if number not in out},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import pytest
 
 from marketplace_db.package import build_package, inspect_package
 from marketplace_db.wheel import unpack_wheel
+from tavo.kit.wheels import BUILD_SUFFIX
 from tavo.operator.shelf import taken_here
 from tests.fakes.shown import SHELF
 
@@ -57,3 +61,21 @@ def test_its_own_tests_pass(plugin: Path, tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_wheel_that_was_built_from_sources_says_how() -> None:
+    """The statement is about the very wheel that the lock names."""
+    for plugin in SHELF.plugins:
+        locked = {one.filename: one.digest for one in SHELF.lock(plugin)}
+        for wheel in sorted(SHELF.own_wheels(plugin).glob("*.whl")):
+            if wheel.name not in locked:
+                continue  # fetched for another test
+            statement = wheel.with_name(wheel.name + BUILD_SUFFIX)
+            envelope = json.loads(statement.read_bytes())
+            said = json.loads(base64.b64decode(envelope["payload"]))
+            (subject,) = said["subject"]
+            assert subject["name"] == wheel.name
+            assert subject["digest"]["sha256"] == locked[wheel.name].hex
+            assert hashlib.sha256(wheel.read_bytes()).hexdigest() == locked[wheel.name].hex
+            assert said["predicate"]["reproduced"] == 2
+            assert said["predicate"]["source"]["name"].endswith(".tar.gz")

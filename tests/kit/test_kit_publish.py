@@ -162,8 +162,8 @@ def test_a_private_key_is_never_packed(place: str, kind: str, tmp_path: Path) ->
         pack(folder, tmp_path / "a.zip")
     assert "Move it out" in refused.value.hint
     assert not (tmp_path / "a.zip").exists()
-    (problem,) = validate(folder).problems
-    assert (problem.where, problem.kind) == (place, "problem")
+    (problem,) = (one for one in validate(folder).problems if one.kind == "problem")
+    assert problem.where == place
     # the control: what only looks like one is packed
     body = text.replace("\r", "").partition("\n-----END")
     (folder / place).write_text(body[0])

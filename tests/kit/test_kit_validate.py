@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -95,8 +96,49 @@ def test_notes_fail_nothing(tmp_path: Path) -> None:
     found = validate(folder)
     assert found.passed
     notes = problems(found, "note")
-    assert [note.split(":")[0].split(" line")[0] for note in notes] == ["tests/", "LICENSE",
-                                                                        "main.py"]  # fmt: skip
+    assert [note.split(":")[0].split(" line")[0] for note in notes] == [
+        "tests/", "LICENSE", "scores.json", "main.py",
+    ]  # fmt: skip
+
+
+FIGURE = {"data": "a corpus", "metric": "recall", "value": 0.91, "rows": 400}
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"format": 1, "held_out": [FIGURE]}, ""),
+        (
+            {
+                "format": 1,
+                "held_out": [{**FIGURE, "metric": "alarms per 10,000 lines", "value": 7}],
+            },
+            "",
+        ),
+        ({"format": 2, "held_out": [FIGURE]}, "has another form: Invalid enum value 2"),
+        ({"format": 1, "held_out": []}, "has another form: Expected `array` of length >= 1"),
+        ({"format": 1, "held_out": [FIGURE] * 21}, "has another form"),
+        ({"format": 1, "held_out": [{**FIGURE, "by": "me"}]}, "unknown field `by`"),
+        ({"format": 1, "held_out": [FIGURE], "notes": ""}, "unknown field `notes`"),
+        ({"format": 1, "held_out": [{"data": "x"}]}, "missing required field `metric`"),
+        ({"format": 1, "held_out": [{**FIGURE, "rows": 0}]}, "Expected `int` >= 1"),
+        ({"format": 1, "held_out": [{**FIGURE, "data": "a\u202e"}]}, "cannot be shown"),
+        ({"format": 1, "held_out": [{**FIGURE, "value": 91}]}, "recall' of 91 is out of range"),
+        ({"format": 1, "held_out": [FIGURE, FIGURE]}, "figures 1 and 2 are of the same data"),
+        ([FIGURE], "has another form"),
+        ("{", "is not JSON"),
+        ("[" * 50_000, "has another form"),
+        (" " * 70_000, "is larger than 64 KB"),
+    ],
+)
+def test_figures_are_looked_at(figures: object, said: str, tmp_path: Path) -> None:
+    folder = author_plugin(tmp_path / "new")
+    text = figures if isinstance(figures, str) else json.dumps(figures)
+    (folder / "scores.json").write_text(text)
+    found = validate(folder)
+    notes = [note for note in problems(found, "note") if note.startswith("scores.json: ")]
+    assert found.passed  # they are notes: the plugin itself is as it is
+    assert (said in notes[0] and len(notes) == 1) if said else notes == []
 
 
 def test_a_package_is_looked_into(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from feeds import Expression, Indicator, read_feed
 
@@ -44,6 +45,7 @@ _MOST_PEOPLE = 5
 _LONGEST = 256 << 10  # characters of a record that are looked at
 _WORD = re.compile(r"[a-z0-9_][a-z0-9._%+@-]{3,}")
 _COLONS = re.compile(r"[0-9a-f]{0,4}:[0-9a-f:.]{3,40}")
+_ENCODED = re.compile(r"%[0-9a-fA-F]{2}")
 _URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://[^\s\"'<>\\]{3,2000}")
 _WHO = ("user.id", "api_key.id", "client.address")
 
@@ -229,7 +231,10 @@ def _holds(expression: Expression, found: set[tuple[str, str]]) -> bool:
 
 
 def _text(event: Event) -> str:
-    """Return all texts of a record together, in lower case, up to a length."""
+    """Return all texts of a record together, in lower case, up to a length.
+
+    What is percent-encoded stands there a second time, decoded: links in links are.
+    """
     out: list[str] = [event.message]
     left = _LONGEST - len(event.message)
     stack: list[Any] = list(event.fields.values())
@@ -242,7 +247,10 @@ def _text(event: Event) -> str:
             stack += [*one.keys(), *one.values()]
         elif isinstance(one, list):
             stack += one
-    return "\n".join(out).lower()
+    text = "\n".join(out)
+    if _ENCODED.search(text):
+        text += f"\n{unquote(text)}"
+    return text.lower()
 
 
 def _finding(one: Indicator, sighting: _Sighting) -> Finding:

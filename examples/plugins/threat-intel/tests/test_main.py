@@ -41,6 +41,7 @@ def test_every_kind_of_a_plain_list():
         ("hxxp://evil.test/kit/", "see http://evil.test/kit/index.html now", "url"),
         (SHA.upper(), f"sha256:{SHA}", "hash"),
         ("eve@evil.test # note", "To: Eve@evil.test,", "email"),
+        ("evil.test", "next=https%3A%2F%2Fevil.test%2Fkit", "domain"),
     ):
         assert rules_of(listed(line), text) == [kind], line
 
