@@ -52,6 +52,9 @@ class Wire:
     def can_write_eof(self) -> bool:
         return True
 
+    def get_extra_info(self, _: str) -> None:
+        """There is no socket."""
+
     def set_write_buffer_limits(self, **_: int) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...

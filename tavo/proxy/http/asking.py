@@ -299,7 +299,7 @@ class Asking(ABC):
         self._waiting = True
         if self._up is not None:
             self._up.deadline = NEVER
-            self._up.transport.pause_reading()
+            self._up.pause(True)
         self._task = self.wire.clock.loop.create_task(self._resumed(pending))
 
     async def _resumed(self, pending: Pending) -> None:

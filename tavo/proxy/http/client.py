@@ -47,12 +47,14 @@ class ClientConnection(asyncio.Protocol):
         "_headers",
         "_key",
         "_last",
+        "_number",
         "_parser",
         "_target",
         "_within",
         "before",
         "closing",
         "deadline",
+        "failed",
         "flow",
         "keep",
         "minor",
@@ -82,6 +84,8 @@ class ClientConnection(asyncio.Protocol):
         self._within = False  # the parser is inside a request
         self._key: Key | None = None  # under which a head may be kept
         self._last: Known | None = None  # the head of the last request, if it was found
+        self.failed: OSError | None = None
+        self._number = -1  # under which its reads are not asyncio's
         self._begun = False  # the first part of a request has come just now
 
     # -- for the exchange
@@ -113,7 +117,9 @@ class ClientConnection(asyncio.Protocol):
         """Read no more, or read again, while a body goes on to the upstream."""
         if self.transport.is_closing():
             return
-        if still:
+        if self._number >= 0:
+            self.wire.clock.reads.pause(self._number, self, still)
+        elif still:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -145,10 +151,13 @@ class ClientConnection(asyncio.Protocol):
         wire.clients.add(self)
         wire.clock.watch(self)
         self.deadline = wire.clock.now() + wire.limits.client_head_s
+        if not self.before:
+            self._number = wire.clock.reads.take(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.wire.clients.discard(self)
         self.wire.clock.forget(self)
+        self.wire.clock.reads.forget(self._number)
         self.closing = True
         self.deadline = NEVER
         flow, self.flow = self.flow, None

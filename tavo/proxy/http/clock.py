@@ -12,6 +12,8 @@ import asyncio
 import time
 from typing import Protocol
 
+from tavo.proxy.http.reads import Reads
+
 __all__ = ["NEVER", "Clock", "Timed"]
 
 NEVER = float("inf")
@@ -28,11 +30,12 @@ class Timed(Protocol):
 
 
 class Clock:
-    """Watches until it is stopped."""
+    """Watches until it is stopped. `reads` has the connections that are read in one go."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.now = time.monotonic
+        self.reads = Reads(loop)
         self._watched: set[Timed] = set()
         self._timer = loop.call_later(_BEAT_S, self._beat)
 
@@ -48,6 +51,7 @@ class Clock:
         """Watch nothing any more."""
         self._timer.cancel()
         self._watched.clear()
+        self.reads.close()
 
     def _beat(self) -> None:
         now = self.now()

@@ -198,12 +198,12 @@ class Flow(Asking):
             self._client.deadline = self.wire.clock.now() + limits.client_write_s
             if up is not None:
                 up.deadline = NEVER
-                up.transport.pause_reading()
+                up.pause(True)
         else:
             self._client.deadline = self.started + limits.exchange_s
             if up is not None and not self._waiting:
                 up.deadline = self.wire.clock.now() + limits.upstream_body_s
-                up.transport.resume_reading()
+                up.pause(False)
 
     def client_slow(self) -> None:
         """Give up a client that does not read, or an exchange that lasts too long."""
@@ -287,7 +287,7 @@ class Flow(Asking):
         if self.ended:
             return
         if self._up is not None and not self._waiting and not self._client.paused:
-            self._up.transport.resume_reading()
+            self._up.pause(False)
         self.up_flush()
 
     def _break_off(self, refusal: Refusal, how: Finished) -> None:

@@ -81,11 +81,13 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_headers",
         "_length",
+        "_number",
         "_parser",
         "_raw",
         "_size",
         "deadline",
         "ended",
+        "failed",
         "keep_until",
         "pool",
         "taker",
@@ -104,6 +106,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._size = 0
         self._length: int | None = 0
+        self.failed: OSError | None = None
+        self._number = -1  # under which its reads are not asyncio's
         self._raw = b""  # an answer that its lines can be learned from
         self._parser = httptools.HttpResponseParser(self)
 
@@ -116,6 +120,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.ended = False
         self._size = 0
         self.transport.write(data)
+
+    def pause(self, still: bool) -> None:
+        """Read no more, or read again."""
+        if self._number >= 0:
+            self.pool.clock.reads.pause(self._number, self, still)
+        elif still:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     def done_whole(self, now: float) -> None:
         """Give it back after an answer that needed no parser, and said nothing of its end."""
@@ -159,6 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=_BUFFER)
         self.pool.clock.watch(self)
         self.pool.open += 1
+        self._number = self.pool.clock.reads.take(self)
 
     def data_received(self, data: bytes) -> None:
         taker = self.taker
@@ -191,7 +205,9 @@ class UpstreamConnection(asyncio.Protocol):
         return None  # the transport closes itself, and connection_lost decides
 
     def connection_lost(self, error: Exception | None) -> None:
+        error = error or self.failed
         self.pool.clock.forget(self)
+        self.pool.clock.reads.forget(self._number)
         self.pool.closed(self)
         self.deadline = NEVER
         taker, self.taker = self.taker, None
