@@ -257,7 +257,7 @@ def test_any_exchanges_are_the_same_in_both_ways(
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(CONFIGS), scripts())
 def test_very_many_exchanges_are_the_same_in_both_ways(
     config: dict[str, Any], script: list[Exchanged]
