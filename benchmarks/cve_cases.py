@@ -54,7 +54,9 @@ def judge(case: dict[str, Any]) -> tuple[str, str, str]:
     """Return the verdict on the vulnerable file, on the fixed file, and the rules that hit."""
     before = folder_of(case, case["vulnerable_version"], case["file"])
     after = (
-        folder_of(case, case["fixed_version"], case["fixed_file"]) if case["fixed_version"] else None
+        folder_of(case, case["fixed_version"], case["fixed_file"])
+        if case["fixed_version"]
+        else None
     )
     vulnerable = before / case["file"] if before else None
     if vulnerable is None or not vulnerable.exists():
