@@ -180,6 +180,16 @@ def test_code_that_a_system_has_otherwise_is_kept_for_it(tmp_path: Path) -> None
     assert list(found.variants[WINDOWS]) == ["a/y.py"]
 
 
+def test_of_metadata_the_fields_are_kept(tmp_path: Path) -> None:
+    trees = {LINUX: tmp_path / "linux"}
+    file = trees[LINUX] / "dep-1.0.dist-info" / "METADATA"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"Name: dep\r\nVersion: 1.0\r\n\r\n# dep\r\nWhat it is for.\r\n")
+    contents = collect(trees, {}, tmp_path)
+    found = contents.data["dep-1.0.dist-info/METADATA"].read_bytes()
+    assert found == b"Name: dep\nVersion: 1.0\n"
+
+
 def test_data_that_differs_between_systems_fails_the_build(tmp_path: Path) -> None:
     trees = {
         LINUX: tree(tmp_path / "l", a__x_dot_txt=b"1"),

@@ -143,6 +143,8 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path], work: Path) -
                 contents.sources.setdefault(relative, path)
                 if not same:
                     contents.variants.setdefault(target, {})[relative] = path
+            elif relative.endswith(".dist-info/METADATA"):
+                contents.data.setdefault(relative, _headers_of(data, relative, work))
             elif same or ".dist-info/" in relative:
                 contents.data.setdefault(relative, path)
             else:
@@ -157,6 +159,13 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path], work: Path) -
     for name, folder in own.items():
         contents.add_tree(name, folder)
     return contents
+
+
+def _headers_of(metadata: bytes, relative: str, work: Path) -> Path:
+    """Return a file with the fields of a distribution's metadata, without its description."""
+    file = work / f"changed-{relative.replace('/', '.')}"
+    file.write_bytes(metadata.partition(b"\n\n")[0] + b"\n")
+    return file
 
 
 def module_name(relative: str) -> tuple[str, bool]:
