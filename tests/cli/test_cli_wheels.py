@@ -48,10 +48,10 @@ def test_from_sources_to_a_package_that_runs(tavo: Run, plugin: Path, tmp_path: 
     assert second.endswith(", equal both times.")
     shown = tavo("plugin", "validate", "sample")
     assert shown.code == 0
-    assert shown.out.startswith(
+    assert (
         "note     dep-1.0-py3-none-any.whl: has no build statement: a marketplace looks for it in"
         " a package index\n"
-    )
+    ) in shown.out
     locked = tavo("plugin", "lock", "sample")
     assert locked.code == 0
     assert [line.split()[1] for line in locked.out.splitlines()] == [
