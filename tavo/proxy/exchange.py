@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from tavo.llm.dialect import Broken, Operation
 from tavo.llm.known import operation_of
 from tavo.llm.mcp import request_id
-from tavo.llm.parts import Reading, dumped
+from tavo.llm.parts import Reading, Slot, dumped
 from tavo.proxy.answering import OFF_LOOP, Answering, is_long
 from tavo.proxy.bodies import BodyError, Decoder, check_charset, decoded, read_document
 from tavo.proxy.chain.desk import ChainDesk
-from tavo.proxy.chain.elsewhere import Texts
+from tavo.proxy.chain.elsewhere import Texts, next_turn
 from tavo.proxy.chain.heads import judge_head
 from tavo.proxy.chain.memo import Head
 from tavo.proxy.chain.values import Asked, Scope
@@ -53,6 +53,8 @@ MOST_KEPT = 1 << 20
 """Of each text that the log asks for, so much."""
 _LONGEST_USUAL = 6 << 10
 _GLUES = ("", "\n")
+_IN_ONE_TURN = 16
+"""So many texts of a long request are judged before others have their turn."""
 """What a provider may put between two parts of a message."""
 _KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-authenticate"})
 """What tells a client how to go on after an error; it stays where the text of the error goes."""
@@ -63,10 +65,9 @@ class ChainExchange:
 
     __slots__ = (
         "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard",
-        "_heard_size",
-        "_is_changed", "_is_closed", "_is_head_said", "_judging", "_operation", "_plugins",
-        "_reading", "_scope",
-        "_step", "_texts", "_told", "_total", "_unknown", "blocked", "record",
+        "_heard_size", "_is_changed", "_is_closed", "_is_head_said", "_judging", "_left",
+        "_operation", "_plugins", "_reading", "_scope", "_step", "_texts", "_told", "_total",
+        "_unknown", "blocked", "record",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,7 @@ class ChainExchange:
         self._document: Any = None
         self._reading: Reading | None = None
         self._texts: Texts | None = None
+        self._left: list[Slot] | None = None  # of a long request, what is judged in a later turn
         self._told: Headers = []
         self._step = ""
         self._is_changed = False
@@ -256,9 +258,15 @@ class ChainExchange:
         assert reading is not None  # noqa: S101
         if self._texts is not None:
             desk.learn(self._texts)
-            self._texts = None
-        changed = desk.slots(reading.slots)
-        changed = desk.joins(reading.joins, _GLUES) or changed
+            self._texts, self._left = None, reading.slots
+        if self._left is None:
+            self._is_changed = desk.slots(reading.slots)
+        elif self._left:
+            now, self._left = self._left[:_IN_ONE_TURN], self._left[_IN_ONE_TURN:]
+            self._is_changed = desk.slots(now) or self._is_changed
+            self._step = "look"
+            return Pending(run=next_turn)
+        changed = desk.joins(reading.joins, _GLUES) or self._is_changed
         for call in reading.calls:
             changed = desk.call(call) or changed
         if not self._chain.observe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gzip
 import json
@@ -421,6 +422,27 @@ def test_long_texts_are_looked_at_outside_the_loop() -> None:
     done = asked(chain, CHAT, CHAT.request("x " * OFF_LOOP + SECRET))
     assert SECRET.encode() not in done.sent
     assert b"[AWS_KEY_ID removed]" in done.sent
+
+
+def test_a_long_request_is_judged_in_turns() -> None:
+    chain = chain_of({"filter": "secrets"})
+    texts = [f"{n} {'x ' * 500}{SECRET}" for n in range(100)]
+    asked_for = {"model": "m", "messages": [{"role": "user", "content": one} for one in texts]}
+    exchange = ChainExchange(chain)
+    exchange.request_head(RequestHead(method=b"POST", path=CHAT.path, query=b"", headers=[]))
+    answer: Any = exchange.request_body(json.dumps(asked_for).encode())
+    turns = 0
+    while isinstance(answer, Pending):
+        asyncio.run(answer.run())  # type: ignore[arg-type]
+        answer = exchange.resume()
+        turns += 1
+    assert turns == 1 + 7
+    assert answer.body.count(b"[AWS_KEY_ID removed]") == 100
+    assert SECRET.encode() not in answer.body
+    blocking = chain_of({"filter": "secrets", "mode": "block"})
+    done = asked(blocking, CHAT, asked_for)
+    assert done.refusal is not None
+    assert not done.sent
 
 
 def test_long_answers_are_looked_at_outside_the_loop() -> None:

@@ -17,9 +17,14 @@ from tavo.proxy.chain.chain import Compiled, Look
 if TYPE_CHECKING:
     from tavo.proxy.chain.scanner import Scanner
 
-__all__ = ["Texts"]
+__all__ = ["Texts", "next_turn"]
 
 _THREAD = ThreadPoolExecutor(1, "tavo-look")
+
+
+async def next_turn() -> None:
+    """Let others go first."""
+    await asyncio.sleep(0)
 
 
 class Texts:
