@@ -22,6 +22,18 @@ LET_PASS = {
     "model-files-deep": ("fickling-0.1.12-py3-none-any.whl: its METADATA names no licence",),
     # The example in the documentation of bandit's test for such characters.
     "bandit": ("bandit/plugins/trojansource.py line 22: Invisible characters",),
+    # It sets variables for garak's own folders, and loads the probe that a run names. The list of
+    # prompts is called .pth and lies in a package, where Python runs nothing. regex is under two
+    # licences that both let it be passed on; ecoji and zalgolib name theirs in words.
+    "garak-llm-tester": (
+        "main.py line 93: This reads the environment",
+        "plugin.yaml does not ask for env: a name that is worked out",
+        "main.py line 176: Which module or function is used here",
+        "garak/data/autodan/prompt_group.pth: is run when Python",
+        "ecoji-0.1.1-py3-none-any.whl: its METADATA names no licence",
+        "Apache-2.0 AND CNRI-Python is not among the licences",
+        "zalgolib-0.2.2-py3-none-any.whl: its METADATA names no licence",
+    ),
     # It writes HOME, for ART to find a folder that it may write to, and reads nothing.
     # Parts of NumPy that build Fortran modules: they evaluate a project's expressions and ask gcc
     # when they are imported. scikit-learn reads its own cache of one data set, a pickle. Only f2py
