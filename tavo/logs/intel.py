@@ -34,7 +34,7 @@ _END_OF_HOST = re.compile(r"[/?#:]")
 _HASH = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})")
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)+[a-z0-9-]{2,63}")
 _ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}")
-_PORT = re.compile(r"(.*[^:]):\d{1,5}\Z|\[([0-9a-f:.]+)\](?::\d{1,5})?\Z")
+_PORT = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?\Z|(.*[^:]):\d{1,5}\Z")
 _DEFANGED = re.compile(r"[\[({](?:\.|dot)[\])}]|\[:\]|\[://\]|\[/\]|\\\.")
 
 RULES = {
@@ -84,8 +84,15 @@ class Indicators:
         if "[" in value or "(" in value or "{" in value or "\\" in value:
             value = _DEFANGED.sub(_fanged, value)
         value = value.replace("hxxp", "http", 1)
+        if self._take(value):
+            return True
+        found = _PORT.fullmatch(value)  # one port is taken off, however many there are
+        return found is not None and self._take(found[1] or found[2])
+
+    def _take(self, value: str) -> bool:
         if not value.isascii() or not 4 <= len(value) <= 4000:
             return False
+        name = value.strip(".")
         if _HASH.fullmatch(value):
             self.hashes.add(value.encode())
         elif "://" in value:
@@ -93,12 +100,10 @@ class Indicators:
             self._add_url(host, value.rstrip("/").encode())
         elif _ADDRESS.fullmatch(value):
             self.addresses.add(value.encode())
-        elif _DOMAIN.fullmatch(name := value.strip(".")) and not name[-1].isdigit():
+        elif _DOMAIN.fullmatch(name) and not name[-1].isdigit():
             self.domains.add(name.encode())
         elif self._add_address(value):
             pass
-        elif (found := _PORT.fullmatch(value)) is not None:
-            return self.add(found[1] or found[2])
         elif _DOMAIN.fullmatch(name) and not name.rpartition(".")[2].isdigit():
             self.domains.add(name.encode())
         else:

@@ -231,3 +231,11 @@ def test_a_list_of_nonsense_is_refused_with_its_lines(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("what is this?\n")
     with pytest.raises(ConfigError, match="1 line was not understood: line 1"):
         load_indicators([tmp_path / "list"])
+
+
+def test_a_line_of_thousands_of_ports_is_one_that_is_not_understood(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(f"x{':1' * 1900}\n203.0.113.7:443\n[2001:db8::7]:443\nevil.test:8080\n")
+    found, (report,) = load_indicators([file])
+    assert report.unread == 1
+    assert len(found) == 3
