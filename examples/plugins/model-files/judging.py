@@ -20,6 +20,7 @@ from picklescan import scanner
 __all__ = ["DANGEROUS", "HARMLESS", "SUSPICIOUS", "UNKNOWN", "grade"]
 
 HARMLESS, UNKNOWN, SUSPICIOUS, DANGEROUS = range(4)
+_MOST_PARTS = 32
 
 logging.getLogger("picklescan").disabled = True  # it logs what it is asked about
 
@@ -226,6 +227,8 @@ def _grade(module: str, name: str) -> int:
         len(parts) > 1 and parts[0][:2] == "__"
     ):
         return DANGEROUS
+    if len(parts) > _MOST_PARTS:
+        return DANGEROUS  # no model has such a name, and every part would have to be followed
     for at in range(len(parts) - 1):
         # What is reached through a module is that module's, by whichever way one came; modules
         # import others under names such as `_os`.

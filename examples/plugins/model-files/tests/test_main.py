@@ -266,3 +266,8 @@ def test_empty_files_run_nothing() -> None:
     for name in MODEL_NAMES:
         assert rules_of(name, b"") == [], name
     assert rules_of("a.joblib", gzip.compress(b"")) == []
+
+
+def test_a_name_of_thousands_of_parts_hides_nothing_behind_it() -> None:
+    deep = b"cx\n" + b".".join([b"a"] * 2000) + b"\n0"
+    assert rules_of("a.pkl", deep + b"cos\nsystem\n(S'id'\ntR.") == ["model-file-runs-code"] * 2
