@@ -12,9 +12,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Money", "Price", "amount", "price_of"]
+__all__ = ["Money", "Price", "Prices", "amount", "price_of"]
 
 Money = Annotated[float, Meta(ge=0, le=1e12)]
+_MOST = 1024
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +33,31 @@ def price_of(prices: Mapping[str, Price], model: str) -> Price | None:
         fitting = [name for name in prices if fnmatchcase(model[:256], name)]
         price = prices[max(fitting, key=len)] if fitting else None
     return price
+
+
+class Prices:
+    """Prices by names or patterns of models, which are gone through once for each model."""
+
+    def __init__(self, given: Mapping[str, Price]) -> None:
+        self._given = given
+        self._found: dict[str, Price | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._given)
+
+    def _of(self, model: str) -> Price | None:
+        """Return the price of a model, as `price_of`."""
+        try:
+            return self._found[model]
+        except KeyError:
+            if len(self._found) >= _MOST:
+                self._found.clear()
+            price = self._found[model] = price_of(self._given, model)
+            return price
+
+    def cost(self, model: str, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
+        """Return what an answer of a model costs in US dollars, as `amount`."""
+        return amount(self._of(model), tokens_in, tokens_out, cached)
 
 
 def amount(price: Price | None, tokens_in: int, tokens_out: int, cached: int = 0) -> float:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from tavo.errors import ConfigError, InputError
+from tavo.llm.prices import Prices
 from tavo.proxy.admission import Admission
 from tavo.proxy.audit import AuditLog
 from tavo.proxy.budgets import estimate
@@ -100,9 +101,10 @@ class App:
         self._shared.budgets.belong_to(self.worker)
         judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()
+        prices = Prices(config.prices)
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
-            self._audit.observe, self._audit.prices = config.observe, config.prices
+            self._audit.observe, self._audit.prices = config.observe, prices
             self._audit.open()
         wire = Wire(
             limits=config.limits, door=_NoDoor(), judge=judge, ledger=self._audit, told=self._told
@@ -113,7 +115,7 @@ class App:
         self._wire = wire
         self._pools = self._pools_of(config)
         wire.door = self._door = self._door_of(config, self._pools)
-        self.metrics.prices = config.prices
+        self.metrics.prices = prices
         self.live.judges = bool(config.filters) or config.observe
         if config.telemetry is not None:
             from tavo.proxy.telemetry import Exporter
@@ -172,7 +174,7 @@ class App:
             if self._pools.get(name) is not pool:
                 pool.retire()
         self.config = change.config
-        self.metrics.prices = change.config.prices
+        prices = self.metrics.prices = Prices(change.config.prices)
         self.live.judges = bool(change.config.filters) or change.config.observe
         wire = self.wire
         wire.limits = change.config.limits
@@ -181,7 +183,7 @@ class App:
         wire.change(change.judge)
         if self._audit is not None:
             self._audit.observe = change.config.observe
-            self._audit.prices = change.config.prices
+            self._audit.prices = prices
             self._audit.reopen()
         self.reloads += 1
         return notes

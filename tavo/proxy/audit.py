@@ -37,7 +37,7 @@ import msgspec
 from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
-from tavo.llm.prices import Price, amount, price_of
+from tavo.llm.prices import Prices
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit
 from tavo.proxy.http.asking import Asking
@@ -80,8 +80,7 @@ class AuditLog:
         self.missed = 0
         self.trouble = ""
         self.observe = False  # said at each start; an exchange knows for itself
-        self._prices: Mapping[str, Price] = {}
-        self._priced: dict[str, Price | None] = {}
+        self.prices = Prices({})
         self._texts = config.texts
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,16 +91,6 @@ class AuditLog:
         self._waiting: list[Go] = []
         self._timer: asyncio.Handle | None = None
         self._parts: dict[bytes, Any] = {}
-
-    @property
-    def prices(self) -> Mapping[str, Price]:
-        """What tokens cost, by names or patterns of models."""
-        return self._prices
-
-    @prices.setter
-    def prices(self, prices: Mapping[str, Price]) -> None:
-        self._prices = prices
-        self._priced.clear()
 
     def open(self) -> None:
         """Open the file and write its `start`. Raises InputError."""
@@ -253,8 +242,8 @@ class AuditLog:
                 parts.append(b',"estimated":true')
             if cached:
                 parts.append(b',"tokens_cached":%d' % cached)
-            if self._prices:
-                cost = amount(self._price_of(record.model), tokens_in, tokens_out, cached)
+            if self.prices:
+                cost = self.prices.cost(record.model, tokens_in, tokens_out, cached)
                 parts.append(b',"cost":' + _encode(round(cost, 9)))
         if record.unjudged:
             parts.append(b',"unjudged":' + _encode(record.unjudged))
@@ -262,15 +251,6 @@ class AuditLog:
             parts.append(b',"said":' + _encode(record.said))
         if record.texts and self._texts:
             parts.append(b',"texts":' + _encode(record.texts))
-
-    def _price_of(self, model: str) -> Price | None:
-        try:
-            return self._priced[model]
-        except KeyError:
-            if len(self._priced) >= _MOST_PARTS:
-                self._priced.clear()
-            price = self._priced[model] = price_of(self._prices, model)
-            return price
 
     # -- inside
 

@@ -53,9 +53,9 @@ MOST_KEPT = 1 << 20
 """Of each text that the log asks for, so much."""
 _LONGEST_USUAL = 6 << 10
 _GLUES = ("", "\n")
+"""What a provider may put between two parts of a message."""
 _IN_ONE_TURN = 16
 """So many texts of a long request are judged before others have their turn."""
-"""What a provider may put between two parts of a message."""
 _KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-authenticate"})
 """What tells a client how to go on after an error; it stays where the text of the error goes."""
 

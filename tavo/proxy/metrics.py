@@ -20,11 +20,11 @@ from typing import Any
 
 import msgspec
 
-from tavo.llm.prices import Price, amount, price_of
+from tavo.llm.prices import Prices
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.messages import Finished
 
-__all__ = ["SECONDS", "Metrics", "added", "cost_of", "exposition"]
+__all__ = ["SECONDS", "Metrics", "added", "exposition"]
 
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
             81.92)  # fmt: skip
@@ -61,21 +61,10 @@ class Metrics:
     """Counts exchanges that have ended."""
 
     def __init__(self) -> None:
-        self._prices: Mapping[str, Price] = {}
-        self._priced: dict[str, Price | None] = {}
+        self.prices = Prices({})
         self._series: dict[Labels, _Series] = {}
         self._said: dict[tuple[str, str, str], int] = {}
         self._models: set[str] = set()
-
-    @property
-    def prices(self) -> Mapping[str, Price]:
-        """What tokens cost, by names or patterns of models."""
-        return self._prices
-
-    @prices.setter
-    def prices(self, prices: Mapping[str, Price]) -> None:
-        self._prices = prices
-        self._priced.clear()
 
     def told(self, flow: Flow) -> float:
         """Count an exchange; return what it cost in US dollars."""
@@ -116,15 +105,9 @@ class Metrics:
         series.tokens_out += tokens_out
         if cached:
             series.tokens_cached += cached
-        if not self._prices:
+        if not self.prices:
             return 0.0
-        if model in self._priced:  # patterns are gone through once for each model
-            price = self._priced[model]
-        else:
-            price = price_of(self.prices, record.model)
-            if model != _OTHER:
-                self._priced[model] = price
-        cost = amount(price, tokens_in, tokens_out, cached)
+        cost = self.prices.cost(record.model, tokens_in, tokens_out, cached)
         series.cost += cost
         return cost
 
@@ -161,13 +144,6 @@ class Metrics:
         key = name, action, where
         if key in self._said or len(self._said) < _MOST_FILTERS:
             self._said[key] = self._said.get(key, 0) + 1
-
-
-def cost_of(
-    prices: Mapping[str, Price], model: str, tokens_in: int, tokens_out: int, cached: int
-) -> float:
-    """Return the price of an answer in US dollars: the longest name or pattern that fits."""
-    return amount(price_of(prices, model), tokens_in, tokens_out, cached)
 
 
 def added(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tavo.errors import ConfigError
+from tavo.llm.prices import Prices
 from tavo.proxy.budgets import Budgets
 from tavo.proxy.config import (
     Budget,
@@ -22,7 +23,6 @@ from tavo.proxy.config import (
     load_config,
 )
 from tavo.proxy.litellm import converted, yaml_of
-from tavo.proxy.metrics import cost_of
 from tavo.proxy.passing import usage_in
 from tests.fakes.scripted_upstream import BODY, staged
 
@@ -160,10 +160,10 @@ def test_tokens_and_cost_of_an_answer_are_charged() -> None:
 
 def test_the_price_of_the_nearest_name_holds() -> None:
     prices = {"gpt-4*": Price(input=1.0), "gpt-4o*": Price(input=2.0, cached=0.5, output=4.0)}
-    assert cost_of(prices, "gpt-4o-mini", 1_000_000, 0, 0) == 2.0
-    assert cost_of(prices, "gpt-4", 1_000_000, 0, 0) == 1.0
-    assert cost_of(prices, "gpt-4o", 1_000_000, 1_000_000, 400_000) == pytest.approx(5.4)
-    assert cost_of(prices, "other", 9, 9, 9) == 0.0
+    assert Prices(prices).cost("gpt-4o-mini", 1_000_000, 0, 0) == 2.0
+    assert Prices(prices).cost("gpt-4", 1_000_000, 0, 0) == 1.0
+    assert Prices(prices).cost("gpt-4o", 1_000_000, 1_000_000, 400_000) == pytest.approx(5.4)
+    assert Prices(prices).cost("other", 9, 9, 9) == 0.0
 
 
 # -- ways

@@ -230,11 +230,15 @@ def test_it_ends_with_the_judge_and_with_the_proxy() -> None:
     run(work)
 
 
+def long_request(compiled: Compiled, texts: int) -> list[tuple[Compiled, bytes]]:
+    return [(compiled, b"%d " % number + b"words and words " * 3000) for number in range(texts)]
+
+
 def test_who_leaves_is_not_worked_for() -> None:
     async def work() -> None:
         judge = ChainJudge(ENTRIES)
         compiled = compiled_of(judge)
-        many = [(compiled, b"%d " % number + b"words and words " * 3000) for number in range(40)]
+        many = long_request(compiled, 40)
         async with at_work(judge) as scanner:
             leaving = asyncio.ensure_future(scanner.look(many))
             await asyncio.sleep(0.05)
@@ -251,7 +255,7 @@ def test_a_short_text_does_not_wait_for_all_of_a_long_request() -> None:
     async def work() -> None:
         judge = ChainJudge(ENTRIES)
         compiled = compiled_of(judge)
-        many = [(compiled, b"%d " % number + b"words and words " * 3000) for number in range(60)]
+        many = long_request(compiled, 60)
         async with at_work(judge) as scanner:
             long = asyncio.ensure_future(scanner.look(many))
             await asyncio.sleep(0.05)

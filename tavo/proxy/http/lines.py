@@ -28,22 +28,23 @@ def request_bytes(
     streamed: bool, length: int | None,
 ) -> bytes:  # fmt: skip
     """Return a request with its body; `streamed`: the body follows, of a `length` or in chunks."""
+    start = _start(method, target, authority, lines)
     if streamed:
         end = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
     elif body or method not in _NO_LENGTH:
         end = b"content-length: %d" % len(body)
     else:
-        return b"%b %b HTTP/1.1\r\nhost: %b%b\r\n\r\n" % (method, target, authority, lines)
-    return b"%b %b HTTP/1.1\r\nhost: %b%b\r\n%b\r\n\r\n%b" % (
-        method, target, authority, lines, end, body,
-    )  # fmt: skip
+        return start + b"\r\n"
+    return b"%b%b\r\n\r\n%b" % (start, end, body)
 
 
 def request_start(method: bytes, target: bytes, authority: bytes, lines: bytes) -> bytes:
     """Return what stands in front of the length of a request's body, as `request_bytes` does."""
-    return b"%b %b HTTP/1.1\r\nhost: %b%b\r\ncontent-length: " % (
-        method, target, authority, lines,
-    )  # fmt: skip
+    return _start(method, target, authority, lines) + b"content-length: "
+
+
+def _start(method: bytes, target: bytes, authority: bytes, lines: bytes) -> bytes:
+    return b"%b %b HTTP/1.1\r\nhost: %b%b\r\n" % (method, target, authority, lines)
 
 
 def answer_head(
