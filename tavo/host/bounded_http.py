@@ -6,18 +6,23 @@ Rules this module keeps:
 - the bytes that come and the bytes that they unpack to are bounded alike. One gzip or deflate is
   undone here, no further than the bound; anything else, and several on top of each other, are
   refused: each multiplies by a thousand what the one below gave;
-- no redirects, and nothing from the environment.
+- no redirects, no cookies, and nothing from the environment;
+- a connection is one thread's at a time. The pool of httpcore takes a connection on which an answer
+  to another thread just comes for one that the server closed, and closes it.
 
 Units: sizes in bytes, times in seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpcore
@@ -54,19 +59,20 @@ class BoundedClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`headers` go with each request. `transport` stands in for the network."""
-        self._clock = _Clock()
-        if transport is None:
-            over_tcp = httpx.HTTPTransport(verify=verify, trust_env=False)
-            # httpx has no parameter for it; a test fails if this has no effect any more
-            over_tcp._pool._network_backend = _Network(self._clock)
-            transport = over_tcp
-        self._client = httpx.Client(
-            headers=headers, transport=transport, trust_env=False, follow_redirects=False
-        )
+        self._headers = headers
+        self._verify = verify
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._free: list[_Line] = []
+        self._closed = False
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        with self._lock:
+            self._closed = True
+            lines, self._free = self._free, []
+        for line in lines:
+            line.client.close()
 
     def exchange(
         self,
@@ -85,18 +91,59 @@ class BoundedClient:
         Raises UnusableAnswerError, httpx.HTTPError (TimeoutException for what is late),
         httpx.InvalidURL, and ValueError or RecursionError for what cannot be sent.
         """
-        self._clock.ends = time.monotonic() + timeout_s
-        with self._client.stream(
-            method, url, headers={"Accept-Encoding": "identity", **(headers or {})},
-            content=content, json=json, timeout=timeout_s, extensions=dict(extensions or {}),
-        ) as response:  # fmt: skip
-            packing = response.headers.get("content-encoding", "identity").strip().lower()
-            pieces = _bounded(response.iter_raw(), most)
-            if packing not in {"", "identity"}:
-                pieces = _bounded(_unpacked(pieces, packing, most), most)
-            body = b"".join(pieces)
+        with self._line() as line:
+            line.clock.ends = time.monotonic() + timeout_s
+            with line.client.stream(
+                method, url, headers={"Accept-Encoding": "identity", **(headers or {})},
+                content=content, json=json, timeout=timeout_s, extensions=dict(extensions or {}),
+            ) as response:  # fmt: skip
+                packing = response.headers.get("content-encoding", "identity").strip().lower()
+                pieces = _bounded(response.iter_raw(), most)
+                if packing not in {"", "identity"}:
+                    pieces = _bounded(_unpacked(pieces, packing, most), most)
+                body = b"".join(pieces)
         names = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, names, body)
+
+    @contextlib.contextmanager
+    def _line(self) -> Iterator[_Line]:
+        """Lend a line to this thread alone."""
+        with self._lock:
+            line = self._free.pop() if self._free else None
+            if (
+                line is None
+                and self._transport is None
+                and not isinstance(self._verify, ssl.SSLContext)
+            ):
+                self._verify = httpx.create_ssl_context(verify=self._verify, trust_env=False)
+        line = line or _Line(self._headers, self._verify, self._transport)
+        try:
+            yield line
+        finally:
+            with self._lock:
+                closed = self._closed
+                if not closed:
+                    self._free.append(line)
+            if closed:
+                line.client.close()
+
+
+class _Line:
+    """A client with at most one connection in use, and the clock that its streams look at."""
+
+    def __init__(
+        self, headers: Mapping[str, str] | None, verify: Any, transport: httpx.BaseTransport | None
+    ) -> None:
+        self.clock = _Clock()
+        if transport is None:
+            over_tcp = httpx.HTTPTransport(verify=verify, trust_env=False)
+            # httpx has no parameter for it; a test fails if this has no effect any more
+            over_tcp._pool._network_backend = _Network(self.clock)
+            transport = over_tcp
+        self.client = httpx.Client(
+            headers=headers, transport=transport, trust_env=False, follow_redirects=False
+        )
+        self.client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
@@ -125,8 +172,8 @@ def _unpacked(pieces: Iterable[bytes], packing: str, most: int) -> Iterator[byte
         raise UnusableAnswerError("the answer is cut off")
 
 
-class _Clock(threading.local):
-    """When the exchange of this thread must have ended, in time of the monotonic clock."""
+class _Clock:
+    """When the exchange must have ended, in time of the monotonic clock."""
 
     ends = float("inf")
 

@@ -29,7 +29,7 @@ def worked(agent: ModuleType, flaws: str, probes: list[Probe], attempts: int) ->
         asked = Options(application=True, secrets=target.secrets, attempts=attempts)
         probed, stopped = attack(target, probes, Purse(Budget()), asked)
     assert stopped == ""
-    assert not any(one.failed for one in probed)
+    assert [one.failed for each in probed for one in each.attempts if one.failed] == []
     return {one.probe for one in probed if one.worked}
 
 
