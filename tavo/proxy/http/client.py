@@ -22,6 +22,7 @@ from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.grammar import MalformedError, canonical, check_request
 from tavo.proxy.http.heads import Key, Known, body_behind
+from tavo.proxy.http.reads import send
 from tavo.proxy.http.usual import Usual
 from tavo.proxy.messages import Headers, Refusal, plain_refusal
 
@@ -47,7 +48,6 @@ class ClientConnection(asyncio.Protocol):
         "_headers",
         "_key",
         "_last",
-        "_number",
         "_parser",
         "_target",
         "_within",
@@ -58,6 +58,7 @@ class ClientConnection(asyncio.Protocol):
         "flow",
         "keep",
         "minor",
+        "number",
         "paused",
         "transport",
         "wire",
@@ -85,14 +86,14 @@ class ClientConnection(asyncio.Protocol):
         self._key: Key | None = None  # under which a head may be kept
         self._last: Known | None = None  # the head of the last request, if it was found
         self.failed: OSError | None = None
-        self._number = -1  # under which its reads are not asyncio's
+        self.number = -1
         self._begun = False  # the first part of a request has come just now
 
     # -- for the exchange
 
     def write(self, data: bytes) -> None:
         """Send bytes of an answer."""
-        self.transport.write(data)
+        send(self, data)
 
     def answered(self, now: float) -> None:
         """Take it that the answer is complete."""
@@ -117,12 +118,7 @@ class ClientConnection(asyncio.Protocol):
         """Read no more, or read again, while a body goes on to the upstream."""
         if self.transport.is_closing():
             return
-        if self._number >= 0:
-            self.wire.clock.reads.pause(self._number, self, still)
-        elif still:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
+        self.wire.clock.reads.pause(self, still)
 
     def late(self) -> None:
         flow = self.flow
@@ -152,12 +148,12 @@ class ClientConnection(asyncio.Protocol):
         wire.clock.watch(self)
         self.deadline = wire.clock.now() + wire.limits.client_head_s
         if not self.before:
-            self._number = wire.clock.reads.take(self)
+            wire.clock.reads.take(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.wire.clients.discard(self)
         self.wire.clock.forget(self)
-        self.wire.clock.reads.forget(self._number)
+        self.wire.clock.reads.forget(self)
         self.closing = True
         self.deadline = NEVER
         flow, self.flow = self.flow, None

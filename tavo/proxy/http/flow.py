@@ -338,7 +338,7 @@ class Flow(Asking):
             size = len(data)
             self.sent += size
             if size:
-                self._client.transport.write(b"%x\r\n%b\r\n" % (size, data))
+                self._client.write(b"%x\r\n%b\r\n" % (size, data))
             return
         if self._ahead is not None:  # it waited for what may be sent, or for the end
             if not out and not last:

@@ -17,20 +17,20 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import ssl
 from typing import Any, Protocol
 
-__all__ = ["Reads"]
+__all__ = ["Reads", "send"]
 
 _SIZE = 64 << 10
 _MOST = 512
 
 
 class _Reader(Protocol):
-    """Whose connection it is."""
+    """Whose connection it is. `number` is that of its socket, -1 while asyncio reads it."""
 
     transport: asyncio.Transport
     failed: OSError | None
+    number: int
 
     def data_received(self, data: bytes) -> None: ...
 
@@ -46,31 +46,40 @@ class Reads:
             self._epoll = select.epoll()
             loop.add_reader(self._epoll.fileno(), self._turn)
 
-    def take(self, reader: _Reader) -> int:
-        """Read a connection from now on; return its number, -1 where asyncio goes on to read it."""
+    def take(self, reader: _Reader) -> None:
+        """Read a connection that was just made, where that can be done here.
+
+        Its transport begins to read only after `connection_made`, and before CPython 3.11.3 it did
+        so even if it had been told to pause: so it is taken in the next turn.
+        """
         transport = reader.transport
-        held: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        its = transport.get_extra_info("socket")
-        if self._epoll is None or held is not None or its is None:
-            return -1
-        number = int(its.fileno())
-        if number < 0 or transport.is_closing():
-            return -1
-        transport.pause_reading()
-        self._readers[number] = reader
-        self._epoll.register(number, select.EPOLLIN)
-        return number
+        if (
+            self._epoll is not None
+            and transport.get_extra_info("ssl_object") is None
+            and transport.get_extra_info("socket") is not None
+        ):
+            self._loop.call_soon(self._begin, reader)
 
-    def forget(self, number: int) -> None:
-        """Read a connection no more; that may be said twice."""
-        if self._readers.pop(number, None) is not None:
-            self._epoll.unregister(number)
+    def forget(self, reader: _Reader) -> None:
+        """Read a connection no more, and do not write to its socket; that may be said twice."""
+        number = reader.number
+        if number >= 0:
+            reader.number = -1
+            if self._readers.pop(number, None) is not None:
+                self._epoll.unregister(number)
 
-    def pause(self, number: int, reader: _Reader, still: bool) -> None:
-        """Read a connection that was taken no more for a while, or again."""
-        if still:
-            self.forget(number)
-        elif number not in self._readers and not reader.transport.is_closing():
+    def pause(self, reader: _Reader, still: bool) -> None:
+        """Read a connection no more for a while, or again."""
+        number, transport = reader.number, reader.transport
+        if number < 0:
+            if still:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+        elif still:
+            if self._readers.pop(number, None) is not None:
+                self._epoll.unregister(number)
+        elif number not in self._readers and not transport.is_closing():
             self._readers[number] = reader
             self._epoll.register(number, select.EPOLLIN)
 
@@ -93,14 +102,37 @@ class Reads:
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
-                self.forget(number)
+                self.forget(reader)
                 reader.failed = error
                 reader.transport.abort()
                 continue
             if reader.transport.is_closing():
-                self.forget(number)  # what still comes is for nobody
+                self.forget(reader)  # what still comes is for nobody
             elif data:
                 reader.data_received(data)
             else:
-                self.forget(number)
+                self.forget(reader)
                 reader.transport.resume_reading()
+
+    def _begin(self, reader: _Reader) -> None:
+        transport = reader.transport
+        if self._epoll is None or transport.is_closing() or not transport.is_reading():
+            return
+        transport.pause_reading()
+        number = reader.number = int(transport.get_extra_info("socket").fileno())
+        self._readers[number] = reader
+        self._epoll.register(number, select.EPOLLIN)
+
+
+def send(reader: _Reader, data: bytes) -> None:
+    """Write to a connection: at once if nothing waits before it, else in asyncio's way."""
+    number, transport = reader.number, reader.transport
+    if number >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+        try:
+            sent = os.write(number, data)
+        except OSError:
+            sent = 0  # asyncio meets it as well, and knows what follows from it
+        if sent == len(data):
+            return
+        data = data[sent:]
+    transport.write(data)

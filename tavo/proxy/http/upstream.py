@@ -21,6 +21,7 @@ from tavo.proxy.http.answers import Answers
 from tavo.proxy.http.clock import NEVER, Clock
 from tavo.proxy.http.grammar import MalformedError, check_response
 from tavo.proxy.http.limits import Limits
+from tavo.proxy.http.reads import send
 from tavo.proxy.messages import Headers
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_headers",
         "_length",
-        "_number",
         "_parser",
         "_raw",
         "_size",
@@ -89,6 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         "ended",
         "failed",
         "keep_until",
+        "number",
         "pool",
         "taker",
         "transport",
@@ -107,7 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._size = 0
         self._length: int | None = 0
         self.failed: OSError | None = None
-        self._number = -1  # under which its reads are not asyncio's
+        self.number = -1
         self._raw = b""  # an answer that its lines can be learned from
         self._parser = httptools.HttpResponseParser(self)
 
@@ -119,16 +120,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.used += 1
         self.ended = False
         self._size = 0
-        self.transport.write(data)
+        send(self, data)
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again."""
-        if self._number >= 0:
-            self.pool.clock.reads.pause(self._number, self, still)
-        elif still:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
+        self.pool.clock.reads.pause(self, still)
 
     def done_whole(self, now: float) -> None:
         """Give it back after an answer that needed no parser, and said nothing of its end."""
@@ -172,7 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=_BUFFER)
         self.pool.clock.watch(self)
         self.pool.open += 1
-        self._number = self.pool.clock.reads.take(self)
+        self.pool.clock.reads.take(self)
 
     def data_received(self, data: bytes) -> None:
         taker = self.taker
@@ -207,7 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         error = error or self.failed
         self.pool.clock.forget(self)
-        self.pool.clock.reads.forget(self._number)
+        self.pool.clock.reads.forget(self)
         self.pool.closed(self)
         self.deadline = NEVER
         taker, self.taker = self.taker, None

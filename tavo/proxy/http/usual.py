@@ -22,6 +22,7 @@ from tavo.proxy.http.grammar import PLAIN
 from tavo.proxy.http.heads import Known, Way
 from tavo.proxy.http.lines import request_start
 from tavo.proxy.http.masking import Mask
+from tavo.proxy.http.reads import send
 from tavo.proxy.messages import Finished, Forward
 
 if TYPE_CHECKING:
@@ -153,9 +154,10 @@ class Usual(Flow):
             end = b"\r\nconnection: keep-alive\r\n\r\n"
         else:
             end = b"\r\nconnection: close\r\n\r\n"
-        client.transport.write(
+        send(
+            client,
             b"HTTP/1.1 200 OK%b\r\ncontent-length: %d\r\nx-tavo-request-id: %b%b%b%b"
-            % (lines, size, self.id, wire.stamp, end, out)
+            % (lines, size, self.id, wire.stamp, end, out),
         )
         self._finish(_DONE)
         return True
