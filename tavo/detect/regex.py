@@ -49,10 +49,13 @@ class Regex:
     """One compiled expression. Raises RegexError for what RE2 cannot do.
 
     `groups` are the names of its groups in their order, the number of one that has no name.
-    `plain`: the expression is known to be one of RE2's.
+    `plain`: the expression is known to be one of RE2's. Without `captures` its groups are none,
+    which is for asking whether it matches.
     """
 
-    def __init__(self, pattern: str, *, multiline: bool = False, plain: bool = False) -> None:
+    def __init__(
+        self, pattern: str, *, multiline: bool = False, plain: bool = False, captures: bool = True
+    ) -> None:
         if len(pattern) > _LONGEST:
             raise RegexError(f"the expression is longer than {_LONGEST} characters")
         if not plain:
@@ -60,6 +63,7 @@ class Regex:
         options = re2.Options()
         options.max_mem = _MEMORY
         options.log_errors = False
+        options.never_capture = not captures
         text = pattern.replace(r"\Z", r"\z")  # PCRE's spelling
         try:
             self._compiled = re2.compile(f"(?m:{text})" if multiline else text, options)

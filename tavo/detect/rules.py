@@ -64,7 +64,7 @@ class RuleSet:
     """Rules that are looked for together. Raises RegexError, which begins with the rule's id.
 
     `is_local`: no rule asks where the text begins or ends, so that a text between two quotes is
-    looked at as the text alone is.
+    looked at as the text alone is. Without a match of `candidate` there is none of any rule.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -79,7 +79,8 @@ class RuleSet:
             holds.append(grown.hold)
         try:
             self._each = [Regex(match, plain=True) for match in matches]
-            self._any = Regex("|".join(matches), plain=True)
+            self.candidate = "|".join(matches)
+            self._any = Regex(self.candidate, plain=True)
             self.is_local = not any(_EDGES.search(rule.pattern) for rule in self.rules)
             self._open = Regex(rf"(?:{'|'.join(dict.fromkeys(holds))})", plain=True)
         except RegexError as error:
@@ -88,10 +89,6 @@ class RuleSet:
     def found_in(self, text: str) -> list[Match]:
         """Return the matches in a whole text."""
         return self.scan(to_bytes(text), 0, closed=True)[0]
-
-    def is_in(self, data: bytes) -> bool:
-        """Tell whether there is a candidate in a whole text; without one there is no match."""
-        return self._any.find(data, 0) is not None
 
     def scan(
         self, data: bytes, at: int, *, closed: bool, rejected: int = 0

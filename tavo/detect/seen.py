@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
-__all__ = ["Seen", "gaps_in", "is_plain", "seen_of", "without_hidden"]
+__all__ = ["CONTROLS", "Seen", "gaps_in", "is_plain", "seen_of", "without_hidden"]
 
 _RANGES = (
     (0x80, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160),
@@ -25,6 +25,8 @@ _RANGES = (
     (0x3164, 0x3164), (0xD800, 0xDFFF), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0),
     (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
+CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""An expression for those that are ASCII: all there is to look for in a text that is."""
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
 
 
@@ -35,7 +37,7 @@ def _form() -> bytes:
         for code in range(first, last + 1):
             *start, end = chr(code).encode("utf-8", "surrogatepass")
             starts.setdefault(bytes(start), []).append(end)
-    forms = [b"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]"]
+    forms = [CONTROLS.encode("ascii")]
     for begin, ends in starts.items():
         forms.append(re.escape(begin) + b"[" + b"".join(b"\\x%02x" % end for end in ends) + b"]")
     return b"(?:" + b"|".join(forms) + b")+"

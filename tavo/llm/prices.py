@@ -45,7 +45,7 @@ class Prices:
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def _of(self, model: str) -> Price | None:
+    def of(self, model: str) -> Price | None:
         """Return the price of a model, as `price_of`."""
         try:
             return self._found[model]
@@ -57,13 +57,15 @@ class Prices:
 
     def cost(self, model: str, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
         """Return what an answer of a model costs in US dollars, as `amount`."""
-        return amount(self._of(model), tokens_in, tokens_out, cached)
+        return amount(self.of(model), tokens_in, tokens_out, cached)
 
 
 def amount(price: Price | None, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
     """Return what an answer costs in US dollars; nothing where there is no price."""
     if price is None:
         return 0.0
+    if not cached:
+        return (tokens_in * price.input + tokens_out * price.output) / 1_000_000
     cached = min(cached, tokens_in)
     per_cached = price.cached if price.cached is not None else price.input
     total = (tokens_in - cached) * price.input + cached * per_cached + tokens_out * price.output

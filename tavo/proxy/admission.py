@@ -248,11 +248,10 @@ class Admission:
         held = self._credentials.get(pool.name)
         return held[1] if held is not None and len(held[1]) >= LEAST else b""
 
-    def charge(self, key: str, *, tokens: int, cost: float) -> None:
-        """Note what an answer has used."""
+    def number_of(self, key: str) -> int:
+        """Return the number of a key, -1 for none."""
         client = self._named.get(key)
-        if client is not None:
-            self._budgets.charge(client.number, time.time(), tokens=tokens, cost=cost)
+        return client.number if client is not None else -1
 
     def used(self) -> dict[str, dict[str, float]]:
         """Return what each key has used."""

@@ -25,15 +25,12 @@ from tavo.errors import ConfigError, InputError
 from tavo.llm.prices import Prices
 from tavo.proxy.admission import Admission
 from tavo.proxy.audit import AuditLog
-from tavo.proxy.budgets import estimate
+from tavo.proxy.books import Books
 from tavo.proxy.config import ProxyConfig, Upstream
-from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.upstream import Address, Pool
 from tavo.proxy.http.wire import Wire
 from tavo.proxy.judging import WorkerOf, judge_of
-from tavo.proxy.live import Live
-from tavo.proxy.messages import Finished, Judge
-from tavo.proxy.metrics import Metrics
+from tavo.proxy.messages import Judge
 from tavo.proxy.sharing import Shared
 
 if TYPE_CHECKING:
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["App", "Change", "event_loop_factory", "raise_file_limit"]
 
 
-_DONE = Finished.DONE
 _SWITCH_S = 0.000_5
 """So long another thread may keep the interpreter once the event loop wants it."""
 
@@ -72,8 +68,7 @@ class App:
         """
         self.config = config
         self.worker = worker
-        self.metrics = Metrics()
-        self.live = Live()
+        self.books = Books(shared.budgets)
         self.port = 0
         self.reloads = 0
         self._shared = shared
@@ -101,26 +96,29 @@ class App:
         self._shared.budgets.belong_to(self.worker)
         judge = judge_of(config, self._worker_of, self._pinned_of(config))
         await judge.start()
-        prices = Prices(config.prices)
         if config.audit is not None:
             self._audit = AuditLog(config.audit, worker=self.worker)
-            self._audit.observe, self._audit.prices = config.observe, prices
+            self._audit.observe, self._audit.costs = config.observe, bool(config.prices)
             self._audit.open()
         wire = Wire(
-            limits=config.limits, door=_NoDoor(), judge=judge, ledger=self._audit, told=self._told
+            limits=config.limits,
+            door=_NoDoor(),
+            judge=judge,
+            ledger=self._audit,
+            told=self.books.told,
         )
         if self._audit is not None:
             self._audit.serve(wire.clock.loop)
         wire.stamp = _stamp(config)
         self._wire = wire
         self._pools = self._pools_of(config)
-        wire.door = self._door = self._door_of(config, self._pools)
-        self.metrics.prices = prices
-        self.live.judges = bool(config.filters) or config.observe
+        wire.door = self._door = self.books.door = self._door_of(config, self._pools)
+        self.books.prices = Prices(config.prices)
+        self.books.live.judges = bool(config.filters) or config.observe
         if config.telemetry is not None:
             from tavo.proxy.telemetry import Exporter
 
-            self._exporter = Exporter(
+            self._exporter = self.books.exporter = Exporter(
                 config, config.telemetry, snapshot=self.snapshot, environment=self._environment
             )  # fmt: skip
         listen = config.listen
@@ -174,16 +172,16 @@ class App:
             if self._pools.get(name) is not pool:
                 pool.retire()
         self.config = change.config
-        prices = self.metrics.prices = Prices(change.config.prices)
-        self.live.judges = bool(change.config.filters) or change.config.observe
+        self.books.prices = Prices(change.config.prices)
+        self.books.live.judges = bool(change.config.filters) or change.config.observe
         wire = self.wire
         wire.limits = change.config.limits
         wire.stamp = _stamp(change.config)
-        wire.door = self._door = change.door
+        wire.door = self._door = self.books.door = change.door
         wire.change(change.judge)
         if self._audit is not None:
             self._audit.observe = change.config.observe
-            self._audit.prices = prices
+            self._audit.costs = bool(change.config.prices)
             self._audit.reopen()
         self.reloads += 1
         return notes
@@ -217,7 +215,7 @@ class App:
     def snapshot(self) -> dict[str, Any]:
         """Return the figures of this worker as JSON values."""
         wire = self.wire
-        out = self.metrics.snapshot()
+        out = self.books.metrics.snapshot()
         gauges: dict[str, float] = {
             "active_exchanges": wire.active,
             "client_connections": len(wire.clients),
@@ -240,7 +238,7 @@ class App:
             gauges["unaudited_total"] = self._audit.missed
             out["audit"] = [{"file": str(self._audit.path), "hash": self._audit.head}]
         out["gauges"] = gauges
-        out["live"] = self.live.snapshot()
+        out["live"] = self.books.live.snapshot()
         out["filters"] = dict(wire.current.judge.stats())
         return out
 
@@ -273,22 +271,6 @@ class App:
     def _pinned_of(self, config: ProxyConfig) -> Pinned | None:
         wanted = any(one.get("filter") == "mcp-pins" for one in config.filters)
         return self._shared.pinned() if wanted else None
-
-    def _told(self, flow: Flow) -> None:
-        entry, exchange = flow.entry, flow.exchange
-        record = exchange.record if exchange is not None else None
-        is_whole = flow.how is _DONE
-        is_counted = record is not None and record.counted and is_whole
-        if record is not None and not is_counted and flow.is_forwarded and flow.taken:
-            estimate(record, asked=flow.taken, is_whole=is_whole, status=flow.answered)
-        cost = self.metrics.told(flow)
-        self.live.told(flow, cost)
-        if self._exporter is not None:
-            self._exporter.told(flow)
-        if record is not None and entry is not None and entry.key and self._door is not None:
-            tokens = record.tokens_in + record.tokens_out
-            if tokens or cost:
-                self._door.charge(entry.key, tokens=tokens, cost=cost)
 
 
 class Change:

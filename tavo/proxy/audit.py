@@ -37,7 +37,6 @@ import msgspec
 from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
-from tavo.llm.prices import Prices
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
 from tavo.proxy.config import Audit
 from tavo.proxy.http.asking import Asking
@@ -50,7 +49,7 @@ _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
 _CHECKED = 256 << 20
 _FAR = 0x7FFFFFF0
-_MOST_PARTS = 1024
+_MOST_PARTS, _MOST_MODELS = 1024, 32
 _ASKED, _ENDED = b"asked", b"done"
 _DONE = Finished.DONE
 _NOT_NOTED = (None, None)
@@ -76,21 +75,22 @@ class AuditLog:
         self.path = file_of_worker(Path(config.file), worker)
         self.blocks = config.on_failure == "block"
         self.head = FIRST
+        self.costs = False  # there are prices
         self.written = 0
         self.missed = 0
         self.trouble = ""
         self.observe = False  # said at each start; an exchange knows for itself
-        self.prices = Prices({})
         self._texts = config.texts
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
         self._file = -1
+        self._at, self._stamp = 0, b""  # the time of the last row, in milliseconds and as it stands
         self._size = 0
         self._number = 0
-        self._rows: list[tuple[bytes, bytes]] = []  # kind, and what follows the number
+        self._rows: list[tuple[bytes, bytes, bytes]] = []  # kind, time, and what follows
         self._waiting: list[Go] = []
         self._timer: asyncio.Handle | None = None
-        self._parts: dict[bytes, Any] = {}
+        self._notes: dict[bytes, Any] = {}
 
     def open(self) -> None:
         """Open the file and write its `start`. Raises InputError."""
@@ -149,7 +149,7 @@ class AuditLog:
         record = exchange.record if exchange is not None else None
         body = flow.body_sent
         row = b'"id":"%b",%b,"bytes":%d,"sha256":"%b"' % (
-            flow.id, _whose(flow, record), len(body), sha256(body).hexdigest().encode("ascii"),
+            flow.id, _parts(flow, record)[0], len(body), sha256(body).hexdigest().encode("ascii"),
         )  # fmt: skip
         if record is not None and record.said:
             row += b',"said":' + _encode(record.said)
@@ -164,10 +164,10 @@ class AuditLog:
                     kept.extend(piece[: _LONGEST_TEXT - len(kept)])
 
             flow.heard = hear
-            self._parts[flow.id] = heard, kept
+            self._notes[flow.id] = heard, kept
         else:
             flow.heard = heard.update
-            self._parts[flow.id] = heard, None
+            self._notes[flow.id] = heard, None
         if not self._add(_ASKED, row) and self.blocks:
             go(_NOTHING_PASSES)
             return
@@ -177,18 +177,17 @@ class AuditLog:
 
     def done(self, flow: Flow) -> None:
         """Note how an exchange ended; of one that never went on this is the only row."""
-        exchange, entry = flow.exchange, flow.entry
+        exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         how, started, first_at = flow.how, flow.started, flow.first_at
-        row = b'"id":"%b",%b,"status":%d,"how":"%b","ms":%b,"bytes_in":%d,"bytes_out":%d' % (
+        span = int((flow.ended - started) * 1e6)  # as an integer: to round a float takes a while
+        row = b'"id":"%b",%b,"status":%d,"how":"%b","ms":%d.%03d,"bytes_in":%d,"bytes_out":%d' % (
             flow.id,
-            _who(
-                entry.client if entry is not None else "",
-                record.model[:256] if record is not None else "",
-            ),
+            _parts(flow, record)[1],
             flow.status,
             b"done" if how is _DONE else how.value.encode("ascii"),
-            _encode(round((flow.ended - started) * 1000, 3)),
+            span // 1000,
+            span % 1000,
             flow.taken,
             flow.sent,
         )
@@ -196,8 +195,9 @@ class AuditLog:
         if flow.code:
             parts.append(b',"code":' + _encode(flow.code))
         if first_at:
-            parts.append(b',"first_ms":%b' % _encode(round((first_at - started) * 1000, 3)))
-        heard, kept = self._parts.pop(flow.id, _NOT_NOTED)
+            span = int((first_at - started) * 1e6)
+            parts.append(b',"first_ms":%d.%03d' % (span // 1000, span % 1000))
+        heard, kept = self._notes.pop(flow.id, _NOT_NOTED)
         if heard is not None:
             parts.append(b',"sha256":"%b"' % heard.hexdigest().encode("ascii"))
         else:  # nobody has noted it when it was asked
@@ -205,7 +205,7 @@ class AuditLog:
         if kept is not None:
             parts.append(b',"text":' + _encode(kept.decode("utf-8", "replace")))
         if record is not None:
-            self._recorded(record, parts)
+            self._recorded(record, flow.cost, parts)
         self._add(_ENDED, b"".join(parts))
         if self._timer is None:
             self._soon()
@@ -223,7 +223,7 @@ class AuditLog:
             row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
         return _more(row)
 
-    def _recorded(self, record: Record, parts: list[bytes]) -> None:
+    def _recorded(self, record: Record, cost: float, parts: list[bytes]) -> None:
         """Add what the exchange itself has found out, each part behind its comma."""
         verdict = record.verdict
         parts.append(
@@ -242,9 +242,9 @@ class AuditLog:
                 parts.append(b',"estimated":true')
             if cached:
                 parts.append(b',"tokens_cached":%d' % cached)
-            if self.prices:
-                cost = self.prices.cost(record.model, tokens_in, tokens_out, cached)
-                parts.append(b',"cost":' + _encode(round(cost, 9)))
+            if self.costs:
+                billionths = int(cost * 1e9 + 0.5)
+                parts.append(b',"cost":%d.%09d' % divmod(billionths, 1_000_000_000))
         if record.unjudged:
             parts.append(b',"unjudged":' + _encode(record.unjudged))
         if record.said:
@@ -255,11 +255,14 @@ class AuditLog:
     # -- inside
 
     def _add(self, kind: bytes, row: bytes) -> bool:
-        """Take a row without its number and its hash: its parts behind `kind`."""
+        """Take a row without its number, its time and its hash: its parts behind `kind`."""
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
-        self._rows.append((kind, b'"at":"%b","kind":"%b",%b' % (_stamp(time.time()), kind, row)))
+        at = int(time.time() * 1000)
+        if at != self._at:
+            self._at, self._stamp = at, _stamp(at)
+        self._rows.append((kind, self._stamp, row))
         return True
 
     def _soon(self) -> None:
@@ -286,11 +289,12 @@ class AuditLog:
         if not rows:
             return
         if self.missed:
-            rows = [_with_missed(kind, row, self.missed) for kind, row in rows]
+            rows = [(kind, at, _with_missed(row, self.missed)) for kind, at, row in rows]
         lines: list[bytes] = []
-        for _, row in rows:
+        for kind, at, row in rows:
             number += 1
-            line, head = sealed(b'{"seq":%d,%b}' % (number, row), head)
+            row = b'{"seq":%d,"at":"%b","kind":"%b",%b' % (number, at, kind, row)
+            line, head = sealed(row, head)
             lines.append(line)
         data = b"".join(lines)
         try:
@@ -341,18 +345,15 @@ class AuditLog:
             start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        row = b'"at":"%b","kind":"start"%b' % (_stamp(time.time()), _more(start))
-        self._rows.insert(0, (b"start", row))
+        stamp = _stamp(int(time.time() * 1000))
+        self._rows.insert(0, (b"start", stamp, _encode(start)[1:-1]))
 
 
-def _stamp(at: float) -> bytes:
-    """Return a time as it stands in a row."""
-    return b"%b.%03dZ" % (_second(int(at)), int(at * 1000) % 1000)
-
-
-@lru_cache(maxsize=4)
-def _second(at: int) -> bytes:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)).encode("ascii")
+def _stamp(at: int) -> bytes:
+    """Return a time in milliseconds as it stands in a row."""
+    seconds, rest = divmod(at, 1000)
+    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return b"%b.%03dZ" % (shown.encode("ascii"), rest)
 
 
 def _more(row: Mapping[str, Any]) -> bytes:
@@ -360,38 +361,45 @@ def _more(row: Mapping[str, Any]) -> bytes:
     return b"," + _encode(row)[1:-1] if row else b""
 
 
-def _with_missed(kind: bytes, row: bytes, missed: int) -> tuple[bytes, bytes]:
+def _with_missed(row: bytes, missed: int) -> bytes:
     """Say in a row how many are missing, unless it says so already."""
     said = row.rfind(b',"missed":')
     if said >= 0 and row[said + 10 :].isdigit():
-        return kind, row
-    return kind, b'%b,"missed":%d' % (row, missed)
+        return row
+    return b'%b,"missed":%d' % (row, missed)
 
 
-@lru_cache(maxsize=_MOST_PARTS)
-def _who(client: str, model: str) -> bytes:
-    return _encode({"client": client, "model": model})[1:-1]
+def _parts(flow: Asking, record: Record | None) -> tuple[bytes, bytes]:
+    """Return what is the same in many rows: the parts of `asked`, and those of `done`."""
+    model = record.model if record is not None else ""
+    way = flow.way
+    if way is None:
+        return _parts_of(flow, record, model)
+    known: tuple[bytes, bytes] | None = way.parts.get(model)
+    if known is None:
+        known = _parts_of(flow, record, model)
+        if len(way.parts) < _MOST_MODELS:
+            way.parts[model] = known
+    return known
 
 
-def _whose(flow: Asking, record: Record | None) -> bytes:
-    """Return the parts of a row that are the same for many requests."""
-    return _whose_of(
+def _parts_of(flow: Asking, record: Record | None, model: str) -> tuple[bytes, bytes]:
+    return _encoded(
         flow.entry.client if flow.entry is not None else "", flow.upstream,
         flow.method, flow.path if len(flow.path) <= 2048 else flow.path[:2048],
-        record.dialect if record is not None else "",
-        record.model[:256] if record is not None else "",
+        record.dialect if record is not None else "", model[:256],
     )  # fmt: skip
 
 
 @lru_cache(maxsize=_MOST_PARTS)
-def _whose_of(
+def _encoded(
     client: str, upstream: str, method: bytes, path: bytes, dialect: str, model: str
-) -> bytes:
+) -> tuple[bytes, bytes]:
     row = {
         "client": client, "upstream": upstream, "method": method.decode("latin-1"),
         "path": path.decode("latin-1"), "dialect": dialect, "model": model,
     }  # fmt: skip
-    return _encode(row)[1:-1]
+    return _encode(row)[1:-1], _encode({"client": client, "model": model})[1:-1]
 
 
 def would_be(record: Record) -> str:

@@ -42,10 +42,9 @@ class Verified(msgspec.Struct, kw_only=True):
 
 
 def sealed(row: bytes, previous: str) -> tuple[bytes, str]:
-    """Return the line of a row, an object of JSON, and its hash."""
-    body = row[:-1]
-    digest = sha256(previous.encode("ascii") + body).hexdigest()
-    return b'%b,"hash":"%b"}\n' % (body, digest.encode("ascii")), digest
+    """Return the line of a row, an object of JSON without its last bracket, and its hash."""
+    digest = sha256(previous.encode("ascii") + row).hexdigest()
+    return b'%b,"hash":"%b"}\n' % (row, digest.encode("ascii")), digest
 
 
 def last_of(path: Path, size: int) -> tuple[int, str, bytes]:

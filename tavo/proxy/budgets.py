@@ -1,8 +1,8 @@
 """What keys have used: counters that all workers of one proxy see, without a lock.
 
 Each worker has its own cells and is the only one who writes them; the sum over all workers is what
-a key has used. The cells lie in memory that forked workers share, so a worker that dies takes
-nothing along, and its successor goes on with its cells.
+a key has used. The cells of several workers lie in memory that they share when they are forked, so
+a worker that dies takes nothing along, and its successor goes on with its cells.
 
 Rules this module keeps:
 - a request counts when it is let in, tokens and cost when its answer has ended: what is under way
@@ -40,9 +40,13 @@ class Budgets:
     def __init__(self, workers: int = 1) -> None:
         """Make them before the workers are forked."""
         self._workers = workers
-        self._memory = mmap.mmap(-1, workers * MOST_KEYS * _CELLS * 8)
-        self._cells = memoryview(self._memory).cast("q")
+        size = workers * MOST_KEYS * _CELLS
+        # a list is read and written in a fifth of the time
+        self._cells: list[int] | memoryview[int] = (
+            [0] * size if workers == 1 else memoryview(mmap.mmap(-1, size * 8)).cast("q")
+        )
         self._own = 0
+        self._from = self._until = self._minute = 0  # the minute that was asked for last
 
     def belong_to(self, worker: int) -> None:
         """Write the cells of one worker from now on."""
@@ -51,7 +55,8 @@ class Budgets:
     def take(self, key: int, budget: Budget, now: float) -> tuple[str, int] | None:
         """Note a request that is let in, or say what is used up: `refused`, then `count`."""
         cells, at = self._cells, self._own + key * _CELLS
-        if self._workers == 1 and cells[at] == now // 60:  # nothing is over, nobody else counts
+        # nothing is over, nobody else counts
+        if self._workers == 1 and self._from <= now < self._until and cells[at] == self._minute:
             of_minute, of_day = cells[at + _MINUTE_REQUESTS], cells[at + _DAY_REQUESTS]
             if (
                 ((most := budget.requests_per_minute) is None or of_minute < most)
@@ -102,11 +107,12 @@ class Budgets:
     def charge(self, key: int, now: float, *, tokens: int, cost: float) -> None:
         """Note what an answer has used; `cost` in US dollars."""
         cells, at = self._cells, self._own + key * _CELLS
-        if cells[at] != now // 60:
+        if not self._from <= now < self._until or cells[at] != self._minute:
             self._current(key, now)
         cells[at + _MINUTE_TOKENS] += tokens
         cells[at + _DAY_TOKENS] += tokens
-        cells[at + _DAY_COST] += round(cost * _MILLION)
+        if cost:
+            cells[at + _DAY_COST] += round(cost * _MILLION)
 
     def used(self, key: int, now: float) -> dict[str, float]:
         """Return what a key has used in this minute and on this day."""
@@ -123,7 +129,8 @@ class Budgets:
         """Return where the worker's cells of a key begin, with what is over taken away."""
         at = self._own + key * _CELLS
         cells = self._cells
-        minute = int(now) // 60
+        minute = self._minute = int(now) // 60
+        self._from, self._until = minute * 60, minute * 60 + 60
         if cells[at + _MINUTE] != minute:
             cells[at + _MINUTE_REQUESTS] = cells[at + _MINUTE_TOKENS] = 0
             cells[at + _MINUTE] = minute

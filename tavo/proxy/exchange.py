@@ -27,7 +27,7 @@ from tavo.proxy.chain.desk import ChainDesk
 from tavo.proxy.chain.elsewhere import Texts, next_turn
 from tavo.proxy.chain.heads import judge_head
 from tavo.proxy.chain.memo import Head
-from tavo.proxy.chain.values import Asked, Scope
+from tavo.proxy.chain.values import NOBODY, Asked, Scope
 from tavo.proxy.messages import (
     Finished,
     Forward,
@@ -63,12 +63,28 @@ _KEPT = frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry", b"www-a
 class ChainExchange:
     """The exchange that judges. `unknown`: what happens to paths that no dialect knows."""
 
-    __slots__ = (
-        "_answering", "_body", "_chain", "_choices", "_coding", "_desk", "_document", "_heard",
-        "_heard_size", "_is_changed", "_is_closed", "_is_head_said", "_judging", "_left",
-        "_operation", "_plugins", "_reading", "_scope", "_step", "_texts", "_told", "_total",
-        "_unknown", "blocked", "record",
-    )  # fmt: skip
+    # what most exchanges never set stands here, so that making one is cheap
+    blocked: Refusal | None = None
+    _plugins: PluginFilters | None = None
+    _judging: Judging | None = None
+    _operation: Operation | None = None
+    _scope = NOBODY
+    _desk: ChainDesk | None = None
+    _answering: Answering | None = None
+    _body = b""
+    _coding = b""
+    _choices = 1
+    _document: Any = None
+    _reading: Reading | None = None
+    _texts: Texts | None = None
+    _left: list[Slot] | None = None  # of a long request, what is judged in a later turn
+    _told: Sequence[tuple[bytes, bytes]] = ()
+    _step = ""
+    _is_changed = False
+    _is_closed = False
+    _is_head_said = True  # so that each head like it has to be judged
+    _heard: list[bytes] | None = None
+    _heard_size = 0
 
     def __init__(
         self,
@@ -79,31 +95,14 @@ class ChainExchange:
         keeps_texts: bool = False,
         said: Counter[tuple[str, str]] | None = None,
     ) -> None:
-        self.record = Record(said=[], observed=chain.observe)
-        self.blocked: Refusal | None = None
+        self.record = Record(observed=chain.observe)
         self._chain = chain
         self._unknown = unknown
-        self._plugins = plugins
-        self._judging: Judging | None = None
-        self._operation: Operation | None = None
-        self._scope = Scope()
-        self._desk: ChainDesk | None = None
-        self._answering: Answering | None = None
-        self._body = b""
-        self._coding = b""
-        self._choices = 1
-        self._document: Any = None
-        self._reading: Reading | None = None
-        self._texts: Texts | None = None
-        self._left: list[Slot] | None = None  # of a long request, what is judged in a later turn
-        self._told: Headers = []
-        self._step = ""
-        self._is_changed = False
-        self._is_closed = False
-        self._is_head_said = True  # so that each head like it has to be judged
         self._total = said
-        self._heard: list[bytes] | None = [] if keeps_texts else None
-        self._heard_size = 0
+        if plugins is not None:
+            self._plugins = plugins
+        if keeps_texts:
+            self._heard = []
 
     @property
     def held(self) -> int:
@@ -377,10 +376,12 @@ class ChainExchange:
             said=self._total,
         )  # fmt: skip
         new._is_head_said = False
-        new._operation, new._coding = self._operation, self._coding
+        new._operation = self._operation
+        if self._coding:
+            new._coding = self._coding
         scope = self._scope
         new.record.dialect = scope.dialect
-        new._scope = Scope(client=scope.client, key=scope.key, now=now, dialect=scope.dialect)
+        new._scope = Scope(scope.client, scope.key, now, scope.dialect)
         return new
 
     def resume(self) -> Forward | Refusal | Sequence[bytes] | Pending:
@@ -419,11 +420,12 @@ class ChainExchange:
         if self._heard and self.record.texts is not None:
             heard = b"".join(self._heard)[:MOST_KEPT].decode("utf-8", "replace")
             self.record.texts["response"] = heard
-        if self._total is not None:
+        if self._total is not None and self.record.said:
             for said in self.record.said:
                 self._total[said.filter, said.action] += 1
         self._answering = self._document = self._reading = None
-        self._scope.values.clear()
+        if self._scope.values:
+            self._scope.values.clear()
 
     def _refusal(self, why: Broken) -> Refusal:
         self._write_down("block")

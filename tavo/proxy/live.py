@@ -9,13 +9,12 @@ Units: times in seconds of the wall clock.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.messages import Finished
+from tavo.proxy.messages import Finished, Record
 
 __all__ = ["KEPT_MINUTES", "Live", "merged"]
 
@@ -34,25 +33,27 @@ class Live:
     def __init__(self) -> None:
         self.judges = False  # there are filters, so that what nobody judged stands out
         self._minutes: dict[int, list[float]] = {}
-        self._from = 0  # where the minute of `_row` begins
+        self._from = self._until = 0  # where the minute of `_row` begins and ends
         self._row: list[float] = []
         self._clients: dict[str, list[float]] = {}
         self._noted: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTED)
 
-    def told(self, flow: Flow, cost: float) -> None:
-        """Count an exchange that has ended."""
-        now = time.time()
-        row = self._row
-        if not self._from <= now < self._from + 60:
-            row = self._row_of(int(now) // 60)
-        entry, exchange = flow.entry, flow.exchange
-        client = entry.client if entry is not None else ""
+    def row_of(self, client: str) -> list[float]:
+        """Return where the exchanges of a client are counted."""
         mine = self._clients.get(client)
         if mine is None:
             if len(self._clients) >= _MOST_CLIENTS:
                 client = "other"
             mine = self._clients.setdefault(client, [0, 0, 0, 0, 0.0])
-        record = exchange.record if exchange is not None else None
+        return mine
+
+    def count(
+        self, mine: list[float], flow: Flow, record: Record | None, cost: float, now: float
+    ) -> None:
+        """Count an exchange that has ended, also in the row of its client."""
+        row = self._row
+        if not self._from <= now < self._until:
+            row = self._row_of(int(now) // 60)
         row[0] += 1
         mine[0] += 1
         if record is not None and record.counted:
@@ -73,8 +74,8 @@ class Live:
             one[2] += failed
         if refused or failed or unjudged or (said and any(one.action in _NOTED for one in said)):
             self._noted.append({
-                "at": now, "id": flow.id.decode("ascii"), "client": client, "status": flow.status,
-                "how": how.value, "code": flow.code[:60],
+                "at": now, "id": flow.id.decode("ascii"), "client": self._named(flow),
+                "status": flow.status, "how": how.value, "code": flow.code[:60],
                 "model": record.model[:80] if record is not None else "",
                 "observed": record.observed if record is not None else False,
                 "said": [
@@ -82,13 +83,17 @@ class Live:
                 ],
             })  # fmt: skip
 
+    def _named(self, flow: Flow) -> str:
+        client = flow.entry.client if flow.entry is not None else ""
+        return client if client in self._clients else "other"
+
     def _row_of(self, minute: int) -> list[float]:
         row = self._minutes.get(minute)
         if row is None:
             for old in [one for one in self._minutes if one <= minute - KEPT_MINUTES]:
                 del self._minutes[old]
             row = self._minutes[minute] = [0, 0, 0, 0, 0.0]
-        self._from, self._row = minute * 60, row
+        self._from, self._until, self._row = minute * 60, minute * 60 + 60, row
         return row
 
     def snapshot(self) -> dict[str, Any]:

@@ -20,11 +20,10 @@ from typing import Any
 
 import msgspec
 
-from tavo.llm.prices import Prices
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.messages import Finished
+from tavo.proxy.messages import Finished, Record
 
-__all__ = ["SECONDS", "Metrics", "added", "exposition"]
+__all__ = ["SECONDS", "Metrics", "Series", "added", "exposition"]
 
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
             81.92)  # fmt: skip
@@ -35,7 +34,7 @@ _OTHER = "other"
 _MOST_FILTERS = 1000
 
 
-class _Series(msgspec.Struct, gc=False):
+class Series(msgspec.Struct, gc=False):
     """One series of exchanges: how many, how long, how much."""
 
     count: int
@@ -61,13 +60,12 @@ class Metrics:
     """Counts exchanges that have ended."""
 
     def __init__(self) -> None:
-        self.prices = Prices({})
-        self._series: dict[Labels, _Series] = {}
+        self._series: dict[Labels, Series] = {}
         self._said: dict[tuple[str, str, str], int] = {}
         self._models: set[str] = set()
 
-    def told(self, flow: Flow) -> float:
-        """Count an exchange; return what it cost in US dollars."""
+    def series_of(self, flow: Flow) -> Series:
+        """Return where an exchange is counted."""
         exchange = flow.exchange
         record = exchange.record if exchange is not None else None
         dialect, model = (record.dialect, record.model) if record is not None else ("", "")
@@ -76,8 +74,10 @@ class Metrics:
         how = flow.how
         labels = (dialect, model, flow.upstream, flow.status, _DONE if how is _END else how.value)
         series = self._series.get(labels)
-        if series is None:
-            series = self._new(labels)
+        return series if series is not None else self._new(labels)
+
+    def count(self, series: Series, flow: Flow, record: Record | None, cost: float) -> None:
+        """Count an exchange; `cost` in US dollars."""
         started = flow.started
         span = flow.ended - started
         series.count += 1
@@ -92,24 +92,19 @@ class Metrics:
             series.first_seconds += first
             series.first_count += 1
         if record is None:
-            return 0.0
+            return
         if record.said:
             for said in record.said:
                 self._heard(said.filter, said.action, said.where)
-        if not record.counted and not record.estimated:
-            return 0.0
         if record.estimated:
             series.estimated += 1
-        tokens_in, tokens_out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
-        series.tokens_in += tokens_in
-        series.tokens_out += tokens_out
-        if cached:
-            series.tokens_cached += cached
-        if not self.prices:
-            return 0.0
-        cost = self.prices.cost(record.model, tokens_in, tokens_out, cached)
+        elif not record.counted:
+            return
+        series.tokens_in += record.tokens_in
+        series.tokens_out += record.tokens_out
+        if record.tokens_cached:
+            series.tokens_cached += record.tokens_cached
         series.cost += cost
-        return cost
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -130,13 +125,13 @@ class Metrics:
         self._models.add(model)
         return True
 
-    def _new(self, labels: Labels) -> _Series:
+    def _new(self, labels: Labels) -> Series:
         if len(self._series) >= _MOST_SERIES:  # an upstream that makes statuses up
             labels = (labels[0], _OTHER, labels[2], 0, labels[4])
         found = self._series.get(labels)
         if found is None:
             buckets = len(SECONDS) + 1
-            found = _Series(0, 0.0, [0] * buckets, [0] * buckets, 0.0, 0, 0, 0, 0, 0.0, 0)
+            found = Series(0, 0.0, [0] * buckets, [0] * buckets, 0.0, 0, 0, 0, 0, 0.0, 0)
             self._series[labels] = found
         return found
 

@@ -21,9 +21,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tavo.detect.live import looked
-from tavo.detect.regex import RegexError
+from tavo.detect.regex import Regex, RegexError
 from tavo.detect.rules import Match, Rule, RuleSet, from_bytes
-from tavo.detect.seen import is_plain
+from tavo.detect.seen import CONTROLS, is_plain
 from tavo.errors import ConfigError
 from tavo.llm.parts import Kind
 from tavo.proxy.chain.filter import Filter
@@ -222,7 +222,7 @@ class Chain:
         self._compiled: dict[Where, Compiled | None] = {}
         self._quick: dict[str, Compiled | None] = {}
         self._sets: dict[str, RuleSet] = {}
-        self._clearing: dict[str, list[RuleSet] | None] = {}
+        self._clearing: dict[str, Regex | None] = {}
         self._failures = Failed(self._failed)
         self.heads = GoodHeads()
         self.scanner: Scanner | None = None  # looks at long texts, where there is one
@@ -260,25 +260,28 @@ class Chain:
         False says nothing: they are then to be looked at one by one.
         """
         try:
-            sets = self._clearing[phase]
+            anything = self._clearing[phase]
         except KeyError:
-            sets = self._clearing[phase] = self._clearing_of(phase)
-        if sets is None:
+            anything = self._clearing[phase] = self._anything_in(phase)
+        if anything is None:
             return False
         data = _BETWEEN.join(texts).encode("utf-8", "surrogatepass")
-        if len(data) > _MOST_CLEARED or not is_plain(data):
+        if len(data) > _MOST_CLEARED or not (data.isascii() or is_plain(data)):
             return False
-        return not any(rules.is_in(data) for rules in sets)
+        return anything.find(data) is None
 
-    def _clearing_of(self, phase: str) -> list[RuleSet] | None:
-        """Return all rules about messages, None where a filter does more than to look for them."""
+    def _anything_in(self, phase: str) -> Regex | None:
+        """Return what finds all that a rule about messages may match, and hidden ASCII.
+
+        None where a filter does more than to look for what its rules match.
+        """
         if self.observe:
             return None
         for one in self.filters:
             asks = type(one).judge_request is not Filter.judge_request
             if asks or type(one).prepare is not Filter.prepare:
                 return None
-        sets: dict[int, RuleSet] = {}
+        candidates = {CONTROLS: None}
         for role in _ROLES if phase == "request" else ("assistant",):
             compiled = self.compiled(Where(phase, role, Kind.TEXT))
             if compiled is None:
@@ -286,8 +289,11 @@ class Chain:
             if compiled.judges or (compiled.rules is not None and not compiled.rules.is_local):
                 return None
             if compiled.rules is not None:
-                sets[id(compiled.rules)] = compiled.rules
-        return list(sets.values())
+                candidates[compiled.rules.candidate] = None
+        try:
+            return Regex("|".join(candidates), plain=True, captures=False)
+        except RegexError:  # too large together
+            return None
 
     def ask(self, one: Filter, ask: Callable[[], Judged | None]) -> Said | None:
         """Ask a filter about something that is not remembered."""

@@ -12,13 +12,15 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from tavo.detect.rules import Rule
 from tavo.llm.parts import Kind, Media
 
 __all__ = [
-    "Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where", "digest_of", "kind_of",
+    "NOBODY", "Action", "Asked", "Judged", "OnError", "Scope", "TextRule", "Where", "digest_of",
+    "kind_of",
 ]  # fmt: skip
 
 _KIND = re.compile(r"[a-z]{1,20}(?:[-_. ][a-z]{1,20}){0,4}")
@@ -73,6 +75,12 @@ class Scope:
     values: dict[str, str] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
     has_lookalikes: bool = False
+
+
+NOBODY = Scope(
+    values=cast("dict[str, str]", MappingProxyType({})), own=cast("set[str]", frozenset())
+)
+"""Stands in until it is known whose exchange it is; nothing can be put into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

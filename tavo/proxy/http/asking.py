@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from tavo.proxy.http.clock import NEVER
 from tavo.proxy.http.door import Entry
 from tavo.proxy.http.grammar import HOP, PLAIN, Framing, lines_of
-from tavo.proxy.http.heads import Known
+from tavo.proxy.http.heads import Known, Way
 from tavo.proxy.http.lines import request_bytes
 from tavo.proxy.http.masking import Mask
 from tavo.proxy.messages import (
@@ -66,6 +66,8 @@ class Asking(ABC):
     heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
     entry: Entry | None = None  # who asked, once that is known
     upstream = ""  # its name, once it is chosen
+    way: Way | None = None  # that of an exchange before it, which it goes
+    cost = 0.0  # in US dollars, once it has ended
     _known: Known | None = None
     _route: Route | None = None
     _forward: Forward | None = None

@@ -15,6 +15,7 @@ Units: sizes in bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -39,7 +40,8 @@ class Way(msgspec.Struct, frozen=True):
     """Where requests with a head went: what is the same for each of them.
 
     `like` is an exchange that has judged the head, from which others are made; `start` is what goes
-    to the upstream, up to the digits of the length; `secret` is what no answer may show.
+    to the upstream, up to the digits of the length; `secret` is what no answer may show. `places`
+    and `parts` are what those who count and log keep of it, by model; both are bounded.
     """
 
     like: Exchange
@@ -49,6 +51,8 @@ class Way(msgspec.Struct, frozen=True):
     upstream: str
     start: bytes
     secret: bytes
+    places: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
 
 
 class Known(msgspec.Struct, gc=False):

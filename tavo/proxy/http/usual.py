@@ -36,8 +36,6 @@ _DONE, _BLOCKED = Finished.DONE, Finished.BLOCKED
 class Usual(Flow):
     """An exchange whose request came at once, with a head that was read before."""
 
-    _way: Way | None = None
-
     def ask(self, known: Known, body: bytes) -> None:
         """Take the whole request."""
         wire, way = self.wire, known.way
@@ -56,7 +54,7 @@ class Usual(Flow):
             return
         wire.buffered = held
         self.taken = self._held = size
-        self._way = way
+        self.way = way
         self._known = known
         self.entry = entry = way.entry
         self._route = way.route
@@ -81,10 +79,10 @@ class Usual(Flow):
             wire.ledger.asked(self, self._forward_now)
 
     def _forward_now(self, refused: str) -> None:
-        way, forward = self._way, self._forward
+        way, forward = self.way, self._forward
         if way is None or forward is None or refused or self.ended or not forward.body:
             super()._forward_now(refused)
-            if self._way is None and self.is_forwarded:
+            if self.way is None and self.is_forwarded:
                 self._remember()
             return
         body = forward.body
