@@ -27,7 +27,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,20 +37,18 @@ from tavo import __version__
 from tavo.errors import InputError
 from tavo.host.locks import try_lock
 from tavo.proxy.audit_chain import FIRST, last_of, sealed, verify
+from tavo.proxy.audit_kinds import Asked, Ended, asked, ended, not_noted
 from tavo.proxy.config import Audit
 from tavo.proxy.http.asking import Asking
 from tavo.proxy.http.flow import Flow
-from tavo.proxy.messages import Finished, Record
 
-__all__ = ["AuditLog", "file_of_worker", "would_be"]
+__all__ = ["AuditLog", "file_of_worker"]
 
 _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
 _CHECKED = 256 << 20
 _FAR = 0x7FFFFFF0
-_MOST_PARTS, _MOST_MODELS = 1024, 32
 _ASKED, _ENDED = b"asked", b"done"
-_DONE = Finished.DONE
 _NOT_NOTED = (None, None)
 _NOTHING_PASSES = "the audit log of this proxy cannot be written, so nothing passes"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(
@@ -84,10 +81,10 @@ class AuditLog:
         self._sync = config.sync
         self._loop: asyncio.AbstractEventLoop | None = None
         self._file = -1
-        self._at, self._stamp = 0, b""  # the time of the last row, in milliseconds and as it stands
+        self._at, self._stamp = 0, ""  # the time of the last row, in milliseconds and as it stands
         self._size = 0
         self._number = 0
-        self._rows: list[tuple[bytes, bytes, bytes]] = []  # kind, time, and what follows
+        self._rows: list[tuple[bytes, bytes]] = []  # kind, and what follows the number
         self._waiting: list[Go] = []
         self._timer: asyncio.Handle | None = None
         self._notes: dict[bytes, Any] = {}
@@ -137,7 +134,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what is left, and close the file."""
-        self._add(b"end", b'"rows":%d' % self._number)
+        self._rows.append(self._own("end", {"rows": self._number}))
         self._flush()
         os.close(self._file)
 
@@ -145,17 +142,11 @@ class AuditLog:
 
     def asked(self, flow: Asking, go: Go) -> None:
         """Note a request, then let it go on."""
-        exchange = flow.exchange
-        record = exchange.record if exchange is not None else None
         body = flow.body_sent
-        row = b'"id":"%b",%b,"bytes":%d,"sha256":"%b"' % (
-            flow.id, _parts(flow, record)[0], len(body), sha256(body).hexdigest().encode("ascii"),
-        )  # fmt: skip
-        if record is not None and record.said:
-            row += b',"said":' + _encode(record.said)
+        row = asked(flow, size=len(body), sha256=sha256(body).hexdigest())
         heard = sha256()
         if self._texts:
-            row += b',"text":' + _encode(body[:_LONGEST_TEXT].decode("utf-8", "replace"))
+            row.text = body[:_LONGEST_TEXT].decode("utf-8", "replace")
             kept = bytearray()
 
             def hear(piece: bytes) -> None:
@@ -177,93 +168,39 @@ class AuditLog:
 
     def done(self, flow: Flow) -> None:
         """Note how an exchange ended; of one that never went on this is the only row."""
-        exchange = flow.exchange
-        record = exchange.record if exchange is not None else None
-        how, started, first_at = flow.how, flow.started, flow.first_at
-        span = int((flow.ended - started) * 1e6)  # as an integer: to round a float takes a while
-        row = b'"id":"%b",%b,"status":%d,"how":"%b","ms":%d.%03d,"bytes_in":%d,"bytes_out":%d' % (
-            flow.id,
-            _parts(flow, record)[1],
-            flow.status,
-            b"done" if how is _DONE else how.value.encode("ascii"),
-            span // 1000,
-            span % 1000,
-            flow.taken,
-            flow.sent,
-        )
-        parts = [row]
-        if flow.code:
-            parts.append(b',"code":' + _encode(flow.code))
-        if first_at:
-            span = int((first_at - started) * 1e6)
-            parts.append(b',"first_ms":%d.%03d' % (span // 1000, span % 1000))
+        row = ended(flow, costs=self.costs, texts=self._texts)
         heard, kept = self._notes.pop(flow.id, _NOT_NOTED)
         if heard is not None:
-            parts.append(b',"sha256":"%b"' % heard.hexdigest().encode("ascii"))
+            row.sha256 = heard.hexdigest()
         else:  # nobody has noted it when it was asked
-            parts.append(self._not_noted(flow, record))
+            taken = flow.body_taken
+            not_noted(row, flow, sha256=sha256(taken).hexdigest())
+            if self._texts:
+                row.asked_text = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
         if kept is not None:
-            parts.append(b',"text":' + _encode(kept.decode("utf-8", "replace")))
-        if record is not None:
-            self._recorded(record, flow.cost, parts)
-        self._add(_ENDED, b"".join(parts))
+            row.text = kept.decode("utf-8", "replace")
+        self._add(_ENDED, row)
         if self._timer is None:
             self._soon()
 
-    def _not_noted(self, flow: Flow, record: Record | None) -> bytes:
-        taken = flow.body_taken
-        row: dict[str, Any] = {
-            "method": flow.method.decode("latin-1"), "path": flow.path.decode("latin-1")[:2048],
-            "upstream": flow.upstream,
-        }  # fmt: skip
-        if record is not None:
-            row["dialect"] = record.dialect
-        row["asked_sha256"] = sha256(taken).hexdigest()
-        if self._texts:
-            row["asked_text"] = taken[:_LONGEST_TEXT].decode("utf-8", "replace")
-        return _more(row)
-
-    def _recorded(self, record: Record, cost: float, parts: list[bytes]) -> None:
-        """Add what the exchange itself has found out, each part behind its comma."""
-        verdict = record.verdict
-        parts.append(
-            b',"verdict":"allow"' if verdict == "allow"
-            else b',"verdict":"%b"' % verdict.encode("ascii")
-        )  # fmt: skip
-        if record.observed:
-            parts.append(b',"observed":true,"would":"%b"' % would_be(record).encode("ascii"))
-        parts.append(
-            b',"bytes_seen":%d,"bytes_released":%d' % (record.bytes_seen, record.bytes_released)
-        )
-        tokens_in, tokens_out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
-        if record.counted or record.estimated:
-            parts.append(b',"tokens_in":%d,"tokens_out":%d' % (tokens_in, tokens_out))
-            if record.estimated:
-                parts.append(b',"estimated":true')
-            if cached:
-                parts.append(b',"tokens_cached":%d' % cached)
-            if self.costs:
-                billionths = int(cost * 1e9 + 0.5)
-                parts.append(b',"cost":%d.%09d' % divmod(billionths, 1_000_000_000))
-        if record.unjudged:
-            parts.append(b',"unjudged":' + _encode(record.unjudged))
-        if record.said:
-            parts.append(b',"said":' + _encode(record.said))
-        if record.texts and self._texts:
-            parts.append(b',"texts":' + _encode(record.texts))
-
     # -- inside
 
-    def _add(self, kind: bytes, row: bytes) -> bool:
-        """Take a row without its number, its time and its hash: its parts behind `kind`."""
+    def _add(self, kind: bytes, row: Asked | Ended) -> bool:
+        """Take a row without its number and its hash."""
         if len(self._rows) >= _MOST_WAITING:
             self.missed += 1  # nothing can be written, and what is under way has ended
             return False
         at = int(time.time() * 1000)
         if at != self._at:
             self._at, self._stamp = at, _stamp(at)
-        self._rows.append((kind, self._stamp, row))
+        row.at = self._stamp
+        self._rows.append((kind, _encode(row)[1:-1]))
         return True
+
+    def _own(self, kind: str, more: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return a row of the log's own."""
+        at = _stamp(int(time.time() * 1000))
+        return kind.encode("ascii"), _encode({"at": at, "kind": kind, **more})[1:-1]
 
     def _soon(self) -> None:
         if self._timer is None and self._loop is not None:
@@ -289,12 +226,11 @@ class AuditLog:
         if not rows:
             return
         if self.missed:
-            rows = [(kind, at, _with_missed(row, self.missed)) for kind, at, row in rows]
+            rows = [(kind, _with_missed(row, self.missed)) for kind, row in rows]
         lines: list[bytes] = []
-        for kind, at, row in rows:
+        for _, row in rows:
             number += 1
-            row = b'{"seq":%d,"at":"%b","kind":"%b",%b' % (number, at, kind, row)
-            line, head = sealed(row, head)
+            line, head = sealed(b'{"seq":%d,%b' % (number, row), head)
             lines.append(line)
         data = b"".join(lines)
         try:
@@ -345,20 +281,13 @@ class AuditLog:
             start["observe"] = True
         if torn:
             start["torn"] = {"bytes": len(torn), "sha256": sha256(torn).hexdigest()}
-        stamp = _stamp(int(time.time() * 1000))
-        self._rows.insert(0, (b"start", stamp, _encode(start)[1:-1]))
+        self._rows.insert(0, self._own("start", start))
 
 
-def _stamp(at: int) -> bytes:
+def _stamp(at: int) -> str:
     """Return a time in milliseconds as it stands in a row."""
     seconds, rest = divmod(at, 1000)
-    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return b"%b.%03dZ" % (shown.encode("ascii"), rest)
-
-
-def _more(row: Mapping[str, Any]) -> bytes:
-    """Return parts of a row, each behind its comma."""
-    return b"," + _encode(row)[1:-1] if row else b""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}Z"
 
 
 def _with_missed(row: bytes, missed: int) -> bytes:
@@ -367,42 +296,3 @@ def _with_missed(row: bytes, missed: int) -> bytes:
     if said >= 0 and row[said + 10 :].isdigit():
         return row
     return b'%b,"missed":%d' % (row, missed)
-
-
-def _parts(flow: Asking, record: Record | None) -> tuple[bytes, bytes]:
-    """Return what is the same in many rows: the parts of `asked`, and those of `done`."""
-    model = record.model if record is not None else ""
-    way = flow.way
-    if way is None:
-        return _parts_of(flow, record, model)
-    known: tuple[bytes, bytes] | None = way.parts.get(model)
-    if known is None:
-        known = _parts_of(flow, record, model)
-        if len(way.parts) < _MOST_MODELS:
-            way.parts[model] = known
-    return known
-
-
-def _parts_of(flow: Asking, record: Record | None, model: str) -> tuple[bytes, bytes]:
-    return _encoded(
-        flow.entry.client if flow.entry is not None else "", flow.upstream,
-        flow.method, flow.path if len(flow.path) <= 2048 else flow.path[:2048],
-        record.dialect if record is not None else "", model[:256],
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=_MOST_PARTS)
-def _encoded(
-    client: str, upstream: str, method: bytes, path: bytes, dialect: str, model: str
-) -> tuple[bytes, bytes]:
-    row = {
-        "client": client, "upstream": upstream, "method": method.decode("latin-1"),
-        "path": path.decode("latin-1"), "dialect": dialect, "model": model,
-    }  # fmt: skip
-    return _encode(row)[1:-1], _encode({"client": client, "model": model})[1:-1]
-
-
-def would_be(record: Record) -> str:
-    """Return the verdict that an exchange would have had if the chain did more than observe."""
-    actions = {said.action for said in record.said}
-    return "block" if "block" in actions else "modify" if "modify" in actions else "allow"
