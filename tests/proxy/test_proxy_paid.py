@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tavo.proxy import app
+from tavo.proxy import books
 from tavo.proxy.config import Audit, Budget, Key, Secret
 from tests.fakes.scripted_upstream import BODY, STREAM, Asked, answer, chunk, saying, staged
 
@@ -94,7 +94,7 @@ def test_a_client_that_goes_away_pays_for_what_was_produced(filters: list[Any]) 
 
 
 def test_control_without_the_estimate_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "estimate", lambda *_, **__: None)
+    monkeypatch.setattr(books, "estimate", lambda *_, **__: None)
 
     async def main() -> int:
         async with staged(saying(STREAM, event("a"), b"0\r\n\r\n"), **HELD) as stage:

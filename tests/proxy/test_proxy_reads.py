@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
+import sys
+from asyncio import selector_events
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from tavo.proxy.http.reads import Reads
+from tavo.proxy.http.reads import Reads, send
 from tavo.proxy.http.upstream import UpstreamConnection
 from tests.fakes.scripted_upstream import Asked, Script, staged
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no epoll")
 
 UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n"
 
@@ -82,19 +90,183 @@ def test_a_large_body_and_a_slow_client_are_read_and_waited_for() -> None:
     assert asyncio.run(main()) == (b"x" * size, size)
 
 
-def test_another_loop_and_a_line_without_a_socket_stay_as_they_are() -> None:
-    class Line:
-        transport = asyncio.Transport()
-        failed: OSError | None = None
+class Line(asyncio.Protocol):
+    """A connection that is read and written as the proxy's are."""
 
-        def data_received(self, data: bytes) -> None: ...
+    transport: asyncio.Transport
+    failed: OSError | None = None
+    number = -1
 
+    def __init__(self, reads: Reads, *, at_once: bool = False) -> None:
+        self.reads, self.at_once = reads, at_once
+        self.data = b""
+        self.is_lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if self.at_once:
+            self.reads._begin(self)
+        else:
+            self.reads.take(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reads.forget(self)
+        self.is_lost.set_result(None)
+
+
+@contextlib.asynccontextmanager
+async def lined(**more: bool) -> AsyncIterator[tuple[Line, socket.socket]]:
+    """Yield a connection that was taken, and its other end."""
+    loop = asyncio.get_running_loop()
+    reads = Reads(loop)
+    ours, theirs = socket.socketpair()
+    _, line = await loop.create_connection(lambda: Line(reads, **more), sock=ours)
+    await asyncio.sleep(0.01)
+    try:
+        yield line, theirs
+    finally:
+        line.transport.abort()
+        theirs.close()
+        await line.is_lost
+        reads.close()
+        reads.close()
+
+
+def test_a_line_without_a_socket_stays_as_it_is() -> None:
     async def main() -> int:
         reads = Reads(asyncio.get_running_loop())
-        number = reads.take(Line())
-        reads.forget(number)
+        line = Line(reads)
+        line.connection_made(asyncio.Transport())
+        await asyncio.sleep(0)
+        reads.forget(line)
         reads.close()
-        reads.close()
-        return number
+        return line.number
 
     assert asyncio.run(main()) == -1
+
+
+def _older(transport: Any, number: int, callback: Any, *args: Any) -> None:
+    """Begin to read as CPython 3.11.2 does."""
+    if not transport._closing:
+        transport._loop._add_reader(number, callback, *args)
+
+
+@linux
+@pytest.mark.parametrize("at_once", [False, True])
+def test_asyncio_does_not_read_beside_us(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control is what was done at first: it was taken when it was made."""
+    monkeypatch.setattr(selector_events._SelectorTransport, "_add_reader", _older)
+
+    async def main() -> tuple[bool, bytes]:
+        async with lined(at_once=at_once) as (line, theirs):
+            line.reads.pause(line, True)
+            theirs.send(b"while it pauses")
+            await asyncio.sleep(0.05)
+            paused = line.data
+            selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+            return line.number in selector.get_map(), paused
+
+    assert asyncio.run(main()) == ((True, b"while it pauses") if at_once else (False, b""))
+
+
+@linux
+def test_what_is_paused_before_it_is_taken_stays_paused() -> None:
+    async def main() -> tuple[bytes, bytes]:
+        loop = asyncio.get_running_loop()
+        reads = Reads(loop)
+        ours, theirs = socket.socketpair()
+        _, line = await loop.create_connection(lambda: Line(reads), sock=ours)
+        reads.forget(line)
+        line.number = -1
+        reads.pause(line, True)
+        reads._begin(line)
+        theirs.send(b"early")
+        await asyncio.sleep(0.05)
+        paused = line.data
+        reads.pause(line, False)
+        await asyncio.sleep(0.05)
+        line.transport.abort()
+        theirs.close()
+        return paused, line.data
+
+    assert asyncio.run(main()) == (b"", b"early")
+
+
+@linux
+def test_what_is_sent_arrives_in_its_order_however_much_waits() -> None:
+    pieces = [
+        bytes([number % 251]) * size for number, size in enumerate([10, 1 << 20, 5, 300_000, 0, 7])
+    ]
+
+    async def main() -> bytes:
+        got = b""
+        async with lined() as (line, theirs):
+            theirs.setblocking(False)
+            for piece in pieces:
+                send(line, piece)
+            while len(got) < sum(map(len, pieces)):
+                got += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)
+        return got
+
+    assert asyncio.run(main()) == b"".join(pieces)
+
+
+@linux
+@pytest.mark.parametrize("forgets", [True, False])
+def test_nothing_is_written_to_who_has_the_number_of_a_closed_socket(forgets: bool) -> None:
+    """The control does not forget the number, nor that the connection was closed."""
+
+    async def main() -> bytes:
+        async with lined() as (line, _):
+            number = line.number
+            line.transport.abort()
+            await line.is_lost
+            await asyncio.sleep(0.01)
+            other, its = socket.socketpair()
+            taken = socket.socket(fileno=os.dup2(other.detach(), number))
+            if not forgets:
+                line.number = number
+                line.transport = _Open()
+            send(line, b"for the first")
+            its.setblocking(False)
+            try:
+                return its.recv(100)
+            except BlockingIOError:
+                return b""
+            finally:
+                taken.close()
+                its.close()
+                line.transport = _Open()
+
+    assert asyncio.run(main()) == (b"" if forgets else b"for the first")
+
+
+class _Open(asyncio.Transport):
+    """Says that it is open, whatever has become of it."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        pass
+
+
+@linux
+def test_who_has_gone_is_no_error_of_the_writer() -> None:
+    async def main() -> bool:
+        async with lined() as (line, theirs):
+            line.reads.pause(line, True)
+            theirs.close()
+            send(line, b"x")  # the first may still be taken by the system
+            send(line, b"y")
+            await asyncio.wait_for(line.is_lost, 30)
+            return line.transport.is_closing()
+
+    assert asyncio.run(main())
