@@ -79,8 +79,9 @@ def test_the_same_plugins_in_the_same_order(catalog: Catalog, made: WordIndex, t
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+    max_examples=150, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
 @given(
     text=st.lists(
         st.one_of(
