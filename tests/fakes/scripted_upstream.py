@@ -36,6 +36,13 @@ class Asked:
         return found[0] if found else None
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds; however busy the machine is, that comes long before the bound."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
 def answer(body: bytes = REPLY, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     """Return a whole answer of JSON."""
     more = b"".join(header + b"\r\n" for header in headers)
