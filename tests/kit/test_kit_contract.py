@@ -312,7 +312,8 @@ OTHERS = {
     "an attack with another rule": ("dynamic", "self.ask(target); yield self.result('o')",
                                     "hostile input", "not in the plugin's rules"),
     "an attack at random": (
-        "dynamic", "import os; self.ask(target); yield self.result(score=os.urandom(1)[0] / 255)",
+        "dynamic",
+        "import random; self.ask(target); yield self.result(score=random.SystemRandom().random())",
         "deterministic", "different results"),
 }  # fmt: skip
 
