@@ -50,7 +50,8 @@ def attacked(described: TargetFile, ids: set[str], attempts: int) -> list[Probed
     finally:
         target.close()
     assert stopped == ""
-    assert not any(one.failed for one in probed), probed
+    tried = [attempt for one in probed for attempt in one.attempts]
+    assert [f"{one.probe}: {one.failed}" for one in tried if one.failed] == []
     return probed
 
 
