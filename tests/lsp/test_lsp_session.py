@@ -298,7 +298,7 @@ def test_a_client_that_pulls_the_workspace(place: Path, tmp_path: Path) -> None:
             (place / "m.py").write_text("x = 1\n")
             event = lsp.FileEvent(one.uri, lsp.FileChangeType.Changed)
             it.client.workspace_did_change_watched_files(lsp.DidChangeWatchedFilesParams([event]))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 (gone,) = (await waiting).items
             assert (gone.uri, list(gone.items)) == (one.uri, [])
 

@@ -419,7 +419,7 @@ from tavo.operator.policy import read_execution
 
 folder, begin = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
 started = time.monotonic()
-Executors(folder, read_execution(folder), stopped=threading.Event(), lease_s=2.0,
+Executors(folder, read_execution(folder), stopped=threading.Event(), lease_s=6.0,
           clock=lambda: begin + timedelta(seconds=time.monotonic() - started)).start()
 """
 

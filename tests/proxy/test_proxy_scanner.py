@@ -123,7 +123,7 @@ def test_one_that_is_killed_again_and_again_lets_nothing_pass() -> None:
                 if scanner.process is not None:
                     seen_processes.add(scanner.process)
                     os.kill(scanner.process, signal.SIGKILL)
-                sent = await asyncio.wait_for(asking, 20)
+                sent = await asyncio.wait_for(asking, 60)
                 assert isinstance(sent, Forward)
                 assert SECRET.encode() not in sent.body
             assert scanner.process is None, "one that dies all the time is left alone"
@@ -141,7 +141,7 @@ def test_one_that_is_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
             process = scanner.process
             assert process is not None
             os.kill(process, signal.SIGSTOP)
-            sent = await asyncio.wait_for(asked(judge, "x " * 9000 + SECRET), 20)
+            sent = await asyncio.wait_for(asked(judge, "x " * 9000 + SECRET), 60)
             assert isinstance(sent, Forward)
             assert SECRET.encode() not in sent.body
             assert not Path(f"/proc/{process}").exists()
