@@ -101,7 +101,7 @@ class Place:
         return subprocess.run(
             [sys.executable, "-m", "tavo", "proxy", "run", "--config", str(self.config), *options,
              "--", *command],
-            capture_output=True, text=True, timeout=60, cwd=self.folder,
+            capture_output=True, text=True, timeout=300, cwd=self.folder,
             env={**os.environ, "HOME": str(self.folder), "PYTHONPATH": str(ROOT), **environment},
         )  # fmt: skip
 
