@@ -259,7 +259,7 @@ class HttpSource:
             yield client
         finally:
             # After the deadline its guard may be about to close it, in the next one's hands.
-            if deadline.left() > 0 and idle is self._idle:
+            if deadline.left() > 0 and not client.is_closed and idle is self._idle:
                 idle.append(client)
             else:
                 client.close()
