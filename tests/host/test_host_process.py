@@ -104,7 +104,7 @@ def test_a_spinning_worker_ends_when_the_host_is_killed(tmp_path: Path) -> None:
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
-    for _ in range(50):
+    for _ in range(600):
         if not is_worker(worker):
             return
         time.sleep(0.05)

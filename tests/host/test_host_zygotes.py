@@ -231,7 +231,7 @@ def test_all_ends_when_the_host_is_killed(tmp_path: Path) -> None:
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(map(is_alive, (zygote, worker))):
         time.sleep(0.05)
     assert not is_alive(zygote)

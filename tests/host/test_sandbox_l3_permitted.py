@@ -69,7 +69,7 @@ def test_the_worker_is_still_metered_and_killed(tmp_path: Path) -> None:
     }
     installed = PluginMachine(tmp_path).verified(
         PLUGIN.format(operations=code),
-        more="limits: {wall_s_per_call: 2, cpu_s_per_file: 20, threads: 8}\n",
+        more="limits: {wall_s_per_call: 5, cpu_s_per_file: 20, threads: 8}\n",
     )
     with StaticWorker(installed, policy=STRONG) as worker:
         result = worker.analyze([text_file(name, name) for name in ("memory", "time")])
