@@ -80,8 +80,8 @@ def init(
     ] = False,
 ) -> None:
     """Found a marketplace: with new keys for all roles, or with keys that others hold."""
+    from signing.founding import first_ceremony
     from signing.keyring import Keyring
-    from signing.repository import first_ceremony
     from signing.roles import OFFLINE_ROLES, ROLES
     from tavo.operator.marketplace import OperatedMarket
     from tavo.registry.trust import utc_now
