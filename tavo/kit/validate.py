@@ -18,10 +18,7 @@ import msgspec
 
 from marketplace_db.errors import ManifestError, PackageError
 from marketplace_db.lock import LOCK_NAME, parse_lock
-from marketplace_db.manifest import (
-    Manifest,
-    permission_sentences,
-)
+from marketplace_db.manifest import Manifest
 from marketplace_db.package import (
     REQUIRED_FILES,
     build_package,
@@ -29,7 +26,7 @@ from marketplace_db.package import (
     unpack_package,
 )
 from marketplace_db.paths import name_problem
-from marketplace_db.permissions import danger_sentences
+from marketplace_db.permissions import danger_sentences, permission_sentences
 from marketplace_db.scores import SCORES_NAME, scores_problem
 from marketplace_db.sources import key_problem
 from tavo.errors import InputError, UsageError
