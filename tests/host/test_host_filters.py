@@ -178,7 +178,7 @@ def test_who_sends_to_a_worker_that_has_died_hears_its_answers_first(
         posted.append(self)
         if len(posted) == 3:
             until = time.monotonic() + 60
-            while not self._process.has_ended() and time.monotonic() < until:
+            while not self._worker.process.has_ended() and time.monotonic() < until:
                 time.sleep(0.01)
         return real(self, kind, content)
 

@@ -12,7 +12,8 @@ import pytest
 
 from tavo.host.local import open_local
 from tavo.host.sandbox.levels import SandboxUnavailableError
-from tavo.kit.contract import Check, SuiteReport, run_suite
+from tavo.kit.contract import run_suite
+from tavo.kit.suite import Check, SuiteReport
 from tavo.kit.wheels import make_lock
 from tests.fakes.authors import ACCEPT, author_plugin, static_main
 from tests.fakes.operator_market import wheel_bytes

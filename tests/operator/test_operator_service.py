@@ -24,8 +24,8 @@ import pytest
 
 from marketplace_db.accounts import Accounts
 from marketplace_db.web import server
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
-from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.executed import ENABLED, Executed, add_dynamic
