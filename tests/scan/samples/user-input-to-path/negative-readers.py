@@ -39,3 +39,12 @@ def checked(name: str):
     # ok: user-input-to-path
     with path.open() as file:
         return file.read()
+
+
+@app.get("/own-check")
+def own_check(name: str):
+    path = DATA / name
+    if not _resolved_path_is_within(DATA, path):
+        raise ValueError(name)
+    # ok: user-input-to-path
+    return path.read_text()
