@@ -36,8 +36,8 @@ from marketplace_db.release import release_catalog
 from marketplace_db.words import WordIndex
 from signing.client import DirectorySource, TrustState, refresh, reopen
 from signing.digests import Digest
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
-from signing.repository import first_ceremony
 from signing.roles import CATALOG_NAME, OFFLINE_ROLES, ROLES, blob_path
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.operator_market import Marketplace

@@ -47,8 +47,8 @@ import httpx
 from marketplace_db.accounts import Accounts
 from marketplace_db.targets import Targets
 from signing.digests import Digest
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
-from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.executed import add_dynamic

@@ -25,7 +25,8 @@ from measure import ROOT, machine
 
 sys.path.insert(0, str(ROOT))
 
-from marketplace_db.manifest import Manifest, parse_manifest, permission_sentences
+from marketplace_db.manifest import Manifest, parse_manifest
+from marketplace_db.permissions import permission_sentences
 from tavo.registry.origin import SYSTEMS, lacking
 from tests.fakes.shown import REPOSITORY, SHELF, Outcome, Shown, carry_out, is_here, read
 from tests.fakes.single_file import Machine

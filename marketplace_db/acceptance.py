@@ -19,8 +19,8 @@ from pathlib import Path
 
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotAcceptedError
-from marketplace_db.manifest import permission_digest
 from marketplace_db.package import InspectedPackage, inspect_package
+from marketplace_db.permissions import permission_digest
 from marketplace_db.reviews import Override, count_reviews, overrides_of, refusal
 from signing.attest import PublisherClaim, VerifiedStatement, verify_publisher
 from signing.digests import Digest

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from marketplace_db.acceptance import publisher_claim
 from marketplace_db.catalog import ReleaseRow, WheelRow
-from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.manifest import manifest_to_json
 from marketplace_db.market_view import MarketView
 from marketplace_db.package import InspectedPackage, inspect_package
+from marketplace_db.permissions import permission_digest
 from marketplace_db.schema import outer_id
 from signing.attest import ReviewerClaim, VerifiedStatement, verify_publisher, verify_reviewer
 from signing.digests import Digest

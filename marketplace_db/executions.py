@@ -25,9 +25,10 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from marketplace_db.accounts import Account
-from marketplace_db.errors import QueueFullError, WorkingDatabaseError
-from marketplace_db.execution_limits import ExecutionLimits, OrganizationLimits
-from marketplace_db.prices import MICRO, Metered, PriceList, cost
+from marketplace_db.errors import WorkingDatabaseError
+from marketplace_db.execution_limits import ExecutionLimits
+from marketplace_db.execution_room import check_room
+from marketplace_db.prices import Metered, PriceList, cost
 from marketplace_db.targets import Targets
 from marketplace_db.transaction import step
 from marketplace_db.usage import release_key
@@ -155,7 +156,7 @@ class Executions:
                 return known, False
             release = release_key(self.connection, plugin, version)
             chosen = Targets(self.connection).target(who.organization, target)
-            self._check_room(who.organization, limits, now)
+            check_room(self.connection, who.organization, limits, now)
             identifier = str(uuid.uuid4())
             self.connection.execute(
                 "INSERT INTO plugin_executions (uuid, plugin_version_id, organization, user,"
@@ -378,49 +379,6 @@ class Executions:
             (moment, moment),
         )
         return cursor.rowcount
-
-    def _check_room(self, organization: str, limits: ExecutionLimits, now: datetime) -> None:
-        """Raise QueueFullError where no further run may wait."""
-        own = limits.of(organization)
-        count = "SELECT count(*) FROM plugin_executions WHERE "
-        (waiting,) = self.connection.execute(f"{count} state = 'waiting'").fetchone()
-        if waiting >= limits.waiting:
-            raise QueueFullError(f"{waiting} runs wait here already", wait_s=30, whole=True)
-        (waiting,) = self.connection.execute(
-            f"{count} state = 'waiting' AND organization = ?", (organization,)
-        ).fetchone()
-        if waiting >= own.waiting:
-            raise QueueFullError(f"{waiting} runs of your organisation wait already", wait_s=30)
-        day = format_time(now - timedelta(days=1))
-        asked = self.connection.execute(
-            "SELECT asked_at FROM plugin_executions WHERE organization = ? AND asked_at > ?"
-            " ORDER BY id DESC LIMIT 1 OFFSET ?",
-            (organization, day, own.per_day - 1),
-        ).fetchone()
-        if asked is not None:
-            free = datetime.fromisoformat(asked["asked_at"]) + timedelta(days=1)
-            raise QueueFullError(
-                f"your organisation asked for {own.per_day} runs within a day",
-                wait_s=max(1, int((free - now).total_seconds()) + 1),
-            )
-        if own.cpu_s_per_month or own.cost_per_month:
-            self._check_month(organization, own, now)
-
-    def _check_month(self, organization: str, own: OrganizationLimits, now: datetime) -> None:
-        """Raise QueueFullError where a month's time or money is used up."""
-        first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        cpu_ms, spent = self.connection.execute(
-            "SELECT coalesce(sum(cpu_ms), 0), coalesce(sum(cost_micro), 0) FROM plugin_executions"
-            " WHERE organization = ? AND billed = 1 AND finished_at >= ?",
-            (organization, format_time(first)),
-        ).fetchone()
-        most_cpu, most_cost = own.cpu_s_per_month, own.cost_per_month
-        if (most_cpu and cpu_ms >= most_cpu * 1000) or (most_cost and spent >= most_cost * MICRO):
-            later = (first + timedelta(days=32)).replace(day=1)
-            raise QueueFullError(
-                "your organisation used up what it may have in this month",
-                wait_s=int((later - now).total_seconds()) + 1,
-            )
 
     def _one(self, where: str, values: tuple[object, ...]) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self.connection.execute(

@@ -2,8 +2,9 @@
 
 Rules this module keeps:
 - an unknown key is an error that names the nearest right one; only top-level `x-…` keys are free;
-- every text may be shown on a terminal and a page: no control, bidi or invisible characters;
-- the permission set has one digest, from a canonical form that ignores order and repetition.
+- every text may be shown on a terminal and a page: no control, bidi or invisible characters.
+
+What its permissions mean, and their digest, are in `marketplace_db.permissions`.
 
 Units: sizes in megabytes (2^20 bytes), times in seconds.
 """
@@ -19,7 +20,6 @@ import msgspec
 from msgspec import Meta
 
 from marketplace_db.errors import ManifestError
-from signing.digests import Digest
 
 if TYPE_CHECKING:
     from marketplace_db.requirement import PluginRequirement
@@ -34,8 +34,6 @@ __all__ = [
     "manifest_from_json",
     "manifest_to_json",
     "parse_manifest",
-    "permission_digest",
-    "permission_sentences",
 ]
 
 MANIFEST_NAME = "plugin.yaml"
@@ -208,111 +206,6 @@ def manifest_from_json(text: str) -> Manifest:
         )
 
 
-def permission_digest(manifest: Manifest) -> Digest:
-    """Hash the permission set in canonical form: sorted, without repetition, limits left out.
-
-    The plugins whose code gets these permissions too are part of it, and the programs that it
-    brings, where there are some.
-    """
-    asked = manifest.permissions
-    canonical: dict[str, Any] = {
-        "env": sorted(set(asked.env)),
-        "files": asked.files,
-        "native_code": asked.native_code,
-        "network": sorted({_with_port(host) for host in asked.network}),
-        "subprocess": sorted(set(asked.subprocess)),
-        "target": asked.target,
-    }
-    if manifest.requires_plugins:
-        canonical["plugins"] = sorted(need.full_id for need in manifest.requirements)
-    if manifest.programs:
-        canonical["programs"] = sorted(set(manifest.programs))
-    return Digest.of(b"tavo-permissions/1\n" + msgspec.json.encode(canonical, order="sorted"))
-
-
-def permission_sentences(manifest: Manifest) -> tuple[list[str], list[str]]:
-    """Say what the plugin can do and what it can NOT do, the most dangerous first.
-
-    Each entry completes "It can …" and "It can NOT …".
-    """
-    asked = manifest.permissions
-    can: list[str] = []
-    cannot: list[str] = []
-
-    def sort(granted: object, yes: str, no: str) -> None:
-        if granted:
-            can.append(yes)
-        if no and (not granted or no.startswith(("connect to any other", "read any other"))):
-            cannot.append(no)
-
-    sort(
-        asked.subprocess,
-        f"start these programs with your rights: {', '.join(sorted(set(asked.subprocess)))}",
-        "start other programs",
-    )
-    sort(
-        asked.native_code,
-        "load compiled libraries into its own process",
-        "load compiled libraries",
-    )
-    programs = ", ".join(sorted(set(manifest.programs)))
-    sort(
-        manifest.programs,
-        f"run compiled programs that it brings, locked up as it is itself: {programs}",
-        "",
-    )
-    hosts = ", ".join(sorted({_with_port(host) for host in asked.network}))
-    sort(
-        asked.network,
-        f"connect to {hosts}",
-        "connect to any other host" if asked.network or asked.target else "use the network",
-    )
-    variables = ", ".join(sorted(set(asked.env)))
-    sort(
-        asked.env,
-        f"read these environment variables, each only if you grant it: {variables}",
-        "read any other environment variable" if asked.env else "read your environment variables",
-    )
-    sort(asked.target, "send requests to the target that you name for a run", "")
-    sort(
-        asked.files == "project",
-        "read every file of the project that is scanned",
-        "read any other file on this machine"
-        if asked.files == "project"
-        else "open files of the project or of this machine by itself",
-    )
-    if manifest.requires_plugins:
-        others = ", ".join(sorted(need.full_id for need in manifest.requirements))
-        can.append(f"run the code of {others} in its own process, with the same permissions")
-    can.append(_handed(manifest))
-    cannot.append("change files outside of its own empty scratch folder")
-    return can, cannot
-
-
-def _handed(manifest: Manifest) -> str:
-    if manifest.plugin_type == "dynamic":
-        return "see the answers of the target that the host asks for it"
-    if manifest.plugin_type == "proxy":
-        return "see and change the requests and responses that pass the proxy"
-    if manifest.plugin_type == "log":
-        return "see the log entries that are analysed"
-    parts = []
-    if manifest.languages:
-        parts.append(f"the text of {', '.join(manifest.languages)} files")
-    elif not manifest.file_patterns:
-        parts.append("the text of every file")
-    if manifest.file_patterns:
-        parts.append(f"the bytes of files named {', '.join(manifest.file_patterns)}")
-    seen = f"see {', and '.join(parts)}, as the scan hands them over"
-    if manifest.literals:
-        seen += f", of those that hold {' or '.join(map(repr, manifest.literals))}"
-    return seen
-
-
-def _with_port(host: str) -> str:
-    return host if ":" in host else f"{host}:443"
-
-
 def _fail(where: str, problem: str, hint: str = "") -> NoReturn:
     place = f"{MANIFEST_NAME}: {where}: " if where else f"{MANIFEST_NAME}: "
     raise ManifestError(place + problem, hint=hint)
@@ -458,7 +351,7 @@ def _check_meaning(manifest: Manifest) -> None:
         if requirement.url is not None:
             _fail("dependencies", f"{entry!r} names an address; only names and versions may stand")
     for host in manifest.permissions.network:
-        if int(_with_port(host).rpartition(":")[2]) > 65535:
+        if int(host.partition(":")[2] or 0) > 65535:
             _fail("permissions.network", f"{host!r} has a port above 65535")
     _check_programs(manifest)
     for field in ("file_patterns", "literals"):

@@ -1,20 +1,18 @@
 """The writing side of a repository: roles, publishing, rotation of keys.
 
 Rules this module keeps:
-- artifacts are written before the metadata that names them and `timestamp.json` last, each
-  atomically: a reader, or a killed publisher, sees the old repository or the new one;
+- artifacts are written before the metadata that names them and `timestamp.json` last: a reader, or
+  a killed publisher, sees the old repository or the new one (`signing.tree` writes each whole);
 - only roles whose content changes are signed again, so a machine with the online keys alone can
   release a catalog, and cannot touch publishers, releases, targets or root;
 - no key serves an offline and an online role.
 
-The tree is described in `docs/security-model.md`; paths and names come from `signing.roles`.
+The tree is described in `docs/security-model.md`; names come from `signing.roles`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -22,26 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from securesystemslib.signer import Signature  # type: ignore[attr-defined]
-from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import (  # type: ignore[attr-defined]
     Metadata,
     MetaFile,
-    Root,
     Snapshot,
-    TargetFile,
-    Targets,
     Timestamp,
 )
 
-from signing.ceremony import Ceremony, Change, issue, measure
+from signing.ceremony import Ceremony, Change, issue
 from signing.digests import Digest
 from signing.errors import RepositoryError
-from signing.files import replace_file, write_atomically
+from signing.founding import blank, first_ceremony
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
-from signing.layout import PublicKeys, check_keys, keys_of, role_of
+from signing.layout import keys_of, role_of
 from signing.log import Log, append, entry_of, read_log, resign
-from signing.publishers import Publishers
 from signing.roles import (
     ADVISORIES_NAME,
     CATALOG_NAME,
@@ -56,14 +49,12 @@ from signing.roles import (
     REPOSITORY_FIELD,
     ROLES,
     ROOT_VERSION_FIELD,
-    artifact_path,
-    blob_path,
     format_time,
 )
+from signing.tree import Tree
 
-__all__ = ["Repository", "first_ceremony"]
+__all__ = ["Repository"]
 
-_CHUNK = 1 << 20
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -79,6 +70,7 @@ class Repository:
     ) -> None:
         """Use `create` or `open`; `life` overrides how long new metadata of a role lives."""
         self.directory = directory
+        self._tree = Tree(directory)
         self.keyring = keyring
         self._metadata = dict(metadata)
         self._life = {**DEFAULT_LIFE, **(life or {})}
@@ -134,7 +126,7 @@ class Repository:
         The keyring holds the online keys. Raises RepositoryError if a repository is there, or
         signatures are missing.
         """
-        if (directory / "metadata").exists():
+        if Tree(directory).is_there():
             raise RepositoryError(
                 f"{directory}: a repository is already here",
                 hint="Open it, or choose a new folder.",
@@ -142,7 +134,7 @@ class Repository:
         if set(first.metadata) != set(OFFLINE_ROLES) or first.metadata["root"].signed.version != 1:
             raise RepositoryError("this ceremony does not found a repository")
         before = first.metadata["publishers"].signed.version - 1
-        repository = cls(directory, keyring, _blank(before), life)
+        repository = cls(directory, keyring, blank(before), life)
         repository.adopt(first, now)
         return repository
 
@@ -158,32 +150,14 @@ class Repository:
 
         Raises RepositoryError if a file is missing or cannot be read.
         """
-        folder = directory / "metadata"
-        try:
-            timestamp = Metadata[Timestamp].from_bytes((folder / "timestamp.json").read_bytes())
-            version = timestamp.signed.snapshot_meta.version
-            snapshot = Metadata[Snapshot].from_bytes(
-                (folder / f"{version}.snapshot.json").read_bytes()
-            )
-            metadata: dict[str, Metadata[Any]] = {"timestamp": timestamp, "snapshot": snapshot}
-            for name, meta in snapshot.signed.meta.items():
-                path = folder / f"{meta.version}.{name}"
-                metadata[name.removesuffix(".json")] = Metadata.from_bytes(path.read_bytes())
-            newest = max(_root_versions(folder))
-            metadata["root"] = Metadata.from_bytes((folder / f"{newest}.root.json").read_bytes())
-        except (OSError, TufRepositoryError, ValueError) as error:
-            raise RepositoryError(
-                f"{directory}: not a complete repository: {error}",
-                hint="Check the path, or restore the folder from a backup.",
-            ) from error
-        return cls(directory, keyring, metadata, life)
+        return cls(directory, keyring, Tree(directory).read(), life)
 
     # -- facts
 
     @property
     def root_bytes(self) -> bytes:
         """Return the newest root metadata: what a client must be given to trust this tree."""
-        return self._path("root").read_bytes()
+        return self._tree.metadata_path("root", self.version("root")).read_bytes()
 
     @property
     def identity(self) -> str:
@@ -219,7 +193,7 @@ class Repository:
     def artifact(self, name: str) -> Path | None:
         """Return where a published artifact lies, or None."""
         digest = self.published(name)
-        return None if digest is None else self.directory / artifact_path(name, digest)
+        return None if digest is None else self._tree.artifact_path(name, digest)
 
     def missing_keys(self, role: str) -> int:
         """Return how many keys are missing in the keyring to sign a role, 0 if none."""
@@ -290,7 +264,7 @@ class Repository:
             for name in without:
                 self._metadata["catalog"].signed.targets.pop(name, None)
             for role, name, content in files:
-                self._metadata[role].signed.targets[name] = self._store_artifact(name, content)
+                self._metadata[role].signed.targets[name] = self._tree.store_artifact(name, content)
             self._write(changed, now)
         except BaseException:
             self._metadata = before
@@ -298,9 +272,7 @@ class Repository:
 
     def add_blob(self, content: Path | bytes) -> Digest:
         """Store a file or bytes by digest, once; return the digest. Raises RepositoryError."""
-        digest, _ = measure(content)
-        self._store(self.directory / blob_path(digest), content)
-        return digest
+        return self._tree.add_blob(content)
 
     def log(self) -> Log | None:
         """Return the log of releases, None where none was begun. Raises VerificationError."""
@@ -366,10 +338,10 @@ class Repository:
             if online and (path := self.artifact(LOG_NAME)) is not None:
                 signed = resign(path.read_bytes(), self.identity, self._signers("catalog")[0])
                 targets = self._metadata["catalog"].signed.targets
-                targets[LOG_NAME] = self._store_artifact(LOG_NAME, signed)
+                targets[LOG_NAME] = self._tree.store_artifact(LOG_NAME, signed)
             for name, content in ceremony.artifacts.items():
                 target = self._metadata[name.partition("/")[0]].signed.targets[name]
-                if self._store_artifact(name, content) != target:
+                if self._tree.store_artifact(name, content) != target:
                     raise RepositoryError(f"{name}: is another file than was signed")
             self._write(online, now, signed=tuple(ceremony.metadata))
         except BaseException:
@@ -408,11 +380,6 @@ class Repository:
         root, targets = self._metadata["root"].signed, self._metadata["targets"].signed
         return tuple(sorted(key.key_id for key in keys_of(root, targets).get("catalog", ())))
 
-    def _path(self, role: str) -> Path:
-        version = self._metadata[role].signed.version
-        name = "timestamp.json" if role == "timestamp" else f"{version}.{role}.json"
-        return self.directory / "metadata" / name
-
     def _signers(self, role: str) -> list[PrivateKey]:
         allowed = role_of(role, self._metadata)
         held = [key for key in self.keyring.of(role) if key.public.key_id in allowed.keyids]
@@ -436,7 +403,15 @@ class Repository:
         timestamp: Timestamp = self._metadata["timestamp"].signed
         timestamp.snapshot_meta = MetaFile.from_data(snapshot.version, data, ["sha256"])
         timestamp.unrecognized_fields[ROOT_VERSION_FIELD] = self.version("root")
-        self._write_hint(now)
+        self._tree.write_hint({
+            "format": 1,
+            "kind": "full",
+            "repository": self.identity,
+            "development": self.keyring.development,
+            "written": format_time(now),
+            "root": self.version("root"),
+            "timestamp": self.version("timestamp") + 1,
+        })  # fmt: skip
         self._sign("timestamp", now)
 
     def _sign(self, role: str, now: datetime) -> bytes:
@@ -450,88 +425,8 @@ class Repository:
 
     def _keep(self, role: str) -> bytes:
         data: bytes = self._metadata[role].to_bytes()
-        try:
-            write_atomically(self._path(role), data)
-        except OSError as error:
-            raise RepositoryError(f"{self._path(role)}: cannot write: {error.strerror}") from error
+        self._tree.write_metadata(role, self.version(role), data)
         return data
-
-    def _write_hint(self, now: datetime) -> None:
-        hint = {
-            "format": 1,
-            "kind": "full",
-            "repository": self.identity,
-            "development": self.keyring.development,
-            "written": format_time(now),
-            "root": self.version("root"),
-            "timestamp": self.version("timestamp") + 1,
-        }
-        data = json.dumps(hint, sort_keys=True, indent=1) + "\n"
-        write_atomically(self.directory / "mirror.json", data.encode())
-
-    def _store_artifact(self, name: str, content: Path | bytes) -> TargetFile:
-        digest, length = measure(content)
-        self._store(self.directory / artifact_path(name, digest), content)
-        return TargetFile(length, {"sha256": digest.hex}, name)
-
-    def _store(self, destination: Path, content: Path | bytes) -> None:
-        try:
-            if destination.exists():
-                return
-            if isinstance(content, bytes):
-                write_atomically(destination, content)
-                return
-            with content.open("rb") as source, replace_file(destination) as stream:
-                while chunk := source.read(_CHUNK):
-                    stream.write(chunk)
-        except OSError as error:
-            raise RepositoryError(f"{destination}: cannot write: {error.strerror}") from error
-
-
-def _root_versions(folder: Path) -> list[int]:
-    names = (path.name.split(".", 1)[0] for path in folder.glob("*.root.json"))
-    return [int(name) for name in names if name.isdecimal()]
-
-
-def first_ceremony(
-    keys: PublicKeys,
-    now: datetime,
-    *,
-    publishers: Publishers | None = None,
-    identity: str | None = None,
-    development: bool = False,
-    first_version: int = 1,
-    life: Mapping[str, timedelta] | None = None,
-) -> Ceremony:
-    """Prepare a new repository for those who hold its offline keys.
-
-    `identity` is the repository's id, 32 lower-case hexadecimal digits, drawn at random if not
-    given. `first_version` is where the versions of all metadata but the root begin. Raises
-    RepositoryError if a threshold cannot be met, or an online key is also an offline key.
-    """
-    check_keys(keys)
-    base = _blank(first_version - 1)
-    root = base["root"].signed
-    root.unrecognized_fields[REPOSITORY_FIELD] = identity or secrets.token_hex(16)
-    if development:
-        root.unrecognized_fields[DEVELOPMENT_FIELD] = True
-    change = Change(publishers=publishers, keys=keys, renew=OFFLINE_ROLES)
-    offline = {role: base[role] for role in OFFLINE_ROLES}
-    return Ceremony.prepare(offline, change, now, {**DEFAULT_LIFE, **(life or {})})
-
-
-def _blank(version: int) -> dict[str, Metadata[Any]]:
-    """Return metadata of nothing, before its first version."""
-    metadata: dict[str, Metadata[Any]] = {
-        "root": Metadata(Root(consistent_snapshot=True)),
-        "targets": Metadata(Targets()),
-        **{role: Metadata(Targets()) for role in DELEGATED_PATHS},
-        "snapshot": Metadata(Snapshot()),
-        "timestamp": Metadata(Timestamp()),
-    }
-    for role, value in metadata.items():
-        value.signed.version = 0 if role == "root" else version
-    return metadata
 
 
 def _count(keys: int) -> str:

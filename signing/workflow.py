@@ -5,9 +5,9 @@ Rules this module keeps:
 - on top of it: no gap in the chain of roots, no key that counts twice or serves offline and
   online, no artifact signed by another role than its own, no metadata that outlives its role;
 - the walk runs in a scratch folder seeded from the cache: nothing is kept until all of it held;
-- every foreign exception leaves as one of `signing.errors`, naming the file and the source.
+- every foreign exception leaves as one of `signing.errors` (`signing.tuf_source`).
 
-This is the only reading module that imports tuf (0.15 s): it is imported by a refresh alone.
+Of the reading modules these two alone import tuf (0.15 s): a refresh alone imports them.
 """
 
 from __future__ import annotations
@@ -23,32 +23,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from securesystemslib.exceptions import StorageError
-from tuf.api.exceptions import (
-    BadVersionNumberError,
-    DownloadError,
-    DownloadHTTPError,
-    DownloadLengthMismatchError,
-    ExpiredMetadataError,
-    LengthOrHashMismatchError,
-    UnsignedMetadataError,
-)
-from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import Metadata, Role, Root, Targets  # type: ignore[attr-defined]
 from tuf.ngclient.config import UpdaterConfig
-from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
 from signing.digests import Digest
-from signing.errors import (
-    ExpiredError,
-    MissingError,
-    RollbackError,
-    SigningError,
-    SourceError,
-    VerificationError,
-    printable,
-)
+from signing.errors import SigningError, SourceError, VerificationError, printable
 from signing.keys import PublicKey
 from signing.roles import (
     DELEGATED_PATHS,
@@ -58,25 +38,13 @@ from signing.roles import (
     ONLINE_ROLES,
     REPOSITORY_FIELD,
     ROOT_VERSION_FIELD,
-    format_time,
     parse_time,
 )
 from signing.sources import Deadline, Source
 from signing.trust import NO_GRACE, Floor, Period, check_period, stale_by
+from signing.tuf_source import BASE, FOREIGN, SourceFetcher, translate
 
 __all__ = ["Artifact", "Walk", "keep_metadata", "walk"]
-
-_BASE = "tavo:/"
-_FOREIGN = (
-    TufRepositoryError,
-    DownloadError,
-    StorageError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +88,7 @@ def walk(
     walks the `releases` role too, which a full copy needs. `grace` is how long after its expiry
     metadata other than the root still counts; the caller judges what it used. Raises SigningError.
     """
-    fetcher = _SourceFetcher(source, deadline)
+    fetcher = SourceFetcher(source, deadline)
     with tempfile.TemporaryDirectory(prefix="tavo-metadata-") as name:
         scratch = Path(name)
         _seed(scratch, cache)
@@ -129,7 +97,7 @@ def walk(
         try:
             updater = Updater(
                 metadata_dir=str(scratch),
-                metadata_base_url=f"{_BASE}metadata/",
+                metadata_base_url=f"{BASE}metadata/",
                 fetcher=fetcher,
                 config=UpdaterConfig(),
                 bootstrap=root,
@@ -151,8 +119,8 @@ def walk(
             return _check(updater, source, scratch, root, wanted)
         except SigningError:
             raise
-        except _FOREIGN as error:
-            raise _translate(error, fetcher, updater, moment) from error
+        except FOREIGN as error:
+            raise translate(error, fetcher, updater, moment) from error
         except OSError as error:
             raise SourceError(
                 f"{scratch}: cannot write metadata: {error.strerror}",
@@ -334,50 +302,6 @@ def _artifacts(targets: Targets, role: str, where: str) -> Iterator[Artifact]:
 _NAME = re.compile(r"[a-z]+(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)+")
 
 
-# -- python-tuf's plumbing
-
-
-class _SourceFailedError(DownloadError):
-    """Carries one of our errors through python-tuf."""
-
-    def __init__(self, error: SigningError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class _SourceFetcher(FetcherInterface):
-    """Lets python-tuf read from a `Source`, and remembers the last file for messages."""
-
-    def __init__(self, source: Source, deadline: Deadline) -> None:
-        self.source = source
-        self.last = ""
-        self.data = bytearray()
-        self._deadline = deadline
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        path = url.removeprefix(_BASE)
-        self.last = path
-        self.data.clear()
-        chunks = self.source.read(path, self._deadline)
-        try:
-            first = next(chunks, b"")
-        except MissingError as error:
-            raise DownloadHTTPError(str(error), 404) from error
-        except SigningError as error:
-            raise _SourceFailedError(error) from error
-        return self._rest(first, chunks)
-
-    def _rest(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        self.data += first
-        yield first
-        try:
-            for chunk in chunks:
-                self.data += chunk
-                yield chunk
-        except SigningError as error:
-            raise _SourceFailedError(error) from error
-
-
 def _seed(scratch: Path, cache: Path) -> None:
     try:
         for path in cache.glob("*.json"):
@@ -388,74 +312,3 @@ def _seed(scratch: Path, cache: Path) -> None:
             shutil.copyfile(path, scratch / "root_history" / path.name)
     except OSError as error:
         raise SourceError(f"{cache}: cannot read cached metadata: {error.strerror}") from error
-
-
-def _translate(
-    error: BaseException, fetcher: _SourceFetcher, updater: Updater | None, moment: datetime | None
-) -> SigningError:
-    if isinstance(error, _SourceFailedError):
-        return error.error
-    if updater is None:
-        return VerificationError(
-            f"root.json, the trusted root itself: {printable(error)}",
-            hint="Check which file is given as the trusted root.",
-        )
-    where = f"{fetcher.last.removeprefix('metadata/')} from {fetcher.source.name}"
-    if isinstance(error, DownloadHTTPError):
-        cause = error.__cause__
-        return (
-            cause
-            if isinstance(cause, SigningError)
-            else SourceError(f"{where}: {printable(error)}")
-        )
-    if isinstance(error, DownloadLengthMismatchError):
-        return VerificationError(
-            f"{where}: longer than allowed: {printable(error)}",
-            hint="The mirror is damaged or hostile: use another one.",
-        )
-    if isinstance(error, DownloadError):
-        return SourceError(f"{where}: {printable(error)}", hint="Check the network and the mirror.")
-    if isinstance(error, ExpiredMetadataError):
-        return _expired(error, fetcher, updater, moment)
-    if isinstance(error, BadVersionNumberError):
-        kind = VerificationError if fetcher.last.endswith(".root.json") else RollbackError
-        return kind(
-            f"{where}: {printable(error)}",
-            hint="This copy is older than one seen before, or mixed.",
-        )
-    if isinstance(error, UnsignedMetadataError):
-        return VerificationError(
-            f"{where}: not enough valid signatures: {printable(error)}",
-            hint="This repository does not belong to the trusted root: check its address.",
-        )
-    if isinstance(error, LengthOrHashMismatchError):
-        return VerificationError(
-            f"{where}: is not the file that was signed: {printable(error)}",
-            hint="The mirror is damaged or mixed: copy it again.",
-        )
-    return VerificationError(
-        f"{where}: not valid metadata: {printable(error)}",
-        hint="The mirror is damaged: copy it again.",
-    )
-
-
-def _expired(
-    error: BaseException, fetcher: _SourceFetcher, updater: Updater, moment: datetime | None
-) -> ExpiredError:
-    found = re.search(r"([a-z]+)(?:\.json)? is expired", str(error))
-    role = found[1] if found else "metadata"
-    expires: datetime | None = None
-    if role in ("root", "timestamp", "snapshot"):
-        expires = updater._trusted_set[role].expires
-    else:
-        try:
-            signed = Metadata[Any].from_bytes(bytes(fetcher.data)).signed
-            expires = signed.expires
-        except (TufRepositoryError, ValueError, KeyError, TypeError):
-            expires = None
-    when = f" {format_time(expires)}" if expires else ""
-    judged = f" (now {format_time(moment)})" if moment else ""
-    return ExpiredError(
-        f"{role}.json from {fetcher.source.name} expired{when}{judged}",
-        hint="The mirror is stale: run `tavo mirror sync`, or check this machine's clock.",
-    )

@@ -25,8 +25,8 @@ from markupsafe import Markup
 
 from marketplace_db.catalog import ApprovalRow, Catalog, PluginRow, ReleaseRow, ReviewRow
 from marketplace_db.errors import NotInCatalogError
-from marketplace_db.manifest import PLUGIN_TYPES, permission_sentences
-from marketplace_db.permissions import danger_sentences
+from marketplace_db.manifest import PLUGIN_TYPES
+from marketplace_db.permissions import danger_sentences, permission_sentences
 from marketplace_db.web.desk import Desk
 from marketplace_db.web.guard import RAW_POLICY, guarded
 from marketplace_db.web.market_pages import MarketPages, more_about

@@ -1,6 +1,6 @@
 """`tavo market`: run a marketplace: from what is handed in to what is released.
 
-The changes that need offline keys stand in `tavo.cli.market_offline`.
+The changes that need offline keys stand in `tavo.cli.market_offline` and `market_people`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tavo.cli import (
     market_entitle,
     market_execute,
     market_offline,
+    market_people,
     market_serve,
     market_vet,
     rules_packs,
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
     """Add the group to the root command."""
     group = typer.Typer(help="Run a marketplace of plugins.", no_args_is_help=True)
     market_offline.register(group)
+    market_people.register(group)
     group.command("submit")(submit)
     group.command("submissions")(submissions)
     market_vet.register(group)

@@ -77,8 +77,7 @@ def confirm_local(session: Session, state: State, local: LocalPlugin) -> None:
 
     Raises RefusedError when the answer is no, NotConfirmedError when nobody is there to answer.
     """
-    from marketplace_db.manifest import permission_sentences
-    from marketplace_db.permissions import danger_sentences
+    from marketplace_db.permissions import danger_sentences, permission_sentences
     from tavo.host.sandbox.levels import parse_acceptances
 
     if state.is_confirmed_local(local.digest):

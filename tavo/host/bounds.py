@@ -1,60 +1,54 @@
-"""What a worker may use: limits that the kernel keeps, and those that we look at from outside.
+"""What a worker, or a program of its own, may use: what the kernel keeps, and what we look at.
 
 Rules this module keeps:
 - a limit that the kernel can keep for one process is the kernel's; the others (threads, memory
   really used, the size of a folder, silence) are looked at while a worker is silent;
-- nothing in a worker's folder is followed: it may have been made to lead somewhere else.
+- what is locked up may read the system's libraries and what it was given, write to its scratch
+  folder, and reach nothing else.
 
 Units: sizes in bytes, times in seconds of the monotonic clock.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import math
 import os
-import shutil
-import stat
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marketplace_db.manifest import Limits
-from tavo.host.locks import hold, let_go
-from tavo.host.process import WorkerProcess
+from tavo.host.process import Sample, WorkerProcess
+from tavo.host.sandbox.levels import SandboxLevel
+from tavo.host.work_folder import MOST_SCRATCH_FILES, LockedUpFolder, disk_use
 from tavo.plugins.frames import FLUSH_EVERY_S
 
 __all__ = [
     "CANCEL_S",
-    "DEVICES",
-    "FOLDER_PREFIX",
-    "MOST_SCRATCH_FILES",
-    "SYSTEM_FOLDERS",
     "TICK_S",
     "Cancel",
     "Watch",
-    "delete_folder",
-    "disk_use",
     "environment",
     "resource_limits",
-    "sweep_folders",
+    "sandbox_order",
+    "too_full",
+    "too_much",
 ]
 
-FOLDER_PREFIX = "tavo-worker-"
 CANCEL_S = 0.25
 TICK_S = 0.2
-MOST_SCRATCH_FILES = 10_000
-# What every worker may read beside what is its own: libraries and time zones.
-SYSTEM_FOLDERS = (
+# What everything that runs locked up may read beside its own: libraries and time zones.
+_SYSTEM_FOLDERS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
 )  # fmt: skip
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
-_LEFT_BEHIND_AFTER_S = 60.0
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/random")
 _ADDRESSES_OF_INTERPRETER = 192 << 20
 _STACK = 8 << 20
+_MEMORY_OF_INTERPRETER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,50 +169,53 @@ def resource_limits(
     return values
 
 
-def disk_use(folder: Path) -> tuple[int, int]:
-    """Return bytes and entries below a folder that somebody may be changing meanwhile."""
-    size = count = 0
-    for _, folders, files, handle in os.fwalk(folder):
-        count += len(folders) + len(files)
-        if count > MOST_SCRATCH_FILES:
-            break
-        for name in files:
-            with contextlib.suppress(OSError):
-                status = os.stat(name, dir_fd=handle, follow_symlinks=False)
-                size += max(status.st_blocks * 512, status.st_size)
-    return size, count
+def sandbox_order(
+    level: SandboxLevel,
+    limits: Limits,
+    folder: LockedUpFolder,
+    *,
+    kernel: Mapping[str, int],
+    readable: Iterable[Path],
+    proxy: int = 0,
+    program: Path | None = None,
+    more: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return what the sandbox of a process is told, in the words of `tavo.host.sandbox.apply`.
 
-
-@functools.cache
-def sweep_folders(parent: Path) -> None:
-    """Delete what workers of killed hosts have left behind; look once per process.
-
-    A folder that is ours, is not new, and that no living host holds has been left behind.
+    `kernel` are the limits that the kernel keeps, `readable` the files and folders of its own that
+    it may read, `more` those of the system beside its libraries. `proxy` is as in `environment`,
+    `program` the file that the process is to become.
     """
-    with contextlib.suppress(OSError):
-        for folder in parent.glob(f"{FOLDER_PREFIX}*"):
-            with contextlib.suppress(OSError):
-                status = folder.lstat()
-                new = time.time() - status.st_mtime < _LEFT_BEHIND_AFTER_S
-                if new or status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
-                    continue
-                handle = hold(folder, exclusive=True)
-                try:
-                    delete_folder(folder)
-                finally:
-                    let_go(handle)
+    return {
+        "level": int(level),
+        "limits": dict(kernel),
+        "read": [*map(str, readable), *_SYSTEM_FOLDERS, *more],
+        "write": [str(folder.scratch)] if limits.scratch_mb else [],
+        "devices": list(_DEVICES),
+        "proxy": proxy,
+        "program": "" if program is None else str(program),
+        "canary": str(folder.canary),
+        "scratch": {
+            "folder": str(folder.scratch),
+            "bytes": limits.scratch_mb << 20,
+            "entries": MOST_SCRATCH_FILES,
+        },
+    }
 
 
-def delete_folder(folder: Path) -> None:
-    """Delete a folder that a dead worker left, whatever modes it gave."""
+def too_much(sample: Sample, limits: Limits) -> tuple[str, str]:
+    """Say of which thing a process uses too much, as a word and a clause; empty if of none."""
+    if sample.threads > limits.threads + 1:
+        return "threads", f"it started {sample.threads} threads, {limits.threads} allowed"
+    if sample.peak_memory > (limits.memory_mb << 20) + _MEMORY_OF_INTERPRETER:
+        used = sample.peak_memory >> 20
+        return "memory", f"it used {used} MB, {limits.memory_mb} MB allowed"
+    return "", ""
 
-    def make_writable(_: object, path: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                Path(path).chmod(0o700)
 
-    for _ in range(3):
-        shutil.rmtree(folder, onerror=make_writable)
-        if not folder.exists():
-            return
+def too_full(scratch: Path, limits: Limits) -> str:
+    """Say with what a scratch folder is too full, empty if it is not."""
+    size, count = disk_use(scratch)
+    if size <= limits.scratch_mb << 20 and count <= MOST_SCRATCH_FILES:
+        return ""
+    return f"{size} bytes in {count} files, {limits.scratch_mb} MB allowed"

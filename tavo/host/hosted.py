@@ -26,6 +26,7 @@ from tavo.errors import ConfigError, NotAvailableError, RefusedError
 from tavo.host.answers import check_rules, clean
 from tavo.host.arena import Arena
 from tavo.host.batches import Failure, Meter, Statistics
+from tavo.host.bounds import Cancel
 from tavo.host.config_schema import config_problems
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender
@@ -36,8 +37,9 @@ from tavo.host.sandbox.levels import (
     SandboxUnavailableError,
     strongest_here,
 )
-from tavo.host.session import Cancel, CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.host.session import CrashError, LayerRefusedError, Session
 from tavo.host.stopping import Stopper
+from tavo.host.worker_plan import WorkerPlan
 from tavo.plugins.types import Rule
 
 if TYPE_CHECKING:

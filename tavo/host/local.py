@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -26,14 +25,13 @@ from typing import TYPE_CHECKING, Self
 from signing.digests import Digest
 from tavo.errors import InputError, RefusedError, UsageError
 from tavo.host import interpreters
-from tavo.host.bounds import FOLDER_PREFIX, delete_folder
 from tavo.host.installed import (
     Installation,
     VerifiedInstallation,
     installation_of_snapshot,
     vouch_for_snapshot,
 )
-from tavo.host.locks import hold, let_go
+from tavo.host.work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from marketplace_db.manifest import Manifest
@@ -60,8 +58,7 @@ class LocalPlugin:
     source: Path
     package: InspectedPackage
     installation: Installation
-    _folder: Path
-    _lock: int
+    _folder: WorkFolder
     _needed_by: _NeededBy | None = None
 
     @property
@@ -116,7 +113,7 @@ class LocalPlugin:
             )
         from marketplace_db.package import write_new_file
 
-        folder = self._folder / "rehearsal"
+        folder = self._folder.path / "rehearsal"
         if not folder.exists():
             shutil.copytree(self.installation.folder, folder, symlinks=True)
             for name, content in files.items():
@@ -137,9 +134,7 @@ class LocalPlugin:
 
     def close(self) -> None:
         """Delete the copy."""
-        let_go(self._lock)
-        self._lock = -1
-        delete_folder(self._folder)
+        self._folder.delete()
 
     def __enter__(self) -> Self:
         return self
@@ -180,10 +175,9 @@ def open_local(
             hint="Name a plugin's folder or its packed zip; `tavo registry list` names what is"
             " installed.",
         )
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-    lock = -1
+    private = WorkFolder()
+    folder = private.path
     try:
-        lock = hold(folder, exclusive=False)
         packed = folder / (path.absolute().name or "plugin")  # messages name it
         _pack(path, packed)
         package = inspect_package(packed)
@@ -206,13 +200,12 @@ def open_local(
             interpreter=python.tag,
         )
     except BaseException as error:
-        let_go(lock)
-        delete_folder(folder)
+        private.delete()
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         raise
     return LocalPlugin(
-        source=path, package=package, installation=installation, _folder=folder, _lock=lock,
+        source=path, package=package, installation=installation, _folder=private,
         _needed_by=needed_by,
     )  # fmt: skip
 

@@ -19,31 +19,24 @@ import contextlib
 import json
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from marketplace_db.manifest import Limits
 from tavo.host.answers import clean
 from tavo.host.bounds import (
-    DEVICES,
-    FOLDER_PREFIX,
-    MOST_SCRATCH_FILES,
-    SYSTEM_FOLDERS,
     TICK_S,
-    delete_folder,
-    disk_use,
     environment,
     resource_limits,
-    sweep_folders,
+    sandbox_order,
+    too_full,
+    too_much,
 )
 from tavo.host.lending import Lender, LendError
-from tavo.host.locks import hold, let_go
 from tavo.host.payload import PROGRAM_BOOT, payload
-from tavo.host.process import Sample, sample_of
+from tavo.host.process import Sample, sample_of, signal_name
 from tavo.host.program_orders import (
     MOST_OUTPUT,
     Allowance,
@@ -54,38 +47,33 @@ from tavo.host.program_orders import (
 )
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.stopping import Stopper
+from tavo.host.work_folder import LockedUpFolder
 from tavo.host.zygotes import interpreter
 from tavo.programs import run_program
 
 __all__ = ["OwnProgramLender"]
 
 _MOST_SAID = 4096
-_MORE_MEMORY = 64 << 20
 # libraries that start as many threads as there are processors unless they are told otherwise
 _THREADS = ("TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(LockedUpFolder):
     """The folders and files of one run, which is deleted afterwards."""
-
-    folder: Path
-
-    @property
-    def scratch(self) -> Path:
-        return self.folder / "scratch"
 
     @property
     def given(self) -> Path:
-        return self.folder / "given"
-
-    @property
-    def canary(self) -> Path:
-        return self.folder / "canary"
+        return self.path / "given"
 
     @property
     def not_program(self) -> Path:
-        return self.folder / "not-a-program"
+        return self.path / "not-a-program"
+
+    def _furnish(self) -> None:
+        super()._furnish()
+        self.given.mkdir(mode=0o700)
+        self.not_program.write_bytes(b"\0 not a program, and not to be tried\n")
+        self.not_program.chmod(0o700)
 
 
 class OwnProgramLender:
@@ -109,7 +97,7 @@ class OwnProgramLender:
         self.level: SandboxLevel | None = None
         self._programs = dict(programs)
         self._python = python
-        self._readable = [str(path) for path in readable]
+        self._readable = list(readable)
         self._limits = limits
         self._stopper = stopper
         self._behind = behind
@@ -132,7 +120,7 @@ class OwnProgramLender:
                 f"{order.program}: {path.parent} is in a place where nothing may be executed"
                 " (mounted noexec), or its mode was changed; install the plugin again elsewhere",
             )
-        with self._allowance.run(order.timeout_s) as seconds, _place() as place:
+        with self._allowance.run(order.timeout_s) as seconds, _Place() as place:
             try:
                 write_files(place.given, order.files)
                 return self._run(order, place, self.level, seconds)
@@ -183,22 +171,14 @@ class OwnProgramLender:
                 **order.variables,
             },
             "sandbox": {
-                "level": int(level),
-                "limits": resource_limits(limits),
-                "read": [*self._readable, str(place.given), *SYSTEM_FOLDERS],
-                "write": [str(place.scratch)] if limits.scratch_mb else [],
-                "devices": list(DEVICES),
-                "proxy": 0,
-                "program": str(self._programs[order.program]),
+                **sandbox_order(
+                    level, limits, place,
+                    kernel=resource_limits(limits), readable=[*self._readable, place.given],
+                    program=self._programs[order.program],
+                ),
                 "not_program": str(place.not_program),
-                "canary": str(place.canary),
-                "scratch": {
-                    "folder": str(place.scratch),
-                    "bytes": limits.scratch_mb << 20,
-                    "entries": MOST_SCRATCH_FILES,
-                },
             },
-        }
+        }  # fmt: skip
 
     def _begin(self, channel: socket.socket, order: Mapping[str, Any]) -> str:
         """Send the order; return why it was not begun, nothing once the program runs."""
@@ -230,7 +210,10 @@ class OwnProgramLender:
             sample = Sample()
             while not over.wait(TICK_S):
                 sample = sample_of(pid, sample)
-                if reason := self._too_much(sample, scratch):
+                _, reason = too_much(sample, self._limits)
+                if not reason and (full := too_full(scratch, self._limits)):
+                    reason = f"it filled its folder with {full}"
+                if reason:
                     stop(reason)
                     return
 
@@ -242,46 +225,9 @@ class OwnProgramLender:
             over.set()
             watcher.join()
 
-    def _too_much(self, sample: Sample, scratch: Path) -> str:
-        limits = self._limits
-        if sample.threads > limits.threads + 1:
-            return f"it started {sample.threads} threads, {limits.threads} allowed"
-        if sample.peak_memory > (limits.memory_mb << 20) + _MORE_MEMORY:
-            return f"it used {sample.peak_memory >> 20} MB, {limits.memory_mb} MB allowed"
-        size, count = disk_use(scratch)
-        if size > limits.scratch_mb << 20 or count > MOST_SCRATCH_FILES:
-            return (
-                f"it filled its folder with {size} bytes in {count} files,"
-                f" {limits.scratch_mb} MB allowed"
-            )
-        return ""
-
-
-@contextlib.contextmanager
-def _place() -> Iterator[_Place]:
-    sweep_folders(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-    held = hold(folder, exclusive=False)
-    place = _Place(folder=folder)
-    try:
-        place.scratch.mkdir(mode=0o700)
-        place.given.mkdir(mode=0o700)
-        place.canary.write_bytes(b"not for the program\n")
-        place.not_program.write_bytes(b"\0 not a program, and not to be tried\n")
-        place.not_program.chmod(0o700)
-        yield place
-    finally:
-        let_go(held)
-        delete_folder(folder)
-
 
 def _ended_by(number: int) -> str:
-    import signal
-
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
+    name = signal_name(number)
     why = {
         "SIGSYS": "for something that the sandbox kills for",
         "SIGXCPU": "because its processor time was used up",

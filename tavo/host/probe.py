@@ -13,7 +13,8 @@ from pathlib import Path
 
 from marketplace_db.manifest import Limits
 from tavo.host.sandbox.levels import SandboxLevel, strongest_here
-from tavo.host.session import CrashError, LayerRefusedError, Session, WorkerPlan
+from tavo.host.session import CrashError, LayerRefusedError, Session
+from tavo.host.worker_plan import WorkerPlan
 
 __all__ = ["Probe", "empty_plan", "probe"]
 

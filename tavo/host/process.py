@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-__all__ = ["Sample", "WorkerProcess", "sample_of"]
+__all__ = ["Sample", "WorkerProcess", "sample_of", "signal_name"]
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -223,3 +223,11 @@ def sample_of(pid: int, last: Sample) -> Sample:
     fields = stat.rpartition(b")")[2].split()
     cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
     return Sample(cpu_s=max(cpu_s, last.cpu_s), peak_memory=peak, threads=threads)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal as the system writes it, such as SIGKILL."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -13,39 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
 import secrets
-import shutil
-import signal
-import socket
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from marketplace_db.manifest import Limits
 from tavo.errors import ConfigError
 from tavo.host.answers import clean
-from tavo.host.bounds import (
-    CANCEL_S,
-    DEVICES,
-    FOLDER_PREFIX,
-    MOST_SCRATCH_FILES,
-    SYSTEM_FOLDERS,
-    TICK_S,
-    Cancel,
-    Watch,
-    delete_folder,
-    disk_use,
-    environment,
-    resource_limits,
-    sweep_folders,
-)
+from tavo.host.bounds import CANCEL_S, TICK_S, Cancel, Watch
 from tavo.host.lending import Lender, LendError
-from tavo.host.locks import hold, let_go
+from tavo.host.live_worker import LiveWorker
 from tavo.host.messages import (
     Ask,
     Bye,
@@ -59,30 +38,16 @@ from tavo.host.messages import (
     ViolationError,
     parse,
 )
-from tavo.host.payload import BOOT, payload
-from tavo.host.process import Sample, WorkerProcess
-from tavo.host.sandbox.levels import SandboxLevel
-from tavo.host.wire import GoneError, LateError, Wire
-from tavo.host.zygotes import ZYGOTES, interpreter
+from tavo.host.payload import payload
+from tavo.host.process import Sample
+from tavo.host.wire import GoneError, LateError
+from tavo.host.worker_plan import WorkerPlan
 from tavo.plugins.frames import MOST_FROM_HOST, PROTOCOL, FrameError, encode
 
-if TYPE_CHECKING:
-    from tavo.host.connect_proxy import ConnectProxy
-
-__all__ = ["Cancel", "CrashError", "LayerRefusedError", "Session", "WorkerPlan"]
+__all__ = ["CrashError", "LayerRefusedError", "Session"]
 
 _START_S = 30.0
 _STOP_S = 2.0
-_MOST_PRINTED = 64 << 20
-_LONGEST_OUTPUT = 64 << 10
-_MEMORY_OF_INTERPRETER = 64 << 20
-_ENDLESS = frozenset({"proxy", "log"})  # they work as long as there is work
-_CERTIFICATES = (
-    "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs",
-    "/etc/pki/tls/cert.pem", "/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates",
-    "/usr/local/share/ca-certificates",
-)  # fmt: skip
-_PROXY_PORT = 3128
 
 _Kind = TypeVar("_Kind")
 
@@ -106,32 +71,6 @@ class LayerRefusedError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerPlan:
-    """What to run, where it lies, and what it may use.
-
-    `needs` are the folders of the plugins whose code it uses, by their ids. `hosts` are those that
-    its libraries may connect to through us, which needs the strongest level. `apart`: its process
-    is never a copy of one that is ready, because copies share the seed of their hashes. `cpu_s` is
-    the processor time that its process may use at most, None for what its limits come to.
-    """
-
-    full_id: str
-    plugin_type: str
-    entry_point: str
-    plugin_folder: Path
-    dependency_folders: tuple[Path, ...]
-    config: Mapping[str, Any]
-    limits: Limits
-    level: SandboxLevel
-    python: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
-    hosts: tuple[str, ...] = ()
-    needs: Mapping[str, Path] = field(default_factory=dict)
-    apart: bool = False
-    cpu_s: float | None = None
-
-
 class _State(enum.Enum):
     NEW = enum.auto()
     LOCKED = enum.auto()
@@ -153,64 +92,52 @@ class Session:
         self._state = _State.NEW
         self._request = 0
         self._open: deque[int] = deque()
-        sweep_folders(Path(tempfile.gettempdir()))
-        self._proxy: ConnectProxy | None = None
-        self._port = _PROXY_PORT if plan.hosts and plan.level is SandboxLevel.STRONG else 0
-        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-        self._hold = hold(self._folder, exclusive=False)
-        ours: socket.socket | None = None
-        try:
-            self._scratch = self._folder / "scratch"
-            self._scratch.mkdir(mode=0o700)
-            (self._folder / "canary").write_bytes(b"not for the worker\n")
-            ours, theirs = socket.socketpair()
-            with theirs:
-                self._start(theirs.fileno(), arena)
-        except BaseException:
-            let_go(self._hold)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if ours is not None:
-                ours.close()
-            raise
-        self._wire = Wire(ours, self._process.output)
+        self._worker = LiveWorker(plan, arena)
 
     @property
     def pid(self) -> int:
         """Return the number of the worker's process."""
-        return self._process.pid
+        return self._worker.process.pid
 
     @property
     def scratch(self) -> Path:
         """Return the worker's scratch folder, as it lies on this machine."""
-        return self._scratch
+        return self._worker.folder.scratch
 
     @property
     def printed_tail(self) -> str:
         """Return the end of what the worker printed so far."""
-        self._wire.drain()
-        return self._wire.tail
+        self._worker.wire.drain()
+        return self._worker.wire.tail
 
     @property
     def cpu_s(self) -> float:
-        """Return the processor time of the worker so far, or of its whole life.
+        """Return the processor time of the worker so far, or of its whole life."""
+        return self._worker.cpu_s
 
-        It includes what the process that it was forked from has used for it.
-        """
-        return self._start_cpu_s + (self._process.cpu_s or self._process.sample().cpu_s)
+    @property
+    def starter_cpu_s(self) -> float:
+        """Return the processor time that starting it took of a thread of ours."""
+        return self._worker.starter_cpu_s
+
+    @property
+    def is_forked(self) -> bool:
+        """Tell whether it came out of a process that was ready."""
+        return self._worker.is_forked
 
     def cpu_now(self) -> float:
         """Return the processor time of its process so far, 0 if the system does not say."""
-        return self._process.cpu_now()
+        return self._worker.process.cpu_now()
 
     @property
     def peak_memory(self) -> int:
         """Return the largest memory that the worker was seen with."""
-        return self._process.sample().peak_memory
+        return self._worker.process.sample().peak_memory
 
     @property
     def printed(self) -> str:
         """Return the end of what the worker logged and printed, made safe for people."""
-        return clean(self._wire.tail, _LONGEST_OUTPUT)
+        return self._worker.printed
 
     @property
     def is_alive(self) -> bool:
@@ -231,19 +158,19 @@ class Session:
                 "type": "hello",
                 "protocol": [PROTOCOL],
                 "nonce": nonce,
-                "sandbox": self._sandbox_plan(),
-                "folder": str(self._scratch),
-                "environment": self._environment(),
+                "sandbox": self._plan.sandbox(self._worker.folder),
+                "folder": str(self.scratch),
+                "environment": self._worker.environment(),
             },
             deadline,
         )
-        if self._port:
-            self._proxy = self._take_proxy(deadline)
+        if self._plan.proxy_port:
+            self._take_proxy(deadline)
         hello = self._expect(Hello, deadline, what="its greeting")
         if hello.nonce != nonce or hello.protocol != PROTOCOL:
-            self._violation("it greets another host")
+            self.violation("it greets another host")
         if hello.held.level != self._plan.level:
-            self._violation(f"it greets at level {hello.held.level}")
+            self.violation(f"it greets at level {hello.held.level}")
         self._state = _State.LOCKED
         return hello.held
 
@@ -253,22 +180,10 @@ class Session:
         Raises ConfigError for what the plugin's own start refuses, CrashError.
         """
         deadline = time.monotonic() + max(_START_S, self._plan.limits.wall_s_per_call)
-        self._send(
-            {
-                "type": "configure",
-                "plugin_type": self._plan.plugin_type,
-                "entry_point": self._plan.entry_point,
-                "plugin_folder": str(self._plan.plugin_folder),
-                "dependency_folders": [str(path) for path in self._plan.dependency_folders],
-                "needs": {name: str(path) for name, path in self._plan.needs.items()},
-                "config": dict(self._plan.config),
-                "environment": dict(self._plan.variables),
-            },
-            deadline,
-        )
+        self._send(self._plan.configure(), deadline)
         ready = self._expect(Ready, deadline, what="its start")
         self._state = _State.READY
-        self._process.sample()
+        self._worker.process.sample()
         return ready
 
     def ask(
@@ -290,11 +205,11 @@ class Session:
             raise CrashError("crashed", "the worker is not running")
         self._check_quiet()
         # it was looked at after its last answer, and had nothing to do since
-        watch = Watch(self._plan.limits, left_s, self._process.last.cpu_s)
+        watch = Watch(self._plan.limits, left_s, self._worker.process.last.cpu_s)
         self._request += 1
         self._send({"type": kind, "id": self._request, **content}, time.monotonic() + _START_S)
         self._state = _State.BUSY
-        answered, before = 0, self._wire.received
+        answered, before = 0, self._worker.wire.received
         look = watch.next_look()
         while True:
             try:
@@ -303,7 +218,7 @@ class Session:
                 self._judge(watch)
                 look = watch.next_look()
                 continue
-            arrived, before = self._wire.received - before, self._wire.received
+            arrived, before = self._worker.wire.received - before, self._worker.wire.received
             if isinstance(message, Ask):
                 watch.pause(self._lend(message))
             else:
@@ -312,10 +227,12 @@ class Session:
                     most = self._plan.limits.output_mb
                     self._die("output", f"it answered with more than {most} MB")
                 done = self._judged(message, self._request, collect)
-                watch.progress(self._process)
+                watch.progress(self._worker.process)
                 if done:
                     self._state = _State.READY
-                    self._check_scratch()
+                    kind, reason = self._worker.overfull()
+                    if kind:
+                        self._die(kind, reason)
                     return watch.cancelled
             if time.monotonic() >= look:  # one that never stops talking is looked at all the same
                 self._judge(watch)
@@ -357,20 +274,24 @@ class Session:
 
     def interrupt(self) -> None:
         """Tell the worker to end the call that it is in."""
-        self._process.interrupt()
+        self._worker.process.interrupt()
 
     def check_use(self) -> Sample:
         """Look at what the worker uses. Raises CrashError when it is over a limit."""
-        return self._check_use()
+        sample = self._worker.process.sample()
+        kind, reason = self._worker.overuse(sample)
+        if kind:
+            self._die(kind, reason)
+        return sample
 
     def violation(self, reason: str) -> NoReturn:
         """Kill a worker whose answer cannot be one. Raises CrashError."""
-        self._violation(reason)
+        self._die("protocol", f"it broke the protocol: {reason}")
 
     @property
     def channel(self) -> int:
         """Return the descriptor that is readable when the worker has said something."""
-        return self._wire.descriptor
+        return self._worker.wire.descriptor
 
     def close(self) -> None:
         """Ask the worker to end, and kill it if it does not; delete its folder."""
@@ -378,10 +299,10 @@ class Session:
             deadline = time.monotonic() + _STOP_S
             with contextlib.suppress(CrashError, LateError):
                 self._check_quiet()
-                self._process.sample()
+                self._worker.process.sample()
                 self._send({"type": "shutdown"}, deadline)
                 self._expect(Bye, deadline, what="its end")
-                self._wire.drain()
+                self._worker.wire.drain()
         self._end()
 
     def kill(self) -> None:
@@ -390,62 +311,14 @@ class Session:
 
     def abort(self) -> None:
         """Kill the worker from any thread; the thread that asks it then sees that it is gone."""
-        self._process.abort()
+        self._worker.process.abort()
 
-    def _start(self, channel: int, arena: int) -> None:
-        """Start the process, by itself or out of one that is ready. Raises OSError."""
-        python = self._plan.python
-        forked = None if self._plan.apart else ZYGOTES.fork(python, channel, arena)
-        self.is_forked = forked is not None
-        self._start_cpu_s = 0.0
-        if forked is not None:
-            self._process, self._start_cpu_s = forked.process, forked.zygote_cpu_s
-            self.starter_cpu_s = forked.starter_cpu_s
-            return
-        self._process = WorkerProcess.start(
-            [*interpreter(python), BOOT, str(channel), str(arena)],
-            environment=self._environment(), folder=self._scratch, keep=(channel, arena),
-        )  # fmt: skip
-        self.starter_cpu_s = self._process.starter_cpu_s
-
-    def _environment(self) -> dict[str, str]:
-        return environment(self._scratch, self._plan.limits, proxy=self._port)
-
-    def _take_proxy(self, deadline: float) -> ConnectProxy:
-        """Take the socket on which the worker's connections arrive, and serve them."""
-        from tavo.host.connect_proxy import ConnectProxy
-
-        self._wire.expects_descriptors = True
+    def _take_proxy(self, deadline: float) -> None:
+        """Take the socket on which the worker's connections arrive."""
+        self._worker.wire.expects_descriptors = True
         self._expect(Listening, deadline, what="its listening socket")
-        self._wire.expects_descriptors = False
-        if len(self._wire.descriptors) != 1:
-            self._violation("it sent no socket, or more than one")
-        return ConnectProxy(self._wire.descriptors.pop(), self._plan.hosts)
-
-    def _sandbox_plan(self) -> dict[str, Any]:
-        plan = self._plan
-        return {
-            "level": int(plan.level),
-            "host_pid": os.getpid(),
-            "limits": resource_limits(
-                plan.limits, endless=plan.plugin_type in _ENDLESS, cpu_s=plan.cpu_s
-            ),
-            "read": [
-                *map(str, (plan.plugin_folder, *plan.dependency_folders, *plan.needs.values())),
-                *SYSTEM_FOLDERS,
-                *(_CERTIFICATES if self._port else ()),
-            ],
-            "write": [str(self._scratch)] if plan.limits.scratch_mb else [],
-            "devices": list(DEVICES),
-            "proxy": self._port,
-            "program": "",
-            "canary": str(self._folder / "canary"),
-            "scratch": {
-                "folder": str(self._scratch),
-                "bytes": plan.limits.scratch_mb << 20,
-                "entries": MOST_SCRATCH_FILES,
-            },
-        }
+        if not self._worker.serve_connections():
+            self.violation("it sent no socket, or more than one")
 
     def _expect(self, kind: type[_Kind], deadline: float, *, what: str) -> _Kind:
         """Return the next message, which must be of one type."""
@@ -459,7 +332,7 @@ class Session:
                 pass
             if time.monotonic() >= deadline:
                 self._die("timeout", f"{what} took too long")
-            self._check_use()
+            self.check_use()
         if isinstance(message, Refused) and self._state is _State.NEW:
             self._end()
             raise LayerRefusedError(clean(message.layer, 40), clean(message.reason, 300))
@@ -471,7 +344,7 @@ class Session:
                 raise ConfigError(f"{self._plan.full_id}: {reason}")
             self._die("start", f"it cannot be started: {reason}", output=output)
         if not isinstance(message, kind):
-            self._violation(f"it sent {_name(message)} instead of {what}")
+            self.violation(f"it sent {_name(message)} instead of {what}")
         return message
 
     def _send(self, message: dict[str, Any], deadline: float, *, may_be_gone: bool = False) -> None:
@@ -483,7 +356,7 @@ class Session:
 
     def _send_raw(self, data: bytes, deadline: float, *, may_be_gone: bool = False) -> None:
         try:
-            self._wire.send(data, deadline=deadline)
+            self._worker.wire.send(data, deadline=deadline)
         except GoneError:
             if not may_be_gone:
                 self._gone()
@@ -492,11 +365,11 @@ class Session:
 
     def _receive(self, deadline: float) -> Message:
         try:
-            return parse(self._wire.receive(deadline=deadline))
+            return parse(self._worker.wire.receive(deadline=deadline))
         except GoneError:
             self._gone()
         except (FrameError, ViolationError) as error:
-            self._violation(f"it sent {clean(str(error), 200)}")
+            self.violation(f"it sent {clean(str(error), 200)}")
 
     def _judged(self, message: Message, number: int, judge: Callable[[Message], _Kind]) -> _Kind:
         """Return the judgement of a message that must belong to a request; kill if it cannot be."""
@@ -505,7 +378,7 @@ class Session:
                 raise ViolationError(f"{_name(message)} while request {number} was open")
             return judge(message)
         except ViolationError as error:
-            self._violation(f"it sent {clean(str(error), 200)}")
+            self.violation(f"it sent {clean(str(error), 200)}")
 
     def _lend(self, ask: Ask) -> float:
         """Serve what the plugin asked for; return how long it waited for what it got.
@@ -528,14 +401,14 @@ class Session:
 
     def _check_quiet(self) -> None:
         try:
-            quiet = self._wire.is_quiet()
-            self._wire.drain()
+            quiet = self._worker.wire.is_quiet()
+            self._worker.wire.drain()
         except GoneError:
             self._gone()
         except FrameError as error:
-            self._violation(f"it sent {clean(str(error), 200)}")
+            self.violation(f"it sent {clean(str(error), 200)}")
         if not quiet:
-            self._violation("it sent something that nobody asked for")
+            self.violation("it sent something that nobody asked for")
 
     def _judge(self, watch: Watch) -> None:
         """Look at a worker that is silent: cancel it or kill it if it is over a limit."""
@@ -543,61 +416,17 @@ class Session:
             cancel = watch.cancelled
             assert cancel is not None  # noqa: S101
             self._die(cancel.kind, f"{cancel.reason} and did not stop when it was told to")
-        sample = self._check_use()
+        sample = self.check_use()
         if watch.is_over(sample.cpu_s):
             self._send({"type": "cancel", "id": self._request}, time.monotonic() + CANCEL_S)
-            self._process.interrupt()
-
-    def _check_use(self) -> Sample:
-        """Kill a worker that uses more than it may of what the kernel does not count for us."""
-        sample = self._process.sample()
-        limits = self._plan.limits
-        if sample.threads > limits.threads + 1:
-            self._die("threads", f"it started {sample.threads} threads, {limits.threads} allowed")
-        if sample.peak_memory > (limits.memory_mb << 20) + _MEMORY_OF_INTERPRETER:
-            self._die(
-                "memory", f"it used {sample.peak_memory >> 20} MB, {limits.memory_mb} MB allowed"
-            )
-        if self._wire.printed > _MOST_PRINTED:
-            self._die("output", f"it printed more than {_MOST_PRINTED >> 20} MB")
-        self._check_scratch()
-        return sample
-
-    def _check_scratch(self) -> None:
-        size, count = disk_use(self._scratch)
-        if size > self._plan.limits.scratch_mb << 20 or count > MOST_SCRATCH_FILES:
-            self._die(
-                "scratch",
-                f"it filled its scratch folder with {size} bytes in {count} files,"
-                f" {self._plan.limits.scratch_mb} MB allowed",
-            )
-
-    def _violation(self, reason: str) -> NoReturn:
-        self._die("protocol", f"it broke the protocol: {reason}")
+            self._worker.process.interrupt()
 
     def _gone(self) -> NoReturn:
-        """Say why the worker has gone, from what the kernel says."""
-        status = self._wait_for_end()
-        kind, reason = "crashed", f"it ended with exit code {status}"
-        if status is None:
-            reason = "it closed its connection"
-        elif status < 0:
-            name = _signal_name(-status)
-            reason = f"it was ended by {name}"
-            kind = {"SIGSYS": "sandbox", "SIGXCPU": "cpu", "SIGXFSZ": "scratch"}.get(name, kind)
-        self._die(kind, reason)
-
-    def _wait_for_end(self) -> int | None:
-        deadline = time.monotonic() + CANCEL_S
-        while time.monotonic() < deadline:
-            if self._process.has_ended():
-                return self._process.reap()
-            time.sleep(0.005)
-        return None
+        self._die(*self._worker.why_gone())
 
     def _die(self, kind: str, reason: str, *, output: str = "") -> NoReturn:
-        self._wire.drain()
-        printed = output or self._wire.tail
+        self._worker.wire.drain()
+        printed = output or self._worker.wire.tail
         self._end()
         raise CrashError(kind, reason, output=clean(printed[-8192:], 8192))
 
@@ -607,22 +436,9 @@ class Session:
         was_stopping = self._state is _State.READY
         self._state = _State.DEAD
         if was_stopping:
-            self._wait_for_end()
-        self._process.kill()
-        self._process.close()
-        self._wire.close()
-        if self._proxy is not None:
-            self._proxy.close()
-        let_go(self._hold)
-        delete_folder(self._folder)
+            self._worker.wait_for_end()
+        self._worker.end()
 
 
 def _name(message: object) -> str:
     return f"{type(message).__name__.lower()!r}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -211,8 +211,7 @@ class State:
 
     def grant(self, manifest: Manifest, granted: Collection[str], *, repository: str) -> None:
         """Remember what the user granted when asked about a plugin of a repository."""
-        from marketplace_db.manifest import permission_digest
-        from marketplace_db.permissions import in_order, permission_words
+        from marketplace_db.permissions import in_order, permission_digest, permission_words
 
         asked = permission_words(manifest)
         with self.transaction() as connection:
@@ -340,8 +339,8 @@ def _carry_grants_over(connection: sqlite3.Connection) -> None:
     ).fetchall()
     for namespace, plugin, permissions, granted_at, text, provenance in rows:
         from marketplace_db.errors import ManifestError
-        from marketplace_db.manifest import manifest_from_json, permission_digest
-        from marketplace_db.permissions import permission_words
+        from marketplace_db.manifest import manifest_from_json
+        from marketplace_db.permissions import permission_digest, permission_words
         from tavo.host.permissions import needed
 
         try:

@@ -31,10 +31,11 @@ from tavo.host.batches import (
     lines_of_input,
     split_lines,
 )
+from tavo.host.bounds import Cancel
 from tavo.host.hosted import HostedPlugin, failure_of
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.messages import Item, Message, Partial, Ready, Result, ViolationError
-from tavo.host.session import Cancel, CrashError
+from tavo.host.session import CrashError
 from tavo.plugins.types import Finding
 
 if TYPE_CHECKING:

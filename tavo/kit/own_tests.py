@@ -25,7 +25,7 @@ from typing import Any
 from tavo.plugins.errors import CancelledCall
 from tavo.plugins.raised import describe
 
-__all__ = ["Patience", "TooLongError", "run_module"]
+__all__ = ["Patience", "TooLongError", "attempt", "run_module"]
 
 _LONGEST_TEST_S = 10
 _MOST_LATE = 2
@@ -68,6 +68,19 @@ class Patience:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+def attempt(act: Callable[[], str], patience: Patience, folder: Path) -> tuple[str, str]:
+    """Return what a plugin, whose files are in `folder`, answered, or what went wrong."""
+    try:
+        with patience.bounded():
+            return act(), ""
+    except CancelledCall:
+        raise
+    except TooLongError as error:
+        return "", str(error)
+    except BaseException as error:  # noqa: BLE001
+        return "", str(describe(error, str(folder))["message"])
 
 
 def run_module(

@@ -45,6 +45,8 @@ _BESIDE = {
     "tavo_kit/plugins/testing.py": "tavo.plugins.testing",
     "tavo_kit/kit/own_tests.py": "tavo.kit.own_tests",
     "tavo_kit/kit/columns.py": "tavo.kit.columns",
+    "tavo_kit/kit/hostile_trial.py": "tavo.kit.hostile_trial",
+    "tavo_kit/kit/watching.py": "tavo.kit.watching",
 }
 _LONGEST_JOB_S = 300.0
 

@@ -29,7 +29,7 @@ def manifest_schema() -> dict[str, Any]:
 
 def report_schema() -> dict[str, Any]:
     """Return the schema of the report of `tavo plugin test --json`."""
-    from tavo.kit.contract import SuiteReport
+    from tavo.kit.suite import SuiteReport
 
     return schema_of(SuiteReport, "What tavo plugin test found, version 1")
 

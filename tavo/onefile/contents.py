@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tavo.onefile.cache import home_name, is_ours, places
+from tavo.onefile.checked import hash_of
 
 if TYPE_CHECKING:
     from tavo.onefile.finder import Finder
@@ -87,7 +88,7 @@ def wrong_unpacked(finder: Finder, home: Path) -> Iterator[str]:
             file = expected.pop(path.relative_to(home).as_posix(), None)
             if file is None:
                 yield f"{path}: was not put there by this file"
-            elif (found := finder.hash_of(str(path), file[1])) != file[2]:
+            elif (found := hash_of(str(path), file[1])) != file[2]:
                 yield f"{path}: was changed, its sha256 is {found}"
     for relative in expected:
         yield f"{home / relative}: is missing"

@@ -2,9 +2,8 @@
 
 Rules this module keeps:
 - code is read from the open file at offsets of the index and never from a folder;
-- a native module, and the data files of a package, are hashed before their first use in this
-  process; a wrong one, and one that is there besides, ends the process with code 5;
-- the cache is looked at only when a native module or a data file is needed;
+- the cache is looked at only when a native module or a data file is needed, and no file of it is
+  used that `tavo.onefile.checked` did not let pass;
 - besides this file only the standard library is importable: no site-packages, no PYTHONPATH.
 
 The index of one interpreter, made by `tavo.operator.pack.layout`:
@@ -27,7 +26,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import stat
 import sys
 from importlib.machinery import ModuleSpec
 
@@ -38,35 +36,14 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-__all__ = ["FailedError", "Finder", "TamperedError", "install", "say"]
+    from tavo.onefile.checked import CheckedFiles
 
-_REFUSED_EXIT = 5
+__all__ = ["FailedError", "Finder", "install", "say"]
+
 _FAILED_EXIT = 3
 _OPENSSL = ("OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
 _PIECE = 1 << 18
-_PLAIN_FILE = os.O_RDONLY
-for _flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"):
-    _PLAIN_FILE |= getattr(os, _flag, 0)
 _OWN = ("tavo", "marketplace_db", "signing")
-
-
-def _only_ours(status: os.stat_result) -> bool:
-    """Tell whether only this user, or root, may change what has this status."""
-    if not hasattr(os, "geteuid"):
-        return True
-    return status.st_uid in {os.geteuid(), 0} and not status.st_mode & 0o022
-
-
-class TamperedError(SystemExit):
-    """A file of the cache is not what this tavo put there. No handler of errors may swallow it."""
-
-    def __init__(self, path: str, home: str, found: str) -> None:
-        super().__init__(_REFUSED_EXIT)
-        say(
-            f"tavo: refused: {path}: {found}",
-            "  Somebody or something changed the unpacked files, or put them there first. Find out"
-            f" who, then delete {home} and run the command again.",
-        )
 
 
 class FailedError(SystemExit):
@@ -138,10 +115,7 @@ class Finder:
         self._data: dict[str, tuple[tuple[str, int, str], ...]] = index["data"]
         self._cold: dict[str, dict[str, bytes]] = {}
         self._sources: dict[bool, dict[str, str]] = {}
-        self._good: set[str] = set()
-        self._paths: frozenset[str] = frozenset()
         self._home = ""
-        self._refused: TamperedError | None = None
         self._lock = _thread.allocate_lock()
 
     @property
@@ -150,14 +124,6 @@ class Finder:
         names = {name.partition(".")[0] for name in self._modules}
         names.update(name.partition(".")[0] for name in self.natives)
         return frozenset(names)
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """Return the paths of everything that is unpacked here."""
-        if not self._paths:
-            groups = (*self._data.values(), *self.libraries.values(), self.natives.values())
-            self._paths = frozenset(file[0] for files in groups for file in files)
-        return self._paths
 
     # -- what the import system asks
 
@@ -192,11 +158,8 @@ class Finder:
         assert spec is not None  # noqa: S101
         module.__file__ = spec.origin
         package = self._package_with_data(name)
-        if package and package not in self._good:
-            for file in (*self._data.get(package, ()), *self.libraries.get(package, ())):
-                self.checked(*file)
-            self._check_folder_of(package)
-            self._good.add(package)
+        if package:
+            self.files.check_package(package)
         exec(self.get_code(name), module.__dict__)
 
     # -- what inspection, tracebacks and the workers ask
@@ -250,14 +213,9 @@ class Finder:
     def get_data(self, path: str) -> bytes:
         """Return a data file or a library, after its check. Raises OSError if there is none."""
         relative = os.path.relpath(path, self.home).replace(os.sep, "/")
-        libraries = self.libraries.values()
-        for files in (*self._data.values(), *libraries):
-            for file in files:
-                if file[0] == relative:
-                    if files in libraries:
-                        self._check_beside(relative)
-                    with open(self.checked(*file), "rb") as stream:
-                        return stream.read()
+        if found := self.files.named(relative):
+            with open(found, "rb") as stream:
+                return stream.read()
         raise FileNotFoundError(path)
 
     def get_resource_reader(self, name: str) -> Any:
@@ -284,48 +242,15 @@ class Finder:
             self._home = find_home(self)
         return self._home
 
-    def checked(self, relative: str, length: int, digest: str) -> str:
-        """Return the path of a file of the cache that was just hashed, or has been before."""
-        path = os.path.join(self.home, *relative.split("/"))
-        if self._refused is not None:
-            raise self._refused  # whatever swallowed it the first time
-        if path in self._good:
-            return path
-        found = self.hash_of(path, length)
-        if found is None:
-            from tavo.onefile.cache import repair
+    @property
+    def files(self) -> CheckedFiles:
+        """Return the files of the cache, as far as they may be used: one object for all threads."""
+        if "_files" not in self.__dict__:
+            from tavo.onefile.checked import CheckedFiles
 
-            repair(self, path)
-            found = self.hash_of(path, length)
-        if found != digest:
-            self._refuse(path, f"sha256 is {found}, this file of tavo has {digest}")
-        self._check_way_to(os.path.dirname(path))
-        self._good.add(path)
-        return path
-
-    @staticmethod
-    def hash_of(path: str, length: int) -> str | None:
-        """Return the sha256 of a file of ours, None if it is not there, or what is wrong."""
-        from hashlib import sha256
-
-        try:
-            handle = os.open(path, _PLAIN_FILE)
-            try:
-                status = os.fstat(handle)
-                if not stat.S_ISREG(status.st_mode) or status.st_size != length:
-                    return f"not looked at (no plain file of {length} bytes)"
-                if not _only_ours(status):
-                    return "not looked at (others may change it)"
-                hasher = sha256()
-                while piece := os.read(handle, _PIECE):
-                    hasher.update(piece)
-            finally:
-                os.close(handle)
-        except FileNotFoundError:
-            return None
-        except OSError as error:  # a link, a folder, a pipe, or not readable
-            return f"not to be had ({error.strerror})"
-        return hasher.hexdigest()
+            self.__dict__.setdefault("_files", CheckedFiles(self))
+        found: CheckedFiles = self.__dict__["_files"]
+        return found
 
     def member(self, name: str) -> Iterator[bytes]:
         """Yield a member of the file in pieces."""
@@ -358,63 +283,11 @@ class Finder:
             name = name.rpartition(".")[0]
         return ""
 
-    def _refuse(self, path: str, found: str) -> None:
-        self._refused = TamperedError(path, self.home, found)
-        raise self._refused
-
-    def _check_way_to(self, folder: str) -> None:
-        """Refuse folders between the home and a file that others may change, and links."""
-        while folder != self.home and folder not in self._good:
-            status = os.lstat(folder)
-            if not stat.S_ISDIR(status.st_mode) or not _only_ours(status):
-                self._refuse(folder, "is a link, or others may change it")
-            self._good.add(folder)
-            folder = os.path.dirname(folder)
-
-    def _check_folder_of(self, package: str) -> None:
-        """Refuse what lies beside the files of a package: a template is code, a library is loaded.
-
-        What is missing of the files that are checked by others, such as the signatures of the
-        embedded repository, is put back.
-        """
-        prefix = package.replace(".", "/") + "/"
-        expected = {path for path in self.paths if path.startswith(prefix)}
-        for inside, folders, names in os.walk(os.path.join(self.home, *package.split("."))):
-            links = [name for name in folders if os.path.islink(os.path.join(inside, name))]
-            for name in (*names, *links):
-                path = os.path.join(inside, name)
-                relative = os.path.relpath(path, self.home).replace(os.sep, "/")
-                if relative not in expected:
-                    self._refuse(path, "was not put there by this file of tavo")
-                expected.remove(relative)
-        if expected:
-            from tavo.onefile.cache import repair
-
-            repair(self, os.path.join(self.home, *min(expected).split("/")))
-        for path, _, _ in self.libraries.get(package, ()):
-            self._check_beside(path)
-
-    def _check_beside(self, relative: str) -> None:
-        """Refuse what lies in the folder of a native file: the system looks there for libraries."""
-        folder = os.path.dirname(os.path.join(self.home, *relative.split("/")))
-        if f"{folder}/*" in self._good:
-            return
-        for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            known = os.path.relpath(path, self.home).replace(os.sep, "/")
-            if known not in self.paths and not os.path.isdir(path):
-                self._refuse(path, "was not put there by this file of tavo")
-        self._good.add(f"{folder}/*")
-
     def _native_spec(self, name: str) -> ModuleSpec | None:
         from importlib.machinery import ExtensionFileLoader
         from importlib.util import spec_from_file_location
 
-        for file in self.libraries.get(name, ()):
-            self.checked(*file)
-        path = self.checked(*self.natives[name])
-        for file in (*self.libraries.get(name, ()), self.natives[name]):
-            self._check_beside(file[0])
+        path = self.files.native(name)
 
         class Native(ExtensionFileLoader):
             """Says what to do when the system does not load the module."""

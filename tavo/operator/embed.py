@@ -38,8 +38,8 @@ from marketplace_db.archive import write_canonical
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.intake import Market
 from marketplace_db.lock import LockedWheel
-from marketplace_db.manifest import permission_digest
 from marketplace_db.package import InspectedPackage, build_package, inspect_package
+from marketplace_db.permissions import permission_digest
 from marketplace_db.release import release_catalog
 from signing.attest import PublisherClaim, ReviewerClaim, sign_publisher, sign_reviewer
 from signing.client import DirectorySource, Refreshed, TrustState, refresh

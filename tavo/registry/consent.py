@@ -14,11 +14,12 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from marketplace_db.manifest import Manifest, permission_sentences
+from marketplace_db.manifest import Manifest
 from marketplace_db.permissions import (
     danger_sentences,
     in_order,
     is_optional,
+    permission_sentences,
     permission_words,
     red_combinations,
 )

@@ -20,7 +20,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from marketplace_db.acceptance import AcceptedPackage, accept
 from marketplace_db.catalog import Catalog, ReleaseRow, WheelRow
 from marketplace_db.errors import NotAcceptedError
-from marketplace_db.manifest import permission_sentences
+from marketplace_db.permissions import permission_sentences
 from tavo import __version__
 from tavo.errors import RefusedError
 from tavo.host import interpreters

@@ -181,7 +181,7 @@ class Trust:
             if not record.embedded or self._embedded is None:
                 raise
             return self.update(self._embedded.source, embedded=True)
-        return self._opened(file, publishers, record, self._recalls(), stale)
+        return self._opened(file, publishers, record, self.recalls(), stale)
 
     def artifacts(self, source: Source) -> tuple[Artifact, ...]:
         """Refresh from a source with its `releases` role; return all files that are signed there.
@@ -206,7 +206,21 @@ class Trust:
 
     def recalls(self) -> Recalls:
         """Return everything known to be recalled, also from catalogs that have expired."""
-        return self._recalls()
+        stored = self._stored().get("recalls", {})
+        try:
+            known = Recalls(
+                keys=dict(stored.get("keys", {})),
+                packages={Digest(d): str(r) for d, r in stored.get("packages", {}).items()},
+            )
+        except ValueError as error:
+            raise RefusedError(f"the stored recalls cannot be read: {error}") from error
+        record = self.record()
+        if record is None:
+            return known
+        try:
+            return known.union(recalls_of(record))
+        except SigningError:
+            return known  # the files are gone or changed: opening them says so, recalls are stored
 
     def remember(self, accepted: Refreshed) -> Recalls:
         """Store what a refresh accepted, in one step; return all recalls known from now on.
@@ -214,7 +228,7 @@ class Trust:
         The grants of namespaces that changed hands, or whose key was recalled, are taken back in
         the same step, and `news` says so.
         """
-        before = self._recalls()
+        before = self.recalls()
         recalls = before.union(accepted.publishers.recalls)
         known = self._known_keys()
         keys = {
@@ -269,7 +283,7 @@ class Trust:
             record = self.record()
             if record is None:
                 return None
-            publishers = publishers_of(record).with_recalls(self._recalls())
+            publishers = publishers_of(record).with_recalls(self.recalls())
         reference = reference_time(
             now=self.now, newest_issued=self.state().newest_issued, build_time=self.build_time
         )
@@ -433,20 +447,3 @@ class Trust:
         except SigningError:
             return {}
         return {name: Keys(now=keys, ever=keys) for name, keys in found.items()}
-
-    def _recalls(self) -> Recalls:
-        stored = self._stored().get("recalls", {})
-        try:
-            known = Recalls(
-                keys=dict(stored.get("keys", {})),
-                packages={Digest(d): str(r) for d, r in stored.get("packages", {}).items()},
-            )
-        except ValueError as error:
-            raise RefusedError(f"the stored recalls cannot be read: {error}") from error
-        record = self.record()
-        if record is None:
-            return known
-        try:
-            return known.union(recalls_of(record))
-        except SigningError:
-            return known  # the files are gone or changed: opening them says so, recalls are stored

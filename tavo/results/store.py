@@ -3,10 +3,9 @@
 Rules this module keeps:
 - one transaction per batch; a run is finished by its last statement, so one that was killed stays
   marked as not finished and not complete;
-- a file that is not a result store is refused, never changed;
 - what is read back is checked like any input: a store can come from anywhere.
 
-The tables stand in `tavo.results.schema`.
+The tables stand in `tavo.results.schema`, the file in `tavo.results.store_file`.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ from tavo.results.rows import (
     run_of,
     storable,
 )
-from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION, NotAStoreError, prepare
+from tavo.results.schema import APPLICATION_ID, SCHEMA_VERSION
+from tavo.results.store_file import Batch, check_place, connect
 from tavo.results.values import (
     Exchange,
     Gate,
@@ -70,8 +70,8 @@ class ResultStore:
         """
         self.path = path
         if path is not None:
-            _check_place(path, must_exist=must_exist)
-        self._connection = _connect(path)
+            check_place(path, must_exist=must_exist)
+        self._connection = connect(path)
         self._fingerprints: dict[int, Fingerprints] = {}
         self._rules: dict[tuple[int, str, str], int] = {}
 
@@ -365,8 +365,8 @@ class ResultStore:
         with self._reading():
             self._connection.backup(other)
 
-    def _batch(self) -> _Batch:
-        return _Batch(self._connection, self.path)
+    def _batch(self) -> Batch:
+        return Batch(self._connection, self.path)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -395,78 +395,3 @@ class ResultStore:
             cursor = self._connection.execute(INSERT_RULE, rule_row(run_id, one.tool, one.rule))
             self._rules[key] = int(cursor.lastrowid or 0)
         return self._rules[key]
-
-
-class _Batch:
-    """One transaction; a failure of the disk becomes an InputError that names the file."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
-        self._connection = connection
-        self._path = path
-
-    def __enter__(self) -> None:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._connection.execute("COMMIT" if error is None else "ROLLBACK")
-        except sqlite3.Error as failure:
-            raise self._failed(failure) from failure
-        if isinstance(error, sqlite3.Error):
-            raise self._failed(error) from error
-
-    def _failed(self, error: sqlite3.Error) -> InputError:
-        return _unwritable(self._path, error)
-
-
-def _check_place(path: Path, *, must_exist: bool) -> None:
-    if must_exist:
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such result store",
-                hint="`tavo scan PATH --save RESULTS.db` makes one.",
-            )
-    elif path.is_symlink():
-        # In a scanned project a link could choose where we write.
-        raise InputError(
-            f"{path}: is a symbolic link, results are not written through one",
-            hint="Name the file that it leads to.",
-        )
-    elif path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be a result store here", hint="Name a file in a folder.")
-
-
-def _connect(path: Path | None) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path.absolute() if path else ":memory:", isolation_level=None)
-    except sqlite3.Error as error:
-        raise _unwritable(path, error) from error
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        prepare(connection)
-    except (NotAStoreError, sqlite3.Error) as error:
-        connection.close()
-        if isinstance(error, sqlite3.OperationalError):
-            raise _unwritable(path, error) from error
-        reason = str(error) if isinstance(error, NotAStoreError) else f"is no database: {error}"
-        raise UsageError(
-            f"{path}: {reason}", hint="Name a new file, or one that `--save` wrote."
-        ) from error
-    return connection
-
-
-def _unwritable(path: Path | None, error: sqlite3.Error) -> InputError:
-    return InputError(
-        f"{path or 'the result store'}: cannot be opened or written: {error}",
-        hint="Check the free space, the permissions, and that no other program holds the file.",
-    )

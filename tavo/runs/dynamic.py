@@ -26,6 +26,7 @@ from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
 from tavo.plugins import AttackResult, Attempt, Confidence, Finding, Location
+from tavo.results.export.summary import counted
 from tavo.results.values import Exchange, Notice, Reported
 from tavo.runs.hosting import Project, lenders_for, notices_of, plugin_run, policy_for
 from tavo.runs.outcome import PluginOutcome
@@ -108,14 +109,14 @@ def _not_done(
     if lender.refused:
         known.append(lender.refusal)
         yield (
-            f"{lender.refusal}: {_count(lender.refused, 'request')} more"
+            f"{lender.refusal}: {counted(lender.refused, 'request')} more"
             f" {'was' if lender.refused == 1 else 'were'} asked for and not sent, so not"
             " everything was tried"
         )
     errors = Counter(one.error for one in exchanges if one.response is None)
     for error, number in errors.most_common(_MOST_ERRORS):
         known.append(error)
-        yield f"{number} of {_count(len(exchanges), 'request')} failed: {error}"
+        yield f"{number} of {counted(len(exchanges), 'request')} failed: {error}"
     said = False
     for failure in outcome.failures:
         if not any(cause in failure.reason for cause in known):
@@ -133,10 +134,6 @@ def _not_done(
         yield f"goals not tried to the end: {'; '.join(stopped[:_MOST_GOALS])}{more}"
     if not exchanges and not said and not known:
         yield "it asked the target nothing"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _said(exchanges: Sequence[Exchange]) -> frozenset[str]:

@@ -29,7 +29,8 @@ def worked(agent: ModuleType, flaws: str, probes: list[Probe], attempts: int) ->
         asked = Options(application=True, secrets=target.secrets, attempts=attempts)
         probed, stopped = attack(target, probes, Purse(Budget()), asked)
     assert stopped == ""
-    assert [one.failed for each in probed for one in each.attempts if one.failed] == []
+    tried = [attempt for one in probed for attempt in one.attempts]
+    assert [f"{one.probe}: {one.failed}" for one in tried if one.failed] == []
     return {one.probe for one in probed if one.worked}
 
 

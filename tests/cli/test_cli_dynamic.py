@@ -239,7 +239,7 @@ class Sample(StaticAnalysisPlugin):
     rules = (Rule(id="x", title="X", severity=Severity.LOW),)
 
     def analyze_file(self, file_path, content):
-        time.sleep(60)
+        time.sleep(600)
         return ()
 """
 
@@ -249,7 +249,7 @@ def test_a_plugin_that_cannot_run_ends_the_others_at_once(
 ) -> None:
     slow = author_plugin(tmp_path / "slow", main_py=HANGS)
     manifest = slow / "plugin.yaml"
-    manifest.write_text(manifest.read_text().replace("_call: 10", "_call: 60"))
+    manifest.write_text(manifest.read_text().replace("_call: 10", "_call: 600"))
     Path("a.txt").write_text("x")
     Path("a.py").write_text("x = 1")
     broken = leak / "main.py"
@@ -265,7 +265,7 @@ def test_a_plugin_that_cannot_run_ends_the_others_at_once(
         )  # fmt: skip
     assert done.code == 2
     assert "acme/leak: no" in done.err
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
 
 
 SWALLOWS = """\

@@ -66,7 +66,7 @@ def test_a_target_is_registered_attacked_and_paid_for(
     assert "127.0.0.1/32" in tavo("market", "target", "list").out
     listed = tavo("registry", "targets").out
     assert "staging" in listed
-    done = tavo("registry", "execute", "acme/prober", "--target", "staging", "--wait", 60,
+    done = tavo("registry", "execute", "acme/prober", "--target", "staging", "--wait", 300,
                 "--key", "nightly-0001")  # fmt: skip
     assert done.code == ExitCode.FINDINGS, done.err
     assert "acme/prober 0.1.0 against staging: done, run " in done.out
@@ -89,7 +89,7 @@ def test_a_target_is_registered_attacked_and_paid_for(
     assert theirs.code == 0
     assert Path("bill.csv").read_bytes() == mine.out.encode()
     assert run["id"] in mine.out
-    refused = tavo("registry", "execute", "acme/prober", "--target", "inside", "--wait", 60)
+    refused = tavo("registry", "execute", "acme/prober", "--target", "inside", "--wait", 300)
     assert refused.code == ExitCode.FAILED
     assert "127.0.0.1, which is not public" in refused.out
     assert "costs nothing" in refused.out
@@ -112,7 +112,7 @@ def test_a_program_of_the_operator_is_no_target_for_others(
         f"{model.url}/v1", f"q-{kind}", kind=kind, command=["/bin/sh"], call="os:getcwd"
     )
     executed.market.close()
-    done = tavo("registry", "execute", "acme/prober", "--target", f"q-{kind}", "--wait", 60)
+    done = tavo("registry", "execute", "acme/prober", "--target", f"q-{kind}", "--wait", 300)
     assert (done.code, "is a program of this machine" in done.out) == (ExitCode.FAILED, True), done
     assert not Path("ran").exists()
 

@@ -221,7 +221,13 @@ def test_results_export_writes_the_same_baseline(tavo) -> None:
 # -- suppressions
 
 
-def test_a_suppression_holds_with_a_reason_until_its_day(tavo) -> None:
+def test_a_suppression_holds_with_a_reason_until_its_day(
+    tavo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # for this test it stays the day on which it was read
+    monkeypatch.setattr(
+        "tavo.runs.suppressions.read_suppressions", lambda file, _: read_suppressions(file, TODAY)
+    )
     Path("agent.py").write_text(FLAW)
     one = 'rule: "llm-*", path: "*.py", reason: "sandboxed, SEC-1"'
     file = suppressions(f"{one}, expires: {TODAY}, approved_by: ada")

@@ -74,7 +74,7 @@ class Author:
         if not self.file(block):
             done = subprocess.run(
                 [sys.executable, "-c", block], cwd=self.folder, env=self.environment, text=True,
-                capture_output=True, check=False, timeout=60,
+                capture_output=True, check=False, timeout=300,
             )  # fmt: skip
             assert done.returncode == 0, f"{block}\n{done.stderr}"
 

@@ -26,5 +26,5 @@ def has_format(name: str) -> bool:
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(PYZ), *words], capture_output=True, text=True, check=False, cwd="/",
-        timeout=60,
+        timeout=300,
     )  # fmt: skip

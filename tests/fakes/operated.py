@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
-from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ROLES
 from tavo.operator.marketplace import OperatedMarket, Released
 from tavo.registry.trust import OpenCatalog, Trust

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from marketplace_db.acceptance import AcceptedPackage, accept, publisher_claim
 from marketplace_db.catalog import ReleaseRow, WheelRow
 from marketplace_db.lock import LockedWheel, write_lock
-from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.manifest import manifest_to_json
 from marketplace_db.package import build_package, inspect_package
-from marketplace_db.permissions import permission_words
+from marketplace_db.permissions import permission_digest, permission_words
 from signing.attest import ReviewerClaim, sign_publisher, sign_reviewer
 from signing.digests import Digest
 from signing.keys import PrivateKey

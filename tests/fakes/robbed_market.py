@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_db.catalog import Catalog
-from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.manifest import manifest_to_json
 from marketplace_db.mirror import MirrorReport, sync
 from marketplace_db.package import inspect_package
+from marketplace_db.permissions import permission_digest
 from signing.client import DirectorySource, TrustState
 from signing.digests import Digest
 from signing.keys import PrivateKey

@@ -36,6 +36,13 @@ class Asked:
         return found[0] if found else None
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds; however busy the machine is, that comes long before the bound."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
 def answer(body: bytes = REPLY, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     """Return a whole answer of JSON."""
     more = b"".join(header + b"\r\n" for header in headers)
@@ -125,7 +132,7 @@ class Client:
         self.writer.write(data)
 
     async def head(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -136,7 +143,7 @@ class Client:
         lines = head.split(b"\r\n")
         fields = {k.lower(): v for k, _, v in (line.partition(b": ") for line in lines[1:-2])}
         status = int(lines[0].split(b" ")[1])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             if b"content-length" in fields:
                 body = await self.reader.readexactly(int(fields[b"content-length"]))
             elif fields.get(b"transfer-encoding") == b"chunked":
@@ -149,7 +156,7 @@ class Client:
 
     async def rest(self) -> bytes:
         """Read until the connection is closed."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionError):
                 return await self.reader.read()
         return b""

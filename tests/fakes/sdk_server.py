@@ -1,12 +1,13 @@
 """A server of tools written with the official SDK, careful or careless, as a program.
 
-    python sdk_server.py FOLDER careful|careless [PORT]
+    python sdk_server.py FOLDER careful|careless [http]
 
-Without a port it speaks on its standard streams.
+With `http` it prints its address when it listens; else it speaks on its standard streams.
 """
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -65,6 +66,11 @@ def server(folder: Path, *, careful: bool) -> MCPServer:
 if __name__ == "__main__":
     made = server(Path(sys.argv[1]), careful=sys.argv[2] == "careful")
     if len(sys.argv) > 3:
-        made.run("streamable-http", port=int(sys.argv[3]))
+        import uvicorn
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
+        application = made.streamable_http_app()
+        uvicorn.Server(uvicorn.Config(application, log_level="error")).run(sockets=[listening])
     else:
         made.run("stdio")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tavo.host.bounds import delete_folder, disk_use
 from tavo.host.escapes import listing
 from tavo.host.escapes.evidence import KINDS
 from tavo.host.escapes.listing import NAMES, PARTS, Attack, attacks
@@ -23,6 +22,7 @@ from tavo.host.escapes.score import Outcome, run_attack, run_list
 from tavo.host.escapes.targets import NEEDS
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import SandboxLevel
+from tavo.host.work_folder import delete_folder, disk_use
 from tests.fakes.kernel import python
 from tests.fakes.unprivileged import needs_root, run_tests
 

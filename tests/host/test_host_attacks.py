@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tavo.host import hosted, session
+from tavo.host import bounds, hosted
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.sandbox.levels import SandboxLevel, strongest_here
 from tavo.host.workers import BatchResult, StaticWorker
@@ -97,7 +97,7 @@ def test_without_the_sandbox_the_attack_works(
     attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosted, "strongest_here", lambda: SandboxLevel.NONE)
-    monkeypatch.setattr(session, "_MEMORY_OF_INTERPRETER", 1 << 40)  # the host's own look
+    monkeypatch.setattr(bounds, "_MEMORY_OF_INTERPRETER", 1 << 40)  # the host's own look
     if attack == "exotic_calls" and os.uname().machine != "x86_64":
         pytest.skip("written for x86_64")
     result, outcome = run(attack, PluginMachine(tmp_path / "m"), sandbox=False)

@@ -172,12 +172,10 @@ def test_other_packings_and_several_are_refused(packing: str) -> None:
 )
 def test_an_answer_that_drips_ends_with_the_time_of_the_exchange(pieces: list[bytes]) -> None:
     with answering(pieces, pause_s=0.05) as url:
-        began = time.monotonic()
-        with pytest.raises(httpx.TimeoutException):
-            fetch(url, timeout_s=0.5)
-        assert time.monotonic() - began < 3
+        with pytest.raises(httpx.TimeoutException):  # all of it would take ten seconds
+            fetch(url, timeout_s=1)
         if pieces[0] == HEAD and pieces[1] == b"\r\n":  # the control: each wait is short enough
-            assert len(httpx.get(url, timeout=0.5).content) == 200
+            assert len(httpx.get(url, timeout=9).content) == 200
 
 
 def test_an_answer_without_end_is_cut_at_the_bound() -> None:

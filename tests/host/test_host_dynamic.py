@@ -151,7 +151,7 @@ def test_a_silent_attack_is_cancelled_and_waiting_for_the_target_does_not_count(
 
     class Slow(Echo):
         def lend(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-            time.sleep(1.2)
+            time.sleep(2.5)
             return super().lend(kind, content)
 
     main = HEAD + (
@@ -161,7 +161,7 @@ def test_a_silent_attack_is_cancelled_and_waiting_for_the_target_does_not_count(
         "        yield self.result(1.0 if self.ask(target, 'word') == 'xyzzy' else 0.0)\n"
         "        time.sleep(60)\n"
     )
-    outcome, worker = attack(machine, main, Slow(), more="limits: {wall_s_per_call: 0.8}\n")
+    outcome, worker = attack(machine, main, Slow(), more="limits: {wall_s_per_call: 2}\n")
     assert [result.score for result in outcome.results] == [1.0]
     assert outcome.failures[0].kind == "timeout"
     assert worker.statistics.crashes == 0

@@ -485,7 +485,7 @@ def test_a_changed_program_is_not_run(machine: PluginMachine, tmp_path: Path) ->
 def test_it_dies_with_the_host(tool: Path, tmp_path: Path) -> None:
     done = python(DIES, str(tool), str(tmp_path / "ready"))
     number = int(done.stdout)
-    for _ in range(200):
+    for _ in range(600):
         if not Path(f"/proc/{number}").exists() or _is_zombie(number):
             break
         threading.Event().wait(0.05)
@@ -511,9 +511,9 @@ lender = lender_for(Path(sys.argv[1]))
 watched = lender._watched
 def noted(pid, scratch, stop):
     print(pid, flush=True)
+    threading.Timer(0.2, os._exit, (0,)).start()
     return watched(pid, scratch, stop)
 lender._watched = noted
-threading.Timer(1.5, os._exit, (0,)).start()
 run(lender, "import time; time.sleep(60)")
 """
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from marketplace_db.manifest import manifest_to_json, permission_digest
+from marketplace_db.manifest import manifest_to_json
+from marketplace_db.permissions import permission_digest
 from tavo.errors import RefusedError
 from tavo.host import state as state_module
 from tavo.host.installations import Installations

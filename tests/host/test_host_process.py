@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tavo.host.bounds import FOLDER_PREFIX, sweep_folders
 from tavo.host.locks import hold, let_go
 from tavo.host.payload import MODULES
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import SandboxLevel
+from tavo.host.work_folder import FOLDER_PREFIX, sweep_folders
 from tavo.host.workers import StaticWorker
 from tavo.host.zygotes import ZYGOTES
 from tests.fakes.kernel import ROOT, python
@@ -86,7 +86,7 @@ from tests.fakes.plugins import PluginMachine, text_file
 installed = PluginMachine(Path(sys.argv[1])).verified(sys.argv[2])
 worker = StaticWorker(installed)
 worker.start()
-print(worker._session._process.pid, flush=True)
+print(worker._session.pid, flush=True)
 worker.analyze([text_file("a.py")])
 """
 
@@ -104,7 +104,7 @@ def test_a_spinning_worker_ends_when_the_host_is_killed(tmp_path: Path) -> None:
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
-    for _ in range(50):
+    for _ in range(600):
         if not is_worker(worker):
             return
         time.sleep(0.05)

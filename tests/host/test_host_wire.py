@@ -58,19 +58,24 @@ def talk(theirs: socket.socket, _: int) -> None:
 
 
 def test_a_frame_that_drips_is_late_in_time_and_nothing_of_it_is_lost() -> None:
+    late = threading.Event()
+
     def slow(theirs: socket.socket, _: int) -> None:
-        for byte in b"\0\0\0\x02{}":
+        for byte in b"\0\0\0\x02{":
             theirs.sendall(bytes([byte]))
-            time.sleep(0.1)
+            time.sleep(0.02)
+        late.wait(60)
+        theirs.sendall(b"}")
 
     with connected(drip) as end:
         began = time.monotonic()
         with pytest.raises(LateError):
             end.receive(deadline=began + SOON_S)
-        assert time.monotonic() - began < 10 * SOON_S
+        assert time.monotonic() - began < 100 * SOON_S
     with connected(slow) as end:
         with pytest.raises(LateError):
             end.receive(deadline=time.monotonic() + 0.25)
+        late.set()
         assert end.receive(deadline=time.monotonic() + 30) == b"{}"
 
 
@@ -79,7 +84,7 @@ def test_sending_to_one_that_talks_and_does_not_listen_ends() -> None:
         began = time.monotonic()
         with pytest.raises(LateError):
             end.send(bytes(8 << 20), deadline=began + SOON_S)
-        assert time.monotonic() - began < 10 * SOON_S
+        assert time.monotonic() - began < 100 * SOON_S
 
 
 def test_draining_ends_while_the_worker_goes_on_printing(monkeypatch: pytest.MonkeyPatch) -> None:

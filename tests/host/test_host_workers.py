@@ -396,7 +396,7 @@ class Plugin(Base):
 def test_secrets_of_our_environment_are_not_there_for_a_plugin(
     machine: PluginMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tavo.host import session
+    from tavo.host import live_worker
 
     plugin = (
         HEAD
@@ -412,7 +412,9 @@ class Plugin(Base):
     with StaticWorker(installed) as worker:
         result = worker.analyze([text_file("a.py")])
     assert result.findings[path("a.py")][0].message == "none"
-    monkeypatch.setattr(session, "environment", lambda *_, **__: dict(os.environ))  # the control
+    monkeypatch.setattr(
+        live_worker, "environment", lambda *_, **__: dict(os.environ)
+    )  # the control
     with StaticWorker(installed) as worker:
         result = worker.analyze([text_file("a.py")])
     assert result.findings[path("a.py")][0].message == "sk-123"

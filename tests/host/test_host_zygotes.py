@@ -151,8 +151,8 @@ def test_nothing_of_a_worker_is_in_the_zygote_or_the_next_worker(tmp_path: Path)
         StaticWorker(other, policy=OPEN) as next_worker,
     ):
         worker.analyze([text_file("a.py", secrets["content"])])
-        zygote, own = zygote_of(worker), started(worker)._process.pid
-        after = started(next_worker)._process.pid
+        zygote, own = zygote_of(worker), started(worker).pid
+        after = started(next_worker).pid
         folder = Path(f"/proc/{own}/cwd").readlink().parent.name
         try:
             memory = {pid: memory_of(pid) for pid in (own, zygote, after)}
@@ -231,7 +231,7 @@ def test_all_ends_when_the_host_is_killed(tmp_path: Path) -> None:
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(map(is_alive, (zygote, worker))):
         time.sleep(0.05)
     assert not is_alive(zygote)
@@ -291,7 +291,7 @@ from tavo.host.zygotes import ZYGOTES
 def start(arena):
     session = Session(empty_plan(SandboxLevel.NONE, Path(sys.executable)), arena.fileno())
     session.lock_up()
-    parent = open(f"/proc/{session._process.pid}/stat").read().rpartition(")")[2].split()[1]
+    parent = open(f"/proc/{session.pid}/stat").read().rpartition(")")[2].split()[1]
     print(session.is_forked, int(parent) == os.getpid(), flush=True)
     session.kill()
 with open("/dev/null") as arena:
@@ -327,7 +327,7 @@ def test_what_a_forked_worker_uses_is_counted_with_its_share_of_the_zygote(tmp_p
     with StaticWorker(installed, policy=OPEN) as worker:
         session = started(worker)
         assert session.is_forked
-        share = session._start_cpu_s
+        share = session._worker._start_cpu_s
         look(worker)
     assert 0.005 < share < 2
     assert 0.3 + share <= worker.statistics.worker_cpu_s < 1 + share

@@ -69,7 +69,7 @@ def test_the_worker_is_still_metered_and_killed(tmp_path: Path) -> None:
     }
     installed = PluginMachine(tmp_path).verified(
         PLUGIN.format(operations=code),
-        more="limits: {wall_s_per_call: 2, cpu_s_per_file: 20, threads: 8}\n",
+        more="limits: {wall_s_per_call: 5, cpu_s_per_file: 20, threads: 8}\n",
     )
     with StaticWorker(installed, policy=STRONG) as worker:
         result = worker.analyze([text_file(name, name) for name in ("memory", "time")])
@@ -89,7 +89,7 @@ def test_the_worker_stays_a_child_in_the_same_process_namespace(tmp_path: Path) 
     with StaticWorker(installed, policy=STRONG) as worker:
         worker.start()
         assert worker._session is not None
-        pid = worker._session._process.pid
+        pid = worker._session.pid
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         assert int(fields[1]) == os.getpid()
         assert int(fields[2]) == pid  # it leads its group

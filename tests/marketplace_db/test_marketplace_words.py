@@ -79,8 +79,9 @@ def test_the_same_plugins_in_the_same_order(catalog: Catalog, made: WordIndex, t
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+    max_examples=150, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
 @given(
     text=st.lists(
         st.one_of(
@@ -342,7 +343,7 @@ def test_several_processes_make_one_at_once(
 ) -> None:
     verified = catalog.verified
     running = [started(verified.path, verified.digest, tmp_path / "words") for _ in range(3)]
-    answers = [process.communicate("go\n", timeout=60) for process in running]
+    answers = [process.communicate("go\n", timeout=300) for process in running]
     hits = len(ids(catalog, "agent"))
     for out, err in answers:
         assert out.splitlines()[-1] == f"True {hits}", (out, err)
@@ -362,6 +363,6 @@ def test_a_home_that_cannot_be_written_is_done_without(catalog: Catalog) -> None
             path, catalog.verified.digest, folder / "words",
             "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
         )  # fmt: skip
-        out, err = process.communicate("go\n", timeout=60)
+        out, err = process.communicate("go\n", timeout=300)
         assert out == f"False {len(ids(catalog, 'agent'))}\n", err  # and not a word about it
         assert list(folder.iterdir()) == [path]

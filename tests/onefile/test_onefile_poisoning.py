@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(
 )
 UNCHECKED = (
     "import os\n"
-    "type(finder).checked = lambda self, path, *_: os.path.join(self.home, *path.split('/'))\n"
+    "from tavo.onefile.checked import CheckedFiles\n"
+    "CheckedFiles.checked = lambda self, path, *_: os.path.join(finder.home, *path.split('/'))\n"
 )
 IMPORTS = "import re2, yaml, tree_sitter, msgspec, cryptography.hazmat.bindings._rust\n"
 
@@ -172,7 +173,10 @@ def test_a_submodule_that_a_package_does_not_have_is_not_searched_for(machine: M
     done = python(machine, attached(code))
     assert done.stdout.count("not found") == 10, done.stderr
     assert not marked(machine)
-    searched = "sys.path_importer_cache.clear(); type(finder)._check_folder_of = print\n"
+    searched = (
+        "from tavo.onefile.checked import CheckedFiles\n"
+        "sys.path_importer_cache.clear(); CheckedFiles._check_folder_of = print\n"
+    )
     control = "import certifi; sys.path_importer_cache.clear(); import certifi.evil\n"
     python(machine, attached(searched + control))
     assert marked(machine)

@@ -160,7 +160,7 @@ def test_a_process_that_is_started_anew_can_import_from_the_file(
     program.write_text(code)
     done = subprocess.run(
         [python, str(program)], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=300,
     )  # fmt: skip
     assert done.stdout == "a\N{REPLACEMENT CHARACTER}b\n", done.stderr
 
@@ -510,7 +510,7 @@ def test_a_file_that_is_cut_while_it_runs_ends_with_a_sentence(tmp_path: Path) -
     code = attached("open(archive, 'w').close()\nimport datasette.app\n", copy)
     done = subprocess.run(
         [sys.executable, "-c", code], env={"HOME": str(tmp_path)}, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 3
     assert "became shorter while it ran" in done.stderr

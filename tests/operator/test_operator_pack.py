@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tavo.operator.pack.archive import keep, solid
+from tavo.operator.pack.code import compile_all, find_interpreters
 from tavo.operator.pack.contents import collect, form_of, module_name, native_name, owner_of
 from tavo.operator.pack.layout import Facts, write
 from tavo.operator.pack.natives import check_native, machine_of, needed_part
@@ -361,6 +363,34 @@ def test_the_manifest_names_what_is_locked_and_every_member() -> None:
     assert all(
         sha and re.fullmatch(r"[0-9a-f]{64}", sha["sha256"]) for sha in found["files"].values()
     )
+
+
+def test_no_name_is_shared_with_another_build_at_the_same_time(tmp_path: Path) -> None:
+    """The tests themselves do that: several files of them build below `.build`."""
+    source, cache = tmp_path / "m.py", tmp_path / "cache"
+    source.write_text("NAME = 1\n")
+    minor = f"3{sys.version_info[1]}"
+    interpreter = find_interpreters([minor])[minor]
+    compiled = compile_all(interpreter, {"m.py": source}, cache)
+    packed = solid(b"data", cache)
+    for kept in [path for path in cache.rglob("*") if path.is_file()]:
+        kept.unlink()
+        for name in (f"{kept.name}.new", f"{kept.stem}.new"):  # as if it were written there
+            (kept.parent / name).mkdir(exist_ok=True)
+    assert compile_all(interpreter, {"m.py": source}, cache) == compiled
+    assert solid(b"data", cache) == packed
+
+
+def test_a_file_that_another_build_reads_is_replaced_and_not_emptied(tmp_path: Path) -> None:
+    file = tmp_path / "changed-METADATA"
+    keep(file, b"one")
+    with file.open("rb") as other:
+        before = file.stat().st_ino
+        keep(file, b"one")
+        assert file.stat().st_ino == before, "the same bytes are not written again"
+        keep(file, b"two")
+        assert other.read() == b"one"
+    assert file.read_bytes() == b"two"
 
 
 @needs_file

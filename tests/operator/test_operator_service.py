@@ -24,8 +24,8 @@ import pytest
 
 from marketplace_db.accounts import Accounts
 from marketplace_db.web import server
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
-from signing.repository import first_ceremony
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.executed import ENABLED, Executed, add_dynamic
@@ -157,16 +157,23 @@ def test_worker_ends_when_its_server_is_killed(running: Running) -> None:
         time.sleep(0.1)
 
 
+def sockets(pid: int) -> int:
+    links = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115
+    return sum(link.startswith("socket:") for link in links)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts sockets in /proc")
 def test_what_was_begun_is_finished_when_the_server_is_told_to_end(tmp_path: Path) -> None:
     served = Served(marketplace(tmp_path, count=1))
     data = served.submission(id="late", name="Late")
-    half, begun = len(data) // 2, threading.Event()
+    half, begun, told = len(data) // 2, threading.Event(), threading.Event()
     answers: list[int] = []
 
     def slowly() -> Iterator[bytes]:
         yield data[:half]
         begun.set()
-        time.sleep(1)
+        told.wait(60)
+        time.sleep(0.5)
         yield data[half:]
 
     def hand_in() -> None:
@@ -175,12 +182,18 @@ def test_what_was_begun_is_finished_when_the_server_is_told_to_end(tmp_path: Pat
         answers.append(done.status_code)
 
     body = threading.Thread(target=hand_in)
-    body.start()
-    assert begun.wait(30)
-    time.sleep(0.3)
     process = served.process
+    before = sockets(process.pid)
+    body.start()
+    assert begun.wait(60)
+    end = time.monotonic() + 60
+    while sockets(process.pid) == before:  # what it has not accepted, it has not begun
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    body.join(30)
+    told.set()
+    body.join(60)
     assert answers == [201]
     assert process.stdout is not None
     assert process.stdout.read() == "ended in order\n"
@@ -458,7 +471,7 @@ def test_a_release_is_shown_without_a_restart(tmp_path: Path) -> None:
     before = served.ask("GET", "/plugins/marketplace").json()
     etag = served.ask("GET", "/plugins/marketplace").headers["etag"]
     served.operated.add(id="fresh", name="Fresh")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while (found := served.ask("GET", "/plugins/marketplace").json()) == before:
         assert time.monotonic() < end
         time.sleep(0.1)

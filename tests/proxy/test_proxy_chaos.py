@@ -20,7 +20,7 @@ from tavo.runs.filtering import PassingWorker
 from tests.fakes.any_reader import heard_anyhow
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker
 from tests.fakes.plugins import PluginMachine
-from tests.fakes.scripted_upstream import Asked, answer, chunk, staged
+from tests.fakes.scripted_upstream import Asked, answer, chunk, staged, until
 from tests.proxy.driving import answered, asked
 from tests.proxy.test_proxy_plugins import CHAT, real_judge
 
@@ -142,9 +142,7 @@ def test_nothing_passes_unjudged_whatever_the_upstream_does(rounds: int) -> None
                     assert "eve@evil.test" not in text, body
                     assert text != "shell", body
                 heard += b"says" in body
-            async with asyncio.timeout(5):
-                while stage.app.wire.active:
-                    await asyncio.sleep(0.01)
+            await until(lambda: stage.app.wire.active == 0)
             assert stage.app.wire.defects == 0
             assert stage.app.wire.buffered == 0
         return heard

@@ -71,7 +71,7 @@ def test_a_client_that_goes_away_pays_for_what_was_produced(filters: list[Any]) 
             for _ in range(20):
                 await client.reader.readuntil(b"\n\n")
             client.close()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await stage.upstream.gone.wait()
                 while not used(stage):
                     await asyncio.sleep(0.01)
@@ -83,7 +83,7 @@ def test_a_client_that_goes_away_pays_for_what_was_produced(filters: list[Any]) 
                     await client.reader.readuntil(b"\n\n")
                 client.close()
                 before, count = used(stage), 0
-                while used(stage) == before and count < 500:
+                while used(stage) == before and count < 6000:
                     await asyncio.sleep(0.01)
                     count += 1
             return first, (await stage.ask(ONE, body=ASKING))[0]

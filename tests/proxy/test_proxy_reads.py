@@ -43,7 +43,7 @@ def _got(*, reset: bool) -> bytes:
             client = await stage.client()
             client.post()
             data = b""
-            while piece := await asyncio.wait_for(client.reader.read(1 << 16), 5):
+            while piece := await asyncio.wait_for(client.reader.read(1 << 16), 60):
                 data += piece
                 if data.endswith(b"0\r\n\r\n"):
                     break

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tavo.proxy.chain.scanning import Answer, Begin, Ready, Seen, frame, receive
 from tavo.proxy.chain.values import Where
 from tavo.proxy.messages import Forward, Pending, Refusal, RequestHead
 from tests.fakes.dialect_traffic import SPEAKERS
+from tests.fakes.scripted_upstream import until
 
 CHAT = SPEAKERS[0]
 SECRET = "AKIAQ7TR2MXL5ZB3NC4D"
@@ -49,13 +49,6 @@ async def at_work(judge: ChainJudge) -> AsyncIterator[Scanner]:
         yield scanner
     finally:
         await judge.retire()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
@@ -130,7 +123,7 @@ def test_one_that_is_killed_again_and_again_lets_nothing_pass() -> None:
                 if scanner.process is not None:
                     seen_processes.add(scanner.process)
                     os.kill(scanner.process, signal.SIGKILL)
-                sent = await asyncio.wait_for(asking, 20)
+                sent = await asyncio.wait_for(asking, 60)
                 assert isinstance(sent, Forward)
                 assert SECRET.encode() not in sent.body
             assert scanner.process is None, "one that dies all the time is left alone"
@@ -148,7 +141,7 @@ def test_one_that_is_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
             process = scanner.process
             assert process is not None
             os.kill(process, signal.SIGSTOP)
-            sent = await asyncio.wait_for(asked(judge, "x " * 9000 + SECRET), 20)
+            sent = await asyncio.wait_for(asked(judge, "x " * 9000 + SECRET), 60)
             assert isinstance(sent, Forward)
             assert SECRET.encode() not in sent.body
             assert not Path(f"/proc/{process}").exists()
@@ -241,7 +234,7 @@ def test_who_leaves_is_not_worked_for() -> None:
         many = long_request(compiled, 40)
         async with at_work(judge) as scanner:
             leaving = asyncio.ensure_future(scanner.look(many))
-            await asyncio.sleep(0.05)
+            await until(lambda: scanner._waiting)
             leaving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await leaving
@@ -258,7 +251,7 @@ def test_a_short_text_does_not_wait_for_all_of_a_long_request() -> None:
         many = long_request(compiled, 60)
         async with at_work(judge) as scanner:
             long = asyncio.ensure_future(scanner.look(many))
-            await asyncio.sleep(0.05)
+            await until(lambda: scanner._waiting)
             await scanner.look([(compiled, b"short")])
             assert not long.done()
             looks = await long

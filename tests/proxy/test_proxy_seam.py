@@ -22,7 +22,7 @@ from tavo.proxy.messages import (
     plain_refusal,
 )
 from tests.fakes.exchanges import Passing, PassThrough
-from tests.fakes.scripted_upstream import BODY, REPLY, STREAM, answer, chunk, saying, staged
+from tests.fakes.scripted_upstream import BODY, REPLY, STREAM, answer, chunk, saying, staged, until
 
 EVENTS = saying(STREAM, chunk(b"data: 1\n\n"), chunk(b"data: 2\n\n") + b"0\r\n\r\n")
 
@@ -191,8 +191,11 @@ def test_work_can_be_done_elsewhere_and_the_order_holds(when: str) -> None:
 
 
 def test_a_client_that_goes_while_work_is_pending_ends_the_exchange() -> None:
+    began: list[bool] = []
+
     async def long() -> None:
-        await asyncio.sleep(30)
+        began.append(True)
+        await asyncio.sleep(600)
 
     async def main() -> list[Finished]:
         exchange = Scripted(request_body=lambda _: Pending(run=long))
@@ -200,10 +203,9 @@ def test_a_client_that_goes_while_work_is_pending_ends_the_exchange() -> None:
             stage.app.wire.change(Making(exchange))
             client = await stage.client()
             client.post()
-            await asyncio.sleep(0.05)
+            await until(lambda: began)
             client.close()
-            await asyncio.sleep(0.05)
-            assert stage.app.wire.active == 0
+            await until(lambda: stage.app.wire.active == 0)
         return exchange.ended
 
     assert asyncio.run(main()) == [Finished.CLIENT_GONE]

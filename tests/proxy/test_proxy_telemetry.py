@@ -18,7 +18,7 @@ import pytest
 
 from tavo.errors import ConfigError
 from tavo.proxy.config import Audit, Price, Secret, Telemetry, load_config
-from tests.fakes.scripted_upstream import staged
+from tests.fakes.scripted_upstream import staged, until
 
 DECODER = os.environ.get("TAVO_OTLP_PYTHON", "")
 MAIL = "jane@example.org"
@@ -30,6 +30,7 @@ class Collector:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], Any]] = []
         self.answers: list[tuple[int, bytes]] = []
+        self.begun = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
         collector = self
@@ -37,7 +38,8 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.hold.wait(20)
+                collector.begun.set()
+                collector.hold.wait(120)
                 fields = {name.lower(): value for name, value in self.headers.items()}
                 status, text = collector.answers.pop(0) if collector.answers else (200, b"{}")
                 if status == 200:
@@ -203,12 +205,16 @@ def test_a_trace_that_is_none_begins_a_new_one(value: str) -> None:
     assert (len(trace), len(span), parent) == (32, 16, "")
 
 
+def _counted(gauges: dict[str, Any]) -> int:
+    return int(gauges["telemetry_sent_total"] + gauges["telemetry_dropped_total"])
+
+
 def test_a_collector_that_hangs_holds_up_nothing_and_losses_are_counted() -> None:
     async def main(collector: Collector) -> tuple[float, dict[str, Any]]:
         given = Telemetry(endpoint=collector.url, queue=5, every_s=0.05, metrics=False)
         async with staged(filters=FILTERS, telemetry=given) as stage:
             await stage.ask(body=said("x"))
-            await asyncio.sleep(0.4)  # the thread hangs in its first request
+            await until(collector.begun.is_set)  # the thread hangs in its first request
             began = time.monotonic()
             for _ in range(20):
                 await stage.ask(body=said("x"))
@@ -246,12 +252,12 @@ def test_what_a_collector_refuses_is_tried_again_or_counted(
         given = Telemetry(endpoint=collector.url, every_s=0.05, metrics=False)
         async with staged(telemetry=given) as stage:
             await stage.ask()
-            for _ in range(200):
-                gauges = stage.app.snapshot()["gauges"]
-                if gauges["telemetry_sent_total"] + gauges["telemetry_dropped_total"]:
-                    break
-                await asyncio.sleep(0.02)
-            return dict(gauges)
+
+            def gauges() -> dict[str, Any]:
+                return dict(stage.app.snapshot()["gauges"])
+
+            await until(lambda: _counted(gauges()))
+            return gauges()
 
     with collecting() as collector:
         collector.answers = list(answers)

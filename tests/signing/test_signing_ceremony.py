@@ -13,9 +13,10 @@ from securesystemslib.signer import Signature
 from signing.ceremony import Ceremony, Change
 from signing.client import DirectorySource
 from signing.errors import RepositoryError
+from signing.founding import first_ceremony
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
-from signing.repository import Repository, first_ceremony
+from signing.repository import Repository
 from signing.roles import OFFLINE_ROLES, ROLES
 from tests.fakes.repository import NOW, Machine, simple_publishers
 

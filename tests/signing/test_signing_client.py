@@ -27,7 +27,7 @@ from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.repository import Repository
 from signing.sources import Deadline
-from signing.workflow import _SourceFetcher
+from signing.tuf_source import SourceFetcher
 from tests.fakes.repository import (
     NOW,
     Machine,
@@ -424,7 +424,7 @@ def test_python_tuf_alone_stops_silently_at_a_gap(
     updater = Updater(
         str(tmp_path),
         "tavo:/metadata/",
-        fetcher=_SourceFetcher(simulator.source, Deadline(60)),
+        fetcher=SourceFetcher(simulator.source, Deadline(60)),
         bootstrap=simulator.root,
     )
     updater._trusted_set.reference_time = NOW

@@ -8,8 +8,7 @@ from msgspec import UNSET
 
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotInCatalogError
-from marketplace_db.manifest import permission_sentences
-from marketplace_db.permissions import danger_sentences
+from marketplace_db.permissions import danger_sentences, permission_sentences
 from marketplace_db.ratings import Rating
 from marketplace_db.web.api import forms
 from marketplace_db.web.api.problem import ProblemError

@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tavo.host.bounds import disk_use
 from tavo.host.escapes.targets import Room, processes_of, project_state
+from tavo.host.work_folder import disk_use
 
 __all__ = ["KINDS", "Lookout", "Trial", "has_worked"]
 

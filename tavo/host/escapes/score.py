@@ -13,19 +13,17 @@ Units: times in seconds.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tavo.host.bounds import FOLDER_PREFIX, delete_folder
 from tavo.host.escapes.listing import Attack
 from tavo.host.escapes.targets import Room, UnavailableError
 from tavo.host.escapes.trial import in_sandbox, without_sandbox
-from tavo.host.locks import hold, let_go
 from tavo.host.sandbox.levels import SandboxLevel
+from tavo.host.work_folder import WorkFolder
 
 __all__ = ["Outcome", "run_attack", "run_list"]
 
@@ -67,14 +65,13 @@ def run_list(
     L1 has the filter of system calls. Raises LayerRefusedError where a level cannot be had.
     """
     chosen = list(chosen)
-    root = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-    lock = hold(root, exclusive=False)
+    root = WorkFolder()
     pool = ThreadPoolExecutor(min(_AT_ONCE, 2 * (os.cpu_count() or 1)), "tavo-escapes")
     try:
         # those that wait for a watch first: the others fill the time
         by_name = {
             attack.name: pool.submit(
-                run_attack, attack, levels, root, python=python, has_filter=has_filter
+                run_attack, attack, levels, root.path, python=python, has_filter=has_filter
             )
             for attack in sorted(chosen, key=lambda attack: attack.stopped_by != "watch")
         }
@@ -90,8 +87,7 @@ def run_list(
             # what is running ends by itself within seconds, and cleans up what it made
             pool.shutdown(wait=True, cancel_futures=True)
         finally:
-            let_go(lock)
-            delete_folder(root)
+            root.delete()
 
 
 def run_attack(

@@ -29,7 +29,8 @@ from tavo.host.escapes.evidence import Lookout, Trial, has_worked
 from tavo.host.escapes.targets import Room, remove_processes
 from tavo.host.messages import Message, Partial, Result, ViolationError
 from tavo.host.sandbox.levels import SandboxLevel
-from tavo.host.session import CrashError, Session, WorkerPlan
+from tavo.host.session import CrashError, Session
+from tavo.host.worker_plan import WorkerPlan
 
 __all__ = ["in_sandbox", "without_sandbox"]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tavo import __version__, version_line
 from tavo.operator.embed import build_time
+from tavo.operator.pack.archive import keep
 from tavo.operator.pack.code import find_interpreters
 from tavo.operator.pack.contents import OWN, collect
 from tavo.operator.pack.layout import Facts, write
@@ -67,8 +68,7 @@ def _pack(given: argparse.Namespace) -> None:
     own = {name: root / name for name in OWN}
     contents = collect(trees, own, work)
     contents.add_tree("tavo/embedded", given.embedded)
-    compiled = work / COMPILED
-    compiled.write_bytes(compiled_pack(PACK))
+    compiled = keep(work / COMPILED, compiled_pack(PACK))
     contents.data[f"tavo/scan/packs/{PACK.name}/{COMPILED}"] = compiled
     interpreters = find_interpreters(minors)
     for minor in minors:

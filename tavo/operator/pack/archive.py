@@ -4,6 +4,7 @@ Rules this module keeps:
 - sorted names, one time for all, fixed modes and owners: neither umask, folder, clock nor locale
   of the build can be seen in the outcome;
 - what was compressed once is kept by content, because compressing takes minutes;
+- what is kept between builds is written aside and renamed: two builds may share a folder;
 - the outer file stores its members as they are, so each can be read at an offset.
 """
 
@@ -19,7 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-__all__ = ["OuterFile", "solid", "tar"]
+from signing.files import write_atomically
+
+__all__ = ["OuterFile", "keep", "solid", "tar"]
 
 _DICTIONARY = 1 << 26
 _X86 = {"id": lzma.FILTER_X86}
@@ -47,11 +50,15 @@ def solid(data: bytes, cache: Path, *, machine_code: str = "") -> bytes:
     key = hashlib.sha256(repr(filters).encode() + data).hexdigest()
     kept = cache / f"{key}.xz"
     if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".new")
-        partial.write_bytes(lzma.compress(data, format=lzma.FORMAT_XZ, filters=filters))
-        partial.replace(kept)
+        write_atomically(kept, lzma.compress(data, format=lzma.FORMAT_XZ, filters=filters))
     return kept.read_bytes()
+
+
+def keep(file: Path, data: bytes) -> Path:
+    """Return the file, with these bytes; another build at the same time never sees less of it."""
+    if not file.exists() or file.read_bytes() != data:
+        write_atomically(file, data)
+    return file
 
 
 class OuterFile:

@@ -38,9 +38,10 @@ for source, relative, out in requests:
     try:
         with open(source, "rb") as stream:
             code = compile(stream.read(), relative, "exec", 0, True)
-        with open(out + ".new", "wb") as stream:
+        partial = f"{out}.{os.getpid()}.new"  # another build may compile the same
+        with open(partial, "wb") as stream:
             stream.write(marshal.dumps(code))
-        os.rename(out + ".new", out)
+        os.replace(partial, out)
     except BaseException as error:
         print(f"{relative}: {error}", file=sys.stderr)
         os._exit(1)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tavo.operator.pack.archive import keep
 from tavo.operator.pack.targets import PackError, Target
 
 __all__ = [
@@ -154,8 +155,8 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path], work: Path) -
             text = contents.sources[relative].read_bytes()
             if text.count(old) != times:
                 raise PackError(f"{relative}: expected {times} times {old.decode()!r}")
-            contents.sources[relative] = work / f"changed-{relative.replace('/', '.')}"
-            contents.sources[relative].write_bytes(text.replace(old, new))
+            changed = work / f"changed-{relative.replace('/', '.')}"
+            contents.sources[relative] = keep(changed, text.replace(old, new))
     for name, folder in own.items():
         contents.add_tree(name, folder)
     return contents
@@ -164,8 +165,7 @@ def collect(trees: Mapping[Target, Path], own: Mapping[str, Path], work: Path) -
 def _headers_of(metadata: bytes, relative: str, work: Path) -> Path:
     """Return a file with the fields of a distribution's metadata, without its description."""
     file = work / f"changed-{relative.replace('/', '.')}"
-    file.write_bytes(metadata.partition(b"\n\n")[0] + b"\n")
-    return file
+    return keep(file, metadata.partition(b"\n\n")[0] + b"\n")
 
 
 def module_name(relative: str) -> tuple[str, bool]:

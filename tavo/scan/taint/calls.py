@@ -8,7 +8,6 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,6 +17,7 @@ from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Expressions
 from tavo.scan.taint.functions import Callee, Function, Functions, Input, is_super
 from tavo.scan.taint.marks import Marks
+from tavo.scan.taint.objects import is_property
 from tavo.scan.taint.state import CLEAN, Origin, Path, State, Taint, Trace, entrance, then, union
 from tavo.scan.taint.summary import Summary, inputs_of, sources_of
 from tavo.scan.tree import Node
@@ -36,7 +36,6 @@ _WITH_THE_REST = frozenset({
     "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task", "add_task",
     "run_in_threadpool", "call_soon_threadsafe", "call_later", "enqueue",
 })  # fmt: skip
-_PROPERTY = re.compile(rb"(?:private|public|protected|readonly|override)\s")
 _FUNCTION_KINDS = frozenset({"identifier", "attribute", "lambda"})
 _SPLATS = frozenset({"list_splat", "dictionary_splat"})
 
@@ -97,7 +96,7 @@ class Calls(Expressions):
         for parameter in self._parameters.children:
             name = parameter.role("name") or parameter
             taint = state.read((name.label,)) if name.label else CLEAN
-            if taint and _PROPERTY.match(self.file.source.data, parameter.start):
+            if taint and is_property(self.file, parameter):
                 state.add(("this", f".{name.label}"), then(taint, name.start, name.end))
 
     def given(self, parameters: Node, parameter: Node) -> Taint:
@@ -152,7 +151,7 @@ class Calls(Expressions):
             for part in built.values():
                 result = union(result, part)
             self._built[call.start, call.end] = built
-        return result
+        return None if found.guessed else result
 
     def _chain(self, node: Node, state: State) -> Taint:
         """Return the taint of a chain of names; a property in it is a call without arguments."""

@@ -3,13 +3,15 @@
 Rules this module keeps:
 - a call is resolved only where the source says plainly what is called: a function by its name, a
   method of the own class or its bases, of a class by its name, of a variable, parameter or
-  attribute whose class is plain; what is not plain is not guessed;
+  attribute whose class is plain; what is not plain is not guessed, but for a method whose name of
+  two words or more only one class of the file has;
 - a name that an import brings is not resolved here but given back as a dotted name;
 - decorators are taken to leave a function as it is.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -17,6 +19,7 @@ import msgspec
 from tavo.scan.names import imported
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
+from tavo.scan.taint.objects import Objects, class_around
 from tavo.scan.tree import Node
 
 __all__ = [
@@ -24,14 +27,13 @@ __all__ = [
     "Function",
     "Functions",
     "Input",
-    "class_around",
     "function_around",
     "is_super",
 ]
 
-_SHELLS = frozenset({"await", "parenthesized_expression"})
 _MOST_BASES = 8
 _CONSTRUCTORS = ("__init__", "constructor")
+_TWO_WORDS = re.compile(r"[a-z0-9](?:_[a-z0-9]|[A-Z])")
 _GETTERS = frozenset({"property", "cached_property"})
 
 
@@ -63,6 +65,7 @@ class Callee(msgspec.Struct, eq=False):
 
     `receiver` is the node of the object that a method gets. `makes` says that an object is made.
     `by_class` says that a method is called on its class, so that its object is an argument.
+    `guessed` says that only the method's name speaks for it: what comes back is not known by that.
     """
 
     function: Function | None = None
@@ -70,21 +73,20 @@ class Callee(msgspec.Struct, eq=False):
     receiver: Node | None = None
     makes: bool = False
     by_class: bool = False
+    guessed: bool = False
 
 
-class Functions:
+class Functions(Objects):
     """All functions and classes of a file, by node and by name."""
 
     def __init__(self, file: ParsedFile) -> None:
-        self.file = file
+        super().__init__(file)
         self.by_node: dict[int, Function] = {}
         self._named: dict[tuple[int, str], Function] = {}
-        self._classes: dict[str, Node] = {}
         self._methods: dict[int, dict[str, Function]] = {}
-        self._types: dict[tuple[int, str], str | None] = {}
-        self._attributes: dict[int, dict[str, str]] = {}
         self._resolved: dict[int, Callee | None] = {}
         self._getters: dict[int, str] = {}
+        self._singular: dict[str, Function] | None = None
         self.modules = _plain_imports(file)
         for node in file.by_kind.get("class_definition", ()):
             name = node.role("name")
@@ -202,7 +204,7 @@ class Functions:
         around = class_around(node, through=True)
         if is_super(owner) and around is not None:
             return self._inherited(around, label, node.children[0])
-        if owner.kind == "identifier" and around is not None and self._is_me(owner):
+        if owner.kind == "identifier" and around is not None and self.is_me(owner):
             found = self.method(around, label)
             if found is not None:
                 return replaced(found, receiver=owner)
@@ -220,8 +222,30 @@ class Functions:
             return Callee(dotted=dotted)
         made = self.type_of(owner)
         if made is None:
-            return None
+            return self._only_one(label, owner)
         return self._method_of(made, label, owner)
+
+    def _only_one(self, label: str, receiver: Node) -> Callee | None:
+        """Return the method of an object whose class is not known, if no other class has it."""
+        function = self._singular_methods().get(label)
+        if function is None or not _TWO_WORDS.search(label):
+            return None
+        root = receiver
+        while root.kind in {"attribute", "subscript", "call"} and root.children:
+            root = root.children[0]
+        if root.kind != "identifier" or self.file.imports.of(root) is not None:
+            return None
+        return Callee(function, receiver=receiver, guessed=True)
+
+    def _singular_methods(self) -> dict[str, Function]:
+        """Return the methods that one class of this file has, by name."""
+        if self._singular is None:
+            found: dict[str, list[Function]] = {}
+            for methods in self._methods.values():
+                for name, function in methods.items():
+                    found.setdefault(name, []).append(function)
+            self._singular = {name: those[0] for name, those in found.items() if len(those) == 1}
+        return self._singular
 
     def _of_module(self, node: Node) -> str | None:
         """Return the dotted name of what is below an imported module, as in `a.b.run`."""
@@ -252,6 +276,11 @@ class Functions:
             return self._constructor(known)
         dotted = self.file.imports.of(node)
         return Callee(dotted=dotted) if dotted is not None else None
+
+    def function_named(self, node: Node) -> Node | None:
+        """Return the function of this file that a name stands for."""
+        function = self._local(node)
+        return function.node if function is not None else None
 
     def _local(self, node: Node) -> Function | None:
         """Return the function of this file that a name stands for."""
@@ -308,7 +337,7 @@ class Functions:
             return []
         return [base for base in bases.children if base.kind in {"identifier", "attribute"}]
 
-    def _is_me(self, node: Node) -> bool:
+    def is_me(self, node: Node) -> bool:
         label = self.file.text(node)
         if label == "this":
             return True
@@ -317,105 +346,6 @@ class Functions:
             if known is not None and known.owner is not None:
                 return known.me == label
         return False
-
-    # -- classes of objects
-
-    def type_of(self, node: Node) -> str | None:
-        """Return the class of an expression's value: a class of this file, or a dotted name."""
-        while node.kind in _SHELLS and node.children:
-            node = node.children[0]
-        if node.kind == "call":
-            callee = node.role("function")
-            return self._class_named(callee) if callee is not None else None
-        if node.kind == "identifier":
-            return self._type_of_name(node)
-        if node.kind == "attribute" and len(node.children) == 2:
-            owner, name = node.children
-            around = class_around(node, through=True)
-            if owner.kind == "identifier" and around is not None and self._is_me(owner):
-                return self._attributes_of(around).get(self.file.text(name))
-        return None
-
-    def _class_named(self, node: Node) -> str | None:
-        """Return the class that an expression names."""
-        if node.kind == "identifier" and self.file.scopes.home(node) is None:
-            label = self.file.text(node)
-            if label in self._classes:
-                return label
-        dotted = self.file.dotted(node)
-        if dotted is None:
-            return None
-        last = dotted.rpartition(".")[2]
-        if last == "default":
-            last = self.file.text(node)
-        is_class = last[:1].isupper() and "." in dotted
-        return dotted if is_class and node.kind in {"identifier", "attribute"} else None
-
-    def _type_of_name(self, node: Node) -> str | None:
-        home = self.file.scopes.home(node)
-        key = (id(home) if home is not None else 0, self.file.text(node))
-        if key not in self._types:
-            self._types[key] = None  # a class that is named after itself ends here
-            self._types[key] = self._find_type(node, home)
-        return self._types[key]
-
-    def _find_type(self, node: Node, home: Node | None) -> str | None:
-        label = self.file.text(node)
-        found: set[str | None] = set()
-        for assignment in self._assigned.get(label, ()):
-            left, right = assignment.role("left"), assignment.role("right")
-            if left is None or self.file.scopes.home(left) is not home:
-                continue
-            annotation = assignment.role("type")
-            if annotation is not None and (made := self._class_named(annotation)) is not None:
-                return made
-            if right is not None:
-                found.add(self.type_of(right))
-        parameters = home.role("parameters") if home is not None else None
-        for parameter in parameters.children if parameters is not None else ():
-            name, annotation = parameter.role("name") or parameter, parameter.role("type")
-            while name.kind != "identifier" and name.children:
-                name = name.children[0]
-            if self.file.text(name) == label:
-                found.add(self._class_named(annotation) if annotation is not None else None)
-        return found.pop() if len(found) == 1 else None
-
-    @property
-    def _assigned(self) -> dict[str, list[Node]]:
-        known = self.file.memory.get("taint assigned names")
-        if isinstance(known, dict):
-            return known
-        names: dict[str, list[Node]] = {}
-        for assignment in self.file.by_kind.get("assignment", ()):
-            left = assignment.role("left")
-            if left is not None and left.kind == "identifier":
-                names.setdefault(self.file.text(left), []).append(assignment)
-        self.file.memory["taint assigned names"] = names
-        return names
-
-    def _attributes_of(self, owner: Node) -> dict[str, str]:
-        known = self._attributes.get(id(owner))
-        if known is not None:
-            return known
-        types: dict[str, str] = {}
-        self._attributes[id(owner)] = types
-        for node in owner.walk():
-            left = node.role("left") if node.kind == "assignment" else None
-            if left is None:
-                continue
-            annotation, right = node.role("type"), node.role("right")
-            made = self._class_named(annotation) if annotation is not None else None
-            if made is None and right is not None:
-                made = self.type_of(right)
-            if left.kind == "attribute" and self._is_me(left.children[0]):
-                name = self.file.text(left.children[-1])
-            elif left.kind == "identifier" and class_around(node) is owner:
-                name = self.file.text(left)
-            else:
-                continue
-            if made is not None:
-                types.setdefault(name, made)
-        return types
 
     def _method_of(self, made: str, label: str, receiver: Node) -> Callee | None:
         known = self._classes.get(made)
@@ -430,16 +360,6 @@ def replaced(
 ) -> Callee:
     """Return a callee that is called another way."""
     return Callee(callee.function, callee.dotted, receiver, makes, by_class)
-
-
-def class_around(node: Node, *, through: bool = False) -> Node | None:
-    """Return the class that a node stands in; `through` the functions in between, or not."""
-    for around in node.ancestors():
-        if around.kind == "class_definition":
-            return around
-        if around.kind in FUNCTIONS and not through:
-            return None
-    return None
 
 
 def function_around(node: Node) -> Node | None:

@@ -24,8 +24,7 @@ def sh(cmd: str) -> str:
     return "done"
 
 
-listening = socket.socket()
-listening.bind(("127.0.0.1", 0))
+listening = socket.create_server(("127.0.0.1", 0))
 print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
 config = uvicorn.Config(server.streamable_http_app(), log_level="warning")
 uvicorn.Server(config).run(sockets=[listening])

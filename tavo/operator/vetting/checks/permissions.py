@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from marketplace_db.manifest import permission_digest, permission_sentences
-from marketplace_db.permissions import permission_words, red_combinations
+from marketplace_db.permissions import (
+    permission_digest,
+    permission_sentences,
+    permission_words,
+    red_combinations,
+)
 from tavo.operator.vetting.report import Material, Outcome, failed_if
 
 

@@ -36,3 +36,10 @@ def size_of(image_source):
         response = httpx.get(image_source)
         return Image.open(BytesIO(response.content)).size
     return None
+
+
+async def element_of(element):
+    async with aiohttp.ClientSession() as session:
+        # ruleid: media-url-is-fetched
+        async with session.get(element.url) as response:
+            return await response.read()

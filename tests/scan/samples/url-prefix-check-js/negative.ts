@@ -11,3 +11,13 @@ export function kind(url: string, text: string, prefix: string) {
   // ok: url-prefix-check-js
   return url.startsWith("/") ? "path" : "other";
 }
+
+function isKnown(video) {
+  // ok: url-prefix-check-js
+  return video.startsWith("https://www.youtube.com/");
+}
+
+function kindOf(baseUrl) {
+  // ok: url-prefix-check-js
+  return baseUrl.startsWith("https://api.example.com") ? "own" : "other";
+}

@@ -17,3 +17,8 @@ export class Crawler {
     return page;
   }
 }
+
+function isKnown(video) {
+  // ruleid: url-prefix-check-js
+  return video.startsWith("https://www.youtube.com");
+}

@@ -20,3 +20,18 @@ def kind(url, text, prefix):
 def local(path, base_dir):
     # ok: url-prefix-check
     return path.startswith(base_dir)
+
+
+def is_known(video):
+    # ok: url-prefix-check
+    return video.startswith("https://www.youtube.com/")
+
+
+def kind_of(base_url):
+    # ok: url-prefix-check
+    return "own" if base_url.startswith("https://api.example.com") else "other"
+
+
+def here(address):
+    # ok: url-prefix-check
+    return address.startswith("http://localhost")

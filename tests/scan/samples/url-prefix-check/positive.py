@@ -16,3 +16,8 @@ class Crawler:
         if not page.href.startswith(self.allowed_origin):
             return None
         return page
+
+
+def is_known(video):
+    # ruleid: url-prefix-check
+    return video.startswith("https://www.youtube.com") or video.startswith("https://youtu.be/")

@@ -1,5 +1,5 @@
 import express from "express";
-import { exec, execFile, execSync } from "child_process";
+import { exec, execFile, execSync, spawn } from "child_process";
 import path from "path";
 
 const app = express();
@@ -26,4 +26,9 @@ export async function POST(request: Request) {
 app.get("/version", (req, res) => {
   // ok: user-input-to-command-js
   exec("ollama --version", (error, out) => res.send(out));
+});
+
+app.post("/without-shell", (req, res) => {
+  // ok: user-input-to-command-js
+  spawn("ls", ["--", req.query.name as string], { shell: false }).stdout.pipe(res);
 });

@@ -1,5 +1,6 @@
 import express from "express";
 import { exec, execSync, spawn } from "child_process";
+import { execa } from "execa";
 import vm from "vm";
 
 const app = express();
@@ -26,4 +27,14 @@ app.post("/stdio", (req, res) => {
   // ruleid: user-input-to-command-js
   const child = spawn(req.query.command as string, req.query.args as string[]);
   child.stdout.pipe(res);
+});
+
+app.post("/in-bash", (req, res) => {
+  // ruleid: user-input-to-command-js
+  spawn("ls", [req.query.name as string], { shell: "/bin/bash" }).stdout.pipe(res);
+});
+
+app.post("/in-any-shell", async (req, res) => {
+  // ruleid: user-input-to-command-js
+  res.send((await execa("ls", [req.body.name], { shell: true })).stdout);
 });

@@ -51,3 +51,15 @@ def lint_list(path: str):
     options = {"check": True}
     # ok: user-input-to-shell
     return subprocess.run(command, **options)
+
+
+@app.post("/words")
+def words(target: str):
+    # ok: user-input-to-shell
+    return subprocess.run(["make", target], shell=False, check=True)
+
+
+@app.post("/no-shell")
+def no_shell(target: str):
+    # ok: user-input-to-shell
+    return subprocess.run(args=["make", "--", target], shell=USE_SHELL)

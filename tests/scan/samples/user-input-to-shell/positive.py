@@ -56,3 +56,22 @@ def build(target: str):
 def start(program: str):
     # ruleid: user-input-to-shell
     return subprocess.Popen(program.split())
+
+
+@app.post("/named")
+def named(target: str):
+    # ruleid: user-input-to-shell
+    return subprocess.run(args=f"make {target}", shell=True)
+
+
+@app.post("/asked")
+def asked(target: str):
+    command = f"make {target}"
+    # ruleid: user-input-to-shell
+    return subprocess.run(command, shell=USE_SHELL, check=True)
+
+
+@app.post("/loop")
+async def loop(target: str):
+    # ruleid: user-input-to-shell
+    return await asyncio.subprocess.create_subprocess_shell(f"make {target}")

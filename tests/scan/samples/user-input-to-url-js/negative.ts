@@ -33,3 +33,9 @@ app.post("/forward", async (req, res) => {
   // ok: user-input-to-url-js
   res.json(await fetch("https://api.example.org/v1", { method: "POST", body: req.body }));
 });
+
+app.post("/told", async (req, res) => {
+  // ok: user-input-to-url-js
+  await got.post("https://hooks.example.com/done", { json: { url: req.body.url } });
+  res.end();
+});

@@ -37,3 +37,13 @@ export async function own(request: Request) {
   const provider = createOpenAI({ apiKey: KEY, baseURL: `${body.endpoint}/v1` });
   return provider.chat("m");
 }
+
+app.post("/hook", async (req, res) => {
+  // ruleid: user-input-to-url-js
+  await got.post(req.body.hook, { json: { done: true } });
+  // ruleid: user-input-to-url-js
+  await axios.delete(req.body.hook);
+  // ruleid: user-input-to-url-js
+  const socket = new WebSocket(req.body.socket);
+  res.json({ state: socket.readyState });
+});
