@@ -1,13 +1,19 @@
 """What the proxy costs: CPU time per request beside nginx, memory per stream, many idle clients.
 
-    python3 benchmarks/proxy.py [--rounds N] [--seconds S]
+    python3 benchmarks/proxy.py [--rounds N] [--seconds S] [--python PYTHON]
 
 One processor for the proxy that is measured, another one for the load and the upstream; CPU time is
 that of all threads of the proxy's processes, from /proc/*/task/*/schedstat; rounds are paired (each
 proxy in turn) and the figure is the median. nginx and wrk are taken where they are installed; what
-is missing prints "not measured". "The least that asyncio needs" is a proxy of forty lines: it reads
-HTTP on both sides with httptools and sends on what came, as it came; no head is changed, nothing is
-counted, nobody is asked who he is. It runs where this script can import httptools.
+is missing prints "not measured".
+
+`--python` is the interpreter that runs tavo and the least, this one by default. Which build it is
+matters: without profile-guided optimisation, as pyenv makes it, CPython takes half as long again
+for the same Python as a distribution's. A loop is timed, so that it can be seen.
+
+"The least that asyncio needs" is a proxy of forty lines: it reads HTTP on both sides with httptools
+and sends on what came, as it came; no head is changed, nothing is counted, nobody is asked who he
+is. It runs where this script can import httptools, and the interpreter can, too.
 
 Two loads: as fast as the load generator can (64 connections, 32 for streams), and the same load for
 all, at which nobody is short of processors. A reply has 1 kB; a stream has 50 events, each sent on
@@ -65,6 +71,23 @@ ASKED = {
     "temperature": 0.7,
 }
 KEY = "virtual-key-of-the-benchmark"
+
+
+YARDSTICK = """
+import platform, time
+class A:
+    __slots__ = ("x", "y")
+    def __init__(self, x): self.x = x; self.y = []
+    def m(self, z): self.y.append(z); return self.x + z
+def loop():
+    t = 0
+    for i in range(20_000):
+        a = A(i); t += a.m(3); d = {"a": i, "b": t}; t ^= len(b"%d %b" % (i, b"xx")) + len(d)
+spent = []
+for _ in range(50):
+    start = time.thread_time(); loop(); spent.append(time.thread_time() - start)
+print(f"{platform.python_version()}, {min(spent) * 1000:.1f}")
+"""
 
 
 # -- the upstream
@@ -325,18 +348,23 @@ def nginx(folder: Path, behind: int) -> Iterator[tuple[int, int] | None]:
 
 
 @contextmanager
-def least_of(behind: int) -> Iterator[tuple[int, int] | None]:
-    if "httptools" not in sys.modules:
+def least_of(behind: int, python: str) -> Iterator[tuple[int, int] | None]:
+    beside = str(Path(httptools.__file__).parents[1]) if "httptools" in sys.modules else ""
+    can = [python, "-c", "import httptools"]
+    env = {"PYTHONPATH": beside}
+    if not beside or subprocess.run(can, capture_output=True, env=env, check=False).returncode:
         yield None
         return
     port = free_port()
-    command = [sys.executable, __file__, "--least", str(port), "--upstream", str(behind)]
-    with running(command, port, 0) as pid:
+    command = [python, __file__, "--least", str(port), "--upstream", str(behind)]
+    with running(command, port, 0, **env) as pid:
         yield pid, port
 
 
 @contextmanager
-def tavo(folder: Path, behind: int, name: str, **sections: object) -> Iterator[tuple[int, int]]:
+def tavo(
+    folder: Path, behind: int, name: str, python: str = sys.executable, **sections: object
+) -> Iterator[tuple[int, int]]:
     port = free_port()
     config = {
         "proxy": 1, "listen": {"port": port}, "admin": {"token_file": str(folder / name)},
@@ -348,7 +376,7 @@ def tavo(folder: Path, behind: int, name: str, **sections: object) -> Iterator[t
     file = folder / f"{name}.yaml"
     file.write_text(json.dumps(config))
     start = [str(PYZ)] if PYZ.exists() else ["-m", "tavo"]
-    command = [sys.executable, *start, "proxy", "serve", "--config", str(file)]
+    command = [python, *start, "proxy", "serve", "--config", str(file)]
     with running(command, port, 0, REAL="sk-real", TEAM=KEY, PYTHONPATH=str(ROOT)) as pid:
         yield pid, port
 
@@ -361,6 +389,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--least", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -376,17 +405,22 @@ def main() -> None:
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    python = options.python
     print(machine())
+    for one in dict.fromkeys((python, sys.executable)):
+        done = subprocess.run([one, "-c", YARDSTICK], capture_output=True, text=True, check=True)
+        print(f"{one}: CPython {done.stdout.strip()} ms for the loop")
     with tempfile.TemporaryDirectory() as name:
         folder, behind = Path(name), free_port()
         command = [sys.executable, __file__, "--upstream", str(behind)]
         with (
             running(command, behind, 1),
             nginx(folder, behind) as reference,
-            least_of(behind) as bare,
-            tavo(folder, behind, "pass-through") as passing,
-            tavo(folder, behind, "audit", audit={"file": str(folder / "audit.jsonl")}) as audited,
-            tavo(folder, behind, "filters", audit={"file": str(folder / "filters.jsonl")},
+            least_of(behind, python) as bare,
+            tavo(folder, behind, "pass-through", python) as passing,
+            tavo(folder, behind, "audit", python, audit={"file": str(folder / "audit.jsonl")})
+            as audited,
+            tavo(folder, behind, "filters", python, audit={"file": str(folder / "filters.jsonl")},
                  filters=[{"filter": "pii"}, {"filter": "secrets"}]) as filtering,
         ):  # fmt: skip
             names = {
