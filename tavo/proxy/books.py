@@ -85,7 +85,7 @@ class Books:
         if self.exporter is not None:
             self.exporter.told(flow)
         if place.number >= 0 and (tokens or cost):
-            self._budgets.charge(place.number, now, tokens=tokens, cost=cost)
+            self._budgets.charge(place.number, now, tokens, cost)
 
     def _place(self, flow: Flow, record: Record | None) -> _Place:
         entry, door = flow.entry, self.door

@@ -104,7 +104,7 @@ class Budgets:
         cells[at + _MINUTE_REQUESTS] += 1
         cells[at + _DAY_REQUESTS] += 1
 
-    def charge(self, key: int, now: float, *, tokens: int, cost: float) -> None:
+    def charge(self, key: int, now: float, tokens: int, cost: float) -> None:
         """Note what an answer has used; `cost` in US dollars."""
         cells, at = self._cells, self._own + key * _CELLS
         if not self._from <= now < self._until or cells[at] != self._minute:
@@ -112,7 +112,7 @@ class Budgets:
         cells[at + _MINUTE_TOKENS] += tokens
         cells[at + _DAY_TOKENS] += tokens
         if cost:
-            cells[at + _DAY_COST] += round(cost * _MILLION)
+            cells[at + _DAY_COST] += int(cost * _MILLION + 0.5)
 
     def used(self, key: int, now: float) -> dict[str, float]:
         """Return what a key has used in this minute and on this day."""

@@ -35,13 +35,17 @@ _VALUE = rb"[!-~][ -~]*(?<! )"
 _DROPPED = frozenset({b"alt-svc", b"strict-transport-security"})
 _OTHERS = (FROM_UPSTREAM - _DROPPED) | {b"content-encoding"}
 """Names that llhttp and the flow have to look at."""
+_TAKEN = frozenset({b"content-length", b"connection"})
+"""Those of them that have a place here."""
+_NOT_SENT = _DROPPED | _TAKEN
 _ABOUT_US = b"x-tavo-"
 
 
 class _Form:
     """Names of a head in their order: what takes it, and what becomes of it.
 
-    `length` is the number of the group with the length, `values` those of the values that go on.
+    `length` is the number of the group with the length, `values` those of what goes on: a value, or
+    lines in a row that go on as they are.
     """
 
     __slots__ = ("length", "lines", "match", "pattern", "values")
@@ -99,32 +103,47 @@ def _form_of(lines: list[bytes], headers: Headers) -> _Form | None:
     values: list[int] = []
     lengths: list[int] = []
     groups = types = 0
+    run = False  # a group of lines that go on as they are has begun
     for line, (name, value) in zip(lines, headers, strict=True):
         given, _, rest = line.partition(b": ")
         if given.lower() != name or rest != value or _PLAIN.fullmatch(value) is None:
             return None
+        if (name in _OTHERS and name not in _TAKEN) or name.startswith(_ABOUT_US):
+            return None
         start = re.escape(b"\r\n" + given + b": ")
-        if name == b"content-length":
+        as_it_is = given == name and name not in _NOT_SENT
+        if run and not as_it_is:
+            pattern.append(b")")
+        elif as_it_is and not run:
             groups += 1
-            lengths.append(groups)
-            pattern.append(start + rb"([0-9]{1,9})")
-        elif name == b"content-type":
+            values.append(groups)
+            pattern.append(b"(")
+            goes_on.append(b"%b")
+        run = as_it_is
+        if name == b"content-type":
             types += 1
             if _JSON.fullmatch(value) is None:
                 return None
             pattern.append(start + re.escape(value))
-            goes_on.append(b"\r\n%b: %b" % (name, value))
-        elif name == b"connection" and value.lower() == b"keep-alive":
+            if not run:
+                goes_on.append(b"\r\n%b: %b" % (name, value))
+        elif name == b"content-length":
+            groups += 1
+            lengths.append(groups)
+            pattern.append(start + rb"([0-9]{1,9})")
+        elif name == b"connection":
+            if value.lower() != b"keep-alive":
+                return None
             pattern.append(start + re.escape(value))
-        elif name in _DROPPED:
+        elif run or name in _DROPPED:
             pattern.append(start + _VALUE)
-        elif name in _OTHERS or name.startswith(_ABOUT_US):
-            return None
         else:
             groups += 1
             values.append(groups)
             pattern.append(start + b"(" + _VALUE + b")")
             goes_on.append(b"\r\n%b: %%b" % name.replace(b"%", b"%%"))
+    if run:
+        pattern.append(b")")
     if len(lengths) != 1 or types != 1:
         return None
     return _Form(b"".join(pattern) + rb"\r\n\r\n", b"".join(goes_on), lengths[0], values)

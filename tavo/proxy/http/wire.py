@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Current", "Wire"]
 
+_LAST = tuple(b"%02x" % number for number in range(256))
+
 
 class Current:
     """A judge, and how many exchanges it has under way."""
@@ -63,6 +65,7 @@ class Wire:
         self._told = told
         self._prefix = os.urandom(6).hex().encode("ascii")
         self._number = 0
+        self._first = b"%b-000000" % self._prefix  # of an id, all but the last two digits
         self._retiring: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self._hurried = False
@@ -92,10 +95,13 @@ class Wire:
 
     def next_id(self) -> bytes:
         """Return what names an exchange in its answer and in the log."""
-        self._number += 1
+        number = self._number = self._number + 1
         self.active += 1
         self.current.users += 1
-        return b"%b-%08x" % (self._prefix, self._number)
+        last = number & 255
+        if not last:
+            self._first = b"%b-%06x" % (self._prefix, number >> 8)
+        return self._first + _LAST[last]
 
     def finished(self, flow: Flow) -> None:
         """Take it that an exchange has ended."""
