@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: hypothesis allows an example 200 ms otherwise, and the making of
-# ten examples a second, and calls whatever takes longer flaky.
-settings.register_profile("tavo", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# ten examples a second, and calls whatever takes longer flaky. Whether a change may land is no
+# matter of chance: `build.py check` draws the same examples for the same code.
+settings.register_profile(
+    "tavo", deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("TAVO_SAME_EXAMPLES") == "1",
+)  # fmt: skip
 settings.load_profile("tavo")
