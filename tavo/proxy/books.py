@@ -55,22 +55,16 @@ class Books:
         exchange, way = flow.exchange, flow.way
         record = exchange.record if exchange is not None else None
         is_counted = record is not None and record.counted and flow.how is _DONE
-        if (
-            way is None
-            or record is None
-            or not is_counted
-            or not 200 == flow.status == flow.answered
-        ):
+        if way is not None and record is not None and is_counted and flow.status == 200:
+            place = way.places.get(record.model)
+            if place is None:
+                place = self._place(flow, record)
+                if len(way.places) < _MOST:
+                    way.places[record.model] = place
+        else:
             if record is not None and not is_counted and flow.is_forwarded and flow.taken:
                 estimate(record, asked=flow.taken, is_whole=flow.how is _DONE, status=flow.answered)
             place = self._place(flow, record)
-        else:
-            found = way.places.get(record.model)
-            if found is None:
-                found = self._place(flow, record)
-                if len(way.places) < _MOST:
-                    way.places[record.model] = found
-            place = found
         now = time.time()
         tokens, cost = 0, 0.0
         if record is not None:
