@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -41,6 +41,8 @@ _MOST = 1 << 40
 _END = b"\n\n"
 _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
+_UNJUDGED = "no filter is configured"
+_USAGE = b'"usage":'
 _MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
@@ -93,11 +95,11 @@ class PassingExchange:
     _size = 0
     _total = 0
     _events = 0
+    _pieces: list[bytes] = cast("list[bytes]", ())  # a list once there are pieces
 
     def __init__(self, rule: str) -> None:
-        self.record = Record(unjudged="no filter is configured")
+        self.record = Record(unjudged=_UNJUDGED)
         self._rule = rule
-        self._pieces: list[bytes] = []
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         operation = _operation(head.method, head.path, head.query)
@@ -140,6 +142,7 @@ class PassingExchange:
         self._events += data.count(_END)
         if not self._first:
             self._first = data
+            self._pieces = []
             return ()
         self._pieces.append(data)
         self._size += len(data)
@@ -176,7 +179,9 @@ class PassingExchange:
         return new
 
     def response_whole(self, body: bytes) -> bytes | None:
-        found = _of_whole(body) if body[:1] == b"{" and self._operation is not None else None
+        if body[:1] != b"{" or self._operation is None:
+            return None
+        found = _near_end(body) or _of_whole(body)
         if found is None:
             return None
         self._total = len(body)
@@ -205,7 +210,8 @@ class PassingExchange:
             operation = self._operation
             if operation is not None and operation.has_text and not operation.is_embedding:
                 self.record.text_bytes = self._text(operation)
-        self._pieces = []
+        if self._pieces:
+            self._pieces = []
 
     def _text(self, operation: Operation) -> int:
         """Return about how much text the answer had, by what is still there of its events."""
@@ -325,6 +331,22 @@ def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     if not answer.prompt_eval_count and not answer.eval_count:
         return None
     return _one(answer.prompt_eval_count), _one(answer.eval_count), 0
+
+
+def _near_end(data: bytes) -> tuple[int, int, int] | None:
+    """Return what `_of_whole` would, of an object that has its usage as the last one in it.
+
+    Behind its usage the object is closed, and nothing else is: so it is the outermost one's. None
+    where that is not plain to see.
+    """
+    end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
+    start = data.rfind(_USAGE, 0, end) + len(_USAGE)
+    if start < len(_USAGE) or data.find(b"{", end) >= 0:
+        return None
+    try:
+        return _counts(_usage.decode(data[start:end]))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def _object(data: bytes, at: int) -> _Usage | None:

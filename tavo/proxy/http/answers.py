@@ -39,6 +39,7 @@ _TAKEN = frozenset({b"content-length", b"connection"})
 """Those of them that have a place here."""
 _NOT_SENT = _DROPPED | _TAKEN
 _ABOUT_US = b"x-tavo-"
+_AS_IT_IS = b"%b"
 
 
 class _Form:
@@ -81,6 +82,8 @@ class Answers:
             return None
         self._failed = 0
         values = form.values
+        if form.lines == _AS_IT_IS:
+            return found[values[0]], body
         return form.lines % found.group(*values) if values else form.lines, body
 
     def learn(self, data: bytes, headers: Headers) -> None:
@@ -118,7 +121,7 @@ def _form_of(lines: list[bytes], headers: Headers) -> _Form | None:
             groups += 1
             values.append(groups)
             pattern.append(b"(")
-            goes_on.append(b"%b")
+            goes_on.append(_AS_IT_IS)
         run = as_it_is
         if name == b"content-type":
             types += 1

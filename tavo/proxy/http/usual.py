@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Usual"]
 
 _DONE, _BLOCKED = Finished.DONE, Finished.BLOCKED
+_STATUS, _LENGTH, _ID = b"HTTP/1.1 200 OK", b"\r\ncontent-length: ", b"\r\nx-tavo-request-id: "
 
 
 class Usual(Flow):
@@ -86,7 +87,7 @@ class Usual(Flow):
                 self._remember()
             return
         body = forward.body
-        self._outbound = b"%b%d\r\n\r\n%b" % (way.start, len(body), body)
+        self._outbound = b"".join((way.start, str(len(body)).encode("ascii"), b"\r\n\r\n", body))
         self._pieces = ()
         if way.secret:
             self._mask = Mask(way.secret)
@@ -152,10 +153,8 @@ class Usual(Flow):
             end = b"\r\nconnection: keep-alive\r\n\r\n"
         else:
             end = b"\r\nconnection: close\r\n\r\n"
-        send(
-            client,
-            b"HTTP/1.1 200 OK%b\r\ncontent-length: %d\r\nx-tavo-request-id: %b%b%b%b"
-            % (lines, size, self.id, wire.stamp, end, out),
-        )
+        shown = str(size).encode("ascii")
+        parts = (_STATUS, lines, _LENGTH, shown, _ID, self.id, wire.stamp, end, out)
+        send(client, b"".join(parts))
         self._finish(_DONE)
         return True
