@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from tavo.llm.known import operation_of
 from tavo.llm.parts import Kind
 from tavo.llm.usual import usual_answer, usual_request
+from tavo.proxy import passing
 from tavo.proxy.audit_chain import verify
 from tavo.proxy.bodies import BodyError, read_document
 from tavo.proxy.chain.chain import Chain
 from tavo.proxy.chain.values import Where
 from tavo.proxy.http import usual
 from tavo.proxy.http.answers import Answers
-from tavo.proxy.http.heads import Heads
+from tavo.proxy.http.heads import Heads, Known, body_behind
 from tests.fakes.lines import Exchanged, Reloaded, Seen, played
 from tests.proxy.driving import chain_of
 
@@ -438,3 +439,65 @@ def test_rules_that_ask_where_a_text_ends_are_not_cleared_at_once() -> None:
     assert not chain(r"\Ahi").clears("request", ["there"])
     assert not chain_of(*FILTERS, observe=True).clears("request", ["hi"])
     assert not chain_of({"filter": "injection"}).clears("request", ["hi"])
+
+
+counts = st.dictionaries(
+    st.sampled_from(["prompt_tokens", "completion_tokens", "input_tokens", "other"]),
+    st.one_of(
+        st.integers(-3, 1 << 41), st.none(),
+        st.dictionaries(st.just("cached_tokens"), st.integers(0, 9)),
+    ),
+    max_size=3,
+)  # fmt: skip
+values = st.recursive(
+    st.one_of(counts, st.none(), st.text('"{}:,usage\\ ', max_size=12)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["usage", "a", "usageMetadata", "}", '"usage":{']), inner, max_size=3
+        ),
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["usage", "id", "choices", "usageMetadata"]), values), max_size=4
+    ),
+    st.sampled_from([(",", ":"), (", ", ": ")]), st.sampled_from(["", "}", "\n", "]"]),
+)  # fmt: skip
+def test_usage_that_is_read_where_it_stands_is_that_of_the_document(
+    members: list[tuple[str, Any]], marks: tuple[str, str], behind: str
+) -> None:
+    """A name may stand twice in it; what follows may not belong to it."""
+    comma, colon = marks
+    text = comma.join(
+        json.dumps(name) + colon + json.dumps(value, separators=marks) for name, value in members
+    )
+    data = f"{{{text}}}{behind}".encode()
+    found = passing._near_end(data)
+    try:
+        json.loads(data)
+    except ValueError:
+        return  # there is no right answer: both ways take the last usage that they find
+    general = passing._of_whole(data) or passing.usage_in(b"", data)
+    assert found is None or found == general
+
+
+def test_control_usage_further_in_would_be_taken() -> None:
+    data = b'{"choices":[{"usage":{"prompt_tokens":9,"completion_tokens":9}}],"id":"x"}'
+    assert passing._of_whole(data) is None
+    assert passing._near_end(data) is None
+    assert passing.usage_in(b"", data) == (9, 9, 0)  # which asks where it stands of no answer
+
+
+@given(st.integers(0, 10**6), st.integers(-2, 2), st.booleans())
+def test_a_body_is_found_by_the_length_that_its_head_says(size: int, more: int, zero: bool) -> None:
+    start, rest = b"POST / HTTP/1.1\r\nContent-Length: ", b"\r\nHost: a\r\n\r\n"
+    known = Known(b"POST", b"/", b"", [], {}, 1, True, start=start, rest=rest)
+    head = b"%b%b%d%b" % (start, b"0" if zero else b"", size, rest)
+    data = head + b"x" * min(max(size + more, 0), 2000)
+    whole = len(data) == len(head) + size and not zero
+    assert body_behind(known, data) == (len(head) if whole else 0)
