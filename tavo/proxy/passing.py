@@ -42,7 +42,7 @@ _END = b"\n\n"
 _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
 _UNJUDGED = "no filter is configured"
-_USAGE = b'"usage":'
+_USAGE, _NAMED = b'"usage":', b'"usage'
 _MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
@@ -337,11 +337,11 @@ def _near_end(data: bytes) -> tuple[int, int, int] | None:
     """Return what `_of_whole` would, of an object that has its usage as the last one in it.
 
     Behind its usage the object is closed, and nothing else is: so it is the outermost one's. None
-    where that is not plain to see.
+    where that is not plain to see, or where anything else begins with that name.
     """
     end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
     start = data.rfind(_USAGE, 0, end) + len(_USAGE)
-    if start < len(_USAGE) or data.find(b"{", end) >= 0:
+    if start < len(_USAGE) or data.find(b"{", end) >= 0 or data.count(_NAMED) != 1:
         return None
     try:
         return _counts(_usage.decode(data[start:end]))
