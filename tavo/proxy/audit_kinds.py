@@ -124,10 +124,10 @@ def ended(flow: Flow, *, costs: bool, texts: bool) -> Ended:
 
 def not_noted(row: Ended, flow: Flow, *, sha256: str) -> None:
     """Add what the row `asked` would have said; the hash is that of what came of the body."""
-    _, row.upstream, row.method, row.path, dialect, _ = _whose(flow, None)
-    exchange = flow.exchange
-    if exchange is not None:
-        row.dialect = exchange.record.dialect or dialect
+    row.upstream, row.method = flow.upstream, flow.method.decode("latin-1")
+    row.path = flow.path[:_LONGEST_PATH].decode("latin-1")
+    if flow.exchange is not None:
+        row.dialect = flow.exchange.record.dialect
     row.asked_sha256 = sha256
 
 

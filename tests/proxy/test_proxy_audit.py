@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from tavo.cli import main as tavo
 from tavo.errors import InputError
 from tavo.proxy import audit as audit_module
+from tavo.proxy import audit_kinds
 from tavo.proxy.audit_chain import FIRST, verify
 from tavo.proxy.config import Audit
+from tavo.proxy.messages import Finished, Record
 from tests.fakes.scripted_upstream import BODY, STREAM, chunk, saying, staged
 
 
@@ -264,3 +267,19 @@ def test_a_broken_chain_is_not_gone_on_with(
     with pytest.raises(InputError, match="its chain is broken: line"):
         audit_module.AuditLog(Audit(file=str(path))).open()
     assert path.read_bytes() == before
+
+
+def test_a_refused_request_leaves_nothing_to_those_that_go_the_same_way() -> None:
+    way: Any = SimpleNamespace(parts={})
+    flow: Any = SimpleNamespace(
+        id=b"a-1", way=way, entry=None, upstream="back", method=b"POST", path=b"/mcp", status=429,
+        started=1.0, first_at=0.0, ended=1.0, how=Finished.REFUSED, taken=2, sent=3, cost=0.0,
+        code="budget_exceeded", exchange=SimpleNamespace(record=Record(dialect="mcp")),
+    )  # fmt: skip
+    row = audit_kinds.ended(flow, costs=True, texts=False)
+    audit_kinds.not_noted(row, flow, sha256="00")
+    assert (row.method, row.path, row.upstream, row.dialect) == ("POST", "/mcp", "back", "mcp")
+    for _ in range(2):
+        asked = audit_kinds.asked(flow, size=2, sha256="00")
+        assert (asked.dialect, asked.path, asked.model) == ("mcp", "/mcp", "")
+    assert list(way.parts) == [""]
