@@ -122,7 +122,7 @@ def check(arguments: Sequence[str]) -> int:
             failed.append(name)
     print("== tests and docs", flush=True)
     if "--slow" not in arguments:  # new examples come with `test` and with --slow
-        os.environ["TAVO_SAME_EXAMPLES"] = "1"
+        os.environ["SAME_EXAMPLES"] = "1"
     if test(["-m", "slow or not slow"] if "--slow" in arguments else []) != 0:
         failed.append("tests")
     print(f"== {'failed: ' + ', '.join(failed) if failed else 'all checks passed'}", flush=True)

@@ -11,6 +11,6 @@ from hypothesis import HealthCheck, settings
 # matter of chance: `build.py check` draws the same examples for the same code.
 settings.register_profile(
     "tavo", deadline=None, suppress_health_check=[HealthCheck.too_slow],
-    derandomize=os.environ.get("TAVO_SAME_EXAMPLES") == "1",
+    derandomize=os.environ.get("SAME_EXAMPLES") == "1",
 )  # fmt: skip
 settings.load_profile("tavo")
