@@ -5,8 +5,7 @@ Rules this module keeps:
 - every foreign error becomes a `SourceError`, also one in the middle of a file;
 - a read has a total deadline, so a source that drips bytes cannot hold us for ever;
 - paths are relative to the tree, made by us from names and digests, and never leave it;
-- no two readings share a connection pool: the pool of httpcore closes a connection that another
-  thread has just been given and that answers at once, because it takes it for one that is idle.
+- no two readings share a client (`signing.lent`).
 
 Units: seconds.
 """
@@ -18,7 +17,6 @@ import os
 import stat
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from signing.errors import MissingError, SourceError, printable
+from signing.lent import Lent
 
 if TYPE_CHECKING:
     import ssl
@@ -153,9 +152,8 @@ class HttpSource:
         self._url = url if url.endswith("/") else url + "/"
         self._name = _without_secrets(self._url)
         self._user_agent = user_agent
-        self._idle: deque[httpx.Client] = deque()
+        self._clients = Lent(self._new_client)
         self._tls: ssl.SSLContext | None = None
-        self._making = threading.Lock()
 
     def __repr__(self) -> str:
         return f"HttpSource({self._name!r})"
@@ -181,9 +179,7 @@ class HttpSource:
 
         Those of readings under way are closed as soon as these end.
         """
-        idle, self._idle = self._idle, deque()
-        for client in idle:
-            client.close()
+        self._clients.close()
 
     def read(self, path: str, deadline: Deadline) -> Iterator[bytes]:
         """Yield the file's bytes; see `Source`. The answer is taken as sent, not decompressed."""
@@ -231,12 +227,13 @@ class HttpSource:
 
     @contextlib.contextmanager
     def _get(self, url: str, deadline: Deadline, start: int) -> Iterator[httpx.Response]:
-        with self._lent_client(deadline) as client, contextlib.ExitStack() as stack:
+        with self._clients.one() as client, contextlib.ExitStack() as stack:
             # Timeouts count from byte to byte: an answer whose headers drip for ever is ended
             # by closing its connection. Its body is checked chunk by chunk.
             guard = threading.Timer(deadline.left(), client.close)
             guard.daemon = True
             guard.start()
+            stack.callback(_close_late, client, deadline)
             try:
                 timeout = max(0.001, min(_IDLE_S, deadline.left()))
                 headers = {"Range": f"bytes={start}-"} if start else {}
@@ -247,35 +244,23 @@ class HttpSource:
                 guard.cancel()
             yield response
 
-    @contextlib.contextmanager
-    def _lent_client(self, deadline: Deadline) -> Iterator[httpx.Client]:
-        """Lend a client that nobody else uses until it is given back."""
-        idle = self._idle
-        try:
-            client = idle.pop()
-        except IndexError:
-            client = self._new_client()
-        try:
-            yield client
-        finally:
-            # After the deadline its guard may be about to close it, in the next one's hands.
-            if deadline.left() > 0 and not client.is_closed and idle is self._idle:
-                idle.append(client)
-            else:
-                client.close()
-
     def _new_client(self) -> httpx.Client:
         import httpx
 
-        with self._making:
-            if self._tls is None:  # takes forty times as long as the rest of a client
-                self._tls = httpx.create_ssl_context()
+        if self._tls is None:  # takes forty times as long as the rest of a client
+            self._tls = httpx.create_ssl_context()
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
         return httpx.Client(headers=headers, follow_redirects=False, verify=self._tls)
 
     def root_versions(self) -> frozenset[int] | None:
         """Return None: a web server does not list its files."""
         return None
+
+
+def _close_late(client: httpx.Client, deadline: Deadline) -> None:
+    """Close a client whose guard may be about to do so, when the next reading has it."""
+    if deadline.left() <= 0:
+        client.close()
 
 
 def _safe(path: str) -> str:

@@ -7,17 +7,14 @@ Rules this module keeps:
   undone here, no further than the bound; anything else, and several on top of each other, are
   refused: each multiplies by a thousand what the one below gave;
 - no redirects, no cookies, and nothing from the environment;
-- a connection is one thread's at a time. The pool of httpcore takes a connection on which an answer
-  to another thread just comes for one that the server closed, and closes it.
+- a connection is one thread's at a time (`signing.lent`).
 
 Units: sizes in bytes, times in seconds.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +24,8 @@ from typing import Any
 
 import httpcore
 import httpx
+
+from signing.lent import Lent
 
 __all__ = ["Answer", "BoundedClient", "UnusableAnswerError"]
 
@@ -62,17 +61,11 @@ class BoundedClient:
         self._headers = headers
         self._verify = verify
         self._transport = transport
-        self._lock = threading.Lock()
-        self._free: list[_Line] = []
-        self._closed = False
+        self._clients = Lent(self._new_client)
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            self._closed = True
-            lines, self._free = self._free, []
-        for line in lines:
-            line.client.close()
+        self._clients.close()
 
     def exchange(
         self,
@@ -91,9 +84,9 @@ class BoundedClient:
         Raises UnusableAnswerError, httpx.HTTPError (TimeoutException for what is late),
         httpx.InvalidURL, and ValueError or RecursionError for what cannot be sent.
         """
-        with self._line() as line:
-            line.clock.ends = time.monotonic() + timeout_s
-            with line.client.stream(
+        with self._clients.one() as client:
+            client.clock.ends = time.monotonic() + timeout_s
+            with client.stream(
                 method, url, headers={"Accept-Encoding": "identity", **(headers or {})},
                 content=content, json=json, timeout=timeout_s, extensions=dict(extensions or {}),
             ) as response:  # fmt: skip
@@ -105,31 +98,14 @@ class BoundedClient:
         names = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, names, body)
 
-    @contextlib.contextmanager
-    def _line(self) -> Iterator[_Line]:
-        """Lend a line to this thread alone."""
-        with self._lock:
-            line = self._free.pop() if self._free else None
-            if (
-                line is None
-                and self._transport is None
-                and not isinstance(self._verify, ssl.SSLContext)
-            ):
-                self._verify = httpx.create_ssl_context(verify=self._verify, trust_env=False)
-        line = line or _Line(self._headers, self._verify, self._transport)
-        try:
-            yield line
-        finally:
-            with self._lock:
-                closed = self._closed
-                if not closed:
-                    self._free.append(line)
-            if closed:
-                line.client.close()
+    def _new_client(self) -> _Client:
+        if self._transport is None and not isinstance(self._verify, ssl.SSLContext):
+            self._verify = httpx.create_ssl_context(verify=self._verify, trust_env=False)
+        return _Client(self._headers, self._verify, self._transport)
 
 
-class _Line:
-    """A client with at most one connection in use, and the clock that its streams look at."""
+class _Client(httpx.Client):
+    """A client with at most one connection in use; its streams look at `clock`."""
 
     def __init__(
         self, headers: Mapping[str, str] | None, verify: Any, transport: httpx.BaseTransport | None
@@ -140,10 +116,10 @@ class _Line:
             # httpx has no parameter for it; a test fails if this has no effect any more
             over_tcp._pool._network_backend = _Network(self.clock)
             transport = over_tcp
-        self.client = httpx.Client(
+        super().__init__(
             headers=headers, transport=transport, trust_env=False, follow_redirects=False
         )
-        self.client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:

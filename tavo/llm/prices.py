@@ -42,9 +42,6 @@ class Prices:
         self._given = given
         self._found: dict[str, Price | None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._given)
-
     def of(self, model: str) -> Price | None:
         """Return the price of a model, as `price_of`."""
         try:
@@ -54,10 +51,6 @@ class Prices:
                 self._found.clear()
             price = self._found[model] = price_of(self._given, model)
             return price
-
-    def cost(self, model: str, tokens_in: int, tokens_out: int, cached: int = 0) -> float:
-        """Return what an answer of a model costs in US dollars, as `amount`."""
-        return amount(self.of(model), tokens_in, tokens_out, cached)
 
 
 def amount(price: Price | None, tokens_in: int, tokens_out: int, cached: int = 0) -> float:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,8 +12,7 @@ import httpx
 import pytest
 
 from tavo.host.bounded_http import BoundedClient
-
-_LONG_S = 20.0
+from tests.fakes.two_at_once import two_at_once
 
 
 @contextlib.contextmanager
@@ -49,68 +47,6 @@ def serving() -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def two_at_once(monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]) -> list[Exception]:
-    """Ask from two threads, in the order in which httpcore loses an answer; return what failed.
-
-    The first is given the idle connection; before it says that it uses it, the second asks whether
-    that connection is idle, and looks whether there is something to read only when the answer came.
-    """
-    given, looked, over = threading.Event(), threading.Event(), threading.Event()
-    from httpcore._backends.sync import SyncStream
-    from httpcore._sync.http11 import HTTP11Connection
-
-    handle, info_of, read = (
-        HTTP11Connection.handle_request,
-        SyncStream.get_extra_info,
-        SyncStream.read,
-    )
-    failed: list[Exception] = []
-
-    def is_first() -> bool:
-        return threading.current_thread() is first
-
-    def late_handle(self: HTTP11Connection, request: Any) -> Any:
-        if is_first():
-            given.set()
-            looked.wait(_LONG_S)
-        return handle(self, request)
-
-    def late_info(self: SyncStream, info: str) -> Any:
-        if info == "is_readable" and not is_first():
-            looked.set()
-            select.select([info_of(self, "socket")], [], [], _LONG_S)
-        return info_of(self, info)
-
-    def late_read(self: SyncStream, *args: Any, **more: Any) -> bytes:
-        if is_first():
-            over.wait(_LONG_S)
-        return read(self, *args, **more)
-
-    def work() -> None:
-        try:
-            if not is_first():
-                given.wait(_LONG_S)
-            ask()
-        except Exception as error:
-            failed.append(error)
-        finally:
-            if not is_first():
-                looked.set()
-                over.set()
-
-    first, second = threading.Thread(target=work), threading.Thread(target=work)
-    ask()
-    monkeypatch.setattr(HTTP11Connection, "handle_request", late_handle)
-    monkeypatch.setattr(SyncStream, "get_extra_info", late_info)
-    monkeypatch.setattr(SyncStream, "read", late_read)
-    for thread in (first, second):
-        thread.start()
-    for thread in (first, second):
-        thread.join(3 * _LONG_S)
-    monkeypatch.undo()
-    return failed
 
 
 def test_no_thread_closes_the_connection_on_which_another_waits(
@@ -153,7 +89,7 @@ def test_closing_closes_also_what_is_in_use(monkeypatch: pytest.MonkeyPatch) -> 
     with serving() as url:
         client = BoundedClient()
         client.exchange("GET", url, timeout_s=60, most=99)
-        with client._line():
+        with client._clients.one():
             client.exchange("GET", url, timeout_s=60, most=99)
             client.close()
             assert [one.is_closed for one in opened] == [False, True]

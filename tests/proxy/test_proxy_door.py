@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tavo.errors import ConfigError
-from tavo.llm.prices import Prices
+from tavo.llm.prices import Prices, amount
 from tavo.proxy.budgets import Budgets
 from tavo.proxy.config import (
     Budget,
@@ -160,10 +160,10 @@ def test_tokens_and_cost_of_an_answer_are_charged() -> None:
 
 def test_the_price_of_the_nearest_name_holds() -> None:
     prices = {"gpt-4*": Price(input=1.0), "gpt-4o*": Price(input=2.0, cached=0.5, output=4.0)}
-    assert Prices(prices).cost("gpt-4o-mini", 1_000_000, 0, 0) == 2.0
-    assert Prices(prices).cost("gpt-4", 1_000_000, 0, 0) == 1.0
-    assert Prices(prices).cost("gpt-4o", 1_000_000, 1_000_000, 400_000) == pytest.approx(5.4)
-    assert Prices(prices).cost("other", 9, 9, 9) == 0.0
+    assert amount(Prices(prices).of("gpt-4o-mini"), 1_000_000, 0, 0) == 2.0
+    assert amount(Prices(prices).of("gpt-4"), 1_000_000, 0, 0) == 1.0
+    assert amount(Prices(prices).of("gpt-4o"), 1_000_000, 1_000_000, 400_000) == pytest.approx(5.4)
+    assert amount(Prices(prices).of("other"), 9, 9, 9) == 0.0
 
 
 # -- ways

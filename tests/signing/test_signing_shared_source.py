@@ -17,6 +17,7 @@ import pytest
 from signing.errors import SourceError
 from signing.sources import Deadline, HttpSource
 from tests.fakes.repository import serve
+from tests.fakes.two_at_once import two_at_once
 
 _THREADS = 8
 _READS = 400
@@ -89,7 +90,9 @@ def test_threads_that_share_a_source_do_not_end_each_other(tree: Path, slow_pool
         assert _many(lambda: b"".join(source.read("a", Deadline(60)))) == []
 
 
-def test_control_threads_that_share_a_client_end_each_other(tree: Path, slow_pool: None) -> None:
+def test_control_threads_that_share_a_client_end_each_other(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a client for each: a pool takes an answer for the end of an idle connection."""
     with serve(tree, Keeping) as address, httpx.Client() as client:
 
@@ -97,7 +100,7 @@ def test_control_threads_that_share_a_client_end_each_other(tree: Path, slow_poo
             with client.stream("GET", address + "a") as response:
                 return b"".join(response.iter_raw())
 
-        assert _many(read)
+        assert two_at_once(monkeypatch, read)
 
 
 def test_closing_a_source_leaves_no_connection_behind(
