@@ -90,6 +90,13 @@ def test_threads_that_share_a_source_do_not_end_each_other(tree: Path, slow_pool
         assert _many(lambda: b"".join(source.read("a", Deadline(60)))) == []
 
 
+def test_no_reading_closes_the_connection_of_another(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tree, Keeping) as address, HttpSource(address) as source:
+        assert two_at_once(monkeypatch, lambda: b"".join(source.read("a", Deadline(60)))) == []
+
+
 def test_control_threads_that_share_a_client_end_each_other(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
