@@ -8,8 +8,8 @@ proxy in turn) and the figure is the median. nginx and wrk are taken where they 
 is missing prints "not measured".
 
 `--python` is the interpreter that runs tavo and the least, this one by default. Which build it is
-matters: without profile-guided optimisation, as pyenv makes it, CPython takes half as long again
-for the same Python as a distribution's. A loop is timed, so that it can be seen.
+matters: CPython without profile-guided optimisation, as pyenv makes it, is slower than that of a
+distribution. A loop is timed, so that it can be seen.
 
 "The least that asyncio needs" is a proxy of forty lines: it reads HTTP on both sides with httptools
 and sends on what came, as it came; no head is changed, nothing is counted, nobody is asked who he

@@ -44,6 +44,12 @@ class Line(asyncio.Transport):
     """A connection without a socket; keeps what was written last."""
 
     last = b""
+    closed = False
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self.protocol = protocol
+        protocol.connection_made(self)
 
     def write(self, data: Any) -> None:
         self.last = bytes(data)
@@ -55,7 +61,14 @@ class Line(asyncio.Transport):
         pass
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.protocol.connection_lost(None)
+
+    abort = close
 
 
 class Nobody:
@@ -99,7 +112,7 @@ async def exchanges(parts: list[str], rounds: int) -> None:
         clients = [ClientConnection(app.wire) for _ in range(CONNECTIONS)]
         upstreams = [UpstreamConnection(pool) for _ in range(CONNECTIONS)]
         for one in (*clients, *upstreams):
-            one.connection_made(Line())
+            Line(one)
         for one in upstreams:
             one.keep_until = float("inf")
             pool.put(one)

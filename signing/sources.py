@@ -247,7 +247,7 @@ class HttpSource:
     def _new_client(self) -> httpx.Client:
         import httpx
 
-        if self._tls is None:  # takes forty times as long as the rest of a client
+        if self._tls is None:  # most of what a client costs
             self._tls = httpx.create_ssl_context()
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
         return httpx.Client(headers=headers, follow_redirects=False, verify=self._tls)

@@ -41,7 +41,7 @@ class Budgets:
         """Make them before the workers are forked."""
         self._workers = workers
         size = workers * MOST_KEYS * _CELLS
-        # a list is read and written in a fifth of the time
+        # a list is read and written faster
         self._cells: list[int] | memoryview[int] = (
             [0] * size if workers == 1 else memoryview(mmap.mmap(-1, size * 8)).cast("q")
         )
