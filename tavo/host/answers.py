@@ -35,6 +35,7 @@ _MOST_SNIPPET_LINES = 50
 _MOST_EVIDENCE = 64
 _MOST_PROBLEMS = 20
 _SHOWN_OF_CREDENTIAL = 4
+_SHORTEST_SECRET = 8
 
 _UNSAFE_CODES = (
     *range(0x20), *range(0x7F, 0xA0),  # control
@@ -130,7 +131,8 @@ def _covered(
 ) -> Callable[[int], Sequence[str] | None]:
     """Return `lines_of` with stars over what rules for credentials point at, in all snippets.
 
-    A piece keeps its length, so that columns hold, and of its characters the first few.
+    A piece keeps its length, so that columns hold, and of its characters the first few. Where the
+    same stands in its line again, that is covered, too.
     """
     pieces: dict[int, list[tuple[int, int, int, int]]] = {}
     for wire in found:
@@ -144,13 +146,18 @@ def _covered(
         if number not in covered:
             lines = lines_of(number)
             if lines is not None and number in pieces:
+                as_written = lines
                 lines = list(lines)
                 for first, start, last, end in pieces[number]:
                     for at in range(max(1, first), min(last, len(lines)) + 1):
                         line = lines[at - 1]
                         low = start - 1 if at == first else 0
                         high = end - 1 if at == last else len(line)
-                        lines[at - 1] = line[:low] + _stars(line[low:high]) + line[high:]
+                        line = line[:low] + _stars(line[low:high]) + line[high:]
+                        secret = as_written[at - 1][low:high]
+                        if len(secret) >= _SHORTEST_SECRET:
+                            line = line.replace(secret, _stars(secret))
+                        lines[at - 1] = line
             covered[number] = lines
         return covered[number]
 

@@ -257,3 +257,15 @@ def test_what_a_rule_for_credentials_points_at_is_covered_in_every_snippet() -> 
     assert shown(SECRET) == [covered, covered, covered, "key = '***'"]
     plain = Rule(id="s", title="S", severity=Severity.LOW)
     assert shown(plain)[0] == lines[0]  # so it is the tag that covers it
+
+
+def test_a_secret_that_stands_in_its_line_again_is_covered_there_too() -> None:
+    """A worker points at each secret once; short ones are words, which stay readable elsewhere."""
+    lines = ["key('abcdefghijklmnop') # abcdefghijklmnop", "pin(1234) # 1234"]
+    item = item_of(finding(rule="s", **at(1, 6, 1, 22)), finding(rule="s", **at(2, 5, 2, 9)))
+    checked = check_item(
+        item, rules={**RULES, "s": SECRET}, files={0: PATH}, lines_of=lambda _: lines
+    )
+    assert [finding.location.snippet for finding in checked.findings] == [
+        "key('abcd************') # abcd************", "pin(1***) # 1234",
+    ]  # fmt: skip

@@ -3,14 +3,15 @@
 Rules this plugin keeps:
 - the snapshot is named by whoever runs the scan, in the plugin's configuration; a project cannot
   bring its own and be clean by it;
-- without a snapshot nothing is called safe: each lock file is reported as not compared.
+- without a snapshot nothing is called safe: each lock file is reported as not compared, and the
+  plugin has failed, so that no threshold hides it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from locked import Pinned, reader_of
@@ -55,6 +56,10 @@ _NOT_COMPARED = Rule(
 )
 
 
+class NotComparedError(PluginError):
+    """Dependencies are pinned, and there is nothing to compare them with."""
+
+
 class DependencyAudit(StaticAnalysisPlugin):
     """Reports pinned packages with known vulnerabilities."""
 
@@ -92,21 +97,49 @@ class DependencyAudit(StaticAnalysisPlugin):
                 yield _finding(file_path, one, known, snapshot, len(lines[one.line - 1]))
             seen.add(key)
 
+    def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
+        """Yield nothing. Raises NotComparedError where pins were left without an answer."""
+        if self._opened() is None and (left := [path for path in files if self._has_pins(path)]):
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            raise NotComparedError(f"not compared with advisories: {left[0]}{more}: {self._why}")
+        return ()
+
+    def _has_pins(self, path: PurePosixPath) -> bool:
+        read = reader_of(path)
+        if read is None:
+            return False
+        try:
+            text = self._context.read_project(path).decode("utf-8", "replace")
+        except PluginError:
+            return True
+        return any(True for _ in read(text))
+
     def _opened(self) -> Snapshot | None:
         if not self._path and not self._why:
             self._why = "no snapshot is named in the configuration"
-            with contextlib.suppress(PluginError):
-                for found in self._context.project_files("advisories.db*")[:1]:
-                    self._why += f"; {found} could be one, if you know where it is from"
+            if found := self._lying_about():
+                self._why += f"; {found} could be one, if you know where it is from"
         if self._snapshot is None and not self._why:
             try:
                 data = self._context.read_project(self._path)
+            except PluginError as error:
+                self._why = f"the snapshot {error}"
+                if found := self._lying_about():
+                    self._why += f"; {found} could be meant: name it from where tavo runs"
+                return None
+            try:
                 if self._sha256 and hashlib.sha256(data).hexdigest() != self._sha256:
                     raise ValueError("it is not the one whose SHA-256 is configured")
                 self._snapshot = Snapshot(data)
-            except (PluginError, ValueError) as error:
+            except ValueError as error:
                 self._why = f"{self._path}: {error}"
         return self._snapshot
+
+    def _lying_about(self) -> str:
+        with contextlib.suppress(PluginError):
+            for found in self._context.project_files("advisories.db*")[:1]:
+                return str(found)
+        return ""
 
 
 def _finding(
@@ -118,9 +151,10 @@ def _finding(
     names = ", ".join(each.id for each in known[:5]) + (" and more" if len(known) > 5 else "")
     said = f": {known[0].summary}" if len(known) == 1 and known[0].summary else ""
     certain = any(each.certain for each in known)
+    version = one.version if len(one.version) <= 60 else f"{one.version[:60]}…"
     return Finding(
         rule_id=_VULNERABLE.id,
-        message=f"{one.name} {one.version} has {names}{said}."[:400] + mended,
+        message=f"{one.name[:200]} {version} has {names}{said}."[:400] + mended,
         location=Location(
             path=path,
             region=Region(start_line=one.line, end_line=one.line, end_column=length + 1),

@@ -8,6 +8,7 @@ what several detectors see in one place, and never shows a secret whole.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -36,6 +37,8 @@ _NOT_SECRET = frozenset({"Public IP (ipv4)"})
 _NO_FILE = "detect_secrets.filters.common.is_invalid_file"
 _FIRST = 4
 _LONGEST_LINE, _OVERLAP = 2_000, 300
+# The rest of a key in PEM that stands in one line, as in JSON: its line ends are written out.
+_PEM = re.compile(r"[A-Za-z0-9+/=\\ \t:,.-]*")
 _GUESSES = {  # the surest first; all other kinds know whose key it is
     "Basic Auth Credentials": (Severity.HIGH, Confidence.MEDIUM),
     "JSON Web Token": (Severity.MEDIUM, Confidence.MEDIUM),
@@ -114,8 +117,11 @@ class Secrets(StaticAnalysisPlugin):
         for found in scan.scan_file(str(file_path)):
             if found.secret_value and found.type in _RULES:
                 number, offset, piece = pieces[min(found.line_number, len(pieces)) - 1]
-                start, end = _span(piece, found.secret_value)
-                places.setdefault(number, []).append((offset + start, offset + end, found.type))
+                for start, end in _spans(piece, found.secret_value, found.type):
+                    end += offset
+                    if found.type == "Private Key" and (rest := _PEM.match(lines[number - 1], end)):
+                        end = rest.end()
+                    places.setdefault(number, []).append((offset + start, end, found.type))
         for number, spans in sorted(places.items()):
             for start, end, kinds in _merged(spans):
                 yield _finding(file_path, number, lines, (start, end), kinds)
@@ -142,10 +148,24 @@ def _pieces(lines: list[str]) -> Iterator[tuple[int, int, str]]:
             yield number, offset, line[offset : offset + _LONGEST_LINE]
 
 
-def _span(line: str, value: str) -> tuple[int, int]:
-    """Return where a value stands in its line, the whole line where it is written otherwise."""
+def _spans(line: str, value: str, kind: str) -> list[tuple[int, int]]:
+    """Return where a value stands in its line, the whole line where it is written otherwise.
+
+    Some detectors give the beginning of a token alone, such as `ghp`: then each whole token counts.
+    """
+    whole = [
+        found.span()
+        for expression in getattr(_KINDS[kind], "denylist", ())
+        for found in expression.finditer(line)
+        for group in range(1, expression.groups + 1)
+        if found[group] == value
+        and found.start(group) == found.start()
+        and found.end(group) < found.end()
+    ]
+    if whole:
+        return whole
     at = line.find(value)
-    return (at, at + len(value)) if at >= 0 else (0, len(line))
+    return [(at, at + len(value)) if at >= 0 else (0, len(line))]
 
 
 def _merged(spans: list[tuple[int, int, str]]) -> list[tuple[int, int, set[str]]]:

@@ -4,12 +4,14 @@ import gzip
 import hashlib
 import json
 import sqlite3
+from pathlib import PurePosixPath
 
+import pytest
 from locked import reader_of
-from main import DependencyAudit
+from main import DependencyAudit, NotComparedError
 from snapshot import _affects
 
-from tavo.plugins.testing import find_in
+from tavo.plugins.testing import find_in, started
 
 DDL = (
     "CREATE TABLE snapshot (format, records, newest)",
@@ -110,17 +112,53 @@ def test_ranges_are_those_of_each_ecosystem():
         assert _affects(ecosystem, [], span, version) is expected, (ecosystem, version)
 
 
-def test_without_a_usable_snapshot_nothing_is_called_safe():
-    (finding,) = find_in(DependencyAudit, {"requirements.txt": "teapot==2.0"})
+def not_compared(files, data=None, **config):
+    """Return what the finding and the failure say: a threshold hides only the first."""
+    project = {"a.db": snapshot() if data is None else data}
+    project |= {path: text.encode() for path, text in files.items()}
+    plugin = started(DependencyAudit, config, project=project)
+    (finding,) = [
+        one
+        for path, text in files.items()
+        for one in plugin.analyze_file(PurePosixPath(path), text)
+    ]
     assert finding.rule_id == "not-compared"
-    assert "no snapshot is named" in finding.message
+    with pytest.raises(NotComparedError, match=next(iter(files))) as caught:
+        plugin.analyze_project([PurePosixPath(path) for path in project])
+    return finding.message, str(caught.value)
+
+
+PINS = {"requirements.txt": "teapot==2.0"}
+
+
+def test_without_a_usable_snapshot_nothing_is_called_safe():
+    for said in not_compared(PINS):
+        assert "no snapshot is named in the configuration" in said
     for data in (b"not one", snapshot()[:600], snapshot(form=2), gzip.compress(b"no")[:9]):
-        (finding,) = audit({"requirements.txt": "teapot==2.0"}, data)
-        assert finding.rule_id == "not-compared", data[:10]
-    (finding,) = audit({"uv.lock": LOCKS["uv.lock"]}, sha256="0" * 64)
-    assert "whose SHA-256 is configured" in finding.message
+        for said in not_compared(PINS, data, snapshot="a.db"):
+            assert ": a.db: it " in said, data[:10]
+    for said in not_compared(PINS, snapshot="a.db", sha256="0" * 64):
+        assert "whose SHA-256 is configured" in said
     (finding,) = audit({"uv.lock": LOCKS["uv.lock"]}, sha256=hashlib.sha256(snapshot()).hexdigest())
     assert finding.rule_id == "known-vulnerability"
+
+
+def test_a_snapshot_that_is_elsewhere_is_named():
+    project = {"web/advisories.db.xz": b"", "requirements.txt": b"teapot==2.0"}
+    plugin = started(DependencyAudit, {"snapshot": "advisories.db"}, project=project)
+    (finding,) = plugin.analyze_file(PurePosixPath("requirements.txt"), "teapot==2.0")
+    assert "; web/advisories.db.xz could be meant: name it from where tavo runs" in finding.message
+    assert finding.message.count("advisories.db") == 2
+
+
+def test_where_nothing_is_pinned_no_snapshot_is_missed():
+    plugin = started(DependencyAudit, {}, project={"requirements.txt": b"cup>=1\n", "a.py": b""})
+    assert list(plugin.analyze_project([PurePosixPath("requirements.txt")])) == []
+
+
+def test_a_version_as_long_as_a_page_does_not_fill_one():
+    (finding,) = audit({"requirements.txt": "teapot==" + "9" * 5000})
+    assert len(finding.message) < 200
 
 
 def test_a_packed_snapshot_is_read():
@@ -129,5 +167,5 @@ def test_a_packed_snapshot_is_read():
 
 
 def test_other_files_are_left_alone():
-    assert reader_of(__import__("pathlib").PurePosixPath("notes.txt")) is None
+    assert reader_of(PurePosixPath("notes.txt")) is None
     assert audit({"notes.txt": "teapot==2.0"}) == []

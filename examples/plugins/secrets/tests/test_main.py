@@ -114,6 +114,29 @@ def test_a_secret_far_inside_a_long_line_is_found_at_its_place() -> None:
     assert line[region.start_column - 1 : region.end_column - 1].startswith("ghp_")
 
 
+def test_a_token_is_pointed_at_whole_where_its_detector_names_its_beginning() -> None:
+    tokens = f"ghp_{made(36)}", f"ghs_{made(36)[::-1]}", f"ghp_{made(36)[::-1]}"
+    line = "A=" + " B=".join(tokens)
+    pointed = {
+        line[one.location.region.start_column - 1 : one.location.region.end_column - 1]
+        for one in found(line + "\n", "settings.env")
+    }
+    assert pointed == set(tokens)
+    (gitlab,) = found(f"C=glpat-{made(20)}\n", "settings.env")
+    assert gitlab.evidence == {"begins": "glpa", "characters": "26"}
+
+
+def test_a_private_key_in_one_line_is_pointed_at_to_its_end() -> None:
+    body = "\\n".join(made(64)[number:] + made(64)[:number] for number in range(50))
+    whole = f"BEGIN PRIVATE {'KEY'}-----\\n{body}\\n-----END PRIVATE {'KEY'}-----"
+    line = f'{{"private_key": "-----{whole}\\n", "client_id": "7"}}'
+    (one,) = [each for each in found(line + "\n", "a.json") if each.rule_id == "private-key"]
+    region = one.location.region
+    pointed = line[region.start_column - 1 : region.end_column - 1]
+    assert pointed.startswith(whole)
+    assert '"' not in pointed
+
+
 def test_nothing_can_be_verified() -> None:
     found("x = 1\n")
     assert not hasattr(sys.modules["requests"], "get")
