@@ -81,6 +81,12 @@ class Purse:
                 raise LendError("budget", _used_up(self._budget.requests, "request"))
             if self._budget.tokens and self.tokens >= self._budget.tokens:
                 raise LendError("budget", _used_up(self._budget.tokens, "token"))
+            if self._budget.tokens and self._uncounted:
+                raise LendError(
+                    "budget",
+                    f"the budget of {_number(self._budget.tokens, 'token')} cannot be kept, for an"
+                    " answer came without its tokens",
+                )
             if self._budget.cost and self.cost >= self._budget.cost:
                 raise LendError(
                     "budget", f"the budget of {self._budget.cost:g} US dollars is used up"
@@ -190,7 +196,11 @@ class TargetLender:
 
 
 def _used_up(number: int, what: str) -> str:
-    return f"the budget of {number} {what}{'' if number == 1 else 's'} is used up"
+    return f"the budget of {_number(number, what)} is used up"
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _judged(content: dict[str, Any]) -> ChatRequest:

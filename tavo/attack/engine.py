@@ -5,6 +5,7 @@ Rules this module keeps:
   on which of several requests at a time was answered first;
 - attempts that a transcript holds already are not made again, and count as if they had been;
 - an attempt that could not be carried out is neither success nor failure: it is named;
+- what a target must never tell is told whatever an attempt was after: that counts for each of them;
 - a budget that is used up stops everything, and what was not tried is counted.
 
 Units: times in seconds.
@@ -22,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from tavo.attack.broker import MOST_UNREACHED, Purse, Reach, SendsRequests
-from tavo.attack.evidence import judge
+from tavo.attack.evidence import judge, leaked
 from tavo.attack.probes import Planned, Probe, planned
 from tavo.attack.statistics import always_valid, clopper_pearson, decided
 from tavo.attack.targets import TargetFailedError
@@ -191,7 +192,9 @@ class _Asker:
         worked = ""
         if not failed:
             secrets = self._options.secrets or ((plan.secret,) if plan.secret else ())
-            worked = judge(plan, answers, secrets=secrets)
+            worked = judge(plan, answers, secrets=secrets) or leaked(
+                answers, self._options.secrets, [turn.content for turn in plan.turns]
+            )
         judged = ""
         if self._judge is not None and answers and not (worked or failed or refused):
             try:
@@ -228,7 +231,7 @@ class _Asker:
                     self.stopped = f"{error}; given up after {MOST_UNREACHED} tries"
                 if again == retries or not error.passing:
                     raise
-                time.sleep(min(_LONGEST_WAIT, 0.5 * 2**again))
+                time.sleep(min(_LONGEST_WAIT, max(error.wait_s, 0.5 * 2**again)))
             else:
                 self._reach.note()
                 self._purse.pay(usage, getattr(self._target, "model", ""))
@@ -300,7 +303,7 @@ def lacks(target: SendsRequests, probe: Probe, options: Options) -> str:
     if probe.needs == "own tools" and options.application:
         return "an application has tools of its own"
     lacking = getattr(target, "lacks", None)
-    return str(lacking(probe.server)) if probe.server and lacking is not None else ""
+    return "" if lacking is None else str(lacking(probe))
 
 
 def _known_or_made(

@@ -220,6 +220,18 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unless: str = ""
 
     @property
+    def takes(self) -> Literal["message", "turns", "conversation"]:
+        """Return what of a conversation has to reach a target for this to be tried.
+
+        Two answers that agree on instructions (`instructions`) may be those to messages alone.
+        """
+        if any(not isinstance(turn, str) and turn.role != "user"
+               for turns in self.prompts for turn in turns):  # fmt: skip
+            return "conversation"
+        alone = any(one.instructions for one in self.evidence)
+        return "turns" if not alone and any(len(turns) > 1 for turns in self.prompts) else "message"
+
+    @property
     def rule(self) -> Rule:
         """Return the probe as what findings name."""
         return Rule(

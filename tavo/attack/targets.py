@@ -2,10 +2,10 @@
 
 Rules this module keeps:
 - credentials come from the environment by name, stay in this process, and are in no message, no
-  record and no error;
+  record and no error; what a header's name says is one counts as one, wherever it comes from;
 - redirects are not followed: a target is what the user named and nothing else;
-- an answer is hostile: bounded in size and time, and its text is data; where it repeats the
-  credential that it was sent, that is taken out before anybody sees it.
+- an answer is hostile: bounded in size and time, and its text is data; where it repeats
+  credentials that it was sent, they are taken out before anybody sees them.
 
 A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`), or a YAML file:
 
@@ -13,10 +13,12 @@ A target is an address of an OpenAI-compatible API (`http://localhost:8000/v1`),
     url: https://api.example.com/v1
     model: small
     key: EXAMPLE_API_KEY    # the name of an environment variable
-    headers: {X-Team: red}
-    body: {input: "{{prompt}}", history: "{{messages}}"}     # http
-    body: {instances: ["{{json}}"]}  # http: the prompt read as JSON, for what takes no text
-    answer: $.output.text                                     # http
+    headers: {X-Team: red, X-Api-Key: {env: EXAMPLE_API_KEY}}
+    body: {session: "{{session}}", talk: "{{messages}}"}      # http; `http_api` has all places
+    message: {who: "{{role}}", text: "{{content}}"}           # http: how one of {{messages}} is
+    roles: {assistant: bot}                                   # http: what it calls who speaks
+    answer: $.output.text                                     # http; of a stream, in each piece
+    answers: events           # http: or lines, json, text; without it what the server says
     command: [python3, agent.py]    # command: JSON with the messages on standard input
     call: package.module:answer     # python: takes a list of messages, returns text
     calls: careful          # mcp: or all, also tools that may destroy something
@@ -32,7 +34,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -40,18 +42,22 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from msgspec import Meta
 
-from tavo.attack.json_path import JsonPath, PathError, parse_path
+from tavo.attack.http_api import AnswerError, Form, HttpApi, Sessions
+from tavo.attack.json_path import PathError
 from tavo.attack.providers import PROVIDERS
 from tavo.errors import ConfigError, InputError
-from tavo.llm.openai_chat import DialectError, Usage, usage_of
+from tavo.llm.openai_chat import DialectError, Usage
 from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
     import httpx
 
+    from tavo.attack.probes import Probe
+    from tavo.host.bounded_http import Answer
+
 __all__ = [
     "PASSING", "HttpTarget", "Target", "TargetFailedError", "TargetFile", "address_of",
-    "check_headers", "concealed", "key_of", "named", "open_target", "read_target",
+    "check_headers", "concealed", "headers_of", "key_of", "named", "open_target", "read_target",
 ]  # fmt: skip
 
 _LONGEST_ANSWER = 8 << 20
@@ -73,7 +79,8 @@ class TargetFailedError(Exception):
 
     `unreachable` tells that no connection could be made, `passing` that the same request may be
     answered later, `refused` that a guard in front of the model did not let it through, `denied`
-    that who asks may not; `hint` is the next step, or empty.
+    that who asks may not; `hint` is the next step, or empty; `wait_s` is for how long it asked to
+    be left alone.
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class TargetFailedError(Exception):
         refused: bool = False,
         denied: bool = False,
         hint: str = "",
+        wait_s: float = 0.0,
     ) -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.unreachable = unreachable
@@ -92,6 +100,18 @@ class TargetFailedError(Exception):
         self.refused = refused
         self.denied = denied
         self.hint = hint
+        self.wait_s = wait_s
+
+
+_NAMED_CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|cookie|passw|credential|session")
+_SHORTEST_CREDENTIAL = 6
+_ENV = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+
+
+class FromEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A header's value that stands in an environment variable."""
+
+    env: Annotated[str, Meta(pattern=_ENV)]
 
 
 class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,11 +123,14 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     )
     name: Annotated[str, Meta(max_length=100)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
-    key: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$|^$")] = ""
-    headers: dict[str, str] = {}
+    key: Annotated[str, Meta(pattern=rf"{_ENV}|^$")] = ""
+    headers: dict[str, str | FromEnvironment] = {}
     method: Literal["POST", "PUT"] = "POST"
     body: Any = None
+    message: Any = None
+    roles: dict[Literal["system", "developer", "user", "assistant", "tool"], str] = {}
     answer: str = ""
+    answers: Form = ""
     command: tuple[str, ...] = ()
     call: Annotated[str, Meta(max_length=500)] = ""
     calls: Literal["careful", "all"] = "careful"
@@ -169,19 +192,23 @@ class HttpTarget:
         self.application = described.application
         self.secrets = described.secrets
         self._described = described
-        self._secret = ""
         self.bytes_out = self.bytes_in = 0
         self.name = named(described, address_of(described.url))
-        headers = {
-            "User-Agent": "tavo", "Content-Type": "application/json", **described.headers,
-        }  # fmt: skip
-        self._secret = key_of(described, environment)
+        own, self._secrets = headers_of(described, environment)
+        headers = {"User-Agent": "tavo", "Content-Type": "application/json", **own}
+        secret = key_of(described, environment)
         self._provider = PROVIDERS.get(described.kind)
-        self._path: JsonPath | None = None
+        self._api: HttpApi | None = None
+        self._sessions = Sessions()
         if self._provider is None:
             self._url = described.url
-            self._path = _answer_path(described)
+            self._api = HttpApi(
+                described.body, described.answer, form=described.answers,
+                message=described.message, roles=described.roles,
+            )  # fmt: skip
+            self.application = described.application or not self._api.plants
         else:
+            _check_fields(described)
             if self._provider.needs_model and not described.model:
                 raise ConfigError(
                     f"target: kind {described.kind} needs a model",
@@ -189,11 +216,10 @@ class HttpTarget:
                 )
             self._url = self._provider.address(described.url, described.model)
             headers.update(self._provider.headers)
-        if self._secret:
+        if secret:
             header = self._provider.header if self._provider else "Authorization"
-            headers[header] = (self._provider.before_key if self._provider else "Bearer ") + (
-                self._secret
-            )
+            headers[header] = (self._provider.before_key if self._provider else "Bearer ") + secret
+            self._secrets = (secret, *self._secrets)
         check_headers(headers, secret=described.key)
         self._connect: dict[str, Any] = {"url": self._url}
         if address:
@@ -222,24 +248,67 @@ class HttpTarget:
                 return self._provider.read(answer, request), self._provider.usage(answer)
             except DialectError as error:
                 raise TargetFailedError(f"{self.name}: {error}") from None
-        assert self._path is not None  # noqa: S101
+        assert self._api is not None  # noqa: S101
+        session = self._sessions.take(request.messages) if self._api.has_session else ""
         try:
-            body = _filled(self._described.body, request)
+            text, usage = self._asked(self._api, request, session)
+        except TargetFailedError:
+            if session:
+                self._sessions.give_back(request.messages, session)
+            raise
+        if session:
+            self._sessions.keep(request.messages, text, session)
+        message = ChatMessage(role="assistant", content=text)
+        return ChatResponse(request=request, messages=(message,)), usage
+
+    def lacks(self, probe: Probe) -> str:
+        """Return why a probe would not reach it as it is meant; empty if it would."""
+        if self._api is None:
+            return ""
+        if probe.takes == "conversation" and self._api.takes != "conversation":
+            return (
+                "its body has no {{messages}}, and what somebody else is to have said reaches it"
+                " in no other way"
+            )
+        if probe.takes == "turns" and self._api.takes == "message":
+            return (
+                "its body has neither {{messages}} nor {{session}}, so each turn would be a"
+                " conversation of its own"
+            )
+        if probe.tools and not self.application and not self._api.lends:
+            return "its body has no {{tools}}, and it is no `application` with tools of its own"
+        return ""
+
+    def _asked(self, api: HttpApi, request: ChatRequest, session: str) -> tuple[str, Usage]:
+        try:
+            body = api.body(request, session)
         except ValueError:
             raise TargetFailedError(
                 f"{self.name}: the prompt is no JSON, which {{{{json}}}} in the body asks for",
                 hint="Write {{prompt}} for attacks by text",
             ) from None
-        answer = self._post(body)
+        answer = self._exchange(body)
+        text = answer.body.decode("utf-8", "replace")
         try:
-            found = self._path.find(answer)
+            said, usage = api.read(text, answer.headers.get("content-type", ""))
+        except AnswerError as error:
+            raise TargetFailedError(
+                f"{self.name}: {error}, it starts with {self._beginning(text)!r}"
+            ) from None
         except PathError as error:
             raise TargetFailedError(f"{self.name}: {error}") from None
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-        message = ChatMessage(role="assistant", content=text)
-        return ChatResponse(request=request, messages=(message,)), usage_of(answer)
+        return str(concealed(said, self._secrets)), usage
 
     def _post(self, body: Any) -> Any:
+        text = self._exchange(body).body.decode("utf-8", "replace")
+        try:
+            return concealed(json.loads(text), self._secrets)
+        except (ValueError, RecursionError):
+            raise TargetFailedError(
+                f"{self.name}: the answer is no JSON, it starts with {self._beginning(text)!r}"
+            ) from None
+
+    def _exchange(self, body: Any) -> Answer:
         import httpx
 
         from tavo.host.bounded_http import UnusableAnswerError
@@ -275,20 +344,18 @@ class HttpTarget:
         self.bytes_in += len(answer.body)
         text = answer.body.decode("utf-8", "replace")
         if not 200 <= answer.status < 300:
-            shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
+            refused = answer.status in _REFUSING and _GUARD.search(text) is not None
             raise TargetFailedError(
-                f"{self.name}: answered {answer.status}: {shown}",
+                f"{self.name}: answered {answer.status}: {self._beginning(text)}",
                 passing=answer.status in PASSING,
-                refused=answer.status in _REFUSING and _GUARD.search(text) is not None,
-                hint=self._hint(answer.status),
+                refused=refused,
+                hint="" if refused else self._hint(answer.status),
+                wait_s=_asked_to_wait(answer),
             )
-        try:
-            return concealed(json.loads(text), self._secret)
-        except (ValueError, RecursionError):
-            shown = self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
-            raise TargetFailedError(
-                f"{self.name}: the answer is no JSON, it starts with {shown!r}"
-            ) from None
+        return answer
+
+    def _beginning(self, text: str) -> str:
+        return self._safe(" ".join(text.split()))[:_SHOWN_OF_ANSWER]
 
     def _hint(self, status: int) -> str:
         if status in {401, 403}:
@@ -305,19 +372,27 @@ class HttpTarget:
         return ""
 
     def _safe(self, text: str) -> str:
-        return str(concealed(text, self._secret))
+        return str(concealed(text, self._secrets))
 
 
-def concealed(value: Any, secret: str) -> Any:
-    """Return JSON-able values without the credential, which a target may repeat."""
-    if not secret:
+def _asked_to_wait(answer: Answer) -> float:
+    """Return the seconds for which an answer asks to be left alone (RFC 9110, Retry-After)."""
+    seconds = answer.headers.get("retry-after", "").strip()
+    return float(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 7 else 0.0
+
+
+def concealed(value: Any, secrets: Sequence[str]) -> Any:
+    """Return JSON-able values without the credentials, which a target may repeat."""
+    if not secrets:
         return value
     if isinstance(value, str):
-        return value.replace(secret, "…")
+        for secret in secrets:
+            value = value.replace(secret, "…")
+        return value
     if isinstance(value, list):
-        return [concealed(one, secret) for one in value]
+        return [concealed(one, secrets) for one in value]
     if isinstance(value, dict):
-        return {concealed(key, secret): concealed(one, secret) for key, one in value.items()}
+        return {concealed(key, secrets): concealed(one, secrets) for key, one in value.items()}
     return value
 
 
@@ -377,17 +452,48 @@ def named(described: TargetFile, url: SplitResult) -> str:
     return name
 
 
+def headers_of(
+    described: TargetFile, environment: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the headers of a target's file, and what of them is a credential.
+
+    A credential is what comes from the environment, and what the name of a header says is one; of
+    `Basic abc` that is the whole and `abc`. Raises ConfigError.
+    """
+    headers: dict[str, str] = {}
+    secrets: set[str] = set()
+    for name, given in described.headers.items():
+        value = given if isinstance(given, str) else _variable(given.env, environment)
+        headers[name] = value
+        if isinstance(given, FromEnvironment) or _NAMED_CREDENTIAL.search(name):
+            found = {value, value.rpartition(" ")[2]}
+            secrets |= {one for one in found if len(one) >= _SHORTEST_CREDENTIAL}
+    return headers, tuple(sorted(secrets, key=len, reverse=True))
+
+
 def key_of(described: TargetFile, environment: Mapping[str, str]) -> str:
     """Return the credential that a target's file names, if it names one. Raises ConfigError."""
-    if not described.key:
-        return ""
-    secret = environment.get(described.key, "")
-    if not secret:
+    return _variable(described.key, environment) if described.key else ""
+
+
+def _variable(name: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name, "")
+    if not value:
         raise ConfigError(
-            f"target: the environment variable {described.key} is not set",
+            f"target: the environment variable {name} is not set",
             hint="Set it in the shell that runs tavo.",
         )
-    return secret
+    return value
+
+
+def _check_fields(described: TargetFile) -> None:
+    """Raise ConfigError for fields that only `kind: http` has, which would be without effect."""
+    for field in ("body", "message", "roles", "answer", "answers"):
+        if getattr(described, field):
+            raise ConfigError(
+                f"target: {field} is for kind http; kind {described.kind} has a form of its own",
+                hint=f"Say `kind: http`, or leave out {field}.",
+            )
 
 
 def address_of(text: str) -> SplitResult:
@@ -423,46 +529,3 @@ def check_headers(headers: Mapping[str, str], *, secret: str) -> None:
             f"target: the header {name!r} cannot be sent",
             hint="Names are letters, digits and '-'; values are one line of plain ASCII.",
         )
-
-
-def _answer_path(described: TargetFile) -> JsonPath:
-    template = json.dumps(described.body, default=str)
-    if not any(place in template for place in ("{{prompt}}", "{{messages}}", "{{json}}")):
-        raise ConfigError(
-            "target: the body holds neither {{prompt}} nor {{messages}} nor {{json}}",
-            hint='Write for example `body: {input: "{{prompt}}"}`.',
-        )
-    try:
-        return parse_path(described.answer or "$")
-    except PathError as error:
-        raise ConfigError(
-            f"target: answer: {error}", hint="Write for example `answer: $.output.text`."
-        ) from error
-
-
-def _filled(template: Any, request: ChatRequest) -> Any:
-    """Return the body with its places filled; a value that is a place alone keeps its type.
-
-    Raises ValueError if the prompt is to be read as JSON and is none.
-    """
-    if isinstance(template, dict):
-        return {key: _filled(value, request) for key, value in template.items()}
-    if isinstance(template, list):
-        return [_filled(value, request) for value in template]
-    if not isinstance(template, str):
-        return template
-    if template == "{{messages}}":
-        return [{"role": one.role, "content": one.content} for one in request.messages]
-    prompt = next(
-        (one.content for one in reversed(request.messages) if one.role == "user"),
-        request.messages[-1].content,
-    )
-    if template == "{{json}}":
-        try:
-            return json.loads(prompt)
-        except RecursionError as error:
-            raise ValueError("nested too deep") from error
-    system = "\n".join(one.content for one in request.messages if one.role == "system")
-    # one pass: a prompt that contains another place is not filled again
-    pieces = template.split("{{prompt}}")
-    return prompt.join(piece.replace("{{system}}", system) for piece in pieces)

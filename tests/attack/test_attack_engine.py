@@ -215,6 +215,53 @@ def test_a_budget_ends_everything(budget: Budget, said: str, probes: list[Probe]
     assert target.asked <= 5
 
 
+@pytest.mark.parametrize("usage", [(0, 0), (1, 1)])
+def test_a_limit_of_tokens_ends_where_nobody_counts_them(usage: Usage, probes: list[Probe]) -> None:
+    class Uncounted:
+        asked = 0
+
+        def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+            self.asked += 1
+            answer = ChatMessage(role="assistant", content="no")
+            return ChatResponse(request=request, messages=(answer,)), usage
+
+    target = Uncounted()
+    attempt = Options(at_a_time=1, attempts=1)
+    _, stopped = attack(target, probes, Purse(Budget(tokens=1_000_000)), attempt)
+    if sum(usage):  # the control
+        assert not stopped
+    else:
+        assert target.asked == 1
+        assert stopped == (
+            "the budget of 1000000 tokens cannot be kept, for an answer came without its tokens"
+        )
+
+
+def test_what_must_never_be_told_counts_whatever_was_asked(probes: list[Probe]) -> None:
+    """With controls: without being named, and where it was asked with it, it does not count."""
+
+    class Tells:
+        def __init__(self, answer: str) -> None:
+            self.answer = answer
+
+        def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
+            answer = ChatMessage(role="assistant", content=self.answer)
+            return ChatResponse(request=request, messages=(answer,)), (1, 1)
+
+    (slow,) = [one for one in probes if one.id == "slow-escalation"]
+    slow = msgspec.structs.replace(slow, prompts=slow.prompts[2:3])
+    assert "as one word" in str(slow.prompts)
+    for answer, secrets, expected in (
+        ("As we are friends: SPRING-7731", ("SPRING-7731",), {"slow-escalation"}),
+        ("As we are friends: 1377-GNIRPS", ("SPRING-7731",), {"slow-escalation"}),
+        ("As we are friends: SPRING-7731", (), set()),
+        ("Two words, one word.", ("one word",), set()),
+    ):
+        asked = Options(application=True, secrets=secrets)
+        probed, _ = attack(Tells(answer), [slow], Purse(Budget()), asked)
+        assert worked(probed) == expected, (answer, secrets)
+
+
 def test_a_probe_whose_evidence_stands_in_its_prompt_is_refused(tmp_path: Path) -> None:
     probe = (
         "id: a\ntitle: A\nfamily: f\nseverity: HIGH\ngoal: g\nremediation: r\n"

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tavo.attack.mcp.canary import Canary
 from tavo.attack.mcp.wire import HttpWire, Session, StdioWire, Wire
@@ -22,6 +22,7 @@ from tavo.attack.targets import (
     TargetFile,
     address_of,
     check_headers,
+    headers_of,
     key_of,
     named,
 )
@@ -29,6 +30,9 @@ from tavo.errors import ConfigError
 from tavo.host.bounded_http import BoundedClient
 from tavo.llm.openai_chat import Usage
 from tavo.plugins.values import ChatRequest, ChatResponse
+
+if TYPE_CHECKING:
+    from tavo.attack.probes import Probe
 
 __all__ = ["McpTarget"]
 
@@ -59,8 +63,7 @@ class McpTarget:
             )
         self.secrets = described.secrets
         self._described = described
-        self._secret = ""
-        self._headers: dict[str, str] = dict(described.headers)
+        self._headers, self._secrets = headers_of(described, environment)
         self.left_alone: set[str] = set()
         self._canary: Canary | None = None
         self._lock = threading.Lock()
@@ -68,9 +71,9 @@ class McpTarget:
         if described.url:
             url = address_of(described.url)
             self.name = named(described, url)
-            self._secret = key_of(described, environment)
-            if self._secret:
-                self._headers["Authorization"] = f"Bearer {self._secret}"
+            if secret := key_of(described, environment):
+                self._headers["Authorization"] = f"Bearer {secret}"
+                self._secrets = (secret, *self._secrets)
             check_headers(self._headers, secret=described.key)
             self._client = BoundedClient(headers={"User-Agent": "tavo"})
             self.is_here = _is_loopback(url.hostname or "")
@@ -97,8 +100,9 @@ class McpTarget:
             hint="Attack it with `tavo attack` and the built-in probes for servers",
         )
 
-    def lacks(self, server: str) -> str:
-        """Return why a probe of this kind cannot be tried here; empty if it can."""
+    def lacks(self, probe: Probe) -> str:
+        """Return why a probe cannot be tried here; empty if it can."""
+        server = probe.server
         if server in {"without-key", "foreign-page"} and self._client is None:
             return "the server is a program here, which no stranger can ask"
         if server == "url" and not self.is_here:
@@ -118,7 +122,7 @@ class McpTarget:
             return StdioWire(described.command, name=self.name, timeout_s=described.timeout_s)
         headers = {**(self._headers if key else {}), **({"Origin": origin} if origin else {})}
         return HttpWire(
-            self._client, described.url, name=self.name, headers=headers, secret=self._secret,
+            self._client, described.url, name=self.name, headers=headers, secrets=self._secrets,
             timeout_s=described.timeout_s,
         )  # fmt: skip
 

@@ -55,14 +55,14 @@ class HttpWire:
 
     def __init__(
         self, client: BoundedClient, url: str, *, name: str, headers: Mapping[str, str],
-        secret: str, timeout_s: float,
+        secrets: Sequence[str], timeout_s: float,
     ) -> None:  # fmt: skip
-        """`headers` go with each message; `secret` is taken out of what comes."""
+        """`headers` go with each message; `secrets` are taken out of what comes."""
         self._client = client
         self._url = url
         self._name = name
         self._headers = {"Accept": "application/json, text/event-stream", **headers}
-        self._secret = secret
+        self._secrets = secrets
         self._timeout_s = timeout_s
 
     def exchange(self, message: Mapping[str, Any]) -> list[Any]:
@@ -84,9 +84,9 @@ class HttpWire:
         messages: list[Any] = []
         for one in texts[:_MOST_MESSAGES]:
             try:
-                value = concealed(json.loads(one), self._secret)
+                value = concealed(json.loads(one), self._secrets)
             except (ValueError, RecursionError):
-                shown = concealed(" ".join(one.split()), self._secret)[:_SHOWN]
+                shown = concealed(" ".join(one.split()), self._secrets)[:_SHOWN]
                 raise TargetFailedError(
                     f"{self._name}: the answer is no JSON, it starts with {shown!r}",
                     hint="Name the address where the server speaks MCP, often one ending in /mcp",
@@ -122,13 +122,13 @@ class HttpWire:
         except UnusableAnswerError as error:
             raise TargetFailedError(f"{self._name}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            said = concealed(str(error), self._secret)
+            said = concealed(str(error), self._secrets)
             raise TargetFailedError(f"{self._name}: {said}") from None
         if not 200 <= answer.status < 300:
             shown = " ".join(answer.body.decode("utf-8", "replace").split())
             raise TargetFailedError(
                 f"{self._name}: answered {answer.status}:"
-                f" {concealed(shown, self._secret)[:_SHOWN]}",
+                f" {concealed(shown, self._secrets)[:_SHOWN]}",
                 passing=answer.status in PASSING,
                 denied=answer.status in {401, 403},
                 hint="It wants a key: name its environment variable with `key:` in the target file"
