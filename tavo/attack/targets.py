@@ -32,11 +32,12 @@ Units: sizes in bytes, times in seconds.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -71,6 +72,7 @@ _GUARD = re.compile(
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may be answered later."""
 
+Kind = Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python", "mcp"]
 Send = Callable[[ChatRequest], tuple[ChatResponse, Usage]]
 
 
@@ -118,9 +120,7 @@ class TargetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A target's description, as a YAML file has it."""
 
     url: Annotated[str, Meta(max_length=2000)] = ""
-    kind: Literal["openai", "anthropic", "gemini", "ollama", "http", "command", "python", "mcp"] = (
-        "openai"
-    )
+    kind: Kind = "openai"
     name: Annotated[str, Meta(max_length=100)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
     key: Annotated[str, Meta(pattern=rf"{_ENV}|^$")] = ""
@@ -431,9 +431,22 @@ def read_target(named: str) -> TargetFile:
     try:
         return msgspec.convert(load_yaml(data, name=named, limit=_LONGEST_FILE), TargetFile)
     except (ManifestError, msgspec.ValidationError) as error:
-        raise ConfigError(
-            f"target: {named}: {error}", hint="The user guide shows a complete target file."
-        ) from error
+        raise ConfigError(f"target: {named}: {error}", hint=_next_step(str(error))) from error
+
+
+def _next_step(error: str) -> str:
+    """Return what to write instead of what msgspec refused, as far as that can be known."""
+    if (unknown := re.fullmatch(r"Object contains unknown field `([^`]*)`", error)) and (
+        near := difflib.get_close_matches(unknown[1], TargetFile.__struct_fields__, n=1)
+    ):
+        return f"Did you mean {near[0]}?"
+    if " - at `$.kind`" in error:
+        return f"A kind is one of {', '.join(get_args(Kind))}."
+    if " - at `$.answers`" in error:
+        return f"Answers are one of {', '.join(filter(None, get_args(Form)))}."
+    if "$.headers" in error:
+        return "A header is a text, or {env: NAME} for one that an environment variable holds."
+    return "docs/attack.md shows a complete target file."
 
 
 def named(described: TargetFile, url: SplitResult) -> str:

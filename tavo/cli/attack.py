@@ -79,7 +79,12 @@ def attack(
     ] = 1000,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", metavar="N", min=0, help="As the target counts; 0: no limit."),
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=0,
+            help="As the target counts, which it has to then; 0: no limit.",
+        ),
     ] = 0,
     max_cost: Annotated[
         float,
@@ -224,6 +229,10 @@ def attack(
             if before is not None:
                 _show_changes(session, compared(before, result))
             code = worst((code, write_reports(store, run_id, reports, session)))
+    except KeyboardInterrupt:
+        if transcript is not None and transcript.exists():
+            session.say(f"{transcript} holds what was made: go on with it by --resume.")
+        raise
     finally:
         opened.close()
         if asked is not None:

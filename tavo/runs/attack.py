@@ -156,6 +156,9 @@ def _notices(report: AttackReport, plan: AttackPlan) -> Iterable[Notice]:
             f"{report.stopped}; {left} of {len(report.probes)} probes were not tried to the end"
         )
         yield Notice(kind="plugin", subject=subject, reason=reason)
+    if all(one.ended == "not applicable" for one in report.probes):
+        reason = "none of the probes could be tried here, so nothing is known about it"
+        yield Notice(kind="plugin", subject=subject, reason=reason)
     made = [attempt for one in report.probes for attempt in one.attempts]
     refusal = next((attempt.refused for attempt in made if attempt.refused), "")
     if refusal and not any(attempt.answers for attempt in made):

@@ -79,6 +79,44 @@ def test_a_budget_that_was_used_up_is_no_clean_run(tavo: Tavo, flawed: Path) -> 
     assert "the budget of 3 requests is used up; 1 of 1 probes were not tried to the end" in said
 
 
+def test_where_nothing_could_be_tried_nothing_is_clean(tavo: Tavo, flawed: Path) -> None:
+    words = ("attack", str(flawed), "--attempts", "1")
+    result = tavo(*words, "--probe", "tool-description-instruction")
+    assert result.code == 4
+    assert "Not complete: 1 target with 0 of 1 probe" in result.out
+    said = " ".join((result.out + result.err).split())
+    assert "none of the probes could be tried here, so nothing is known about it" in said
+    both = tavo(*words, "--probe", "tool-description-instruction", "--probe", "language")
+    assert both.code == 0
+    assert "No findings: 1 target with 1 of 2 probes" in both.out
+
+
+def test_files_and_a_target_are_counted_apart(tavo: Tavo, flawed: Path, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("x = 1\n")
+    result = tavo("scan", str(tmp_path / "code"), "--target", str(flawed), "--max-requests", "3")
+    assert re.search(r": 1 file with \d+ rules, 1 target with \d of \d+ probes", result.out)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("kind: opnai", "A kind is one of openai, anthropic, "),
+        ("anwser: $.x", "Did you mean answer?"),
+        ("answers: xml", "Answers are one of json, events, lines, text."),
+        ("headers: {X-A: {var: B}}", "{env: NAME} for one that an environment variable holds"),
+        ("timeout_s: 0", "docs/attack.md shows a complete target file."),
+    ],
+)
+def test_a_wrong_target_file_says_what_is_right(
+    line: str, said: str, tavo: Tavo, tmp_path: Path
+) -> None:
+    (tmp_path / "t.yaml").write_text(f"url: http://127.0.0.1:1\n{line}\n")
+    result = tavo("attack", str(tmp_path / "t.yaml"))
+    assert result.code == 2
+    assert said in result.err
+
+
 def test_an_interrupted_attack_is_gone_on_with(tavo: Tavo, flawed: Path, tmp_path: Path) -> None:
     whole = tavo("attack", str(flawed), "--probe", "data-leak", "--report", str(tmp_path / "w"))
     assert whole.code == 1
@@ -96,7 +134,7 @@ def test_probes_about_secrets_say_that_there_are_none(
         file = tmp_path / "target.yaml"
         file.write_text(f"url: {url}\napplication: true\n")
         result = tavo("attack", str(file), "--probe", "data-leak")
-    assert result.code == 0
+    assert result.code == 4  # both are about secrets: nothing was tried
     assert "nobody said what must not be told" in " ".join((result.out + result.err).split())
 
 

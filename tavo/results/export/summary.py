@@ -98,10 +98,25 @@ def headline(run: Run, shown: Sequence[Reported]) -> str:
 
 
 def looked_at(run: Run) -> str:
-    """Return what rules looked at."""
+    """Return what rules looked at, and what probes attacked."""
+    if run.probes:
+        return _attacked(run)
     if not run.info.rules and not run.files and run.plugins:
         return "no files" if any(map(ran_here, run.plugins)) else "nothing was scanned here"
     return f"{counted(run.files, 'file')} with {counted(run.info.rules, 'rule')}"
+
+
+def _attacked(run: Run) -> str:
+    """Say how many probes were tried; a target is stored as one more file, a probe as a rule."""
+    targets = len({one.target for one in run.probes})
+    tried = sum(bool(one.tried) for one in run.probes)
+    every = counted(len(run.probes), "probe")
+    which = every if tried == len(run.probes) else f"{tried} of {every}"
+    attacked = f"{counted(targets, 'target')} with {which}"
+    files, rules = run.files - targets, run.info.rules - len(run.probes)
+    if files <= 0:
+        return attacked
+    return f"{counted(files, 'file')} with {counted(max(rules, 0), 'rule')}, {attacked}"
 
 
 def ignored_in_words(ignored: Sequence[Reported]) -> str:
