@@ -56,7 +56,7 @@ class HttpApi:
 
     def __init__(
         self, body: Any, answer: str, *, form: Form = "", message: Any = None,
-        roles: Mapping[str, str] | None = None,
+        roles: Mapping[Any, str] | None = None,
     ) -> None:  # fmt: skip
         """Check the template. Raises ConfigError."""
         template = json.dumps(body, ensure_ascii=False, default=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tavo.cli.context import Session, session_of
-from tavo.errors import ExitCode, InputError, TavoError
+from tavo.errors import ExitCode, InputError, TavoError, UsageError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -24,12 +25,36 @@ def advisories(
         str | None,
         typer.Option("--mirror", metavar="SOURCE", help="A mirror's folder or https address."),
     ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            "--write",
+            metavar="FILE",
+            help="Write the snapshot, for the plugin dependency-audit, and stop; .xz, .gz: packed.",
+        ),
+    ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RECORDS",
+            help="With --write: out of a zip of osv.dev or a folder of records.",
+        ),
+    ] = None,
 ) -> None:
     """Look for known vulnerabilities in the wheels of installed plugins; exit 1 if there are any.
 
     The snapshot comes from the repository, signed, and so behind an air gap from a mirror. With
     several marketplaces those of all of them count, for all plugins.
     """
+    if write is not None:
+        _write(session_of(context), write, records, mirror)
+        return
+    if records is not None:
+        raise UsageError(
+            "registry advisories: --from needs --write",
+            hint="Name the snapshot to write, for example --write advisories.db.xz.",
+        )
     from marketplace_db.advisories.snapshot import Advisories
     from tavo.config import user_paths
     from tavo.registry.advisories import about, forget_others
@@ -47,11 +72,11 @@ def advisories(
                 key = (one.plugin, one.package, one.package_version, one.match.advisory.id)
                 found.setdefault(key, one)
             infos.append(known.info)
-    records = sum(info.records for info in infos)
+    many_records = sum(info.records for info in infos)
     newest = max(info.newest for info in infos)
     if session.json:
         session.print_json({
-            "records": records,
+            "records": many_records,
             "newest": newest,
             "wheels": sum(len(one.wheels) for one in installed),
             "found": [
@@ -72,7 +97,7 @@ def advisories(
                 f" {advisory.id}{severity}: {advisory.summary}{unclear}"
             ))  # fmt: skip
         wheels = sum(len(one.wheels) for one in installed)
-        many = "1 advisory" if records == 1 else f"{records} advisories"
+        many = "1 advisory" if many_records == 1 else f"{many_records} advisories"
         which = "the snapshot has" if len(infos) == 1 else f"{len(infos)} snapshots have"
         session.say(
             f"{len(found)} known about {wheels} wheels of {len(installed)} plugins; {which}"
@@ -80,6 +105,66 @@ def advisories(
         )
     if found:
         raise typer.Exit(int(ExitCode.FINDINGS))
+
+
+def _write(session: Session, out: Path, records: Path | None, mirror: str | None) -> None:
+    """Write one snapshot: out of records, else the one of a mirror or marketplace."""
+    import tempfile
+
+    from marketplace_db.advisories.snapshot import Advisories, read_records, write_snapshot
+    from signing.files import write_atomically
+    from tavo.config import user_paths
+
+    if records is not None and mirror is not None:
+        raise UsageError(
+            "registry advisories: --from and --mirror are two sources", hint="Name one of them."
+        )
+    if records is not None and not records.exists():
+        raise UsageError(
+            f"{records}: there is no such file or folder",
+            hint="Fetch all.zip of an ecosystem from osv.dev, and name it.",
+        )
+    with tempfile.TemporaryDirectory(prefix="tavo-advisories-") as folder:
+        if records is not None:
+            made = Path(folder) / "advisories.db"
+            write_snapshot(read_records(records), made)
+        else:
+            found = list(_snapshots(session, mirror, user_paths().cache / "advisories"))
+            if len(found) > 1:
+                raise UsageError(
+                    f"registry advisories: {len(found)} marketplaces have a snapshot each",
+                    hint="Name the one to write with --mirror.",
+                )
+            (made,) = found
+        with Advisories(made) as known:
+            info = known.info
+        data = _packed(made.read_bytes(), out.suffix)
+    try:
+        write_atomically(out, data)
+    except OSError as error:
+        raise InputError(f"{out}: {error.strerror or error}", hint="Name another file.") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if session.json:
+        session.print_json({"records": info.records, "newest": info.newest, "sha256": digest,
+                            "bytes": len(data)})  # fmt: skip
+        return
+    many = "1 advisory" if info.records == 1 else f"{info.records} advisories"
+    print(printable(
+        f"{out}: {many}, the newest of {info.newest or 'no time'},"
+        f" {len(data)} bytes, sha256 {digest}"
+    ))  # fmt: skip
+
+
+def _packed(data: bytes, suffix: str) -> bytes:
+    if suffix == ".xz":
+        import lzma
+
+        return lzma.compress(data)
+    if suffix == ".gz":
+        import gzip
+
+        return gzip.compress(data, mtime=0)
+    return data
 
 
 def _snapshots(session: Session, mirror: str | None, cache: Path) -> Iterator[Path]:
