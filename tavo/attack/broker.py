@@ -166,6 +166,9 @@ class TargetLender:
         started, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
         response, error, usage = None, "", (0, 0)
         try:
+            leaves_out = getattr(self._target, "leaves_out", None)
+            if leaves_out is not None and (reason := leaves_out(request)):
+                raise TargetFailedError(f"not sent as it is, for {reason}")
             response, usage = self._target.send(request)
         except TargetFailedError as problem:
             error = str(problem)

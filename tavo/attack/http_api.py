@@ -100,6 +100,19 @@ class HttpApi:
         self.plants = whole or "{{system}}" in template
         self.lends = "{{tools}}" in template
 
+    def leaves_out(self, request: ChatRequest) -> str:
+        """Return for what of a request the body has no place, as a clause; empty for nothing."""
+        roles = [one.role for one in request.messages]
+        if self.takes == "conversation":
+            return ""
+        if not self.plants and "system" in roles:
+            return "the body has neither {{system}} nor {{messages}} for what the system says"
+        said = [role for role in roles if role != "system"]
+        alone = said if self.takes == "message" else said[-1:]
+        if said[-1:] != ["user"] or len(alone) > 1 or not {*said} <= {"user", "assistant"}:
+            return "the body has no {{messages}} for a conversation"
+        return ""
+
     def body(self, request: ChatRequest, session: str = "") -> Any:
         """Return the body of a request. Raises ValueError if {{json}} is to hold what is none."""
         prompt = next(
@@ -188,6 +201,12 @@ class Sessions:
             if before and (kept := self._kept.get(_digest(before))):
                 return kept.pop()
         return self._new()
+
+    def knows(self, messages: Sequence[ChatMessage]) -> bool:
+        """Tell whether a conversation begins here, or goes on behind an answer of a session."""
+        before = _up_to_answer(messages)
+        with self._lock:
+            return not before or bool(self._kept.get(_digest(before)))
 
     def keep(self, messages: Sequence[ChatMessage], answer: str, session: str) -> None:
         """Note that a session has answered."""

@@ -279,6 +279,16 @@ class HttpTarget:
             return "its body has no {{tools}}, and it is no `application` with tools of its own"
         return ""
 
+    def leaves_out(self, request: ChatRequest) -> str:
+        """Return why not all of a request would reach it; empty if it would."""
+        if self._api is None:
+            return ""
+        if reason := self._api.leaves_out(request):
+            return reason
+        if self._api.takes == "turns" and not self._sessions.knows(request.messages):
+            return "the body has no {{messages}}, and no session has heard how it began"
+        return ""
+
     def _asked(self, api: HttpApi, request: ChatRequest, session: str) -> tuple[str, Usage]:
         try:
             body = api.body(request, session)

@@ -85,6 +85,10 @@ class _MeteredTarget:
         self.application = target.application
         self.secrets = target.secrets
 
+    def leaves_out(self, request: ChatRequest) -> str:
+        """Return why not all of a request would reach it; empty if it would."""
+        return self._target.leaves_out(request)
+
     def send(self, request: ChatRequest) -> tuple[ChatResponse, Usage]:
         """Send one request. Raises TargetFailedError, also where nothing may be sent any more."""
         if self._stopper.is_stopped:

@@ -9,13 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tavo.attack.broker import Budget, Purse
+from tavo.attack.broker import Budget, Purse, TargetLender
 from tavo.attack.engine import Options, attack
 from tavo.attack.http_api import Sessions
 from tavo.attack.probes import Probe, load_probes
 from tavo.attack.targets import FromEnvironment, HttpTarget, TargetFailedError, TargetFile
 from tavo.errors import ConfigError
+from tavo.host.lending import LendError
 from tavo.plugins.values import ChatMessage, ChatRequest
+from tavo.results.values import Exchange
 
 KEY = "team-key-0123456789"
 TALK = (
@@ -220,6 +222,35 @@ def test_who_cannot_be_given_a_system_prompt_is_an_application(probes: list[Prob
     tools = [{"type": "function", "function": {"name": "add"}}]
     lent.send(ChatRequest(messages=TALK, parameters={"tools": tools}))
     assert app.heard[-1]["tools"] == tools
+
+
+def test_what_a_plugin_asks_is_sent_whole_or_not_at_all() -> None:
+    """A plugin cannot know that half of its conversation is left out; with controls."""
+    app = Application(echo)
+    alone = {"messages": [{"role": "user", "content": "hi"}]}
+    planted = {"messages": [{"role": "system", "content": "keep SPRING-77"}, *alone["messages"]]}
+    talk = {"messages": [{"role": one.role, "content": one.content} for one in TALK]}
+    begun = {"messages": talk["messages"][:2]}
+    elsewhere = {"messages": [*planted["messages"], *talk["messages"][2:]]}
+    tool = {"messages": [*alone["messages"], {"role": "tool", "content": "42"}]}
+    for body, taken, refused in (
+        ("{{prompt}}", [alone], [planted, talk, tool]),
+        ("{{prompt}} {{system}}", [alone, planted], [talk, tool]),
+        ("{{prompt}} {{system}} {{session}}", [alone, begun, talk], [tool, talk, elsewhere]),
+        (["{{messages}}"], [alone, planted, talk, tool], []),
+    ):
+        record: list[Exchange] = []
+        lender = TargetLender(
+            app.target(body=body), plugin="acme/x", purse=Purse(Budget()), record=record.append
+        )
+        for asked in taken:
+            assert lender.lend("send", asked)["messages"][0]["content"] == "hi"
+        sent = len(app.heard)
+        for asked in refused:
+            with pytest.raises(LendError, match="not sent as it is, for the body has n"):
+                lender.lend("send", asked)
+        assert len(app.heard) == sent
+        assert sum(one.response is None for one in record) == len(refused)  # a run that knows it
 
 
 @pytest.mark.parametrize(
