@@ -45,6 +45,13 @@ Names = Annotated[
     ),
 ]
 
+_USE = {
+    "static": "tavo scan . --static-plugins {name}",
+    "dynamic": "tavo scan . --dynamic-plugins {name} --target URL",
+    "log": "tavo logs analyze FILE --log-plugins {name}",
+    "proxy": "under `filters` of a proxy.yaml: {{filter: plugin, plugin: {id}}}",
+}
+
 
 def install(
     context: typer.Context,
@@ -88,9 +95,9 @@ def install(
     for step in steps if locked is None else ():
         if step.wanted is not None and len(wanted) == 1:
             manifest = step.release.parsed_manifest()
-            if manifest.plugin_type in {"static", "dynamic"}:
-                name = manifest.full_id.removeprefix("tavo/")
-                print(printable(f"Use it: tavo scan . --{manifest.plugin_type}-plugins {name}"))
+            name = manifest.full_id.removeprefix("tavo/")
+            used = _USE[manifest.plugin_type].format(name=name, id=manifest.full_id)
+            print(printable(f"Use it: {used}"))
 
 
 def upgrade(

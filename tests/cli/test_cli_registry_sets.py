@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from marketplace_db import acceptance
+from marketplace_db.manifest import PLUGIN_TYPES
 from signing.digests import Digest
 from tavo.cli import chosen
+from tavo.cli.registry_install import _USE
 from tavo.host import interpreters as pythons
 from tavo.registry import plan
 from tavo.registry.lockfile import read_lock, write_lock_file
@@ -492,3 +494,10 @@ def test_two_commands_at_once_leave_whole_sets(
         assert one.returncode == 0 or (one.returncode == 5 and "nothing was changed" in err) or (
             one.returncode == 5 and "which is installed" in err
         ), err  # fmt: skip
+
+
+def test_each_type_of_plugin_says_how_it_is_used() -> None:
+    assert set(_USE) == set(PLUGIN_TYPES)
+    used = {kind: said.format(name="app", id="acme/app") for kind, said in _USE.items()}
+    assert used["log"] == "tavo logs analyze FILE --log-plugins app"
+    assert used["proxy"].endswith("{filter: plugin, plugin: acme/app}")
