@@ -20,7 +20,7 @@ from tavo.attack.mcp.arguments import arguments_of, places_of, wrong_arguments
 from tavo.attack.mcp.target import McpTarget
 from tavo.attack.probes import Probe, load_probes
 from tavo.attack.report import as_json, report_of
-from tavo.attack.targets import TargetFile, open_target
+from tavo.attack.targets import FromEnvironment, TargetFile, open_target
 from tavo.attack.transcript import Transcript
 from tavo.errors import ConfigError
 from tests.fakes.flawed_mcp import KEY, SERVER, attacked, served, server_module
@@ -129,6 +129,58 @@ def test_a_command_is_a_server_too(probes: list[Probe]) -> None:
     assert stopped == ""
     assert worked(probed) == {"mcp-path-argument", "mcp-tools-change"}
     assert [one.ended for one in probed if not one.tried] == ["not applicable"]
+
+
+MUTE = """\
+import json, sys, time
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("method") == "initialize":
+        said = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": said}), flush=True)
+    elif "id" in asked:
+        HERE
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("time.sleep(60)", "gave no whole answer within 1 s"),
+        ("sys.stderr.write('no disk'); sys.exit(3)", "ended with 3: no disk"),
+    ],
+)
+def test_a_command_that_falls_silent_or_ends_is_named_and_not_waited_for_again(
+    there: str, said: str, probes: list[Probe]
+) -> None:
+    """What it is asked again, as after any passing failure, it cannot answer any more."""
+    few = [one for one in probes if one.id in {"mcp-orders-in-results", "mcp-path-argument"}]
+    command = (sys.executable, "-c", MUTE.replace("HERE", there))
+    target = McpTarget(TargetFile(kind="mcp", name="m", command=command, timeout_s=1.0), {})
+    purse = Purse(Budget())
+    try:
+        probed, stopped = attack(target, few, purse, Options(attempts=1, retries=2))
+    finally:
+        target.close()
+    assert stopped == ""
+    assert [one.attempts[0].failed for one in probed] == [f"m: {said}"] * 2
+    assert purse.requests == 4  # the beginning and one question, of each
+
+
+def test_a_header_from_the_environment_lets_in_and_comes_back_to_nobody(
+    server: ModuleType, probes: list[Probe]
+) -> None:
+    few = [one for one in probes if one.id == "mcp-orders-in-results"]
+    headers = {"Authorization": FromEnvironment("WHOLE")}
+    with served(server, "result-orders") as url:
+        described = TargetFile(kind="mcp", url=url, name="t", headers=headers)
+        target = McpTarget(described, {"WHOLE": f"Bearer {KEY}"})
+        probed, _ = attack(target, few, Purse(Budget()), Options(attempts=1))
+        target.close()
+    assert worked(probed) == {"mcp-orders-in-results"}
+    assert KEY not in repr(probed)
+    with pytest.raises(ConfigError, match="WHOLE is not set"):
+        McpTarget(described, {})
 
 
 def test_what_may_destroy_is_not_called_unless_asked_for(

@@ -147,6 +147,7 @@ class StdioWire:
         self._timeout_s = timeout_s
         self._lines: queue.Queue[bytes] = queue.Queue(_MOST_MESSAGES)
         self._errors = b""
+        self._over = ""
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -165,7 +166,12 @@ class StdioWire:
             threading.Thread(target=work, args=(stream,), daemon=True).start()
 
     def exchange(self, message: Mapping[str, Any]) -> list[Any]:
-        """Send one message; return what came. Raises TargetFailedError."""
+        """Send one message; return what came. Raises TargetFailedError.
+
+        A command that has ended, or was ended for being late, is not waited for again.
+        """
+        if self._over:
+            raise TargetFailedError(self._over)
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101
         with contextlib.suppress(OSError):  # who has ended says so below
@@ -180,11 +186,11 @@ class StdioWire:
                 line = self._lines.get(timeout=max(0.0, ends - time.monotonic()))
             except queue.Empty:
                 self.close()
-                raise TargetFailedError(
-                    f"{self._name}: gave no whole answer within {self._timeout_s:g} s", passing=True
-                ) from None
+                self._over = f"{self._name}: gave no whole answer within {self._timeout_s:g} s"
+                raise TargetFailedError(self._over) from None
             if not line:
-                raise self._ended()
+                self._over = self._ended()
+                raise TargetFailedError(self._over)
             if not line.strip():
                 continue
             try:
@@ -214,13 +220,11 @@ class StdioWire:
                 if stream is not None:
                     stream.close()
 
-    def _ended(self) -> TargetFailedError:
+    def _ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
         shown = " ".join(self._errors.decode("utf-8", "replace").split())[-_SHOWN:]
-        return TargetFailedError(
-            f"{self._name}: ended with {self._process.returncode}{f': {shown}' if shown else ''}"
-        )
+        return f"{self._name}: ended with {self._process.returncode}{f': {shown}' if shown else ''}"
 
     def _read(self, stream: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError):
