@@ -81,7 +81,8 @@ class TargetFailedError(Exception):
 
     `unreachable` tells that no connection could be made, `passing` that the same request may be
     answered later, `refused` that a guard in front of the model did not let it through, `denied`
-    that who asks may not; `hint` is the next step, or empty; `wait_s` is for how long it asked to
+    that who asks may not, `gone` that whoever was spoken with is not there any more; `hint` is the
+    next step, or empty; `wait_s` is for how long it asked to
     be left alone.
     """
 
@@ -93,6 +94,7 @@ class TargetFailedError(Exception):
         passing: bool = False,
         refused: bool = False,
         denied: bool = False,
+        gone: bool = False,
         hint: str = "",
         wait_s: float = 0.0,
     ) -> None:
@@ -101,6 +103,7 @@ class TargetFailedError(Exception):
         self.passing = passing or unreachable
         self.refused = refused
         self.denied = denied
+        self.gone = gone
         self.hint = hint
         self.wait_s = wait_s
 

@@ -138,11 +138,16 @@ for line in sys.stdin:
     if asked.get("method") == "initialize":
         said = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
         print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": said}), flush=True)
+    elif asked.get("method") == "LISTED":
+        tools = [{"name": "read", "inputSchema": {"properties": {"path": {"type": "string"}}}}]
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools}}),
+              flush=True)
     elif "id" in asked:
         HERE
 """
 
 
+@pytest.mark.parametrize("listed", ["", "tools/list"])
 @pytest.mark.parametrize(
     ("there", "said"),
     [
@@ -151,11 +156,11 @@ for line in sys.stdin:
     ],
 )
 def test_a_command_that_falls_silent_or_ends_is_named_and_not_waited_for_again(
-    there: str, said: str, probes: list[Probe]
+    there: str, said: str, listed: str, probes: list[Probe]
 ) -> None:
     """What it is asked again, as after any passing failure, it cannot answer any more."""
     few = [one for one in probes if one.id in {"mcp-orders-in-results", "mcp-path-argument"}]
-    command = (sys.executable, "-c", MUTE.replace("HERE", there))
+    command = (sys.executable, "-c", MUTE.replace("HERE", there).replace("LISTED", listed))
     target = McpTarget(TargetFile(kind="mcp", name="m", command=command, timeout_s=1.0), {})
     purse = Purse(Budget())
     try:
@@ -164,7 +169,7 @@ def test_a_command_that_falls_silent_or_ends_is_named_and_not_waited_for_again(
         target.close()
     assert stopped == ""
     assert [one.attempts[0].failed for one in probed] == [f"m: {said}"] * 2
-    assert purse.requests == 4  # the beginning and one question, of each
+    assert purse.requests == (6 if listed else 4)  # for each: the beginning, the list, a call
 
 
 def test_a_header_from_the_environment_lets_in_and_comes_back_to_nobody(

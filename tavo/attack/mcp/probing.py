@@ -145,7 +145,7 @@ class _Attempt:
         except RefusedError as error:
             return f"error: {error}"
         except TargetFailedError as error:
-            if error.unreachable or error.passing:
+            if error.unreachable or error.passing or error.gone:
                 raise
             return f"error: {error}"
         return text(result)

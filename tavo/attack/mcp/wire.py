@@ -159,11 +159,15 @@ class StdioWire:
                 unreachable=True,
                 hint=f"Check the command {command[0]!r}",
             ) from None
-        for work, stream in (
-            (self._read, self._process.stdout),
-            (self._note, self._process.stderr),
-        ):
-            threading.Thread(target=work, args=(stream,), daemon=True).start()
+        read, self._noting = (
+            threading.Thread(target=work, args=(stream,), daemon=True)
+            for work, stream in (
+                (self._read, self._process.stdout),
+                (self._note, self._process.stderr),
+            )
+        )
+        read.start()
+        self._noting.start()
 
     def exchange(self, message: Mapping[str, Any]) -> list[Any]:
         """Send one message; return what came. Raises TargetFailedError.
@@ -171,7 +175,7 @@ class StdioWire:
         A command that has ended, or was ended for being late, is not waited for again.
         """
         if self._over:
-            raise TargetFailedError(self._over)
+            raise TargetFailedError(self._over, gone=True)
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101
         with contextlib.suppress(OSError):  # who has ended says so below
@@ -187,10 +191,10 @@ class StdioWire:
             except queue.Empty:
                 self.close()
                 self._over = f"{self._name}: gave no whole answer within {self._timeout_s:g} s"
-                raise TargetFailedError(self._over) from None
+                raise TargetFailedError(self._over, gone=True) from None
             if not line:
                 self._over = self._ended()
-                raise TargetFailedError(self._over)
+                raise TargetFailedError(self._over, gone=True)
             if not line.strip():
                 continue
             try:
@@ -223,6 +227,7 @@ class StdioWire:
     def _ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
+        self._noting.join(2)  # what it said last is read by then
         shown = " ".join(self._errors.decode("utf-8", "replace").split())[-_SHOWN:]
         return f"{self._name}: ended with {self._process.returncode}{f': {shown}' if shown else ''}"
 
