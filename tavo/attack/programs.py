@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tavo.attack.json_path import PathError, parse_path
-from tavo.attack.targets import TargetFailedError, TargetFile
+from tavo.attack.targets import TargetFailedError, TargetFile, concealed
 from tavo.errors import ConfigError
 from tavo.llm.openai_chat import Usage
 from tavo.plugins.values import ChatMessage, ChatRequest, ChatResponse
@@ -66,7 +66,7 @@ class _Program:
         """End what is still running."""
 
     def _response(self, request: ChatRequest, text: str) -> tuple[ChatResponse, Usage]:
-        message = ChatMessage(role="assistant", content=text)
+        message = ChatMessage(role="assistant", content=concealed(text, ()))
         return ChatResponse(request=request, messages=(message,)), (0, 0)
 
 
@@ -153,7 +153,8 @@ class PythonTarget(_Program):
                 self._start()
             answer = self._exchange(_messages(request) + b"\n")
         if "error" in answer:
-            raise TargetFailedError(f"{self.name}: raised {str(answer['error'])[:_SHOWN]}")
+            said = str(concealed(answer["error"], ()))[:_SHOWN]
+            raise TargetFailedError(f"{self.name}: raised {said}")
         return self._response(request, str(answer.get("answer", "")))
 
     def close(self) -> None:

@@ -64,6 +64,7 @@ __all__ = [
 _LONGEST_ANSWER = 8 << 20
 _LONGEST_FILE = 256 << 10
 _SHOWN_OF_ANSWER = 200
+_HALF = re.compile("[\ud800-\udfff]")
 _REFUSING = frozenset({400, 403, 422, 451})
 _GUARD = re.compile(
     r"(?i)content[_ -]?(?:filter|policy)|polic(?:y|ies)|guard|moderation|blocked|jailbreak"
@@ -395,13 +396,14 @@ def _asked_to_wait(answer: Answer) -> float:
 
 
 def concealed(value: Any, secrets: Sequence[str]) -> Any:
-    """Return JSON-able values without the credentials, which a target may repeat."""
-    if not secrets:
-        return value
+    """Return JSON-able values without the credentials, which a target may repeat.
+
+    Half characters, which JSON can spell and no file and no terminal can hold, are replaced.
+    """
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, "…")
-        return value
+        return _HALF.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
         return [concealed(one, secrets) for one in value]
     if isinstance(value, dict):

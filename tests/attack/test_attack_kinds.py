@@ -232,3 +232,25 @@ def test_what_a_guard_refuses_is_told_from_what_fails(
     with pytest.raises(TargetFailedError) as caught:
         target.send(ASKED)
     assert caught.value.refused is refused
+
+
+def test_half_a_character_from_a_program_is_no_character(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "half.py").write_text(
+        "def says(messages):\n    return 'a \\ud800 b'\n\n\ndef raises(messages):\n"
+        "    raise ValueError('c \\udfff d')\n"
+    )
+    said = []
+    for name in ("says", "raises"):
+        (tmp_path / "t.yaml").write_text(f"kind: python\ncall: half:{name}\n")
+        target = open_target(str(tmp_path / "t.yaml"), {})
+        try:
+            answer, _ = target.send(ASKED)
+            said.append(answer.messages[0].content)
+        except TargetFailedError as error:
+            said.append(str(error).rpartition(": ")[2])
+        finally:
+            target.close()
+    assert said == ["a \ufffd b", "c \ufffd d"]

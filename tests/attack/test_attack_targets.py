@@ -61,6 +61,22 @@ def test_a_target_that_repeats_the_credential_gives_it_to_nobody(escape: bool) -
     assert SECRET not in repr((given, exchanges))
 
 
+@pytest.mark.parametrize("secret", [SECRET, ""], ids=["with a key", "without"])
+@pytest.mark.parametrize(
+    "described",
+    [{}, {"kind": "http", "body": {"in": "{{prompt}}"}, "answer": "$.choices[0].message.content"}],
+    ids=["openai", "http"],
+)
+def test_half_a_character_in_an_answer_is_no_character(
+    secret: str, described: dict[str, Any]
+) -> None:
+    """JSON can spell it; a transcript, a store, a terminal and a worker cannot hold it."""
+    body = b'{"choices":[{"message":{"content":"a \\ud800 b \\ud83d\\ude00 \\udfff"},"\\udc00":1}]}'
+    fields = {"key": "MODEL_KEY" if secret else "", **described}
+    answer, _ = target(body, secret=secret, **fields).send(ASKED)
+    assert answer.messages[0].content == "a \ufffd b \U0001f600 \ufffd"
+
+
 def test_the_credential_is_in_no_error_also_where_it_is_cut() -> None:
     for status, body in ((500, "x" * 190 + SECRET), (200, "x" * 190 + SECRET)):
         stream = httpx.ByteStream(body.encode())

@@ -198,7 +198,7 @@ class StdioWire:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = concealed(json.loads(line), ())
             except (ValueError, RecursionError):
                 shown = " ".join(line[:4000].decode("utf-8", "replace").split())[:_SHOWN]
                 raise TargetFailedError(
