@@ -79,8 +79,15 @@ def test_a_target_file_names_key_model_and_template(
     with serving(leaky) as model:
         Path("target.yaml").write_text(
             f"kind: http\nurl: {model.url}/ask\nname: staging\nkey: MY_KEY\n"
-            'body: {input: "{{prompt}}", model: small}\nanswer: $.output[0].text\n'
+            'body: {input: "{{prompt}}", SYSTEM, model: small}\nanswer: $.output[0].text\n'
         )
+        described = Path("target.yaml").read_text()
+        Path("target.yaml").write_text(described.replace(" SYSTEM,", ""))
+        half = attack(tavo, leak, "target.yaml")
+        assert half.code == 4  # what the plugin plants would not reach it
+        assert "neither {{system}} nor {{messages}}" in " ".join(half.out.split())
+        assert not model.asked
+        Path("target.yaml").write_text(described.replace("SYSTEM", 'about: "{{system}}"'))
         done = attack(tavo, leak, "target.yaml", "--format", "json", "--save", "r.db")
     report = json.loads(done.out)
     assert report["findings"][0]["location"]["path"] == "targets/staging"
