@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tavo import config
-from tavo.config import PROJECT_FILE, Settings, load_project, load_settings, user_paths
+from tavo.config import PROJECT_FILE, Settings, load_project, load_settings
 from tavo.errors import ConfigError, ExitCode, exit_code_of
+from tavo.folders import user_paths
 from tavo.plugins import Confidence, Severity
 
 

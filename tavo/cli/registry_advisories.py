@@ -31,7 +31,7 @@ def advisories(
     several marketplaces those of all of them count, for all plugins.
     """
     from marketplace_db.advisories.snapshot import Advisories
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
     from tavo.registry.advisories import about, forget_others
 
     session = session_of(context)
