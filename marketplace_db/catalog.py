@@ -2,8 +2,7 @@
 
 Rules this module keeps:
 - a catalog opens from a `VerifiedFile` and from nothing else;
-- the file is read only and immutable, its header and its whole schema are compared with what this
-  version knows before the first query, and nothing in it can run code (`trusted_schema` off);
+- before the first query the file is checked (`marketplace_db.catalog_file`);
 - what it answers are values (`marketplace_db.catalog_rows`); integer keys never leave it.
 
 A bare plugin name means `tavo/name`.
@@ -18,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from marketplace_db.catalog_file import check_header, check_pages, check_schema
+from marketplace_db.catalog_file import open_checked
 from marketplace_db.catalog_rows import (
     ApprovalRow,
     PluginRow,
@@ -31,7 +30,7 @@ from marketplace_db.catalog_rows import (
     release_of,
     unreadable,
 )
-from marketplace_db.errors import CatalogError, NotInCatalogError
+from marketplace_db.errors import NotInCatalogError
 from signing.digests import Digest, VerifiedFile
 
 if TYPE_CHECKING:
@@ -73,37 +72,7 @@ class Catalog:
         """
         if not isinstance(verified, VerifiedFile):
             raise TypeError("a catalog opens only from a signing.VerifiedFile")
-        version = check_header(verified.path, verified.length)
-        connection = cls.connect(verified)
-        try:
-            check_schema(connection, version, verified.path)
-            if thorough:
-                check_pages(connection, verified.path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise unreadable(verified.path, error) from error
-        except CatalogError:
-            connection.close()
-            raise
-        return cls(verified, connection)
-
-    @staticmethod
-    def connect(verified: VerifiedFile, *, any_thread: bool = False) -> sqlite3.Connection:
-        """Open the file read only and immutable; only for what was checked by `open` before.
-
-        Raises CatalogError.
-        """
-        uri = f"{verified.path.resolve().as_uri()}?mode=ro&immutable=1"
-        try:
-            connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=not any_thread
-            )
-            connection.row_factory = sqlite3.Row
-            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
-                connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error as error:
-            raise unreadable(verified.path, error) from error
-        return connection
+        return cls(verified, open_checked(verified, thorough=thorough))
 
     def close(self) -> None:
         """Close the file."""

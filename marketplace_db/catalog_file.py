@@ -1,4 +1,9 @@
-"""Whether a file is a catalog that this version reads, before anything is asked of it."""
+"""The file of a catalog: opened, and checked before anything is asked of it.
+
+Rules this module keeps:
+- the file is read only and immutable, and nothing in it can run code (`trusted_schema` off);
+- its header and its whole schema are compared with what this version knows.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import sqlite3
 import struct
 from pathlib import Path
 
-from marketplace_db.catalog_rows import STALE
+from marketplace_db.catalog_rows import STALE, unreadable
 from marketplace_db.errors import CatalogError
 from marketplace_db.schema import (
     CATALOG_APPLICATION_ID,
@@ -14,11 +19,47 @@ from marketplace_db.schema import (
     CATALOG_PAGE_SIZE,
     CATALOG_VERSION,
 )
+from signing.digests import VerifiedFile
 
-__all__ = ["check_header", "check_pages", "check_schema"]
+__all__ = ["connect", "open_checked"]
 
 
-def check_header(path: Path, length: int) -> int:
+def open_checked(verified: VerifiedFile, *, thorough: bool) -> sqlite3.Connection:
+    """Open a verified catalog; `thorough` also checks every page of it. Raises CatalogError."""
+    version = _check_header(verified.path, verified.length)
+    connection = connect(verified)
+    try:
+        _check_schema(connection, version, verified.path)
+        if thorough:
+            _check_pages(connection, verified.path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise unreadable(verified.path, error) from error
+    except CatalogError:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(verified: VerifiedFile, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open the file read only and immutable; only for what `open_checked` has opened before.
+
+    Raises CatalogError.
+    """
+    uri = f"{verified.path.resolve().as_uri()}?mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=not any_thread
+        )
+        connection.row_factory = sqlite3.Row
+        for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        raise unreadable(verified.path, error) from error
+    return connection
+
+
+def _check_header(path: Path, length: int) -> int:
     """Check the first 100 bytes without SQLite; return the schema version. Raises CatalogError.
 
     Source: https://www.sqlite.org/fileformat2.html, section 1.3.
@@ -53,7 +94,7 @@ def check_header(path: Path, length: int) -> int:
     return version
 
 
-def check_schema(connection: sqlite3.Connection, version: int, path: Path) -> None:
+def _check_schema(connection: sqlite3.Connection, version: int, path: Path) -> None:
     """Compare all that the file defines with what this version expects. Raises CatalogError."""
     expected = sorted(CATALOG_DDL[version])
     found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
@@ -68,7 +109,7 @@ def check_schema(connection: sqlite3.Connection, version: int, path: Path) -> No
         raise CatalogError(f"{path.name}: lacks tables of schema version {version}", hint=STALE)
 
 
-def check_pages(connection: sqlite3.Connection, path: Path) -> None:
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     """Have SQLite look at every page, and at every reference. Raises CatalogError."""
     (answer,) = connection.execute("PRAGMA quick_check").fetchone()
     if answer != "ok":

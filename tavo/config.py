@@ -1,4 +1,4 @@
-"""tavo.toml, the environment and flags, merged once into frozen settings; and where files go.
+"""tavo.toml, the environment and flags, merged once into frozen settings.
 
 Rules this module keeps:
 - flags win over the environment, the project file, the user file, the defaults, in this order;
@@ -16,26 +16,24 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tavo.errors import ConfigError
+from tavo.folders import user_paths
 from tavo.plugins import Confidence, Severity
 
 __all__ = [
     "MARKETPLACES_NAME",
     "PROJECT_FILE",
     "LspSettings",
-    "Paths",
     "RegistrySettings",
     "SandboxSettings",
     "ScanSettings",
     "Settings",
     "load_project",
     "load_settings",
-    "user_paths",
 ]
 
 PROJECT_FILE = "tavo.toml"
@@ -98,15 +96,6 @@ class Settings(NamedTuple):
     sandbox: SandboxSettings = SandboxSettings()
     registry: RegistrySettings = RegistrySettings()
     lsp: LspSettings = LspSettings()
-
-
-class Paths(NamedTuple):
-    """The folders of this user, by the conventions of the system."""
-
-    config: Path
-    data: Path
-    state: Path
-    cache: Path
 
 
 _FLAG, _TEXTS = "true or false", "a list of texts"
@@ -227,64 +216,6 @@ def _user_file(variables: Mapping[str, str]) -> Path | None:
         return user_paths(variables).config / PROJECT_FILE
     except ConfigError:
         return None
-
-
-def user_paths(environment: Mapping[str, str] | None = None) -> Paths:
-    """Return this user's folders. Raises ConfigError where there is no home folder."""
-    variables = os.environ if environment is None else environment
-    home = _home(variables)
-    if sys.platform == "win32":
-        local = Path(variables.get("LOCALAPPDATA") or home / "AppData" / "Local") / "tavo"
-        return Paths(
-            config=local, data=local / "data", state=local / "state", cache=local / "cache"
-        )
-    if sys.platform == "darwin":
-        support = home / "Library" / "Application Support" / "tavo"
-        return Paths(
-            config=support,
-            data=support / "data",
-            state=support / "state",
-            cache=home / "Library" / "Caches" / "tavo",
-        )
-
-    def folder(variable: str, *default: str) -> Path:
-        value = variables.get(variable, "")
-        base = Path(value) if value and Path(value).is_absolute() else home.joinpath(*default)
-        return base / "tavo"
-
-    return Paths(
-        config=folder("XDG_CONFIG_HOME", ".config"),
-        data=folder("XDG_DATA_HOME", ".local", "share"),
-        state=folder("XDG_STATE_HOME", ".local", "state"),
-        cache=folder("XDG_CACHE_HOME", ".cache"),
-    )
-
-
-def _home(variables: Mapping[str, str]) -> Path:
-    value = variables.get("USERPROFILE" if sys.platform == "win32" else "HOME", "")
-    if value and Path(value).is_absolute():
-        return Path(value)
-    found = _home_of_account()
-    if found is not None:
-        return found
-    raise ConfigError(
-        "this user has no home folder, so there is no place for settings and plugins",
-        hint="Set HOME to a folder that belongs to you."
-        if sys.platform != "win32"
-        else "Set USERPROFILE to a folder that belongs to you.",
-    )
-
-
-def _home_of_account() -> Path | None:
-    if sys.platform == "win32":
-        return None
-    import pwd
-
-    try:
-        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:
-        return None
-    return home if home.is_absolute() and home.is_dir() else None
 
 
 def _read(file: Path, *, required: bool) -> dict[str, Any]:

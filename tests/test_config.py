@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tavo import config
-from tavo.config import PROJECT_FILE, Settings, load_project, load_settings, user_paths
+from tavo import config, folders
+from tavo.config import PROJECT_FILE, Settings, load_project, load_settings
 from tavo.errors import ConfigError, ExitCode, exit_code_of
+from tavo.folders import user_paths
 from tavo.plugins import Confidence, Severity
 
 
@@ -340,7 +341,7 @@ def test_folders_follow_the_other_systems(
 def test_a_user_without_a_home_can_scan_but_has_no_folders(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "_home_of_account", lambda: None)
+    monkeypatch.setattr(folders, "_home_of_account", lambda: None)
     assert load_settings(environment={}, folder=place.project) == Settings()
     with pytest.raises(ConfigError, match="no home folder") as caught:
         user_paths({})

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from marketplace_db.accounts import Account, Accounts
 from marketplace_db.catalog import Catalog
+from marketplace_db.catalog_file import connect
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.execution_limits import ExecutionLimits
 from marketplace_db.executions import Executions
@@ -132,7 +133,7 @@ class Desk:
         if own is None or own.verified is not verified:
             if own is not None:
                 own.close()
-            own = self._own.catalog = Catalog(verified, Catalog.connect(verified, any_thread=True))
+            own = self._own.catalog = Catalog(verified, connect(verified, any_thread=True))
             with self._lock:
                 self._opened.append(own)
         return own

@@ -18,6 +18,7 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from marketplace_db.catalog import Catalog
+from marketplace_db.catalog_file import connect
 from marketplace_db.errors import MarketplaceError
 from marketplace_db.web import plugin
 from marketplace_db.web.desk import Desk
@@ -55,7 +56,7 @@ class _CatalogDatabase(Database):  # type: ignore[misc]
     def connect(self, write: bool = False) -> sqlite3.Connection:
         if write:
             raise MarketplaceError("the catalog is read only")
-        connection = Catalog.connect(self._verified, any_thread=True)
+        connection = connect(self._verified, any_thread=True)
         self._all_file_connections.append(connection)
         return connection
 

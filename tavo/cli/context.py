@@ -64,27 +64,27 @@ class Session:
 
     def state(self) -> State:
         """Open the state database of this user."""
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
         from tavo.host.state import State
 
         return State(user_paths().state / "state.db")
 
     def installations(self) -> Installations:
         """Open the store of installed plugins of this user."""
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
         from tavo.host.installations import Installations
 
         return Installations(self.state(), user_paths().data / "plugins")
 
     def answers(self) -> Path:
         """Return the folder of what static plugins said before."""
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
 
         return user_paths().state / "answers"
 
     def results(self) -> Path | None:
         """Return the folder of what scans said before; None where there is no home folder."""
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
 
         try:
             return user_paths().state / "scans"
@@ -133,7 +133,8 @@ class Session:
     @property
     def several(self) -> bool:
         """Tell whether marketplaces were added, at the cost of looking for their file."""
-        from tavo.config import MARKETPLACES_NAME, user_paths
+        from tavo.config import MARKETPLACES_NAME
+        from tavo.folders import user_paths
 
         try:
             (user_paths().config / MARKETPLACES_NAME).lstat()
@@ -145,7 +146,7 @@ class Session:
 
     def marketplaces(self) -> Marketplaces:
         """Return the marketplaces that were added, for changing them."""
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
         from tavo.registry.marketplaces import Marketplaces
 
         return Marketplaces.load(user_paths().config)
@@ -153,7 +154,7 @@ class Session:
     def words(self, catalog: Catalog) -> WordIndex | None:
         """Open the index of a catalog's words, made at the first search; None without one."""
         from marketplace_db.words import WordIndex
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
 
         return WordIndex.of(catalog, user_paths().cache / "words", say=self.say)
 
@@ -207,7 +208,7 @@ class Session:
         Without either, by the marketplace that is in this file or is configured. None where no
         catalog of it was accepted yet.
         """
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
         from tavo.registry.entitlements import Entitlements
 
         wanted = repository if opened is None else opened.record.repository
@@ -353,7 +354,7 @@ class Session:
         return [markets[name] for name in added.order if name in markets]
 
     def _trust_of(self, settings: Settings, root: bytes | None, embedded: Embedded | None) -> Trust:
-        from tavo.config import user_paths
+        from tavo.folders import user_paths
         from tavo.registry.site_policy import read_site_policy
         from tavo.registry.trust import Trust, utc_now
 

@@ -52,8 +52,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Say what works here, what does not, and why."""
-    from tavo.config import user_paths
     from tavo.errors import UsageError, worst
+    from tavo.folders import user_paths
     from tavo.registry.trust import utc_now
     from tavo.runs.doctor import codes, examine
 

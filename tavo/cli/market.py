@@ -246,12 +246,13 @@ def status(
     """Show the queue, what is released, how long metadata is valid, and which keys are here."""
     from signing.digests import Digest
     from signing.roles import ROLES
+    from tavo.operator.status import status_of
     from tavo.registry.marketplaces import grouped
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
     with opened(session, market, load_keyring(keys, ROLES)) as place:
-        value = place.status(utc_now())
+        value = status_of(place, utc_now())
     if session.json:
         session.print_json(value)
         return

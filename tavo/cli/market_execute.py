@@ -46,7 +46,8 @@ def target_add(
     import msgspec
 
     from marketplace_db.targets import Targets
-    from tavo.attack.targets import HttpTarget, read_target
+    from tavo.attack.http_target import HttpTarget
+    from tavo.attack.targets import read_target
     from tavo.operator.execution import check_for_others, judged_address
     from tavo.registry.trust import utc_now
 

@@ -99,7 +99,7 @@ def secret_for(made: ProxyConfig, *, may_change: bool = False) -> bytes | None:
 
     None where nothing is judged, and nothing will be after a reload.
     """
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
     from tavo.private import make_private
     from tavo.proxy.sharing import kept_secret
 
@@ -166,7 +166,7 @@ def _serving(
 ) -> Any:  # fmt: skip
     import msgspec
 
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
     from tavo.private import make_private
     from tavo.proxy.config import (
         Audit,

@@ -56,7 +56,7 @@ def advisories(
             hint="Name the snapshot to write, for example --write advisories.db.xz.",
         )
     from marketplace_db.advisories.snapshot import Advisories
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
     from tavo.registry.advisories import about, forget_others
 
     session = session_of(context)

@@ -76,7 +76,7 @@ def tell(context: typer.Context, at: At, token_file: TokenFile = None) -> None:
     import platform
 
     from tavo import __version__
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
     from tavo.registry.marketplace import Marketplace, read_token
 
     session = session_of(context)

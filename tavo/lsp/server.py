@@ -17,17 +17,17 @@ from typing import Any
 import msgspec
 
 from tavo import __version__
-from tavo.config import load_project
-from tavo.errors import ConfigError, ExitCode
+from tavo.errors import ExitCode
 from tavo.lsp import protocol as p
 from tavo.lsp.answers import Answers, result_id
 from tavo.lsp.checking import Checking
 from tavo.lsp.desk import Desk, News
 from tavo.lsp.documents import Document, Documents, Subject
 from tavo.lsp.editor import Editor
+from tavo.lsp.hiding import Hiding
 from tavo.lsp.lines import ENCODINGS
-from tavo.lsp.options import Noise, UserOptions, noise_of_client, noise_of_project
-from tavo.lsp.places import Folder, folder_of
+from tavo.lsp.options import UserOptions
+from tavo.lsp.places import folder_of
 from tavo.lsp.surveying import UNSAVED_S, Surveying
 from tavo.lsp.watching import Watching
 from tavo.lsp.wire import ErrorCode, Message, MessageError, decode_message
@@ -45,28 +45,26 @@ class Server:
         self, options: UserOptions, send: Callable[[Any], None], *, clock: Callable[[], float],
         analyst: Desk, surveyor: Desk,
     ) -> None:  # fmt: skip
-        self._options = options
+        self._hiding = Hiding(options)
         self._analyst, self._surveyor = analyst, surveyor
         self._editor = Editor(send)
         self._documents = Documents()
         self._checking = Checking(
             analyst, self._documents, largest=options.largest, clock=clock, news=self._changed
         )
-        self._checking.hides = self._hides
+        self._checking.hides = self._hiding.hides
         self._surveying = Surveying(
             surveyor, self._documents, most=options.most_files, clock=clock,
-            noise=self._noise_of, news=self._changed_far, say=self._editor.log,
+            noise=self._hiding.of, news=self._changed_far, say=self._editor.log,
         )  # fmt: skip
         self._surveying.largest = options.largest
         self._surveying.take = lambda subject, pieces, hits: self._checking.of(
             subject
         ).look_together(pieces, hits)
         self._answers = Answers(
-            self._editor, self._documents, self._checking, self._surveying, self._noise_of
+            self._editor, self._documents, self._checking, self._surveying, self._hiding.of
         )
         self._watching = Watching(self._editor, self._documents, self._surveying, self._answers)
-        self._client_noise = Noise()
-        self._project_noise: dict[Folder, Noise] = {}
         self._state = "new"
         self.exit_code: int | None = None
         self._requests: dict[str, Callable[[int | str, msgspec.Raw], None]] = {
@@ -179,7 +177,7 @@ class Server:
             folders = [said.root_uri]
         self._state = "ready"
         self._add_folders(folders)
-        self._client_noise, notes = noise_of_client(said.initialization_options)
+        notes = self._hiding.take_client(said.initialization_options)
         self._analyst.start()
         self._editor.answer(number, {
             "capabilities": self._capabilities(),
@@ -384,8 +382,7 @@ class Server:
         self._editor.ask("workspace/configuration", {"items": [{"section": "tavo"}]}, take)
 
     def _take_settings(self, settings: Any) -> None:
-        self._client_noise, notes = noise_of_client(settings)
-        self._editor.warn(notes)
+        self._editor.warn(self._hiding.take_client(settings))
         self._look_again()
 
     def _did_change_watched(self, params: msgspec.Raw) -> None:
@@ -415,32 +412,13 @@ class Server:
         self._read_projects()
 
     def _read_projects(self) -> None:
-        """Read what the projects hide; one that is wrong hides nothing, and that is said."""
-        self._project_noise.clear()
-        for folder in self._documents.folders:
-            try:
-                noise, notes = noise_of_project(load_project(folder.path))
-            except ConfigError as error:
-                noise, notes = Noise(), [str(error)]
-            self._project_noise[folder] = noise
-            for note in notes:
-                self._editor.log(note)
+        for note in self._hiding.read_projects(self._documents.folders):
+            self._editor.log(note)
         self._look_again()
 
     def _look_again(self) -> None:
         for subject in self._documents.subjects:
             self._checking.touch(subject, at_once=True)
-
-    def _noise_of(self, folder: Folder | None) -> Noise:
-        user = Noise(exclude=self._options.exclude, min_severity=self._options.min_severity)
-        noise = user.with_more(self._client_noise)
-        project = self._project_noise.get(folder) if folder is not None else None
-        return noise if project is None else noise.with_more(project)
-
-    def _hides(self, subject: Subject) -> bool:
-        if subject.name.folder is None:
-            return False
-        return self._noise_of(subject.name.folder).hides(str(subject.name.relative))
 
     # -- news
 

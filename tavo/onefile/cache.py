@@ -82,7 +82,7 @@ def places(environment: Mapping[str, str]) -> Iterator[str]:
 def cache_folder(environment: Mapping[str, str]) -> str:
     """Return tavo's cache folder by the conventions of the system, empty where there is no home.
 
-    The same as `tavo.config.user_paths().cache`, without its imports; a test compares them.
+    The same as `tavo.folders.user_paths().cache`, without its imports; a test compares them.
     """
     if sys.platform == "win32":
         local = environment.get("LOCALAPPDATA") or os.path.join(

@@ -36,7 +36,8 @@ from signing.errors import SigningError
 from signing.publishers import Publishers
 from signing.roles import blob_path
 from tavo.attack.broker import Budget, Purse
-from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile, address_of
+from tavo.attack.http_target import HttpTarget
+from tavo.attack.targets import TargetFailedError, TargetFile, address_of
 from tavo.errors import ConfigError, RefusedError, TavoError
 from tavo.host.brokered_http import public_address
 from tavo.host.lending import LendError

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from marketplace_db.accounts import Account
 from marketplace_db.delta import delta_name, make
@@ -43,16 +42,13 @@ from signing.files import write_atomically
 from signing.keyring import Keyring
 from signing.keys import PrivateKey
 from signing.publishers import Publishers
-from signing.record import root_fingerprint
 from signing.repository import Repository
 from signing.roles import (
     ADVISORIES_NAME,
     CATALOG_NAME,
     ENTITLEMENTS_NAME,
     PUBLISHERS_NAME,
-    ROLES,
     artifact_path,
-    format_time,
 )
 from tavo.operator.fallen import Fallen, fallen
 from tavo.operator.policy import Policy, read_policy
@@ -411,46 +407,3 @@ class OperatedMarket:
             chain.append(into[at])
             at = into[at].removeprefix(DELTAS)[:16]
         return chain
-
-    def status(self, now: datetime) -> dict[str, Any]:
-        """Return the queue, what is released, and how long which metadata is valid, as JSON."""
-        publishers = self.publishers()
-        required = self.policy().required
-        submissions = self.intake.submissions()
-        waiting = [
-            {
-                "id": one.uuid, "plugin": one.full_id, "version": one.version,
-                "submitted_at": one.submitted_at, "approvals": one.approvals,
-                "needs": _needs(one, publishers),
-                "blocked_by": self.intake.blocking(one.uuid, required),
-            }
-            for one in submissions if one.state == "submitted"
-        ]  # fmt: skip
-        return {
-            "repository": self.repository.identity,
-            "root_sha256": Digest.of(self.repository.root_bytes).hex,
-            "root_fingerprint": root_fingerprint(self.repository.root_bytes).hex,
-            "releases": self.intake.released(),
-            "withdrawn": self.intake.withdrawn(),
-            "submissions": len(submissions),
-            "waiting": waiting,
-            "roles": [
-                {
-                    "role": role,
-                    "version": self.repository.version(role),
-                    "expires": format_time(self.repository.expires(role)),
-                    "days_left": (self.repository.expires(role) - now).days,
-                    "keys_missing": self.repository.missing_keys(role),
-                }
-                for role in ROLES
-            ],
-        }
-
-
-def _needs(submission: Submission, publishers: Publishers) -> str:
-    if submission.full_id.partition("/")[0] not in publishers.namespaces:
-        return "its namespace is closed"
-    missing = publishers.reviews_needed(submission.full_id) - submission.approvals
-    if missing <= 0:
-        return "to be approved"
-    return f"{missing} more approval{'s' * (missing != 1)}"

@@ -25,8 +25,8 @@ import msgspec
 from marketplace_db.errors import MarketplaceError
 from signing.errors import SigningError
 from tavo import __version__
-from tavo.config import Paths
 from tavo.errors import ExitCode, TavoError, exit_code_of
+from tavo.folders import Paths
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.onefile import running
 

@@ -18,8 +18,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
     from tree_sitter import Parser, Tree
 
 __all__ = [
-    "MINIFIED", "USUAL", "Bounds", "Clock", "TimeUpError", "bounds_of", "is_limited", "limited",
-    "parsing_s", "tree_of",
+    "MINIFIED", "USUAL", "Bounds", "Clock", "Limit", "TimeUpError", "bounds_of", "is_limited",
+    "limited", "parsing_s", "tree_of",
 ]  # fmt: skip
 
 _PARSING_S, _PARSING_S_EACH_MB, _PARSING_S_MOST = 2.0, 6.0, 20.0
@@ -83,37 +81,50 @@ class Clock:
         """Tell whether the file has had its time."""
         return time.process_time() - self._began >= self.bounds.file_s
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Watch one rule. Raises TimeUpError out of its middle."""
+    def one(self) -> Limit:
+        """Watch one rule, in a `with` block. Raises TimeUpError out of its middle."""
         left = self.bounds.file_s - (time.process_time() - self._began)
-        seconds = min(self.bounds.rule_s, max(left, 0.001))
-        with limited(seconds):
-            yield
+        return limited(min(self.bounds.rule_s, max(left, 0.001)))
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
+def limited(seconds: float) -> Limit:
     """Stop what takes longer in its middle, with TimeUpError. Inside another bound that one holds.
 
     Where the system has no timer, nothing is stopped.
     """
-    global _is_limited, _is_up
-    if _is_limited or not _has_timer():
-        yield
-        return
-    collects = gc.isenabled()
-    gc.disable()  # in the collector's callbacks the error would be swallowed
-    _is_limited, _is_up = True, False
-    before = signal.signal(signal.SIGPROF, _stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
-    try:
-        yield
-    finally:
+    return Limit(seconds)
+
+
+class Limit:
+    """A bound of time for a `with` block.
+
+    It ends in code of this module, in which the timer raises nothing: one that raised there, in the
+    standard library's code around a generator, would go on after the block.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._holds = False
+
+    def __enter__(self) -> None:
+        global _is_limited, _is_up
+        if _is_limited or not _has_timer():
+            return
+        self._holds = True
+        self._collects = gc.isenabled()
+        gc.disable()  # in the collector's callbacks the error would be swallowed
+        _is_limited, _is_up = True, False
+        self._before = signal.signal(signal.SIGPROF, _stop)
+        signal.setitimer(signal.ITIMER_PROF, self._seconds, _AGAIN_S)
+
+    def __exit__(self, *_: object) -> None:
+        global _is_limited, _is_up
+        if not self._holds:
+            return
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before or signal.SIG_DFL)
+        signal.signal(signal.SIGPROF, self._before or signal.SIG_DFL)
         _is_limited = _is_up = False
-        if collects:
+        if self._collects:
             gc.enable()
 
 
@@ -145,14 +156,19 @@ def tree_of(parser: Parser, data: bytes) -> Tree:
     """Parse UTF-8. Raises TimeUpError when that takes too much time or memory.
 
     A parser takes quadratic time for some texts that are no programs, such as many `/* `.
+
+    The parser's library never gives back what it is handed in pieces (py-tree-sitter 0.26: its
+    `parser_read_wrapper` keeps a reference for each call), so it is handed one and the same buffer.
+    It has let go of that whenever it asks for the next piece.
     """
     if len(data) <= _SMALL:
         return parser.parse(data)
     began, memory, seconds = time.process_time(), _resident(), parsing_s(len(data))
     count = 0
     reason = ""
+    buffer = _own.buffer
 
-    def piece(at: int, _: object) -> bytes:
+    def piece(at: int, _: object) -> bytearray:
         nonlocal count, reason
         count += 1
         if not reason:
@@ -160,13 +176,24 @@ def tree_of(parser: Parser, data: bytes) -> Tree:
                 reason = f"parsing takes more than {seconds:.2g} s"
             elif count % _PIECES_EACH == 0 and _resident() - memory > _PARSING_MEMORY:
                 reason = f"parsing needs more than {_PARSING_MEMORY >> 20} MB"
-        return b"" if reason else data[at : at + _PIECE]  # as if the text ended here
+        buffer[:] = b"" if reason else data[at : at + _PIECE]  # as if the text ended here
+        return buffer
 
     tree = parser.parse(piece)
     if reason:
         parser.reset()
         raise TimeUpError(reason)
     return tree
+
+
+class _Own(threading.local):
+    """What each thread has for itself: the buffer that its parsers read from."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+
+
+_own = _Own()
 
 
 def _resident() -> int:

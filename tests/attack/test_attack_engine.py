@@ -10,9 +10,10 @@ import pytest
 
 from tavo.attack.broker import Budget, Purse
 from tavo.attack.engine import Attempted, Options, Probed, attack
+from tavo.attack.http_target import HttpTarget
 from tavo.attack.probes import Probe, load_probes, planned
 from tavo.attack.report import as_json, compared, report_of
-from tavo.attack.targets import HttpTarget, TargetFailedError
+from tavo.attack.targets import TargetFailedError
 from tavo.attack.transcript import Transcript
 from tavo.errors import ConfigError, InputError
 from tavo.llm.openai_chat import Usage

@@ -12,8 +12,9 @@ import pytest
 from tavo.attack.broker import Budget, Purse, TargetLender
 from tavo.attack.engine import Options, attack
 from tavo.attack.http_api import Sessions
+from tavo.attack.http_target import HttpTarget
 from tavo.attack.probes import Probe, load_probes
-from tavo.attack.targets import FromEnvironment, HttpTarget, TargetFailedError, TargetFile
+from tavo.attack.targets import FromEnvironment, TargetFailedError, TargetFile
 from tavo.errors import ConfigError
 from tavo.host.lending import LendError
 from tavo.plugins.values import ChatMessage, ChatRequest

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tavo.attack.evidence import calls_in
+from tavo.attack.http_target import HttpTarget
 from tavo.attack.programs import CommandTarget, PythonTarget
-from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile, open_target
+from tavo.attack.targets import TargetFailedError, TargetFile, open_target
 from tavo.errors import ConfigError
 from tavo.plugins.values import ChatMessage, ChatRequest
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tavo.attack.broker import Budget, Purse, TargetLender
-from tavo.attack.targets import HttpTarget, TargetFailedError, TargetFile
+from tavo.attack.http_target import HttpTarget
+from tavo.attack.targets import TargetFailedError, TargetFile
 from tavo.errors import ConfigError
 from tavo.host.lending import LendError
 from tavo.plugins.values import ChatMessage, ChatRequest

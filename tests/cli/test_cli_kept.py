@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -235,9 +236,10 @@ def test_results_are_the_same_on_one_and_two_processes_and_from_memory(
 def test_a_store_is_bounded(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home / ".local/state/tavo/scans"
     folder.mkdir(parents=True, mode=0o700)
+    now = time.time()
     for number in range(4):
         (folder / f"{number}.db").write_bytes(b"x" * 100)
-        os.utime(folder / f"{number}.db", (2e9 + number, 2e9 + number))
+        os.utime(folder / f"{number}.db", (now + number, now + number))
     monkeypatch.setattr(kept, "_LARGEST_FOLDER", 250)
     kept._sweep(folder.glob("*.db"))
     assert sorted(file.name for file in folder.iterdir()) == ["2.db", "3.db"]

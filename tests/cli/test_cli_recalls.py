@@ -10,7 +10,7 @@ import pytest
 from signing.digests import Digest
 from signing.publishers import Recalls
 from tavo.cli.context import Session
-from tavo.config import user_paths
+from tavo.folders import user_paths
 from tavo.host.installations import Installations
 from tavo.host.state import State
 from tests.cli.conftest import Run

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tavo.config import user_paths
+from tavo.folders import user_paths
 from tests.cli.conftest import Done, Run
 from tests.fakes.marketplace import MAIN, Marketplace
 from tests.fakes.snapshots import check_snapshot

@@ -145,13 +145,13 @@ def test_the_catalog_opens_in_datasette(machine: Machine) -> None:
                 address = found.group().rstrip(".")
                 break
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(address, timeout=30) as page:
+        with opener.open(address, timeout=60) as page:
             text = page.read().decode()
         assert "model-files" in text
         assert "DEVELOPMENT ROOT" in text
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def test_the_file_runs_by_itself(machine: Machine) -> None:

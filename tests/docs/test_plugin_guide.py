@@ -55,7 +55,7 @@ class Author:
             ends = ENDS.search(line)
             done = subprocess.run(
                 ["bash", "-c", line], cwd=self.folder, env=self.environment, text=True,
-                capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=120,
+                capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=600,
             )  # fmt: skip
             self.printed += done.stdout
             expected = int(ends[1]) if ends else 0

@@ -13,7 +13,8 @@ from types import ModuleType
 import msgspec
 import yaml
 
-from tavo.attack.targets import HttpTarget, TargetFile
+from tavo.attack.http_target import HttpTarget
+from tavo.attack.targets import TargetFile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

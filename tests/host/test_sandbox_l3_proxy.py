@@ -30,7 +30,7 @@ NAME = "api.example.com"
 
 # Asks the proxy at its environment's address; returns what came back.
 TUNNEL = """(lambda s: (s.sendall({request!r}), s.recv(4096))[1])(
-    socket.create_connection(('127.0.0.1', 3128), timeout=5))"""
+    socket.create_connection(('127.0.0.1', 3128), timeout=60))"""
 
 
 class Server:
@@ -137,7 +137,7 @@ def test_only_declared_hosts_and_ports_are_reached_in_the_sandbox(
 
 URLLIB = (
     "(lambda r, c: r.build_opener(r.ProxyHandler(), r.HTTPSHandler(context=c))"
-    ".open('https://{name}:{port}/path', timeout=10).read())"
+    ".open('https://{name}:{port}/path', timeout=60).read())"
     "(__import__('urllib.request').request, __import__('ssl')._create_unverified_context())"
 )
 ASYNCIO = """
@@ -270,8 +270,16 @@ def proxy(server: Server, public: None) -> Iterator[tuple[ConnectProxy, int]]:
 def tunnel(port: int, to: int) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=60)
     client.sendall(f"CONNECT {NAME}:{to} HTTP/1.1\r\n\r\n".encode())
-    assert client.recv(100) == b"HTTP/1.1 200 Connected\r\n\r\n"
+    assert until(client, b"\r\n\r\n") == b"HTTP/1.1 200 Connected\r\n\r\n"
     return client
+
+
+def until(client: socket.socket, end: bytes) -> bytes:
+    """Read up to these bytes: what is sent at once may come in pieces."""
+    data = b""
+    while not data.endswith(end) and (piece := client.recv(100)):
+        data += piece
+    return data
 
 
 def test_large_bodies_pass_both_ways_at_once() -> None:
@@ -308,7 +316,7 @@ def test_closing_ends_what_is_open(proxy: tuple[ConnectProxy, int], server: Serv
     made, port = proxy
     client = tunnel(port, server.port)
     client.sendall(b"x")
-    assert client.recv(100).endswith(b"pong")
+    assert until(client, b"pong").endswith(b"pong")
     made.close()
     assert client.recv(100) == b""
     with pytest.raises(ConnectionRefusedError):
@@ -324,7 +332,7 @@ def test_tunnels_are_bounded_in_number(proxy: tuple[ConnectProxy, int], server: 
         late.recv(1)
     clients.pop().close()
     late.settimeout(60)
-    assert late.recv(100).startswith(b"HTTP/1.1 200")
+    assert until(late, b"\r\n\r\n").startswith(b"HTTP/1.1 200")
     for client in (*clients, late):
         client.close()
 

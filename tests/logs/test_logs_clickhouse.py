@@ -156,7 +156,7 @@ def test_credentials_come_from_the_environment_and_statements_only_read(server: 
     address, asked, answers = server
     answers.append((200, b'{"n": 1}\n'))
     environment = {"CLICKHOUSE_USER": "ann", "CLICKHOUSE_PASSWORD": "pw"}
-    with Client(address, environment, timeout_s=5) as client:
+    with Client(address, environment, timeout_s=60) as client:
         assert list(client.rows("SELECT 1")) == [{"n": 1}]
     assert asked[0]["x-clickhouse-user"] == "ann"
     assert "readonly=2" in asked[0]["path"]
@@ -173,7 +173,7 @@ def test_an_answer_that_is_none_is_an_error(
 ) -> None:
     address, _, answers = server
     answers.append((status, data))
-    with Client(address, {}, timeout_s=5) as client, pytest.raises(InputError) as error:
+    with Client(address, {}, timeout_s=60) as client, pytest.raises(InputError) as error:
         list(client.rows("SELECT 1"))
     assert said in str(error.value)
 

@@ -310,10 +310,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from marketplace_db.catalog import Catalog
+from marketplace_db.catalog_file import connect
 from marketplace_db.words import WordIndex
 from tests.marketplace_db.test_marketplace_words import NamedFile
 named = NamedFile(Path(sys.argv[2]), sys.argv[3])
-catalog = Catalog(named, Catalog.connect(named))
+catalog = Catalog(named, connect(named))
 sys.stdin.readline()
 index = WordIndex.of(catalog, Path(sys.argv[4]), say=print)
 print(index is not None, len(catalog.search("agent", index=index)))

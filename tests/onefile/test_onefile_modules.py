@@ -73,17 +73,17 @@ def test_root_help_imports_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "most", "most_of_ours", "never"),
     [
-        (["registry", "list"], 134, 38,
+        (["registry", "list"], 135, 39,
          TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter", "msgspec", "hashlib"}),
-        (["registry", "browse"], 161, 57, TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter"}),
-        (["scan", str(SHOP / "assistant.py"), "--exit-zero"], 208, 73,
+        (["registry", "browse"], 162, 58, TRUST | PAGES | UNUSED | {"yaml", "re2", "tree_sitter"}),
+        (["scan", str(SHOP / "assistant.py"), "--exit-zero"], 209, 74,
          TRUST | PAGES | UNUSED | {"yaml", "packaging", "marketplace_db.catalog",
                                    "tavo.host", "importlib.resources", "tree_sitter_typescript",
                                    "tavo.scan.languages.ecmascript"}),
-        (["scan", str(SAMPLE), "--exit-zero"], 210, 74,
+        (["scan", str(SAMPLE), "--exit-zero"], 211, 75,
          TRUST | PAGES | (UNUSED - {"tempfile"}) | {"yaml", "tree_sitter_python"}),
         # what reads the paths of rules brings typing_extensions
-        (["rules", "list"], 226, 59, TRUST | PAGES | (UNUSED - {"typing_extensions"}) | {"yaml"}),
+        (["rules", "list"], 227, 60, TRUST | PAGES | (UNUSED - {"typing_extensions"}) | {"yaml"}),
     ],
     ids=lambda value: " ".join(value)[:16] if isinstance(value, list) else "",
 )  # fmt: skip
@@ -99,4 +99,4 @@ def test_a_command_imports_what_it_needs(
 def test_show_of_a_plugin_without_needs_leaves_version_ranges_out(tmp_path: Path) -> None:
     loaded = modules(tmp_path, "registry", "show", "model-files")
     assert "packaging.specifiers" not in loaded
-    assert len(ours(loaded)) <= 69  # it reads what the reviewers of the release have signed
+    assert len(ours(loaded)) <= 70  # it reads what the reviewers of the release have signed

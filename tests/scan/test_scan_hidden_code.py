@@ -88,7 +88,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
 def check(code: bytes, name: str, interpreter: str, rules: RuleSet, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(code)
-    subprocess.run([interpreter, file.name], cwd=tmp_path, timeout=30, check=False)
+    subprocess.run([interpreter, file.name], cwd=tmp_path, timeout=120, check=False)
     assert (tmp_path / "HIT").exists(), "the control: the interpreter runs it"
     result = scan_file(SourceFile(file, PurePosixPath(name)), rules)
     assert result.hits
