@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -28,6 +26,7 @@ from tavo.logs.mapping import readers
 from tavo.logs.sigma.rules import LogRule, load_rules
 from tavo.logs.sigma.tests import SigmaError
 from tavo.logs.sources import find_sources
+from tests.fakes.environments import python_with
 from tests.logs import rule_maker
 
 ROOT = Path(__file__).parents[2]
@@ -181,26 +180,15 @@ def test_an_answer_that_is_none_is_an_error(
 # -- the same findings, asked of chdb
 
 
-def python_with_chdb() -> Path:
-    """Return a Python that has chdb: TAVO_CHDB_PYTHON, or an environment that is made once."""
-    if given := os.environ.get("TAVO_CHDB_PYTHON"):
-        return Path(given)
-    folder = ROOT / ".build" / "chdb"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        done = subprocess.run([str(python), "-m", "pip", "install", "-q", "chdb==4.4.0"],
-                              check=False, timeout=600)  # fmt: skip
-        if done.returncode:
-            pytest.skip("chdb cannot be installed here")
-    return python
-
-
 @pytest.fixture(scope="module")
 def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Client]]:
     folder = tmp_path_factory.mktemp("chdb")
     process = subprocess.Popen(
-        [str(python_with_chdb()), str(ROOT / "tests/fakes/chdb_server.py"), str(folder / "data")],
+        [
+            python_with("chdb", "chdb==4.4.0"),
+            str(ROOT / "tests/fakes/chdb_server.py"),
+            str(folder / "data"),
+        ],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
