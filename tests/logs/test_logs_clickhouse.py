@@ -22,7 +22,7 @@ from tavo.logs.clickhouse.run import analyze_table, ask, columns_of
 from tavo.logs.clickhouse.sql import Column, literal, name
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.fields import FIELDS
-from tavo.logs.mapping import readers
+from tavo.logs.mapping import Mapping, load_mapping, readers
 from tavo.logs.sigma.rules import LogRule, load_rules
 from tavo.logs.sigma.tests import SigmaError
 from tavo.logs.sources import find_sources
@@ -219,10 +219,13 @@ def shown(found: Analysis, rules: dict[str, LogRule]) -> list[str]:
     )  # fmt: skip
 
 
-def from_file(events: list[dict[str, Any]], rules: dict[str, LogRule], folder: Path) -> Analysis:
+def from_file(
+    events: list[dict[str, Any]], rules: dict[str, LogRule], folder: Path,
+    mapping: Mapping | None = None,
+) -> Analysis:  # fmt: skip
     (folder / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
     sources, _ = find_sources([str(folder / "a.jsonl")], folder)
-    event = readers()["event"]
+    event = mapping or readers()["event"]
     return analyze(sources, list(rules.values()), [event], forced=event, unusual=False)
 
 
@@ -273,6 +276,16 @@ def test_our_own_rules_find_the_same_in_a_table(
     assert shown(there, rules) == shown(here, rules)
 
 
+RAW = """
+name = "raw"
+version = 1
+title = "Records whose fields rules name as they are"
+lines = "json"
+extends = "event"
+logsource = [{product = "acme"}]
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_random_rules_find_the_same_in_a_table(
@@ -297,12 +310,14 @@ def test_random_rules_find_the_same_in_a_table(
         ])
     ]  # fmt: skip
     rules = rules_of(tmp_path, *documents, *correlations)
+    (tmp_path / "raw.toml").write_text(RAW)
+    raw = load_mapping(tmp_path / "raw.toml")
     kinds = {**kinds_of(events), "tokens": "Nullable(Float64)"}
     with chdb("events") as client:
         filled(client, f"random{seed}", events, kinds)
         there = analyze_table(client, list(rules.values()), database="default",
-                              table=f"random{seed}", source="x")  # fmt: skip
-    here = from_file(events, rules, tmp_path)
+                              table=f"random{seed}", source="x", mapping=raw)  # fmt: skip
+    here = from_file(events, rules, tmp_path, raw)
     assert [one for one in there.problems if one.incomplete] == []
     assert shown(there, rules) == shown(here, rules)
     assert len(shown(here, rules)) > 20
