@@ -3,6 +3,7 @@
 
     python3 build.py run ARGS...      build dist/tavo.pyz when the sources changed, then run it
     python3 build.py test ARGS...     run the tests (arguments go to pytest)
+        --slow                        and those that take minutes each
     python3 build.py check [--slow]   format, lint, types, import contracts, tests, docs
     python3 build.py pyz              build dist/tavo.pyz for every system and interpreter
         --target linux-x86_64         only these systems, or one interpreter: linux-x86_64-cp311
@@ -99,10 +100,14 @@ def test(arguments: Sequence[str]) -> int:
     targets = [f"{here()}-cp{minor}" for minor in _minors_here()]
     if not _is_current(targets):
         build_file(PYZ, targets)
-    selection = [] if any(a.startswith("-m") for a in arguments) else ["-m", "not slow"]
+    slow, words = "--slow" in arguments, [a for a in arguments if a != "--slow"]
+    chosen = slow or any(a.startswith("-m") for a in words)
+    selection = [] if chosen else ["-m", "not slow"]
     workers = (os.cpu_count() or 1) + 1  # tests wait for servers and processes about half the time
-    spread = [] if arguments else ["-n", str(workers), "--dist", "loadfile"]
-    return _tool("-m", "pytest", *selection, *spread, *arguments)
+    spread = [] if words else ["-n", str(workers), "--dist", "loadfile"]
+    if slow:  # the order of tests/conftest.py; what is skipped is named, with its reason
+        spread += ["--no-loadscope-reorder", "-rs", "--durations=25"]
+    return _tool("-m", "pytest", *selection, *spread, *words)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -123,7 +128,7 @@ def check(arguments: Sequence[str]) -> int:
     print("== tests and docs", flush=True)
     if "--slow" not in arguments:  # new examples come with `test` and with --slow
         os.environ["SAME_EXAMPLES"] = "1"
-    if test(["-m", "slow or not slow"] if "--slow" in arguments else []) != 0:
+    if test(arguments) != 0:
         failed.append("tests")
     print(f"== {'failed: ' + ', '.join(failed) if failed else 'all checks passed'}", flush=True)
     return 1 if failed else 0

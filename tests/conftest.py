@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: hypothesis allows an example 200 ms otherwise, and the making of
@@ -14,3 +15,10 @@ settings.register_profile(
     derandomize=os.environ.get("SAME_EXAMPLES") == "1",
 )  # fmt: skip
 settings.load_profile("tavo")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: a process has a whole file, and none shall end on those."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

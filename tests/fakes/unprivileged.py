@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ _RUN = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 import pytest
-sys.exit(pytest.main(["-q", "--no-summary", "-p", "no:cacheprovider", "--basetemp", *sys.argv[3:]]))
+sys.exit(pytest.main(["-q", "--tb=short", "-p", "no:cacheprovider", "--basetemp", *sys.argv[3:]]))
 """
+_PROGRESS = re.compile(r"([.sFE]+) *\[ *\d+%\]")
 
 needs_root = pytest.mark.skipif(
     os.getuid() != 0 or not SYSTEM_PYTHON.exists(), reason="needs root, who can be somebody else"
@@ -41,4 +43,4 @@ def run_tests(files: Sequence[Path]) -> str:
     )  # fmt: skip
     subprocess.run(["rm", "-rf", str(base)], check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    return done.stdout
+    return "".join(_PROGRESS.findall(done.stdout))

@@ -10,16 +10,18 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tavo.host.escapes import listing
-from tavo.host.escapes.evidence import KINDS
+from tavo.host.escapes.evidence import KINDS, Trial, has_worked
 from tavo.host.escapes.listing import NAMES, PARTS, Attack, attacks
 from tavo.host.escapes.score import Outcome, run_attack, run_list
-from tavo.host.escapes.targets import NEEDS
+from tavo.host.escapes.targets import NEEDS, Room, processes_of
 from tavo.host.probe import probe
 from tavo.host.sandbox.levels import SandboxLevel
 from tavo.host.work_folder import delete_folder, disk_use
@@ -114,7 +116,7 @@ def test_in_a_worker_without_its_layers_every_other_attack_works() -> None:
     by_host_too = {"mem_bomb", "big_file", "daemon_nosetsid", "fork_by_clone3"}
     chosen = [a for a in attacks() if a.stopped_from > 0 and a.name not in by_host_too]
     outcomes = run_list(chosen, [SandboxLevel.NONE], python=Path(sys.executable))
-    assert {one.attack.name for one in outcomes if one.state == "stopped"} == set()
+    assert {one.attack.name: one.reason for one in outcomes if one.state == "stopped"} == {}
 
 
 # -- the list itself
@@ -137,8 +139,6 @@ def test_the_list_is_whole() -> None:
 
 
 def test_no_attack_is_told_a_secret(tmp_path: Path) -> None:
-    from tavo.host.escapes.targets import Room
-
     for attack in attacks():
         room = Room(tmp_path / attack.name, attack)
         assert room.token not in json.dumps(room.config)
@@ -208,8 +208,6 @@ def test_a_target_that_cannot_be_had_is_not_counted_as_stopped(
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tavo.host.escapes.targets import processes_of
-
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = {path.name for path in Path("/dev/shm").iterdir()}
     names = ("daemon", "fork_bomb", "dev_shm", "env_own", "sysv_shm", "tmp_write", "disk_fill")
@@ -219,6 +217,37 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not list(Path("/tmp").glob("tavo-target-*"))
     assert not [name for name in os.environ if name.startswith("TAVO_TARGET")]
     assert processes_of("TAVO_TARGET=") == []
+
+
+def test_a_signal_of_another_attack_is_not_taken_for_one_of_this(tmp_path: Path) -> None:
+    """Attacks are tried at the same time, and one of them signals whatever there is."""
+    room = Room(tmp_path / "signalled", one("kill_all"))
+    try:
+        room.furnish()
+        assert room.victim is not None
+        os.kill(room.victim.pid, signal.SIGURG)
+        assert has_worked(room, Trial(marker=room.name, pid=os.getpid()))
+        other = Trial(marker=room.name, pid=os.getppid(), failure="PermissionError")
+        assert not has_worked(room, other)
+    finally:
+        room.close()
+
+
+def test_a_signal_of_another_attack_moves_no_clock(tmp_path: Path) -> None:
+    """It did while every victim listened for signals: the attack then seemed to be stopped."""
+    room = Room(tmp_path / "clock", one("clock_of_other"))
+    try:
+        room.furnish()
+        assert room.victim is not None
+        clock = (~room.victim.pid << 3) | 2
+        before = time.clock_gettime_ns(clock)
+        for _ in range(5):
+            os.kill(room.victim.pid, signal.SIGURG)
+            time.sleep(0.05)
+        assert time.clock_gettime_ns(clock) == before
+        assert room.victim.poll() is None
+    finally:
+        room.close()
 
 
 # -- links in a worker's folder

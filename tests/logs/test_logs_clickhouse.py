@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,10 +22,11 @@ from tavo.logs.clickhouse.run import analyze_table, ask, columns_of
 from tavo.logs.clickhouse.sql import Column, literal, name
 from tavo.logs.engine import Analysis, analyze
 from tavo.logs.fields import FIELDS
-from tavo.logs.mapping import readers
+from tavo.logs.mapping import Mapping, load_mapping, readers
 from tavo.logs.sigma.rules import LogRule, load_rules
 from tavo.logs.sigma.tests import SigmaError
 from tavo.logs.sources import find_sources
+from tests.fakes.environments import python_with
 from tests.logs import rule_maker
 
 ROOT = Path(__file__).parents[2]
@@ -181,26 +180,15 @@ def test_an_answer_that_is_none_is_an_error(
 # -- the same findings, asked of chdb
 
 
-def python_with_chdb() -> Path:
-    """Return a Python that has chdb: TAVO_CHDB_PYTHON, or an environment that is made once."""
-    if given := os.environ.get("TAVO_CHDB_PYTHON"):
-        return Path(given)
-    folder = ROOT / ".build" / "chdb"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        done = subprocess.run([str(python), "-m", "pip", "install", "-q", "chdb==4.4.0"],
-                              check=False, timeout=600)  # fmt: skip
-        if done.returncode:
-            pytest.skip("chdb cannot be installed here")
-    return python
-
-
 @pytest.fixture(scope="module")
 def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Client]]:
     folder = tmp_path_factory.mktemp("chdb")
     process = subprocess.Popen(
-        [str(python_with_chdb()), str(ROOT / "tests/fakes/chdb_server.py"), str(folder / "data")],
+        [
+            python_with("chdb", "chdb==4.4.0"),
+            str(ROOT / "tests/fakes/chdb_server.py"),
+            str(folder / "data"),
+        ],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -231,10 +219,13 @@ def shown(found: Analysis, rules: dict[str, LogRule]) -> list[str]:
     )  # fmt: skip
 
 
-def from_file(events: list[dict[str, Any]], rules: dict[str, LogRule], folder: Path) -> Analysis:
+def from_file(
+    events: list[dict[str, Any]], rules: dict[str, LogRule], folder: Path,
+    mapping: Mapping | None = None,
+) -> Analysis:  # fmt: skip
     (folder / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
     sources, _ = find_sources([str(folder / "a.jsonl")], folder)
-    event = readers()["event"]
+    event = mapping or readers()["event"]
     return analyze(sources, list(rules.values()), [event], forced=event, unusual=False)
 
 
@@ -285,6 +276,16 @@ def test_our_own_rules_find_the_same_in_a_table(
     assert shown(there, rules) == shown(here, rules)
 
 
+RAW = """
+name = "raw"
+version = 1
+title = "Records whose fields rules name as they are"
+lines = "json"
+extends = "event"
+logsource = [{product = "acme"}]
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_random_rules_find_the_same_in_a_table(
@@ -309,12 +310,14 @@ def test_random_rules_find_the_same_in_a_table(
         ])
     ]  # fmt: skip
     rules = rules_of(tmp_path, *documents, *correlations)
+    (tmp_path / "raw.toml").write_text(RAW)
+    raw = load_mapping(tmp_path / "raw.toml")
     kinds = {**kinds_of(events), "tokens": "Nullable(Float64)"}
     with chdb("events") as client:
         filled(client, f"random{seed}", events, kinds)
         there = analyze_table(client, list(rules.values()), database="default",
-                              table=f"random{seed}", source="x")  # fmt: skip
-    here = from_file(events, rules, tmp_path)
+                              table=f"random{seed}", source="x", mapping=raw)  # fmt: skip
+    here = from_file(events, rules, tmp_path, raw)
     assert [one for one in there.problems if one.incomplete] == []
     assert shown(there, rules) == shown(here, rules)
     assert len(shown(here, rules)) > 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tavo.logs.event import LogEvent
 from tavo.logs.mapping import Mapping, load_mapping
 from tavo.logs.sigma.rules import LogRule, load_rules
 from tavo.logs.work import Looker
+from tests.fakes.environments import python_with
 from tests.logs.rule_maker import event, rule
 
 PLAIN = """
@@ -92,24 +92,11 @@ def test_a_gate_that_asks_too_much_is_noticed(
 
 
 def oracle(tmp_path: Path, rules: list[dict[str, Any]], events: list[dict[str, Any]]) -> Any:
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-    from measure import WORK
-
-    folder = WORK / "peers" / "pysigma-backend-sqlite-2.1.1"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "pysigma==2.0.1",
-             "pysigma-backend-sqlite==2.1.1"], check=False, capture_output=True,
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip("pySigma cannot be had here")
-        (folder / "ready").touch()
+    python = python_with("pysigma", "pysigma==2.0.1", "pysigma-backend-sqlite==2.1.1")
     (tmp_path / "oracle.py").write_text(ORACLE)
     (tmp_path / "cases.json").write_text(json.dumps([rules, events]))
     done = subprocess.run(
-        [str(python), str(tmp_path / "oracle.py"), str(tmp_path / "cases.json")],
+        [python, str(tmp_path / "oracle.py"), str(tmp_path / "cases.json")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,8 +1,8 @@
 """The official clients of the providers, through the proxy, as their users see it.
 
-They are no dependencies of ours. TAVO_SDK_PYTHON names an interpreter that has openai, anthropic,
-google-genai, ollama and mcp; without it the tests with clients for Python are left out. That for
-JavaScript is installed by npm when the test runs, and left out where that cannot be done.
+They are no dependencies of ours: those for Python stand in an environment of their own (or in that
+of the interpreter that TAVO_TEST_SDKS_PYTHON names), that for JavaScript is installed by npm when
+the test runs. Where that cannot be done the tests are skipped.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.dialect_upstream import providing
+from tests.fakes.environments import python_with
 
-SDKS = os.environ.get("TAVO_SDK_PYTHON", "")
+SDKS = (
+    "anthropic==2.14.0", "google-genai==3.6.1", "mcp==2.3.0", "ollama==0.6.3", "openai==3.57.0",
+)  # fmt: skip
 HERE = Path(__file__).parent / "sdks"
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-needs_python = pytest.mark.skipif(
-    not SDKS, reason="TAVO_SDK_PYTHON names no interpreter with the clients"
-)
 FILTERS = """
 filters:
   - filter: pii
@@ -83,24 +83,27 @@ def tried(command: list[str], folder: Path) -> list[str]:
     return lines
 
 
-@needs_python
-def test_clients_of_models(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def python() -> str:
+    return python_with("sdks", *SDKS)
+
+
+def test_clients_of_models(python: str, tmp_path: Path) -> None:
     with providing() as upstream:
         with proxy(upstream.url.removeprefix("http://"), tmp_path) as address:
-            assert len(tried([SDKS, str(HERE / "model_clients.py"), address], tmp_path)) >= 30
+            assert len(tried([python, str(HERE / "model_clients.py"), address], tmp_path)) >= 30
         assert upstream.cut >= 1, "a client that went away ended its stream upstream"
     log = (tmp_path / "audit.jsonl").read_text("utf-8")
     assert "bob@example.com" not in log
     assert '"unjudged"' not in log
 
 
-@needs_python
-def test_a_client_of_tools(tmp_path: Path) -> None:
+def test_a_client_of_tools(python: str, tmp_path: Path) -> None:
     with (
-        started([SDKS, str(HERE / "mcp_server.py")], tmp_path) as server,
+        started([python, str(HERE / "mcp_server.py")], tmp_path) as server,
         proxy(server, tmp_path) as address,
     ):
-        assert len(tried([SDKS, str(HERE / "mcp_client.py"), address], tmp_path)) == 6
+        assert len(tried([python, str(HERE / "mcp_client.py"), address], tmp_path)) == 6
 
 
 def test_the_client_for_javascript(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import threading
 import time
@@ -18,9 +17,9 @@ import pytest
 
 from tavo.errors import ConfigError
 from tavo.proxy.config import Audit, Price, Secret, Telemetry, load_config
+from tests.fakes.environments import python_with
 from tests.fakes.scripted_upstream import staged, until
 
-DECODER = os.environ.get("TAVO_OTLP_PYTHON", "")
 MAIL = "jane@example.org"
 
 
@@ -288,9 +287,10 @@ def test_a_wrong_section_is_refused(section: str, says: str) -> None:
         load_config(text.encode(), "p")
 
 
-@pytest.mark.skipif(not DECODER, reason="TAVO_OTLP_PYTHON names none with opentelemetry-proto")
+@pytest.mark.slow
 def test_the_published_messages_read_it() -> None:
     """Strictly: no field that opentelemetry-proto does not know."""
+    python = python_with("otlp", "opentelemetry-proto==1.45.2")
     with collecting() as collector:
         export(collector, f"mail {MAIL}", "falcon", "x" * 300)
         asked = [(path, value) for path, _, value in collector.asked]
@@ -313,7 +313,7 @@ def test_the_published_messages_read_it() -> None:
         "  print(path, len(ParseDict(value, kind()).SerializeToString()) > 100)\n"
     )
     done = subprocess.run(
-        [DECODER, "-c", code], input=json.dumps(asked), capture_output=True, text=True, check=False
+        [python, "-c", code], input=json.dumps(asked), capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
     assert set(done.stdout.splitlines()) == {"/v1/traces True", "/v1/metrics True"}

@@ -1,7 +1,7 @@
 """kill -9 at random instants of a sync, an export, an import and an install.
 
 Whatever the instant: the old state or the new one, nothing lost, and the next run completes. How
-many kills there are is TAVO_KILLS for each of the four, 25 unless told.
+many kills there are is TAVO_TEST_KILLS for each of the four, 25 unless told.
 
 The work is forked, so it begins at once, and is killed after a part of the time that it takes.
 """
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL"),
 ]
 
-KILLS = int(os.environ.get("TAVO_KILLS", "25"))
+KILLS = int(os.environ.get("TAVO_TEST_KILLS", "25"))
 PLUGINS = 12
 
 

@@ -37,6 +37,7 @@ _MEMORY_FILE = 100 << 20
 _SPUN_S = 1.2
 _LASTED_S = 2.5
 _DYING_S = 0.5
+_HEARD_S, _REFUSED_S = 3.0, 0.3  # until a victim has heard, on a machine that is busy
 _KEPT = 16 << 20
 
 
@@ -44,11 +45,13 @@ _KEPT = 16 << 20
 class Trial:
     """What the host knows after an attack. `failure` is how it ended, if not by an answer.
 
-    `marker` is in the environment of every process of the attack. `believed` says that the host
-    took what it sent for a message, `kept` how much of its output the host holds.
+    `marker` is in the environment of every process of the attack, `pid` is the one that attacks.
+    `believed` says that the host took what it sent for a message, `kept` how much of its output the
+    host holds.
     """
 
     marker: str
+    pid: int = 0
     answers: list[str] = field(default_factory=list)
     failure: str = ""
     output: str = ""
@@ -248,11 +251,13 @@ def _killed(room: Room, _: Trial) -> bool:
     return room.victim.returncode is not None
 
 
-def _signalled(room: Room, _: Trial) -> bool:
-    end = time.monotonic() + 0.3
+def _signalled(room: Room, trial: Trial) -> bool:
+    """Tell whether the victim names this attacker as the sender: others may attack it, too."""
+    end = time.monotonic() + (_REFUSED_S if trial.failure else _HEARD_S)
     while time.monotonic() < end:
-        if (room.drop / "mark").exists():
-            return True
+        with contextlib.suppress(OSError):
+            if f"{trial.pid}\n" in (room.drop / "mark").read_text().splitlines(keepends=True):
+                return True
         time.sleep(0.02)
     return False
 

@@ -41,17 +41,23 @@ _ALL_OF_THE_USER = 0x3F3F0000
 
 _VICTIM = """
 import ctypes, os, signal, sys, time
-token, comm, mark = sys.argv[1:]
+token, comm, mark, *options = sys.argv[1:]
 libc = ctypes.CDLL(None)
 signal.alarm(60)
 libc.prctl(0x59616d61, ctypes.c_long(-1), 0, 0, 0)  # let it be traced, as where nothing forbids it
 libc.prctl(15, comm.encode(), 0, 0, 0)
-signal.signal(signal.SIGURG, lambda *a: os.close(os.open(mark, os.O_CREAT | os.O_WRONLY)))
+watching = "--signals" in options
+if watching:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
 held = ctypes.create_string_buffer(token.encode())
 file = os.open(mark + ".secret", os.O_CREAT | os.O_RDWR, 0o600)
 os.unlink(mark + ".secret")
 os.write(file, token.encode())
 print(ctypes.addressof(held), len(token), file, flush=True)
+while watching:  # who sent it: another attack may signal everybody at the same time
+    sender = signal.sigwaitinfo({signal.SIGURG}).si_pid
+    with open(mark, "a") as heard:
+        heard.write(f"{sender}\\n")
 while True:
     signal.pause()
 """
@@ -198,8 +204,11 @@ class Room:
     def _victim(self) -> None:
         comm = f"tv-{secrets.token_hex(6)}"
         self.secrets.append(comm)
+        # Others ignore such signals: one that came would move the clock that must stand still.
+        options = ["--signals"] if self.attack.evidence == "signalled" else []
         self.victim = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _VICTIM, self.token, comm, str(self.drop / "mark")],
+            [sys.executable, "-I", "-S", "-c", _VICTIM, self.token, comm, str(self.drop / "mark"),
+             *options],
             env={"SECRET": self.token}, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             text=True, start_new_session=True,
         )  # fmt: skip

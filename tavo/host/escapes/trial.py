@@ -64,6 +64,7 @@ def in_sandbox(room: Room, level: SandboxLevel, python: Path) -> tuple[bool, Tri
         trial = Trial(marker=str(session.scratch), arena_before=_CONTENT)
         try:
             session.lock_up()
+            trial.pid = session.pid
             lookout = Lookout(
                 room, session.pid, like=session.pid, scratch=session.scratch, marker=trial.marker
             )
@@ -128,6 +129,7 @@ def without_sandbox(room: Room) -> tuple[bool, Trial]:
                 env={**os.environ, "TAVO_TARGET": room.name}, cwd=room.scratch,
                 close_fds=False, start_new_session=True, bufsize=0,
             )  # fmt: skip
+        trial.pid = process.pid
         lookout = Lookout(
             room, process.pid, like=os.getpid(), scratch=room.scratch, marker=trial.marker
         )
