@@ -79,7 +79,7 @@ def _with_value(found: list[Any], wanted: str) -> list[Any]:
 
 
 def _unpacked(holders: list[Any], name: str, below: list[Any]) -> list[Any]:
-    """Return values; texts of maps that say `encoding: base64`, as HAR does, as what they encode."""
+    """Return values; of a map that says `encoding: base64`, as HAR does, what the text encodes."""
     if not any(isinstance(one, dict) and one.get("encoding") == "base64" for one in holders):
         return below
     out = []

@@ -14,6 +14,7 @@ import pytest
 from tavo.cli import main
 from tavo.logs.engine import Analysis
 from tavo.logs.lenient import read_all, read_json, without_halves
+from tavo.logs.sigma.rules import load_rules
 from tests.logs.conftest import Look
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -97,7 +98,9 @@ def test_a_name_that_is_no_utf_8_stops_no_report(
     Path("logs").mkdir()
     for name in (b"logs/\xff.jsonl", b"logs/\xfe.jsonl"):
         try:
-            Path(os.fsdecode(name)).write_bytes(lines(record(), record(prompt=EVIL, user=name.hex())))
+            Path(os.fsdecode(name)).write_bytes(
+                lines(record(), record(prompt=EVIL, user=name.hex()))
+            )
         except OSError:
             pytest.skip("no such names on this disk")
     assert main(["logs", "analyze", "logs", "--format", report]) == 1
@@ -161,9 +164,15 @@ def test_spans_of_other_sdks(name: str, look: Look) -> None:
 
 
 def test_spans_that_say_nothing_of_a_model_are_not_called_clean(look: Look) -> None:
-    span = {"name": "SELECT", "startTimeUnixNano": "1", "endTimeUnixNano": "2", "status": {"code": 0},
-            "attributes": [{"key": "db.system", "value": {"stringValue": "x"}},
-                           {"key": "other.sdk.prompt", "value": {"stringValue": EVIL}}]}  # fmt: skip
+    span = {
+        "name": "SELECT",
+        "startTimeUnixNano": "1",
+        "status": {"code": 0},
+        "attributes": [
+            {"key": "db.system", "value": {"stringValue": "x"}},
+            {"key": "other.sdk.prompt", "value": {"stringValue": EVIL}},
+        ],
+    }
     log = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     assert not is_complete(look(lines(log)))
     span["attributes"].append({"key": "gen_ai.usage.input_tokens", "value": {"intValue": "3"}})  # type: ignore[attr-defined]
@@ -205,7 +214,8 @@ def har(sent: object, got: dict[str, object], **more: object) -> bytes:
         "startedDateTime": "2026-11-20T12:00:00Z", "time": 1, "timings": {},
         "request": {"method": "POST", "url": "https://api.openai.com/v1/chat/completions",
                     "headers": [], "postData": {"text": json.dumps(sent)}},
-        "response": {"status": 200, "headers": [], "content": got}, **more}]}}).encode()  # fmt: skip
+        "response": {"status": 200, "headers": [], "content": got}, **more,
+    }]}}).encode()  # fmt: skip
 
 
 def test_base64_and_web_sockets_in_a_har_file(look: Look, tmp_path: Path) -> None:
@@ -217,8 +227,8 @@ def test_base64_and_web_sockets_in_a_har_file(look: Look, tmp_path: Path) -> Non
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": EVIL}]}
     messages = [
         {"type": "send", "data": json.dumps({"type": "conversation.item.create", "item": item})},
-        *({"type": "receive", "data": json.dumps({"type": "response.output_text.delta", "delta": d})}
-          for d in (IMAGE[:20], IMAGE[20:])),
+        *({"type": "receive", "data": json.dumps({"type": "response.text.delta", "delta": piece})}
+          for piece in (IMAGE[:20], IMAGE[20:])),
     ]  # fmt: skip
     path.write_bytes(har({}, {"text": ""}, _webSocketMessages=messages))
     found = look(path)
@@ -238,7 +248,7 @@ VLLM = [
 @pytest.mark.parametrize("form", VLLM)
 @pytest.mark.parametrize("text", [EVIL, EVIL.replace(" ", "\n"), f"it's {EVIL}"])
 def test_prompts_in_logs_of_vllm(form: str, text: str, look: Look, tmp_path: Path) -> None:
-    other = "(APIServer pid=1) INFO:     203.0.113.9:43210 - \"POST /v1/completions HTTP/1.1\" 200 OK"
+    other = '(APIServer pid=1) INFO:     203.0.113.9:43210 - "POST /v1/completions HTTP/1.1" 200 OK'
     path = tmp_path / "vllm.log"
     path.write_text(f"{form.format(repr(text))}\n{other}\n")
     found = look(path)
@@ -256,3 +266,30 @@ def test_ollama_in_a_file_and_in_the_journal(text: str, look: Look, tmp_path: Pa
         path.write_text(f"{front}{GIN}\n{front}{own}\n")
         found = look(path)
         assert (count(found), count(found, "genai-model-server-administration")) == (1, 1)
+
+
+@pytest.mark.parametrize("sign", ["\0", "\x01", "\x7f"])
+def test_a_control_character_in_a_word(sign: str, look: Look) -> None:
+    text = EVIL.replace("ignore", f"ig{sign}nore")
+    for data in (
+        lines(record(), record(prompt=text)),
+        lines(record()) + lines(record(prompt="§")).replace(b"\\u00a7", text.encode()),
+    ):
+        assert count(look(data), "genai-control-characters") == 1
+
+
+def test_rules_of_one_file_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    rule = (
+        "title: t{0}\n{1}logsource: {{product: linux}}\ndetection: {{a: {{b: c}}, condition: a}}\n"
+    )
+    (tmp_path / "x").mkdir()
+    (tmp_path / "r.yml").write_text("---\n".join(
+        rule.format(n, one) for n, one in enumerate(["id: one\n", "id: two\n", "name: three\n", ""])
+    ))  # fmt: skip
+    (tmp_path / "s.yml").write_text(rule.format(5, "id: five\n"))
+    (tmp_path / "x" / "s.yml").write_text(rule.format(6, "id: six\n"))
+    found = load_rules([tmp_path])
+    assert found.problems == []
+    assert set(found.rules) == {"one", "two", "three", "r-4", "s", "six"}
+    again = load_rules([tmp_path / "s.yml", tmp_path / "s.yml"])
+    assert "another rule with this name" in again.problems[0].reason
