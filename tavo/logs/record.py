@@ -20,7 +20,8 @@ from typing import Any
 
 import msgspec
 
-from tavo.logs.lenient import without_halves
+from tavo.logs.blocks import has_twins
+from tavo.logs.lenient import TWICE, read_json, without_halves
 from tavo.logs.streams import is_stream, put_together
 
 __all__ = ["Path", "leaves", "nested_json", "parse_path", "values_at", "values_by_name"]
@@ -117,16 +118,29 @@ def nested_json(value: Any) -> Any:
 
 @lru_cache(16)  # several fields ask for the same text, one after the other
 def _nested(value: str) -> Any:
-    if value.lstrip()[:1] not in ("{", "["):
+    text = value.lstrip("\ufeff \t\r\n")
+    if text[:1] not in ("{", "["):
         return put_together(value) if is_stream(value) else value
     try:
-        return _decode(value)
+        found = _decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
+    else:
+        return _with_twins(text, found)
     try:
-        return without_halves(json.loads(value))
+        return without_halves(json.loads(text))
     except (ValueError, RecursionError):
         return value
+
+
+def _with_twins(text: str, found: Any) -> Any:
+    """Return both values of a key that stands twice: servers differ in which of them they take."""
+    data = text.encode()
+    if has_twins(data, found):
+        both, problems = read_json(data)
+        if TWICE in problems:
+            return both
+    return found
 
 
 def values_by_name(record: Any, name: str) -> list[Any]:

@@ -293,3 +293,22 @@ def test_rules_of_one_file_are_told_apart_by_their_ids(tmp_path: Path) -> None:
     assert set(found.rules) == {"one", "two", "three", "r-4", "s", "six"}
     again = load_rules([tmp_path / "s.yml", tmp_path / "s.yml"])
     assert "another rule with this name" in again.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"messages": [{"role": "user", "content": "EVIL"}], "messages": [{"content": "hi"}]}',
+        '{"messages": [{"content": "hi"}], "messages": [{"role": "user", "content": "EVIL"}]}',
+        '{"messages": [{"role": "user", "content": "EVIL", "content": "hi"}]}',
+        '\ufeff{"messages": [{"role": "user", "content": "EVIL"}]}',
+    ],
+)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_body_inside_a_record(body: str, escaped: bool, look: Look, tmp_path: Path) -> None:
+    text = "".join(f"\\u{ord(one):04x}" for one in EVIL) if escaped else EVIL
+    path = tmp_path / "a.har"
+    sent = json.loads(har({}, {"text": "{}"}))
+    sent["log"]["entries"][0]["request"]["postData"]["text"] = body.replace("EVIL", text)
+    path.write_text(json.dumps(sent))
+    assert count(look(path)) == 1
