@@ -268,16 +268,6 @@ def test_ollama_in_a_file_and_in_the_journal(text: str, look: Look, tmp_path: Pa
         assert (count(found), count(found, "genai-model-server-administration")) == (1, 1)
 
 
-@pytest.mark.parametrize("sign", ["\0", "\x01", "\x7f"])
-def test_a_control_character_in_a_word(sign: str, look: Look) -> None:
-    text = EVIL.replace("ignore", f"ig{sign}nore")
-    for data in (
-        lines(record(), record(prompt=text)),
-        lines(record()) + lines(record(prompt="§")).replace(b"\\u00a7", text.encode()),
-    ):
-        assert count(look(data), "genai-control-characters") == 1
-
-
 def test_rules_of_one_file_are_told_apart_by_their_ids(tmp_path: Path) -> None:
     rule = (
         "title: t{0}\n{1}logsource: {{product: linux}}\ndetection: {{a: {{b: c}}, condition: a}}\n"
