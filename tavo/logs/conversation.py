@@ -6,12 +6,13 @@ Rules this module keeps:
 - texts of a message are joined by line breaks, so that no text arises that nobody wrote.
 
 Shapes: OpenAI chat and responses, Anthropic messages, OpenTelemetry's parts, Bedrock's Converse,
-Gemini's contents, plain text, and any of them as JSON in a text.
+Gemini's contents, Vercel's AI SDK, Titan, Cohere, plain text, and any of them as JSON in a text.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tavo.logs.record import leaves, nested_json
@@ -22,7 +23,12 @@ __all__ = ["Conversation", "conversation_of"]
 _USER = {"user", "human"}
 _SYSTEM = {"system", "developer"}
 _MODEL = {"assistant", "model", "ai"}
-_MOST_MESSAGES = 2000
+_CALLS = {"function_call", "tool_use", "tool_call", "tool-call", "mcp_call"}
+_RESULTS = {"tool_result", "tool_call_response", "tool-result"}
+_REALTIME = ("response.", "conversation.", "session.")
+_MOST_MESSAGES = 20_000
+_LONG = 200_000
+_DATA = re.compile(r"(?:data:[^,]{0,200},)?[A-Za-z0-9+/=_\r\n-]*+")
 
 
 class Conversation:
@@ -52,11 +58,15 @@ def conversation_of(
     for value in given:
         for message in _messages(nested_json(value)):
             _given(message, out)
-    for value in answered:
-        value = nested_json(value)
+    single: list[Any] = []
+    for value in map(nested_json, answered):
         for message in _messages(value):
             _answered(message, out)
-        _answered_in_pieces(value, out)
+        if isinstance(value, list):
+            _answered_in_pieces(value, out)
+        else:
+            single.append(value)
+    _answered_in_pieces(single, out)
     for value in tools:
         out.definitions += [str(one) for one in leaves(nested_json(value)) if isinstance(one, str)]
     return out
@@ -70,18 +80,61 @@ def _messages(value: Any) -> list[Any]:
             if isinstance(inner, list):
                 extra = [{"role": "system", "content": value[one]} for one in
                          ("system", "instructions") if value.get(one)]  # fmt: skip
-                return extra + inner[:_MOST_MESSAGES]
+                return extra + _bounded(inner)
             if isinstance(inner, str) and inner and "role" not in value:
                 return [inner]
             if isinstance(inner, dict) and key == "output":  # Bedrock's Converse
                 return _messages(inner.get("message", inner))
-        return [value]
+        return [value] if {"role", "content"} & value.keys() else _of_other_models(value)
     if isinstance(value, list):
-        return value[:_MOST_MESSAGES]
+        return _bounded(value)
     return [value] if isinstance(value, str) and value else []
 
 
+def _of_other_models(value: dict[str, Any]) -> list[Any]:
+    """Return the messages of bodies as Titan, Cohere, and models of Hugging Face have them."""
+    if str(value.get("type")).startswith(_REALTIME):
+        return _of_realtime(value)
+    for key in ("inputText", "inputs"):
+        if isinstance(value.get(key), str):
+            return [value[key]]
+    if isinstance(value.get("message"), str) and "chat_history" in value:
+        history = value["chat_history"]
+        before = _bounded(history) if isinstance(history, list) else []
+        return [*before, value["message"]]
+    for key in ("results", "outputs", "generations"):
+        if isinstance(value.get(key), list):
+            return _bounded(value[key])
+    return [value]
+
+
+def _of_realtime(event: dict[str, Any]) -> list[Any]:
+    """Return the messages of an event of OpenAI's realtime API, which comes by a web socket."""
+    out: list[Any] = []
+    for key in ("session", "response", "item"):
+        inner = event.get(key)
+        if not isinstance(inner, dict):
+            continue
+        if inner.get("instructions"):
+            out.append({"role": "system", "content": inner["instructions"]})
+        for name in ("input", "output"):
+            if isinstance(inner.get(name), list):
+                out += _bounded(inner[name])
+        if key == "item":
+            out.append(inner)
+    return out + [{"content": event[key]} for key in ("transcript", "text") if event.get(key)]
+
+
+def _bounded(values: list[Any]) -> list[Any]:
+    """Return a list of which what is beyond the bound is one text: nothing hides behind it."""
+    if len(values) <= _MOST_MESSAGES:
+        return values
+    return [*values[:_MOST_MESSAGES], "\n".join(_texts(values[_MOST_MESSAGES:]))]
+
+
 def _given(message: Any, out: Conversation) -> None:
+    if isinstance(message, list):
+        message = "\n".join(_texts(message))
     if isinstance(message, str):
         out.prompt = [message]
         out.input.append(message)
@@ -95,11 +148,12 @@ def _given(message: Any, out: Conversation) -> None:
         out.system += texts
         return
     out.input += texts
-    said = [one for one in texts if one not in out.results[results:]]
+    got = set(out.results[results:])
+    said = [one for one in texts if one not in got]
     if role in _USER and said:
         out.prompt = said
     elif role in {"tool", "function"}:
-        out.results += [one for one in texts if one not in out.results[results:]]
+        out.results += said
 
 
 def _answered(message: Any, out: Conversation) -> None:
@@ -116,9 +170,8 @@ def _answered(message: Any, out: Conversation) -> None:
     out.completion += _content(message, out, answered=True)
 
 
-def _answered_in_pieces(value: Any, out: Conversation) -> None:
+def _answered_in_pieces(chunks: list[Any], out: Conversation) -> None:
     """Add what chunks are together: a text that is cut stands in none of them."""
-    chunks = value if isinstance(value, list) else [value]
     pieces = [one for one in chunks if isinstance(one, dict) and "delta" in str(one)[:20_000]]
     whole = joined(pieces) if pieces else None
     if whole is not None:
@@ -129,10 +182,13 @@ def _content(message: dict[str, Any], out: Conversation, *, answered: bool) -> l
     """Return the texts of a message; its calls of tools and their results go to their lists."""
     texts: list[str] = []
     kind = message.get("type")
-    if kind in {"function_call", "tool_use", "tool_call", "mcp_call"} or "toolUse" in message:
+    if kind in _RESULTS:
+        _result(message, out, texts)
+        return texts
+    if kind in _CALLS or {"toolUse", "toolName"} & message.keys():
         _call(message, out)
         return texts
-    if kind in {"function_call_output", "tool_result", "tool_call_response"}:
+    if kind == "function_call_output":
         _result(message, out, texts)
         return texts
     for key in (
@@ -143,19 +199,24 @@ def _content(message: dict[str, Any], out: Conversation, *, answered: bool) -> l
         "refusal",
         "generation",
         "completion",
+        "message",
+        "outputText",
+        "generated_text",
     ):
         value = message.get(key)
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, list):
-            for part in value[:_MOST_MESSAGES]:
+            for part in _bounded(value):
                 _part(part, out, texts, answered=answered)
         elif isinstance(value, dict):
             _part(value, out, texts, answered=answered)
     calls = message.get("tool_calls")
-    for call in calls[:200] if isinstance(calls, list) else ():
+    for call in _bounded(calls) if isinstance(calls, list) else ():
         if isinstance(call, dict):
             _call(call, out)
+        elif isinstance(call, str):
+            out.arguments.append(call)
     if isinstance(message.get("function_call"), dict):
         _call(message["function_call"], out)
     return texts
@@ -166,22 +227,22 @@ def _part(part: Any, out: Conversation, texts: list[str], *, answered: bool) -> 
         texts.append(part)
         return
     if not isinstance(part, dict):
+        texts += _texts(part) if isinstance(part, list) else ()
         return
     kind = part.get("type")
-    if (
-        kind in {"tool_use", "tool_call", "function_call"}
-        or {"toolUse", "functionCall"} & part.keys()
-    ):
-        _call(part, out)
-    elif (
-        kind in {"tool_result", "tool_call_response"}
-        or {"toolResult", "functionResponse"} & part.keys()
-    ):
+    if kind in _RESULTS or {"toolResult", "functionResponse"} & part.keys():
         _result(part, out, texts)
+    elif kind in _CALLS or {"toolUse", "functionCall", "toolName"} & part.keys():
+        _call(part, out)
     elif "content" in part or "parts" in part or isinstance(part.get("text"), str):
         texts += _content({k: v for k, v in part.items() if k != "type"}, out, answered=answered)
     else:
-        texts += [one for one in leaves(part) if isinstance(one, str) and len(one) < 200_000]
+        texts += [one for one in leaves(part) if isinstance(one, str) and not _is_data(one)]
+
+
+def _is_data(text: str) -> bool:
+    """Tell whether a text is a picture or a sound, written in letters."""
+    return len(text) > _LONG and _DATA.fullmatch(text) is not None
 
 
 def _call(call: dict[str, Any], out: Conversation) -> None:
@@ -190,7 +251,7 @@ def _call(call: dict[str, Any], out: Conversation) -> None:
         if isinstance(inner, dict):
             call = inner
             break
-    name = call.get("name")
+    name = call.get("name", call.get("toolName"))
     if isinstance(name, str):
         out.tools.append(name)
     for key in ("arguments", "input", "args"):

@@ -49,6 +49,7 @@ class Decoded(io.RawIOBase):
 
     def __init__(self, inner: Any, encoding: str) -> None:
         self._inner = inner
+        self._some = getattr(inner, "read1", inner.read)
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
         self._left = b""
         self._begun = self._ended = False
@@ -58,7 +59,7 @@ class Decoded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._left and not self._ended:
-            data = self._inner.read(_STEP)
+            data = self._some(_STEP)
             self._ended = not data
             text = self._decoder.decode(data, final=self._ended)
             if not self._begun and text:

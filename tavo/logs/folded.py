@@ -63,6 +63,8 @@ def _is_document(data: bytes) -> bool:
         return True
     lines = [line.strip() for line in data.split(b"\n") if line.strip()]
     first = lines[0]
+    if _begins_again(first):
+        return True
     if len(lines) == 1:
         return _ONE_LINE.match(data) is not None
     if _closes(first):
@@ -75,6 +77,19 @@ def _is_document(data: bytes) -> bool:
 
 def _is_object(line: bytes) -> bool:
     return line[:1] == b"{" and line[-1:] == b"}"
+
+
+def _begins_again(line: bytes) -> bool:
+    """Tell whether an object of a line is followed by another one, as Firehose writes them."""
+    depth = 0
+    if line[:1] != b"{":
+        return False
+    for token in _TOKEN.finditer(line):
+        sign = token[0]
+        depth += (sign in (b"{", b"[")) - (sign in (b"}", b"]"))
+        if depth <= 0:
+            return line[token.end() : token.end() + 64].lstrip()[:1] == b"{"
+    return False
 
 
 def _closes(line: bytes) -> bool:

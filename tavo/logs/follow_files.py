@@ -25,7 +25,7 @@ import msgspec
 from tavo.errors import InputError
 from tavo.logs.follow_parts import Part, Piece, Position, is_part_of, parts_beside
 from tavo.logs.reports import LogProblem
-from tavo.logs.sources import SourceProblem, is_log, is_packed
+from tavo.logs.sources import SourceProblem, is_log, is_packed, written_name
 
 __all__ = ["Files"]
 
@@ -376,6 +376,7 @@ def _files_of(given: str) -> Iterator[str]:
 
 def _name(absolute: str, root: Path) -> str:
     try:
-        return Path(absolute).relative_to(root).as_posix()
+        name = Path(absolute).relative_to(root).as_posix()
     except ValueError:
-        return Path(absolute).as_posix().lstrip("/").replace(":", "")
+        name = Path(absolute).as_posix().lstrip("/").replace(":", "")
+    return written_name(name)

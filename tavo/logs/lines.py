@@ -18,9 +18,10 @@ import msgspec
 from tavo.detect.regex import Regex
 from tavo.logs.encoded import MARK
 from tavo.logs.folded import Header, csv_cells, csv_column
-from tavo.logs.lenient import read_json
+from tavo.logs.lenient import read_all, read_json
 from tavo.logs.mapping import Mapping
 from tavo.logs.otlp import spans_of
+from tavo.logs.record import Path, leaves, values_at
 
 __all__ = ["Records", "line_reader"]
 
@@ -33,6 +34,15 @@ _UVICORN = re.compile(
     r"(?:INFO:\s{1,9})?\[?([0-9A-Fa-f.:]{2,45})\]?:\d{1,5} - "
     r'"([A-Z]{1,16}) ([^ "]*) HTTP/[0-9.]{1,3}" (\d{3})'
 )
+_GIN = re.compile(
+    r"\[GIN\] \d{4}/\d\d/\d\d - \d\d:\d\d:\d\d \|\s*(\d{3}) \|[^|]{1,40}\|"
+    r"\s*([0-9A-Fa-f.:]{2,45}) \| "
+    r'([A-Z]{1,16})\s+"([^"]*)"'
+)
+_PROMPT = re.compile(
+    r"""(?:prompt: |\bprompt=)('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(?:, |\s|$)"""
+)
+_MOVED = "a text that lies in another file, which was not looked at"
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _CELLS = "a row with more or fewer cells than the header"
 
@@ -44,7 +54,7 @@ def line_reader(table: Mapping) -> Callable[[bytes], Records]:
 
 def _reader(table: Mapping) -> Callable[[bytes], Records]:
     if table.lines == "json":
-        return _json
+        return _Moved(table.elsewhere) if table.elsewhere else _json
     if table.lines == "otlp":
         return _otlp
     if table.lines == "access":
@@ -68,23 +78,57 @@ def _value(line: bytes) -> tuple[Any, tuple[str, ...]]:
     return read_json(line)
 
 
+def _values(line: bytes) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the values of a line, of which there are several where a line's end was lost."""
+    try:
+        return [_decode(line)], ()
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    if line.startswith(MARK):
+        line = line[len(MARK) :]
+        try:
+            return [_decode(line)], ()
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+    return read_all(line)
+
+
 def _json(line: bytes) -> Records:
-    value, problems = _value(line)
-    if isinstance(value, dict):
-        return [value], problems
-    if isinstance(value, list):
-        return [one for one in value if isinstance(one, dict)] or [
-            {"log.body": _text(line)}
-        ], problems
-    return [{"log.body": _text(line)}], problems or (_UNREAD,)
+    values, problems = _values(line)
+    records: list[Any] = []
+    loose: list[Any] = []
+    for value in values:
+        for one in value if isinstance(value, list) else (value,):
+            (records if isinstance(one, dict) else loose).append(one)
+    if records and loose:  # beside records, which makes the line no record of ours
+        text = "\n".join(str(one) for one in leaves(loose))
+        return [*records, {"log.body": text}], (*problems, _UNREAD)
+    if records:
+        return records, problems
+    unread = () if isinstance(values[0], list) else (_UNREAD,)
+    return [{"log.body": _text(line)}], problems or unread
 
 
 def _otlp(line: bytes) -> Records:
-    value, problems = _value(line)
-    found, more = spans_of(value)
-    return (
-        (found, problems + more) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
-    )
+    values, problems = _values(line)
+    found: list[Any] = []
+    for value in values:
+        spans, more = spans_of(value)
+        found += spans
+        problems += more
+    return (found, problems) if found else ([{"log.body": _text(line)}], problems or (_UNREAD,))
+
+
+class _Moved:
+    """Reads JSON of a format that puts long texts into other files, and says where it did."""
+
+    def __init__(self, elsewhere: tuple[Path, ...]) -> None:
+        self._elsewhere = elsewhere
+
+    def __call__(self, line: bytes) -> Records:
+        records, problems = _json(line)
+        moved = any(values_at(one, path) for one in records for path in self._elsewhere)
+        return records, (*problems, _MOVED) if moved else problems
 
 
 class _Inside:
@@ -108,8 +152,14 @@ def _of_line(text: str) -> dict[str, Any]:
     if text[:1] == "{":
         value = _value(text.encode("utf-8", "replace"))[0]
         return value if isinstance(value, dict) else {}
+    if (prompt := _PROMPT.search(text)) is not None:  # as vLLM and Ollama log it
+        return {"prompt": values_at({"": prompt[1]}, ("!",))[0]}
     if '"' not in text:
         return {}
+    if (gin := _GIN.match(text)) is not None:
+        path, _, query = gin[4].partition("?")
+        return {"address": gin[2], "method": gin[3], "target": gin[4], "path": path,
+                "args": query, "status": int(gin[1])}  # fmt: skip
     if (found := _UVICORN.match(text)) is not None:
         target = found[3]
         path, _, query = target.partition("?")

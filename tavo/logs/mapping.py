@@ -82,6 +82,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     extends: str = ""
     inside: str = ""
     always: list[str] = []
+    elsewhere: list[str] = []
     patterns: list[str] = []
 
 
@@ -114,6 +115,7 @@ class Mapping:
         self.always = tuple(word.encode() for word in file.always)
         self.patterns = tuple(file.patterns)
         self.inside = file.inside
+        self.elsewhere = tuple(map(parse_path, file.elsewhere))
         self.columns: Header | None = None
         self._scale = file.scale
         self._parts = {field: PARTS[name] for field, name in file.parts.items()}

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tavo.logs.lenient import SEVERAL, TWICE
 from tavo.logs.work import Seen
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 
 _MOST_NAMED = 3
 
-_HARMLESS = {"a key that stands twice", "half a surrogate", "NaN as a number",
+_HARMLESS = {SEVERAL, TWICE, "half a surrogate", "NaN as a number",
              "a number out of range", "Infinity as a number", "-Infinity as a number",
              "text before the JSON", "not valid UTF-8", "nested too deeply"}  # fmt: skip
 

@@ -47,6 +47,7 @@ __all__ = [
     "is_log",
     "is_packed",
     "known_source",
+    "written_name",
 ]
 
 BLOCK = 2 << 20
@@ -151,11 +152,11 @@ def _below(path: Path, left_out: list[str]) -> Iterator[Path]:
         for name in sorted(names):
             file = Path(folder, name)
             if file.is_symlink() or not file.is_file():
-                left_out.append(str(file))
+                left_out.append(written_name(str(file)))
             elif is_log(name):
                 yield file
             else:
-                left_out.append(str(file))
+                left_out.append(written_name(str(file)))
 
 
 def is_log(name: str) -> bool:
@@ -178,9 +179,15 @@ def is_packed(name: str) -> bool:
 
 def _name(file: Path, root: Path) -> str:
     try:
-        return file.resolve().relative_to(root).as_posix()
+        name = file.resolve().relative_to(root).as_posix()
     except ValueError:
-        return file.resolve().as_posix().lstrip("/").replace(":", "")
+        name = file.resolve().as_posix().lstrip("/").replace(":", "")
+    return written_name(name)
+
+
+def written_name(name: str) -> str:
+    """Return a name with its bytes that are no UTF-8 written out, as reports can hold it."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def head(source: Source) -> bytes:
@@ -199,11 +206,20 @@ def _front(source: Source) -> bytes:
         look: Any = getattr(sys.stdin.buffer, "peek", None)  # what stands in for it has none
         data = b"" if look is None else bytes(look(_HEAD)[:_HEAD])
         return decoded(data, source.encoding) if source.encoding else data
+    data = b""
     with _opened(source, None) as file:
-        try:
-            return bytes(file.read(_HEAD))
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise SourceProblem(f"its compressed data is damaged: {error}") from error
+        read = _reader(file)
+        while len(data) < _HEAD:
+            try:
+                more = read(_HEAD - len(data))
+            except SourceProblem:
+                if not data:
+                    raise
+                break  # what comes before the damage is read; that it is there is said then
+            if not more:
+                break
+            data += more
+    return data
 
 
 def blocks(
@@ -224,11 +240,14 @@ def blocks(
             skipped = _skip_line(file)
             at = start - 1 + skipped
         rest = b""
+        read = _reader(file)
         while end is None or at < end:
             try:
-                data = file.read(size)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-                raise SourceProblem(f"its compressed data is damaged: {error}") from error
+                data = read(size)
+            except SourceProblem:
+                if rest:
+                    yield Block(data=rest, offset=at)
+                raise
             if not data:
                 break
             data = rest + data
@@ -255,10 +274,13 @@ def blocks(
             yield Block(data=rest, offset=at)
 
 
-def _reader(file: IO[bytes]) -> Callable[[int], bytes]:
+def _reader(file: Any) -> Callable[[int], bytes]:
+    """Return what reads some bytes: all that come before damage, and then SourceProblem."""
+    some = file.read if isinstance(file, io.FileIO) else getattr(file, "read1", file.read)
+
     def read(size: int) -> bytes:
         try:
-            return file.read(size)
+            return bytes(some(size))
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise SourceProblem(f"its compressed data is damaged: {error}") from error
 
@@ -334,7 +356,7 @@ class _Program(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         out = self._process.stdout
         assert out is not None  # noqa: S101
-        data = out.read(len(buffer))
+        data = out.read1(len(buffer))  # type: ignore[attr-defined]
         if not data and self._process.wait():
             errors = self._process.stderr.read() if self._process.stderr else b""
             raise OSError(errors.decode("utf-8", "replace").strip()[-200:] or "zstd failed")
@@ -356,6 +378,7 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, inner: IO[bytes], packed_size: int) -> None:
         self._inner = inner
+        self._some: Callable[[int], bytes] = getattr(inner, "read1", inner.read)
         self._most = max(_RATIO_FROM, packed_size * _MOST_RATIO)
         self._read = 0
 
@@ -363,7 +386,7 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._inner.read(len(buffer))
+        data = self._some(len(buffer))
         self._read += len(data)
         if self._read > self._most:
             raise SourceProblem(

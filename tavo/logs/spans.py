@@ -6,7 +6,8 @@ Rules this module keeps:
 - a text is taken once: where a span says its messages, the raw request beside them is not.
 
 Shapes: messages numbered in the names of attributes (OpenLLMetry up to 0.4x, OpenInference), events
-with one message each (the conventions up to 1.36), `input.value` and `traceloop.entity.input`.
+with one message each (the conventions up to 1.36), `input.value`, `traceloop.entity.input`,
+Langfuse's observations and Vercel's AI SDK.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ _RAW = (
     ("openinference.span.kind", "input.value", "output.value"),
     ("traceloop.span.kind", "traceloop.entity.input", "traceloop.entity.output"),
     ("gen_ai.operation.name", "gen_ai.tool.input", "gen_ai.tool.output"),
+    ("langfuse.observation.type", "langfuse.observation.input", "langfuse.observation.output"),
+    ("ai.operationId", "ai.toolCall.args", "ai.toolCall.result"),
 )
-_TOOLS = {"tool", "execute_tool"}
+_TOOLS = {"tool", "execute_tool", "ai.toolcall"}
 _TALKS = {"messages", "input", "contents", "choices", "output", "candidates", "prompt", "content",
           "parts", "role", "completion", "generation"}  # fmt: skip
 
@@ -117,6 +120,8 @@ def _event(name: str, event: dict[str, Any], found: dict[str, list[Any]]) -> Non
         body = {"content": body}
     if not isinstance(body, dict):
         return
+    if isinstance(body.get("message"), str | list):  # Strands Agents
+        body = {"content": body["message"]}
     if match is None:
         found.setdefault(ANSWERED, []).append(body)
     else:

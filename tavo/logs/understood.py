@@ -3,7 +3,8 @@
 Rules this module keeps:
 - a log of which the generic reader understands nearly nothing is not called clean: it is said, and
   the run is not complete;
-- so it is with a reader that was named and that finds no such field at all;
+- so it is with a reader that was named and that finds no such field at all, and with traces and
+  logs of OpenTelemetry, which may be of anything;
 - a path or a method alone says nothing: nearly every log has one.
 
 The records at the beginning are tried; where they say nothing, those after them, too.
@@ -25,6 +26,8 @@ from tavo.logs.wrapped import unwrapped
 __all__ = ["why_not"]
 
 _WEAK = {"time", "url.path", "http.request.method", "user_agent.original"}
+_OF_SPANS = {"outcome", "log.body", "log.logger", "error.type", "error.message"}
+"""What a span of anything has, of a database as of a model."""
 _LEAST = 0.05
 _MOST_RECORDS = 20_000
 
@@ -37,7 +40,7 @@ class _Understood:
         self._table = table
         self._read = line_reader(table)
         found = {name for rule in rules if table.fits(rule.logsource) for name in rule.fields}
-        wanted = found - _WEAK or found
+        wanted = found - _WEAK - (_OF_SPANS if table.lines == "otlp" else set()) or found
         self._fields = sorted(wanted)
 
     def add(self, lines: Iterable[bytes]) -> bool:
@@ -88,6 +91,8 @@ def _is_asked(table: Mapping, *, forced: bool) -> bool:
     that the user named, it is known.
     """
     generic = table.name in GENERIC
+    if table.lines == "otlp":
+        return True
     return (table.lines in {"json", "csv"} and not generic) if forced else generic
 
 

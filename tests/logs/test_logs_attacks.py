@@ -48,6 +48,7 @@ def test_without_the_lenient_parser_the_attack_works(
     from tavo.logs import lines
 
     nothing: Callable[[bytes], tuple[None, tuple[str, ...]]] = lambda data: (None, ("x",))  # noqa: E731
+    monkeypatch.setattr(lines, "read_all", lambda data: ([None], ("x",)))
     monkeypatch.setattr(lines, "read_json", nothing)
     monkeypatch.setattr(work, "read_json", nothing)
     assert users(look(FOLDER / f"{case}.jsonl")) == ["good"]

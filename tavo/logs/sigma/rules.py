@@ -132,8 +132,9 @@ def load_rules(paths: Iterable[Path]) -> Rules:
     generate: set[str] = set()
     for path in paths:
         for file in _files(path):
-            for document in _documents(file, out):
-                _add(document, file, out, generate)
+            documents = _documents(file, out)
+            for number, document in enumerate(documents, 1):
+                _add(document, file, number if len(documents) > 1 else 0, out, generate)
     _link(out, generate)
     return out
 
@@ -180,12 +181,12 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _add(document: Any, file: Path, out: Rules, generate: set[str]) -> None:
+def _add(document: Any, file: Path, number: int, out: Rules, generate: set[str]) -> None:
     name = ""
     try:
         if not isinstance(document, Mapping):
             raise SigmaError("is not a rule: expected a map with 'title' and 'detection'")
-        name = _id_of(document, file)
+        name = _id_of(document, file, number, out.rules)
         check_keys(document)
         if name in out.rules:
             raise SigmaError(f"there is another rule with this name in {out.rules[name].file}")
@@ -204,11 +205,23 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _id_of(document: Mapping[str, Any], file: Path) -> str:
-    for candidate in (document.get("name"), file.stem if file.suffix else None, document.get("id")):
-        if isinstance(candidate, str) and _NAME.match(candidate):
-            return candidate
-    raise SigmaError("has no name, and its id is none either")
+def _id_of(
+    document: Mapping[str, Any], file: Path, number: int, known: Mapping[str, LogRule]
+) -> str:
+    """Return what a rule is called: its name, else its file, else its id.
+
+    Of several rules in a file, from 1 on, and of files with one name, the id tells which is meant.
+    """
+    stem = file.stem if file.suffix else None
+    given: list[Any] = [document.get("name")]
+    given += [document.get("id"), f"{stem}-{number}"] if number else [stem, document.get("id")]
+    names = [one for one in given if isinstance(one, str) and _NAME.match(one)]
+    if not names:
+        raise SigmaError("has no name, and its id is none either")
+    same = known.get(names[0])
+    if same is None or document.get("name") == names[0] or str(document.get("id")) in same.names:
+        return names[0]
+    return next((one for one in names if one not in known), names[0])
 
 
 def _rule(document: Mapping[str, Any], file: Path, name: str) -> LogRule:

@@ -251,10 +251,28 @@ class _Document(msgspec.Struct, frozen=True):
 
 def run_to_json(run: Run, findings: Iterable[Reported]) -> str:
     """Return a run with its findings as indented JSON in ASCII."""
-    text = msgspec.json.format(msgspec.json.encode(_document(run, findings)), indent=2).decode()
+    text = msgspec.json.format(_encoded(_document(run, findings)), indent=2).decode()
     if not text.isascii() or "\x7f" in text:
         text = _NOT_ASCII.sub(_escaped, text)
     return uncommanded_json(text)
+
+
+def _encoded(document: _Document) -> bytes:
+    """Return a document as JSON; bytes of a file's name that are no UTF-8 as `\\udcff` forms."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_written(msgspec.to_builtins(document)))
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_written(one) for one in value]
+    if isinstance(value, dict):
+        return {_written(key): _written(one) for key, one in value.items()}
+    return value
 
 
 def uncommanded_json(text: str) -> str:
