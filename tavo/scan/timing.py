@@ -4,6 +4,8 @@ Rules this module keeps:
 - time is that of this process, not of the clock: a busy machine does not change results;
 - a rule that takes too long is stopped in the middle where the system has a timer for that, which
   is Linux and macOS in the main thread of a process; elsewhere after its next step;
+- a stop never comes out of what begins and ends a bound, for the timer would go on for ever: it is
+  heard only where `_is_limited` is set, and not in this module, and no `contextlib` is between;
 - a parser, which is no Python, is stopped where it asks for the next piece of the text;
 - code that was made small for browsers, a few lines of thousands of characters, gets less: there is
   little to find in it, and much of it.
@@ -18,10 +20,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -83,37 +83,45 @@ class Clock:
         """Tell whether the file has had its time."""
         return time.process_time() - self._began >= self.bounds.file_s
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Watch one rule. Raises TimeUpError out of its middle."""
+    def one(self) -> limited:
+        """Watch one rule, in a `with`. Raises TimeUpError out of its middle."""
         left = self.bounds.file_s - (time.process_time() - self._began)
-        seconds = min(self.bounds.rule_s, max(left, 0.001))
-        with limited(seconds):
-            yield
+        return limited(min(self.bounds.rule_s, max(left, 0.001)))
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
+class limited:  # noqa: N801 (used as a function is)
     """Stop what takes longer in its middle, with TimeUpError. Inside another bound that one holds.
 
     Where the system has no timer, nothing is stopped.
     """
-    global _is_limited, _is_up
-    if _is_limited or not _has_timer():
-        yield
-        return
-    collects = gc.isenabled()
-    gc.disable()  # in the collector's callbacks the error would be swallowed
-    _is_limited, _is_up = True, False
-    before = signal.signal(signal.SIGPROF, _stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_before", "_collects", "_holds", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._holds = self._collects = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        global _is_limited, _is_up
+        if _is_limited or not _has_timer():
+            return
+        self._holds = True
+        self._collects = gc.isenabled()
+        gc.disable()  # in the collector's callbacks the error would be swallowed
+        self._before = signal.signal(signal.SIGPROF, _stop)
+        _is_limited, _is_up = True, False
+        signal.setitimer(signal.ITIMER_PROF, self._seconds, _AGAIN_S)
+
+    def __exit__(self, *error: object) -> None:
+        global _is_limited, _is_up
+        if not self._holds:
+            return
+        self._holds = _is_limited = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before or signal.SIG_DFL)
-        _is_limited = _is_up = False
-        if collects:
+        signal.signal(signal.SIGPROF, self._before or signal.SIG_DFL)
+        _is_up = False
+        if self._collects:
             gc.enable()
 
 
@@ -133,6 +141,8 @@ def _has_timer() -> bool:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Stop the rule. In a `__del__` the interpreter swallows that, so the timer goes on."""
     global _is_up
+    if not _is_limited:
+        return
     _is_up = True
     if frame is None or frame.f_globals.get("__name__") != __name__:
         raise TimeUpError

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
-from types import FunctionType
+from types import FrameType, FunctionType
 
 import pytest
 
@@ -77,6 +82,52 @@ def test_nothing_is_stopped_afterwards() -> None:
     with pytest.raises(TimeUpError), clock.one():
         ours(5.0)
     ours(0.2)
+
+
+@contextlib.contextmanager
+def limited_by_a_generator(seconds: float) -> Iterator[None]:
+    """The control: between its end and that of the bound are frames of contextlib."""
+    with limited(seconds):
+        yield
+
+
+def modules_at_the_ends(bound: AbstractContextManager[None]) -> set[str]:
+    """Return of which modules functions run as a bound begins and ends, where a stop is heard."""
+    seen: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if timing.is_limited() and frame.f_code is not timing.is_limited.__code__:
+            seen.add(frame.f_globals["__name__"])
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        with bound:
+            pass
+    finally:
+        sys.setprofile(before)
+    return seen - {__name__}
+
+
+def test_a_stop_never_comes_out_of_the_ends_of_a_bound() -> None:
+    """It would leave the timer on, which stops whatever comes next, again and again."""
+    clock = Clock(Bounds(file_s=10.0, rule_s=5.0))
+    assert modules_at_the_ends(limited(5.0)) == {timing.__name__}
+    assert modules_at_the_ends(clock.one()) == {timing.__name__}
+    assert "contextlib" in modules_at_the_ends(limited_by_a_generator(5.0)), "the control"
+
+
+def test_a_stop_is_heard_only_inside_a_bound_and_not_where_it_is_made() -> None:
+    ours = sys._getframe()
+    made = FunctionType(compile("import sys; frame = sys._getframe()", "", "exec"), names := {
+        "__name__": timing.__name__
+    })  # fmt: skip
+    made()
+    timing._stop(signal.SIGPROF, ours)
+    with limited(5.0):
+        timing._stop(signal.SIGPROF, names["frame"])
+        with pytest.raises(TimeUpError):
+            timing._stop(signal.SIGPROF, ours)
 
 
 # texts for which the parser's time is the square of their length
