@@ -43,6 +43,7 @@ _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
 _UNJUDGED = "no filter is configured"
 _USAGE, _NAMED = b'"usage":', b'"usage'
+_LENGTH, _BOTH_END = len(_USAGE), b"}}"
 _MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
@@ -79,6 +80,7 @@ class _Answer(msgspec.Struct, gc=False):
     eval_count: Any = 0
 
 
+_CLEAN = Record(unjudged=_UNJUDGED)
 _asked = msgspec.json.Decoder(_Asked)
 _answer = msgspec.json.Decoder(_Answer)
 _usage = msgspec.json.Decoder(_Usage)
@@ -91,15 +93,21 @@ class PassingExchange:
     blocked = None
     held = 0
     _operation: Operation | None = None
+    _like: Record | None = None
     _first = b""
     _size = 0
     _total = 0
     _events = 0
     _pieces: list[bytes] = cast("list[bytes]", ())  # a list once there are pieces
 
-    def __init__(self, rule: str) -> None:
-        self.record = Record(unjudged=_UNJUDGED)
+    def __init__(
+        self, rule: str, operation: Operation | None = None, record: Record = _CLEAN
+    ) -> None:
+        """`record` is what is known of each exchange with this operation."""
+        self.record = record.__copy__()  # nothing is ever added to its lists
         self._rule = rule
+        if operation is not None:
+            self._operation, self._like = operation, record
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         operation = _operation(head.method, head.path, head.query)
@@ -124,13 +132,14 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body
+            is_escaped = _BACKSLASH in body and _ESCAPE in body
             if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
             if type(asked.model) is str and not record.model:
                 record.model = asked.model
-            record.stream = record.stream or asked.stream is True
+            if asked.stream is True:
+                record.stream = True
         return Forward(body=body, model=record.model, stream=record.stream)
 
     def response_head(self, status: int, headers: Headers) -> ResponseHead:
@@ -171,12 +180,13 @@ class PassingExchange:
         operation = self._operation
         if operation is None:
             return None
-        new = PassingExchange(self._rule)
-        new._operation = operation
-        new.record.dialect = operation.dialect.name
-        new.record.model = operation.model
-        new.record.stream = operation.stream is True
-        return new
+        like = self._like
+        if like is None:
+            like = Record(
+                unjudged=_UNJUDGED, dialect=operation.dialect.name, model=operation.model,
+                stream=operation.stream is True,
+            )  # fmt: skip
+        return PassingExchange(self._rule, operation, like)
 
     def response_whole(self, body: bytes) -> bytes | None:
         if body[:1] != b"{" or self._operation is None:
@@ -339,10 +349,16 @@ def _near_end(data: bytes) -> tuple[int, int, int] | None:
     Behind its usage the object is closed, and nothing else is: so it is the outermost one's. None
     where that is not plain to see, or where anything else begins with that name.
     """
-    end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
-    start = data.rfind(_USAGE, 0, end) + len(_USAGE)
-    if start < len(_USAGE) or data.find(b"{", end) >= 0 or data.count(_NAMED) != 1:
+    if data[-2:] == _BOTH_END:
+        end = len(data) - 1
+    else:
+        end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
+        if data.find(b"{", end) >= 0:
+            return None
+    start = data.find(_NAMED)
+    if start < 0 or _NAMED in data[start + 1 :] or data[start : start + _LENGTH] != _USAGE:
         return None
+    start += _LENGTH
     try:
         return _counts(_usage.decode(data[start:end]))
     except (msgspec.MsgspecError, ValueError, RecursionError):

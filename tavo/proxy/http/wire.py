@@ -136,7 +136,7 @@ class Wire:
             server.close()
         for client in list(self.clients):
             if client.flow is None:
-                client.transport.close()
+                self.clock.reads.end(client)
         if self.clients and not self._hurried:
             self._empty = self.clock.loop.create_future()
             try:
@@ -150,7 +150,7 @@ class Wire:
                 cut += 1
                 flow.shut_down()
             else:
-                client.transport.abort()
+                self.clock.reads.cut(client)
         self.clock.stop()
         await self.current.judge.retire()
         return cut
