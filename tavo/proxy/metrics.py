@@ -15,7 +15,9 @@ Units: durations in seconds.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -116,8 +118,9 @@ class Metrics:
         the tokens in, out and cached, and of the cost.
         """
         for buckets, values in ((series.spans, spans), (series.firsts, firsts)):
-            for value in values:
-                buckets[bisect_left(SECONDS, value)] += 1
+            found = Counter(map(bisect_left, repeat(SECONDS), values))
+            for bucket, count in found.items():
+                buckets[bucket] += count
         series.count += len(spans)
         series.seconds += sum(spans)
         series.first_count += len(firsts)

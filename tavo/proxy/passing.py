@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -43,7 +43,7 @@ _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
 _UNJUDGED = "no filter is configured"
 _USAGE, _NAMED = b'"usage":', b'"usage'
-_LENGTH, _BOTH_END = len(_USAGE), b"}}"
+_LENGTH, _BOTH_END, _PROMPT = len(_USAGE), b"}}", b'"prompt_tokens"'
 _MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
@@ -71,6 +71,21 @@ class _Usage(msgspec.Struct, gc=False):
     input_tokens_details: Any = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=_MOST)]
+
+
+class _Cached(msgspec.Struct, gc=False):
+    cached_tokens: _Count = 0
+
+
+class _Usual(msgspec.Struct, gc=False):
+    """The counts as OpenAI's servers, and those that are like them, give them."""
+
+    prompt_tokens: Annotated[int, msgspec.Meta(gt=0, lt=_MOST)]
+    completion_tokens: _Count = 0
+    prompt_tokens_details: _Cached | None = None
+
+
 class _Answer(msgspec.Struct, gc=False):
     """What is read of a whole answer; Ollama has its counts in it."""
 
@@ -83,6 +98,7 @@ class _Answer(msgspec.Struct, gc=False):
 _CLEAN = Record(unjudged=_UNJUDGED)
 _asked = msgspec.json.Decoder(_Asked)
 _answer = msgspec.json.Decoder(_Answer)
+_usual = msgspec.json.Decoder(_Usual)
 _usage = msgspec.json.Decoder(_Usage)
 
 
@@ -358,9 +374,17 @@ def _near_end(data: bytes) -> tuple[int, int, int] | None:
     start = data.find(_NAMED)
     if start < 0 or _NAMED in data[start + 1 :] or data[start : start + _LENGTH] != _USAGE:
         return None
-    start += _LENGTH
+    usage = data[start + _LENGTH : end]
     try:
-        return _counts(_usage.decode(data[start:end]))
+        if _PROMPT in usage:
+            found = _usual.decode(usage)
+            details = found.prompt_tokens_details
+            cached = details.cached_tokens if details is not None else 0
+            return found.prompt_tokens, found.completion_tokens, cached
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        return _counts(_usage.decode(usage))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

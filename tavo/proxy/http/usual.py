@@ -71,6 +71,8 @@ class Usual(Flow):
         if refusal is not None:
             self._pieces = [body]
             self._answer(refusal)
+        elif wire.ledger is None and answer.body:
+            self._go(way, answer)
         elif wire.ledger is None:
             self._forward_now("")
         else:
@@ -81,7 +83,11 @@ class Usual(Flow):
         way, forward = self.way, self._forward
         if way is None or forward is None or refused or self.ended or not forward.body:
             super()._forward_now(refused)
-            return
+        else:
+            self._go(way, forward)
+
+    def _go(self, way: Way, forward: Forward) -> None:
+        """Send what may go on."""
         body = forward.body
         self._outbound = b"".join((way.start, SHOWN[len(body)], b"\r\n\r\n", body))
         if self._pieces:
