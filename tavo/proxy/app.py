@@ -215,6 +215,7 @@ class App:
     def snapshot(self) -> dict[str, Any]:
         """Return the figures of this worker as JSON values."""
         wire = self.wire
+        self.books.settle()
         out = self.books.metrics.snapshot()
         gauges: dict[str, float] = {
             "active_exchanges": wire.active,

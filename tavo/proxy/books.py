@@ -3,7 +3,12 @@
 Most exchanges go the way that another one went (`tavo.proxy.http.usual`). Where such a one is
 counted is looked up once for each way and model, not with each exchange.
 
-Units: cost in US dollars, times in seconds of the wall clock.
+Rules this module keeps:
+- what an exchange used of a budget is charged at once, for the next one may be one too many;
+- what is only shown is gathered, a few hundred exchanges of one minute at most, and counted when it
+  is shown, or there are so many, or another minute begins.
+
+Units: cost in US dollars, times in seconds.
 """
 
 from __future__ import annotations
@@ -28,9 +33,15 @@ __all__ = ["Books"]
 
 _DONE = Finished.DONE
 _MOST = 32
+_MOST_GATHERED = 256
 
 
-class _Place(msgspec.Struct, frozen=True, gc=False):
+_Ended = tuple["_Place", float, float, int, int, int, int, float]
+"""A usual exchange: where it is counted, its time, that to its answer's head, bytes sent, tokens
+in, out and cached, and what it has cost."""
+
+
+class _Place(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Where exchanges of one way and model are counted; `number` is that of their key, or -1."""
 
     series: Series
@@ -49,22 +60,68 @@ class Books:
         self.door: Admission | None = None
         self.exporter: Exporter | None = None
         self._budgets = budgets
+        self._gathered: list[_Ended] = []
+        self._began = 0.0  # when gathering began, by the clock of the wall
+        self._until = 0.0  # when that minute ends, by the clock of the loop
 
     def told(self, flow: Flow) -> None:
         """Put an exchange down that has ended."""
         exchange, way = flow.exchange, flow.way
         record = exchange.record if exchange is not None else None
         is_counted = record is not None and record.counted and flow.how is _DONE
-        if way is not None and record is not None and is_counted and flow.status == 200:
-            place = way.places.get(record.model)
-            if place is None:
-                place = self._place(flow, record)
-                if len(way.places) < _MOST:
-                    way.places[record.model] = place
-        else:
+        if way is None or record is None or not is_counted or flow.status != 200:
             if record is not None and not is_counted and flow.is_forwarded and flow.taken:
                 estimate(record, asked=flow.taken, is_whole=flow.how is _DONE, status=flow.answered)
+            self._count(self._place(flow, record), flow, record)
+            return
+        place = way.places.get(record.model)
+        if place is None:
             place = self._place(flow, record)
+            if len(way.places) < _MOST:
+                way.places[record.model] = place
+        if record.said or (self.live.judges and record.unjudged):
+            self._count(place, flow, record)
+            return
+        into, out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
+        cost = 0.0
+        if place.price is not None:
+            flow.cost = cost = amount(place.price, into, out, cached)
+        if place.number >= 0:
+            self._budgets.charge(place.number, time.time(), into + out, cost)
+        ended, started = flow.ended, flow.started
+        if ended >= self._until:
+            self._begin(ended)
+        gathered = self._gathered
+        gathered.append(
+            (place, ended - started, flow.first_at - started, flow.sent, into, out, cached, cost)
+        )
+        if len(gathered) >= _MOST_GATHERED:
+            self.settle()
+        if self.exporter is not None:
+            self.exporter.told(flow)
+
+    def settle(self) -> None:
+        """Count what was gathered; for who is about to show the figures."""
+        gathered, self._gathered = self._gathered, []
+        by_place: dict[_Place, list[_Ended]] = {}
+        for ended in gathered:
+            by_place.setdefault(ended[0], []).append(ended)
+        for place, ones in by_place.items():
+            _, spans, firsts, sent, into, out, cached, cost = zip(*ones, strict=True)
+            usage = sum(into), sum(out), sum(cached), sum(cost)
+            self.metrics.add(place.series, spans, firsts, sum(sent), usage)
+            self.live.add(place.row, len(ones), usage[0] + usage[1], usage[3], self._began)
+
+    # -- inside
+
+    def _begin(self, now: float) -> None:
+        """Begin to gather in the minute that it is; `now` by the clock of the loop."""
+        self.settle()
+        self._began = time.time()
+        self._until = now + 60 - self._began % 60
+
+    def _count(self, place: _Place, flow: Flow, record: Record | None) -> None:
+        """Count an exchange by itself."""
         now = time.time()
         tokens, cost = 0, 0.0
         if record is not None:

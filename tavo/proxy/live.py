@@ -83,6 +83,13 @@ class Live:
                 ],
             })  # fmt: skip
 
+    def add(self, mine: list[float], count: int, tokens: int, cost: float, now: float) -> None:
+        """Count exchanges in which nothing stood out, also in the row of their client."""
+        for row in (self._row_of(int(now) // 60), mine):
+            row[0] += count
+            row[3] += tokens
+            row[4] += cost
+
     def _named(self, flow: Flow) -> str:
         client = flow.entry.client if flow.entry is not None else ""
         return client if client in self._clients else "other"

@@ -15,7 +15,9 @@ Units: durations in seconds.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -105,6 +107,29 @@ class Metrics:
         if record.tokens_cached:
             series.tokens_cached += record.tokens_cached
         series.cost += cost
+
+    def add(
+        self, series: Series, spans: Sequence[float], firsts: Sequence[float], sent: int,
+        usage: tuple[int, int, int, float],
+    ) -> None:  # fmt: skip
+        """Count exchanges in which nothing stood out.
+
+        `spans` are their times, `firsts` those to the heads of their answers; `usage` is the sum of
+        the tokens in, out and cached, and of the cost.
+        """
+        for buckets, values in ((series.spans, spans), (series.firsts, firsts)):
+            found = Counter(map(bisect_left, repeat(SECONDS), values))
+            for bucket, count in found.items():
+                buckets[bucket] += count
+        series.count += len(spans)
+        series.seconds += sum(spans)
+        series.first_count += len(firsts)
+        series.first_seconds += sum(firsts)
+        series.sent += sent
+        series.tokens_in += usage[0]
+        series.tokens_out += usage[1]
+        series.tokens_cached += usage[2]
+        series.cost += usage[3]
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything as JSON values."""

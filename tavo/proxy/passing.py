@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -43,6 +43,7 @@ _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
 _UNJUDGED = "no filter is configured"
 _USAGE, _NAMED = b'"usage":', b'"usage'
+_LENGTH, _BOTH_END, _PROMPT = len(_USAGE), b"}}", b'"prompt_tokens"'
 _MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
 
 
@@ -70,6 +71,21 @@ class _Usage(msgspec.Struct, gc=False):
     input_tokens_details: Any = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=_MOST)]
+
+
+class _Cached(msgspec.Struct, gc=False):
+    cached_tokens: _Count = 0
+
+
+class _Usual(msgspec.Struct, gc=False):
+    """The counts as OpenAI's servers, and those that are like them, give them."""
+
+    prompt_tokens: Annotated[int, msgspec.Meta(gt=0, lt=_MOST)]
+    completion_tokens: _Count = 0
+    prompt_tokens_details: _Cached | None = None
+
+
 class _Answer(msgspec.Struct, gc=False):
     """What is read of a whole answer; Ollama has its counts in it."""
 
@@ -79,8 +95,10 @@ class _Answer(msgspec.Struct, gc=False):
     eval_count: Any = 0
 
 
+_CLEAN = Record(unjudged=_UNJUDGED)
 _asked = msgspec.json.Decoder(_Asked)
 _answer = msgspec.json.Decoder(_Answer)
+_usual = msgspec.json.Decoder(_Usual)
 _usage = msgspec.json.Decoder(_Usage)
 
 
@@ -91,15 +109,21 @@ class PassingExchange:
     blocked = None
     held = 0
     _operation: Operation | None = None
+    _like: Record | None = None
     _first = b""
     _size = 0
     _total = 0
     _events = 0
     _pieces: list[bytes] = cast("list[bytes]", ())  # a list once there are pieces
 
-    def __init__(self, rule: str) -> None:
-        self.record = Record(unjudged=_UNJUDGED)
+    def __init__(
+        self, rule: str, operation: Operation | None = None, record: Record = _CLEAN
+    ) -> None:
+        """`record` is what is known of each exchange with this operation."""
+        self.record = record.__copy__()  # nothing is ever added to its lists
         self._rule = rule
+        if operation is not None:
+            self._operation, self._like = operation, record
 
     def request_head(self, head: RequestHead) -> Route | Refusal:
         operation = _operation(head.method, head.path, head.query)
@@ -124,13 +148,14 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body
+            is_escaped = _BACKSLASH in body and _ESCAPE in body
             if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
             if type(asked.model) is str and not record.model:
                 record.model = asked.model
-            record.stream = record.stream or asked.stream is True
+            if asked.stream is True:
+                record.stream = True
         return Forward(body=body, model=record.model, stream=record.stream)
 
     def response_head(self, status: int, headers: Headers) -> ResponseHead:
@@ -171,12 +196,13 @@ class PassingExchange:
         operation = self._operation
         if operation is None:
             return None
-        new = PassingExchange(self._rule)
-        new._operation = operation
-        new.record.dialect = operation.dialect.name
-        new.record.model = operation.model
-        new.record.stream = operation.stream is True
-        return new
+        like = self._like
+        if like is None:
+            like = Record(
+                unjudged=_UNJUDGED, dialect=operation.dialect.name, model=operation.model,
+                stream=operation.stream is True,
+            )  # fmt: skip
+        return PassingExchange(self._rule, operation, like)
 
     def response_whole(self, body: bytes) -> bytes | None:
         if body[:1] != b"{" or self._operation is None:
@@ -339,12 +365,26 @@ def _near_end(data: bytes) -> tuple[int, int, int] | None:
     Behind its usage the object is closed, and nothing else is: so it is the outermost one's. None
     where that is not plain to see, or where anything else begins with that name.
     """
-    end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
-    start = data.rfind(_USAGE, 0, end) + len(_USAGE)
-    if start < len(_USAGE) or data.find(b"{", end) >= 0 or data.count(_NAMED) != 1:
+    if data[-2:] == _BOTH_END:
+        end = len(data) - 1
+    else:
+        end = data.rfind(b"}", 0, data.rfind(b"}")) + 1
+        if data.find(b"{", end) >= 0:
+            return None
+    start = data.find(_NAMED)
+    if start < 0 or _NAMED in data[start + 1 :] or data[start : start + _LENGTH] != _USAGE:
         return None
+    usage = data[start + _LENGTH : end]
     try:
-        return _counts(_usage.decode(data[start:end]))
+        if _PROMPT in usage:
+            found = _usual.decode(usage)
+            details = found.prompt_tokens_details
+            cached = details.cached_tokens if details is not None else 0
+            return found.prompt_tokens, found.completion_tokens, cached
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        return _counts(_usage.decode(usage))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

@@ -99,7 +99,8 @@ class Limit:
     """A bound of time for a `with` block.
 
     It ends in code of this module, in which the timer raises nothing: one that raised there, in the
-    standard library's code around a generator, would go on after the block.
+    standard library's code around a generator, would go on after the block. Where it calls others,
+    `_is_limited` is not set, so that nothing is raised there either.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -113,17 +114,18 @@ class Limit:
         self._holds = True
         self._collects = gc.isenabled()
         gc.disable()  # in the collector's callbacks the error would be swallowed
-        _is_limited, _is_up = True, False
         self._before = signal.signal(signal.SIGPROF, _stop)
+        _is_limited, _is_up = True, False
         signal.setitimer(signal.ITIMER_PROF, self._seconds, _AGAIN_S)
 
     def __exit__(self, *_: object) -> None:
         global _is_limited, _is_up
         if not self._holds:
             return
+        _is_limited = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, self._before or signal.SIG_DFL)
-        _is_limited = _is_up = False
+        _is_up = False
         if self._collects:
             gc.enable()
 
@@ -144,6 +146,8 @@ def _has_timer() -> bool:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Stop the rule. In a `__del__` the interpreter swallows that, so the timer goes on."""
     global _is_up
+    if not _is_limited:
+        return
     _is_up = True
     if frame is None or frame.f_globals.get("__name__") != __name__:
         raise TimeUpError

@@ -195,7 +195,10 @@ def _without_times(figures: dict[str, Any]) -> dict[str, Any]:
     for *_, series in figures["series"]:
         for name in _TIMES:
             series.pop(name)
-    figures["live"]["minutes"] = [row[1:] for row in figures["live"]["minutes"]]
+        series["cost"] = round(series["cost"], 12)  # a sum depends on its order
+    live = figures["live"]
+    live["minutes"] = [[*row[1:-1], round(row[-1], 12)] for row in live["minutes"]]
+    live["clients"] = [[*row[:-1], round(row[-1], 12)] for row in live["clients"]]
     for noted in figures["live"]["noted"]:
         del noted["at"], noted["id"]
     figures["filters"].pop("remembered", None)

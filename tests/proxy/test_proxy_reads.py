@@ -96,6 +96,7 @@ class Line(asyncio.Protocol):
     transport: asyncio.Transport
     failed: OSError | None = None
     number = -1
+    behind = False
 
     def __init__(self, reads: Reads, *, at_once: bool = False) -> None:
         self.reads, self.at_once = reads, at_once
@@ -213,6 +214,48 @@ def test_what_is_sent_arrives_in_its_order_however_much_waits() -> None:
         return got
 
     assert asyncio.run(main()) == b"".join(pieces)
+
+
+@linux
+@pytest.mark.parametrize("looks", [True, False])
+def test_nothing_overtakes_what_waits(looks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control does not ask whether something waits."""
+    if not looks:
+        monkeypatch.setattr("tavo.proxy.http.reads._is_behind", lambda _: False)
+    first = b"a" * (8 << 20)
+
+    async def main() -> bytes:
+        got = b""
+        async with lined() as (line, theirs):
+            send(line, first)
+            theirs.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got += theirs.recv(1 << 20)  # there is room again, and asyncio does not know it
+            send(line, b"b")
+            while len(got) <= len(first):
+                got += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)
+        return got
+
+    assert (asyncio.run(main()) == first + b"b") is looks
+
+
+@linux
+@pytest.mark.parametrize("way", ["end", "cut"])
+def test_a_connection_that_is_closed_is_neither_read_nor_written(way: str) -> None:
+    async def main() -> tuple[bytes, bytes, int]:
+        async with lined() as (line, theirs):
+            theirs.send(b"too late")
+            getattr(line.reads, way)(line)
+            send(line, b"for nobody")
+            await line.is_lost
+            theirs.setblocking(False)
+            got = b""
+            with contextlib.suppress(ConnectionResetError):  # for what nobody has read
+                got = theirs.recv(100)
+            return line.data, got, line.number
+
+    assert asyncio.run(main()) == (b"", b"", -1)
 
 
 @linux

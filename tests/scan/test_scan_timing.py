@@ -82,6 +82,17 @@ def test_nothing_is_stopped_afterwards() -> None:
     ours(0.2)
 
 
+def test_a_stop_is_heard_only_inside_a_bound_and_not_where_it_is_made() -> None:
+    ours = sys._getframe()
+    names: dict[str, object] = {"__name__": timing.__name__}
+    exec("import sys; frame = sys._getframe()", names)
+    timing._stop(signal.SIGPROF, ours)
+    with limited(5.0):
+        timing._stop(signal.SIGPROF, names["frame"])  # type: ignore[arg-type]
+        with pytest.raises(TimeUpError):
+            timing._stop(signal.SIGPROF, ours)
+
+
 # texts for which the parser's time is the square of their length
 BOMBS = {
     "comments.js": b"/* " * 200_000,

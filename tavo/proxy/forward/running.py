@@ -102,7 +102,7 @@ def _ending(front: Front, app: App) -> list[str]:
         return ", ".join(f"{host} ({count})" for host, count in found[:5]) + more
 
     total, refused = 0, 0
-    for *labels, values in app.books.metrics.snapshot()["series"]:
+    for *labels, values in app.snapshot()["series"]:
         total += values["count"]
         refused += values["count"] if labels[-1] in ("refused", "blocked") else 0
     plural = "" if total == 1 else "s"

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 
-from tavo.proxy.http.lines import FROM_UPSTREAM
+from tavo.proxy.http.lines import FROM_UPSTREAM, SHOWN
 from tavo.proxy.messages import Headers
 
 __all__ = ["Answers"]
@@ -78,7 +78,7 @@ class Answers:
         else:
             return None
         body = data[found.end() :]
-        if int(found[form.length]) != len(body):
+        if found[form.length] != SHOWN[len(body)]:
             return None
         self._failed = 0
         values = form.values

@@ -24,6 +24,7 @@ from tavo.proxy.http.grammar import HOP, PLAIN, Framing, lines_of
 from tavo.proxy.http.heads import Known, Way
 from tavo.proxy.http.lines import request_bytes
 from tavo.proxy.http.masking import Mask
+from tavo.proxy.http.reads import send
 from tavo.proxy.messages import (
     Exchange,
     Finished,
@@ -64,17 +65,16 @@ class Asking(ABC):
     taken = 0  # bytes of the request's body
     exchange: Exchange | None = None
     heard: Callable[[bytes], None] | None = None  # told of each piece that is sent
-    entry: Entry | None = None  # who asked, once that is known
-    upstream = ""  # its name, once it is chosen
     way: Way | None = None  # that of an exchange before it, which it goes
     cost = 0.0  # in US dollars, once it has ended
     _known: Known | None = None
+    _entry: Entry | None = None  # this and the next two are set if there is no way
     _route: Route | None = None
+    _pool: Pool | None = None
     _forward: Forward | None = None
     _refusal: Refusal | None = None
     _limit = 0
     _held = 0
-    _pool: Pool | None = None
     _up: UpstreamConnection | None = None
     _mask: Mask | None = None
     _outbound = b""
@@ -85,16 +85,39 @@ class Asking(ABC):
     _queued: Sequence[bytes | None] = ()
     _out: list[bytes] = cast("list[bytes]", ())  # a list once there is an answer
 
-    def __init__(self, wire: Wire, client: ClientConnection, method: bytes) -> None:
+    def __init__(self, wire: Wire, client: ClientConnection) -> None:
         self.wire = wire
         self._client = client
         self.id = wire.next_id()
-        self.method = method
-        if method == b"HEAD":
-            self.headless = True
         self.started = wire.clock.now()
         self.judge = wire.current
         self._door = wire.door  # one for the whole exchange: its upstream goes with its credential
+
+    @property
+    def entry(self) -> Entry | None:
+        """Who asked, once that is known."""
+        return self.way.entry if self.way is not None else self._entry
+
+    @property
+    def route(self) -> Route | None:
+        """Where the exchange sends the request, once that is decided."""
+        return self.way.route if self.way is not None else self._route
+
+    @property
+    def pool(self) -> Pool | None:
+        """The connections to the upstream, once it is chosen."""
+        return self.way.pool if self.way is not None else self._pool
+
+    @property
+    def upstream(self) -> str:
+        """The name of the upstream, empty until it is chosen."""
+        pool = self.pool
+        return pool.name if pool is not None else ""
+
+    @property
+    def method(self) -> bytes:
+        """The method of the request, empty for one that could not be read."""
+        return self._known.method if self._known is not None else b""
 
     @property
     def path(self) -> bytes:
@@ -147,6 +170,8 @@ class Asking(ABC):
         """Take the head of a request."""
         wire = self.wire
         self._known = known
+        if known.method == b"HEAD":
+            self.headless = True
         self._framing = framing
         self._limit = wire.limits.body_bytes
         entry = known.entry
@@ -156,7 +181,7 @@ class Asking(ABC):
                 self._refuse_after_body(answer)
                 return
             entry = known.entry = answer
-        self.entry = entry
+        self._entry = entry
         exchange = self.exchange = self.judge.judge.exchange()
         route = exchange.request_head(
             RequestHead(
@@ -174,7 +199,6 @@ class Asking(ABC):
             self._refuse_after_body(pool)
             return
         self._pool = pool
-        self.upstream = pool.name
         if (framing.length or 0) > self._limit and route.whole:
             self._refuse_size()
             return
@@ -192,7 +216,7 @@ class Asking(ABC):
             if self.taken > self._limit:
                 self.refuse_request(self._refusal)
             return
-        route = self._route
+        route = self.route
         if route is None:
             return
         if not route.whole:
@@ -219,7 +243,7 @@ class Asking(ABC):
         if self._refusal is not None:
             self._answer(self._refusal)
             return
-        route, exchange = self._route, self.exchange
+        route, exchange = self.route, self.exchange
         if route is None or exchange is None:
             return
         if not route.whole:
@@ -340,7 +364,7 @@ class Asking(ABC):
         if refused:
             self._answer(self._worded(503, "not_audited", refused))
             return
-        route, pool, forward = self._route, self._pool, self._forward
+        route, pool, forward = self.route, self.pool, self._forward
         known, entry = self._known, self.entry
         if route is None or pool is None or forward is None or known is None or entry is None:
             raise RuntimeError("a request goes on that was not judged")
@@ -362,7 +386,7 @@ class Asking(ABC):
         self._connect(fresh=False)
 
     def _connect(self, *, fresh: bool) -> None:
-        pool = self._pool
+        pool = self.pool
         if pool is None:
             raise RuntimeError("a request goes on that has no upstream")
         up = None if fresh else pool.take()
@@ -408,7 +432,7 @@ class Asking(ABC):
         if self.asked:
             self._client.deadline = self.started + limits.exchange_s
         up.send(self._outbound, cast("Taker", self))  # the answer's side is a subclass
-        route = self._route
+        route = self.route
         if route is not None and not route.whole:
             for piece in self._queued:
                 if piece is not None:
@@ -434,13 +458,13 @@ class Asking(ABC):
         if up is None:
             return
         if self._framing.length is None:
-            up.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            send(up, b"%x\r\n%b\r\n" % (len(data), data))
         else:
-            up.transport.write(data)
+            send(up, data)
 
     def _stream_end(self) -> None:
         if self._up is not None and self._framing.length is None:
-            self._up.transport.write(b"0\r\n\r\n")
+            send(self._up, b"0\r\n\r\n")
 
     def up_writable(self, writable: bool) -> None:
         """Note whether the upstream takes more."""

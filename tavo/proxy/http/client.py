@@ -23,7 +23,7 @@ from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.grammar import MalformedError, canonical, check_request
 from tavo.proxy.http.heads import Key, Known, body_behind
 from tavo.proxy.http.reads import send
-from tavo.proxy.http.usual import Usual
+from tavo.proxy.http.usual import First, Usual
 from tavo.proxy.messages import Headers, Refusal, plain_refusal
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         "_target",
         "_within",
         "before",
+        "behind",
         "closing",
         "deadline",
         "failed",
@@ -87,6 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._last: Known | None = None  # the head of the last request, if it was found
         self.failed: OSError | None = None
         self.number = -1
+        self.behind = False
         self._begun = False  # the first part of a request has come just now
 
     # -- for the exchange
@@ -105,14 +107,14 @@ class ClientConnection(asyncio.Protocol):
         self._dropped = 0
         self.deadline = now + wire.limits.client_idle_s
         if wire.draining:
-            self.transport.close()
+            wire.clock.reads.end(self)
 
     def abort(self) -> None:
         """Close at once, so that the client sees that its answer is cut off."""
         self.flow = None
         self.closing = True
         self.deadline = NEVER
-        self.transport.abort()
+        self.wire.clock.reads.cut(self)
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again, while a body goes on to the upstream."""
@@ -131,7 +133,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._head > 0 and not self.closing:
             self._refuse(plain_refusal(408, "client_timeout", "the request took too long"))
         else:
-            self.transport.abort()
+            self.wire.clock.reads.cut(self)
 
     # -- asyncio.Protocol
 
@@ -141,7 +143,7 @@ class ClientConnection(asyncio.Protocol):
         if len(wire.clients) >= wire.limits.clients or wire.draining:
             wire.turned_away += 1
             self.closing = True
-            self.transport.abort()
+            wire.clock.reads.cut(self)
             return
         self.transport.set_write_buffer_limits(high=_BUFFER)
         wire.clients.add(self)
@@ -218,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
         self.minor = known.minor
         self.keep = known.keep and not wire.draining
         self.deadline = NEVER
-        self.flow = flow = Usual(wire, self, known.method)
+        self.flow = flow = First(wire, self) if known.way is None else Usual(wire, self)
         flow.ask(known, body)
 
     def _incomplete(self) -> None:
@@ -279,7 +281,7 @@ class ClientConnection(asyncio.Protocol):
         known = Known(method, path, query, headers, fields, self.minor, keep)
         if self._key is not None and not framing.expects and not parser.should_upgrade():
             wire.heads.keep(self._key, known)
-        flow = self.flow = Flow(wire, self, method)
+        flow = self.flow = Flow(wire, self)
         flow.begin(known, framing)
 
     def on_body(self, data: bytes) -> None:
@@ -319,7 +321,7 @@ class ClientConnection(asyncio.Protocol):
             self.flow.defect(error)
         else:
             self.wire.report(error)
-            self.transport.abort()
+            self.wire.clock.reads.cut(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal of what could not be read, and close."""
@@ -327,7 +329,7 @@ class ClientConnection(asyncio.Protocol):
         if self.flow is not None:
             self.flow.refuse_request(refusal)
             return
-        flow = Flow(self.wire, self, b"")
+        flow = Flow(self.wire, self)
         self.flow = flow
         flow.refuse_request(refusal)
 
@@ -341,10 +343,10 @@ class ClientConnection(asyncio.Protocol):
                 return
         except OSError:  # the client has gone already
             pass
-        self.transport.close()
+        self.wire.clock.reads.end(self)
 
     def _drop(self, size: int) -> None:
         self.keep = False
         self._dropped += size
         if self._dropped > _MOST_DROPPED:
-            self.transport.abort()
+            self.wire.clock.reads.cut(self)

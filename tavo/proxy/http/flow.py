@@ -161,7 +161,7 @@ class Flow(Asking):
         up, self._up = self._up, None
         if self.ended:
             return
-        route = self._route
+        route = self.route
         again = (
             clean and up is not None and up.used > 1 and not self._retried and self.asked
             and route is not None and route.whole and route.dialect != "mcp"
@@ -172,7 +172,7 @@ class Flow(Asking):
         elif self._ahead is None and self.status:
             self._cut(Finished.UPSTREAM_FAILED)
         else:
-            name = self._pool.name if self._pool is not None else "the upstream"
+            name = self.upstream or "the upstream"
             self._answer(
                 self._worded(502, "upstream_failed", f"{name}: {reason}"), Finished.UPSTREAM_FAILED
             )
@@ -411,7 +411,7 @@ class Flow(Asking):
         if self.ended:
             return
         wire = self.wire
-        self.ended = wire.clock.now()
+        self.ended = now = wire.clock.now()
         if how is not _DONE:
             self.how = how
         if self._queued:
@@ -423,11 +423,12 @@ class Flow(Asking):
             except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
                 wire.report(error)
         wire.finished(self)
-        self._pieces = ()
+        if self._pieces:
+            self._pieces = ()
         if self._held:
             self._let_go()
         if answered and how is not _GONE:
-            self._client.answered(self.ended)
+            self._client.answered(now)
 
 
 def _is_packed(fields: Mapping[bytes, bytes]) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from tavo.proxy.http.door import Entry
+from tavo.proxy.http.lines import SHOWN
 from tavo.proxy.http.upstream import Pool
 from tavo.proxy.messages import Exchange, Headers, Route
 
@@ -48,7 +49,6 @@ class Way(msgspec.Struct, frozen=True):
     entry: Entry
     route: Route
     pool: Pool
-    upstream: str
     start: bytes
     secret: bytes
     places: dict[str, Any] = {}
@@ -118,14 +118,16 @@ class Heads:
 
 def body_behind(known: Known, data: bytes) -> int:
     """Return where the body is of a whole request with the very same head, 0 for anything else."""
-    more = len(data) - len(known.start) - len(known.rest)  # digits and body
-    digits = len(str(more))
-    size = more - digits
-    shown = str(size)
-    if len(shown) != digits:  # the body is shorter by a digit than both together
-        size += 1
-        shown = str(size)
-    if size < 0 or size + len(shown) != more:
+    start, rest = known.start, known.rest
+    more = len(data) - len(start) - len(rest)  # digits and body
+    if more < 1:
         return 0
-    head = known.start + shown.encode("ascii") + known.rest
-    return len(head) if data.startswith(head) else 0
+    digits = len(SHOWN[more])
+    size = SHOWN[more - digits]
+    if len(size) != digits:  # the body is shorter by a digit than both together
+        size = SHOWN[more - digits + 1]
+        if len(size) != digits - 1:
+            return 0
+    head = start + size + rest
+    behind = len(head)
+    return behind if data[:behind] == head else 0

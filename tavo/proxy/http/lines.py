@@ -11,7 +11,14 @@ from tavo.proxy.http.grammar import lines_of
 from tavo.proxy.http.reasons import STATUS_LINES
 from tavo.proxy.messages import Headers, Refusal
 
-__all__ = ["FROM_UPSTREAM", "answer_head", "refusal_head", "request_bytes", "request_start"]
+__all__ = [
+    "FROM_UPSTREAM",
+    "SHOWN",
+    "answer_head",
+    "refusal_head",
+    "request_bytes",
+    "request_start",
+]
 
 FROM_UPSTREAM = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer",
@@ -19,6 +26,22 @@ FROM_UPSTREAM = frozenset({
     b"x-tavo-request-id", b"x-tavo-observe",
 })  # fmt: skip
 """Headers of an answer that do not go on to a client."""
+
+_MOST_SHOWN = 16 << 10
+
+
+class _Shown(dict[int, bytes]):
+    """Numbers as they stand in heads; the most usual ones are made once."""
+
+    def __missing__(self, number: int) -> bytes:
+        shown = b"%d" % number
+        if len(self) < _MOST_SHOWN:
+            self[number] = shown
+        return shown
+
+
+SHOWN = _Shown()
+"""Lengths in decimal digits."""
 
 _NO_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 

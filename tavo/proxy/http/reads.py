@@ -8,8 +8,8 @@ Rules this module keeps:
 - what is not bytes is asyncio's again: at the end of a connection its reader is put back and sees
   the end itself; after an error the connection is aborted, and its protocol is told why;
 - there is one read for each connection in each turn, so that none starves the others;
-- nothing is written past bytes that wait, nor to a connection that closes; the number of a socket
-  is forgotten before the socket is closed, for another one may have it then;
+- nothing is written past bytes that wait; who closes a connection says so here, so that it is
+  neither read nor written from then on, nor the number used that another socket may have then;
 - where there is no epoll, or TLS, or another loop than asyncio's own, asyncio reads and writes.
 
 Units: sizes in bytes.
@@ -29,11 +29,16 @@ _MOST = 512
 
 
 class _Reader(Protocol):
-    """Whose connection it is. `number` is that of its socket, -1 while asyncio reads it."""
+    """Whose connection it is.
+
+    `number` is that of its socket, -1 while asyncio reads it; `behind`: asyncio was given something
+    to write, and may have it still.
+    """
 
     transport: asyncio.Transport
     failed: OSError | None
     number: int
+    behind: bool
 
     def data_received(self, data: bytes) -> None: ...
 
@@ -85,6 +90,16 @@ class Reads:
         elif number not in self._readers and not transport.is_closing():
             self._register(reader)
 
+    def end(self, reader: _Reader) -> None:
+        """Close a connection when what waits was written."""
+        self.forget(reader)
+        reader.transport.close()
+
+    def cut(self, reader: _Reader) -> None:
+        """Close a connection at once."""
+        self.forget(reader)
+        reader.transport.abort()
+
     def close(self) -> None:
         """Read nothing any more."""
         if self._epoll is not None:
@@ -104,13 +119,10 @@ class Reads:
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
-                self.forget(reader)
                 reader.failed = error
-                reader.transport.abort()
+                self.cut(reader)
                 continue
-            if reader.transport.is_closing():
-                self.forget(reader)  # what still comes is for nobody
-            elif data:
+            if data:
                 reader.data_received(data)
             else:
                 self.forget(reader)
@@ -132,8 +144,8 @@ class Reads:
 
 def send(reader: _Reader, data: bytes) -> None:
     """Write to a connection: at once if nothing waits before it, else in asyncio's way."""
-    number, transport = reader.number, reader.transport
-    if number >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+    number = reader.number
+    if number >= 0 and not (reader.behind and _is_behind(reader)):
         try:
             sent = os.write(number, data)
         except OSError:
@@ -141,4 +153,10 @@ def send(reader: _Reader, data: bytes) -> None:
         if sent == len(data):
             return
         data = data[sent:]
-    transport.write(data)
+    reader.behind = True
+    reader.transport.write(data)
+
+
+def _is_behind(reader: _Reader) -> bool:
+    reader.behind = reader.transport.get_write_buffer_size() > 0
+    return reader.behind

@@ -85,6 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_parser",
         "_raw",
         "_size",
+        "behind",
         "deadline",
         "ended",
         "failed",
@@ -109,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._length: int | None = 0
         self.failed: OSError | None = None
         self.number = -1
+        self.behind = False
         self._raw = b""  # an answer that its lines can be learned from
         self._parser = httptools.HttpResponseParser(self)
 
@@ -133,7 +135,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._size = -1
         pool = self.pool
         self.deadline = self.keep_until = now + pool.limits.upstream_keep_s
-        if self.transport.is_closing() or pool.retired:
+        if pool.retired or (self.number < 0 and self.transport.is_closing()):
             self.drop()
         else:
             pool.idle_ones.append(self)
@@ -152,7 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.taker = None
         self.deadline = NEVER
         if self.transport is not None:
-            self.transport.abort()
+            self.pool.clock.reads.cut(self)
 
     def late(self) -> None:
         if self.taker is not None:
@@ -342,7 +344,8 @@ class Pool:
         idle = self.idle_ones
         while idle:
             one = idle.pop()
-            if not one.transport.is_closing() and one.keep_until > self.clock.now():
+            is_open = one.number >= 0 or not one.transport.is_closing()
+            if is_open and one.keep_until > self.clock.now():
                 one.deadline = NEVER
                 return one
             one.drop()

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, cast
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.grammar import PLAIN
 from tavo.proxy.http.heads import Known, Way
-from tavo.proxy.http.lines import request_start
+from tavo.proxy.http.lines import SHOWN, request_start
 from tavo.proxy.http.masking import Mask
 from tavo.proxy.http.reads import send
-from tavo.proxy.messages import Finished, Forward
+from tavo.proxy.messages import Exchange, Finished, Forward
 
 if TYPE_CHECKING:
     from tavo.proxy.http.upstream import Taker, UpstreamConnection
 
-__all__ = ["Usual"]
+__all__ = ["First", "Usual"]
 
 _DONE, _BLOCKED = Finished.DONE, Finished.BLOCKED
 _STATUS, _LENGTH, _ID = b"HTTP/1.1 200 OK", b"\r\ncontent-length: ", b"\r\nx-tavo-request-id: "
@@ -57,38 +57,41 @@ class Usual(Flow):
         self.taken = self._held = size
         self.way = way
         self._known = known
-        self.entry = entry = way.entry
-        self._route = way.route
-        self._pool = way.pool
-        self.upstream = way.upstream
-        self._pieces = [body]
         self.asked = True
         exchange = self.exchange = way.like.another(time.time())
         if exchange is None:
             raise RuntimeError("a head was judged for all that have it, and is not")
         answer = exchange.request_body(body)
         if type(answer) is not Forward:
+            self._pieces = [body]
             self._decided(answer)
             return
         self._forward = answer
-        refusal = self._door.admit(entry, answer, self._worded)
+        refusal = self._door.admit(way.entry, answer, self._worded)
         if refusal is not None:
+            self._pieces = [body]
             self._answer(refusal)
+        elif wire.ledger is None and answer.body:
+            self._go(way, answer)
         elif wire.ledger is None:
             self._forward_now("")
         else:
+            self._pieces = [body]
             wire.ledger.asked(self, self._forward_now)
 
     def _forward_now(self, refused: str) -> None:
         way, forward = self.way, self._forward
         if way is None or forward is None or refused or self.ended or not forward.body:
             super()._forward_now(refused)
-            if self.way is None and self.is_forwarded:
-                self._remember()
-            return
+        else:
+            self._go(way, forward)
+
+    def _go(self, way: Way, forward: Forward) -> None:
+        """Send what may go on."""
         body = forward.body
-        self._outbound = b"".join((way.start, str(len(body)).encode("ascii"), b"\r\n\r\n", body))
-        self._pieces = ()
+        self._outbound = b"".join((way.start, SHOWN[len(body)], b"\r\n\r\n", body))
+        if self._pieces:
+            self._pieces = ()
         if way.secret:
             self._mask = Mask(way.secret)
         up = way.pool.take()
@@ -98,28 +101,12 @@ class Usual(Flow):
         self._up = up
         self.is_forwarded = True
         # from here on the answer comes first, or the upstream is dropped: nothing was said yet
-        self.takes_whole = not forward.stream and not self.headless
+        self.takes_whole = not forward.stream
         wire = self.wire
         limits = wire.limits
         up.deadline = wire.clock.now() + limits.upstream_head_s
         self._client.deadline = self.started + limits.exchange_s
         up.send(self._outbound, cast("Taker", self))
-
-    def _remember(self) -> None:
-        """Keep the way that this request has gone, for those with the same head."""
-        known, entry, route, pool = self._known, self.entry, self._route, self._pool
-        exchange = self.exchange
-        if known is None or entry is None or route is None or pool is None or exchange is None:
-            return
-        like = exchange.another(0.0) if route.whole and known.pool is pool else None
-        if like is None or known.sent is not route.headers:
-            return
-        known.way = Way(
-            like, entry, route, pool, pool.name,
-            request_start(self.method, pool.address.joined(route.target), pool.address.authority,
-                          known.lines),
-            self._door.secret(pool),
-        )  # fmt: skip
 
     def up_whole(self, up: UpstreamConnection, lines: bytes, body: bytes) -> bool:
         """Take a whole answer of status 200 whose head says no more; False: nothing was taken."""
@@ -153,8 +140,48 @@ class Usual(Flow):
             end = b"\r\nconnection: keep-alive\r\n\r\n"
         else:
             end = b"\r\nconnection: close\r\n\r\n"
-        shown = str(size).encode("ascii")
-        parts = (_STATUS, lines, _LENGTH, shown, _ID, self.id, wire.stamp, end, out)
+        parts = (_STATUS, lines, _LENGTH, SHOWN[size], _ID, self.id, wire.stamp, end, out)
         send(client, b"".join(parts))
-        self._finish(_DONE)
+        self._end_whole(exchange, now)
         return True
+
+    def _end_whole(self, exchange: Exchange, now: float) -> None:
+        """End as `_finish` does, where nothing waits and nothing is held any more."""
+        wire = self.wire
+        self.ended = now
+        self._outbound = b""
+        try:
+            exchange.close(_DONE)
+        except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
+            wire.report(error)
+        wire.finished(self)
+        self._client.answered(now)
+
+
+class First(Usual):
+    """The first exchange with a head: it finds the way that others with it then go.
+
+    It is a class of its own because it sets other attributes, and CPython keeps those of a class
+    cheaply only up to thirty.
+    """
+
+    def _forward_now(self, refused: str) -> None:
+        super()._forward_now(refused)
+        if self.is_forwarded:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Keep the way that this request has gone, for those with the same head."""
+        known, entry, route, pool = self._known, self._entry, self._route, self._pool
+        exchange = self.exchange
+        if known is None or entry is None or route is None or pool is None or exchange is None:
+            return
+        like = exchange.another(0.0) if route.whole and known.pool is pool else None
+        if like is None or known.sent is not route.headers or self.headless:
+            return
+        known.way = Way(
+            like, entry, route, pool,
+            request_start(self.method, pool.address.joined(route.target), pool.address.authority,
+                          known.lines),
+            self._door.secret(pool),
+        )  # fmt: skip

@@ -59,13 +59,13 @@ class Wire:
         self.draining = False
         self.stamp = b""  # lines that each head of an answer gets
         self.buffered = 0
-        self.active = 0
         self.turned_away = 0
         self.defects = 0
         self._told = told
         self._prefix = os.urandom(6).hex().encode("ascii")
         self._number = 0
         self._first = b"%b-000000" % self._prefix  # of an id, all but the last two digits
+        self._replaced: list[Current] = []  # that have exchanges under way
         self._retiring: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self._hurried = False
@@ -93,10 +93,14 @@ class Wire:
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
+    @property
+    def active(self) -> int:
+        """How many exchanges are under way."""
+        return sum(one.users for one in (self.current, *self._replaced))
+
     def next_id(self) -> bytes:
         """Return what names an exchange in its answer and in the log."""
         number = self._number = self._number + 1
-        self.active += 1
         self.current.users += 1
         last = number & 255
         if not last:
@@ -105,13 +109,13 @@ class Wire:
 
     def finished(self, flow: Flow) -> None:
         """Take it that an exchange has ended."""
-        self.active -= 1
         self._told(flow)  # before it is written down: it settles what the answer has cost
         if self.ledger is not None:
             self.ledger.done(flow)
         current = flow.judge
         current.users -= 1
         if current.users == 0 and current is not self.current:
+            self._replaced.remove(current)
             self._retire(current.judge)
 
     def report(self, error: BaseException) -> None:
@@ -128,6 +132,8 @@ class Wire:
         self.heads = Heads()
         if old.users == 0:
             self._retire(old.judge)
+        else:
+            self._replaced.append(old)
 
     async def drain(self) -> int:
         """Accept nothing more, wait for what is under way; return how many had to be cut."""
@@ -136,7 +142,7 @@ class Wire:
             server.close()
         for client in list(self.clients):
             if client.flow is None:
-                client.transport.close()
+                self.clock.reads.end(client)
         if self.clients and not self._hurried:
             self._empty = self.clock.loop.create_future()
             try:
@@ -150,7 +156,7 @@ class Wire:
                 cut += 1
                 flow.shut_down()
             else:
-                client.transport.abort()
+                self.clock.reads.cut(client)
         self.clock.stop()
         await self.current.judge.retire()
         return cut
