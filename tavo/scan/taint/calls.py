@@ -355,6 +355,7 @@ class Calls(Expressions):
             path = (root[1:],)
         if path is not None:
             target = (*path, *below)
+            self.spend(len(state.entries(path[0])) >> 5)
             before = state.read(target)
             if len(union(before, taint)) > len(before):
                 state.add(target, taint)
