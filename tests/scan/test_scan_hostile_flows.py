@@ -1,4 +1,4 @@
-"""Source that was written to exhaust the analysis of flows: what stands beside it is still found."""
+"""Source that was written to exhaust the analysis of flows: what stands beside it is found."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ from tavo.scan.graph import closure
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.binding import Exhausted
-from tavo.scan.taint.calls import Known
-from tavo.scan.taint.functions import Function, Functions
+from tavo.scan.taint.calls import GIVEN, Known
+from tavo.scan.taint.functions import Callee, Function
+from tavo.scan.taint.indirect import Targets
 from tavo.scan.taint.marks import Marks, Spot
 from tavo.scan.taint.state import CLEAN, Path, State, Taint, entrance, join_all, union
 from tavo.scan.taint.statements import NestedFunction, Statements
@@ -33,11 +34,11 @@ _WHOLE_FILE = 3
 _MODULE = 0
 
 
-def functions_of(file: ParsedFile) -> Functions:
+def functions_of(file: ParsedFile) -> Targets:
     """Return the functions of a file, found once."""
     known = file.memory.get(functions_of)
-    if not isinstance(known, Functions):
-        known = file.memory[functions_of] = Functions(file)
+    if not isinstance(known, Targets):
+        known = file.memory[functions_of] = Targets(file)
     return known
 
 
@@ -56,7 +57,7 @@ def parameter_sources(file: ParsedFile, marks: Marks) -> frozenset[int]:
 class _Graph:
     """Who calls whom in a file, in the order of the source; the module's own code is number 0."""
 
-    def __init__(self, file: ParsedFile, functions: Functions) -> None:
+    def __init__(self, file: ParsedFile, functions: Targets) -> None:
         self.callees: dict[int, dict[int, None]] = {}
         self.callers: dict[int, dict[int, None]] = {}
         self.dotted: dict[int, set[str]] = {}
@@ -67,21 +68,14 @@ class _Graph:
             self.around[id(function.node)] = self._home(function.node, functions)
         for call in file.by_kind.get("call", ()):
             here = self._home(call, functions)
-            found = functions.called(call)
-            if found is not None and found.function is not None:
-                self._edge(here, id(found.function.node))
-            elif found is not None and found.dotted:
-                self.dotted.setdefault(here, set()).add(found.dotted)
+            for found in functions.all_called(call):
+                self._note(here, found)
             arguments = call.role("arguments")
             for node in arguments.children if arguments is not None else ():
                 value = (node.role("value") or node) if node.kind == "keyword_argument" else node
-                given = (
-                    functions.resolve(value) if value.kind in {"identifier", "attribute"} else None
-                )
-                if given is not None and given.function is not None:
-                    self._edge(here, id(given.function.node))
-                elif given is not None and given.dotted:
-                    self.dotted.setdefault(here, set()).add(given.dotted)
+                if value.kind in GIVEN:
+                    for given in functions.targets(value):
+                        self._note(here, given)
 
         if functions.has_properties:
             for node in file.by_kind.get("attribute", ()):
@@ -89,11 +83,17 @@ class _Graph:
                 if read is not None and read.function is not None:
                     self._edge(self._home(node, functions), id(read.function.node))
 
+    def _note(self, caller: int, found: Callee) -> None:
+        if found.function is not None:
+            self._edge(caller, id(found.function.node))
+        elif found.dotted:
+            self.dotted.setdefault(caller, set()).add(found.dotted)
+
     def _edge(self, caller: int, callee: int) -> None:
         self.callees.setdefault(caller, {})[callee] = None
         self.callers.setdefault(callee, {})[caller] = None
 
-    def _home(self, node: Node, functions: Functions) -> int:
+    def _home(self, node: Node, functions: Targets) -> int:
         for around in node.ancestors():
             if id(around) in functions.by_node:
                 return id(around)
@@ -129,7 +129,7 @@ class _Graph:
         return ranks
 
 
-def _graph_of(file: ParsedFile, functions: Functions) -> _Graph:
+def _graph_of(file: ParsedFile, functions: Targets) -> _Graph:
     known = file.memory.get(_Graph)
     if not isinstance(known, _Graph):
         known = file.memory[_Graph] = _Graph(file, functions)

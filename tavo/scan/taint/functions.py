@@ -66,6 +66,7 @@ class Callee(msgspec.Struct, eq=False):
     `receiver` is the node of the object that a method gets. `makes` says that an object is made.
     `by_class` says that a method is called on its class, so that its object is an argument.
     `guessed` says that only the method's name speaks for it: what comes back is not known by that.
+    `indirect` says that the call may run others as well. `skip` arguments were given before.
     """
 
     function: Function | None = None
@@ -74,6 +75,8 @@ class Callee(msgspec.Struct, eq=False):
     makes: bool = False
     by_class: bool = False
     guessed: bool = False
+    indirect: bool = False
+    skip: int = 0
 
 
 class Functions(Objects):
@@ -127,6 +130,10 @@ class Functions(Objects):
         else:
             around = function_around(node)
             self._named[id(around) if around is not None else 0, text] = function
+
+    def add_function(self, node: Node, name: str, owner: Node | None, me: str) -> None:
+        """Add a function that no name stands for."""
+        self.by_node[id(node)] = Function(node, name, self._inputs(node), owner, me)
 
     def _is_getter(self, node: Node) -> bool:
         shell = node.parent
@@ -341,12 +348,16 @@ class Functions(Objects):
 
     def related(self, owner: Node) -> list[Node]:
         """Return the classes whose objects may be objects of a class as well."""
+        return list(dict.fromkeys([*self.family(owner), *self.below(owner)]))
+
+    def below(self, owner: Node) -> list[Node]:
+        """Return the classes of this file that are made of a class."""
         if self._below is None:
             self._below = {}
             for other in self.file.by_kind.get("class_definition", ()):
-                for base in self.family(other):
+                for base in self.family(other)[1:]:
                     self._below.setdefault(id(base), []).append(other)
-        return list(dict.fromkeys([*self.family(owner), *self._below.get(id(owner), ())]))
+        return self._below.get(id(owner), [])
 
     def _bases(self, owner: Node) -> list[tuple[str, Node, Node | None]]:
         """Return the bases of a class: how it calls them, and those of this file."""
@@ -379,10 +390,16 @@ class Functions(Objects):
 
 
 def replaced(
-    callee: Callee, *, receiver: Node | None = None, makes: bool = False, by_class: bool = False
+    callee: Callee,
+    *,
+    receiver: Node | None = None,
+    makes: bool = False,
+    by_class: bool = False,
+    indirect: bool = False,
+    skip: int = 0,
 ) -> Callee:
     """Return a callee that is called another way."""
-    return Callee(callee.function, callee.dotted, receiver, makes, by_class)
+    return Callee(callee.function, callee.dotted, receiver, makes, by_class, False, indirect, skip)
 
 
 def function_around(node: Node) -> Node | None:

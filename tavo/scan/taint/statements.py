@@ -155,15 +155,16 @@ class Statements(Calls):
             self._values.append(trace)
         return trace
 
-    def body_of_lambda(self, body: Node, state: State) -> None:
+    def body_of_lambda(self, body: Node, state: State) -> Taint:
         """Run the body of a lambda: an expression, or a block as functions have them."""
         if body.kind != "block":
-            self.value(body, state)
-            return
+            return self.value(body, state)
         kept = self._loops, self._attempts, self._returned, self.summary.returns
         self._loops, self._attempts, self._returned = [], [], None
+        self.summary.returns = CLEAN
         try:
             self.block(body.children, state)
+            return self.summary.returns
         finally:
             self._loops, self._attempts, self._returned, self.summary.returns = kept
 
