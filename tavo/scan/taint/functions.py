@@ -352,12 +352,21 @@ class Functions(Objects):
 
     def below(self, owner: Node) -> list[Node]:
         """Return the classes of this file that are made of a class."""
+        return self._heirs.get(id(owner), [])
+
+    @property
+    def has_heirs(self) -> bool:
+        """Tell whether any class of this file is made of another one of it."""
+        return bool(self._heirs)
+
+    @property
+    def _heirs(self) -> dict[int, list[Node]]:
         if self._below is None:
             self._below = {}
             for other in self.file.by_kind.get("class_definition", ()):
                 for base in self.family(other)[1:]:
                     self._below.setdefault(id(base), []).append(other)
-        return self._below.get(id(owner), [])
+        return self._below
 
     def _bases(self, owner: Node) -> list[tuple[str, Node, Node | None]]:
         """Return the bases of a class: how it calls them, and those of this file."""

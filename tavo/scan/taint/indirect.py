@@ -71,11 +71,12 @@ class Targets(Functions):
         if known is None:
             callee = call.role("function")
             found = self.called(call)
-            if callee is None or (callee.kind == "identifier" and self._is_parameter(callee)):
+            if callee is None:
+                known = ()
+            elif found is None and callee.kind == "identifier" and self._is_parameter(callee):
                 known = ()  # what its callers give is in the function's summary
-            elif found is None or (found.guessed and callee.kind == "attribute"):
-                several = self.targets(callee)
-                known = tuple(several) or ((found,) if found is not None else ())
+            elif found is None or found.guessed:
+                known = self.targets(callee) or ((found,) if found is not None else ())
             else:
                 known = (found, *self._overriding(callee))
             self._all_called[id(call)] = known
@@ -134,8 +135,8 @@ class Targets(Functions):
             yield from self._each_of((node.children[0], node.children[2]), depth)
         elif kind in {"boolean_operator", "await"}:
             yield from self._each_of(node.children, depth)
-        elif kind == "named_expression" and (value := node.role("value")) is not None:
-            yield from self._find(value, depth)
+        elif kind == "named_expression" and (inner := node.role("value")) is not None:
+            yield from self._find(inner, depth)
 
     def _each_of(self, nodes: Iterable[Node], depth: int) -> Iterator[Callee]:
         for node in nodes:
@@ -416,7 +417,7 @@ class Targets(Functions):
 
     def _overriding(self, callee: Node) -> Iterator[Callee]:
         """Yield the methods of classes below that may be the ones that are called."""
-        if callee.kind != "attribute" or len(callee.children) != 2:
+        if callee.kind != "attribute" or len(callee.children) != 2 or not self.has_heirs:
             return
         owner, name = callee.children
         if owner.kind == "identifier" and self.is_me(owner):
