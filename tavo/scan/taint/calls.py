@@ -426,8 +426,10 @@ class Calls(Expressions):
             if target is not None and values:
                 self._call_back(target, [(None, values)] * 8, state)
         elif label in {"call", "apply"} and self.is_ecma and callee.kind == "attribute":
-            after = parts[1:] if label == "call" else [(None, taint) for _, taint in parts[1:]]
-            self._call_back(callee.children[0], after, state)
+            rest: _Parts = parts[1:]
+            if label == "apply":
+                rest = [(None, taint) for _, taint in parts[1:]]
+            self._call_back(callee.children[0], rest, state)
         return back if label in _GIVES_BACK else None
 
     def _call_back(self, node: Node, parts: _Parts, state: State) -> Taint | None:

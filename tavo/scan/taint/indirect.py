@@ -4,12 +4,14 @@ Rules this module keeps:
 - only what the file says is looked at: what a name, an attribute or an entry of a table is given
   there; of a table with known keys a constant key picks its own entries;
 - methods that classes below override are called as well where the object may be one of theirs;
-- a search goes few levels deep and ends at a bounded number of functions.
+- a search goes few levels deep and ends at a bounded number of functions; what a name, an attribute
+  or an entry stands for is looked for once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.functions import Callee, Functions, Input, function_around, replaced
@@ -39,7 +41,7 @@ class Targets(Functions):
     def __init__(self, file: ParsedFile) -> None:
         super().__init__(file)
         self._all_called: dict[int, tuple[Callee, ...]] = {}
-        self._variables: dict[tuple[int, str], tuple[Callee, ...]] = {}
+        self._known: dict[tuple[object, ...], tuple[Callee, ...]] = {}
         self._stored: dict[tuple[int, str], list[_Entry]] | None = None
         self._looped: dict[str, list[tuple[Node, Node]]] | None = None
         self._uses: dict[int, list[list[Node]]] | None = None
@@ -119,16 +121,17 @@ class Targets(Functions):
         elif kind == "attribute" and len(node.children) == 2:
             owner, name = node.children
             label = self.file.text(name)
-            for value in self._attribute(owner, label):
-                yield from self._find(value, depth)
+            if (place := self._place(node)) is not None:
+                values = self._attribute(owner, label)
+                yield from self._once(("attribute", *place), self._each_of(values, depth))
             if self._is_ecma:
-                yield from self._each(self._entries(owner, label, depth), depth)
+                yield from self._in_table(owner, label, depth)
         elif kind == "subscript" and len(node.children) >= 2:
             owner, index = node.children[0], node.children[-1]
             if self._is_ecma and owner.label == "this":
                 yield from self._methods_named(owner, index)
             else:
-                yield from self._each(self._entries(owner, self._key(index), depth), depth)
+                yield from self._in_table(owner, self._key(index), depth)
         elif kind == "call":
             yield from self._of_call(node, depth)
         elif kind == "conditional_expression" and len(node.children) == 3:
@@ -156,17 +159,22 @@ class Targets(Functions):
         if method is not None and not self._is_ecma:
             yield Callee(method, by_class=True)
             return
-        key = (id(home) if home is not None else 0, label)
-        known = self._variables.get(key)
+        key = ("name", id(home) if home is not None else 0, label)
+        yield from self._once(key, self._find_of_name(label, home, depth))
+
+    def _once(self, key: tuple[object, ...], search: Iterator[Callee]) -> tuple[Callee, ...]:
+        """Return what a search finds, carried out once for a key."""
+        known = self._known.get(key)
         if known is None:
-            self._variables[key] = ()  # a name that stands for itself ends here
-            found = []
-            for one in self._find_of_name(label, home, depth):
-                found.append(one)
-                if len(found) >= _MOST:
-                    break
-            known = self._variables[key] = tuple(found)
-        yield from known
+            self._known[key] = ()  # what stands for itself ends here
+            known = self._known[key] = tuple(islice(search, _MOST))
+        return known
+
+    def _in_table(self, owner: Node, key: str | None, depth: int) -> Iterable[Callee]:
+        """Return the functions in a table, those of a key if one is given."""
+        search = self._each(self._entries(owner, key, depth), depth)
+        place = self._place(owner)
+        return search if place is None else self._once(("entry", *place, key), search)
 
     def _find_of_name(self, label: str, home: Node | None, depth: int) -> Iterator[Callee]:
         given = self._parameter(label, home)
@@ -184,7 +192,7 @@ class Targets(Functions):
                     owner, name = source.children[0].children[0], source.children[0].children[-1]
                     if self.file.text(name) not in _ALL_OF:
                         continue
-                yield from self._each(self._entries(owner, None, depth), depth)
+                yield from self._in_table(owner, None, depth)
 
     def _parameter(self, label: str, home: Node | None) -> int | None:
         """Return which parameter of a function a name is, None if it is none."""
@@ -382,8 +390,7 @@ class Targets(Functions):
         elif label == "bind" and self._is_ecma:
             yield from self._after(self._find(owner, depth), max(len(given) - 1, 0))
         elif label == "get" and given:
-            entries = self._entries(owner, self._key(given[0]), depth)
-            yield from self._each(entries, depth)
+            yield from self._in_table(owner, self._key(given[0]), depth)
             yield from self._each_of(given[1:2], depth)
 
     def _after(self, found: Iterable[Callee], count: int) -> Iterator[Callee]:

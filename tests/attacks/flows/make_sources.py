@@ -121,6 +121,19 @@ ATTACKS: dict[str, str] = {
     "parameters.py": f"def f({', '.join(f'p{n}' for n in range(N))}):\n    return p0\n"
     f"f({', '.join(['src()'] * 500)})\n",
     "decorators.py": each(lambda n: f"@d{n}(x)\n") + "def f(): pass\n",
+    # tables of tables
+    "tables-of-tables.py": each(
+        lambda n: f"t{n} = {{{f'k: t{n + 1}[q], k: t{n + 1}.get(q), ' * 15}}}\n", 40
+    ) + "t0[q](src())\n",
+    "attributes-given-attributes.py": "class S:\n    def __init__(self):\n"
+    + each(lambda n: f"        self.a{n} = self.a{n + 1} or self.b{n + 1}\n"
+           f"        self.b{n} = self.a{n + 1} or self.b{n + 1}\n" * 10, 30)
+    + "    def g(self):\n        self.a0(src())\n",
+    "tables.js": each(
+        lambda n: f"const t{n} = {{ {', '.join(f'a{m}: t{n + 1}[q]' for m in range(30))} }};\n", 40
+    ) + "t0[q](src());\n",
+    "one-of-two-of-two.py": each(lambda n: f"f{n} = f{n + 1} if q else f{n + 2}\n", 400)
+    + "f0(src())\n",
     # expressions and patterns
     "sums.py": f"y = {' + '.join(['src()'] * DEEP)}\n",
     "sums-too-long.py": f"y = {' + '.join(['a'] * N)}\n",
@@ -132,7 +145,7 @@ ATTACKS: dict[str, str] = {
     "objects.js": f"y = {'{ a: ' * 400}src(){' }' * 400};\n",
     "arrows.js": f"y = {'(x) => ' * DEEP}1;\n",
     "functions-at-once.js": f"{'(function () { ' * 150}{'}())' * 150};\n",
-    "places-of-one-variable.py": "def p(t):\n" + each(lambda n: f"    t.a{n}.b = src()\n", 6_000)
+    "places-of-one-variable.py": "def p(t):\n" + each(lambda n: f"    t.a{n}.b = src()\n", 2_500)
     + "    return t\n",
     # blocks
     "loops.py": "def l(q):\n" + bodies_in(" while q:", 60).replace("pass", " a = b"),
