@@ -117,7 +117,8 @@ def scan_source(
         try:
             scan.run(file, chosen, _ignores(file, own, path))
             if scan.outlining is not None and language == own:
-                scan.outlining.parsed(file, scan.clock)
+                scan.bounded(partial(scan.outlining.parsed, file))
+                scan.outlining.look_for_ends(file, scan.clock)
         finally:
             file.release()
     if scan.outlining is not None:
@@ -180,6 +181,19 @@ class FileScan:
             except (BudgetError, RecursionError) as error:
                 reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
                 self.problems.append(f"rule {rule.rule.id} was stopped: {reason}")
+
+    def bounded(self, work: Callable[[], _T]) -> _T | None:
+        """Return what some work returns that no rule pays for; what fails is a problem."""
+        try:
+            with self.clock.one():
+                return work()
+        except (TimeUpError, RecursionError) as error:
+            reason = "too deep" if isinstance(error, RecursionError) else "too much"
+            self.problems.append(
+                f"{self.clock.bounds.kind}not looked at with other files: it calls {reason}"
+            )
+            self.lasting &= isinstance(error, RecursionError)
+            return None
 
     def _run(self, rule: ScanRule, file: ParsedFile, ignores: Ignores) -> None:
         heard = None

@@ -24,6 +24,7 @@ __all__ = [
 Evaluate = Callable[[Node, State | None], Value | None]
 
 _DEEPEST_BLOCK = 60
+_DEEPEST_TWICE = 6
 _NEVER = 1 << 62
 _COMPREHENSIONS = frozenset({
     "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression",
@@ -242,9 +243,12 @@ class Pass:
         if target is not None:
             self._unbind(target, inside)
         self.jumps.append(([], []))
-        first = self._statements(body.children if body else (), inside, depth + 1)
-        joined = join([dict(state), first, *self.jumps[-1][0], *self.jumps[-1][1]]) or {}
-        joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
+        if len(self.jumps) > _DEEPEST_TWICE:  # twice in each would be 2 to the power of the loops
+            joined = dict(before)
+        else:
+            first = self._statements(body.children if body else (), inside, depth + 1)
+            joined = join([dict(state), first, *self.jumps[-1][0], *self.jumps[-1][1]]) or {}
+            joined = {n: v for n, v in joined.items() if n in before or isinstance(v, Constant)}
         if target is not None:
             self._unbind(target, joined)
         if step is not None:
@@ -299,12 +303,16 @@ class Pass:
         return result
 
     def _match(self, node: Node, state: State, depth: int) -> State | None:
-        for clause in node.walk():
-            if clause.kind == "case_clause":
+        waiting = list(reversed(node.children))
+        while waiting:
+            clause = waiting.pop()
+            if clause.kind == "case_clause":  # those of a `match` inside it are its own
                 body = clause.role("consequence")
                 bound = names_bound(clause)
                 inside = {n: v for n, v in state.items() if n not in bound}
                 self._statements(body.children if body else (), inside, depth + 1)
+            else:
+                waiting.extend(reversed(clause.children))
         bound = names_bound(node)
         return {n: v for n, v in state.items() if n not in bound}
 

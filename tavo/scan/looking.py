@@ -22,7 +22,6 @@ from tavo.scan.files import UnreadableError, decode, read
 from tavo.scan.languages import language_at, parse_file
 from tavo.scan.linking import Given, Looked, Offer, Task
 from tavo.scan.locations import locate, step_at
-from tavo.scan.match import BudgetError
 from tavo.scan.outlining import offers_of, outline_of_uses, spots_of
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rule import RuleSet, ScanRule
@@ -66,6 +65,9 @@ def _asked(file: ParsedFile, task: Task, rules: RuleSet) -> Looked:
     """Return what a file uses, and where some rules have sinks and sources in it."""
     scan = FileScan(task.file.relative, file.source.data)
     scan.lasting = file.lasting
+    outline = scan.bounded(partial(outline_of_uses, file, task.file.relative))
+    if outline is None:
+        return Looked(problems=tuple(scan.problems), lasting=scan.lasting)
     parts = parts_of(file)
     found: dict[str, dict[str, tuple[str, ...]]] = {"sinks": {}, "sources": {}}
 
@@ -76,7 +78,6 @@ def _asked(file: ParsedFile, task: Task, rules: RuleSet) -> Looked:
 
     for what, asked in (("sinks", task.sinks), ("sources", task.sources)):
         scan.each(_chosen(asked, rules, task.file.relative), partial(look, what=what))
-    outline = outline_of_uses(file, task.file.relative)
     return Looked(
         outline=replace(outline, sinks=found["sinks"], sources=found["sources"]),
         problems=tuple(dict.fromkeys(scan.problems)),
@@ -139,8 +140,7 @@ class _Look:
         offers = offers_of(rule, file, self.path, marks, result, self.ignores, wanted=wanted)
         if offers:
             self.offers[rule.rule.id] = offers
-        if result.problem:
-            raise BudgetError(result.problem)
+        result.raise_problem()
 
     def _open(self, given: Given) -> Export:
         key = given.name, given.content

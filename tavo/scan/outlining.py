@@ -77,12 +77,17 @@ class Outlining:
         found = parts.at((match.start, match.end) for _, match in ends.sources)
         self._sources[identifier] = tuple(sorted(found))
 
-    def parsed(self, file: ParsedFile, clock: Clock) -> None:
-        """Note what a parsed file uses, and where rules that were not run have ends in it.
+    def parsed(self, file: ParsedFile) -> None:
+        """Note what a parsed file uses."""
+        self._parsed = outline_of_uses(file, self._path)
+
+    def look_for_ends(self, file: ParsedFile, clock: Clock) -> None:
+        """Note where rules that were not run have ends in a parsed file.
 
         The tree is there now; what only names told would have files parsed again for nothing.
         """
-        self._parsed = outline_of_uses(file, self._path)
+        if self._parsed is None:
+            return
         text = str(self._path)
         ends = self._rules.may_end(file.names, self._language)
         begins = self._rules.may_begin(file.names, self._language)

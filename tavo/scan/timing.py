@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tree_sitter import Parser, Tree
 
 __all__ = [
-    "MINIFIED", "USUAL", "Bounds", "Clock", "Limit", "TimeUpError", "bounds_of", "is_limited",
-    "limited", "parsing_s", "tree_of",
+    "MINIFIED", "USUAL", "Bounds", "Clock", "Limit", "TimeUpError", "bounds_of", "has_stopped",
+    "is_limited", "limited", "parsing_s", "tree_of",
 ]  # fmt: skip
 
 _PARSING_S, _PARSING_S_EACH_MB, _PARSING_S_MOST = 2.0, 6.0, 20.0
@@ -128,6 +128,12 @@ class Limit:
         _is_up = False
         if self._collects:
             gc.enable()
+
+
+def has_stopped() -> None:
+    """End the timer of a bound whose error was caught: what was found until then is summed up."""
+    if _is_limited and _has_timer():
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def is_limited() -> bool:

@@ -67,13 +67,17 @@ def wanted(source: str, mark: str) -> set[int]:
     return {n for n, line in enumerate(source.splitlines(), 1) if line.endswith(mark)}
 
 
-@pytest.mark.parametrize(("name", "source"), cases("taint-functions.txt"))
+@pytest.mark.parametrize(
+    ("name", "source"), [*cases("taint-functions.txt"), *cases("taint-indirect.txt")]
+)
 def test_python(name: str, source: str, tmp_path: Path) -> None:
     assert found(load(tmp_path), source) == (wanted(source, "#!"), ())
 
 
 @pytest.mark.parametrize("suffix", [".js", ".ts"])
-@pytest.mark.parametrize(("name", "source"), cases("taint-functions-js.txt"))
+@pytest.mark.parametrize(
+    ("name", "source"), [*cases("taint-functions-js.txt"), *cases("taint-indirect-js.txt")]
+)
 def test_javascript(name: str, source: str, suffix: str, tmp_path: Path) -> None:
     rules = load(tmp_path, languages="js, ts")
     assert found(rules, source, suffix) == (wanted(source, "//!"), ())
@@ -239,6 +243,52 @@ def test_the_flow_names_each_step_in_its_file(tmp_path: Path) -> None:
         ("tools.py", 4, "goes into parameter x of deeper"),
         ("tools.py", 5, "arrives here"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("app", "found"),
+    [
+        ("HANDLERS = {'run': run}\nHANDLERS[name]('a', src())\n", True),
+        ("HANDLERS = {'run': run}\nHANDLERS['show']('a', src())\n", False),
+        ("import asyncio\nasync def main():\n    await asyncio.to_thread(run, 'a', src())\n", True),
+        (
+            "import asyncio\nasync def main():\n    await asyncio.to_thread(run, src(), 'a')\n",
+            False,
+        ),
+        ("async def main(loop):\n    await loop.run_in_executor(None, run, 'a', src())\n", True),
+        ("from functools import partial\np = partial(run, 'a')\np(src())\n", True),
+        ("from functools import partial\np = partial(run, src())\np('a')\n", False),
+        (
+            "def main(executor):\n    f = run if q else None\n    executor.submit(f, 'a', src())\n",
+            True,
+        ),
+    ],
+)
+def test_indirect_calls_of_another_file(app: str, found: bool, tmp_path: Path) -> None:
+    files = {"lib.py": SINK, "app.py": f"from lib import run\n{app}"}
+    ends = {("lib.py", 5)} if found else set()
+    assert places(project(tmp_path, load(tmp_path), files)) == ends
+
+
+@pytest.mark.parametrize(
+    ("app", "found"),
+    [
+        ("const table = { run };\ntable[name](src());\n", True),
+        ("const table = { run };\ntable.show(src());\n", False),
+        ("const table = new Map([['run', run]]);\ntable.get(name)?.(src());\n", True),
+        ("load(src()).then(run);\n", True),
+        ("load('a').then(run);\nconst x = src();\n", False),
+        ("src().map(run);\n", True),
+    ],
+)
+def test_indirect_calls_of_another_file_of_typescript(
+    app: str, found: bool, tmp_path: Path
+) -> None:
+    rules = load(tmp_path, languages="js, ts")
+    lib = "export function run(code) {\n    sink(code);\n}\n"
+    files = {"lib.ts": lib, "app.ts": f'import {{ run }} from "./lib";\n{app}'}
+    ends = {("lib.ts", 2)} if found else set()
+    assert places(project(tmp_path, rules, files)) == ends
 
 
 def test_a_source_in_another_file(tmp_path: Path) -> None:

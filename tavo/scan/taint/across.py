@@ -18,9 +18,10 @@ from tavo.scan.graph import closure
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.scopes import FUNCTIONS
 from tavo.scan.taint.binding import Exhausted
-from tavo.scan.taint.calls import Known
-from tavo.scan.taint.functions import Function, Functions
-from tavo.scan.taint.marks import Marks
+from tavo.scan.taint.calls import GIVEN, Known
+from tavo.scan.taint.functions import Callee, Function
+from tavo.scan.taint.indirect import Targets
+from tavo.scan.taint.marks import Marks, Spot
 from tavo.scan.taint.state import CLEAN, Path, State, Taint, entrance, join_all, union
 from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary, sources_of
@@ -33,11 +34,11 @@ _WHOLE_FILE = 3
 _MODULE = 0
 
 
-def functions_of(file: ParsedFile) -> Functions:
+def functions_of(file: ParsedFile) -> Targets:
     """Return the functions of a file, found once."""
     known = file.memory.get(functions_of)
-    if not isinstance(known, Functions):
-        known = file.memory[functions_of] = Functions(file)
+    if not isinstance(known, Targets):
+        known = file.memory[functions_of] = Targets(file)
     return known
 
 
@@ -56,30 +57,25 @@ def parameter_sources(file: ParsedFile, marks: Marks) -> frozenset[int]:
 class _Graph:
     """Who calls whom in a file, in the order of the source; the module's own code is number 0."""
 
-    def __init__(self, file: ParsedFile, functions: Functions) -> None:
+    def __init__(self, file: ParsedFile, functions: Targets) -> None:
         self.callees: dict[int, dict[int, None]] = {}
         self.callers: dict[int, dict[int, None]] = {}
         self.dotted: dict[int, set[str]] = {}
         self.around: dict[int, int] = {}
+        self._ranges = sorted((f.node.start, f.node.end, n) for n, f in functions.by_node.items())
+        self._ends = {number: end for _, end, number in self._ranges}
         for function in functions:
             self.around[id(function.node)] = self._home(function.node, functions)
         for call in file.by_kind.get("call", ()):
             here = self._home(call, functions)
-            found = functions.called(call)
-            if found is not None and found.function is not None:
-                self._edge(here, id(found.function.node))
-            elif found is not None and found.dotted:
-                self.dotted.setdefault(here, set()).add(found.dotted)
+            for found in functions.all_called(call):
+                self._note(here, found)
             arguments = call.role("arguments")
             for node in arguments.children if arguments is not None else ():
                 value = (node.role("value") or node) if node.kind == "keyword_argument" else node
-                given = (
-                    functions.resolve(value) if value.kind in {"identifier", "attribute"} else None
-                )
-                if given is not None and given.function is not None:
-                    self._edge(here, id(given.function.node))
-                elif given is not None and given.dotted:
-                    self.dotted.setdefault(here, set()).add(given.dotted)
+                if value.kind in GIVEN:
+                    for given in functions.targets(value):
+                        self._note(here, given)
 
         if functions.has_properties:
             for node in file.by_kind.get("attribute", ()):
@@ -87,15 +83,29 @@ class _Graph:
                 if read is not None and read.function is not None:
                     self._edge(self._home(node, functions), id(read.function.node))
 
+    def _note(self, caller: int, found: Callee) -> None:
+        if found.function is not None:
+            self._edge(caller, id(found.function.node))
+        elif found.dotted:
+            self.dotted.setdefault(caller, set()).add(found.dotted)
+
     def _edge(self, caller: int, callee: int) -> None:
         self.callees.setdefault(caller, {})[callee] = None
         self.callers.setdefault(callee, {})[caller] = None
 
-    def _home(self, node: Node, functions: Functions) -> int:
+    def _home(self, node: Node, functions: Targets) -> int:
         for around in node.ancestors():
             if id(around) in functions.by_node:
                 return id(around)
         return _MODULE
+
+    def function_at(self, start: int, end: int) -> int:
+        """Return the innermost function that a byte range is in."""
+        at = bisect_right(self._ranges, (start, 1 << 60, 0)) - 1
+        number = self._ranges[at][2] if at >= 0 else _MODULE
+        while number != _MODULE and self._ends[number] < end:
+            number = self.around[number]
+        return number
 
     def order(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return a rank for each function, that of a called one below that of its caller."""
@@ -119,7 +129,7 @@ class _Graph:
         return ranks
 
 
-def _graph_of(file: ParsedFile, functions: Functions) -> _Graph:
+def _graph_of(file: ParsedFile, functions: Targets) -> _Graph:
     known = file.memory.get(_Graph)
     if not isinstance(known, _Graph):
         known = file.memory[_Graph] = _Graph(file, functions)
@@ -149,9 +159,6 @@ class Parts:
         for caller, names in self.graph.dotted.items():
             for name in names:
                 self.outside.setdefault(name, set()).add(self.of(caller))
-        self._ranges = sorted(
-            (f.node.start, f.node.end, number) for number, f in self.functions.by_node.items()
-        )
 
     def of(self, number: int) -> str:
         """Return the part that a function is in."""
@@ -164,11 +171,7 @@ class Parts:
 
     def at(self, spots: Iterable[tuple[int, int]]) -> set[str]:
         """Return the parts that byte ranges are in."""
-        out = set()
-        for start, end in spots:
-            inside = [n for s, e, n in self._ranges if s <= start and end <= e]
-            out.add(self.of(inside[-1]) if inside else "")
-        return out
+        return {self.of(self.graph.function_at(start, end)) for start, end in spots}
 
 
 def parts_of(file: ParsedFile) -> Parts:
@@ -280,21 +283,14 @@ class Across:
         shared = self.file.language != "python" or self.file.by_kind.get("global_statement")
         return bool(calling) and (bool(shared) or _MODULE in calling)
 
-    def _holders(self, spots: Iterable[object]) -> set[int]:
-        known = self.functions.by_node
-        ranges = sorted((f.node.start, f.node.end, number) for number, f in known.items())
-        out: set[int] = set()
-        for spot in spots:
-            start, end = spot.start, spot.end  # type: ignore[attr-defined]
-            inside = [n for s, e, n in ranges if s <= start and end <= e]
-            out.add(inside[-1] if inside else _MODULE)
-        return out
+    def _holders(self, spots: Iterable[Spot]) -> set[int]:
+        return {self.graph.function_at(spot.start, spot.end) for spot in spots}
 
     # -- one function
 
     def _run_one(self, number: int) -> None:
         run = self.run
-        run.steps, run.nested = self.budget, {}
+        run.begin_run(self.budget)
         run.summary = Summary()
         function = self.functions.by_node.get(number)
         end: State | None = None
@@ -307,6 +303,8 @@ class Across:
                 end = run.run_function(self._entry(number, function))
         except Exhausted:
             self._give_up(number)
+        if run.has_skipped:
+            self._give_up(number)
         self.left -= self.budget - max(run.steps, 0)
         self._define(number, function, end)
         if function is not None:
@@ -317,7 +315,7 @@ class Across:
     def _entry(self, number: int, function: Function) -> NestedFunction:
         held: list[tuple[Path, Taint]] = []
         if function.owner is not None and function.me:
-            for owner in self._related(function.owner):
+            for owner in self.functions.related(function.owner):
                 fields = self.fields.get(id(owner), State()).entries("self")
                 held += [((function.me, *place[1:]), taint) for place, taint in fields.items()]
         clean = any(self.marks.is_clean_around(around) for around in self._around(function.node))
@@ -326,13 +324,6 @@ class Across:
 
     def _around(self, node: Node) -> list[Node]:
         return [node, *node.ancestors()]
-
-    def _related(self, owner: Node) -> list[Node]:
-        """Return the classes whose objects may be objects of a class as well."""
-        family = self.functions.family(owner)
-        others = self.file.by_kind.get("class_definition", ())
-        below = [other for other in others if owner in self.functions.family(other)]
-        return list(dict.fromkeys([*family, *below]))
 
     def _define(self, number: int, function: Function | None, end: State | None) -> None:
         """Let the functions that are defined here see what is around them."""
@@ -400,10 +391,11 @@ class Across:
         if len(union(before, taint)) <= len(before):
             return
         held.add(place, taint)
-        for other in self._related(owner):
-            for function in self.functions:
-                if function.owner is other:
-                    self._queue(id(function.node))
+        related = self.functions.related(owner)
+        self.left -= len(related) // 4
+        for other in related:
+            for function in self.functions.methods_of(other):
+                self._queue(id(function.node))
 
     def _upward(self, taint: Taint) -> Taint:
         return tuple(trace for trace in taint if trace.origin not in self.parameters)

@@ -4,7 +4,8 @@ Rules this module keeps:
 - the module's own code and each function are run once, outer ones first; a nested function sees
   what is tainted where it is defined and where its surroundings end;
 - only functions with a sink are run; a function that takes too many steps is given up by name;
-- one flow for each place of a sink, with the way the data took; none for a sink inside it.
+- one flow for each place of a sink, with the way the data took; none for a sink inside it;
+- what was found before time ran out, or before something was nested too deep, is told.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tavo.scan.taint.marks import (
 from tavo.scan.taint.state import CLEAN, Origin, State, Taint, Trace, join_all
 from tavo.scan.taint.statements import NestedFunction, Statements
 from tavo.scan.taint.summary import Summary
+from tavo.scan.timing import TimeUpError, has_stopped
 from tavo.scan.tree import Node
 
 __all__ = ["Flow", "FlowStep", "Result", "analyze", "flows_of"]
@@ -61,11 +63,22 @@ class Flow(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct):
-    """The flows of a rule in a file, why it is not all of them, and what its functions do."""
+    """The flows of a rule in a file, why it is not all of them, and what its functions do.
+
+    `stopped` is the error that ended the analysis, whose flows so far these are.
+    """
 
     flows: list[Flow]
     problem: str = ""
+    stopped: Exception | None = None
     summaries: dict[int, Summary] = msgspec.field(default_factory=dict)
+
+    def raise_problem(self) -> None:
+        """Raise what kept the analysis from looking at everything, if something did."""
+        if self.stopped is not None:
+            raise self.stopped
+        if self.problem:
+            raise BudgetError(self.problem)
 
 
 def analyze(
@@ -79,7 +92,8 @@ def analyze(
 
     `budget` bounds the steps spent on each function. `heard` is told where the rule's data can
     begin and end in the file. Raises BudgetError when a pattern takes too long to match, and,
-    after all flows, when a function was given up.
+    after all flows, when a function was given up; TimeUpError and RecursionError after those that
+    were found until then.
     """
     ends = find_ends(spec, file)
     if heard is not None:
@@ -88,8 +102,7 @@ def analyze(
         return
     result = flows_of(file, spec, find_marks(spec, file, ends), {}, budget=budget)
     yield from result.flows
-    if result.problem:
-        raise BudgetError(result.problem)
+    result.raise_problem()
 
 
 def flows_of(
@@ -106,12 +119,18 @@ def flows_of(
     With `wanted` only what those functions of the file do is asked for.
     """
     run = Statements(file, marks, spec.options, budget)
-    if spec.across_functions:
-        from tavo.scan.taint.across import Across
+    given_up: list[Node] = []
+    stopped: Exception | None = None
+    try:
+        if spec.across_functions:
+            from tavo.scan.taint.across import Across
 
-        given_up = Across(file, marks, run, budget, elsewhere).run_all(wanted)
-    else:
-        given_up = _run_all(file, marks, run, budget)
+            given_up = Across(file, marks, run, budget, elsewhere).run_all(wanted)
+        else:
+            given_up = _run_all(file, marks, run, budget)
+    except (TimeUpError, RecursionError) as error:
+        has_stopped()
+        stopped = error
     unify = "taint_unify_mvars" in spec.options
     arrived = {
         number: trace
@@ -129,7 +148,7 @@ def flows_of(
     if given_up:
         lines = ", ".join(str(file.source.line_of(node.start)) for node in given_up[:5])
         problem = f"the code that begins at line {lines} is too large for taint analysis"
-    return Result(flows, problem, run.summaries)
+    return Result(flows, problem, stopped, run.summaries)
 
 
 def _outer_ones(marks: Marks, found: dict[int, Trace]) -> Iterator[tuple[int, Trace]]:
@@ -190,7 +209,7 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
         if id(function.node) in done or not _has_sink(marks, function.node):
             continue
         done.add(id(function.node))
-        run.steps, run.nested = budget, {}
+        run.begin_run(budget)
         end: State | None = None
         try:
             if function.node.kind == "module":
@@ -198,6 +217,8 @@ def _run_all(file: ParsedFile, marks: Marks, run: Statements, budget: int) -> li
             else:
                 end = run.run_function(function)
         except Exhausted:
+            given_up.append(function.node)
+        if run.has_skipped:
             given_up.append(function.node)
         for found in run.nested.values():
             seen = join_all(found.state, end) or found.state

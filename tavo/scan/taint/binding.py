@@ -139,6 +139,7 @@ class Binding(ABC):
             return
         path = self.path(target)
         if path is not None:
+            self.spend(len(state.entries(path[0])) >> 5)  # each change copies them
             if trace:
                 state.taint(path, then(trace, target.start, target.end))
             else:

@@ -15,14 +15,15 @@ import msgspec
 from tavo.plugins import Step
 from tavo.scan.parsed import ParsedFile
 from tavo.scan.taint.expressions import Expressions
-from tavo.scan.taint.functions import Callee, Function, Functions, Input, is_super
+from tavo.scan.taint.functions import Callee, Function, Input, is_super
+from tavo.scan.taint.indirect import Targets
 from tavo.scan.taint.marks import Marks
 from tavo.scan.taint.objects import is_property
 from tavo.scan.taint.state import CLEAN, Origin, Path, State, Taint, Trace, entrance, then, union
 from tavo.scan.taint.summary import Summary, inputs_of, sources_of
 from tavo.scan.tree import Node
 
-__all__ = ["Calls", "Known", "spoken"]
+__all__ = ["GIVEN", "Calls", "Known", "spoken"]
 
 # Functions that call the function they are given: with each of the other values, or with what
 # follows it.
@@ -36,7 +37,13 @@ _WITH_THE_REST = frozenset({
     "setTimeout", "setImmediate", "nextTick", "start_soon", "create_task", "add_task",
     "run_in_threadpool", "call_soon_threadsafe", "call_later", "enqueue",
 })  # fmt: skip
-_FUNCTION_KINDS = frozenset({"identifier", "attribute", "lambda"})
+# Those that hand out what the function returns.
+_GIVES_BACK = frozenset({
+    "map", "flatMap", "then", "starmap", "imap", "to_thread", "run_in_executor", "submit",
+    "run_sync", "run_in_threadpool",
+})  # fmt: skip
+GIVEN = frozenset({"identifier", "attribute", "lambda", "subscript", "call"})
+"""Kinds of expressions that may stand for a function which is given to another one."""
 _SPLATS = frozenset({"list_splat", "dictionary_splat"})
 
 
@@ -49,6 +56,10 @@ class Known(msgspec.Struct, eq=False):
     summary: Summary
     makes: bool = False
     entries: Mapping[str, Step] = {}
+
+
+_Parts = Sequence[tuple[Node | None, Taint]]
+"""Arguments with what they hold; what no expression stands for is given by position."""
 
 
 class _Given(msgspec.Struct):
@@ -67,7 +78,7 @@ class Calls(Expressions):
         self, file: ParsedFile, marks: Marks, options: frozenset[str], budget: int
     ) -> None:
         super().__init__(file, marks, options, budget)
-        self.functions: Functions | None = None
+        self.functions: Targets | None = None
         self.summaries: dict[int, Summary] = {}
         self.elsewhere: Mapping[str, Known] = {}
         self.current: Function | None = None
@@ -132,17 +143,28 @@ class Calls(Expressions):
         if self.functions is None:
             return None
         callee = call.children[0]
-        given = self._given_function(callee, state)
-        if given:
+        called = self.functions.all_called(call)
+        if not called and (given := self._given_function(callee, state)):
             for trace in given:
                 self._note_call(trace, [taint for _, taint in parts])
             return None
-        found = self.functions.called(call)
-        known = self._known(found) if found is not None else None
-        if known is None or found is None:
-            self._higher_order(callee, parts, receiver, state)
-            return None
-        bound = self._bound(known, found, parts, state)
+        several = [(found, known) for found in called if (known := self._known(found)) is not None]
+        if not several:
+            return self._higher_order(callee, parts, receiver, state)
+        result: Taint | None = None
+        for found, known in several:
+            came = self._through_one(call, found, known, parts, receiver, state)
+            result = came if result is None else union(result, came or CLEAN)
+        if result is not None and any(found.indirect for found, _ in several):
+            for _, taint in parts:  # others may be called as well
+                result = union(result, taint)
+        return result
+
+    def _through_one(
+        self, call: Node, found: Callee, known: Known, parts: _Parts, receiver: Taint, state: State
+    ) -> Taint | None:
+        """Apply what one function does; None if it may be another one."""
+        bound = self._bound(known, found, parts)
         built: dict[Path, Taint] | None = {} if (found.makes or known.makes) else None
         if known.me and not found.by_class and built is None:
             bound[known.me] = self._object(found, receiver, state)
@@ -209,9 +231,7 @@ class Calls(Expressions):
             inner = inner.children[0]
         return _Given(taint, self.path(inner), inner, self._built.get((inner.start, inner.end)))
 
-    def _bound(
-        self, known: Known, found: Callee, parts: Sequence[tuple[Node, Taint]], state: State
-    ) -> dict[str, _Given]:
+    def _bound(self, known: Known, found: Callee, parts: _Parts) -> dict[str, _Given]:
         """Give each argument to its parameter."""
         inputs = list(known.inputs)
         if found.by_class and known.me:
@@ -222,15 +242,16 @@ class Calls(Expressions):
             if entry.rest:
                 break
             places.append(entry.name)
+        places = places[found.skip :]
         rest = {entry.rest: entry.name for entry in inputs if entry.rest}
         bound: dict[str, _Given] = {}
         at = 0
         for node, taint in parts:
-            if node.kind in _SPLATS:
+            if node is not None and node.kind in _SPLATS:
                 for name in [*places[at:], *rest.values()]:
                     self._more(bound, name, _Given(taint))
                 continue
-            if node.kind == "keyword_argument":
+            if node is not None and node.kind == "keyword_argument":
                 label = node.role("name")
                 text = self.file.text(label) if label is not None else ""
                 name = text if text in names else rest.get("**", "")
@@ -240,7 +261,9 @@ class Calls(Expressions):
             else:
                 name = rest.get("*", "")
             if name:
-                self._more(bound, name, self._one(node, taint))
+                self._more(
+                    bound, name, self._one(node, taint) if node is not None else _Given(taint)
+                )
         return bound
 
     def _more(self, bound: dict[str, _Given], name: str, given: _Given) -> None:
@@ -289,7 +312,7 @@ class Calls(Expressions):
             node = bound[place[0]].node if place[0] in bound else None
             taints = [put(taint) for taint in arguments]
             if node is not None and any(taints):
-                self._call_back(node, taints, state)
+                self._call_back(node, [(None, taint) for taint in taints], state)
         return then(put(summary.returns), call.start, call.end, f"comes back from {known.name}")
 
     def _entering(
@@ -355,6 +378,7 @@ class Calls(Expressions):
             path = (root[1:],)
         if path is not None:
             target = (*path, *below)
+            self.spend(len(state.entries(path[0])) >> 5)
             before = state.read(target)
             if len(union(before, taint)) > len(before):
                 state.add(target, taint)
@@ -367,22 +391,28 @@ class Calls(Expressions):
         parts: Sequence[tuple[Node, Taint]],
         receiver: Taint,
         state: State,
-    ) -> None:
+    ) -> Taint | None:
+        """Call the functions that a function is given; return what comes back, if that is known."""
         name = callee.children[-1] if callee.kind == "attribute" else callee
         label = self.file.text(name) if name.kind == "identifier" else ""
         if label in _ASKS_OF_EACH:
             self._ask_of_each(parts, state)
+        back: Taint | None = None
         if label in _WITH_EACH:
             values = receiver
             for _, taint in parts:
                 values = union(values, taint)
-            if values:
+            if values or label in _GIVES_BACK:
                 for node, _ in parts:
-                    self._call_back(node, [values], state)
+                    came = self._call_back(node, [(None, values)], state)
+                    if came is not None:
+                        back = came if back is None else union(back, came)
         elif label in _WITH_THE_REST:
             for number, (node, _) in enumerate(parts):
-                after = [taint for _, taint in parts[number + 1 :]]
-                if any(after) and self._call_back(node, after, state):
+                after = parts[number + 1 :]
+                if any(taint for _, taint in after) or label in _GIVES_BACK:
+                    back = self._call_back(node, after, state)
+                if back is not None:
                     break
         elif label in {"Thread", "Process", "Timer"}:
             values = CLEAN
@@ -394,36 +424,42 @@ class Calls(Expressions):
                 else:
                     values = union(values, taint)
             if target is not None and values:
-                self._call_back(target, [values] * 8, state)
+                self._call_back(target, [(None, values)] * 8, state)
+        elif label in {"call", "apply"} and self.is_ecma and callee.kind == "attribute":
+            rest: _Parts = parts[1:]
+            if label == "apply":
+                rest = [(None, taint) for _, taint in parts[1:]]
+            self._call_back(callee.children[0], rest, state)
+        return back if label in _GIVES_BACK else None
 
-    def _call_back(self, node: Node, taints: list[Taint], state: State) -> bool:
-        """Call what an argument stands for. Tells whether it is a function."""
-        if node.kind not in _FUNCTION_KINDS or self.functions is None:
-            return False
-        if node.kind == "lambda":
-            self._run_lambda(node, taints, state)
-            return True
+    def _call_back(self, node: Node, parts: _Parts, state: State) -> Taint | None:
+        """Call what an argument stands for. Returns what comes back, None if it is no function."""
+        if node.kind not in GIVEN or self.functions is None:
+            return None
+        if node.kind == "lambda" and id(node) not in self.functions.by_node:
+            taints = [taint for _, taint in parts]
+            if not any(taints):
+                return self._held.get(node)  # it was run when it was given
+            return self._run_lambda(node, taints, state)[1]
         path = self.path(node)
         if path is not None and len(path) == 1 and (given := self._given_function(node, state)):
             for trace in given:
-                self._note_call(trace, taints)
-            return True
-        found = self.functions.resolve(node)
-        known = self._known(found) if found is not None else None
-        if known is None or found is None or found.makes or known.makes:
-            return False
-        bound = {
-            entry.name: _Given(taint)
-            for entry, taint in zip(known.inputs, taints, strict=False)
-            if not entry.rest
-        }
-        for entry in known.inputs:
-            if entry.rest == "*":
-                bound[entry.name] = _Given(tuple(t for taint in taints for t in taint))
-        if known.me and found.receiver is not None:
-            bound[known.me] = self._one(found.receiver, CLEAN)
-        self._apply(known, bound, node, state, None)
-        return True
+                self._note_call(trace, [taint for _, taint in parts])
+            return None
+        back: Taint | None = None
+        for found in self.functions.targets(node):
+            known = self._known(found)
+            if known is None or found.makes or known.makes:
+                continue
+            bound = self._bound(known, found, parts)
+            if known.me and found.receiver is not None:
+                bound[known.me] = self._one(found.receiver, CLEAN)
+            came = self._apply(known, bound, node, state, None)
+            if found.indirect:
+                for _, taint in parts:
+                    came = union(came, taint)
+            back = came if back is None else union(back, came)
+        return back
 
     def _ask_of_each(self, parts: Sequence[tuple[Node, Taint]], state: State) -> None:
         """Make clean what a question checks: `ROOTS.some((root) => path.startsWith(root))`."""
@@ -432,10 +468,11 @@ class Calls(Expressions):
                 continue
             parameters = node.role("parameters")
             own = parameters.walk() if parameters is not None else ()
-            inner = self._run_lambda(node, (), state)
+            inner, _ = self._run_lambda(node, (), state)
             state.clean_as(inner, frozenset(self.file.text(p) for p in own if not p.children))
 
-    def _run_lambda(self, node: Node, taints: Sequence[Taint], state: State) -> State:
+    def _run_lambda(self, node: Node, taints: Sequence[Taint], state: State) -> tuple[State, Taint]:
+        """Run a lambda with what it is given; return what is known then, and what comes back."""
         inner = state.copy()
         parameters, body = node.role("parameters"), node.role("body")
         if parameters is not None:
@@ -444,9 +481,8 @@ class Calls(Expressions):
                 name = parameter.role("name") or parameter
                 if taint:
                     self.bind(name, taint, inner)
-        if body is not None:
-            self.body_of_lambda(body, inner)
-        return inner
+        back = self.body_of_lambda(body, inner) if body is not None else CLEAN
+        return inner, back
 
     # -- objects
 

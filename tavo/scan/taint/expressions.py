@@ -376,11 +376,11 @@ class Expressions(Binding):
         if parameters is not None:
             self.parameters(parameters, inner)
         if body is not None:
-            self.body_of_lambda(body, inner)
+            self._held[node] = self.body_of_lambda(body, inner)
 
-    def body_of_lambda(self, body: Node, state: State) -> None:
-        """Run the body of a lambda for what it does: an expression."""
-        self.value(body, state)
+    def body_of_lambda(self, body: Node, state: State) -> Taint:
+        """Run the body of a lambda, an expression; return what comes back."""
+        return self.value(body, state)
 
     def _as_a_whole(self, node: Node, state: State) -> Taint:
         """Judge what is nested too deep by what occurs in it: any tainted name taints all."""

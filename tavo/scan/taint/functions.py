@@ -12,7 +12,7 @@ Rules this module keeps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -31,7 +31,7 @@ __all__ = [
     "is_super",
 ]
 
-_MOST_BASES = 8
+_MOST_BASES = 50
 _CONSTRUCTORS = ("__init__", "constructor")
 _TWO_WORDS = re.compile(r"[a-z0-9](?:_[a-z0-9]|[A-Z])")
 _GETTERS = frozenset({"property", "cached_property"})
@@ -66,6 +66,7 @@ class Callee(msgspec.Struct, eq=False):
     `receiver` is the node of the object that a method gets. `makes` says that an object is made.
     `by_class` says that a method is called on its class, so that its object is an argument.
     `guessed` says that only the method's name speaks for it: what comes back is not known by that.
+    `indirect` says that the call may run others as well. `skip` arguments were given before.
     """
 
     function: Function | None = None
@@ -74,6 +75,8 @@ class Callee(msgspec.Struct, eq=False):
     makes: bool = False
     by_class: bool = False
     guessed: bool = False
+    indirect: bool = False
+    skip: int = 0
 
 
 class Functions(Objects):
@@ -86,6 +89,10 @@ class Functions(Objects):
         self._methods: dict[int, dict[str, Function]] = {}
         self._resolved: dict[int, Callee | None] = {}
         self._getters: dict[int, str] = {}
+        self._of_owner: dict[int, list[Function]] = {}
+        self._bases_of: dict[int, list[tuple[str, Node, Node | None]]] = {}
+        self._families: dict[int, list[Node]] = {}
+        self._below: dict[int, list[Node]] | None = None
         self._singular: dict[str, Function] | None = None
         self.modules = _plain_imports(file)
         for node in file.by_kind.get("class_definition", ()):
@@ -117,11 +124,16 @@ class Functions(Objects):
             if function.me and function.me != "this":
                 function.inputs = function.inputs[1:]
             self._methods.setdefault(id(owner), {})[text] = function
+            self._of_owner.setdefault(id(owner), []).append(function)
             if self._is_getter(node):
                 self._getters[id(node)] = text
         else:
             around = function_around(node)
             self._named[id(around) if around is not None else 0, text] = function
+
+    def add_function(self, node: Node, name: str, owner: Node | None, me: str) -> None:
+        """Add a function that no name stands for."""
+        self.by_node[id(node)] = Function(node, name, self._inputs(node), owner, me)
 
     def _is_getter(self, node: Node) -> bool:
         shell = node.parent
@@ -305,9 +317,7 @@ class Functions(Objects):
             if not waiting:
                 break
             node = waiting.pop(0)
-            for base in self._bases(node):
-                label = self.file.text(base)
-                known = self._classes.get(label)
+            for label, base, known in self._bases(node):
                 if known is None:
                     dotted = self.file.dotted(base)
                     if dotted is not None and dotted != label:
@@ -321,21 +331,54 @@ class Functions(Objects):
                     waiting.append(known)
         return None
 
+    def methods_of(self, owner: Node) -> Sequence[Function]:
+        """Return the functions that stand in a class."""
+        return self._of_owner.get(id(owner), ())
+
     def family(self, owner: Node) -> list[Node]:
         """Return a class and the classes of this file that it is made of."""
-        out = [owner]
-        for node in out:
-            for base in self._bases(node):
-                known = self._classes.get(self.file.text(base))
-                if known is not None and known not in out and len(out) < _MOST_BASES:
-                    out.append(known)
+        out = self._families.get(id(owner))
+        if out is None:
+            out = self._families[id(owner)] = [owner]
+            for node in out:
+                for _, _, known in self._bases(node):
+                    if known is not None and known not in out and len(out) < _MOST_BASES:
+                        out.append(known)
         return out
 
-    def _bases(self, owner: Node) -> list[Node]:
-        bases = owner.role("superclasses")
-        if bases is None:
-            return []
-        return [base for base in bases.children if base.kind in {"identifier", "attribute"}]
+    def related(self, owner: Node) -> list[Node]:
+        """Return the classes whose objects may be objects of a class as well."""
+        return list(dict.fromkeys([*self.family(owner), *self.below(owner)]))
+
+    def below(self, owner: Node) -> list[Node]:
+        """Return the classes of this file that are made of a class."""
+        return self._heirs.get(id(owner), [])
+
+    @property
+    def has_heirs(self) -> bool:
+        """Tell whether any class of this file is made of another one of it."""
+        return bool(self._heirs)
+
+    @property
+    def _heirs(self) -> dict[int, list[Node]]:
+        if self._below is None:
+            self._below = {}
+            for other in self.file.by_kind.get("class_definition", ()):
+                for base in self.family(other)[1:]:
+                    self._below.setdefault(id(base), []).append(other)
+        return self._below
+
+    def _bases(self, owner: Node) -> list[tuple[str, Node, Node | None]]:
+        """Return the bases of a class: how it calls them, and those of this file."""
+        found = self._bases_of.get(id(owner))
+        if found is None:
+            bases = owner.role("superclasses")
+            found = self._bases_of[id(owner)] = [
+                (label := self.file.text(base), base, self._classes.get(label))
+                for base in (bases.children if bases is not None else ())
+                if base.kind in {"identifier", "attribute"}
+            ]
+        return found
 
     def is_me(self, node: Node) -> bool:
         label = self.file.text(node)
@@ -356,10 +399,16 @@ class Functions(Objects):
 
 
 def replaced(
-    callee: Callee, *, receiver: Node | None = None, makes: bool = False, by_class: bool = False
+    callee: Callee,
+    *,
+    receiver: Node | None = None,
+    makes: bool = False,
+    by_class: bool = False,
+    indirect: bool = False,
+    skip: int = 0,
 ) -> Callee:
     """Return a callee that is called another way."""
-    return Callee(callee.function, callee.dotted, receiver, makes, by_class)
+    return Callee(callee.function, callee.dotted, receiver, makes, by_class, False, indirect, skip)
 
 
 def function_around(node: Node) -> Node | None:

@@ -3,6 +3,7 @@
 Rules this module keeps:
 - branches are joined; a loop is repeated until nothing more becomes tainted, or a fixed number of
   times; what a `try` did up to any statement may have happened when a handler starts;
+- blocks that are nested too deep are left out, and whoever runs the function is told;
 - the body of a nested function or method is not run here but handed out, with what it can see.
 """
 
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from tavo.scan.parsed import ParsedFile
-from tavo.scan.taint.binding import Exhausted
 from tavo.scan.taint.calls import Calls
 from tavo.scan.taint.functions import Function
 from tavo.scan.taint.marks import Mark, Marks
@@ -61,6 +61,11 @@ class Statements(Calls):
         self._returned: State | None = None
         self._level = 0
         self._values: list[Taint] = []
+        self.has_skipped = False
+
+    def begin_run(self, budget: int) -> None:
+        """Start with a budget of steps for one function."""
+        self.steps, self.nested, self.has_skipped = budget, {}, False
 
     def run_function(self, function: NestedFunction) -> State | None:
         """Run the body of a function, and return what may be tainted when it ends."""
@@ -73,6 +78,7 @@ class Statements(Calls):
         if parameters is not None:
             self.parameters(parameters, state)
         self.keep_parameters(state)
+        self.spend(len(function.held))
         for place, taint in function.held:
             state.add(place, taint)
         body = function.node.role("body")
@@ -93,7 +99,8 @@ class Statements(Calls):
     def block(self, statements: Sequence[Node], state: State) -> State | None:
         """Run statements; None if their end cannot be reached."""
         if self._level >= _DEEPEST:
-            raise Exhausted
+            self.has_skipped = True
+            return state
         self._level += 1
         try:
             current: State | None = state
@@ -148,15 +155,16 @@ class Statements(Calls):
             self._values.append(trace)
         return trace
 
-    def body_of_lambda(self, body: Node, state: State) -> None:
+    def body_of_lambda(self, body: Node, state: State) -> Taint:
         """Run the body of a lambda: an expression, or a block as functions have them."""
         if body.kind != "block":
-            self.value(body, state)
-            return
+            return self.value(body, state)
         kept = self._loops, self._attempts, self._returned, self.summary.returns
         self._loops, self._attempts, self._returned = [], [], None
+        self.summary.returns = CLEAN
         try:
             self.block(body.children, state)
+            return self.summary.returns
         finally:
             self._loops, self._attempts, self._returned, self.summary.returns = kept
 
