@@ -351,7 +351,11 @@ def describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
         help=str(metadata.get("remediation", "")).strip(),
         cwe=tuple(dict.fromkeys(cwe)),
         owasp=tuple(dict.fromkeys(owasp)),
-        tags=tuple(dict.fromkeys(_texts(metadata.get("category")) + _texts(metadata.get("atlas")))),
+        tags=tuple(
+            dict.fromkeys(
+                word for key in ("category", "tags", "atlas") for word in _texts(metadata.get(key))
+            )
+        ),
         references=tuple(_texts(metadata.get("references"))),
     )
 
