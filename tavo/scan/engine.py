@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from tavo.covering import Cover, Piece, in_texts
+from tavo.covering import CREDENTIAL, Cover, Piece, in_texts
 from tavo.plugins import Finding, Step
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
 from tavo.scan.languages import CODE, NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
@@ -188,15 +188,25 @@ class FileScan:
         heard = None
         if self.outlining is not None and rule.follows_calls:
             heard = partial(self.outlining.note, rule, file)
-        for match, steps in _matches(rule, file, heard):
-            if len(self.hits) >= _MOST_HITS:
-                self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
-                break
-            key = (rule.rule.id, match.start, match.end)
-            secrets = secrets_of(rule.rule, match.start, match.end, match.env, file)
-            self.secrets.update((piece, None) for one in secrets for piece in one.pieces)
-            if key not in self.hits:
-                self.hits[key] = _hit(rule, match, steps, file, self.path, ignores, secrets)
+        tagged: dict[tuple[str, int, int], tuple[Match, _Steps, list[Secret]]] = {}
+        try:
+            for match, steps in _matches(rule, file, heard):
+                if len(self.hits) + len(tagged) >= _MOST_HITS:
+                    self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
+                    break
+                key = (rule.rule.id, match.start, match.end)
+                if CREDENTIAL in rule.rule.tags:  # several matches of one place, several secrets
+                    _, _, secrets = tagged.setdefault(key, (match, steps, []))
+                    secrets += secrets_of(rule, match.start, match.end, match.env, file)
+                elif key not in self.hits:
+                    self.hits[key] = _hit(rule, match, steps, file, self.path, ignores)
+        finally:
+            for key, (match, steps, secrets) in tagged.items():
+                self.secrets.update((piece, None) for one in secrets for piece in one.pieces)
+                if key not in self.hits:
+                    self.hits[key] = _hit(
+                        rule, match, steps, file, self.path, ignores, secrets=secrets
+                    )
 
     def result(self) -> FileResult:
         """Return all of it, in the order of the source."""
@@ -286,7 +296,8 @@ def _hit(
     file: ParsedFile,
     path: PurePosixPath,
     ignores: Ignores,
-    secrets: Sequence[Secret],
+    *,
+    secrets: Sequence[Secret] = (),
 ) -> Hit:
     shown = without(match.env, secrets)
     location = locate(file, path, match.start, match.end)

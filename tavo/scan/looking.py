@@ -140,7 +140,7 @@ class _Look:
         for flow in result.flows:
             if flow.far is not None or any(isinstance(step, Step) for step in flow.steps):
                 secrets = [] if flow.far is not None else secrets_of(
-                    rule.rule, flow.start, flow.end, flow.env, file
+                    rule, flow.start, flow.end, flow.env, file
                 )  # fmt: skip
                 self.secrets.update((piece, None) for one in secrets for piece in one.pieces)
                 self.hits.append(_hit(rule, flow, file, self.path, self.ignores, secrets))
