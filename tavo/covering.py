@@ -12,6 +12,7 @@ Pure functions, no I/O. Units: lines and columns from 1, lengths in characters.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -70,7 +71,7 @@ class Cover:
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._at: dict[int, dict[Piece, None]] = {}
-        self._by_start: dict[str, dict[str, None]] = {}
+        by_start: dict[str, set[str]] = {}
         self._texts: dict[str, None] = {}
         for piece in pieces:
             if piece.line:
@@ -79,7 +80,8 @@ class Cover:
                 if text:
                     self._texts[text] = None
                 if len(text) >= _SHORTEST and not _is_words(text):
-                    self._by_start.setdefault(text[:_SHORTEST], {})[text] = None
+                    by_start.setdefault(text[:_SHORTEST], set()).add(text)
+        self._by_start = {start: _Alike(found) for start, found in by_start.items()}
 
     def line(self, number: int, line: str) -> str:
         """Return a line, which may be cut, without the secrets that findings point at there."""
@@ -102,11 +104,10 @@ class Cover:
         spans: _Spans = []
         end = len(text.removesuffix("…"))
         for at in range(end - _SHORTEST + 1):
-            for secret in self._by_start.get(text[at : at + _SHORTEST], ()):
-                if text.startswith(secret, at):
-                    spans.append((at + _kept(secret), at + len(secret)))
-                elif secret.startswith(text[at:end]):
-                    spans.append((at + _kept(secret), end))
+            alike = self._by_start.get(text[at : at + _SHORTEST])
+            secret = alike.at(text, at, end) if alike is not None else ""
+            if secret:
+                spans.append((at + _kept(secret), min(at + len(secret), end)))
         return _starred(text, spans)
 
     def location(self, location: Location) -> Location:
@@ -123,6 +124,26 @@ class Cover:
     def holds(self, text: str) -> bool:
         """Tell whether a secret is in a text, however short it is."""
         return any(secret in text for secret in self._texts)
+
+
+class _Alike:
+    """Secrets that begin alike: which one a text has at a place costs little, however many."""
+
+    def __init__(self, secrets: set[str]) -> None:
+        self._secrets = secrets
+        self._sorted = sorted(secrets)
+        self._lengths = sorted({len(one) for one in secrets}, reverse=True)
+
+    def at(self, text: str, start: int, end: int) -> str:
+        """Return the longest secret there, or one that the end cuts off; empty for none."""
+        rest = text[start:end]
+        number = bisect_left(self._sorted, rest)
+        if number < len(self._sorted) and self._sorted[number].startswith(rest):
+            return self._sorted[number]
+        for length in self._lengths:
+            if text[start : start + length] in self._secrets:
+                return text[start : start + length]
+        return ""
 
 
 def covered(finding: Finding, covers: Mapping[PurePosixPath, Cover], *, own: bool) -> Finding:
