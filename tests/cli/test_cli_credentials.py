@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,7 @@ from tavo.covering import CREDENTIAL
 from tavo.scan.rule_tests import place_of
 from tavo.scan.rules import PACK, load_rules
 from tests.cli.conftest import Run
+from tests.cli.test_cli_engine import install
 
 SAMPLES = Path(__file__).parents[1] / "scan" / "samples"
 FORMATS = ("text", "json", "sarif", "ocsf", "github", "junit", "markdown", "html", "baseline")
@@ -202,4 +204,25 @@ def test_what_another_tool_found_in_the_file_is_covered(tavo: Run) -> None:
     for tag in ("credential", "none"):
         found = outputs(tavo, "--rules", _rules(tag), "--import-sarif", "../t.sarif")
         assert "a key Zq7L" in found["json"], tag
+        assert (KEY in found["json"]) == (tag == "none")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")
+def test_what_another_engine_says_is_the_secret_is_covered(
+    tavo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f'run(key="{KEY}", shell=True)\n'
+    start = line.index(KEY) + 1
+    places = {"start": {"line": 1, "col": start}, "end": {"line": 1, "col": start + len(KEY)}}
+    bound = json.dumps({**places, "abstract_content": KEY})
+    more = f"for one in report['results']: one['extra']['metavars']['$SECRET'] = {bound}"
+    install(tmp_path, monkeypatch, more)
+    Path("app.py").write_text(line)
+    rule = "rules:\n  - {id: key, message: m, severity: ERROR, languages: [python],\n"
+    for tag in ("credential", "none"):
+        Path(f"../{tag}.yaml").write_text(
+            f"{rule}     metadata: {{tags: [{tag}]}}, pattern: run($SECRET)}}\n"
+        )
+        found = outputs(tavo, "--rules", f"../{tag}.yaml", "--engine", "opengrep")
+        assert 'run(key=\\"Zq7L' in found["json"]
         assert (KEY in found["json"]) == (tag == "none")
