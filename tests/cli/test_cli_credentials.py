@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tavo.covering import CREDENTIAL
+from tavo.scan.engine import scan_source
 from tavo.scan.rule_tests import place_of
 from tavo.scan.rules import PACK, load_rules
 from tests.cli.conftest import Run
@@ -226,3 +227,14 @@ def test_what_another_engine_says_is_the_secret_is_covered(
         found = outputs(tavo, "--rules", f"../{tag}.yaml", "--engine", "opengrep")
         assert 'run(key=\\"Zq7L' in found["json"]
         assert (KEY in found["json"]) == (tag == "none")
+
+
+def test_an_editor_gets_lines_as_they_are_and_no_secret_in_messages(tmp_path: Path) -> None:
+    for tag in ("credential", "none"):
+        path = tmp_path / f"{tag}.yaml"
+        path.write_text(RULES.replace("TAG", tag))
+        result = scan_source(APP.encode(), PurePosixPath("app.py"), load_rules([path]))
+        texts = [hit.finding.message for hit in result.hits]
+        texts += [step.message for hit in result.hits for step in hit.finding.flow]
+        assert any(KEY in hit.finding.location.snippet for hit in result.hits)
+        assert any(KEY in text for text in texts) == (tag == "none")
