@@ -13,20 +13,18 @@ Pure functions, no I/O. Units: lines and columns from 1, lengths in characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import msgspec
 
+from tavo.covering import CREDENTIAL, Cover, Piece, pieces_of
 from tavo.host.messages import At, Item, ViolationError, WireFinding, WireRule
 from tavo.plugins.frames import MOST_FINDINGS_PER_FILE
 from tavo.plugins.types import Confidence, Finding, Location, Region, Rule, Severity, Step
 
-__all__ = ["CREDENTIAL", "Checked", "check_findings", "check_item", "check_rules", "clean"]
-
-CREDENTIAL = "credential"
-"""The tag of rules that point at a secret: no report shows what they point at whole."""
+__all__ = ["Checked", "check_findings", "check_item", "check_rules", "clean"]
 
 _LONGEST_TEXT = 4096
 _LONGEST_HELP = 65536
@@ -34,8 +32,6 @@ _LONGEST_SNIPPET = 4096
 _MOST_SNIPPET_LINES = 50
 _MOST_EVIDENCE = 64
 _MOST_PROBLEMS = 20
-_SHOWN_OF_CREDENTIAL = 4
-_SHORTEST_SECRET = 8
 
 _UNSAFE_CODES = (
     *range(0x20), *range(0x7F, 0xA0),  # control
@@ -131,42 +127,36 @@ def _covered(
 ) -> Callable[[int], Sequence[str] | None]:
     """Return `lines_of` with stars over what rules for credentials point at, in all snippets.
 
-    A piece keeps its length, so that columns hold, and of its characters the first few. Where the
-    same stands in its line again, that is covered, too.
+    Where the same stands in its line again, that is covered, too.
     """
-    pieces: dict[int, list[tuple[int, int, int, int]]] = {}
+    regions: dict[int, list[tuple[int, int, int, int]]] = {}
     for wire in found:
         if wire.at.region and wire.rule in rules and CREDENTIAL in rules[wire.rule].tags:
-            pieces.setdefault(wire.at.file, []).append(wire.at.region)
-    if not pieces:
+            regions.setdefault(wire.at.file, []).append(wire.at.region)
+    if not regions:
         return lines_of
-    covered: dict[int, Sequence[str] | None] = {}
+    known: dict[int, Sequence[str] | None] = {}
 
     def covering(number: int) -> Sequence[str] | None:
-        if number not in covered:
+        if number not in known:
             lines = lines_of(number)
-            if lines is not None and number in pieces:
-                as_written = lines
-                lines = list(lines)
-                for first, start, last, end in pieces[number]:
-                    for at in range(max(1, first), min(last, len(lines)) + 1):
-                        line = lines[at - 1]
-                        low = start - 1 if at == first else 0
-                        high = end - 1 if at == last else len(line)
-                        line = line[:low] + _stars(line[low:high]) + line[high:]
-                        secret = as_written[at - 1][low:high]
-                        if len(secret) >= _SHORTEST_SECRET:
-                            line = line.replace(secret, _stars(secret))
-                        lines[at - 1] = line
-            covered[number] = lines
-        return covered[number]
+            if lines is not None and number in regions:
+                cover = Cover(_pieces(regions[number], lines))
+                lines = [cover.line(at, line) for at, line in enumerate(lines, 1)]
+            known[number] = lines
+        return known[number]
 
     return covering
 
 
-def _stars(secret: str) -> str:
-    kept = min(_SHOWN_OF_CREDENTIAL, len(secret) // 4)
-    return secret[:kept] + "*" * (len(secret) - kept)
+def _pieces(regions: Sequence[tuple[int, int, int, int]], lines: Sequence[str]) -> Iterator[Piece]:
+    """Yield what regions point at, as far as they are regions of these lines."""
+    for first, start, last, end in regions:
+        try:
+            region = Region(start_line=first, start_column=start, end_line=last, end_column=end)
+        except ValueError:
+            continue  # the finding is left out for that
+        yield from pieces_of(region, lambda n: lines[n - 1] if n <= len(lines) else None)
 
 
 def clean(text: str, limit: int = _LONGEST_TEXT) -> str:

@@ -387,7 +387,7 @@ class ResultStore:
 
     def _row(self, run_id: int, one: Reported, fingerprints: Fingerprints) -> tuple[Any, ...]:
         number = self._rule_number(run_id, one)
-        return finding_row(run_id, number, fingerprints.of(one.tool, one.finding), one)
+        return finding_row(run_id, number, fingerprints.of(one.tool, one.plain or one.finding), one)
 
     def _rule_number(self, run_id: int, one: Reported) -> int:
         key = (run_id, one.tool, one.rule.id)

@@ -56,7 +56,8 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     `tool` is `tavo`, a plugin's full id, or `sarif:` and the name of a tool that was imported.
     `fingerprint` is filled by the store. `line_hash` is filled by
     `tavo.results.fingerprint.with_line_hashes`, empty where the text is not known.
-    `baseline_state` is SARIF's `new` or `unchanged`, empty where there was no baseline.
+    `baseline_state` is SARIF's `new` or `unchanged`, empty where there was no baseline. `plain` is
+    what the fingerprint is made of, where `finding` has secrets covered; it is not kept.
     """
 
     finding: Finding
@@ -66,6 +67,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     line_hash: str = ""
     baseline_state: str = ""
+    plain: Finding | None = None
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

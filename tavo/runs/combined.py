@@ -6,6 +6,8 @@ Rules this module keeps:
 - at its end a finding is left out where a more specific rule says the same; a run that was
   interrupted keeps both;
 - a comment that ignores a finding of a plugin must name its rule or its plugin;
+- what rules with the tag `credential` point at is covered in all findings about the file that come
+  with it or later; fingerprints are those of the findings as they were;
 - only the thread that made it uses it.
 
 Units: CPU time in seconds, times UTC.
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from tavo import __version__
+from tavo.covering import CREDENTIAL, Cover, Piece, covered, pieces_of
 from tavo.errors import ExitCode, worst
 from tavo.plugins import Finding, Rule, Severity
 from tavo.results.fingerprint import with_line_hashes
@@ -80,6 +83,8 @@ class CombinedRun:
         self._already: Already | None = None
         self._ignores: dict[PurePosixPath, Ignores] = {}
         self._described: list[tuple[str, Described]] = []
+        self._secrets: dict[PurePosixPath, dict[Piece, None]] = {}
+        self._covers: dict[PurePosixPath, Cover] = {}
         self.id = store.begin(
             RunInfo(
                 command=tuple(command),
@@ -118,6 +123,7 @@ class CombinedRun:
         self, result: FileResult, rules: Described, *, tool: str = "tavo"
     ) -> list[Reported]:
         """Store what rules said about a file; return the findings that count."""
+        self._learn(result, rules)
         if self._already is not None:
             result = self._already.concerned(result)
         if result.scanned:
@@ -125,7 +131,7 @@ class CombinedRun:
         self.note(_notices(result))
         if result.hits and not any(one is rules for _, one in self._described):
             self._described.append((tool, rules))
-        reported = self._compared(list(_reported(result, rules, tool))) if result.hits else []
+        reported = self._shown(list(_reported(result, rules, tool))) if result.hits else []
         if reported:
             self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         return [one for one in reported if one.suppression is None]
@@ -153,7 +159,7 @@ class CombinedRun:
 
     def add_outcome(self, outcome: PluginOutcome) -> None:
         """Store what a plugin did."""
-        reported = self._compared([self._judged(one) for one in outcome.reported])
+        reported = self._shown([self._judged(one) for one in outcome.reported])
         self._store.add(self.id, with_line_hashes(reported, self._lines_of))
         self._store.add_plugin_run(self.id, outcome.run)
         self._plugins.append(outcome.run)
@@ -167,7 +173,7 @@ class CombinedRun:
         for file in files:
             self._files.setdefault(file.relative, file)
         judged = [one if one.suppression is not None else self._judged(one) for one in reported]
-        self._store.add(self.id, with_line_hashes(self._compared(judged), self._lines_of))
+        self._store.add(self.id, with_line_hashes(self._shown(judged), self._lines_of))
         self.add_engine(row)
 
     def add_engine(self, row: PluginRun) -> None:
@@ -290,6 +296,30 @@ class CombinedRun:
             if rules.yields:
                 yields.setdefault(tool, {}).update(rules.yields)
         return {tool: above(names) for tool, names in yields.items()}
+
+    def _learn(self, result: FileResult, rules: Described) -> None:
+        """Note the secrets of a result: where it points at another file, those that it shows."""
+        found = [(result.path, piece) for piece in result.secrets]
+        for hit in result.hits:
+            place = hit.finding.location
+            if place.region is None or place.path == result.path:
+                continue
+            if CREDENTIAL in rules.rule(hit.finding.rule_id).tags:
+                lines = dict(enumerate(place.snippet.split("\n"), place.region.start_line))
+                found += [(place.path, one) for one in pieces_of(place.region, lines.get)]
+        for path, piece in found:
+            self._secrets.setdefault(path, {})[piece] = None
+        for path in {path for path, _ in found}:
+            self._covers[path] = Cover(self._secrets[path])
+
+    def _shown(self, reported: Sequence[Reported]) -> list[Reported]:
+        """Return findings as they count and as they may be shown."""
+        counted = self._compared(reported)
+        return [self._covered(one) for one in counted] if self._covers else list(counted)
+
+    def _covered(self, one: Reported) -> Reported:
+        finding = covered(one.finding, self._covers, own=CREDENTIAL in one.rule.tags)
+        return one if finding is one.finding else replace(one, finding=finding, plain=one.finding)
 
     def _compared(self, reported: Sequence[Reported]) -> Sequence[Reported]:
         return reported if self._already is None else self._already.judged(reported)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from tavo.covering import CREDENTIAL, Cover, Piece, in_texts
 from tavo.plugins import Finding, Step
 from tavo.scan.files import SourceFile, UnreadableError, decode, is_binary, read
 from tavo.scan.languages import CODE, NOTEBOOK, TEXT_LANGUAGES, holds_no_code, language_at, parse_as
@@ -29,6 +30,7 @@ from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.regexes import LateError
 from tavo.scan.results import FileResult, Hit
 from tavo.scan.rule import RuleSet, ScanRule
+from tavo.scan.secrets import Secret, secrets_of, without
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.timing import Clock, TimeUpError, bounds_of
 
@@ -148,6 +150,7 @@ class FileScan:
         self.clock = Clock(bounds_of(data))
         self.problems: list[str] = []
         self.hits: dict[tuple[str, int, int], Hit] = {}
+        self.secrets: dict[Piece, None] = {}
         self.lasting = True
         self.outlining: Outlining | None = None
         self.outline: Outline | None = None
@@ -199,22 +202,38 @@ class FileScan:
         heard = None
         if self.outlining is not None and rule.follows_calls:
             heard = partial(self.outlining.note, rule, file)
-        for match, steps in _matches(rule, file, heard):
-            if len(self.hits) >= _MOST_HITS:
-                self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
-                break
-            key = (rule.rule.id, match.start, match.end)
-            if key not in self.hits:
-                self.hits[key] = _hit(rule, match, steps, file, self.path, ignores)
+        tagged: dict[tuple[str, int, int], tuple[Match, _Steps, list[Secret]]] = {}
+        try:
+            for match, steps in _matches(rule, file, heard):
+                if len(self.hits) + len(tagged) >= _MOST_HITS:
+                    self.problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
+                    break
+                key = (rule.rule.id, match.start, match.end)
+                if CREDENTIAL in rule.rule.tags:  # several matches of one place, several secrets
+                    _, _, secrets = tagged.setdefault(key, (match, steps, []))
+                    secrets += secrets_of(rule, match.start, match.end, match.env, file)
+                elif key not in self.hits:
+                    self.hits[key] = _hit(rule, match, steps, file, self.path, ignores)
+        finally:
+            for key, (match, steps, secrets) in tagged.items():
+                self.secrets.update((piece, None) for one in secrets for piece in one.pieces)
+                if key not in self.hits:
+                    self.hits[key] = _hit(
+                        rule, match, steps, file, self.path, ignores, secrets=secrets
+                    )
 
     def result(self) -> FileResult:
         """Return all of it, in the order of the source."""
         ordered = sorted(self.hits.values(), key=_order)
+        if self.secrets:
+            cover = Cover(self.secrets)
+            ordered = [replace(one, finding=in_texts(one.finding, [cover])) for one in ordered]
         problems = tuple(dict.fromkeys(self.problems))
         outline = None if self.outline is None else encode_outline(self.outline)
         return FileResult(
-            self.path, tuple(ordered), problems, lasting=self.lasting, outline=outline
-        )
+            self.path, tuple(ordered), problems, lasting=self.lasting, outline=outline,
+            secrets=tuple(self.secrets),
+        )  # fmt: skip
 
 
 @contextmanager
@@ -291,16 +310,19 @@ def _hit(
     file: ParsedFile,
     path: PurePosixPath,
     ignores: Ignores,
+    *,
+    secrets: Sequence[Secret] = (),
 ) -> Hit:
+    shown = without(match.env, secrets)
     location = locate(file, path, match.start, match.end)
     where = file.source.where(match.start)
     finding = Finding(
         rule_id=rule.rule.id,
-        message=message_of(rule, match.env) + (f" ({where})" if where else ""),
+        message=message_of(rule, shown) + (f" ({where})" if where else ""),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
-        evidence={name: short(value.text) for name, value in sorted(match.env.items())},
+        evidence={name: short(value.text) for name, value in sorted(shown.items())},
         flow=tuple(
             step if isinstance(step, Step) else step_at(file, path, *step) for step in steps
         ),

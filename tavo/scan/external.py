@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from tavo.covering import CREDENTIAL, SECRET, Piece, pieces_of
 from tavo.errors import InputError, UsageError
 from tavo.plugins import Finding, Location, Region, Rule, Step
 from tavo.printable import printable
@@ -332,6 +333,7 @@ def _result(
     lines = data.decode("utf-8", "replace").split("\n")
     ignores = _ignores(file.relative, data)
     hits: list[Hit] = []
+    secrets: dict[Piece, None] = {}
     for one in sorted(results, key=lambda r: (r.start.line, r.start.col, r.check_id)):
         if len(hits) >= _MOST_HITS:
             problems.append(f"more than {_MOST_HITS} findings: the rest was left out")
@@ -344,8 +346,27 @@ def _result(
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             problems.append(f"a finding of {printable(one.check_id)} cannot be read: {error}")
             continue
+        if CREDENTIAL in rule.tags:
+            secrets.update(dict.fromkeys(_secret(one, finding.location, lines)))
         hits.append(Hit(finding, ignores.of(rule.id, one.start.line)))
-    return FileResult(file.relative, tuple(hits), (*problems, *ignores.problems))
+    return FileResult(
+        file.relative, tuple(hits), (*problems, *ignores.problems), secrets=tuple(secrets)
+    )
+
+
+def _secret(one: _Result, location: Location, lines: Sequence[str]) -> Iterator[Piece]:
+    """Yield what a finding of a rule with the tag `credential` points at."""
+    bound = (one.extra.get("metavars") or {}).get(SECRET)
+    region = location.region
+    if isinstance(bound, Mapping):
+        try:
+            start = msgspec.convert(bound.get("start"), _Place)
+            end = msgspec.convert(bound.get("end"), _Place)
+            region = _location(start, end, location.path, lines).region
+        except (msgspec.ValidationError, ValueError):
+            pass  # then all that it points at
+    if region is not None:
+        yield from pieces_of(region, lambda n: lines[n - 1] if n <= len(lines) else None)
 
 
 def _ignores(path: PurePosixPath, data: bytes) -> Ignores:

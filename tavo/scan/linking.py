@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from tavo.covering import Piece
 from tavo.scan.files import SourceFile
 from tavo.scan.languages import language_at
 from tavo.scan.modules import Modules
@@ -70,6 +71,7 @@ class Looked(msgspec.Struct, frozen=True):
     offers: dict[str, tuple[Offer, ...]] = {}
     outline: Outline | None = None
     lasting: bool = True
+    secrets: tuple[Piece, ...] = ()
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from msgspec.structs import replace
 
+from tavo.covering import Piece
 from tavo.kept import content_key
 from tavo.plugins import Finding, Step
 from tavo.scan.engine import FileScan, Hit, guarded, message_of, no_collection
@@ -25,6 +26,7 @@ from tavo.scan.locations import locate, step_at
 from tavo.scan.outlining import offers_of, outline_of_uses, spots_of
 from tavo.scan.parsed import ParsedFile, identifiers
 from tavo.scan.rule import RuleSet, ScanRule
+from tavo.scan.secrets import Secret, secrets_of, without
 from tavo.scan.suppress import Ignores, find_ignores
 from tavo.scan.taint.across import parts_of
 from tavo.scan.taint.analysis import Flow, flows_of
@@ -109,6 +111,7 @@ class _Look:
         self.scan.lasting = file.lasting
         self.ignores: Ignores = find_ignores(file)
         self.hits: list[Hit] = []
+        self.secrets: dict[Piece, None] = {}
         self.offers: dict[str, tuple[Offer, ...]] = {}
         self._opened: dict[tuple[str, bytes], Export] = {}
 
@@ -117,8 +120,9 @@ class _Look:
         self.scan.each(chosen, lambda rule: self._follow(rule, given[rule.rule.id]))
         problems = tuple(dict.fromkeys(self.scan.problems))
         return Looked(
-            hits=tuple(self.hits), problems=problems, offers=self.offers, lasting=self.scan.lasting
-        )
+            hits=tuple(self.hits), problems=problems, offers=self.offers,
+            lasting=self.scan.lasting, secrets=tuple(self.secrets),
+        )  # fmt: skip
 
     def _follow(self, rule: ScanRule, given: tuple[Given, ...]) -> None:
         """Run one rule with the functions that are given."""
@@ -136,7 +140,11 @@ class _Look:
         result = flows_of(file, spec, marks, elsewhere, wanted=wanted)
         for flow in result.flows:
             if flow.far is not None or any(isinstance(step, Step) for step in flow.steps):
-                self.hits.append(_hit(rule, flow, file, self.path, self.ignores))
+                secrets = [] if flow.far is not None else secrets_of(
+                    rule, flow.start, flow.end, flow.env, file
+                )  # fmt: skip
+                self.secrets.update((piece, None) for one in secrets for piece in one.pieces)
+                self.hits.append(_hit(rule, flow, file, self.path, self.ignores, secrets))
         offers = offers_of(rule, file, self.path, marks, result, self.ignores, wanted=wanted)
         if offers:
             self.offers[rule.rule.id] = offers
@@ -150,18 +158,24 @@ class _Look:
 
 
 def _hit(
-    rule: ScanRule, flow: Flow, file: ParsedFile, path: PurePosixPath, ignores: Ignores
+    rule: ScanRule,
+    flow: Flow,
+    file: ParsedFile,
+    path: PurePosixPath,
+    ignores: Ignores,
+    secrets: Sequence[Secret],
 ) -> Hit:
+    shown = without(flow.env, secrets)
     location = (
         flow.far.location if flow.far is not None else locate(file, path, flow.start, flow.end)
     )
     finding = Finding(
         rule_id=rule.rule.id,
-        message=message_of(rule, flow.env),
+        message=message_of(rule, shown),
         location=location,
         severity=rule.rule.severity,
         confidence=rule.rule.confidence,
-        evidence={name: value.text[:80] for name, value in sorted(flow.env.items())},
+        evidence={name: value.text[:80] for name, value in sorted(shown.items())},
         flow=tuple(
             step if isinstance(step, Step) else step_at(file, path, *step) for step in flow.steps
         ),

@@ -91,8 +91,9 @@ def scan_across(
         if hits or looked.problems or not looked.lasting:
             file = project.files[path].file
             yield FileResult(
-                file.relative, tuple(hits), looked.problems, scanned=False, lasting=looked.lasting
-            )
+                file.relative, tuple(hits), looked.problems, scanned=False,
+                lasting=looked.lasting, secrets=looked.secrets,
+            )  # fmt: skip
 
 
 class _Project:

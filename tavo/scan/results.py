@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from tavo.covering import Piece
 from tavo.plugins import Finding
 from tavo.scan.suppress import Ignore
 
@@ -44,7 +45,8 @@ class FileResult(msgspec.Struct, frozen=True):
     `lasting` is false where the next run could say something else about the same content, because
     time ran out. `content` is SHA-256 of the bytes that were read, empty where they were not;
     `others` are the files that the result depends on besides. `outline` is what the file tells the
-    other files of the scan, as text, None where nobody asked.
+    other files of the scan, as text, None where nobody asked. `secrets` are what rules with the tag
+    `credential` point at in the file: findings hold their lines whole, reports must not.
     """
 
     path: PurePosixPath
@@ -55,3 +57,4 @@ class FileResult(msgspec.Struct, frozen=True):
     content: bytes = b""
     others: tuple[Beside, ...] = ()
     outline: bytes | None = None
+    secrets: tuple[Piece, ...] = ()

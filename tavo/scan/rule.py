@@ -143,6 +143,7 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a rule file, compiled for a language; `others` are the same for other ones.
 
     `yields_to` are more specific rules: where one of them finds the same, this one is left out.
+    `names_secret`: its patterns say with `$SECRET` what of a match is the secret.
     """
 
     rule: Rule
@@ -157,6 +158,7 @@ class ScanRule(msgspec.Struct, frozen=True, kw_only=True):
     language: str = "python"
     others: tuple[ScanRule, ...] = ()
     yields_to: tuple[str, ...] = ()
+    names_secret: bool = False
 
     def applies_to(self, path: str) -> bool:
         """Tell whether the rule's `paths` let it look at a file."""

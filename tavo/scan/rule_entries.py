@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tavo.covering import SECRET
 from tavo.plugins import Confidence, Rule, Severity
 from tavo.scan.compile import compile_formula
 from tavo.scan.formula import (
@@ -74,6 +75,7 @@ _USUAL: Mapping[str, Any] = {
 }  # fmt: skip
 _ANY_BOOLEAN = frozenset({"interfile", "symbolic_propagation", "constant_propagation"})
 _LONGEST_SPAN = 1_000
+_NO_PATTERNS = frozenset({"message", "metadata", "fix", "fix-regex", "pattern-sanitizers"})
 _COMMENT_STYLES = frozenset({"", "c", "cpp", "shell"})
 _ALSO = {
     "sources": frozenset({"label", "requires"}),
@@ -120,11 +122,22 @@ def compile_rule(entry: Mapping[str, Any], rule_id: str, file: Path, names: Name
         ScanRule(
             rule=described, message=" ".join(message.split()), search=search, taint=taint,
             file=file, fix=fix, fix_regex=fix_regex, include=include, exclude=exclude,
-            language=language, yields_to=yields_to,
+            language=language, yields_to=yields_to, names_secret=_names_secret(entry),
         )
         for language, (search, taint) in bodies.items()
     )  # fmt: skip
     return replace(first, others=tuple(others)) if others else first
+
+
+def _names_secret(entry: Any, key: str = "patterns") -> bool:
+    """Tell whether the patterns of a rule bind `$SECRET`."""
+    if key in _NO_PATTERNS or key.startswith("pattern-not"):
+        return False
+    if isinstance(entry, Mapping):
+        return any(_names_secret(value, str(name)) for name, value in entry.items())
+    if isinstance(entry, list):
+        return any(_names_secret(value, key) for value in entry)
+    return isinstance(entry, str) and (SECRET in entry or f"(?P<{SECRET[1:]}>" in entry)
 
 
 def languages_of(entry: Mapping[str, Any]) -> list[str]:
@@ -351,7 +364,11 @@ def describe(entry: Mapping[str, Any], rule_id: str, message: str) -> Rule:
         help=str(metadata.get("remediation", "")).strip(),
         cwe=tuple(dict.fromkeys(cwe)),
         owasp=tuple(dict.fromkeys(owasp)),
-        tags=tuple(dict.fromkeys(_texts(metadata.get("category")) + _texts(metadata.get("atlas")))),
+        tags=tuple(
+            dict.fromkeys(
+                word for key in ("category", "tags", "atlas") for word in _texts(metadata.get(key))
+            )
+        ),
         references=tuple(_texts(metadata.get("references"))),
     )
 
