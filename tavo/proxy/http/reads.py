@@ -131,8 +131,16 @@ class Reads:
             self.gathered = []
             try:
                 for reader, number, data in taken:
-                    if reader.number == number:  # else what came before has ended it
-                        self._judge(reader, data)
+                    if reader.number != number:
+                        continue  # what came before has ended it
+                    if not data:
+                        self.forget(reader)
+                        reader.transport.resume_reading()
+                        continue
+                    try:
+                        reader.data_received(data)
+                    except Exception as error:  # noqa: BLE001 (what else was read is not lost)
+                        self._defect(reader, error)
                 self.flush()
             finally:
                 self.gathered = None
@@ -153,18 +161,11 @@ class Reads:
                 self.cut(reader)
         return taken
 
-    def _judge(self, reader: _Reader, data: bytes) -> None:
-        if not data:
-            self.forget(reader)
-            reader.transport.resume_reading()
-            return
-        try:
-            reader.data_received(data)
-        except Exception as error:  # noqa: BLE001 (what else was read is not lost with it)
-            self._loop.call_exception_handler({
-                "message": "a connection was closed for a defect of tavo", "exception": error,
-            })  # fmt: skip
-            self.cut(reader)
+    def _defect(self, reader: _Reader, error: Exception) -> None:
+        self._loop.call_exception_handler({
+            "message": "a connection was closed for a defect of tavo", "exception": error,
+        })  # fmt: skip
+        self.cut(reader)
 
     def _begin(self, reader: _Reader) -> None:
         transport = reader.transport
