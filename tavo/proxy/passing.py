@@ -151,7 +151,7 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            is_escaped = _BACKSLASH in body and _ESCAPE in body
+            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body  # `in` is slower
             if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
