@@ -49,12 +49,13 @@ class _Form:
     lines in a row that go on as they are.
     """
 
-    __slots__ = ("length", "lines", "match", "pattern", "values")
+    __slots__ = ("is_as_it_is", "length", "lines", "match", "pattern", "values")
 
     def __init__(self, pattern: bytes, lines: bytes, length: int, values: list[int]) -> None:
         self.pattern = pattern
         self.match = re.compile(pattern).match
         self.lines = lines
+        self.is_as_it_is = lines == _AS_IT_IS
         self.length = length
         self.values = values
 
@@ -78,12 +79,16 @@ class Answers:
         else:
             return None
         body = data[found.end() :]
+        values = form.values
+        if form.is_as_it_is:
+            length, lines = found.group(form.length, values[0])
+            if length == SHOWN[len(body)]:
+                self._failed = 0
+                return lines, body
+            return None
         if found[form.length] != SHOWN[len(body)]:
             return None
         self._failed = 0
-        values = form.values
-        if form.lines == _AS_IT_IS:
-            return found[values[0]], body
         return form.lines % found.group(*values) if values else form.lines, body
 
     def learn(self, data: bytes, headers: Headers) -> None:

@@ -61,6 +61,7 @@ class ClientConnection(asyncio.Protocol):
         "minor",
         "number",
         "paused",
+        "reads",
         "transport",
         "wire",
     )  # fmt: skip
@@ -68,6 +69,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, wire: Wire, before: bytes = b"") -> None:
         """`before` stands before the path of each request: who connected has said where to."""
         self.wire = wire
+        self.reads = wire.clock.reads
         self.before = before
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.flow: Flow | None = None
@@ -107,20 +109,20 @@ class ClientConnection(asyncio.Protocol):
         self._dropped = 0
         self.deadline = now + wire.limits.client_idle_s
         if wire.draining:
-            wire.clock.reads.end(self)
+            self.reads.end(self)
 
     def abort(self) -> None:
         """Close at once, so that the client sees that its answer is cut off."""
         self.flow = None
         self.closing = True
         self.deadline = NEVER
-        self.wire.clock.reads.cut(self)
+        self.reads.cut(self)
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again, while a body goes on to the upstream."""
         if self.transport.is_closing():
             return
-        self.wire.clock.reads.pause(self, still)
+        self.reads.pause(self, still)
 
     def late(self) -> None:
         flow = self.flow
@@ -133,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._head > 0 and not self.closing:
             self._refuse(plain_refusal(408, "client_timeout", "the request took too long"))
         else:
-            self.wire.clock.reads.cut(self)
+            self.reads.cut(self)
 
     # -- asyncio.Protocol
 
@@ -143,19 +145,19 @@ class ClientConnection(asyncio.Protocol):
         if len(wire.clients) >= wire.limits.clients or wire.draining:
             wire.turned_away += 1
             self.closing = True
-            wire.clock.reads.cut(self)
+            self.reads.cut(self)
             return
         self.transport.set_write_buffer_limits(high=_BUFFER)
         wire.clients.add(self)
         wire.clock.watch(self)
         self.deadline = wire.clock.now() + wire.limits.client_head_s
         if not self.before:
-            wire.clock.reads.take(self)
+            self.reads.take(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.wire.clients.discard(self)
         self.wire.clock.forget(self)
-        self.wire.clock.reads.forget(self)
+        self.reads.forget(self)
         self.closing = True
         self.deadline = NEVER
         flow, self.flow = self.flow, None
@@ -321,7 +323,7 @@ class ClientConnection(asyncio.Protocol):
             self.flow.defect(error)
         else:
             self.wire.report(error)
-            self.wire.clock.reads.cut(self)
+            self.reads.cut(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal of what could not be read, and close."""
@@ -339,14 +341,15 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = self.wire.clock.now() + _LINGER_S
         try:
             if self.transport.can_write_eof():
+                self.reads.flush()
                 self.transport.write_eof()
                 return
         except OSError:  # the client has gone already
             pass
-        self.wire.clock.reads.end(self)
+        self.reads.end(self)
 
     def _drop(self, size: int) -> None:
         self.keep = False
         self._dropped += size
         if self._dropped > _MOST_DROPPED:
-            self.wire.clock.reads.cut(self)
+            self.reads.cut(self)

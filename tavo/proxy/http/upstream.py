@@ -92,6 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
         "keep_until",
         "number",
         "pool",
+        "reads",
         "taker",
         "transport",
         "used",
@@ -99,6 +100,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self.reads = pool.clock.reads
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.taker: Taker | None = None
         self.deadline = NEVER
@@ -126,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again."""
-        self.pool.clock.reads.pause(self, still)
+        self.reads.pause(self, still)
 
     def done_whole(self, now: float) -> None:
         """Give it back after an answer that needed no parser, and said nothing of its end."""
@@ -154,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.taker = None
         self.deadline = NEVER
         if self.transport is not None:
-            self.pool.clock.reads.cut(self)
+            self.reads.cut(self)
 
     def late(self) -> None:
         if self.taker is not None:
@@ -170,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=_BUFFER)
         self.pool.clock.watch(self)
         self.pool.open += 1
-        self.pool.clock.reads.take(self)
+        self.reads.take(self)
 
     def data_received(self, data: bytes) -> None:
         taker = self.taker
@@ -205,7 +207,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         error = error or self.failed
         self.pool.clock.forget(self)
-        self.pool.clock.reads.forget(self)
+        self.reads.forget(self)
         self.pool.closed(self)
         self.deadline = NEVER
         taker, self.taker = self.taker, None
