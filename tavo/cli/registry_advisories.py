@@ -113,7 +113,7 @@ def _write(session: Session, out: Path, records: Path | None, mirror: str | None
 
     from marketplace_db.advisories.snapshot import Advisories, read_records, write_snapshot
     from signing.files import write_atomically
-    from tavo.config import user_paths
+    from tavo.folders import user_paths
 
     if records is not None and mirror is not None:
         raise UsageError(

@@ -122,8 +122,8 @@ class PassingExchange:
     def __init__(
         self, rule: str, operation: Operation | None = None, record: Record = _CLEAN
     ) -> None:
-        """`record` is what is known of each exchange with this operation."""
-        self.record = record.__copy__()  # nothing is ever added to its lists
+        """`record` is what is known of each exchange with this operation; it shares its lists."""
+        self.record = record.__copy__()  # type: ignore[attr-defined]
         self._rule = rule
         if operation is not None:
             self._operation, self._like = operation, record
