@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from asyncio import selector_events
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -256,6 +256,116 @@ def test_a_connection_that_is_closed_is_neither_read_nor_written(way: str) -> No
             return line.data, got, line.number
 
     assert asyncio.run(main()) == (b"", b"", -1)
+
+
+class Pair(Line):
+    """Does something to another connection when it gets bytes, and answers what it is told."""
+
+    def __init__(self, reads: Reads, does: Callable[[Line], None]) -> None:
+        super().__init__(reads)
+        self.does = does
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.does(self)
+
+
+async def turned(*deeds: Callable[[Line], None]) -> tuple[list[Line], list[bytes]]:
+    """Have connections get bytes in one turn; return them, and what their other ends got."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    reads = Reads(loop)
+    lines: list[Line] = []
+    ends: list[socket.socket] = []
+    for does in deeds:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+
+        def made(does: Callable[[Line], None] = does) -> Line:
+            return Pair(reads, does)
+
+        _, line = await loop.create_connection(made, sock=ours)
+        lines.append(line)
+        ends.append(theirs)
+    await asyncio.sleep(0.01)
+    for theirs in ends:
+        theirs.send(b"asked")
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    got = []
+    for theirs in ends:
+        try:
+            got.append(theirs.recv(1000))
+        except OSError:
+            got.append(b"")
+        theirs.close()
+    for line in lines:
+        line.transport.abort()
+        await line.is_lost
+    reads.close()
+    return lines, got
+
+
+def _answers(line: Line) -> None:
+    send(line, b"answered")
+
+
+def _answers_and_ends(line: Line) -> None:
+    send(line, b"answered")
+    line.reads.end(line)
+
+
+def _fails(line: Line) -> None:
+    raise RuntimeError("a defect")
+
+
+@linux
+def test_all_that_is_ready_is_judged_and_answered_in_one_turn() -> None:
+    lines, got = asyncio.run(turned(_answers, _answers_and_ends, _answers))
+    assert [line.data for line in lines] == [b"asked"] * 3
+    assert got == [b"answered"] * 3
+
+
+def _ended_at_once(reads: Reads, line: Line) -> None:
+    reads.forget(line)
+    line.transport.close()
+
+
+@linux
+@pytest.mark.parametrize("writes", [True, False])
+def test_what_was_gathered_is_written_before_the_end(
+    writes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control ends without writing first."""
+    if not writes:
+        monkeypatch.setattr(Reads, "end", _ended_at_once)
+    _, got = asyncio.run(turned(_answers, _answers_and_ends))
+    assert got == [b"answered", b"answered" if writes else b""]
+
+
+@linux
+def test_a_defect_takes_nothing_from_what_else_was_read() -> None:
+    lines, got = asyncio.run(turned(_answers, _fails, _answers))
+    assert [line.data for line in lines] == [b"asked"] * 3
+    assert got == [b"answered", b"", b"answered"]
+
+
+def _cuts_all_others(line: Line) -> None:
+    for other in list(line.reads._readers.values()):
+        if other is not line:
+            line.reads.cut(other)
+
+
+@linux
+@pytest.mark.parametrize("forgets", [True, False])
+def test_what_was_read_of_a_connection_that_was_ended_is_for_nobody(
+    forgets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control does not say that they are ended."""
+    if not forgets:
+        monkeypatch.setattr(Reads, "cut", lambda _, line: line.transport.abort())
+    lines, _ = asyncio.run(turned(*[_cuts_all_others] * 3))
+    assert [line.data for line in lines].count(b"asked") == (1 if forgets else 3)
 
 
 @linux
