@@ -24,7 +24,9 @@ from tavo.proxy.chain.chain import Chain
 from tavo.proxy.chain.values import Where
 from tavo.proxy.http import usual
 from tavo.proxy.http.answers import Answers
+from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.heads import Heads, Known, body_behind
+from tavo.proxy.http.wire import Wire
 from tests.fakes.lines import Exchanged, Reloaded, Seen, played
 from tests.proxy.driving import chain_of
 
@@ -64,6 +66,7 @@ def _said(text: str = "hello", **more: Any) -> bytes:
 
 
 JSON = b"Content-Type: application/json"
+EVENTS = b"Content-Type: text/event-stream"
 BODIES = [
     *(_asked(text) for text in TEXTS),
     _asked(temperature=0.5, n=1, max_tokens=5), _asked(n=2), _asked(stream=True),
@@ -161,6 +164,29 @@ def test_an_agents_conversation_goes_the_usual_way_and_is_the_same() -> None:
         assert one == other
         assert went >= 5  # the first two are learned from
         assert len(one.rows) == 2 + 2 * len(script)
+
+
+def test_an_exchange_has_no_more_attributes_than_cpython_keeps_cheaply() -> None:
+    """Of all that were masked and noted, as a whole and as a stream: the table is the class's."""
+    names: set[str] = set()
+    finished = Wire.finished
+
+    def noted(wire: Wire, flow: Flow) -> None:
+        finished(wire, flow)
+        if type(flow) is usual.Usual:
+            names.update(vars(flow))
+
+    stream = [b"data: " + _said() + b"\n\n", b"data: [DONE]\n\n"]
+    script = [
+        Exchanged([_request(_asked(stream=True))], [_answer(b"".join(stream), EVENTS)]),
+        Exchanged([_request(_asked("ho"))], [_answer(_said(), JSON)]),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "finished", noted)
+        for config in (FREE, {**FREE, "filters": FILTERS}):
+            both(config, script * 4)
+    assert {"_mask", "heard", "_ahead", "cost"} <= names
+    assert len(names) <= 30, sorted(names)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)

@@ -35,7 +35,13 @@ _STATUS, _LENGTH, _ID = b"HTTP/1.1 200 OK", b"\r\ncontent-length: ", b"\r\nx-tav
 
 
 class Usual(Flow):
-    """An exchange whose request came at once, with a head that was read before."""
+    """An exchange whose request came at once, with a head that was read before.
+
+    CPython keeps the attributes of a class's objects cheaply up to thirty names; so many has one
+    that is masked and noted, and whose answer does not come as a whole.
+    """
+
+    asked = True  # but where `ask` has to go the long way
 
     def ask(self, known: Known, body: bytes) -> None:
         """Take the whole request."""
@@ -46,6 +52,7 @@ class Usual(Flow):
         if (
             way is None or not size or size > limits.body_bytes or held > limits.buffered_bytes
         ):  # fmt: skip
+            self.asked = False
             self.begin(known, PLAIN)
             if not self.asked:
                 if body:
@@ -57,7 +64,6 @@ class Usual(Flow):
         self.taken = self._held = size
         self.way = way
         self._known = known
-        self.asked = True
         exchange = self.exchange = way.like.another(time.time())
         if exchange is None:
             raise RuntimeError("a head was judged for all that have it, and is not")
@@ -76,7 +82,6 @@ class Usual(Flow):
         elif wire.ledger is None:
             self._forward_now("")
         else:
-            self._pieces = [body]
             wire.ledger.asked(self, self._forward_now)
 
     def _forward_now(self, refused: str) -> None:
