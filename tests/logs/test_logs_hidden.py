@@ -302,3 +302,109 @@ def test_a_body_inside_a_record(body: str, escaped: bool, look: Look, tmp_path: 
     sent["log"]["entries"][0]["request"]["postData"]["text"] = body.replace("EVIL", text)
     path.write_text(json.dumps(sent))
     assert count(look(path)) == 1
+
+
+def in_combining(text: str) -> str:
+    return "".join(f"{one}\u0301" if one in "aeiou" else one for one in text)
+
+
+DISGUISES = {
+    "nul": EVIL.replace("ignore", "ig\0nore"),
+    "escape": EVIL.replace("ignore", "ig\x1bnore"),
+    "backspace": EVIL.replace("ignore", "ig\bnore"),
+    "delete": EVIL.replace("ignore", "ig\x7fnore"),
+    "colours": EVIL.replace("ignore", "ig\x1b[0mnore"),
+    "cyrillic": EVIL.translate(str.maketrans("aeiopc", "\u0430\u0435\u0456\u043e\u0440\u0441")),
+    "greek": EVIL.translate(str.maketrans("oi", "\u03bf\u03b9")),
+    "armenian": EVIL.translate(str.maketrans("on", "\u0585\u0578")),
+    "blanks": EVIL.replace(" ", "\xa0"),
+    "wide blanks": EVIL.replace(" ", "\u3000"),
+    "thin blanks": EVIL.replace(" ", "\u202f"),
+    "combining": in_combining(EVIL),
+    "accents": EVIL.translate(str.maketrans("aeiou", "\xe1\xe8\xef\xf5\xfc")),
+    "soft hyphens": EVIL.replace("ore", "o\xadre").replace("ious", "i\xadous"),
+    "no width": EVIL.replace("gn", "g\u200bn").replace("st", "s\u2060t"),
+    "wide": "".join(chr(ord(one) + 0xFEE0) if one.isalpha() else one for one in EVIL),
+    "mathematical": "".join(
+        chr(ord(one) - 97 + 0x1D41A) if "a" <= one <= "z" else one for one in EVIL
+    ),
+    "small capitals": EVIL.replace("ignore", "\u026a\u0262\u0274\u1d0f\u0280\u1d07"),
+    "squares": "".join(
+        chr(ord(one.upper()) - 65 + 0x1F170) if one.isalpha() else one for one in EVIL
+    ),
+    "tags": "".join(chr(0xE0000 + ord(one)) for one in EVIL),
+}
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+@pytest.mark.parametrize("form", ["escapes", "utf-8", "in a text", "beside what is broken"])
+def test_a_text_in_disguise_is_looked_at_without_it(name: str, form: str, look: Look) -> None:
+    text = DISGUISES[name]
+    data = lines(record(), record(prompt=text), record())
+    if form == "utf-8":
+        data = f"{json.dumps(record(prompt=text), ensure_ascii=False)}\n".encode()
+    elif form == "in a text":
+        sent = json.dumps([{"role": "user", "content": text}])
+        data = lines({"user": "eve", "messages": sent})
+    elif form == "beside what is broken":
+        data += b'{"prompt": "cut\n'
+    found = look(data)
+    assert count(found) == 1
+
+
+def test_foreign_texts_are_no_disguise(look: Look) -> None:
+    texts = [
+        "\u043f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430?",
+        "\u03b3\u03b5\u03b9\u03b1", "\u4f60\u597d", "d\xe9j\xe0 vu", "cafe\u0301",
+        "\U0001f468\u200d\U0001f469",
+        "\x1b[1mbold\x1b[0m", "Acme\u2122 \u2019s", "\uff08\uff11\uff09",
+    ]  # fmt: skip
+    for text in texts:
+        for ascii_only in (True, False):
+            line = json.dumps(record(prompt=text, user=text), ensure_ascii=ascii_only)
+            assert len(look(f"{line}\n".encode()).incidents) == 0
+
+
+def test_who_it_was_keeps_the_name(look: Look) -> None:
+    found = look(lines(record(prompt=DISGUISES["cyrillic"], user="Jos\xe9")))
+    [one] = found.incidents.of_rule(RULE)
+    assert "Jos\xe9" in str(one.actor)
+    assert "ignore" in str(one.seen)
+
+
+ASKED = (
+    '203.0.113.9 - - [20/Nov/2026:12:00:00 +0000] "GET {} HTTP/1.1" 200 10 "https://a.example/" "x"'
+)
+OPENED = "genai-web-secret-file-served"
+
+
+@pytest.mark.parametrize("form", ["access", "nginx", "generic"])
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        *((one, OPENED) for one in (
+            "//.git//config", "/%2eenv", "/./.env", "/.git/./config", "/%252eenv", "/x/../.env",
+            "/.%65nv", "/.aws//credentials", "/x//wp-config.php", "/.env;.css", "/..;/..;/.env",
+            "/.git%2fconfig", "/.;/.env",
+        )),
+        *((one, "genai-web-path-traversal") for one in (
+            "/%c0%ae%c0%ae/%c0%ae%c0%ae/x", "//etc//passwd", "/x/.%252e/.%252e/y",
+        )),
+        *((one, "") for one in ("/v1//models", "/a%20b", "/%2e/x", "/v1/env", "/x;y=1")),
+    ],
+)  # fmt: skip
+def test_a_path_is_what_servers_make_of_it(
+    target: str, rule: str, form: str, look: Look, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    when = "2026-11-20T12:00:00Z"
+    path.write_text("".join({
+        "access": f"{ASKED.format(one)}\n",
+        "nginx": json.dumps({"remote_addr": "203.0.113.9", "status": 200, "time_iso8601": when,
+                             "request": f"GET {one} HTTP/1.1"}) + "\n",
+        "generic": json.dumps({"client_ip": "203.0.113.9", "status_code": 200, "url.path": one,
+                               "timestamp": when}) + "\n",
+    }[form] for one in ("/v1/models", target)))  # fmt: skip
+    found = look(path)
+    for one in (OPENED, "genai-web-path-traversal"):
+        assert count(found, one) == (one == rule)
