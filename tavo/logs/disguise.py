@@ -43,6 +43,9 @@ _ALONE = (  # wide, mathematical, small, round and square letters, numbers of Ro
     rb"|\x93[\x80-\xa9]|\x85[\xa0-\xbf])|\xe1[\xb4-\xb6][\x80-\xbf]|\xf3\xa0[\x80\x81\x84-\x87]"
     rb"|[\x00-\x08\x0e-\x1f\x7f])"
 )
+_LETTER = rb"(?:[^\\][g-zG-Z]|[^\\0-9A-Fa-f][A-Fa-f]{1,3})"
+"""A letter that is no part of an escape."""
+
 _FOREIGN_ESCAPED = rb"\\u(?:00[c-fC-F][0-9a-fA-F]|0[1-5][0-9a-fA-F]{2}|1[eE][0-9a-fA-F]{2})"
 _BETWEEN_ESCAPED = (
     rb"\\u(?:00[aA][0dD]|03[0-6]|1680|180[eE]|20(?:0|2[89a-fA-F]|5[fF]|6)|3000|3164|[fF][eE]0"
@@ -70,8 +73,8 @@ _MAY_ESCAPE = _compiled(_QUICK)
 _CONTROL = _compiled(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _DISGUISE = _compiled(
     _L + _FOREIGN, _FOREIGN + _L, _L + _BETWEEN, _ALONE,
-    rb"(?:^|[^\\])" + _L + _FOREIGN_ESCAPED, _FOREIGN_ESCAPED + _L,
-    rb"(?:^|[^\\])" + _L + rb"\\*" + _BETWEEN_ESCAPED, _ALONE_ESCAPED, _L + rb"\\+b" + _L,
+    _LETTER + _FOREIGN_ESCAPED, _FOREIGN_ESCAPED + _L, _LETTER + rb"\\*" + _BETWEEN_ESCAPED,
+    _ALONE_ESCAPED, _L + rb"\\+b" + _L,
 )  # fmt: skip
 
 
@@ -123,11 +126,12 @@ def odd_path_texts(texts: Iterable[bytes]) -> list[bytes]:
 
     `texts` are those that rules look for.
     """
-    letters = (*range(0x41, 0x5B), *range(0x61, 0x7B), 0x25, 0x2D, 0x2E, 0x2F, 0x5C, 0x5F)
-    out = [b"%%%02x" % code for code in letters]
+    letters = (*range(0x41, 0x5B), *range(0x61, 0x7B), 0x2D, 0x2E, 0x5F)
+    out = [front + b"%02x" % code for code in letters for front in (b"%", b"%25")]
     out += [b"/./", b"/../", b"%c0%a", b"//.", b'"//', b" //", b"\\/\\/.", b"/;", b";/"]
+    ends = [front + sign for front in (b"%", b"%25") for sign in (b"2f.", b"5c.")]
     before = {one[1] for text in texts for one in re.finditer(rb"([a-z_]{3})/", text)}
-    return out + sorted(one + b"//" for one in before)
+    return out + ends + [one + end for one in sorted(before) for end in (b"//", b"%2f", b"%252f")]
 
 
 def paths_of(path: str) -> tuple[str, ...]:

@@ -222,11 +222,13 @@ class Looker:
         for start in disguised_lines(data, is_text=self._is_text):
             if _DISGUISED in marked.get(start, ()):
                 continue
-            for _, found in plain.places(said(line_at(data, start))):
-                terms = (term for number in found for term in by_text[plain.texts[number]])
-                if any(self._terms[term][0] in self._ours for term in terms):
-                    marked.setdefault(start, set()).add(_DISGUISED)
-                    break
+            line = said(line_at(data, start))
+            terms = {
+                term for _, found in plain.places(line) for number in found
+                for term in by_text[plain.texts[number]]
+            }  # fmt: skip
+            if terms and not self._ours.isdisjoint(self._resolved(line, 0, terms)):
+                marked.setdefault(start, set()).add(_DISGUISED)
 
     def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
         """Return the rules whose terms are met in a line as a whole; marks stay."""
