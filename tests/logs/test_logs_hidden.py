@@ -408,3 +408,37 @@ def test_a_path_is_what_servers_make_of_it(
     found = look(path)
     for one in (OPENED, "genai-web-path-traversal"):
         assert count(found, one) == (one == rule)
+
+
+@pytest.mark.parametrize("when", ["timestamp", "when", "time"])
+def test_our_own_names_need_no_mapping(when: str, look: Look) -> None:
+    given = {when: "2026-11-20T12:00:00Z", "gen_ai.request.model": "m", "user.id": "eve"}
+    for asked in (EVIL, json.dumps([{"role": "user", "content": EVIL}])):
+        one = {**given, "gen_ai.prompt": asked, "gen_ai.completion": IMAGE}
+        found = look(lines(given, given, one))
+        assert is_complete(found)
+        assert (count(found), count(found, "genai-markdown-image-exfiltration")) == (1, 1)
+        assert found.incidents.of_rule(RULE)[0].values["gen_ai.request.model"] == {"m": 1}
+    nested = {when: "2026-11-20T12:00:00Z", "gen_ai": {"prompt": EVIL, "completion": IMAGE}}
+    assert count(look(lines(nested, nested))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("DeleteModelInvocationLoggingConfiguration", "genai-invocation-logging-off"),
+        ("PutModelInvocationLoggingConfiguration", "genai-invocation-logging-changed"),
+        ("GetModelInvocationLoggingConfiguration", ""),
+    ],
+)
+def test_who_switches_the_logging_of_bedrock_off(name: str, rule: str, look: Look) -> None:
+    one = {
+        "eventVersion": "1.11", "eventTime": "2026-11-20T12:00:00Z", "eventName": name,
+        "eventSource": "bedrock.amazonaws.com", "awsRegion": "eu-central-1",
+        "sourceIPAddress": "203.0.113.9", "userIdentity": {"type": "IAMUser", "arn": "arn:eve"},
+        "requestParameters": None, "responseElements": None, "eventType": "AwsApiCall",
+    }  # fmt: skip
+    for data in (lines(one), json.dumps({"Records": [one]}).encode()):
+        found = look(data)
+        for known in ("genai-invocation-logging-off", "genai-invocation-logging-changed"):
+            assert count(found, known) == (known == rule)
