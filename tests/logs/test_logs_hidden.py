@@ -442,3 +442,64 @@ def test_who_switches_the_logging_of_bedrock_off(name: str, rule: str, look: Loo
         found = look(data)
         for known in ("genai-invocation-logging-off", "genai-invocation-logging-changed"):
             assert count(found, known) == (known == rule)
+
+
+BEFORE_JSON = [
+    "INFO {}", "INFO:app.llm:{}", "2026-11-20T12:00:00.123Z INFO {}",
+    "[2026-11-20T12:00:00Z] [INFO] {}",
+    "2026-11-20 12:00:00,123 INFO app: {}", "2026-11-20 12:00:00.123 [main] INFO  c.e.App - {}",
+    "2026/11/20 12:00:00 {}", "2026-11-20 12:00:00 INFO sent={} done", "1790000000 {}",
+    "I1120 12:00:00.000000       1 server.go:12] {}",
+]  # fmt: skip
+LOGFMT = [
+    'time=2026-11-20T12:00:00Z level=info msg="a request" user=eve model=m prompt={}',
+    "level=info prompt={} user=eve model=m",
+    "2026-11-20T12:00:00Z level=info user=eve model=m prompt={}",
+    "ts=2026-11-20T12:00:00Z level=info debug user=eve model=m gen_ai.prompt={}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [*BEFORE_JSON, *LOGFMT])
+@pytest.mark.parametrize(
+    "text", [EVIL, EVIL.replace(" ", "\n"), DISGUISES["cyrillic"], f'"{EVIL}"']
+)
+def test_lines_of_programs(form: str, text: str, look: Look, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+
+    def said(prompt: str) -> str:
+        if form in LOGFMT:
+            return form.replace("{}", json.dumps(prompt))
+        return form.replace("{}", json.dumps({"user": "eve", "prompt": prompt, "model": "m"}))
+
+    path.write_text("".join(f"{said(one)}\n" for one in ("hello", "how are you?", text, "thanks")))
+    found = look(path)
+    assert (count(found), is_complete(found), found.sources[0].events) == (1, True, 4)
+    [one] = found.incidents.of_rule(RULE)
+    assert one.values["gen_ai.request.model"] == {"m": 1}
+    assert (one.places[0].time is not None) == ("2026" in form)
+    with path.open("a") as out:
+        out.write("the server was started\n")
+    found = look(path)
+    assert (count(found), is_complete(found)) == (1, False)  # what has no fields is said
+
+
+@pytest.mark.parametrize("form", ["INFO {}", "the prompt is {}", "a=1 text={}"])
+def test_lines_of_programs_without_fields_are_not_called_clean(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("app.log").write_text(f"{form.format(json.dumps(EVIL))}\n" * 4)
+    assert main(["logs", "analyze", "app.log"]) == 4
+
+
+def test_a_broken_object_in_a_line_is_said(look: Look, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    good = 'INFO {"user": "eve", "prompt": "hi"}\n' * 3
+    path.write_text(good)
+    assert is_complete(look(path))  # control
+    path.write_text(good + 'INFO {"user": "eve", "prompt": "hi}\n')
+    assert not is_complete(look(path))
+    evil = json.dumps({"user": "eve", "prompt": EVIL})
+    path.write_text(f"{good}INFO {evil}{evil}\n")
+    assert count(look(path)) == 2
