@@ -140,6 +140,7 @@ class _Inside:
     def __init__(self, table: Mapping) -> None:
         self._read = _reader(table)
         self._key = table.inside
+        self._tells = table.name == "program"  # others have text behind the JSON of their lines
 
     def __call__(self, line: bytes) -> Records:
         records, problems = self._read(line)
@@ -155,7 +156,7 @@ class _Inside:
                 continue
             found, more = _of_line(text.strip())
             out += [{**given, **one} for one in found]
-            problems += more
+            problems += more if self._tells else ()
         return out, problems
 
 
