@@ -19,9 +19,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import re2
-
 from tavo.detect.hidden import undisguised
+from tavo.detect.regex import Octets
 from tavo.logs.event import LogEvent
 from tavo.logs.fields import CONVERSATION
 
@@ -62,16 +61,9 @@ _QUICK = (
 _WRITTEN = re.compile(r"\\+u([0-9a-fA-F]{4})|(?<=[A-Za-z])\\+b(?=[A-Za-z])")
 
 
-def _compiled(*patterns: bytes) -> Any:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    return re2.compile(b"|".join(patterns), options)
-
-
-_MAY_ESCAPE = _compiled(_QUICK)
-_CONTROL = _compiled(rb"[\x00-\x08\x0e-\x1f\x7f]")
-_DISGUISE = _compiled(
+_MAY_ESCAPE = Octets(_QUICK)
+_CONTROL = Octets(rb"[\x00-\x08\x0e-\x1f\x7f]")
+_DISGUISE = Octets(
     _L + _FOREIGN, _FOREIGN + _L, _L + _BETWEEN, _ALONE,
     _LETTER + _FOREIGN_ESCAPED, _FOREIGN_ESCAPED + _L, _LETTER + rb"\\*" + _BETWEEN_ESCAPED,
     _ALONE_ESCAPED, _L + rb"\\+b" + _L,
@@ -85,16 +77,15 @@ def disguised_lines(data: bytes, *, is_text: bool) -> Iterator[int]:
     """
     if (
         data.isascii()
-        and _MAY_ESCAPE.search(data) is None
+        and _MAY_ESCAPE.end_in(data) < 0
         and b"\x7f" not in data
-        and not (is_text and _CONTROL.search(data) is not None)
+        and not (is_text and _CONTROL.end_in(data) >= 0)
     ):
         return
-    at, search = 0, _DISGUISE.search
-    while (found := search(data, at)) is not None:
-        start = data.rfind(b"\n", 0, found.end()) + 1
-        yield start
-        at = data.find(b"\n", found.end() - 1)
+    at = 0
+    while (end := _DISGUISE.end_in(data, at)) >= 0:
+        yield data.rfind(b"\n", 0, end) + 1
+        at = data.find(b"\n", end - 1)
         if at < 0:
             return
 

@@ -177,7 +177,7 @@ def _of_line(text: str) -> _Found:
     """Return what a line of JSON or of a web server says; empty for other text."""
     if text[:1] == "{":
         values, problems = _values(text.encode("utf-8", "replace"))
-        found = [one for one in values if isinstance(one, dict)]
+        found: list[dict[str, Any]] = [one for one in values if isinstance(one, dict)]
         unread = () if len(found) == len(values) else (_UNREAD,)
         return found or [{}], (*problems, *unread)
     return [_of_text_line(text)], ()
