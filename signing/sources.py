@@ -36,6 +36,9 @@ __all__ = ["Deadline", "DirectorySource", "HttpSource", "Resumable", "Source"]
 _CHUNK = 1 << 18
 _MOST_REDIRECTS = 5
 _IDLE_S = 30.0
+_PACKED = (".gz", ".tgz", ".zst", ".xz", ".bz2", ".br")
+_PAGES = (".html", ".htm")
+_MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
 class Deadline:
@@ -210,8 +213,12 @@ class HttpSource:
                             f"expected {'206 with the range asked for' if start else '200'}",
                             hint="Try again later, or use another mirror.",
                         )
+                    begins = response.status_code == 200
                     for chunk in response.iter_raw():
                         deadline.check(where)
+                        if begins and chunk:
+                            _check_is_the_file(path, response.headers, chunk, where)
+                            begins = False
                         kept, skip = chunk[skip:], max(0, skip - len(chunk))
                         if kept:
                             yield kept
@@ -278,6 +285,29 @@ def _left_out(status: int, headers: Mapping[str, str], start: int) -> int | None
         return start
     said = headers.get("content-range", "").replace(" ", "")
     return 0 if start and status == 206 and said.startswith(f"bytes{start}-") else None
+
+
+def _check_is_the_file(path: str, headers: Mapping[str, str], begin: bytes, where: str) -> None:
+    """Raise SourceError where a server sends something else than the file, by its beginning.
+
+    What is only called compressed and is not, is what the file is.
+    """
+    coding = headers.get("content-encoding", "").strip().lower()
+    is_packed = coding not in ("", "identity") and begin.startswith(_MAGIC.get(coding, b""))
+    if is_packed and not path.endswith(_PACKED):
+        raise SourceError(
+            f"{where}: the server sent the file compressed ({printable(coding, 20)}), and was"
+            " asked for it as it is",
+            hint="Switch compression off for this folder on the web server or on the proxy before"
+            " it; the files themselves may be right.",
+        )
+    text = begin[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")) and not path.endswith(_PAGES):
+        raise SourceError(
+            f"{where}: the server answered 200 with a web page, not with a file of a mirror",
+            hint="Check the address; behind a login page or a portal of the network, log in first."
+            " A mirror's server must answer 404 for what it does not have.",
+        )
 
 
 def _missing(where: str) -> MissingError:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import re2
 
-__all__ = ["LateError", "Regex", "RegexError", "Spans"]
+__all__ = ["LateError", "Octets", "Regex", "RegexError", "Spans"]
 
 Spans = tuple[tuple[int, int], ...]
 """The spans of a match and of its groups; (-1, -1) for a group that took no part."""
@@ -114,6 +114,22 @@ class Regex:
         numbers = range(len(self.groups) + 1)
         for match in self._compiled.finditer(data):
             yield tuple(match.span(number) for number in numbers)
+
+
+class Octets:
+    """Any of some expressions of ours, of which each character is a byte, whatever they encode."""
+
+    def __init__(self, *patterns: bytes) -> None:
+        options = re2.Options()
+        options.max_mem = _MEMORY
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.log_errors = False
+        self._search = re2.compile(b"|".join(patterns), options).search
+
+    def end_in(self, data: bytes, at: int = 0) -> int:
+        """Return where the leftmost match at `at` or later ends, -1 where there is none."""
+        match = self._search(data, at)
+        return -1 if match is None else int(match.end())
 
 
 def _check(pattern: str) -> None:

@@ -28,6 +28,8 @@ __all__ = ["Records", "line_reader"]
 Records = tuple[list[Any], tuple[str, ...]]
 """The records of a line, and what is wrong with it."""
 
+_Found = tuple[list[dict[str, Any]], tuple[str, ...]]
+
 _decode = msgspec.json.Decoder().decode
 _UNREAD = "no record that this reader knows"
 _UVICORN = re.compile(
@@ -42,6 +44,7 @@ _GIN = re.compile(
 _PROMPT = re.compile(
     r"""(?:prompt: |\bprompt=)('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(?:, |\s|$)"""
 )
+_PAIR = re.compile(r'([A-Za-z_@][\w./@-]*+)(?:=("(?:[^"\\]|\\.)*+"|[^\s"]*+))?')
 _MOVED = "a text that lies in another file, which was not looked at"
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _CELLS = "a row with more or fewer cells than the header"
@@ -137,21 +140,50 @@ class _Inside:
     def __init__(self, table: Mapping) -> None:
         self._read = _reader(table)
         self._key = table.inside
+        self._tells = table.name == "program"  # others have text behind the JSON of their lines
 
     def __call__(self, line: bytes) -> Records:
         records, problems = self._read(line)
         out = []
         for record in records:
-            text = record.get(self._key) if isinstance(record, dict) else None
-            out.append({**record, **_of_line(text.strip())} if isinstance(text, str) else record)
+            given = record if isinstance(record, dict) else {}
+            if isinstance(pairs := given.get("pairs"), str):
+                out.append({**given, **_of_pairs(pairs)})
+                continue
+            text = given.get(self._key)
+            if not isinstance(text, str):
+                out.append(record)
+                continue
+            found, more = _of_line(text.strip())
+            out += [{**given, **one} for one in found]
+            problems += more if self._tells else ()
         return out, problems
 
 
-def _of_line(text: str) -> dict[str, Any]:
+def _of_pairs(text: str) -> dict[str, Any]:
+    """Return what a line of logfmt says; a key that stands more than once has all its values."""
+    out: dict[str, Any] = {}
+    for found in _PAIR.finditer(text):
+        name, value = found[1], found[2] or ""
+        if value[:1] == '"':
+            value = values_at({"": value}, ("!",))[0]
+        else:
+            value = _cell(value) if value else value
+        out[name] = f"{out[name]}\n{value}" if name in out else value
+    return out
+
+
+def _of_line(text: str) -> _Found:
     """Return what a line of JSON or of a web server says; empty for other text."""
     if text[:1] == "{":
-        value = _value(text.encode("utf-8", "replace"))[0]
-        return value if isinstance(value, dict) else {}
+        values, problems = _values(text.encode("utf-8", "replace"))
+        found: list[dict[str, Any]] = [one for one in values if isinstance(one, dict)]
+        unread = () if len(found) == len(values) else (_UNREAD,)
+        return found or [{}], (*problems, *unread)
+    return [_of_text_line(text)], ()
+
+
+def _of_text_line(text: str) -> dict[str, Any]:
     if (prompt := _PROMPT.search(text)) is not None:  # as vLLM and Ollama log it
         return {"prompt": values_at({"": prompt[1]}, ("!",))[0]}
     if '"' not in text:

@@ -22,11 +22,12 @@ from tavo.logs.wrapped import WRAPPINGS
 
 __all__ = ["GENERIC", "Guess", "guess", "is_spread_out", "of_columns"]
 
-GENERIC = frozenset({"jsonl", "csv"})
+GENERIC = frozenset({"jsonl", "csv", "program"})
 """Readers that any records fit."""
 
 _ENOUGH = 0.5
 _SURE = 0.95
+_LEAST = 0.2  # a program writes other lines between those that have fields, and each is said
 
 
 class Guess(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,10 @@ def guess(
                 generic = Guess(mapping=table, share=share, lines=len(lines))
             continue
         share, marks = _share(table, lines)
+        if table.name == "program":
+            if share >= _LEAST and generic is None:
+                generic = Guess(mapping=table, share=share, lines=len(lines))
+            continue
         if share >= _ENOUGH:
             weight = share * (1 + 0.1 * marks)
             if best is None or weight > best[0]:

@@ -3,6 +3,7 @@
 Rules this module keeps:
 - the texts that rules need are looked for in the bytes of the block, all in one pass; a record that
   shows none of them is not built;
+- a record with text in disguise is looked at once more without it (see `tavo.logs.disguise`);
 - a record whose bytes may hide a text (an escape, a broken line, a stream in pieces) is built, and
   its texts are looked at instead of its bytes;
 - a line that no parser understands is counted and named; it is never dropped.
@@ -20,6 +21,7 @@ import msgspec
 from tavo.detect.literals import Literals, blanks
 from tavo.logs.anomaly import REFUSALS
 from tavo.logs.blocks import has_twins, is_utf8, line_at, lines_with, starts_of
+from tavo.logs.disguise import Undisguised, disguised_lines, odd_path_texts, said
 from tavo.logs.event import LogEvent
 from tavo.logs.intel import Indicators
 from tavo.logs.lenient import TWICE, read_json
@@ -38,10 +40,11 @@ _MOST_NAMED = 20
 _ESCAPED = tuple(
     b"\\u00%x%x" % (high, low) for high in range(2, 8) for low in range(16) if high > 2 or low
 )  # a blank is no text that hides: the matcher knows its escapes
-_HIDES, _CALLS = -1, -2
-"""Marks of a line: its bytes may hide a text; it calls a tool."""
+_HIDES, _CALLS, _DISGUISED = -1, -2, -3
+"""Marks of a line: its bytes may hide a text; it calls a tool; text in it may be in disguise."""
 
-_MARKS = frozenset({_HIDES, _CALLS})
+_MARKS = frozenset({_HIDES, _CALLS, _DISGUISED})
+_ODD = frozenset({_HIDES, _DISGUISED})
 _CALLING = tuple(
     quote.join(part)
     for quote in (b'"', b'\\"')
@@ -133,13 +136,17 @@ class Looker:
             hiding += [*_ESCAPED, b"\\u212a", b"\\u0130"]
         hiding = [one.lower() for one in hiding]
         calls = [one.lower() for one in _CALLING] if counting and table.lines == "json" else []
-        self._literals = Literals([*self._by_text, *hiding, *calls])
+        odd = odd_path_texts(self._by_text) if "url.path" in table.fields else []
+        self._literals = Literals([*self._by_text, *hiding, *calls, *odd])
         self._rules_of: list[tuple[int, ...]] = [
             tuple(self._by_text.get(text, ())) for text in self._literals.texts
         ]
-        marks = {blanks(one): _CALLS for one in calls} | dict.fromkeys(hiding, _HIDES)
+        marks = dict.fromkeys(map(blanks, odd), _DISGUISED)
+        marks |= {blanks(one): _CALLS for one in calls} | dict.fromkeys(hiding, _HIDES)
         self._marks = [marks.get(text, 0) for text in self._literals.texts]
         self._plain = Literals(self._by_text) if self._by_text else None
+        self._ours = {n for n, rule in enumerate(self.rules) if _is_of_models(rule)}
+        self._is_text = table.lines not in {"json", "otlp"}
         wanted = {"time"} | {column.field for column, _ in self._columns}
         wanted = wanted.union(*(one.fields for one in self._straight.values()))
         self._counting = counting
@@ -200,11 +207,28 @@ class Looker:
                 if marks[number]:
                     rules.add(marks[number])
                 rules.update(rules_of[number])
+        self._mark_disguised(data, out)
         return {
             start: rules
             for start, terms in out.items()
             if (rules := self._resolved(data, start, terms))
         }
+
+    def _mark_disguised(self, data: bytes, marked: dict[int, set[int]]) -> None:
+        """Mark the lines that say a text of a rule when what disguises it is taken off."""
+        plain, by_text = self._plain, self._by_text
+        if plain is None or not self._ours:
+            return
+        for start in disguised_lines(data, is_text=self._is_text):
+            if _DISGUISED in marked.get(start, ()):
+                continue
+            line = said(line_at(data, start))
+            terms = {
+                term for _, found in plain.places(line) for number in found
+                for term in by_text[plain.texts[number]]
+            }  # fmt: skip
+            if terms and not self._ours.isdisjoint(self._resolved(line, 0, terms)):
+                marked.setdefault(start, set()).add(_DISGUISED)
 
     def _resolved(self, data: bytes, start: int, terms: set[int]) -> set[int]:
         """Return the rules whose terms are met in a line as a whole; marks stay."""
@@ -287,8 +311,21 @@ class Looker:
             if _CALLS in rules and seen.tally is not None:
                 seen.tally.add_calls(event, line)
             self._try(event, wanted, raw, line, offset, seen)
+            if rules & _ODD:
+                self._look_below(event, raw, line, offset, seen)
         if len(seen.hits) == before and not problems and records:
             self._look_twice(raw, records[0], rules - _MARKS, line, offset, seen)
+
+    def _look_below(self, event: LogEvent, raw: bytes, line: int, offset: int, seen: Seen) -> None:
+        """Try the rules on an event without disguise that did not accept it as it is."""
+        below = Undisguised.of(event)
+        if below is None:
+            return
+        wanted = {
+            number for number in self._of_texts(below) & self._ours
+            if (test := self.rules[number].matches) is not None and not test(event)
+        }  # fmt: skip
+        self._try(below, wanted, raw, line, offset, seen)
 
     def _look_twice(
         self, raw: bytes, record: Any, rules: set[int], line: int, offset: int, seen: Seen
@@ -351,6 +388,8 @@ class Looker:
                 if wanted:
                     seen.candidates += 1
                     self._try(event, wanted, raw, number, start, seen)
+                if hiding or (rules and _DISGUISED in rules):
+                    self._look_below(event, raw, number, start, seen)
             if rules and not problems and records and len(seen.hits) == before:
                 self._look_twice(raw, records[0], rules - _MARKS, number, start, seen)
 
@@ -433,3 +472,8 @@ class Looker:
 def _word(text: bytes) -> bytes:
     """Return the longest part of a text that has no white space, which can be written many ways."""
     return max(text.lower().split(), key=len, default=b"")
+
+
+def _is_of_models(rule: LogRule) -> bool:
+    """Tell whether a rule is about models; those of other sources mean what they say."""
+    return rule.logsource.get("product") == "genai"

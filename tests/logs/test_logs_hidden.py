@@ -302,3 +302,204 @@ def test_a_body_inside_a_record(body: str, escaped: bool, look: Look, tmp_path: 
     sent["log"]["entries"][0]["request"]["postData"]["text"] = body.replace("EVIL", text)
     path.write_text(json.dumps(sent))
     assert count(look(path)) == 1
+
+
+def in_combining(text: str) -> str:
+    return "".join(f"{one}\u0301" if one in "aeiou" else one for one in text)
+
+
+DISGUISES = {
+    "nul": EVIL.replace("ignore", "ig\0nore"),
+    "escape": EVIL.replace("ignore", "ig\x1bnore"),
+    "backspace": EVIL.replace("ignore", "ig\bnore"),
+    "delete": EVIL.replace("ignore", "ig\x7fnore"),
+    "colours": EVIL.replace("ignore", "ig\x1b[0mnore"),
+    "cyrillic": EVIL.translate(str.maketrans("aeiopc", "\u0430\u0435\u0456\u043e\u0440\u0441")),
+    "greek": EVIL.translate(str.maketrans("oi", "\u03bf\u03b9")),
+    "armenian": EVIL.translate(str.maketrans("on", "\u0585\u0578")),
+    "blanks": EVIL.replace(" ", "\xa0"),
+    "wide blanks": EVIL.replace(" ", "\u3000"),
+    "thin blanks": EVIL.replace(" ", "\u202f"),
+    "combining": in_combining(EVIL),
+    "accents": EVIL.translate(str.maketrans("aeiou", "\xe1\xe8\xef\xf5\xfc")),
+    "soft hyphens": EVIL.replace("ore", "o\xadre").replace("ious", "i\xadous"),
+    "no width": EVIL.replace("gn", "g\u200bn").replace("st", "s\u2060t"),
+    "wide": "".join(chr(ord(one) + 0xFEE0) if one.isalpha() else one for one in EVIL),
+    "mathematical": "".join(
+        chr(ord(one) - 97 + 0x1D41A) if "a" <= one <= "z" else one for one in EVIL
+    ),
+    "small capitals": EVIL.replace("ignore", "\u026a\u0262\u0274\u1d0f\u0280\u1d07"),
+    "squares": "".join(
+        chr(ord(one.upper()) - 65 + 0x1F170) if one.isalpha() else one for one in EVIL
+    ),
+    "tags": "".join(chr(0xE0000 + ord(one)) for one in EVIL),
+}
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+@pytest.mark.parametrize("form", ["escapes", "utf-8", "in a text", "beside what is broken"])
+def test_a_text_in_disguise_is_looked_at_without_it(name: str, form: str, look: Look) -> None:
+    text = DISGUISES[name]
+    data = lines(record(), record(prompt=text), record())
+    if form == "utf-8":
+        data = f"{json.dumps(record(prompt=text), ensure_ascii=False)}\n".encode()
+    elif form == "in a text":
+        sent = json.dumps([{"role": "user", "content": text}])
+        data = lines({"user": "eve", "messages": sent})
+    elif form == "beside what is broken":
+        data += b'{"prompt": "cut\n'
+    found = look(data)
+    assert count(found) == 1
+
+
+def test_foreign_texts_are_no_disguise(look: Look) -> None:
+    texts = [
+        "\u043f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430?",
+        "\u03b3\u03b5\u03b9\u03b1", "\u4f60\u597d", "d\xe9j\xe0 vu", "cafe\u0301",
+        "\U0001f468\u200d\U0001f469",
+        "\x1b[1mbold\x1b[0m", "Acme\u2122 \u2019s", "\uff08\uff11\uff09",
+    ]  # fmt: skip
+    for text in texts:
+        for ascii_only in (True, False):
+            line = json.dumps(record(prompt=text, user=text), ensure_ascii=ascii_only)
+            assert len(look(f"{line}\n".encode()).incidents) == 0
+
+
+def test_who_it_was_keeps_the_name(look: Look) -> None:
+    found = look(lines(record(prompt=DISGUISES["cyrillic"], user="Jos\xe9")))
+    [one] = found.incidents.of_rule(RULE)
+    assert "Jos\xe9" in str(one.actor)
+    assert "ignore" in str(one.seen)
+
+
+ASKED = (
+    '203.0.113.9 - - [20/Nov/2026:12:00:00 +0000] "GET {} HTTP/1.1" 200 10 "https://a.example/" "x"'
+)
+OPENED = "genai-web-secret-file-served"
+
+
+@pytest.mark.parametrize("form", ["access", "nginx", "generic"])
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        *((one, OPENED) for one in (
+            "//.git//config", "/%2eenv", "/./.env", "/.git/./config", "/%252eenv", "/x/../.env",
+            "/.%65nv", "/.aws//credentials", "/x//wp-config.php", "/.env;.css", "/..;/..;/.env",
+            "/.git%2fconfig", "/.;/.env",
+        )),
+        *((one, "genai-web-path-traversal") for one in (
+            "/%c0%ae%c0%ae/%c0%ae%c0%ae/x", "//etc//passwd", "/x/.%252e/.%252e/y",
+        )),
+        *((one, "") for one in ("/v1//models", "/a%20b", "/%2e/x", "/v1/env", "/x;y=1")),
+    ],
+)  # fmt: skip
+def test_a_path_is_what_servers_make_of_it(
+    target: str, rule: str, form: str, look: Look, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    when = "2026-11-20T12:00:00Z"
+    path.write_text("".join({
+        "access": f"{ASKED.format(one)}\n",
+        "nginx": json.dumps({"remote_addr": "203.0.113.9", "status": 200, "time_iso8601": when,
+                             "request": f"GET {one} HTTP/1.1"}) + "\n",
+        "generic": json.dumps({"client_ip": "203.0.113.9", "status_code": 200, "url.path": one,
+                               "timestamp": when}) + "\n",
+    }[form] for one in ("/v1/models", target)))  # fmt: skip
+    found = look(path)
+    for one in (OPENED, "genai-web-path-traversal"):
+        assert count(found, one) == (one == rule)
+
+
+@pytest.mark.parametrize("when", ["timestamp", "when", "time"])
+def test_our_own_names_need_no_mapping(when: str, look: Look) -> None:
+    given = {when: "2026-11-20T12:00:00Z", "gen_ai.request.model": "m", "user.id": "eve"}
+    for asked in (EVIL, json.dumps([{"role": "user", "content": EVIL}])):
+        one = {**given, "gen_ai.prompt": asked, "gen_ai.completion": IMAGE}
+        found = look(lines(given, given, one))
+        assert is_complete(found)
+        assert (count(found), count(found, "genai-markdown-image-exfiltration")) == (1, 1)
+        assert found.incidents.of_rule(RULE)[0].values["gen_ai.request.model"] == {"m": 1}
+    nested = {when: "2026-11-20T12:00:00Z", "gen_ai": {"prompt": EVIL, "completion": IMAGE}}
+    assert count(look(lines(nested, nested))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("DeleteModelInvocationLoggingConfiguration", "genai-invocation-logging-off"),
+        ("PutModelInvocationLoggingConfiguration", "genai-invocation-logging-changed"),
+        ("GetModelInvocationLoggingConfiguration", ""),
+    ],
+)
+def test_who_switches_the_logging_of_bedrock_off(name: str, rule: str, look: Look) -> None:
+    one = {
+        "eventVersion": "1.11", "eventTime": "2026-11-20T12:00:00Z", "eventName": name,
+        "eventSource": "bedrock.amazonaws.com", "awsRegion": "eu-central-1",
+        "sourceIPAddress": "203.0.113.9", "userIdentity": {"type": "IAMUser", "arn": "arn:eve"},
+        "requestParameters": None, "responseElements": None, "eventType": "AwsApiCall",
+    }  # fmt: skip
+    for data in (lines(one), json.dumps({"Records": [one]}).encode()):
+        found = look(data)
+        for known in ("genai-invocation-logging-off", "genai-invocation-logging-changed"):
+            assert count(found, known) == (known == rule)
+
+
+BEFORE_JSON = [
+    "INFO {}", "INFO:app.llm:{}", "2026-11-20T12:00:00.123Z INFO {}",
+    "[2026-11-20T12:00:00Z] [INFO] {}",
+    "2026-11-20 12:00:00,123 INFO app: {}", "2026-11-20 12:00:00.123 [main] INFO  c.e.App - {}",
+    "2026/11/20 12:00:00 {}", "2026-11-20 12:00:00 INFO sent={} done", "1790000000 {}",
+    "I1120 12:00:00.000000       1 server.go:12] {}",
+]  # fmt: skip
+LOGFMT = [
+    'time=2026-11-20T12:00:00Z level=info msg="a request" user=eve model=m prompt={}',
+    "level=info prompt={} user=eve model=m",
+    "2026-11-20T12:00:00Z level=info user=eve model=m prompt={}",
+    "ts=2026-11-20T12:00:00Z level=info debug user=eve model=m gen_ai.prompt={}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [*BEFORE_JSON, *LOGFMT])
+@pytest.mark.parametrize(
+    "text", [EVIL, EVIL.replace(" ", "\n"), DISGUISES["cyrillic"], f'"{EVIL}"']
+)
+def test_lines_of_programs(form: str, text: str, look: Look, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+
+    def said(prompt: str) -> str:
+        if form in LOGFMT:
+            return form.replace("{}", json.dumps(prompt))
+        return form.replace("{}", json.dumps({"user": "eve", "prompt": prompt, "model": "m"}))
+
+    path.write_text("".join(f"{said(one)}\n" for one in ("hello", "how are you?", text, "thanks")))
+    found = look(path)
+    assert (count(found), is_complete(found), found.sources[0].events) == (1, True, 4)
+    [one] = found.incidents.of_rule(RULE)
+    assert one.values["gen_ai.request.model"] == {"m": 1}
+    assert (one.places[0].time is not None) == ("2026" in form)
+    with path.open("a") as out:
+        out.write("the server was started\n")
+    found = look(path)
+    assert (count(found), is_complete(found)) == (1, False)  # what has no fields is said
+
+
+@pytest.mark.parametrize("form", ["INFO {}", "the prompt is {}", "a=1 text={}"])
+def test_lines_of_programs_without_fields_are_not_called_clean(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("app.log").write_text(f"{form.format(json.dumps(EVIL))}\n" * 4)
+    assert main(["logs", "analyze", "app.log"]) == 4
+
+
+def test_a_broken_object_in_a_line_is_said(look: Look, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    good = 'INFO {"user": "eve", "prompt": "hi"}\n' * 3
+    path.write_text(good)
+    assert is_complete(look(path))  # control
+    path.write_text(good + 'INFO {"user": "eve", "prompt": "hi}\n')
+    assert not is_complete(look(path))
+    evil = json.dumps({"user": "eve", "prompt": EVIL})
+    path.write_text(f"{good}INFO {evil}{evil}\n")
+    assert count(look(path)) == 2

@@ -150,19 +150,64 @@ def test_garbage_instead_of_http_is_a_failure(tree: Path) -> None:
         read(source)
 
 
-def test_compressed_answers_are_not_unpacked(tree: Path) -> None:
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+def test_compressed_answers_are_not_unpacked_and_said(tree: Path, coding: str) -> None:
     asked = []
+    packed = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "br": b"\x8b"}[coding] + b" packed"
 
     def answer(handler: Handler) -> None:
         asked.append(handler.headers["Accept-Encoding"])
         handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Encoding", coding)
         handler.end_headers()
-        handler.wfile.write(b"\x1f\x8bnot unpacked")
+        handler.wfile.write(packed)
 
     with serve(tree, answering(answer)) as address, HttpSource(address) as source:
-        assert read(source) == b"\x1f\x8bnot unpacked"
-    assert asked == ["identity"]
+        with pytest.raises(SourceError, match=rf"compressed \({coding}\)") as caught:
+            read(source)
+        assert "Switch compression off" in caught.value.hint
+        assert read(source, "a/b.gz") == packed  # servers call such files so
+        packed = b"plain" if coding != "br" else packed
+        if coding != "br":
+            assert read(source) == b"plain"  # it is only called so
+    assert set(asked) == {"identity"}
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Not here", b"\n <HTML><body>Log in"])
+def test_a_web_page_instead_of_a_file_is_said(tree: Path, page: bytes) -> None:
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(page)
+
+    with serve(tree, answering(answer)) as address, HttpSource(address) as source:
+        with pytest.raises(SourceError, match="a web page, not with a file of a mirror") as caught:
+            read(source)
+        assert "must answer 404" in caught.value.hint
+        assert read(source, "a/index.html") == page
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_mirror_whose_server_answers_pages_is_not_called_damaged(
+    tmp_path: Path, soft: bool
+) -> None:
+    simulator = RepositorySimulator(tmp_path / "repository")
+
+    def answer(handler: Handler) -> None:
+        if soft and not Path(handler.translate_path(handler.path)).is_file():
+            handler.send_response(200)
+            handler.end_headers()
+            handler.wfile.write(b"<!doctype html><title>Oops</title>")
+        else:
+            SimpleHTTPRequestHandler.do_GET(handler)
+
+    with serve(simulator.directory, answering(answer)) as address, HttpSource(address) as source:
+        machine = Machine(tmp_path / "cache", simulator.root)
+        if soft:
+            with pytest.raises(SourceError, match="a web page"):
+                machine.refresh(source)
+        else:
+            machine.refresh(source)  # control
 
 
 def _drip(handler: Handler, parts: Iterator[bytes]) -> None:
