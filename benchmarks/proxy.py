@@ -1,6 +1,6 @@
 """What the proxy costs: CPU time per request beside nginx, memory per stream, many idle clients.
 
-    python3 benchmarks/proxy.py [--rounds N] [--seconds S] [--python PYTHON]
+    python3 benchmarks/proxy.py [--rounds N] [--seconds S] [--python PYTHON] [--before PYZ]
 
 One processor for the proxy that is measured, another one for the load and the upstream; CPU time is
 that of all threads of the proxy's processes, from /proc/*/task/*/schedstat; rounds are paired (each
@@ -10,6 +10,9 @@ is missing prints "not measured".
 `--python` is the interpreter that runs tavo and the least, this one by default. Which build it is
 matters: CPython without profile-guided optimisation, as pyenv makes it, is slower than that of a
 distribution. A loop is timed, so that it can be seen.
+
+`--before` is another tavo.pyz, such as that of an older version, measured in the same rounds: two
+runs on the same machine may differ by a third, because what else its processors do differs.
 
 "The least that asyncio needs" is a proxy of forty lines: it reads HTTP on both sides with httptools
 and sends on what came, as it came; no head is changed, nothing is counted, nobody is asked who he
@@ -363,8 +366,16 @@ def least_of(behind: int, python: str) -> Iterator[tuple[int, int] | None]:
 
 @contextmanager
 def tavo(
-    folder: Path, behind: int, name: str, python: str = sys.executable, **sections: object
-) -> Iterator[tuple[int, int]]:
+    folder: Path,
+    behind: int,
+    name: str,
+    python: str = sys.executable,
+    file: Path | None = PYZ,
+    **sections: object,
+) -> Iterator[tuple[int, int] | None]:
+    if file is None:
+        yield None
+        return
     port = free_port()
     config = {
         "proxy": 1, "listen": {"port": port}, "admin": {"token_file": str(folder / name)},
@@ -373,10 +384,9 @@ def tavo(
             "requests_per_minute": 10**9, "tokens_per_day": 10**12, "cost_per_day": 1e9}}},
         "prices": {"gpt-*": {"input": 2.5, "output": 10}}, **sections,
     }  # fmt: skip
-    file = folder / f"{name}.yaml"
-    file.write_text(json.dumps(config))
-    start = [str(PYZ)] if PYZ.exists() else ["-m", "tavo"]
-    command = [python, *start, "proxy", "serve", "--config", str(file)]
+    (folder / f"{name}.yaml").write_text(json.dumps(config))
+    start = [str(file)] if file.exists() else ["-m", "tavo"]
+    command = [python, *start, "proxy", "serve", "--config", str(folder / f"{name}.yaml")]
     with running(command, port, 0, REAL="sk-real", TEAM=KEY, PYTHONPATH=str(ROOT)) as pid:
         yield pid, port
 
@@ -390,6 +400,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--before", type=Path)
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--least", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -422,12 +433,18 @@ def main() -> None:
             as audited,
             tavo(folder, behind, "filters", python, audit={"file": str(folder / "filters.jsonl")},
                  filters=[{"filter": "pii"}, {"filter": "secrets"}]) as filtering,
+            tavo(folder, behind, "before", python, options.before) as before,
+            tavo(folder, behind, "before-filters", python, options.before,
+                 audit={"file": str(folder / "before.jsonl")},
+                 filters=[{"filter": "pii"}, {"filter": "secrets"}]) as before_filtering,
         ):  # fmt: skip
             names = {
                 "nginx": reference, "the least that asyncio needs": bare,
                 "tavo, metrics and budgets": passing,
                 "tavo, and audit": audited, "tavo, and pii, secrets": filtering,
             }  # fmt: skip
+            if options.before:
+                names |= {"before, metrics and budgets": before, "before, all": before_filtering}
             costs(folder, names, options.rounds, options.seconds)
             memory(names)
 
