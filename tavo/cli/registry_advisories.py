@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,6 +108,7 @@ def advisories(
 
 def _write(session: Session, out: Path, records: Path | None, mirror: str | None) -> None:
     """Write one snapshot: out of records, else the one of a mirror or marketplace."""
+    import hashlib
     import tempfile
 
     from marketplace_db.advisories.snapshot import Advisories, read_records, write_snapshot
