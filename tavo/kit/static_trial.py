@@ -24,6 +24,8 @@ from tavo.plugins.plain import permission_asked
 
 __all__ = ["try_static"]
 
+_NOT_AVAILABLE = "it raised NotAvailableError: "
+"""What a plugin says that lacks what its user has to name, such as a file in its configuration."""
 _LATE = frozenset({"timeout", "cpu", "total"})
 _AT_ONCE = 4
 _MOST_LATE = 3
@@ -90,7 +92,9 @@ def _runs(suite: Suite, make: Callable[[], StaticWorker]) -> None:
     problems: dict[str, list[tuple[str, str]]] = {"late": [], "invalid": [], "other": []}
     for run in (first, first_project):
         for path, failure in run.failures.items():
-            if failure.kind == "raised" and NOTHING_LENT in failure.reason:
+            if failure.kind == "raised" and (
+                NOTHING_LENT in failure.reason or _NOT_AVAILABLE in failure.reason
+            ):
                 suite.left_at_host = True  # what it asked for comes from a host; here is none
                 continue
             kind = "late" if failure.kind in _LATE else failure.kind

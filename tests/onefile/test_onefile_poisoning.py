@@ -146,7 +146,7 @@ def test_python_code_in_the_cache_is_never_read(machine: Machine) -> None:
         cached.write_bytes(unchecked)
         (path.parent / f"{path.stem}.pyc").write_bytes(unchecked)
     (machine.unpacked / "evil.pth").write_text("import os; open(os.environ['MARK'], 'w')\n")
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert (
         "embedded/__init__.py: was not put there"
         in machine.run("registry", "browse", code=5).stderr
@@ -254,7 +254,7 @@ def test_a_cache_that_others_may_write_to_is_not_used(machine: Machine) -> None:
     machine.run("scan", SHOP, "--exit-zero")
     machine.place.chmod(0o777)
     machine.environment["TMPDIR"] = str(machine.home)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert list(machine.home.glob("tavo-[0-9]*"))
 
 
@@ -263,7 +263,7 @@ def test_a_cache_of_somebody_else_is_not_used(machine: Machine) -> None:
     machine.run("scan", SHOP, "--exit-zero")
     os.chown(machine.place, 65534, 65534)
     machine.environment["TMPDIR"] = str(machine.home)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert list(machine.home.glob("tavo-[0-9]*"))
 
 
@@ -273,7 +273,7 @@ def test_a_link_instead_of_a_folder_is_not_used(machine: Machine, tmp_path: Path
     elsewhere = tmp_path / "elsewhere"
     name.rename(elsewhere)
     name.symlink_to(elsewhere)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert not machine.unpacked.is_symlink()
     assert elsewhere.exists()
 
@@ -296,7 +296,7 @@ def test_modules_on_pythonpath_are_not_imported(machine: Machine, tmp_path: Path
         "tavo/cli/__init__", "click", "msgspec/__init__", "orjson", "uvloop", "refuse", "start",
     )  # fmt: skip
     machine.environment["PYTHONPATH"] = str(evil)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     machine.run("registry", "browse")
     assert not marked(machine)
     python(machine, "import json")
@@ -321,7 +321,7 @@ def test_forged_compiled_code_of_the_standard_library(machine: Machine, tmp_path
         forged.parent.mkdir(parents=True, exist_ok=True)
         forged.write_bytes(head + marshal.dumps(hostile))
     machine.environment["PYTHONPYCACHEPREFIX"] = str(prefix)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     machine.run("registry", "browse")
     assert not marked(machine)
     python(machine, "import json, tomllib, sqlite3")
@@ -366,7 +366,7 @@ def test_the_file_run_by_its_own_first_line_ignores_the_environment(
         [str(PYZ), "scan", str(SHOP), "--exit-zero"], env=machine.environment, capture_output=True,
         text=True, check=False, cwd=machine.home,
     )  # fmt: skip
-    assert "17 findings" in done.stdout, done.stderr
+    assert "22 findings" in done.stdout, done.stderr
     assert not marked(machine)
     subprocess.run([sys.executable, str(PYZ), "--version"], env=machine.environment, check=False,
                    capture_output=True)  # fmt: skip

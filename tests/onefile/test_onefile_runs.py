@@ -47,7 +47,7 @@ def test_a_path_with_spaces_and_letters_of_other_alphabets(tmp_path: Path, pytho
     shutil.copy(PYZ, copy)
     machine = Machine(tmp_path / "home ü", python=python, pyz=copy)
     done = machine.run("scan", SHOP, "--exit-zero")
-    assert "17 findings" in done.stdout
+    assert "22 findings" in done.stdout
     assert "No plugins" in machine.run("registry", "list").stderr
     assert machine.run("registry", "browse").stdout.count("tavo/model-files\t") == 1
 
@@ -190,13 +190,13 @@ def test_an_unprivileged_user(tmp_path: Path, python: str) -> None:
         os.chown(home, 65534, 65534)
         machine = Machine(home, python=theirs, pyz=shared / "tavo.pyz")
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
-        assert "17 findings" in done.stdout
+        assert "22 findings" in done.stdout
         assert {path.stat().st_uid for path in machine.place.rglob("*")} == {65534}
         closed = shared / "closed"
         closed.mkdir()
         machine = Machine(closed, python=theirs, pyz=shared / "tavo.pyz", TMPDIR=str(home))
         done = machine.run("scan", shared / "shop", "--exit-zero", user=65534, group=65534)
-        assert "17 findings" in done.stdout
+        assert "22 findings" in done.stdout
         assert list(closed.iterdir()) == []
     finally:
         shutil.rmtree(shared)
@@ -206,10 +206,10 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "home", TMPDIR=str(tmp_path))
     (machine.home / ".cache").write_text("a file where a folder should be")
     done = machine.run("scan", SHOP, "--exit-zero")
-    assert "17 findings" in done.stdout
+    assert "22 findings" in done.stdout
     (place,) = tmp_path.glob("tavo-[0-9]*")
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
 
 
 def test_no_home_at_all_and_a_temporary_folder_of_somebody_else(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_no_home_at_all_and_a_temporary_folder_of_somebody_else(tmp_path: Path) 
     planted.mkdir()
     planted.chmod(0o777)
     done = machine.run("scan", SHOP, "--exit-zero")
-    assert "17 findings" in done.stdout
+    assert "22 findings" in done.stdout
     assert "unpacked for this run only" in done.stderr
     assert list(planted.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tavo-")] == [
@@ -246,7 +246,7 @@ def test_a_user_without_an_entry_and_without_home(tmp_path: Path) -> None:
         del machine.environment["HOME"]
         for _ in range(2):
             done = machine.run("scan", shared / "shop", "--exit-zero", user=54321, group=54321)
-            assert "17 findings" in done.stdout
+            assert "22 findings" in done.stdout
         assert [path.name for path in (shared / "tmp").iterdir()] == ["tavo-54321"]
     finally:
         shutil.rmtree(shared)
@@ -257,7 +257,7 @@ def test_whatever_the_umask_is(tmp_path: Path, mask: int) -> None:
     machine = Machine(tmp_path)
     for _ in range(2):
         done = machine.run("scan", SHOP, "--exit-zero", umask=mask)
-        assert "17 findings" in done.stdout
+        assert "22 findings" in done.stdout
     modes = {stat.S_IMODE(path.stat().st_mode) for path in machine.place.rglob("*")}
     assert modes <= {0o700, 0o600, 0o400, 0o000}, {oct(mode) for mode in modes}
 
@@ -302,7 +302,7 @@ def test_eight_first_runs_at_once(tmp_path: Path) -> None:
     for process in processes:
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-        assert "17 findings" in out
+        assert "22 findings" in out
     assert sorted(path.name for path in machine.place.iterdir()) == sorted(
         [".lock", machine.unpacked.name]
     )
@@ -319,7 +319,7 @@ def test_ctrl_c_at_any_time(tmp_path: Path, after_s: float) -> None:
     assert code in {0, 130}, err
     if code == 130:
         assert "interrupted" in err
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
 
 
 def _interrupted_after(after_s: float, machine: Machine, directory: Path) -> tuple[int, str]:
@@ -406,7 +406,7 @@ def test_an_interpreter_that_was_not_there_when_the_file_was_built(tmp_path: Pat
     done, out = packed(tmp_path, target(minor), PATH="/nonexistent", PYENV_ROOT="/nonexistent")
     assert f"no CPython 3.{minor[1:]} is here" in done.stderr
     machine = Machine(tmp_path / "home", python=others[0], pyz=out)
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert "compiled at each start" in machine.run("doctor").stdout
     assert machine.run("registry", "browse").stdout.count("tavo/model-files\t") == 1
 
@@ -439,7 +439,7 @@ def test_what_is_put_back_into_an_image_stays_readable_for_all(tmp_path: Path) -
     home = Path(machine.run("self", "unpack", "--to", tmp_path / "image").stdout.strip())
     next(home.glob("re2/*.so")).unlink()
     shutil.rmtree(home / "tavo" / "embedded" / "repository")
-    assert "17 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
+    assert "22 findings" in machine.run("scan", SHOP, "--exit-zero").stdout
     assert "\ntavo/model-files\t" in machine.run("registry", "browse").stdout
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*.so")} == {0o644}

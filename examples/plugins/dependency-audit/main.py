@@ -19,7 +19,7 @@ from snapshot import Known, Snapshot
 
 from tavo.plugins import Confidence, Context, Finding, Location, Region, Rule, Severity
 
-from tavo.plugins import PluginError, StaticAnalysisPlugin  # isort: skip
+from tavo.plugins import NotAvailableError, PluginError, StaticAnalysisPlugin  # isort: skip
 
 _SEVERITIES = {
     "low": Severity.LOW,
@@ -54,10 +54,6 @@ _NOT_COMPARED = Rule(
     ),
     tags=("supply-chain",),
 )
-
-
-class NotComparedError(PluginError):
-    """Dependencies are pinned, and there is nothing to compare them with."""
 
 
 class DependencyAudit(StaticAnalysisPlugin):
@@ -98,10 +94,10 @@ class DependencyAudit(StaticAnalysisPlugin):
             seen.add(key)
 
     def analyze_project(self, files: Sequence[PurePosixPath]) -> Iterable[Finding]:
-        """Yield nothing. Raises NotComparedError where pins were left without an answer."""
+        """Yield nothing. Raises NotAvailableError where pins were left without an answer."""
         if self._opened() is None and (left := [path for path in files if self._has_pins(path)]):
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            raise NotComparedError(f"not compared with advisories: {left[0]}{more}: {self._why}")
+            raise NotAvailableError(f"not compared with advisories: {left[0]}{more}: {self._why}")
         return ()
 
     def _has_pins(self, path: PurePosixPath) -> bool:
