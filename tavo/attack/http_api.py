@@ -29,7 +29,7 @@ from tavo.errors import ConfigError
 from tavo.llm.openai_chat import Usage, usage_of
 from tavo.plugins.values import ChatMessage, ChatRequest
 
-__all__ = ["AnswerError", "Form", "HttpApi", "Sessions"]
+__all__ = ["AnswerError", "Form", "HttpApi", "Sessions", "events_of"]
 
 Form = Literal["", "json", "events", "lines", "text"]
 Takes = Literal["message", "turns", "conversation"]
@@ -139,7 +139,7 @@ class HttpApi:
         kind = content_type.partition(";")[0].strip().lower()
         form = self._form or _KINDS.get(kind, "")
         if form in {"events", "lines"}:
-            return self._joined(_events(text) if form == "events" else text.split("\n"))
+            return self._joined(events_of(text) if form == "events" else text.split("\n"))
         if form == "text" or (not form and self._path is None and kind.startswith("text/")):
             return text, (0, 0)
         try:
@@ -279,10 +279,11 @@ def _from_json(prompt: str) -> Any:
         raise ValueError("nested too deep") from error
 
 
-def _events(text: str) -> Iterator[str]:
+def events_of(text: str) -> Iterator[str]:
     """Yield the data of server-sent events."""
     data: list[str] = []
-    for line in [*text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), ""]:
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    for line in [*text.split("\n"), ""]:
         if not line:
             if data:
                 yield "\n".join(data)

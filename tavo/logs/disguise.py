@@ -23,6 +23,7 @@ from tavo.detect.hidden import undisguised
 from tavo.detect.regex import Octets
 from tavo.logs.event import LogEvent
 from tavo.logs.fields import CONVERSATION
+from tavo.logs.lenient import without_halves
 
 __all__ = ["Undisguised", "disguised_lines", "odd_path_texts", "paths_of", "said"]
 
@@ -94,8 +95,7 @@ def said(raw: bytes) -> bytes:
     """Return what the bytes of a line say in ASCII and small letters: escapes read, and paths."""
     text = raw.decode("utf-8", "replace")
     if "\\" in text:
-        text = _WRITTEN.sub(_read, text)
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = without_halves(_WRITTEN.sub(_read, text))
     return undisguised(text).lower().encode("utf-8", "replace")
 
 

@@ -37,6 +37,7 @@ from tavo.logs.sigma.rules import LogRule
 from tavo.logs.sources import Block
 from tavo.logs.totals import LINES
 from tavo.logs.work import Hit
+from tavo.results.rows import storable
 
 __all__ = ["Follower"]
 
@@ -344,11 +345,11 @@ def _kept(hit: Hit) -> Hit:
     """Return a hit as it can be kept for long: storable, and with a shorter text."""
     return msgspec.structs.replace(
         hit,
-        snippet=_storable(hit.snippet[:_SNIPPET]),
-        brief={name: _storable(text) for name, text in hit.brief.items()},
-        seen={name: _storable(text) for name, text in hit.seen.items()},
+        snippet=storable(hit.snippet[:_SNIPPET]),
+        brief={name: storable(text) for name, text in hit.brief.items()},
+        seen={name: storable(text) for name, text in hit.seen.items()},
         groups=[
-            (name, None if group is None else tuple(map(_storable, group)), _value(value))
+            (name, None if group is None else tuple(map(storable, group)), _value(value))
             for name, group, value in hit.groups
         ],
     )
@@ -356,12 +357,5 @@ def _kept(hit: Hit) -> Hit:
 
 def _value(value: Any) -> Any:
     if isinstance(value, str):
-        return _storable(value[:1000])
+        return storable(value[:1000])
     return value if not isinstance(value, int) or abs(value) < 1 << 63 else float(value)
-
-
-def _storable(text: str) -> str:
-    """Write half surrogates, which neither UTF-8 nor SQLite can hold, as escapes."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

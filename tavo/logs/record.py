@@ -96,8 +96,7 @@ def _unpacked(holders: list[Any], name: str, below: list[Any]) -> list[Any]:
 def _spelt(value: Any) -> Any:
     """Return what a text spells as JSON, or as a text in quotes of Python, Go or JSON."""
     if isinstance(value, str) and len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]:
-        text = _ESCAPE.sub(_escaped, value[1:-1])
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return without_halves(_ESCAPE.sub(_escaped, value[1:-1]))
     return nested_json(value)
 
 

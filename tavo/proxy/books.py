@@ -69,34 +69,35 @@ class Books:
         exchange, way = flow.exchange, flow.way
         record = exchange.record if exchange is not None else None
         is_counted = record is not None and record.counted and flow.how is _DONE
-        if way is None or record is None or not is_counted or flow.status != 200:
+        places = way.places if way is not None and is_counted and flow.status == 200 else None
+        model = record.model if record is not None else ""
+        place = places.get(model) if places is not None else None
+        if place is None:
             if record is not None and not is_counted and flow.is_forwarded and flow.taken:
                 estimate(record, asked=flow.taken, is_whole=flow.how is _DONE, status=flow.answered)
-            self._count(self._place(flow, record), flow, record)
-            return
-        place = way.places.get(record.model)
-        if place is None:
             place = self._place(flow, record)
-            if len(way.places) < _MOST:
-                way.places[record.model] = place
-        if record.said or (self.live.judges and record.unjudged):
-            self._count(place, flow, record)
-            return
-        into, out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
-        cost = 0.0
-        if place.price is not None:
-            flow.cost = cost = amount(place.price, into, out, cached)
-        if place.number >= 0:
+            if places is not None and len(places) < _MOST:
+                places[model] = place
+        into, out, cached, cost = 0, 0, 0, 0.0
+        if record is not None:
+            into, out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
+            if place.price is not None and (record.counted or record.estimated):
+                flow.cost = cost = amount(place.price, into, out, cached)
+        if place.number >= 0 and (into or out or cost):
             self._budgets.charge(place.number, time.time(), into + out, cost)
-        ended, started = flow.ended, flow.started
-        if ended >= self._until:
-            self._begin(ended)
-        gathered = self._gathered
-        gathered.append(
-            (place, ended - started, flow.first_at - started, flow.sent, into, out, cached, cost)
-        )
-        if len(gathered) >= _MOST_GATHERED:
-            self.settle()
+        stands_out = record is None or record.said or (self.live.judges and record.unjudged)
+        if places is not None and not stands_out:
+            ended, started = flow.ended, flow.started
+            if ended >= self._until:
+                self._begin(ended)
+            self._gathered.append((
+                place, ended - started, flow.first_at - started, flow.sent, into, out, cached, cost
+            ))  # fmt: skip
+            if len(self._gathered) >= _MOST_GATHERED:
+                self.settle()
+        else:
+            self.metrics.count(place.series, flow, record, cost)
+            self.live.count(place.row, flow, record, cost, time.time())
         if self.exporter is not None:
             self.exporter.told(flow)
 
@@ -119,24 +120,6 @@ class Books:
         self.settle()
         self._began = time.time()
         self._until = now + 60 - self._began % 60
-
-    def _count(self, place: _Place, flow: Flow, record: Record | None) -> None:
-        """Count an exchange by itself."""
-        now = time.time()
-        tokens, cost = 0, 0.0
-        if record is not None:
-            tokens = record.tokens_in + record.tokens_out
-            if place.price is not None and (record.counted or record.estimated):
-                cost = amount(
-                    place.price, record.tokens_in, record.tokens_out, record.tokens_cached
-                )
-        flow.cost = cost
-        self.metrics.count(place.series, flow, record, cost)
-        self.live.count(place.row, flow, record, cost, now)
-        if self.exporter is not None:
-            self.exporter.told(flow)
-        if place.number >= 0 and (tokens or cost):
-            self._budgets.charge(place.number, now, tokens, cost)
 
     def _place(self, flow: Flow, record: Record | None) -> _Place:
         entry, door = flow.entry, self.door

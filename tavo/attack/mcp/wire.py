@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from tavo import __version__
+from tavo.attack.http_api import events_of
 from tavo.attack.targets import PASSING, TargetFailedError, concealed
 from tavo.host.bounded_http import BoundedClient, UnusableAnswerError
 
@@ -78,7 +79,7 @@ class HttpWire:
         if not text.strip():
             return []
         if "text/event-stream" in answer.headers.get("content-type", ""):
-            texts = _events(text)
+            texts = [one for one in events_of(text) if one.strip()]
         else:
             texts = [text]
         messages: list[Any] = []
@@ -302,13 +303,3 @@ class Session:
                 f"{self._name}: answered {method} with neither result nor error"
             )
         return result
-
-
-def _events(text: str) -> list[str]:
-    """Return the data of the events of a stream."""
-    found = []
-    for event in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
-        data = [line[5:].removeprefix(" ") for line in event.split("\n") if line[:5] == "data:"]
-        if data and "".join(data).strip():
-            found.append("\n".join(data))
-    return found

@@ -410,25 +410,29 @@ class Flow(Asking):
     def _finish(self, how: Finished, *, answered: bool = True) -> None:
         if self.ended:
             return
-        wire = self.wire
-        self.ended = now = wire.clock.now()
+        now = self.wire.clock.now()
         if how is not _DONE:
             self.how = how
         if self._queued:
             self._queued = ()
-        self._outbound = b""
-        if self.exchange is not None:
-            try:
-                self.exchange.close(how)
-            except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
-                wire.report(error)
-        wire.finished(self)
+        self._close(how, now)
         if self._pieces:
             self._pieces = ()
         if self._held:
             self._let_go()
         if answered and how is not _GONE:
             self._client.answered(now)
+
+    def _close(self, how: Finished, now: float) -> None:
+        """Tell the exchange, and all who count and write down, that this is over."""
+        self.ended = now
+        self._outbound = b""
+        if self.exchange is not None:
+            try:
+                self.exchange.close(how)
+            except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
+                self.wire.report(error)
+        self.wire.finished(self)
 
 
 def _is_packed(fields: Mapping[bytes, bytes]) -> bool:

@@ -119,7 +119,7 @@ class Reads:
 
     def flush(self) -> None:
         """Write what was gathered, in its order."""
-        if self.gathered:
+        while self.gathered:
             gathered, self.gathered = self.gathered, []
             for reader, data in gathered:
                 _write(reader, data)

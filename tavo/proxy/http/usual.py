@@ -23,7 +23,7 @@ from tavo.proxy.http.heads import Known, Way
 from tavo.proxy.http.lines import SHOWN, request_start
 from tavo.proxy.http.masking import Mask
 from tavo.proxy.http.reads import send
-from tavo.proxy.messages import Exchange, Finished, Forward
+from tavo.proxy.messages import Finished, Forward
 
 if TYPE_CHECKING:
     from tavo.proxy.http.upstream import Taker, UpstreamConnection
@@ -147,20 +147,9 @@ class Usual(Flow):
             end = b"\r\nconnection: close\r\n\r\n"
         parts = (_STATUS, lines, _LENGTH, SHOWN[size], _ID, self.id, wire.stamp, end, out)
         send(client, b"".join(parts))
-        self._end_whole(exchange, now)
+        self._close(_DONE, now)  # as `_finish` does: nothing waits and nothing is held any more
+        client.answered(now)
         return True
-
-    def _end_whole(self, exchange: Exchange, now: float) -> None:
-        """End as `_finish` does, where nothing waits and nothing is held any more."""
-        wire = self.wire
-        self.ended = now
-        self._outbound = b""
-        try:
-            exchange.close(_DONE)
-        except Exception as error:  # noqa: BLE001 (what it held is dropped with it)
-            wire.report(error)
-        wire.finished(self)
-        self._client.answered(now)
 
 
 class First(Usual):

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tavo.plugins import Confidence, Location, Rule, Severity
+from tavo.results.rows import storable
 from tavo.results.values import Reported, Run
 
 __all__ = ["SCHEMA", "json_schema", "run_to_json", "run_to_value", "uncommanded_json"]
@@ -267,7 +268,7 @@ def _encoded(document: _Document) -> bytes:
 
 def _written(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return storable(value)
     if isinstance(value, list):
         return [_written(one) for one in value]
     if isinstance(value, dict):
