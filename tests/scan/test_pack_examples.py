@@ -1,9 +1,12 @@
 """The example application and its repaired twin: what the pack finds in them, and nothing else."""
 
 import ast
+import json
 import pickletools
 import re
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -35,6 +38,25 @@ def test_findings_are_those_the_readme_lists() -> None:
         for hit in hits(EXAMPLES / "shop-agent")
     ]
     assert Counter(found) == Counter(rows)
+
+
+def test_a_scan_of_the_whole_finds_what_the_readmes_say(tmp_path: Path) -> None:
+    """Files together find more than each alone: what stands behind the table of tools, again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tavo", "scan", "--format", "json", str(EXAMPLES / "shop-agent")],
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = Counter(one["rule_id"] for one in json.loads(done.stdout)["findings"])
+    alone = Counter(hit.finding.rule_id for hit in hits(EXAMPLES / "shop-agent"))
+    assert dict(found - alone) == {
+        "llm-output-to-query": 2, "llm-output-to-path": 1, "llm-output-to-shell": 1,
+        "user-input-to-path": 1,
+    }  # fmt: skip
+    assert not alone - found
+    assert f"It finds {found.total()} things;" in (EXAMPLES.parent / "README.md").read_text()
+    readme = (EXAMPLES / "shop-agent" / "README.md").read_text()
+    assert all(f"`{name}`" in readme for name in found)
 
 
 def test_repaired_twin_is_clean_without_suppressions() -> None:
