@@ -24,7 +24,7 @@ SAID = """\
 2/6  Install model-files from the signed catalog: verified, sandbox LN; N more finding
 3/6  Attack the flawed agent: N of N attacks worked, of N of N kinds
 4/6  Put the proxy in front and attack again: N of N attacks worked, of N of N kinds; N of N requests were blocked
-5/6  Analyse the proxy's log: N findings (N high, N medium) in N lines
+5/6  Analyse the proxy's log: N findings (N high, N medium, N low) in N lines
 6/6  The story, in one page: story.html
 """  # noqa: E501
 
