@@ -15,7 +15,7 @@ from tavo.scan.precedence import YIELDS_TO, cycles
 from tavo.scan.rule import RuleSet
 from tavo.scan.rule_entries import Names, compile_rule
 from tavo.scan.rule_source import COMPILED, PACK, RuleProblem, check_rule_paths
-from tavo.scan.timing import TimeUpError, limited
+from tavo.scan.timing import Limit, TimeUpError
 
 __all__ = ["PACK", "PROBLEM", "entries_of", "load_rules"]
 
@@ -90,7 +90,7 @@ def _add(loaded: RuleSet, entry: Mapping[str, Any], file: Path, names: Names) ->
             raise FormulaError(f"the id is used in {loaded.rules[rule_id].file} already")
         if PROBLEM in entry:
             raise FormulaError(entry[PROBLEM])
-        with limited(_LOADING_S_EACH):
+        with Limit(_LOADING_S_EACH):
             loaded.rules[rule_id] = compile_rule(entry, rule_id, file, names)
     except (FormulaError, ValueError) as error:
         reason = str(error)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MINIFIED", "USUAL", "Bounds", "Clock", "Limit", "TimeUpError", "bounds_of", "has_stopped",
-    "is_limited", "limited", "parsing_s", "tree_of",
+    "is_limited", "parsing_s", "tree_of",
 ]  # fmt: skip
 
 _PARSING_S, _PARSING_S_EACH_MB, _PARSING_S_MOST = 2.0, 6.0, 20.0
@@ -84,19 +84,13 @@ class Clock:
     def one(self) -> Limit:
         """Watch one rule, in a `with` block. Raises TimeUpError out of its middle."""
         left = self.bounds.file_s - (time.process_time() - self._began)
-        return limited(min(self.bounds.rule_s, max(left, 0.001)))
-
-
-def limited(seconds: float) -> Limit:
-    """Stop what takes longer in its middle, with TimeUpError. Inside another bound that one holds.
-
-    Where the system has no timer, nothing is stopped.
-    """
-    return Limit(seconds)
+        return Limit(min(self.bounds.rule_s, max(left, 0.001)))
 
 
 class Limit:
-    """A bound of time for a `with` block.
+    """Stops what takes longer in its middle, with TimeUpError. Inside another bound that one holds.
+
+    Used in a `with` block. Where the system has no timer, nothing is stopped.
 
     It ends in code of this module, in which the timer raises nothing: one that raised there, in the
     standard library's code around a generator, would go on after the block. Where it calls others,

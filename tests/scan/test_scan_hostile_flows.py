@@ -19,7 +19,7 @@ from tavo.scan.rule import RuleSet
 from tavo.scan.rule_source import RuleSource
 from tavo.scan.rules import load_rules
 from tavo.scan.taint import across, objects
-from tavo.scan.timing import TimeUpError, limited
+from tavo.scan.timing import Limit, TimeUpError
 from tests.attacks.flows.make_sources import ATTACKS, NAMED, source_of
 
 RULE = """
@@ -129,10 +129,10 @@ def test_loops_that_are_walked_twice_each_take_two_to_the_power_of_their_depth(
         for node in file.by_kind["identifier"]:
             file.constants.bound_to(node)
 
-    with limited(1.0):
+    with Limit(1.0):
         walk()
     monkeypatch.setattr(flow, "_DEEPEST_TWICE", 1_000)
-    with pytest.raises(TimeUpError), limited(2.0):
+    with pytest.raises(TimeUpError), Limit(2.0):
         walk()
 
 

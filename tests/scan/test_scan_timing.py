@@ -16,7 +16,7 @@ from tavo.scan import timing
 from tavo.scan.engine import scan_source
 from tavo.scan.languages import parse_file
 from tavo.scan.rules import PACK, load_rules
-from tavo.scan.timing import Bounds, Clock, TimeUpError, limited
+from tavo.scan.timing import Bounds, Clock, Limit, TimeUpError
 
 SPIN = """
 def spin(seconds):
@@ -87,7 +87,7 @@ def test_a_stop_is_heard_only_inside_a_bound_and_not_where_it_is_made() -> None:
     names: dict[str, object] = {"__name__": timing.__name__}
     exec("import sys; frame = sys._getframe()", names)
     timing._stop(signal.SIGPROF, ours)
-    with limited(5.0):
+    with Limit(5.0):
         timing._stop(signal.SIGPROF, names["frame"])  # type: ignore[arg-type]
         with pytest.raises(TimeUpError):
             timing._stop(signal.SIGPROF, ours)
@@ -134,7 +134,7 @@ def test_a_parser_that_takes_all_memory_is_stopped(monkeypatch: pytest.MonkeyPat
 def test_a_bound_inside_another_one_is_the_outer_one() -> None:
     ours = spinning("tavo.scan.some_rule")
     began = time.process_time()
-    with pytest.raises(TimeUpError), limited(0.1), limited(1000.0):
+    with pytest.raises(TimeUpError), Limit(0.1), Limit(1000.0):
         ours(5.0)
     assert time.process_time() - began < 4.0
 
@@ -147,7 +147,7 @@ def test_while_a_bound_ends_no_code_runs_that_its_timer_stops() -> None:
         if event == "call" and signal.getitimer(signal.ITIMER_PROF)[0]:
             running.add(frame.f_globals["__name__"])
 
-    with limited(1000.0):
+    with Limit(1000.0):
         sys.setprofile(note)
     sys.setprofile(None)
     assert running == {"tavo.scan.timing"}

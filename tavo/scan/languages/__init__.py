@@ -12,7 +12,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tavo.scan.timing import TimeUpError, is_limited, limited, parsing_s
+from tavo.scan.timing import Limit, TimeUpError, is_limited, parsing_s
 
 if TYPE_CHECKING:
     from tavo.scan.parsed import ParsedFile
@@ -112,7 +112,7 @@ def parse_file(data: bytes, suffix: str) -> ParsedFile:
         return _parse(data, suffix)
     seconds = parsing_s(len(data))
     try:
-        with limited(seconds):
+        with Limit(seconds):
             return _parse(data, suffix)
     except TimeUpError as error:
         from tavo.scan.languages.text import parse
