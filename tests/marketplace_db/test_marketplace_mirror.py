@@ -358,8 +358,10 @@ def test_what_nothing_refers_to_is_listed_and_goes_only_if_told(site: Site) -> N
     assert pruned(site).files == 0
     site.next_day()
     site.sync(state=first.refreshed.state)
-    stray = site.mirror / "blobs" / "sha256" / "ab" / ("ab" + "0" * 62)
-    stray.parent.mkdir(exist_ok=True)
+    blobs = site.mirror / "blobs" / "sha256"
+    empty = next(name for n in range(256) if not (blobs / (name := f"{n:02x}")).exists())
+    stray = blobs / empty / (empty + "0" * 62)
+    stray.parent.mkdir()
     stray.write_bytes(b"nobody's")
     (stray.parent / ".new-left").write_bytes(b"of a killed run")
     (site.mirror / "blobs" / "notes.txt").write_text("not ours")
@@ -369,7 +371,7 @@ def test_what_nothing_refers_to_is_listed_and_goes_only_if_told(site: Site) -> N
     found = pruned(site)
     assert files_of(site.mirror) == before  # nothing is deleted by looking
     kinds = {path.rpartition("/")[0] for path in found.paths}
-    assert kinds == {"metadata", "targets/catalog", "blobs/sha256/ab"}
+    assert kinds == {"metadata", "targets/catalog", f"blobs/sha256/{empty}"}
     assert not any("root.json" in path or "timestamp" in path for path in found.paths)
 
     gone = pruned(site, delete=True)
