@@ -112,7 +112,8 @@ class App:
         wire.stamp = _stamp(config)
         self._wire = wire
         self._pools = self._pools_of(config)
-        wire.door = self._door = self.books.door = self._door_of(config, self._pools)
+        self._door = self.books.door = self._door_of(config, self._pools)
+        wire.enter_by(self._door)
         self.books.prices = Prices(config.prices)
         self.books.live.judges = bool(config.filters) or config.observe
         if config.telemetry is not None:
@@ -177,7 +178,8 @@ class App:
         wire = self.wire
         wire.limits = change.config.limits
         wire.stamp = _stamp(change.config)
-        wire.door = self._door = self.books.door = change.door
+        self._door = self.books.door = change.door
+        wire.enter_by(change.door)
         wire.change(change.judge)
         if self._audit is not None:
             self._audit.observe = change.config.observe

@@ -66,38 +66,29 @@ class Books:
 
     def told(self, flow: Flow) -> None:
         """Put an exchange down that has ended."""
-        exchange, way = flow.exchange, flow.way
-        record = exchange.record if exchange is not None else None
-        is_counted = record is not None and record.counted and flow.how is _DONE
-        places = way.places if way is not None and is_counted and flow.status == 200 else None
-        model = record.model if record is not None else ""
-        place = places.get(model) if places is not None else None
-        if place is None:
-            if record is not None and not is_counted and flow.is_forwarded and flow.taken:
-                estimate(record, asked=flow.taken, is_whole=flow.how is _DONE, status=flow.answered)
-            place = self._place(flow, record)
-            if places is not None and len(places) < _MOST:
-                places[model] = place
-        into, out, cached, cost = 0, 0, 0, 0.0
-        if record is not None:
-            into, out, cached = record.tokens_in, record.tokens_out, record.tokens_cached
-            if place.price is not None and (record.counted or record.estimated):
-                flow.cost = cost = amount(place.price, into, out, cached)
-        if place.number >= 0 and (into or out or cost):
-            self._budgets.charge(place.number, time.time(), into + out, cost)
-        stands_out = record is None or record.said or (self.live.judges and record.unjudged)
-        if places is not None and not stands_out:
-            ended, started = flow.ended, flow.started
-            if ended >= self._until:
-                self._begin(ended)
-            self._gathered.append((
-                place, ended - started, flow.first_at - started, flow.sent, into, out, cached, cost
-            ))  # fmt: skip
-            if len(self._gathered) >= _MOST_GATHERED:
-                self.settle()
-        else:
-            self.metrics.count(place.series, flow, record, cost)
-            self.live.count(place.row, flow, record, cost, time.time())
+        way, exchange = flow.way, flow.exchange
+        if way is None or exchange is None or flow.status != 200 or flow.how is not _DONE:
+            self._singly(flow)
+            return
+        record = exchange.record
+        place = way.places.get(record.model)
+        if (
+            place is None or not record.counted or record.said
+            or (record.unjudged and self.live.judges)
+        ):  # fmt: skip
+            self._singly(flow)
+            return
+        cost = self._charged(flow, record, place)
+        ended, started = flow.ended, flow.started
+        if ended >= self._until:
+            self._begin(ended)
+        gathered = self._gathered
+        gathered.append((
+            place, ended - started, flow.first_at - started, flow.sent,
+            record.tokens_in, record.tokens_out, record.tokens_cached, cost,
+        ))  # fmt: skip
+        if len(gathered) >= _MOST_GATHERED:
+            self.settle()
         if self.exporter is not None:
             self.exporter.told(flow)
 
@@ -120,6 +111,35 @@ class Books:
         self.settle()
         self._began = time.time()
         self._until = now + 60 - self._began % 60
+
+    def _singly(self, flow: Flow) -> None:
+        """Put one down that is not as those before it, or the first of its kind."""
+        exchange, way = flow.exchange, flow.way
+        record = exchange.record if exchange is not None else None
+        is_done = flow.how is _DONE
+        if record is None:
+            place, cost = self._place(flow, None), 0.0
+        else:
+            is_counted = record.counted and is_done
+            if not is_counted and flow.is_forwarded and flow.taken:
+                estimate(record, asked=flow.taken, is_whole=is_done, status=flow.answered)
+            place = self._place(flow, record)
+            if way is not None and is_counted and flow.status == 200 and len(way.places) < _MOST:
+                way.places[record.model] = place
+            cost = self._charged(flow, record, place)
+        self.metrics.count(place.series, flow, record, cost)
+        self.live.count(place.row, flow, record, cost, time.time())
+        if self.exporter is not None:
+            self.exporter.told(flow)
+
+    def _charged(self, flow: Flow, record: Record, place: _Place) -> float:
+        """Charge what an exchange used to its key; return what it has cost."""
+        into, out, price, cost = record.tokens_in, record.tokens_out, place.price, 0.0
+        if price is not None and (record.counted or record.estimated):
+            flow.cost = cost = amount(price, into, out, record.tokens_cached)
+        if place.number >= 0 and (into or out or cost):
+            self._budgets.charge(place.number, time.time(), into + out, cost)
+        return cost
 
     def _place(self, flow: Flow, record: Record | None) -> _Place:
         entry, door = flow.entry, self.door

@@ -155,8 +155,9 @@ class PassingExchange:
             if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)
-            if type(asked.model) is str and not record.model:
-                record.model = asked.model
+            model = asked.model
+            if type(model) is str and not record.model:
+                record.model = model
             if asked.stream is True:
                 record.stream = True
         return Forward(body=body, model=record.model, stream=record.stream)
@@ -196,11 +197,10 @@ class PassingExchange:
         return ()
 
     def another(self, now: float) -> Exchange | None:
-        operation = self._operation
-        if operation is None:
-            return None
-        like = self._like
+        operation, like = self._operation, self._like
         if like is None:
+            if operation is None:
+                return None
             like = Record(
                 unjudged=_UNJUDGED, dialect=operation.dialect.name, model=operation.model,
                 stream=operation.stream is True,
@@ -211,14 +211,21 @@ class PassingExchange:
         operation = self._operation
         if body[:1] != b"{" or operation is None:
             return None
-        found = _usual_of(body) if operation.dialect.name == _OPENAI else None
-        if found is None:
-            found = _of_whole(body)
-        if found is None:
-            return None
-        self._total = len(body)
         record = self.record
-        record.tokens_in, record.tokens_out, record.tokens_cached = found
+        try:  # as `_of_whole` would read it
+            usage = _usual.decode(body).usage if record.dialect == _OPENAI else None
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            usage = None
+        if usage is not None:
+            record.tokens_in, record.tokens_out = usage.prompt_tokens, usage.completion_tokens
+            if usage.prompt_tokens_details is not None:
+                record.tokens_cached = usage.prompt_tokens_details.cached_tokens
+        else:
+            found = _of_whole(body)
+            if found is None:
+                return None
+            record.tokens_in, record.tokens_out, record.tokens_cached = found
+        self._total = len(body)
         record.counted = True
         return body
 
@@ -363,17 +370,6 @@ def _of_whole(data: bytes) -> tuple[int, int, int] | None:
     if not answer.prompt_eval_count and not answer.eval_count:
         return None
     return _one(answer.prompt_eval_count), _one(answer.eval_count), 0
-
-
-def _usual_of(data: bytes) -> tuple[int, int, int] | None:
-    """Return what `_of_whole` would of a usual answer of OpenAI's kind, None for any other."""
-    try:
-        usage = _usual.decode(data).usage
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    details = usage.prompt_tokens_details
-    cached = details.cached_tokens if details is not None else 0
-    return usage.prompt_tokens, usage.completion_tokens, cached
 
 
 def _object(data: bytes, at: int) -> _Usage | None:

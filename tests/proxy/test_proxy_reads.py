@@ -10,10 +10,11 @@ import struct
 import sys
 from asyncio import selector_events
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from tavo.proxy.http import reads as reading
 from tavo.proxy.http.reads import Reads, send
 from tavo.proxy.http.upstream import UpstreamConnection
 from tests.fakes.scripted_upstream import Asked, Script, staged
@@ -97,6 +98,7 @@ class Line(asyncio.Protocol):
     failed: OSError | None = None
     number = -1
     behind = False
+    asks: ClassVar[bool] = True
 
     def __init__(self, reads: Reads, *, at_once: bool = False) -> None:
         self.reads, self.at_once = reads, at_once
@@ -119,13 +121,20 @@ class Line(asyncio.Protocol):
         self.is_lost.set_result(None)
 
 
+Deed = Callable[[Line], None]
+
+
 @contextlib.asynccontextmanager
-async def lined(**more: bool) -> AsyncIterator[tuple[Line, socket.socket]]:
+async def lined(
+    does: Deed | None = None, **more: bool
+) -> AsyncIterator[tuple[Line, socket.socket]]:
     """Yield a connection that was taken, and its other end."""
     loop = asyncio.get_running_loop()
     reads = Reads(loop)
     ours, theirs = socket.socketpair()
-    _, line = await loop.create_connection(lambda: Line(reads, **more), sock=ours)
+    _, line = await loop.create_connection(
+        lambda: Pair(reads, does) if does is not None else Line(reads, **more), sock=ours
+    )
     await asyncio.sleep(0.01)
     try:
         yield line, theirs
@@ -261,7 +270,7 @@ def test_a_connection_that_is_closed_is_neither_read_nor_written(way: str) -> No
 class Pair(Line):
     """Does something to another connection when it gets bytes, and answers what it is told."""
 
-    def __init__(self, reads: Reads, does: Callable[[Line], None]) -> None:
+    def __init__(self, reads: Reads, does: Deed) -> None:
         super().__init__(reads)
         self.does = does
 
@@ -270,7 +279,7 @@ class Pair(Line):
         self.does(self)
 
 
-async def turned(*deeds: Callable[[Line], None]) -> tuple[list[Line], list[bytes]]:
+async def turned(*deeds: Deed | tuple[type[Pair], Deed]) -> tuple[list[Line], list[bytes]]:
     """Have connections get bytes in one turn; return them, and what their other ends got."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)
@@ -281,8 +290,9 @@ async def turned(*deeds: Callable[[Line], None]) -> tuple[list[Line], list[bytes
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
 
-        def made(does: Callable[[Line], None] = does) -> Line:
-            return Pair(reads, does)
+        def made(does: Deed | tuple[type[Pair], Deed] = does) -> Line:
+            kind, deed = does if isinstance(does, tuple) else (Pair, does)
+            return kind(reads, deed)
 
         _, line = await loop.create_connection(made, sock=ours)
         lines.append(line)
@@ -324,6 +334,46 @@ def test_all_that_is_ready_is_judged_and_answered_in_one_turn() -> None:
     lines, got = asyncio.run(turned(_answers, _answers_and_ends, _answers))
     assert [line.data for line in lines] == [b"asked"] * 3
     assert got == [b"answered"] * 3
+
+
+@linux
+def test_what_upstreams_said_is_judged_before_what_clients_ask() -> None:
+    order: list[bool] = []
+
+    def notes(line: Line) -> None:
+        order.append(line.asks)
+
+    class Upstream(Pair):
+        asks: ClassVar[bool] = False
+
+    asyncio.run(turned(notes, notes, (Upstream, notes), notes, (Upstream, notes)))
+    assert order == [False, False, True, True, True]
+
+
+@linux
+@pytest.mark.parametrize("rounds", [4, 1])
+def test_what_comes_meanwhile_is_read_in_the_same_turn_a_few_times(
+    rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two connections that keep each other busy, and something else that the loop has to do."""
+    monkeypatch.setattr(reading, "_ROUNDS", rounds)
+    seen: list[str] = []
+    ends: list[socket.socket] = []
+
+    def again(line: Line) -> None:
+        if len(seen) < 12:
+            seen.append("read")
+            asyncio.get_running_loop().call_soon(seen.append, "other")
+            ends[0].send(b"more")
+
+    async def main() -> None:
+        async with lined(does=again) as (_, theirs):
+            ends.append(theirs)
+            theirs.send(b"asked")
+            await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert seen[: 2 * rounds] == ["read"] * rounds + ["other"] * rounds
 
 
 def _ended_at_once(reads: Reads, line: Line) -> None:

@@ -389,7 +389,7 @@ class Asking(ABC):
         pool = self.pool
         if pool is None:
             raise RuntimeError("a request goes on that has no upstream")
-        up = None if fresh else pool.take()
+        up = None if fresh else pool.take(self.wire.clock.now())
         if up is not None:
             self._send(up)
         elif pool.full():

@@ -59,8 +59,8 @@ class Known(msgspec.Struct, gc=False):
     """A head that was read.
 
     `entry` is what the door said of it; `lines` are the headers `sent` as they go to an upstream,
-    whose connections are in `pool`. `start` and `rest` are those of its key, `home` is who keeps
-    it, `way` where a request with it went.
+    whose connections are in `pool`. `start` and `rest` are those of its key, `size` is what both
+    have, `home` is who keeps it, `way` where a request with it went.
     """
 
     method: bytes
@@ -76,6 +76,7 @@ class Known(msgspec.Struct, gc=False):
     sent: Headers | None = None
     start: bytes = b""
     rest: bytes = b""
+    size: int = 0
     home: Heads | None = None
     way: Way | None = None
 
@@ -113,13 +114,13 @@ class Heads:
         if len(self._kept) >= _MOST:
             self._kept.clear()
         known.start, known.rest, known.home = key[0], key[1], self
+        known.size = len(key[0]) + len(key[1])
         self._kept[key] = known
 
 
 def body_behind(known: Known, data: bytes) -> int:
     """Return where the body is of a whole request with the very same head, 0 for anything else."""
-    start, rest = known.start, known.rest
-    more = len(data) - len(start) - len(rest)  # digits and body
+    more = len(data) - known.size  # digits and body
     if more < 1:
         return 0
     digits = len(SHOWN[more])
@@ -128,6 +129,6 @@ def body_behind(known: Known, data: bytes) -> int:
         size = SHOWN[more - digits + 1]
         if len(size) != digits - 1:
             return 0
-    head = start + size + rest
+    head = known.start + size + known.rest
     behind = len(head)
     return behind if data[:behind] == head else 0

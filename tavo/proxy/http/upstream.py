@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 import httptools
 
@@ -79,6 +79,7 @@ class Address:
 class UpstreamConnection(asyncio.Protocol):
     """One connection; `taker` is the exchange that has it, None while it is idle."""
 
+    asks: ClassVar[bool] = False
     __slots__ = (
         "_headers",
         "_length",
@@ -124,7 +125,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.used += 1
         self.ended = False
         self._size = 0
-        send(self, data)
+        gathered = self.reads.gathered
+        if gathered is not None:  # as in `send`
+            gathered.append((self, data))
+        else:
+            send(self, data)
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again."""
@@ -183,8 +188,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self._size >= 0:  # in the head
             if not self._size and taker.takes_whole:
                 answer = self.pool.answers.read(data)
-                if answer is not None and self._whole(answer, taker):
-                    return
+                if answer is not None:
+                    try:
+                        if taker.up_whole(self, *answer):
+                            return
+                    except Exception as error:  # noqa: BLE001 (a defect ends this exchange only)
+                        self.drop()
+                        taker.defect(error)
+                        return
                 self._raw = data
             self._size += len(data)
         try:
@@ -292,15 +303,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- inside
 
-    def _whole(self, answer: tuple[bytes, bytes], taker: Taker) -> bool:
-        """Give out an answer that came as a whole; False if it has to be parsed."""
-        try:
-            return taker.up_whole(self, *answer)
-        except Exception as error:  # noqa: BLE001 (a defect ends this exchange and no other)
-            self.drop()
-            taker.defect(error)
-            return True
-
     def _done(self, taker: Taker) -> None:
         self.ended = True
         self.deadline = NEVER
@@ -341,13 +343,13 @@ class Pool:
         """How many connections wait for work."""
         return len(self.idle_ones)
 
-    def take(self) -> UpstreamConnection | None:
+    def take(self, now: float) -> UpstreamConnection | None:
         """Return an idle connection, the one used last, or None."""
         idle = self.idle_ones
         while idle:
             one = idle.pop()
             is_open = one.number >= 0 or not one.transport.is_closing()
-            if is_open and one.keep_until > self.clock.now():
+            if is_open and one.keep_until > now:
                 one.deadline = NEVER
                 return one
             one.drop()

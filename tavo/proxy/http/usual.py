@@ -78,7 +78,7 @@ class Usual(Flow):
             self._pieces = [body]
             self._answer(refusal)
         elif wire.ledger is None and answer.body:
-            self._go(way, answer)
+            self._go(way, answer, self.started)
         elif wire.ledger is None:
             self._forward_now("")
         else:
@@ -89,9 +89,9 @@ class Usual(Flow):
         if way is None or forward is None or refused or self.ended or not forward.body:
             super()._forward_now(refused)
         else:
-            self._go(way, forward)
+            self._go(way, forward, self.wire.clock.now())
 
-    def _go(self, way: Way, forward: Forward) -> None:
+    def _go(self, way: Way, forward: Forward, now: float) -> None:
         """Send what may go on."""
         body = forward.body
         self._outbound = b"".join((way.start, SHOWN[len(body)], b"\r\n\r\n", body))
@@ -99,7 +99,7 @@ class Usual(Flow):
             self._pieces = ()
         if way.secret:
             self._mask = Mask(way.secret)
-        up = way.pool.take()
+        up = way.pool.take(now)
         if up is None:
             self._connect(fresh=False)
             return
@@ -107,9 +107,8 @@ class Usual(Flow):
         self.is_forwarded = True
         # from here on the answer comes first, or the upstream is dropped: nothing was said yet
         self.takes_whole = not forward.stream
-        wire = self.wire
-        limits = wire.limits
-        up.deadline = wire.clock.now() + limits.upstream_head_s
+        limits = self.wire.limits
+        up.deadline = now + limits.upstream_head_s
         self._client.deadline = self.started + limits.exchange_s
         up.send(self._outbound, cast("Taker", self))
 

@@ -50,7 +50,7 @@ class Wire:
     ) -> None:  # fmt: skip
         """`told` is called with each exchange that has ended."""
         self.limits = limits
-        self._door = door
+        self.door = door  # who decides about requests; `enter_by` changes it
         self.heads = Heads()
         self.current = Current(judge)
         self.ledger = ledger
@@ -71,14 +71,9 @@ class Wire:
         self._hurried = False
         self._servers: list[asyncio.Server] = []
 
-    @property
-    def door(self) -> Door:
-        """Who decides about requests; another one forgets what the heads led to."""
-        return self._door
-
-    @door.setter
-    def door(self, door: Door) -> None:
-        self._door = door
+    def enter_by(self, door: Door) -> None:
+        """Have requests decided about by another door, and forget what the heads led to."""
+        self.door = door
         self.heads = Heads()
 
     async def listen(
@@ -113,8 +108,8 @@ class Wire:
         if self.ledger is not None:
             self.ledger.done(flow)
         current = flow.judge
-        current.users -= 1
-        if current.users == 0 and current is not self.current:
+        current.users = users = current.users - 1
+        if not users and current is not self.current:
             self._replaced.remove(current)
             self._retire(current.judge)
 
