@@ -14,7 +14,7 @@ Units: sizes in bytes, times in seconds.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -39,7 +39,6 @@ _LINGER_S = 2.0
 class ClientConnection(asyncio.Protocol):
     """One connection of a client."""
 
-    asks: ClassVar[bool] = True
     __slots__ = (
         "_begun",
         "_body",

@@ -10,7 +10,6 @@ Rules this module keeps:
   the end itself; after an error the connection is aborted, and its protocol is told why;
 - there is one read for each connection in each round, so that none starves the others, and a few
   rounds in each turn, so that nothing else of the loop does;
-- what upstreams said is judged before what clients ask: alike beside alike is faster;
 - nothing is written past bytes that wait; who closes a connection says so here, so that what was
   gathered is written before that, and that it is neither read nor written from then on, nor the
   number used that another socket may have then;
@@ -25,7 +24,7 @@ import asyncio
 import os
 import select
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 __all__ = ["Reads", "send"]
 
@@ -33,18 +32,17 @@ _SIZE = 64 << 10
 _MOST = 512
 _TOGETHER = 64
 """So many are read before any is judged: what they bring has to be held."""
-_ROUNDS = 4
-"""So often more is looked for before the loop has its turn, unless much was ready."""
+_ROUNDS, _FEW = 4, 4
+"""So often more is looked for before the loop has its turn, unless few or very many were ready."""
 
 
 class _Reader(Protocol):
     """Whose connection it is; `reads` is who reads it.
 
-    `asks`: it is a client's. `number` is that of its socket, -1 while asyncio reads it; `behind`:
-    asyncio was given something to write, and may have it still.
+    `number` is that of its socket, -1 while asyncio reads it; `behind`: asyncio was given something
+    to write, and may have it still.
     """
 
-    asks: ClassVar[bool]
     reads: Reads
     transport: asyncio.Transport
     failed: OSError | None
@@ -132,11 +130,9 @@ class Reads:
     def _turn(self) -> None:
         for _ in range(_ROUNDS):
             ready = self._epoll.poll(0, _MOST) if self._epoll is not None else ()
-            if not ready:
-                return
             for at in range(0, len(ready), _TOGETHER):
                 self._judged(self._taken(ready[at : at + _TOGETHER]))
-            if len(ready) > _TOGETHER:
+            if not _FEW <= len(ready) <= _TOGETHER:
                 return
 
     def _judged(self, taken: list[tuple[_Reader, int, bytes]]) -> None:
@@ -159,25 +155,19 @@ class Reads:
             self.gathered = None
 
     def _taken(self, ready: Sequence[tuple[int, int]]) -> list[tuple[_Reader, int, bytes]]:
-        """Read what is ready: what upstreams said, then what clients did.
-
-        A processor that judges many alike in a row foresees its way through them.
-        """
-        readers, read = self._readers, os.read
-        taken: list[tuple[_Reader, int, bytes]] = []
-        later: list[tuple[_Reader, int, bytes]] = []
+        """Read what is ready."""
+        readers, read, taken = self._readers, os.read, []
         for number, _ in ready:
             reader = readers.get(number)
             if reader is None:
                 continue
             try:
-                (later if reader.asks else taken).append((reader, number, read(number, _SIZE)))
+                taken.append((reader, number, read(number, _SIZE)))
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
                 reader.failed = error
                 self.cut(reader)
-        taken += later
         return taken
 
     def _defect(self, reader: _Reader, error: Exception) -> None:

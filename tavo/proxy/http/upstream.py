@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
@@ -79,7 +79,6 @@ class Address:
 class UpstreamConnection(asyncio.Protocol):
     """One connection; `taker` is the exchange that has it, None while it is idle."""
 
-    asks: ClassVar[bool] = False
     __slots__ = (
         "_headers",
         "_length",
@@ -125,11 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.used += 1
         self.ended = False
         self._size = 0
-        gathered = self.reads.gathered
-        if gathered is not None:  # as in `send`
-            gathered.append((self, data))
-        else:
-            send(self, data)
+        send(self, data)
 
     def pause(self, still: bool) -> None:
         """Read no more, or read again."""
