@@ -184,7 +184,7 @@ class Admission:
                 )
         return self._pools[name]
 
-    def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
+    def admit(self, entry: Entry, forward: Forward, worded: Worded, now: float) -> Refusal | None:
         """Decide by what is asked: models, budgets."""
         client = self._named[entry.key] if entry.key else None
         if self._models is not None or (client is not None and client.models is not None):
@@ -193,7 +193,7 @@ class Admission:
                 return refusal
         if client is None:
             return None
-        over = self._budgets.take(client.number, client.budget, time.time())
+        over = self._budgets.take(client.number, client.budget, now)
         if over is None:
             return None
         what, seconds = over

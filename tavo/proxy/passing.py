@@ -43,7 +43,7 @@ _LEAST = 4
 """An event of a stream brings a token at least: so many bytes of text."""
 _UNJUDGED = "no filter is configured"
 _OPENAI = "openai-chat"
-_MODEL, _BACKSLASH, _ESCAPE = b'"model"', b"\\", b"\\u"
+_MODEL, _BACKSLASH, _ESCAPE = b'"model"', ord("\\"), b"\\u"
 
 
 class _Asked(msgspec.Struct, gc=False):
@@ -151,7 +151,7 @@ class PassingExchange:
                 asked = _asked.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return Forward(body=body, model=record.model, stream=record.stream)
-            is_escaped = body.find(_BACKSLASH) >= 0 and _ESCAPE in body  # `in` is slower
+            is_escaped = _BACKSLASH in body and _ESCAPE in body  # the first is faster, as a number
             if (is_escaped or body.lower().count(_MODEL) != 1) and _twice(body):
                 reason = "the body names its model twice, or in other letters than `model`"
                 return self.refusal(400, "ambiguous", reason)

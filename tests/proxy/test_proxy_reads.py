@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tavo.proxy.http import reads as reading
 from tavo.proxy.http.reads import Reads, send
 from tavo.proxy.http.upstream import UpstreamConnection
 from tests.fakes.scripted_upstream import Asked, Script, staged
@@ -120,20 +119,13 @@ class Line(asyncio.Protocol):
         self.is_lost.set_result(None)
 
 
-Deed = Callable[[Line], None]
-
-
 @contextlib.asynccontextmanager
-async def lined(
-    does: Deed | None = None, **more: bool
-) -> AsyncIterator[tuple[Line, socket.socket]]:
+async def lined(**more: bool) -> AsyncIterator[tuple[Line, socket.socket]]:
     """Yield a connection that was taken, and its other end."""
     loop = asyncio.get_running_loop()
     reads = Reads(loop)
     ours, theirs = socket.socketpair()
-    _, line = await loop.create_connection(
-        lambda: Pair(reads, does) if does is not None else Line(reads, **more), sock=ours
-    )
+    _, line = await loop.create_connection(lambda: Line(reads, **more), sock=ours)
     await asyncio.sleep(0.01)
     try:
         yield line, theirs
@@ -269,7 +261,7 @@ def test_a_connection_that_is_closed_is_neither_read_nor_written(way: str) -> No
 class Pair(Line):
     """Does something to another connection when it gets bytes, and answers what it is told."""
 
-    def __init__(self, reads: Reads, does: Deed) -> None:
+    def __init__(self, reads: Reads, does: Callable[[Line], None]) -> None:
         super().__init__(reads)
         self.does = does
 
@@ -278,7 +270,7 @@ class Pair(Line):
         self.does(self)
 
 
-async def turned(*deeds: Deed) -> tuple[list[Line], list[bytes]]:
+async def turned(*deeds: Callable[[Line], None]) -> tuple[list[Line], list[bytes]]:
     """Have connections get bytes in one turn; return them, and what their other ends got."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)
@@ -289,7 +281,7 @@ async def turned(*deeds: Deed) -> tuple[list[Line], list[bytes]]:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
 
-        def made(does: Deed = does) -> Line:
+        def made(does: Callable[[Line], None] = does) -> Line:
             return Pair(reads, does)
 
         _, line = await loop.create_connection(made, sock=ours)
@@ -332,33 +324,6 @@ def test_all_that_is_ready_is_judged_and_answered_in_one_turn() -> None:
     lines, got = asyncio.run(turned(_answers, _answers_and_ends, _answers))
     assert [line.data for line in lines] == [b"asked"] * 3
     assert got == [b"answered"] * 3
-
-
-@linux
-@pytest.mark.parametrize("rounds", [4, 1])
-def test_what_comes_meanwhile_is_read_in_the_same_turn_a_few_times(
-    rounds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that is busy at once again, and something else that the loop has to do."""
-    monkeypatch.setattr(reading, "_ROUNDS", rounds)
-    monkeypatch.setattr(reading, "_FEW", 1)
-    seen: list[str] = []
-    ends: list[socket.socket] = []
-
-    def again(line: Line) -> None:
-        if len(seen) < 12:
-            seen.append("read")
-            asyncio.get_running_loop().call_soon(seen.append, "other")
-            ends[0].send(b"more")
-
-    async def main() -> None:
-        async with lined(does=again) as (_, theirs):
-            ends.append(theirs)
-            theirs.send(b"asked")
-            await asyncio.sleep(0.1)
-
-    asyncio.run(main())
-    assert seen[: 2 * rounds] == ["read"] * rounds + ["other"] * rounds
 
 
 def _ended_at_once(reads: Reads, line: Line) -> None:

@@ -306,7 +306,7 @@ class Asking(ABC):
         entry = self.entry
         if entry is None:
             raise RuntimeError("a request goes on that was not let in")
-        refusal = self._door.admit(entry, forward, self._worded)
+        refusal = self._door.admit(entry, forward, self._worded, time.time())
         if refusal is None:
             return True
         if self.asked:

@@ -53,7 +53,7 @@ class Door(Protocol):
     def pool(self, entry: Entry, dialect: str, worded: Worded) -> Pool | Refusal:
         """Return the connections to the upstream of a request. `worded` words as the dialect."""
 
-    def admit(self, entry: Entry, forward: Forward, worded: Worded) -> Refusal | None:
+    def admit(self, entry: Entry, forward: Forward, worded: Worded, now: float) -> Refusal | None:
         """Decide by what is asked: models, budgets."""
 
     def outbound(self, entry: Entry, pool: Pool, headers: Headers) -> Headers:

@@ -8,8 +8,7 @@ connections, not for each one, because a processor is fast at what it has just d
 Rules this module keeps:
 - what is not bytes is asyncio's again: at the end of a connection its reader is put back and sees
   the end itself; after an error the connection is aborted, and its protocol is told why;
-- there is one read for each connection in each round, so that none starves the others, and a few
-  rounds in each turn, so that nothing else of the loop does;
+- there is one read for each connection in each turn, so that none starves the others;
 - nothing is written past bytes that wait; who closes a connection says so here, so that what was
   gathered is written before that, and that it is neither read nor written from then on, nor the
   number used that another socket may have then;
@@ -32,8 +31,6 @@ _SIZE = 64 << 10
 _MOST = 512
 _TOGETHER = 64
 """So many are read before any is judged: what they bring has to be held."""
-_ROUNDS, _FEW = 4, 4
-"""So often more is looked for before the loop has its turn, unless few or very many were ready."""
 
 
 class _Reader(Protocol):
@@ -128,31 +125,25 @@ class Reads:
                 _write(reader, data)
 
     def _turn(self) -> None:
-        for _ in range(_ROUNDS):
-            ready = self._epoll.poll(0, _MOST) if self._epoll is not None else ()
-            for at in range(0, len(ready), _TOGETHER):
-                self._judged(self._taken(ready[at : at + _TOGETHER]))
-            if not _FEW <= len(ready) <= _TOGETHER:
-                return
-
-    def _judged(self, taken: list[tuple[_Reader, int, bytes]]) -> None:
-        """Have what came judged, and write what goes out."""
-        self.gathered = []
-        try:
-            for reader, number, data in taken:
-                if reader.number != number:
-                    continue  # what came before has ended it
-                if not data:
-                    self.forget(reader)
-                    reader.transport.resume_reading()
-                    continue
-                try:
-                    reader.data_received(data)
-                except Exception as error:  # noqa: BLE001 (what else was read is not lost)
-                    self._defect(reader, error)
-            self.flush()
-        finally:
-            self.gathered = None
+        ready = self._epoll.poll(0, _MOST)
+        for at in range(0, len(ready), _TOGETHER):
+            taken = self._taken(ready[at : at + _TOGETHER])
+            self.gathered = []
+            try:
+                for reader, number, data in taken:
+                    if reader.number != number:
+                        continue  # what came before has ended it
+                    if not data:
+                        self.forget(reader)
+                        reader.transport.resume_reading()
+                        continue
+                    try:
+                        reader.data_received(data)
+                    except Exception as error:  # noqa: BLE001 (what else was read is not lost)
+                        self._defect(reader, error)
+                self.flush()
+            finally:
+                self.gathered = None
 
     def _taken(self, ready: Sequence[tuple[int, int]]) -> list[tuple[_Reader, int, bytes]]:
         """Read what is ready."""

@@ -15,7 +15,7 @@ Units: sizes in bytes, times in seconds of the loop's clock.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tavo.proxy.http.flow import Flow
 from tavo.proxy.http.grammar import PLAIN
@@ -26,7 +26,7 @@ from tavo.proxy.http.reads import send
 from tavo.proxy.messages import Finished, Forward
 
 if TYPE_CHECKING:
-    from tavo.proxy.http.upstream import Taker, UpstreamConnection
+    from tavo.proxy.http.upstream import UpstreamConnection
 
 __all__ = ["First", "Usual"]
 
@@ -64,7 +64,8 @@ class Usual(Flow):
         self.taken = self._held = size
         self.way = way
         self._known = known
-        exchange = self.exchange = way.like.another(time.time())
+        now = time.time()
+        exchange = self.exchange = way.like.another(now)
         if exchange is None:
             raise RuntimeError("a head was judged for all that have it, and is not")
         answer = exchange.request_body(body)
@@ -73,7 +74,7 @@ class Usual(Flow):
             self._decided(answer)
             return
         self._forward = answer
-        refusal = self._door.admit(way.entry, answer, self._worded)
+        refusal = self._door.admit(way.entry, answer, self._worded, now)
         if refusal is not None:
             self._pieces = [body]
             self._answer(refusal)
@@ -110,7 +111,7 @@ class Usual(Flow):
         limits = self.wire.limits
         up.deadline = now + limits.upstream_head_s
         self._client.deadline = self.started + limits.exchange_s
-        up.send(self._outbound, cast("Taker", self))
+        up.send(self._outbound, self)
 
     def up_whole(self, up: UpstreamConnection, lines: bytes, body: bytes) -> bool:
         """Take a whole answer of status 200 whose head says no more; False: nothing was taken."""
