@@ -108,7 +108,7 @@ class App:
             told=self.books.told,
         )
         if self._audit is not None:
-            self._audit.serve(wire.clock.loop)
+            self._audit.serve(wire.clock.reads.soon)
         wire.stamp = _stamp(config)
         self._wire = wire
         self._pools = self._pools_of(config)

@@ -21,7 +21,6 @@ Units: sizes in bytes, durations in milliseconds, times UTC.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -58,6 +57,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | 
 _encode = msgspec.json.Encoder().encode
 
 Go = Callable[[str], None]
+Soon = Callable[[Callable[[], None]], object]
 
 
 def file_of_worker(path: Path, worker: int) -> Path:
@@ -79,14 +79,14 @@ class AuditLog:
         self.observe = False  # said at each start; an exchange knows for itself
         self._texts = config.texts
         self._sync = config.sync
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._soon: Soon | None = None
         self._file = -1
         self._at, self._stamp = 0, ""  # the time of the last row, in milliseconds and as it stands
         self._size = 0
         self._number = 0
         self._rows: list[tuple[bytes, bytes]] = []  # kind, and what follows the number
         self._waiting: list[Go] = []
-        self._timer: asyncio.Handle | None = None
+        self._is_due = False  # to be written
         self._notes: dict[bytes, Any] = {}
 
     def open(self) -> None:
@@ -116,9 +116,9 @@ class AuditLog:
                 hint="Choose another audit.file, or make room.",
             )
 
-    def serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take rows from now on, written once in each turn of a loop."""
-        self._loop = loop
+    def serve(self, soon: Soon) -> None:
+        """Take rows from now on, written together when `soon` calls what it was given."""
+        self._soon = soon
 
     def reopen(self) -> None:
         """Go on in a new file if ours was moved away, as tools that rotate logs do."""
@@ -163,8 +163,7 @@ class AuditLog:
             go(_NOTHING_PASSES)
             return
         self._waiting.append(go)
-        if self._timer is None:
-            self._soon()
+        self._due()
 
     def done(self, flow: Flow) -> None:
         """Note how an exchange ended; of one that never went on this is the only row."""
@@ -180,8 +179,7 @@ class AuditLog:
         if kept is not None:
             row.text = kept.decode("utf-8", "replace")
         self._add(_ENDED, row)
-        if self._timer is None:
-            self._soon()
+        self._due()
 
     # -- inside
 
@@ -202,12 +200,13 @@ class AuditLog:
         at = _stamp(int(time.time() * 1000))
         return kind.encode("ascii"), _encode({"at": at, "kind": kind, **more})[1:-1]
 
-    def _soon(self) -> None:
-        if self._timer is None and self._loop is not None:
-            self._timer = self._loop.call_soon(self._turn)
+    def _due(self) -> None:
+        if not self._is_due and self._soon is not None:
+            self._is_due = True
+            self._soon(self._turn)
 
     def _turn(self) -> None:
-        self._timer = None
+        self._is_due = False
         self._flush()
         waiting, self._waiting = self._waiting, []
         trouble = self.trouble

@@ -326,6 +326,42 @@ def test_all_that_is_ready_is_judged_and_answered_in_one_turn() -> None:
     assert got == [b"answered"] * 3
 
 
+@linux
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_last_in_a_turn_comes_before_what_is_written(fails: bool) -> None:
+    """As an audit log needs it: a row, then what the row is about. A defect stops no other."""
+    seen: list[tuple[int, int]] = []
+
+    def at_the_end(line: Line) -> None:
+        gathered = line.reads.gathered
+        assert gathered is not None
+        seen.append((len(gathered), len(seen)))
+        send(line, b"later")
+        if fails:
+            raise RuntimeError("a defect")
+
+    def asks(line: Line) -> None:
+        send(line, b"answered ")
+        line.reads.soon(lambda: at_the_end(line))
+
+    _, got = asyncio.run(turned(asks, asks))
+    assert seen == [(2, 0), (3, 1)]  # nothing was written yet
+    assert got == [b"answered later"] * 2
+
+
+def test_outside_of_a_turn_it_comes_soon() -> None:
+    async def main() -> list[int]:
+        seen: list[int] = []
+        reads = Reads(asyncio.get_running_loop())
+        reads.soon(lambda: seen.append(1))
+        assert not seen
+        await asyncio.sleep(0)
+        reads.close()
+        return seen
+
+    assert asyncio.run(main()) == [1]
+
+
 def _ended_at_once(reads: Reads, line: Line) -> None:
     reads.forget(line)
     line.transport.close()

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 __all__ = ["Reads", "send"]
@@ -55,6 +55,7 @@ class Reads:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.gathered: list[tuple[_Reader, bytes]] | None = None  # what a turn has to write
+        self._lasts: list[Callable[[], None]] = []
         self._readers: dict[int, _Reader] = {}
         self._epoll: Any = None
         if isinstance(loop, asyncio.SelectorEventLoop) and hasattr(select, "epoll"):
@@ -117,6 +118,13 @@ class Reads:
             self._epoll.close()
             self._epoll = None
 
+    def soon(self, last: Callable[[], None]) -> None:
+        """Call it soon: in a turn at its end, before what was gathered is written."""
+        if self.gathered is not None:
+            self._lasts.append(last)
+        else:
+            self._loop.call_soon(last)
+
     def flush(self) -> None:
         """Write what was gathered, in its order."""
         while self.gathered:
@@ -141,6 +149,8 @@ class Reads:
                         reader.data_received(data)
                     except Exception as error:  # noqa: BLE001 (what else was read is not lost)
                         self._defect(reader, error)
+                while self._lasts:
+                    self._called(self._lasts.pop(0))
                 self.flush()
             finally:
                 self.gathered = None
@@ -160,6 +170,14 @@ class Reads:
                 reader.failed = error
                 self.cut(reader)
         return taken
+
+    def _called(self, last: Callable[[], None]) -> None:
+        try:
+            last()
+        except Exception as error:  # noqa: BLE001 (what was gathered is written all the same)
+            self._loop.call_exception_handler({
+                "message": "a defect of tavo at the end of a turn", "exception": error,
+            })  # fmt: skip
 
     def _defect(self, reader: _Reader, error: Exception) -> None:
         self._loop.call_exception_handler({
