@@ -52,7 +52,7 @@ _MAGIC = b"TAVO-BUNDLE 1\n"
 _SUFFIX = re.compile(r"\.tavob(\.[0-9]{3,4})?\Z", re.IGNORECASE)
 _LINE = re.compile(rb"([0-9a-f]{64}) (0|[1-9][0-9]{0,13}) ([!-~]{1,300})")
 _PATH = re.compile(
-    r"metadata/(?:timestamp|[1-9][0-9]{0,8}\.[a-z]+)\.json"
+    r"metadata/(?:timestamp|[1-9][0-9]{0,14}\.[a-z]+)\.json"
     r"|targets/(?:[a-z]+/){1,4}[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
 )
 _LONGEST_LIST = 256 << 20
