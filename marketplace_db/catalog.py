@@ -433,7 +433,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     """Return the plugin that may be meant, or nothing. A namespace that many share says little."""
     import difflib
 
-    bare = {}
+    bare: dict[str, str] = {}
     for one in known:
         bare.setdefault(one.partition("/")[2], one)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)

@@ -253,7 +253,7 @@ def _say_incomplete(run: Run, session: Session) -> None:
     if missing:
         from tavo.results.export.text_gate import last_line
 
-        for line in last_line(missing, lambda text, _indent, style: [((style, text),)]):
+        for line in last_line(missing, lambda text, _indent, style: iter([((style, text),)])):
             session.complain("".join(text for _, text in line))
 
 
