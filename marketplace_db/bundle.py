@@ -52,7 +52,7 @@ _MAGIC = b"TAVO-BUNDLE 1\n"
 _SUFFIX = re.compile(r"\.tavob(\.[0-9]{3,4})?\Z", re.IGNORECASE)
 _LINE = re.compile(rb"([0-9a-f]{64}) (0|[1-9][0-9]{0,13}) ([!-~]{1,300})")
 _PATH = re.compile(
-    r"metadata/(?:timestamp|[1-9][0-9]{0,8}\.[a-z]+)\.json"
+    r"metadata/(?:timestamp|[1-9][0-9]{0,14}\.[a-z]+)\.json"
     r"|targets/(?:[a-z]+/){1,4}[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
 )
 _LONGEST_LIST = 256 << 20
@@ -183,7 +183,7 @@ def read_label(path: Path) -> Label:
         newer = data.startswith(b"TAVO-BUNDLE ")
         raise MirrorError(
             f"{path}: " + ("a bundle of a newer format" if newer else "is no part of a bundle"),
-            hint="Use a newer tavo." if newer else "Name files that `tavo mirror export` wrote.",
+            hint="Use a newer tavo." if newer else _not_a_part(path),
         )
     try:
         value = json.loads(data[len(_MAGIC) :])
@@ -206,6 +206,12 @@ def read_label(path: Path) -> Label:
             f"{label.name} has {size} bytes, its label says {LABEL + label.length}", hint=_DAMAGED
         )
     return label
+
+
+def _not_a_part(path: Path) -> str:
+    if path.suffix == ".have":
+        return "It is for the next export, as --since; name the parts, or the folder they are in."
+    return "Name files that `tavo mirror export` wrote."
 
 
 def find_parts(places: Sequence[Path]) -> list[Label]:

@@ -238,12 +238,10 @@ class Catalog:
         rows = list(self._rows(f"SELECT {_PLUGIN_COLUMNS} WHERE {where}", values))
         if not rows:
             known = [str(row["full_id"]) for row in self._rows("SELECT full_id FROM plugins")]
-            import difflib
-
-            near = difflib.get_close_matches(full_id_of(name), known, n=1, cutoff=0.6)
+            near = _nearest(full_id_of(name), known)
             raise NotInCatalogError(
                 f"no plugin {full_id_of(name)!r} in the catalog"
-                + (f"; did you mean {near[0]!r}?" if near else ""),
+                + (f"; did you mean {near!r}?" if near else ""),
                 hint="See what is there with `tavo registry browse`.",
             )
         return plugin_of(rows[0])
@@ -429,6 +427,18 @@ class Catalog:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise unreadable(self.verified.path, error) from error
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Return the plugin that may be meant, or nothing. A namespace that many share says little."""
+    import difflib
+
+    bare: dict[str, str] = {}
+    for one in known:
+        bare.setdefault(one.partition("/")[2], one)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    short = difflib.get_close_matches(name.partition("/")[2], bare, n=1, cutoff=0.6)
+    return near[0] if near else bare[short[0]] if short else ""
 
 
 def _is_unicode(text: str) -> bool:

@@ -37,7 +37,7 @@ __all__ = ["GRACE_DAYS", "Pruned", "prune"]
 GRACE_DAYS = 7
 _BLOB = re.compile(r"[0-9a-f]{64}")
 _ARTIFACT = re.compile(r"[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}")
-_LIST = re.compile(r"[1-9][0-9]{0,8}\.(?!root\.)[a-z]+\.json")
+_LIST = re.compile(r"[1-9][0-9]{0,14}\.(?!root\.)[a-z]+\.json")
 _LEFT = re.compile(r"\.new-(?!lock\Z).{1,200}")
 _MOST_NAMED = 1000
 

@@ -158,7 +158,7 @@ def _wanted(catalog: Catalog, selection: Selection) -> frozenset[str] | None:
     if unknown:
         raise MirrorError(
             f"{min(unknown)}: no plugin of this catalog",
-            hint="`tavo registry list` shows what there is.",
+            hint="`tavo registry browse` shows what there is.",
         )
     todo = list(chosen)
     while todo:

@@ -120,10 +120,15 @@ def text_of(report: AttackReport, probes: Sequence[Probe]) -> list[tuple[str, ..
             known[one.probe].severity.lower(), one.probe,
             _share(one) + (f", judged {one.judged}" if one.judged else ""),
             f"{one.low:.0%} to {one.high:.0%}" if one.tried else "",
-            one.ended + (f", {one.failed} not carried out" if one.failed else ""),
+            _ended(one) + (f", {one.failed} not carried out" if one.failed else ""),
         )
         for one in sorted(report.probes, key=lambda one: (-one.share, one.probe))
     ]  # fmt: skip
+
+
+def _ended(one: Probed) -> str:
+    """Say what ended a probe; what stopped the attack before its turn may be no budget at all."""
+    return "not tried" if one.ended == "budget" and not one.tried else one.ended
 
 
 def _share(one: Probed) -> str:

@@ -105,6 +105,11 @@ def invoke(words: Sequence[str]) -> int:
     except NoArgsIsHelpError as error:
         print(error.format_message())
         return ExitCode.USAGE
+    except SystemExit as error:
+        # typer makes 1 of a reader that went away; here that would say "findings".
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:

@@ -86,17 +86,21 @@ def sync(
     Each filter may be given several times. What a chosen plugin needs of other plugins comes along;
     the catalog and its recalls are always whole.
     """
+    from marketplace_db.errors import MirrorError
     from marketplace_db.selection import Selection
 
     session = session_of(context)
-    selection = Selection.of(
-        plugins=plugins or (),
-        types=types or (),
-        categories=categories or (),
-        publishers=publishers or (),
-        platforms=platforms or (),
-        pythons=pythons or (),
-    )
+    try:
+        selection = Selection.of(
+            plugins=plugins or (),
+            types=types or (),
+            categories=categories or (),
+            publishers=publishers or (),
+            platforms=platforms or (),
+            pythons=pythons or (),
+        )
+    except MirrorError as error:
+        raise UsageError(f"mirror sync: {error}", hint=error.hint) from error
     report = session.sync_mirror(source, directory, selection, connections)
     _print_report(session, directory, report)
 

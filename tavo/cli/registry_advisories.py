@@ -138,6 +138,12 @@ def _write(session: Session, out: Path, records: Path | None, mirror: str | None
             (made,) = found
         with Advisories(made) as known:
             info = known.info
+        if records is not None and not info.records:
+            raise InputError(
+                f"{records}: holds no advisory, so nothing is written: what is compared with an"
+                " empty snapshot looks clean",
+                hint="Name all.zip of an ecosystem from osv.dev, or a folder of its JSON records.",
+            )
         data = _packed(made.read_bytes(), out.suffix)
     try:
         write_atomically(out, data)

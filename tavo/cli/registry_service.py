@@ -143,7 +143,8 @@ def recommend(
         ])  # fmt: skip
         return
     if not found:
-        session.say("No plugin of the catalog is for something in this project.")
+        more = "No other" if installed else "No"
+        session.say(f"{more} plugin of the catalog is for something in this project.")
     for one in found:
         print(printable(f"{one.plugin.full_id} {one.plugin.latest}: {one.plugin.name}"))
         for reason in one.reasons:

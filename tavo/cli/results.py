@@ -22,6 +22,7 @@ from tavo.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
     from tavo.results.store import ResultStore
+    from tavo.results.values import Run
 
 __all__ = ["Format", "Output", "ReportFormat", "Reports", "register", "reports_of", "write_reports"]
 
@@ -241,7 +242,19 @@ def write_reports(store: ResultStore, run_id: int, reports: Reports, session: Se
             print(styled(line, color=colored).rstrip())
     elif reports.printed is not None:
         print(_report(store, run_id, reports.printed, None).decode("utf-8"), end="")
+    if reports.printed is not Format.TEXT:
+        _say_incomplete(store.run(run_id), session)
     return code
+
+
+def _say_incomplete(run: Run, session: Session) -> None:
+    """Say in one line why a run is not complete to whoever does not see its text report."""
+    missing = [notice for notice in run.notices if notice.incomplete and not notice.allowed]
+    if missing:
+        from tavo.results.export.text_gate import last_line
+
+        for line in last_line(missing, lambda text, _indent, style: iter([((style, text),)])):
+            session.complain("".join(text for _, text in line))
 
 
 def _report(store: ResultStore, run_id: int, kind: Format, path: Path | None) -> bytes:

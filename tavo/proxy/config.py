@@ -400,7 +400,7 @@ def _worded(message: str) -> str:
 
 def _hint(message: str) -> str:
     if "unknown field" not in message:
-        return "docs/user-guide.md shows a complete proxy.yaml."
+        return "docs/proxy.md shows a complete proxy.yaml."
     unknown = message.split("`")[1]
     every = sorted(_all_keys(ProxyConfig, set()))
     if difflib.get_close_matches(unknown, every, n=1):

@@ -13,13 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from marketplace_db.errors import MirrorError
 from marketplace_db.mirror import CONNECTIONS, MirrorReport, read_hint, sync
 from marketplace_db.mirror_copy import Observer
 from marketplace_db.selection import EVERYTHING, Selection
 from marketplace_db.site import Site
 from signing.client import DirectorySource, Source, TrustState
 from signing.digests import VerifiedFile
-from tavo.errors import ConfigError, InputError, RefusedError
+from tavo.errors import ConfigError, InputError, RefusedError, UsageError
 from tavo.registry.shelves import Market, market_of
 from tavo.registry.trust import Trust
 
@@ -68,7 +69,10 @@ class Mirrors:
         """Pack a mirror, or cut a bundle again; see `marketplace_db.bundle_write`."""
         from marketplace_db import bundle_write
 
-        limit = bundle_write.part_size(size)
+        try:
+            limit = bundle_write.part_size(size)
+        except MirrorError as error:
+            raise UsageError(str(error), hint=error.hint) from error
         if not (place / "metadata").is_dir():
             if since is not None:
                 raise InputError(

@@ -45,6 +45,16 @@ def test_records_become_a_snapshot(name: str, unpack: Callable[[bytes], bytes], 
         assert known.info.records == 1
 
 
+def test_a_snapshot_of_nothing_is_not_written(tavo: Tavo) -> None:
+    """Compared with it every lock file would look clean."""
+    Path("empty").mkdir()
+    Path("empty/notes.txt").write_text("no record")
+    done = tavo("registry", "advisories", "--write", "a.db", "--from", "empty")
+    assert done.code == 3
+    assert "empty: holds no advisory, so nothing is written" in done.err
+    assert not Path("a.db").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -186,9 +186,12 @@ def test_a_damaged_mirror_is_told_by_name(tavo: Run, market: Path) -> None:
 
 @pytest.mark.parametrize(("words", "code", "sentence"), [
     (("export", "o", "--from", "nowhere"), 3, "nowhere: cannot be read"),
-    (("export", "o", "--from", ".", "--part-size", "4.7G"), 3, "not a size of parts"),
+    (("export", "o", "--from", ".", "--part-size", "4.7G"), 2, "not a size of parts"),
+    (("sync", "m", "--from", "repository", "--platform", "beos"), 2, "beos: not a platform"),
+    (("sync", "m", "--from", "repository", "--python", "3.x"), 2, "not a version of Python"),
     (("import", "m", "."), 3, "no bundle here"),
     (("import", "m", "a.txt"), 3, "is no part of a bundle"),
+    (("import", "m", "a.have"), 3, "It is for the next export, as --since"),
     (("status", "."), 3, "no bundle here"),
     (("serve", "."), 3, "not a repository, it has no folder metadata"),
     (("sync", "m", "--from", "."), 2, "not a repository"),
@@ -197,6 +200,7 @@ def test_what_is_typed_wrong_is_told(
     tavo: Run, market: Path, words: tuple[str, ...], code: int, sentence: str
 ) -> None:
     Path("a.txt").write_text("hello")
+    Path("a.have").write_text("hello")
     done = tavo("mirror", *words)
     assert done.code == code, done.err
     assert sentence in done.err

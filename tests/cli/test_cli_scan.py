@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,6 +199,27 @@ def test_fail_on_and_exit_zero(tavo) -> None:
     done = tavo("scan", ".", "--fail-on", "huge")
     assert done.code == 2
     assert "scan.fail_on is 'huge', expected info, low" in done.err
+
+
+@pytest.mark.parametrize("options", [("--format", "sarif"), ("--output", "sarif=out.sarif"),
+                                     ("--format", "json", "-q")])  # fmt: skip
+def test_why_a_run_is_not_complete_is_said_where_no_text_report_is(tavo, options) -> None:
+    Path("good.py").write_text(CLEAN)
+    assert "Not looked at" not in tavo("scan", ".", *options).err  # control
+    Path("bad.py").write_text("def f(:\n")
+    done = tavo("scan", ".", "--exclude", "*.sarif", *options)
+    assert done.code == 4
+    text = done.out + done.err
+    assert "Not looked at, or not in full: file bad.py." in text
+    assert text.count("in full: file bad.py.") == 1
+
+
+def test_a_reader_that_goes_away_is_no_finding() -> None:
+    """typer ends with 1 there, which is our word for findings."""
+    tavo = f"{sys.executable} -m tavo rules list"
+    line = f"set -o pipefail; {tavo} | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_incomplete_is_not_turned_into_success(tavo) -> None:

@@ -185,7 +185,9 @@ class Marketplace:
         previous = self.catalog if self.catalog.exists() else None
         return release_catalog(self.market, self.catalog, previous=previous)
 
-    def publish(self, simulator: RepositorySimulator | None = None) -> RepositorySimulator:
+    def publish(
+        self, simulator: RepositorySimulator | None = None, *, first_version: int = 1
+    ) -> RepositorySimulator:
         """Release into a repository, a new one unless told; a day later if there is one."""
         released = self.release()
         if simulator is None:
@@ -193,6 +195,7 @@ class Marketplace:
                 self.directory / "repository",
                 catalog=self.catalog.read_bytes(),
                 publishers=self.publishers,
+                first_version=first_version,
             )
         else:
             simulator.publish(catalog=self.catalog, now=simulator.now + timedelta(days=1))

@@ -49,11 +49,14 @@ class RepositorySimulator:
         catalog: bytes = b"catalog 1",
         publishers: Publishers | None = None,
         development: bool = False,
+        first_version: int = 1,
     ) -> None:
         self.directory = directory
         self.now = now
         self.keyring = keyring or Keyring.generate(development=development)
-        self.repository = Repository.create(directory, self.keyring, now)
+        self.repository = Repository.create(
+            directory, self.keyring, now, first_version=first_version
+        )
         self.root = self.repository.root_bytes
         self.publishers = publishers or simple_publishers()
         self.publish(catalog=catalog, publishers=self.publishers)

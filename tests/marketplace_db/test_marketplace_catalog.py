@@ -108,6 +108,8 @@ def test_what_was_withdrawn_is_shown_and_not_chosen(catalog: Catalog) -> None:
 def test_a_wrong_name_gets_the_nearest_right_one(catalog: Catalog) -> None:
     with pytest.raises(NotInCatalogError, match="did you mean 'tavo/model-files'"):
         catalog.plugin("model-file")
+    with pytest.raises(NotInCatalogError, match=r"no plugin 'tavo/nope' in the catalog$"):
+        catalog.plugin("nope")  # that both begin with tavo/ makes no name near
     with pytest.raises(NotInCatalogError, match=r"no version '3' of acme/sample .* there are 2"):
         catalog.release("acme/sample", "3")
 

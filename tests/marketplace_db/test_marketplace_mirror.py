@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from marketplace_db.bundle_import import import_bundle
+from marketplace_db.bundle_write import export
 from marketplace_db.catalog import Catalog
 from marketplace_db.errors import MirrorError
 from marketplace_db.mirror import MirrorReport, sync
@@ -380,6 +382,25 @@ def test_what_nothing_refers_to_is_listed_and_goes_only_if_told(site: Site) -> N
     assert not stray.parent.exists()
     assert pruned(site).files == 0
     assert install_from(site, site.mirror) == ["1.0.0", "1.1.0"]
+
+
+def test_what_a_build_published_goes_across_an_air_gap_and_is_pruned(tmp_path: Path) -> None:
+    """The versions of a build's lists are seconds since 1970, and have ten digits."""
+    market = Marketplace(tmp_path)
+    market.approve(market.package())
+    outside = Site(market, market.publish(first_version=1_795_982_370), tmp_path)
+    outside.sync()
+    known = known_of(outside)
+    written = export(outside.mirror, tmp_path / "out", size=1 << 30, since=None, **known)  # type: ignore[arg-type]
+    report, _ = import_bundle(written.parts, tmp_path / "inside", **known)  # type: ignore[arg-type]
+    assert report.releases == 1
+    assert install_from(outside, tmp_path / "inside") == ["1.0.0"]
+    (old,) = (outside.mirror / "metadata").glob("*.snapshot.json")
+    outside.next_day()
+    outside.sync()
+    assert pruned(outside, delete=True).files > 2
+    assert not old.exists()
+    assert install_from(outside, outside.mirror) == ["1.0.0", "1.1.0"]
 
 
 def test_a_repository_that_no_sync_wrote_is_not_pruned(site: Site) -> None:

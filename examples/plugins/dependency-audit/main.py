@@ -51,6 +51,7 @@ _NOT_COMPARED = Rule(
     help=(
         "Name a snapshot below the paths of the scan in the plugin's configuration:"
         ' `{"tavo/dependency-audit": {"snapshot": "advisories.db.xz"}}`.'
+        " `tavo registry advisories --write FILE` makes one, `--plugin-config FILE` names it."
     ),
     tags=("supply-chain",),
 )
