@@ -54,6 +54,11 @@ def parse(data: bytes) -> ParsedFile:
     """Parse UTF-8 source; `problems` says what could not be parsed. Raises TimeUpError."""
     source = SourceText(data)
     tree = tree_of(_PARSER, data)
+    if tree.root_node.has_error:
+        from tavo.scan.languages.stars import without_stars  # few files need it
+
+        data = without_stars(data)
+        tree = tree_of(_PARSER, data)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
     for splat in by_kind.get("list_splat", ()):
