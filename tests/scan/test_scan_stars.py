@@ -10,7 +10,8 @@ from tavo.scan.languages.python import parse
 from tavo.scan.languages.stars import without_stars
 
 VALUES = [
-    "*[b]", "*(b, c)", "*{b}", "*'äbc'", "*[i for i in b]", "*(b)", "*-b", "*f(*[a], *b)[0]", "* [b]"
+    "*[b]", "*(b, c)", "*{b}", "*'äbc'", "*[i for i in b]", "*(b)", "*-b", "* [b]",
+    "*f(*[a], *b)[0]",
 ]  # fmt: skip
 PLACES = [
     "def f():\n    return %s\n", "def f():\n    yield %s\n", "x = %s\n", "x += %s\n",

@@ -57,8 +57,9 @@ def parse(data: bytes) -> ParsedFile:
     if tree.root_node.has_error:
         from tavo.scan.languages.stars import without_stars  # few files need it
 
-        data = without_stars(data)
-        tree = tree_of(_PARSER, data)
+        mended = without_stars(data)
+        if mended != data:
+            data, tree = mended, tree_of(_PARSER, mended)
     by_kind: dict[str, list[Node]] = {}
     root, comments, too_deep = _build(tree.walk(), data, by_kind)
     for splat in by_kind.get("list_splat", ()):

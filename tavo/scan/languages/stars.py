@@ -19,7 +19,7 @@ import tokenize
 __all__ = ["without_stars"]
 
 _LONGEST = 256 << 10
-_BEFORE = frozenset({",", "=", "return", "yield", "in"})
+_BEFORE = frozenset({",", "return", "yield", "in"})
 _OPENING, _CLOSING = frozenset({"(", "[", "{"}), frozenset({")", "]", "}"})
 _STAR, _BLANK = ord("*"), ord(" ")
 _SKIPPED = frozenset({tokenize.NL, tokenize.COMMENT})
@@ -47,7 +47,7 @@ def without_stars(data: bytes) -> bytes:
                 depth += 1
             elif said in _CLOSING:
                 depth -= 1
-            elif said == "*" and not depth and before in _BEFORE:
+            elif said == "*" and not depth and (before in _BEFORE or before.endswith("=")):
                 row, column = token.start
                 star = starts[row - 1] + len(token.line[:column].encode("utf-8"))
             before = said
