@@ -9,12 +9,9 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -38,6 +35,7 @@ from tavo.logs.unknown import why_unknown
 from tavo.logs.usual import NO_HISTORY, Usual
 from tavo.logs.work import Looker, Seen
 from tavo.logs.wrapped import unwrapped
+from tavo.processes import in_processes
 from tavo.progress import Reporter
 
 __all__ = [
@@ -53,6 +51,10 @@ __all__ = [
 
 _PIECE = 8 << 20
 _AHEAD = 3
+_NOT_ALL = "not all of it was looked at; `--jobs 1` says more"
+
+_Shown = tuple[Seen | None, int, str]
+"""What a block of a log showed, its offset in bytes, and why there are no more blocks."""
 
 
 class Analysis(msgspec.Struct, kw_only=True):
@@ -130,7 +132,7 @@ class _Tasks:
         self._guesses = guesses
         self._lookers = lookers
 
-    def run(self, task: _Task) -> Iterator[tuple[Seen | None, int, str]]:
+    def run(self, task: _Task) -> Iterator[_Shown]:
         """Yield what each block of a task shows, its offset, and why there are no more."""
         guessed = self._guesses[task.source]
         assert guessed is not None  # noqa: S101
@@ -143,15 +145,13 @@ class _Tasks:
         except SourceProblem as problem:
             yield None, 0, str(problem)
 
-
-_TASKS: _Tasks | None = None
-_DIED = "a process that read logs died, so not all of it was looked at; `--jobs 1` says more"
-
-
-def _work(task: _Task) -> list[tuple[Seen | None, int, str]]:
-    """Do a task in a process that is a copy of the one that knows the rules."""
-    assert _TASKS is not None  # noqa: S101
-    return list(_TASKS.run(task))
+    def lost(self, task: _Task, reason: str) -> Iterator[_Shown]:
+        """Yield what is left of a task whose process died: how many lines others stand behind."""
+        yield None, 0, f"a process that read this log {reason}; {_NOT_ALL}"
+        if task.end is not None:
+            with contextlib.suppress(SourceProblem):
+                for block in blocks(self._sources[task.source], start=task.start, end=task.end):
+                    yield Seen(span=block.data.count(b"\n")), block.offset, ""
 
 
 def analyze(
@@ -181,10 +181,11 @@ def analyze(
         for task in _tasks(number, source)
     ]  # fmt: skip
     reporter.begin("reading logs", len(tasks))
-    for task, done in _done(tasks, work, jobs):
-        for seen, offset, problem in done:
-            run.take(task, seen, offset, problem, sources[task.source].name)
-        reporter.advance()
+    with contextlib.closing(_done(tasks, work, jobs)) as looked:
+        for task, done in zip(tasks, looked, strict=True):
+            for seen, offset, problem in done:
+                run.take(task, seen, offset, problem, sources[task.source].name)
+            reporter.advance()
     reporter.end()
     run.close()
     if unusual:
@@ -307,35 +308,20 @@ def _tasks(number: int, source: Source) -> Iterator[_Task]:
 
 def _done(
     tasks: Sequence[_Task], work: _Tasks, jobs: int
-) -> Iterator[tuple[_Task, Iterable[tuple[Seen | None, int, str]]]]:
-    """Yield each task with what it showed, in order."""
-    can_fork = "fork" in multiprocessing.get_all_start_methods() and os.name == "posix"
-    if jobs < 2 or len(tasks) < 2 or not can_fork:
+) -> Generator[Iterable[_Shown], None, None]:
+    """Yield what each task showed, in their order."""
+    if jobs < 2 or len(tasks) < 2 or "fork" not in multiprocessing.get_all_start_methods():
         for task in tasks:
-            yield task, work.run(task)
+            yield work.run(task)
         return
-    global _TASKS
-    _TASKS = work
-    pool: Executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
-    waiting: deque[tuple[_Task, Future[Any]]] = deque()
-    left = iter(tasks)
-    try:
-        with pool:
-            while True:
-                while len(waiting) < jobs * _AHEAD and (new := next(left, None)) is not None:
-                    waiting.append((new, pool.submit(_work, new)))
-                if not waiting:
-                    return
-                first, future = waiting.popleft()
-                try:
-                    yield first, future.result()
-                except BrokenProcessPool:
-                    yield first, [(None, 0, _DIED)]
-                    for task in (*(task for task, _ in waiting), *left):
-                        yield task, [(None, 0, _DIED)]
-                    return
-    finally:
-        _TASKS = None
+
+    def lost(number: int, reason: str) -> list[_Shown]:
+        return list(work.lost(tasks[number], reason))
+
+    def look(number: int, /) -> list[_Shown]:
+        return list(work.run(tasks[number]))
+
+    yield from in_processes(len(tasks), look, lost, jobs=jobs, batch=1, ahead=_AHEAD, bounded=False)
 
 
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:

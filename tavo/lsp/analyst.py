@@ -28,11 +28,11 @@ from tavo.errors import TavoError
 from tavo.lsp import exchange
 from tavo.lsp.ignoring import insertion
 from tavo.plugins import Rule
+from tavo.processes import bound_memory
 from tavo.progress import Reporter
 from tavo.scan.engine import no_collection, scan_file
 from tavo.scan.files import SourceFile, walk
 from tavo.scan.incremental import KeptResults, scan_files
-from tavo.scan.processes import bound_memory
 from tavo.scan.results import FileResult
 from tavo.scan.rule_source import RuleSource
 

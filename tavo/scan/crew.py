@@ -87,11 +87,11 @@ class Crew:
         )
 
     def _submit(self, path: str) -> None:
-        from tavo.scan.lookers import look_there
+        from tavo.scan.lookers import ask
 
         if self._pool is not None:
             try:
-                self._futures[self._pool.submit(look_there, self._tasks[path])] = path
+                self._futures[ask(self._pool, self._tasks[path])] = path
             except BrokenProcessPool:
                 pass  # what is under way says so when it is fetched
 
@@ -99,12 +99,12 @@ class Crew:
         """Some task killed a process: do each one on a process of its own, then go on."""
         self._futures.clear()
         self.close()
-        from tavo.scan.lookers import end, look_there
+        from tavo.scan.lookers import ask, end
 
         for path, task in list(self._tasks.items()):
             alone = self._processes(1)
             try:
-                looked = alone.submit(look_there, task).result()
+                looked = ask(alone, task).result()
             except BrokenProcessPool:
                 looked = Looked(problems=(_DIED,), lasting=False)
             finally:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
 
+from tavo.processes import hear_no_interrupt, starting
 from tavo.scan.linking import Looked, Task
 from tavo.scan.rule import RuleSet
 from tavo.scan.rules import load_rules
 
-__all__ = ["end", "look_there", "processes"]
+__all__ = ["ask", "end", "processes"]
 
 _MOST_UNCOLLECTED = 200_000
 """Bytes of source whose trees may be garbage before it is collected."""
@@ -45,7 +45,13 @@ def processes(
     return _pool(_Setting(rules, tuple(rule_paths), largest), jobs)
 
 
-def look_there(task: Task) -> Looked:
+def ask(pool: ProcessPoolExecutor, task: Task) -> Future[Looked]:
+    """Give a task to the processes, which are started with the first one."""
+    with starting():
+        return pool.submit(_look_there, task)
+
+
+def _look_there(task: Task) -> Looked:
     """Do a task of a scan across files on one of the processes."""
     global _uncollected
     if _setting is None:
@@ -77,7 +83,7 @@ def end(pool: ProcessPoolExecutor, *, at_work: bool) -> None:
 
 
 def _start_copied() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hear_no_interrupt()
     gc.disable()
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tavo.processes import in_processes
 from tavo.scan.engine import FileResult, scan_file
 from tavo.scan.files import SourceFile
-from tavo.scan.processes import in_processes
 from tavo.scan.rule import RuleSet
 from tavo.scan.rules import load_rules
 

@@ -1,8 +1,9 @@
-"""Ctrl-C in the middle of a scan: exit 130, one line, no traceback, no process left."""
+"""Ctrl-C in the middle of long work: exit 130, one line, no traceback, no process left."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 CODE = "import openai\nopenai.responses.create()\n" + "def f(x):\n    return eval(x)\n" * 2000
+RECORD = json.dumps({"model": "gpt-4", "messages": [{"role": "user", "content": "hello " * 90}]})
+SAID = "\ntavo: interrupted\n"
 
 
 def _hears_ctrl_c() -> None:
@@ -47,22 +50,34 @@ def _has_gone(group: int) -> bool:
 def test_ctrl_c_ends_a_scan_with_130(tmp_path: Path, jobs: str) -> None:
     for number in range(400):
         (tmp_path / f"file_{number}.py").write_text(CODE)
+    assert _interrupted(["scan", str(tmp_path), "--jobs", jobs], tmp_path, 1.5) == (130, SAID)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_an_analysis_of_logs_with_130(tmp_path: Path, jobs: str) -> None:
+    (tmp_path / "log.jsonl").write_text(f"{RECORD}\n" * 400_000)
+    words = ["logs", "analyze", str(tmp_path / "log.jsonl"), "--jobs", jobs]
+    assert _interrupted(words, tmp_path, 2.5) == (130, SAID)
+
+
+def _interrupted(words: list[str], home: Path, after_s: float) -> tuple[int, str]:
+    """Return how a command ends, and what it says, that is interrupted twice at its work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tavo", "scan", str(tmp_path), "--jobs", jobs],
-        env={**os.environ, "HOME": str(tmp_path)},
+        [sys.executable, "-m", "tavo", *words],
+        env={**os.environ, "HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=_hears_ctrl_c,  # whatever started these tests may have it ignored
     )
-    while process.poll() is None and _spent(process.pid) < 1.5:  # it has begun to scan by then
+    while process.poll() is None and _spent(process.pid) < after_s:  # it is at work by then
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors == "\ntavo: interrupted\n"
     assert _has_gone(process.pid)
+    return process.returncode, errors

@@ -116,17 +116,29 @@ def test_the_lenient_parser_is_linear() -> None:
         assert times[1] < 0.5 + 12 * times[0], piece
 
 
-def test_a_process_that_dies_is_said(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at", ["everywhere", "in one piece"])
+def test_a_process_that_dies_costs_its_piece_and_is_said(
+    look: Look, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
     from tavo.logs import engine
 
     parent = os.getpid()
+    looked = work.Looker.look
 
-    def die(self: work.Looker, data: bytes, *, lazy: bool = False) -> None:
+    def die(self: work.Looker, data: bytes, *, lazy: bool = False) -> work.Seen:
         assert os.getpid() != parent
-        os._exit(1)
+        if at == "everywhere" or b"the end of it" in data:
+            os._exit(1)
+        return looked(self, data, lazy=lazy)
 
     monkeypatch.setattr(work.Looker, "look", die)
-    monkeypatch.setattr(engine, "_PIECE", 200)
-    found = look(f"{record(prompt=EVIL)}\n".encode() * 20, jobs=2)
-    assert [one.incomplete for one in found.problems] == [True]
-    assert "a process that read logs died" in found.problems[0].reason
+    monkeypatch.setattr(engine, "_PIECE", 2000)
+    lines = [record(prompt="hello")] * 200
+    lines[10] = lines[190] = record(prompt=EVIL)
+    lines[70] = record(prompt="the end of it")
+    found = look("".join(f"{line}\n" for line in lines).encode(), jobs=2)
+    (problem,) = found.problems
+    assert problem.incomplete
+    assert problem.reason.startswith("a process that read this log ended with code 1; not all of")
+    shown = {place.line for one in found.incidents for place in one.places}
+    assert shown == (set() if at == "everywhere" else {11, 191})

@@ -6,13 +6,16 @@ Rules this module keeps:
   named with the reason; what it had done and not yet handed over is done again, the rest goes on;
 - a task has a bound of processor time, which the system keeps whatever code runs, and one of wall
   time, which the parent keeps; a process has a bound of memory where the system has one;
-- a child never waits for a parent that is gone, and an end in the middle leaves no child behind.
+- a child never waits for a parent that is gone, and an end in the middle leaves no child behind;
+- an interrupt from the keyboard is the parent's to hear: no child hears one, not even in the moment
+  between its start and its first line of ours.
 
 Units: seconds, bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import mmap
 import multiprocessing
@@ -24,7 +27,16 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["TASK_CPU_S", "TASK_MEMORY", "TASK_WALL_S", "Work", "bound_memory", "in_processes"]
+__all__ = [
+    "TASK_CPU_S",
+    "TASK_MEMORY",
+    "TASK_WALL_S",
+    "Work",
+    "bound_memory",
+    "hear_no_interrupt",
+    "in_processes",
+    "starting",
+]
 
 TASK_CPU_S = 120.0
 """The processor time in user code that one task may take before the system ends its process."""
@@ -55,14 +67,23 @@ class Work(Protocol[_Answer]):
 
 
 def in_processes(
-    count: int, work: Work[_R], lost: Callable[[int, str], _R], *, jobs: int, batch: int = _BATCH
+    count: int,
+    work: Work[_R],
+    lost: Callable[[int, str], _R],
+    *,
+    jobs: int,
+    batch: int = _BATCH,
+    ahead: int = _AHEAD,
+    bounded: bool = True,
 ) -> Iterator[_R]:
     """Yield the answers of the tasks 0 to `count` - 1 in their order, done by `jobs` processes.
 
     `lost` makes the answer of a task whose process died, from its number and the reason. The
     processes are started with the first answer that is asked for. Closing the iterator ends them.
+    Each process may be `ahead` batches of tasks in front of the answer that is asked for. Tasks
+    that may last as long as they like, and whose memory is bounded elsewhere, are not `bounded`.
     """
-    crew = _Crew(count, work, lost, jobs=max(1, jobs), batch=batch)
+    crew = _Crew(count, work, lost, max(1, jobs), batch, ahead, bounded)
     try:
         yield from crew.answers()
     finally:
@@ -108,13 +129,22 @@ class _Crew(Generic[_R]):
     """The processes, what is to be done, and what is done and not asked for yet."""
 
     def __init__(
-        self, count: int, work: Work[_R], lost: Callable[[int, str], _R], *, jobs: int, batch: int
+        self,
+        count: int,
+        work: Work[_R],
+        lost: Callable[[int, str], _R],
+        jobs: int,
+        batch: int,
+        ahead: int,
+        bounded: bool,
     ) -> None:
         self._count = count
         self._work = work
         self._lost = lost
         self._jobs = jobs
-        self._ahead = batch * jobs * _AHEAD
+        self._ahead = batch * jobs * ahead
+        self._look_every = min(batch, _LOOK_EVERY)
+        self._bounded = bounded
         self._todo: deque[Sequence[int]] = deque(
             range(at, min(at + batch, count)) for at in range(0, count, batch)
         )
@@ -132,7 +162,7 @@ class _Crew(Generic[_R]):
                 self._hand_out(number)
                 self._take_in(_LOOK_S)
             yield self._done.pop(number)
-            if number % _LOOK_EVERY == 0:  # whoever asks may take their time
+            if number % self._look_every == 0:  # whoever asks may take their time
                 self._take_in(0)
                 self._hand_out(number)
 
@@ -177,7 +207,7 @@ class _Crew(Generic[_R]):
         for end, worker in by_end.items():
             if end in ready and worker in self._workers:
                 self._bury(worker)
-        if not ready:
+        if not ready and self._bounded:
             for worker in list(self._workers):
                 if worker.is_late():
                     worker.process.kill()
@@ -219,13 +249,31 @@ class _Crew(Generic[_R]):
         at = _Counter() if self._copies else self._context.RawValue("q", _WAITING)
         others = [ours, *(worker.pipe for worker in self._workers)] if self._copies else []
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(theirs, at, self._work, others), daemon=True
+            target=_serve, args=(theirs, at, self._work, others, self._bounded), daemon=True
         )
-        process.start()
-        theirs.close()
-        worker = _Worker(process, ours, at)
-        self._workers.append(worker)
+        with starting():
+            process.start()
+            theirs.close()
+            worker = _Worker(process, ours, at)
+            self._workers.append(worker)
         return worker
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Let an interrupt from the keyboard wait while processes are started in here.
+
+    A child that is a copy of this process would else hear it before it can say that it does not
+    want to, and write what it was at to the terminal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _reason(code: int | None) -> str:
@@ -244,13 +292,23 @@ def _reason(code: int | None) -> str:
 # -- in the child
 
 
-def _serve(pipe: Connection, at: Any, work: Work[object], others: list[Connection]) -> None:
-    """Answer batch after batch until the parent closes the pipe."""
+def hear_no_interrupt() -> None:
+    """Ignore an interrupt from the keyboard: to be called first in a child of `starting`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _serve(
+    pipe: Connection, at: Any, work: Work[object], others: list[Connection], bounded: bool
+) -> None:
+    """Answer batch after batch until the parent closes the pipe."""
+    hear_no_interrupt()
     gc.disable()
     for other in others:
         other.close()  # or a sibling would not notice that the parent is gone
-    bound_memory()
+    if bounded:
+        bound_memory()
     while True:
         try:
             batch = pipe.recv()
@@ -259,7 +317,7 @@ def _serve(pipe: Connection, at: Any, work: Work[object], others: list[Connectio
         answers = []
         for number in batch:
             at.value = number
-            _bound_time(TASK_CPU_S)
+            _bound_time(TASK_CPU_S if bounded else 0)
             answers.append(work(number))
         _bound_time(0)
         at.value = _ANSWERING

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tavo.scan import processes
-from tavo.scan.processes import in_processes
+from tavo import processes
+from tavo.processes import in_processes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copies here")
 
@@ -155,7 +155,7 @@ def test_an_end_in_the_middle_leaves_no_process() -> None:
 
 PARENT = """
 import os, sys, time
-from tavo.scan.processes import in_processes
+from tavo.processes import in_processes
 def work(number):
     os.write(1, b"%d\\n" % os.getpid())
     time.sleep(0.3)
@@ -181,47 +181,42 @@ def test_children_end_with_a_parent_that_was_killed() -> None:
         time.sleep(0.05)
 
 
-ONE_PROCESS = """
-import ctypes, sys
-from pathlib import Path, PurePosixPath
-from tavo.scan import engine
-from tavo.scan.files import SourceFile
-from tavo.scan.rules import load_rules
+INTERRUPTED = """
+import contextlib, os, signal, sys
+from tavo import processes
 
-folder, inline = Path(sys.argv[1]), int(sys.argv[2])
-engine._INLINE = inline
-read = engine.read
-
-def crashing(file, **bounds):
-    if file.relative.name == "f17.py":
-        ctypes.string_at(0)  # what a parser in C does at its worst
-    return read(file, **bounds)
-
-engine.read = crashing
-rules = [folder / "rules.yaml"]
-files = [SourceFile(one, PurePosixPath(one.name)) for one in sorted(folder.glob('f*.py'))]
-for result in engine.scan(files, load_rules(rules), rule_paths=rules, jobs=1):
-    print(result.path, len(result.hits), *result.problems)
+if sys.argv[1] == "unguarded":
+    processes.starting = contextlib.nullcontext
+hear_none = processes.hear_no_interrupt
+processes.hear_no_interrupt = lambda: (os.kill(os.getpid(), signal.SIGINT), hear_none())
+for answer in processes.in_processes(9, str, lambda n, r: r, jobs=2, batch=1):
+    print(answer)
 """
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_a_crash_costs_one_file_with_one_process_too(tmp_path: Path, guarded: bool) -> None:
-    for number in range(60):
-        (tmp_path / f"f{number:02}.py").write_text("eval(x)\n")
-    (tmp_path / "rules.yaml").write_text(
-        "rules:\n- {id: e, languages: [python], severity: LOW, message: e, pattern: eval(...)}\n"
-    )
-    inline = 40 if guarded else 1_000
+def test_a_child_hears_no_interrupt_in_its_first_moment(guarded: bool) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ONE_PROCESS, str(tmp_path), str(inline)],
-        capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-c", INTERRUPTED, "guarded" if guarded else "unguarded"],
+        capture_output=True, text=True, check=True, timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith("f")]
-    if not guarded:
-        assert done.returncode == -signal.SIGSEGV
-        return
-    assert done.returncode == 0, done.stderr
-    assert len(lines) == 60
-    assert "f17.py 0 the scanner died on this file: it was ended by SIGSEGV" in lines
-    assert sum(line.endswith(".py 1") for line in lines) == 59
+    if guarded:
+        assert done.stdout.split() == list("012345678")
+        assert not done.stderr
+    else:
+        assert "ended with code 1" in done.stdout
+        assert "KeyboardInterrupt" in done.stderr
+
+
+def test_an_interrupt_of_the_parent_waits_until_its_child_is_known() -> None:
+    known: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_while_starting(known)
+    assert known == [1]
+
+
+def interrupt_while_starting(known: list[int]) -> None:
+    with processes.starting():
+        os.kill(os.getpid(), signal.SIGINT)
+        known.append(1)
