@@ -69,6 +69,16 @@ def _unwritable(error: Exception) -> bool:
     return isinstance(error, OSError) and error.filename is None and error.errno in full
 
 
+def _is_of_an_interrupt(error: BaseException) -> bool:
+    """Tell whether Ctrl-C is behind an error: where a class is made, CPython 3.11 wraps it."""
+    known: BaseException | None = error
+    for _ in range(16):
+        if isinstance(known, KeyboardInterrupt) or known is None:
+            break
+        known = known.__cause__ or known.__context__
+    return isinstance(known, KeyboardInterrupt)
+
+
 def _columns() -> int:
     """Return the width to draw help for; no module is imported for it."""
     given = os.environ.get("COLUMNS", "")
@@ -112,6 +122,8 @@ def _run(words: list[str]) -> int:
         if code is ExitCode.DEFECT:
             if isinstance(error, BrokenPipeError):
                 raise
+            if _is_of_an_interrupt(error):
+                return 130
             if _unwritable(error):
                 _say(f"tavo: standard output: cannot be written: {error}")
                 return 3

@@ -8,10 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from tavo.cli import main
 
 CODE = "import openai\nopenai.responses.create()\n" + "def f(x):\n    return eval(x)\n" * 2000
 RECORD = json.dumps({"model": "gpt-4", "messages": [{"role": "user", "content": "hello " * 90}]})
@@ -81,3 +84,21 @@ def _interrupted(words: list[str], home: Path, after_s: float) -> tuple[int, str
     _, errors = process.communicate(timeout=60)
     assert _has_gone(process.pid)
     return process.returncode, errors
+
+
+@pytest.mark.parametrize(("cause", "code"), [(KeyboardInterrupt(), 130), (OSError(), 70)])
+def test_ctrl_c_that_the_interpreter_wraps_is_no_defect(
+    cause: BaseException, code: int,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+) -> None:  # fmt: skip
+    def invoke(words: list[str]) -> int:
+        raise RuntimeError("Error calling __set_name__ on an attribute") from cause
+
+    monkeypatch.setattr("tavo.cli.app.invoke", invoke)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert main(["doctor"]) == code
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert (capsys.readouterr().err == SAID) == (code == 130)

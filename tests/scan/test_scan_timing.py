@@ -50,8 +50,9 @@ class _Spinner:
         spinning("somebody.else")(0.3)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_stop_that_the_interpreter_swallows_comes_again() -> None:
+def test_a_stop_that_the_interpreter_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # pytest's own would be stopped, too, as it shows what was swallowed
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     clock = Clock(Bounds(file_s=10.0, rule_s=0.05))
     ours = spinning("tavo.scan.some_rule")
     began = time.process_time()
