@@ -9,8 +9,10 @@ Rules this module keeps:
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from marketplace_db import errors as marketplace_errors
 from signing import errors as signing_errors
@@ -25,6 +27,7 @@ __all__ = [
     "RefusedError",
     "TavoError",
     "UsageError",
+    "about",
     "exit_code_of",
     "worst",
 ]
@@ -73,6 +76,17 @@ class IncompleteError(TavoError):
 
 class RefusedError(TavoError):
     """A signature, digest, version or permission check failed."""
+
+
+@contextlib.contextmanager
+def about(file: Path | None) -> Iterator[None]:
+    """Have errors about what stands in a configuration say in which file."""
+    try:
+        yield
+    except ConfigError as error:
+        if file is None or str(error).startswith(f"{file}: "):
+            raise
+        raise ConfigError(f"{file}: {error}", hint=error.hint) from error
 
 
 EXIT_CODES: dict[type[Exception], ExitCode] = {

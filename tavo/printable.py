@@ -9,7 +9,7 @@ Rules this module keeps:
 
 from __future__ import annotations
 
-__all__ = ["one_line", "printable", "uncommanded"]
+__all__ = ["counted", "one_line", "printable", "uncommanded"]
 
 
 def printable(text: str) -> str:
@@ -29,6 +29,11 @@ def uncommanded(line: str) -> str:
 def one_line(text: str) -> str:
     """Return the text printable and in one line: its line breaks become blanks."""
     return printable(" ".join(text.split()))
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _broken(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -173,7 +174,8 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] | None =
             ready(f"http://{f'[{host}]' if ':' in host else host}:{found}/")
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:  # uvicorn sends the signal again when it is done: there is something left to do then
-            uvicorn.Server(config).run(sockets=[listener])
+            with contextlib.suppress(KeyboardInterrupt):  # that is how one ends it
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             signal.signal(signal.SIGTERM, before)
 

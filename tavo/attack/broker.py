@@ -31,6 +31,7 @@ from tavo.plugins.plain_values import (
     response_to_plain,
 )
 from tavo.plugins.values import ChatRequest, ChatResponse
+from tavo.printable import counted
 from tavo.results.values import Exchange
 
 __all__ = ["MOST_UNREACHED", "Budget", "Purse", "Reach", "SendsRequests", "TargetLender"]
@@ -84,7 +85,7 @@ class Purse:
             if self._budget.tokens and self._uncounted:
                 raise LendError(
                     "budget",
-                    f"the budget of {_number(self._budget.tokens, 'token')} cannot be kept, for an"
+                    f"the budget of {counted(self._budget.tokens, 'token')} cannot be kept, for an"
                     " answer came without its tokens",
                 )
             if self._budget.cost and self.cost >= self._budget.cost:
@@ -199,11 +200,7 @@ class TargetLender:
 
 
 def _used_up(number: int, what: str) -> str:
-    return f"the budget of {_number(number, what)} is used up"
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"the budget of {counted(number, what)} is used up"
 
 
 def _judged(content: dict[str, Any]) -> ChatRequest:

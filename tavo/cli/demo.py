@@ -22,7 +22,7 @@ import typer
 
 from tavo.cli.context import Session, session_of
 from tavo.errors import InputError, UsageError
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from tavo.cli.demo_stage import Done, Stage
@@ -176,7 +176,7 @@ def _with_plugin(installed: Done, again: Done, row: Mapping[str, Any]) -> Step:
     return Step(
         title=f"Install {_PLUGIN} from the signed catalog",
         typed=f"{installed.typed} && {again.typed}",
-        result=f"verified, sandbox {rows[0]['sandbox']}; {_number(len(found), 'more finding')}",
+        result=f"verified, sandbox {rows[0]['sandbox']}; {counted(len(found), 'more finding')}",
         report=again.report,
         more={"row": row, "found": found, "run": rows[0]},
     )
@@ -224,11 +224,7 @@ def _analysed(done: Done, rows: int) -> Step:
 def _counts(report: Mapping[str, Any]) -> str:
     summary = report["summary"]
     severe = ", ".join(f"{n} {name}" for name, n in summary["by_severity"].items() if n)
-    return _number(summary["findings"], "finding") + (f" ({severe})" if severe else "")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+    return counted(summary["findings"], "finding") + (f" ({severe})" if severe else "")
 
 
 def _figures(steps: list[Step]) -> Figures:

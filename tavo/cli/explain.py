@@ -13,7 +13,7 @@ import typer
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import columns, styled, wants_color
 from tavo.errors import IncompleteError, InputError, UsageError
-from tavo.printable import one_line
+from tavo.printable import counted, one_line
 
 if TYPE_CHECKING:
     from tavo.plugins import Rule
@@ -99,8 +99,7 @@ def _loaded(session: Session, paths: list[Path] | None) -> dict[str, ScanRule]:
 
     loaded = load_rules([PACK, *(paths or [])])
     if loaded.problems:
-        count = len(loaded.problems)
-        noun = "1 rule" if count == 1 else f"{count} rules"
+        noun = counted(len(loaded.problems), "rule")
         session.say(f"{noun} cannot be used: see `tavo rules validate`.")
     return dict(loaded.rules)
 

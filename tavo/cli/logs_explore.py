@@ -28,6 +28,7 @@ from tavo.cli.logs_given import (
 )
 from tavo.cli.results import writable
 from tavo.errors import InputError, UsageError
+from tavo.printable import counted
 
 if TYPE_CHECKING:
     from tavo.logs.mapping import Mapping
@@ -186,9 +187,8 @@ def _facts(
         if guess is None
     ]
     at = run.info.started_at[:16].replace("T", " ")
-    logs = "1 log" if len(sources) == 1 else f"{len(sources)} logs"
     return {
-        "title": f"{logs} of {Path(run.info.root).name or 'this machine'}",
+        "title": f"{counted(len(sources), 'log')} of {Path(run.info.root).name or 'this machine'}",
         "about": f"tavo {run.info.tool_version}, run of {at} UTC. Counts are of all events;"
         f" about {events:,} at most are kept as rows, evenly, and"
         " every record that a finding names.",

@@ -31,6 +31,7 @@ from tavo.cli.logs_given import (
 from tavo.cli.render import columns, styled, wants_color
 from tavo.cli.results import writable
 from tavo.errors import InputError, UsageError
+from tavo.printable import counted
 
 if TYPE_CHECKING:
     from tavo.logs.follow_state import Checkpoint
@@ -124,8 +125,7 @@ def follow(
         )  # fmt: skip
         stop = closing.enter_context(_stopping())
         if not once:
-            count = len(follower.files)
-            logs = "1 log" if count == 1 else f"{count} logs"
+            logs = counted(len(follower.files), "log")
             until = "" if kept is not None else "; without --checkpoint the next start begins anew"
             session.say(f"tavo: following {logs} until Ctrl-C{until}")
         code = following.run(stop, once=once)

@@ -13,7 +13,7 @@ from tavo.cli.context import Session, session_of
 from tavo.cli.mirror_audit import audit
 from tavo.cli.render import size_of
 from tavo.errors import ConfigError, InputError, RefusedError, TavoError, UsageError
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from marketplace_db.mirror import MirrorReport
@@ -130,13 +130,14 @@ def export(
     what = done.summary
     base = "full" if what.base is None else f"incremental, builds on version {what.base}"
     session.say(
-        f"Bundle {done.bundle[:12]}: {base}; version {what.timestamp}, {what.releases} releases,"
-        f" {what.files} files, {done.bytes} bytes in {_many(len(done.parts), 'part')}."
+        f"Bundle {done.bundle[:12]}: {base}; version {what.timestamp},"
+        f" {counted(what.releases, 'release')}, {counted(what.files, 'file')},"
+        f" {counted(done.bytes, 'byte')} in {counted(len(done.parts), 'part')}."
     )
     if done.have:
         session.say(f"Keep {done.have} here: the next export takes it with --since.")
     if done.missing_reports:
-        session.say(f"{_many(done.missing_reports, 'vetting report')} not in this mirror.")
+        session.say(f"{counted(done.missing_reports, 'vetting report')} not in this mirror.")
     session.say("Carry it over, then: tavo mirror import DIR PARTS")
 
 
@@ -168,9 +169,9 @@ def verify(
         print(printable(f"MISSING: {path}"))
     hint = "Run `tavo mirror sync` or `tavo mirror import` into it again: that repairs it."
     if found.damaged:
-        raise RefusedError(f"{place}: {_many(len(found.damaged), 'file')} damaged", hint=hint)
+        raise RefusedError(f"{place}: {counted(len(found.damaged), 'file')} damaged", hint=hint)
     if found.missing:
-        raise InputError(f"{place}: {_many(len(found.missing), 'file')} missing", hint=hint)
+        raise InputError(f"{place}: {counted(len(found.missing), 'file')} missing", hint=hint)
     print(printable(f"{place}: all {found.files} files ({found.bytes} bytes) are right; catalog"
                     f" version {found.refreshed.catalog.version}."))  # fmt: skip
 
@@ -311,21 +312,22 @@ def prune(
     size = size_of(found.bytes)
     if found.files:
         done = "deleted" if delete else "can go; nothing was deleted: add --delete"
-        session.say(f"{_many(found.files, 'file')}, {size}, {done}.")
+        session.say(f"{counted(found.files, 'file')}, {size}, {done}.")
     else:
         session.say("Nothing to prune.")
     if found.young:
-        session.say(f"{_many(found.young, 'file')} that nothing refers to stay until"
+        session.say(f"{counted(found.young, 'file')} that nothing refers to stay until"
                     f" {keep_days:g} days old.")  # fmt: skip
 
 
 def _print_report(session: Session, directory: Path, report: MirrorReport) -> None:
     print(printable(
-        f"{directory}: {_many(report.releases, 'release')}, {_many(report.fetched_files, 'file')}"
-        f" new, {report.kept_files} kept; {report.fetched_bytes} bytes read in"
-        f" {_many(report.requests, 'request')}; catalog version"
+        f"{directory}: {counted(report.releases, 'release')},"
+        f" {counted(report.fetched_files, 'file')} new, {report.kept_files} kept;"
+        f" {report.fetched_bytes} bytes read in {counted(report.requests, 'request')};"
+        f" catalog version"
         f" {report.refreshed.catalog.version}"
-        + (f" by {_many(report.refreshed.deltas, 'delta')}." if report.refreshed.deltas else ".")
+        + (f" by {counted(report.refreshed.deltas, 'delta')}." if report.refreshed.deltas else ".")
     ))  # fmt: skip
     if report.refreshed.fallback:
         session.say(
@@ -396,7 +398,3 @@ def _add_age(facts: dict[str, Any], name: str, now: datetime) -> None:
         facts["age"] = f"{hours // 24} days {hours % 24} hours"
     else:
         facts["expired"] = now >= when
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

@@ -19,7 +19,7 @@ from tavo.cli.plugin_trust import PluginPath, trust
 from tavo.cli.render import styled, wants_color
 from tavo.cli.wheels import build_wheels, lock
 from tavo.errors import ExitCode, UsageError
-from tavo.printable import one_line, printable
+from tavo.printable import counted, one_line, printable
 
 if TYPE_CHECKING:
     from tavo.kit.rehearsal import OwnTest
@@ -218,7 +218,6 @@ def sign(
 
 
 def _print_validation(session: Session, found: Validation) -> None:
-    from tavo.results.export.summary import counted
 
     color = wants_color(sys.stdout, allowed=session.color)
     for problem in found.problems:

@@ -14,7 +14,7 @@ from tavo.cli.chosen import needed_plugins
 from tavo.cli.context import Session, session_of
 from tavo.cli.plugin_trust import PluginPath
 from tavo.errors import ExitCode, UsageError
-from tavo.printable import one_line, printable
+from tavo.printable import counted, one_line, printable
 
 if TYPE_CHECKING:
     from tavo.host.local import LocalPlugin
@@ -165,7 +165,6 @@ def _run_target(
 
 def _show_files(session: Session, outcome: Any, tracebacks: list[str]) -> ExitCode:
     from tavo.errors import worst
-    from tavo.results.export.summary import counted
 
     findings = [reported.finding for reported in outcome.reported]
     if session.json:
@@ -235,7 +234,6 @@ def _show_judged(session: Session, judged: Any) -> ExitCode:
 
 
 def _show_log(session: Session, logged: Any, events: int) -> ExitCode:
-    from tavo.results.export.summary import counted
 
     if session.json:
         session.print_json({
@@ -251,7 +249,6 @@ def _show_log(session: Session, logged: Any, events: int) -> ExitCode:
 
 
 def _show_attack(session: Session, attacked: Any) -> ExitCode:
-    from tavo.results.export.summary import counted
 
     if session.json:
         session.print_json({

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tavo.cli.context import session_of
+from tavo.printable import counted, printable
 
 __all__ = ["register"]
 
@@ -77,7 +78,6 @@ def show(
     import json
 
     from tavo.errors import InputError, UsageError
-    from tavo.printable import printable
     from tavo.proxy.audit_rows import is_id, rows_of
 
     session = session_of(context)
@@ -132,7 +132,7 @@ def db(
         except KeyboardInterrupt:
             if not follow:
                 raise
-    session.say(f"{output}: {rows} new rows; look at it with: datasette {output}")
+    session.say(f"{output}: {counted(rows, 'new row')}; look at it with: datasette {output}")
     for path, why in done.broken.items():
         session.complain(f"{path}: NOT what was written: {why}; nothing behind it was copied")
     raise typer.Exit(ExitCode.REFUSED if done.broken else ExitCode.OK)
@@ -142,8 +142,6 @@ def db(
 
 
 def _told(path: Path, found: Any) -> str:
-    from tavo.printable import printable
-
     if not found.rows and not found.broken:
         return printable(f"{path}: EMPTY: there is no row in it, so nothing was verified")
     if found.broken:
@@ -156,9 +154,10 @@ def _told(path: Path, found: Any) -> str:
     if found.open:
         more.append(f"{found.open} without an end")
     if found.torn:
-        more.append(f"{found.torn} rows cut off by a crash")
+        more.append(f"{counted(found.torn, 'row')} cut off by a crash")
     if found.missed:
-        more.append(f"{found.missed} exchanges NOT written")
+        more.append(f"{counted(found.missed, 'exchange')} NOT written")
     counts = "".join(f", {one}" for one in more)
-    first = f"{path}: intact: {found.rows} rows, {found.exchanges} exchanges{counts},"
-    return printable(f"{first} {found.first} to {found.last}") + f"\n  last hash {found.head}"
+    what = f"{counted(found.rows, 'row')}, {counted(found.exchanges, 'exchange')}{counts}"
+    told = printable(f"{path}: intact: {what}, {found.first} to {found.last}")
+    return f"{told}\n  last hash {found.head}"

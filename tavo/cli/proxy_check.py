@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tavo.cli.context import session_of
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from tavo.proxy.replay import Replayed
@@ -40,7 +41,7 @@ def check(
     import asyncio
 
     from tavo.cli.proxy import plugin_worker
-    from tavo.errors import ExitCode, InputError, UsageError
+    from tavo.errors import ExitCode, InputError, UsageError, about
     from tavo.proxy.config import load_config, read_config
     from tavo.proxy.recorded import Expected, line_of, read_recording
     from tavo.proxy.replay import replayed
@@ -70,7 +71,8 @@ def check(
         worker_of = lambda name, options: plugin_worker(session, name, options)  # noqa: E731
         return [one async for one in replayed(made, exchanges, worker_of)]
 
-    done = asyncio.run(main())
+    with about(config):
+        done = asyncio.run(main())
     if session.json:
         session.print_json([_value(one) for one in done])
     else:
@@ -78,9 +80,8 @@ def check(
             print(_line(one))
     wrong = sum(bool(one.wrong) for one in done)
     expected = sum(one.recorded.expect is not None for one in done)
-    plural = "" if len(done) == 1 else "s"
     session.say(
-        f"{len(done)} exchange{plural}: {expected - wrong} as expected, {wrong} not,"
+        f"{counted(len(done), 'exchange')}: {expected - wrong} as expected, {wrong} not,"
         f" {len(done) - expected} without an expectation"
     )
     for text, count in left_out.items():
@@ -114,8 +115,6 @@ def check(
 
 
 def _line(one: Replayed) -> str:
-    from tavo.printable import printable
-
     recorded = one.recorded
     mark = "FAIL" if one.wrong else "ok  " if recorded.expect is not None else "    "
     parts = [f"{mark} {one.verdict:<6}  {recorded.where}  {recorded.name}"]

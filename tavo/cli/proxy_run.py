@@ -53,7 +53,7 @@ def run(
     import msgspec
 
     from tavo.cli.proxy import plugin_worker, refuse_network, secret_for
-    from tavo.errors import ConfigError
+    from tavo.errors import ConfigError, about
     from tavo.proxy.config import Audit, ProxyConfig, load_config, read_config
     from tavo.proxy.forward.hosts import known_providers
     from tavo.proxy.forward.running import run_behind
@@ -90,12 +90,12 @@ def run(
     made = msgspec.structs.replace(made, **changes)
     if session.settings().offline:
         refuse_network(made, "proxy run")
-    raise typer.Exit(
-        run_behind(
+    with about(config):
+        code = run_behind(
             command, made, say=session.say, shared=Shared(key=secret_for(made)),
             worker_of=lambda name, options: plugin_worker(session, name, options),
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+    raise typer.Exit(code)
 
 
 def _names(judge: list[str] | None) -> set[str]:

@@ -11,7 +11,7 @@ from tavo.cli import rules_packs
 from tavo.cli.context import Session, session_of
 from tavo.cli.render import table
 from tavo.errors import ExitCode, UsageError
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,9 +136,9 @@ def validate(
     said = [*map(str, problems), *for_logs]
     for problem in said:
         print(printable(problem))
-    count = "1 problem" if len(said) == 1 else f"{len(said)} problems"
+    count = counted(len(said), "problem")
     usable += len(loaded.rules) - len(wrong)
-    session_of(context).say(f"{_rules(usable)} can be used; {count}.")
+    session_of(context).say(f"{counted(usable, 'rule')} can be used; {count}.")
     if said:
         raise ConfigError(f"rules validate: {count}, named above")
 
@@ -195,7 +195,7 @@ def try_rules(
     if any(one.differences for one in every):
         raise typer.Exit(int(ExitCode.FINDINGS))
     if problems:
-        raise ConfigError(f"{_rules(len(problems))} cannot be used, named above")
+        raise ConfigError(f"{counted(len(problems), 'rule')} cannot be used, named above")
     if not any(one.samples for one in every):
         raise UsageError(
             "rules test: no rule has a sample",
@@ -209,8 +209,7 @@ def _test_lines(tests: list[RuleTest]) -> Iterator[str]:
             yield f"no samples  {one.rule_id}"
         elif one.passed:
             todo = f", {one.todo} to do" if one.todo else ""
-            right = "1 line" if one.right == 1 else f"{one.right} lines"
-            yield f"ok          {one.rule_id}: {right}{todo}"
+            yield f"ok          {one.rule_id}: {counted(one.right, 'line')}{todo}"
         else:
             yield f"differs     {one.rule_id}"
         for difference in one.differences:
@@ -266,17 +265,15 @@ def _languages(names: Sequence[str]) -> set[str]:
     return {LANGUAGES[name.lower()] for name in names}
 
 
-def _rules(count: int) -> str:
-    return "1 rule" if count == 1 else f"{count} rules"
-
-
 def _load(session: Session, paths: list[Path] | None) -> dict[str, Any]:
     """Return the rules by id; say how many cannot be used."""
     from tavo.scan.rules import PACK, load_rules
 
     loaded = load_rules([PACK, *(paths or [])])
     if loaded.problems:
-        session.say(f"{_rules(len(loaded.problems))} cannot be used: see `tavo rules validate`.")
+        session.say(
+            f"{counted(len(loaded.problems), 'rule')} cannot be used: see `tavo rules validate`."
+        )
     return loaded.rules
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from tavo.logs.sigma.rules import LogRule
@@ -81,8 +81,7 @@ def tried_lines(tests: Sequence[Tried]) -> list[str]:
             lines.append(f"differs     {one.rule_id}")
             lines += [f"            {printable(said)}" for said in one.differences]
         else:
-            noun = "1 sample" if one.samples == 1 else f"{one.samples} samples"
-            lines.append(f"ok          {one.rule_id}: {noun}")
+            lines.append(f"ok          {one.rule_id}: {counted(one.samples, 'sample')}")
     return lines
 
 

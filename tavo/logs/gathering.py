@@ -14,11 +14,12 @@ from typing import Protocol
 import msgspec
 
 from tavo.logs.incidents import Incident, Place, plain
-from tavo.logs.reports import LogProblem, records_in_words, span_in_words
+from tavo.logs.reports import LogProblem, span_in_words
 from tavo.logs.sigma.correlation import Correlation
 from tavo.logs.sigma.correlator import Batch, Correlator, Group, Met
 from tavo.logs.sigma.rules import LogRule
 from tavo.logs.work import Fed, Hit
+from tavo.printable import counted
 
 __all__ = ["Gathering", "Taker"]
 
@@ -149,7 +150,7 @@ class Gathering:
         """Yield which correlations were not complete."""
         for name, correlator in self.correlators.items():
             if correlator.left_out:
-                count = records_in_words(correlator.left_out)
+                count = counted(correlator.left_out, "record")
                 needed = _needed(correlator.correlation)
                 yield LogProblem(
                     subject=name, incomplete=False,

@@ -22,6 +22,7 @@ import msgspec
 from tavo.logs.masking import masked
 from tavo.logs.times import as_text
 from tavo.plugins import Finding, Location, Region, Rule, Step
+from tavo.printable import counted
 
 __all__ = ["GAP_S", "Incident", "Incidents", "Place", "actor_of", "finding_of", "plain"]
 
@@ -208,8 +209,7 @@ def finding_of(incident: Incident, rule: Rule, *, more: Mapping[str, str] | None
 def _message(incident: Incident, rule: Rule) -> str:
     field, actor = incident.actor
     who = f" by {actor}" if field not in {"source", "others"} else ""
-    times = "1 record" if incident.count == 1 else f"{incident.count} records"
-    parts = [f"{rule.title}: {times}{who}"]
+    parts = [f"{rule.title}: {counted(incident.count, 'record')}{who}"]
     if incident.first is not None:
         same = as_text(incident.first) == as_text(incident.last)
         parts.append(

@@ -13,13 +13,13 @@ import msgspec
 
 from tavo.logs.lenient import SEVERAL, TWICE
 from tavo.logs.work import Seen
+from tavo.printable import counted
 
 __all__ = [
     "LogProblem",
     "SourceReport",
     "add_seen",
     "broken_problems",
-    "records_in_words",
     "span_in_words",
 ]
 
@@ -75,13 +75,8 @@ def broken_problems(report: SourceReport, named: Sequence[str]) -> Iterator[LogP
         where = f"; {'; '.join(first)}" if first else ""
         yield LogProblem(
             subject=report.name, incomplete=incomplete,
-            reason=f"{records_in_words(sum(group.values()))} that the strict parser refuses: {listed}{where}",  # noqa: E501
+            reason=f"{counted(sum(group.values()), 'record')} that the strict parser refuses: {listed}{where}",  # noqa: E501
         )  # fmt: skip
-
-
-def records_in_words(count: int) -> str:
-    """Return a number of records with its noun."""
-    return "1 record" if count == 1 else f"{count} records"
 
 
 def span_in_words(seconds: float) -> str:

@@ -46,6 +46,8 @@ __all__ = ["AuditLog", "file_of_worker"]
 _LONGEST_TEXT = 1 << 20
 _MOST_WAITING = 10_000
 _CHECKED = 256 << 20
+_CACHED = 1 << 20
+"""After so much more of the log, what was written to disk need not stay in memory."""
 _FAR = 0x7FFFFFF0
 _ASKED, _ENDED = b"asked", b"done"
 _NOT_NOTED = (None, None)
@@ -83,6 +85,7 @@ class AuditLog:
         self._file = -1
         self._at, self._stamp = 0, ""  # the time of the last row, in milliseconds and as it stands
         self._size = 0
+        self._cached_from = 0
         self._number = 0
         self._rows: list[tuple[bytes, bytes]] = []  # kind, and what follows the number
         self._waiting: list[Go] = []
@@ -252,6 +255,19 @@ class AuditLog:
         self.head, self._number = head, number
         self.written += len(rows)
         self.trouble = ""
+        if self._size - self._cached_from >= _CACHED:
+            self._uncache()
+
+    def _uncache(self) -> None:
+        """Let the system write what is new, and take its memory of what it has written for more.
+
+        Nobody reads the log soon, and others' files would leave that memory for it. Where a virtual
+        machine gives its host what it does not use, memory that is new costs most of each write.
+        """
+        self._cached_from = self._size
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _attach(self) -> None:
         file = os.open(self.path, _FLAGS, 0o600)
@@ -274,6 +290,7 @@ class AuditLog:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._size = file, os.fstat(file).st_size
+        self._cached_from = self._size
         self._number, self.head = number, head
         start: dict[str, Any] = {"tavo": __version__, "pid": os.getpid(), "after": head}
         if self.observe:

@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from tavo.errors import ConfigError, ExitCode, InputError, TavoError, exit_code_of
+from tavo.errors import ConfigError, ExitCode, InputError, TavoError, about, exit_code_of
 from tavo.proxy.admin import AdminServer, Fleet
 from tavo.proxy.app import App, event_loop_factory, raise_file_limit
 from tavo.proxy.audit import file_of_worker
@@ -63,6 +63,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 def serve(serving: Serving) -> ExitCode:
     """Serve until a signal; return 0 after a clean end, 4 if exchanges had to be cut."""
     raise_file_limit()
+    with about(serving.file):
+        return _served(serving)
+
+
+def _served(serving: Serving) -> ExitCode:
     if serving.config.workers == 1:
         return _run(_alone(serving))
     if not hasattr(os, "fork") or not hasattr(socket, "SO_REUSEPORT"):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from marketplace_db.catalog import PluginRow
 from marketplace_db.manifest import Manifest
+from tavo.printable import counted
 
 __all__ = ["Project", "Recommendation", "installed_together", "recommend"]
 
@@ -106,8 +107,7 @@ def _reasons(project: Project, manifest: Manifest) -> list[tuple[int, str]]:
     for language in manifest.languages:
         count = project.languages.get(language, 0)
         if count:
-            files = "file" if count == 1 else "files"
-            reasons.append((5 + min(count, 5), f"{count} {files} of {language}"))
+            reasons.append((5 + min(count, 5), f"{counted(count, 'file')} of {language}"))
     return reasons
 
 

@@ -26,7 +26,7 @@ from tavo.host.dynamic import DynamicOutcome, DynamicWorker
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.stopping import Stopper
 from tavo.plugins import AttackResult, Attempt, Confidence, Finding, Location
-from tavo.results.export.summary import counted
+from tavo.printable import counted
 from tavo.results.values import Exchange, Notice, Reported
 from tavo.runs.hosting import Project, lenders_for, notices_of, plugin_run, policy_for
 from tavo.runs.outcome import PluginOutcome

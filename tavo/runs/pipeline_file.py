@@ -22,7 +22,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -108,6 +108,9 @@ class GateStep(_Base, frozen=True, kw_only=True, tag="gate", rename={"sources": 
 Step = FilesStep | RulesStep | PluginStep | SelectStep | GateStep
 
 
+_KINDS = [str(one.__struct_config__.tag) for one in get_args(Step)]
+
+
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pipeline: its steps in the order in which they run."""
 
@@ -128,11 +131,19 @@ def load_pipeline(path: Path) -> Pipeline:
     except MarketplaceError as error:
         raise ConfigError(str(error), hint="Write plain YAML: no anchors, no tags.") from None
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{path}: {error}", hint="The user guide shows a complete pipeline."
-        ) from None
+        raise ConfigError(f"{path}: {error}", hint=_hint(str(error))) from None
     _check(pipeline.steps, path)
     return pipeline
+
+
+def _hint(message: str) -> str:
+    """Return what to do about a file that msgspec refuses: what a step may `use`, if it is that."""
+    told, _, place = message.partition(" - at ")
+    if not place.endswith(".use`"):
+        return "The user guide shows a complete pipeline."
+    near = difflib.get_close_matches(told.removeprefix("Invalid value "), _KINDS, n=1, cutoff=0.4)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{guess}A step uses {', '.join(_KINDS[:-1])} or {_KINDS[-1]}."
 
 
 def kind_of(step: Step) -> str:

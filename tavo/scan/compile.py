@@ -37,6 +37,7 @@ from tavo.scan.formula import (
     as_variable,
     leaf,
     regex_of,
+    unsupported,
 )
 from tavo.scan.languages import LANGUAGES, TEXT_LANGUAGES, parse_text
 from tavo.scan.literals import content_of
@@ -45,7 +46,11 @@ from tavo.scan.parsed import ParsedFile
 
 __all__ = ["compile_formula"]
 
-_CONTEXT_KEYS = ("pattern-inside", "pattern-not-inside", "pattern-not")
+_ITEM_KEYS = (
+    *FORMULA_KEYS, "pattern-inside", "pattern-not", "pattern-not-inside", "pattern-not-regex",
+    "focus-metavariable", "metavariable-regex", "metavariable-comparison", "metavariable-analysis",
+    "metavariable-type", "metavariable-pattern",
+)  # fmt: skip
 _DEEPEST = 40
 _LONGEST_CODE = 20_000
 _MOST_SHARED = 8_192
@@ -144,7 +149,7 @@ def _fill(both: Both, items: Sequence[Any], where: str, options: Options, depth:
             condition = _pattern_condition(as_mapping(content, below), below, options, depth)
             both.conditions.append(condition)
         else:
-            raise FormulaError(f"{here}: {key!r} is not supported")
+            raise unsupported(key, _ITEM_KEYS, here)
 
 
 def _says_what(content: Any) -> bool:
@@ -163,16 +168,17 @@ def _operand(
     value = as_mapping(content, where)
     for key in value:
         if key not in FORMULA_KEYS:
-            raise FormulaError(f"{where}: {key!r} is not supported")
+            raise unsupported(key, FORMULA_KEYS, where)
     return compile_formula(value, where=where, options=options, depth=depth + 1)
 
 
 def _pattern_condition(
     entry: Mapping[str, Any], where: str, options: Options, depth: int
 ) -> Condition:
+    known = ("metavariable", "language", *FORMULA_KEYS)
     for key in entry:
-        if key not in {"metavariable", "language", *FORMULA_KEYS}:
-            raise FormulaError(f"{where}: {key!r} is not supported")
+        if key not in known:
+            raise unsupported(key, known, where)
     named = str(entry.get("language", options.language)).lower()
     language = LANGUAGES.get(named)
     if language is None:

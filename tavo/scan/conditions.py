@@ -18,7 +18,7 @@ from typing import Any
 
 from tavo.scan.bindings import Binding, Env
 from tavo.scan.constants import Constant
-from tavo.scan.formula import Condition, FormulaError, as_variable, regex_of
+from tavo.scan.formula import Condition, FormulaError, as_variable, regex_of, unsupported
 from tavo.scan.literals import types_of
 from tavo.scan.match import Match
 from tavo.scan.parsed import ParsedFile
@@ -148,7 +148,7 @@ def _content(binding: Binding, file: ParsedFile) -> str:
 def _only(entry: Mapping[str, Any], where: str, *allowed: str) -> None:
     for key in entry:
         if key not in allowed:
-            raise FormulaError(f"{where}: {key!r} is not supported")
+            raise unsupported(key, allowed, where)
 
 
 def _constant(binding: Binding, file: ParsedFile) -> Constant | None:

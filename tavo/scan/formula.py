@@ -31,7 +31,16 @@ from tavo.scan.tree import Node
 if TYPE_CHECKING:
     from tavo.scan.generic import GenericMatcher, GenericOptions
 
-__all__ = ["FORMULA_KEYS", "Condition", "Formula", "FormulaError", "Options", "Within", "agree"]
+__all__ = [
+    "FORMULA_KEYS",
+    "Condition",
+    "Formula",
+    "FormulaError",
+    "Options",
+    "Within",
+    "agree",
+    "unsupported",
+]
 
 FORMULA_KEYS = ("pattern", "patterns", "pattern-either", "pattern-regex")
 _LONGEST_NAME = 200
@@ -52,6 +61,17 @@ class Within(msgspec.Struct, frozen=True):
 
 class FormulaError(ValueError):
     """A formula is malformed or uses what is not supported; the message names the construct."""
+
+
+def unsupported(key: object, known: Iterable[str], where: str = "", what: str = "") -> FormulaError:
+    """Return the error about a key that nobody knows, with the nearest of those that are known."""
+    import difflib
+
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.75)
+    begins = f"{where}: " if where else ""
+    return FormulaError(
+        f"{begins}{what}{key!r} is not supported" + (f"; did you mean {near[0]!r}?" if near else "")
+    )
 
 
 class Options(msgspec.Struct, frozen=True):

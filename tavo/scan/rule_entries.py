@@ -24,6 +24,7 @@ from tavo.scan.formula import (
     FormulaError,
     Options,
     regex_of,
+    unsupported,
 )
 from tavo.scan.labels import Requirement, requirement
 from tavo.scan.languages import LANGUAGES
@@ -92,7 +93,7 @@ def compile_rule(entry: Mapping[str, Any], rule_id: str, file: Path, names: Name
         entry = usual_syntax(entry)
     for key in entry:
         if key not in _KEYS:
-            raise FormulaError(f"{key!r} is not supported")
+            raise unsupported(key, sorted(_KEYS))
     languages = languages_of(entry)
     mode = entry.get("mode", "search")
     if not isinstance(mode, str) or mode not in {"search", "taint"}:
@@ -176,7 +177,7 @@ def _options(value: Any, mode: str) -> Mapping[str, Any]:
     for key, setting in value.items():
         usual = _USUAL.get(key, False if key in _TAINT_OPTIONS else None)
         if usual is None:
-            raise FormulaError(f"option {key!r} is not supported")
+            raise unsupported(key, sorted({*_USUAL, *_TAINT_OPTIONS}), what="option ")
         kind = "true or false" if isinstance(usual, bool) else type(usual).__name__
         if type(setting) is not type(usual):
             raise FormulaError(f"option {key!r}: expected {kind}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -159,9 +160,10 @@ def test_one_command_serves_files_and_pages(
             assert b"acme/finder" in urlopen(address).read()
         assert tavo("mirror", "sync", "again", "--from", address).code == 0
     finally:
-        server.terminate()
-        server.wait(30)
+        server.send_signal(signal.SIGINT)
+        code = server.wait(30)
         server.stdout.close()  # type: ignore[union-attr]
+    assert code == 0  # that is how one ends it
 
 
 def test_without_a_trusted_root_the_files_are_served_alone(

@@ -259,7 +259,7 @@ def test_errors_are_not_printed_with_all_variables(folder: Path) -> None:
             assert httpx.get(url + path, trust_env=False).status_code in {403, 404}
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(20)
+        assert server.wait(20) == 0  # that is how one ends it
     assert server.stdout is not None
     assert server.stdout.read() == ""
 

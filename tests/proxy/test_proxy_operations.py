@@ -387,6 +387,31 @@ def test_wrong_usage_is_one_sentence(
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("section", "says", "hint"),
+    [
+        ("filters: [{filter: pi}]", "filters, number 1: there is no filter 'pi'", "'pii'"),
+        ("filters: [{filter: pii, x: 1}]", "filters, number 1 (pii): 'x' is no", "on_error."),
+        ("", "upstreams.a.credential: the variable NOT_SET is not set", "export NOT_SET=..."),
+    ],
+)
+def test_what_is_wrong_in_a_file_names_the_file(
+    workers: int, section: str, says: str, hint: str, capfd: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "proxy.yaml"
+    path.write_text(
+        f"proxy: 1\nworkers: {workers}\nlisten: {{port: 0}}\n"
+        "upstreams: {a: {url: 'http://127.0.0.1:9', credential: {env: NOT_SET}}}\n" + section
+    )
+    assert tavo(["proxy", "serve", "--config", str(path)]) == 2
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.startswith(f"tavo: {path}: {says}")
+    assert hint in second
+
+
 def test_offline_means_this_machine_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

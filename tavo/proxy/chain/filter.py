@@ -161,6 +161,7 @@ class Settings:
         import difflib
 
         wrong = sorted(self._values)[0]
-        near = difflib.get_close_matches(wrong, sorted(self._asked), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
+        known = sorted({*self._asked} - {"filter"})
+        near = difflib.get_close_matches(wrong, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Its settings are {', '.join(known)}."
         raise ConfigError(f"{self.where}: {wrong!r} is no setting of {self.kind}", hint=hint)

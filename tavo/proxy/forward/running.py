@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from tavo.printable import counted
 from tavo.proxy.app import App, event_loop_factory, raise_file_limit
 from tavo.proxy.config import Listen, ProxyConfig
 from tavo.proxy.forward.authority import Authority
@@ -96,7 +97,7 @@ def _beginning(front: Front, config: ProxyConfig, environment: Mapping[str, str]
 
 
 def _ending(front: Front, app: App) -> list[str]:
-    def counted(hosts: Mapping[str, int]) -> str:
+    def by_host(hosts: Mapping[str, int]) -> str:
         found = sorted(hosts.items(), key=lambda item: -item[1])
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         return ", ".join(f"{host} ({count})" for host, count in found[:5]) + more
@@ -105,16 +106,15 @@ def _ending(front: Front, app: App) -> list[str]:
     for *labels, values in app.snapshot()["series"]:
         total += values["count"]
         refused += values["count"] if labels[-1] in ("refused", "blocked") else 0
-    plural = "" if total == 1 else "s"
-    lines = [f"tavo proxy run: {total} exchange{plural}, {refused} refused or blocked"]
+    lines = [f"tavo proxy run: {counted(total, 'exchange')}, {refused} refused or blocked"]
     if front.blocked:
-        lines.append(f"  blocked hosts: {counted(front.blocked)}")
+        lines.append(f"  blocked hosts: {by_host(front.blocked)}")
     if front.tunnelled:
-        lines.append(f"  let through unseen: {counted(front.tunnelled)}")
+        lines.append(f"  let through unseen: {by_host(front.tunnelled)}")
     if front.distrusted:
         lines.append(
             "  the program did not trust the certificate of this run for"
-            f" {counted(front.distrusted)}: it has a list of authorities of its own, see"
+            f" {by_host(front.distrusted)}: it has a list of authorities of its own, see"
             " docs/proxy.md"
         )  # fmt: skip
     return lines

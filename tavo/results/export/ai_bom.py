@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from tavo.printable import counted
 from tavo.results.inventory import Inventory, Kind, Part, Place
 
 __all__ = ["inventory_to_ai_bom", "summary_of"]
@@ -92,10 +93,10 @@ def summary_of(inventory: Inventory) -> str:
     """Return one sentence about an inventory."""
     counts = Counter(part.kind for part in inventory.parts)
     parts = [
-        f"{counts[kind]} {noun}{'' if counts[kind] == 1 else 's'}"
+        counted(counts[kind], noun)
         for kind, noun in _NOUNS.items() if counts[kind]
     ]  # fmt: skip
-    files = "1 file" if inventory.files == 1 else f"{inventory.files} files"
+    files = counted(inventory.files, "file")
     return f"{', '.join(parts) or 'No part of an AI system'} in {files}."
 
 

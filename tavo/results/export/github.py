@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tavo.plugins import Severity
-from tavo.printable import printable, uncommanded
+from tavo.printable import counted, printable, uncommanded
 from tavo.results.export.summary import (
-    counted,
     denies,
     headline,
     ignored_in_words,

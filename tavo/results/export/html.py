@@ -22,11 +22,11 @@ from pathlib import Path
 from pkgutil import get_data
 
 from tavo.plugins import Finding, Rule, Severity, Step
+from tavo.printable import counted
 from tavo.results.export.html_attacks import probe_chart
 from tavo.results.export.html_charts import charts, tiles
 from tavo.results.export.html_text import as_markdown, as_text
 from tavo.results.export.summary import (
-    counted,
     denies,
     headline,
     is_complete,

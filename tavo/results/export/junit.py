@@ -19,9 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from tavo.plugins import Severity
-from tavo.printable import printable, uncommanded
+from tavo.printable import counted, printable, uncommanded
 from tavo.results.export.summary import (
-    counted,
     denies,
     is_complete,
     looked_at,

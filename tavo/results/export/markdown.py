@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from tavo.plugins import Location, Severity
-from tavo.printable import one_line, printable, uncommanded
+from tavo.printable import counted, one_line, printable, uncommanded
 from tavo.results.export.summary import (
     by_severity,
-    counted,
     denies,
     first_of,
     headline,

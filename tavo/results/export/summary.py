@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tavo.plugins import Location, Severity
+from tavo.printable import counted
 from tavo.results.values import Gate, Notice, PluginRun, PolicyResult, Reported, Run
 
 __all__ = [
@@ -73,11 +74,6 @@ def rules_of(items: Iterable[Reported]) -> list[tuple[Severity, str, int]]:
 def name_of(one: Reported) -> str:
     """Return the name of a finding's rule, a plugin's with its own name before it."""
     return one.rule.id if one.tool == "tavo" else f"{one.tool} {one.rule.id}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: `1 file`, `2 files`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def is_complete(run: Run) -> bool:

@@ -20,9 +20,8 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from tavo.plugins import Finding, Location, Step
-from tavo.printable import one_line, printable, uncommanded
+from tavo.printable import counted, one_line, printable, uncommanded
 from tavo.results.export.summary import (
-    counted,
     headline,
     ignored_in_words,
     looked_at,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tavo.printable import counted
 from tavo.results.export.summary import denies, policy_headline, policy_said
 from tavo.results.values import Gate, Notice, Reported, Run
 
@@ -111,9 +112,7 @@ def last_line(missing: Sequence[Notice], wrap: Wrap) -> Iterator[Line]:
         parts.append(f"{kind if len(names) == 1 else kind + 's'} {listed}")
     lines = list(wrap(f"{_MISSING}: {'; '.join(parts)}.", "", "warning"))
     if len(lines) > 1:
-        counts = [
-            f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in kinds.items()
-        ]
+        counts = [counted(len(found), kind) for kind, found in kinds.items()]
         excused = sum(one.allowed for one in missing)
         tail = f" ({excused} allowed)" if excused else ""
         lines = list(wrap(f"{_MISSING}: {', '.join(counts)}{tail}.", "", "warning"))
