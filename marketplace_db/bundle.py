@@ -38,7 +38,7 @@ from marketplace_db.errors import MirrorError
 from marketplace_db.selection import Selection
 from signing.digests import Digest
 from signing.errors import MissingError, VerificationError, printable
-from signing.roles import blob_path, parse_time
+from signing.roles import ARTIFACT_NAME, LIST_VERSION, blob_path, parse_time
 from signing.sources import Deadline, DirectorySource
 
 __all__ = [
@@ -52,8 +52,8 @@ _MAGIC = b"TAVO-BUNDLE 1\n"
 _SUFFIX = re.compile(r"\.tavob(\.[0-9]{3,4})?\Z", re.IGNORECASE)
 _LINE = re.compile(rb"([0-9a-f]{64}) (0|[1-9][0-9]{0,13}) ([!-~]{1,300})")
 _PATH = re.compile(
-    r"metadata/(?:timestamp|[1-9][0-9]{0,14}\.[a-z]+)\.json"
-    r"|targets/(?:[a-z]+/){1,4}[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
+    rf"metadata/(?:timestamp|{LIST_VERSION}\.[a-z]+)\.json"
+    rf"|targets/(?:[a-z]+/){{1,4}}{ARTIFACT_NAME}"
 )
 _LONGEST_LIST = 256 << 20
 _LONGEST_STREAM = 1 << 46

@@ -19,11 +19,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from signing.roles import ARTIFACT_NAME
+
 __all__ = ["Answer", "answer", "is_file_of_mirror"]
 
 _PATH = re.compile(
     r"mirror\.json|metadata/[a-z0-9][a-z0-9.]{0,60}\.json"
-    r"|targets(?:/[a-z]+){1,4}/[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
+    rf"|targets(?:/[a-z]+){{1,4}}/{ARTIFACT_NAME}"
     r"|blobs/sha256/[0-9a-f]{2}/[0-9a-f]{64}"
 )
 _NAMED = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\..*)?")

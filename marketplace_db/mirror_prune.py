@@ -30,14 +30,14 @@ from marketplace_db.site import Site
 from signing.client import DirectorySource, TrustState
 from signing.digests import Digest
 from signing.locks import hold
-from signing.roles import blob_path
+from signing.roles import ARTIFACT_NAME, LIST_VERSION, blob_path
 
 __all__ = ["GRACE_DAYS", "Pruned", "prune"]
 
 GRACE_DAYS = 7
 _BLOB = re.compile(r"[0-9a-f]{64}")
-_ARTIFACT = re.compile(r"[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}")
-_LIST = re.compile(r"[1-9][0-9]{0,14}\.(?!root\.)[a-z]+\.json")
+_ARTIFACT = re.compile(ARTIFACT_NAME)
+_LIST = re.compile(rf"{LIST_VERSION}\.(?!root\.)[a-z]+\.json")
 _LEFT = re.compile(r"\.new-(?!lock\Z).{1,200}")
 _MOST_NAMED = 1000
 

@@ -20,12 +20,14 @@ from signing.digests import Digest
 
 __all__ = [
     "ADVISORIES_NAME",
+    "ARTIFACT_NAME",
     "CATALOG_NAME",
     "DEFAULT_LIFE",
     "DELEGATED_PATHS",
     "DEVELOPMENT_FIELD",
     "ENTITLEMENTS_NAME",
     "ISSUED_FIELD",
+    "LIST_VERSION",
     "LOG_NAME",
     "LONGEST_LIFE",
     "OFFLINE_ROLES",
@@ -44,6 +46,11 @@ __all__ = [
 OFFLINE_ROLES: Final = ("root", "targets", "publishers", "releases")
 ONLINE_ROLES: Final = ("catalog", "snapshot", "timestamp")
 ROLES: Final = OFFLINE_ROLES + ONLINE_ROLES
+
+ARTIFACT_NAME: Final = r"[0-9a-f]{64}\.[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}"
+"""What the file of an artifact is called, a regular expression: see `artifact_path`."""
+LIST_VERSION: Final = r"[1-9][0-9]{0,14}"
+"""What stands before the name of a role's list of metadata, a regular expression."""
 
 THRESHOLDS: Final = {
     **dict.fromkeys(OFFLINE_ROLES, 2),

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from tavo.errors import RefusedError
 from tavo.host.batches import Failure
-from tavo.host.hosted import HostedPlugin, failure_of
+from tavo.host.hosted import HostedPlugin
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.judgements import check_attack
 from tavo.host.messages import Attacked, AttackEnd, ItemError, Message, Ready, ViolationError
@@ -100,9 +100,7 @@ class DynamicWorker(HostedPlugin):
             if cancel := self._request("attack", content, collect):
                 failures.append(Failure(kind=cancel.kind, reason=cancel.reason))
             failures += [
-                failure_of(one.kind, one.message, one.traceback)
-                for one in ended
-                if cancel is None or one.kind != "cancelled"
+                self._failure(one) for one in ended if cancel is None or one.kind != "cancelled"
             ]
         except CrashError as error:
             self._count_crash(error)

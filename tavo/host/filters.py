@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from tavo.errors import TavoError
 from tavo.host.batches import Failure
 from tavo.host.bounds import CANCEL_S, TICK_S
-from tavo.host.hosted import HostedPlugin, failure_of
+from tavo.host.hosted import HostedPlugin
 from tavo.host.judgements import check_filter
 from tavo.host.messages import Filtered, Message, Ready
 from tavo.host.session import CrashError
@@ -255,7 +255,7 @@ class FilterWorker(HostedPlugin):
             error = message.error
             assert error is not None  # noqa: S101
             if error.kind == "raised":
-                self._fail(call, failure_of(error.kind, error.message, error.traceback))
+                self._fail(call, self._failure(error))
             else:
                 self._fail(call, Failure(kind="raised", reason="it raised CancelledCall by itself"))
             return

@@ -30,7 +30,7 @@ from tavo.host.bounds import Cancel
 from tavo.host.config_schema import config_problems
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.lending import Lender
-from tavo.host.messages import Message, Ready
+from tavo.host.messages import ItemError, Message, Ready
 from tavo.host.sandbox.levels import (
     LevelPolicy,
     SandboxLevel,
@@ -287,19 +287,25 @@ class HostedPlugin:
         self.statistics.worker_cpu_s += session.cpu_s
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
 
+    def _failure(self, error: ItemError) -> Failure:
+        return failure_of(error.kind, error.message, error.traceback, self._limits.memory_mb)
+
     def _metered(self) -> Meter:
         return Meter(self.statistics)
 
 
-def failure_of(kind: str, message: str, traceback: str) -> Failure:
+def failure_of(kind: str, message: str, traceback: str, memory_mb: int = 0) -> Failure:
     """Return the failure of a call that ended by itself, whatever it says about that.
 
-    Nobody had cancelled it: a call that claims so is one that was not done.
+    Nobody had cancelled it: a call that claims so is one that was not done. `memory_mb`, if it is
+    known, is what it might use: who gets no more may say so before it is seen to use too much.
     """
     if kind in {"cancelled", "not_run"}:
         return Failure(kind="raised", reason="it raised CancelledCall by itself")
     text = clean(message, 1000)
     reason = f"it raised {text}" if kind == "raised" else f"it answered with {text}"
+    if memory_mb and text.startswith("MemoryError"):
+        reason += f", {memory_mb} MB allowed"
     return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 

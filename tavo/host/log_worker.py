@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from tavo.host.batches import Failure
-from tavo.host.hosted import HostedPlugin, failure_of
+from tavo.host.hosted import HostedPlugin
 from tavo.host.judgements import LogSources, check_analysis
 from tavo.host.messages import Analyzed, ItemError, Message, ViolationError
 from tavo.host.session import CrashError
@@ -130,9 +130,7 @@ class LogWorker(HostedPlugin):
             if cancel := self._request("logs", content, collect):
                 outcome.failures.append(Failure(kind=cancel.kind, reason=cancel.reason))
             outcome.failures += [
-                failure_of(one.kind, one.message, one.traceback)
-                for one in ended
-                if cancel is None or one.kind != "cancelled"
+                self._failure(one) for one in ended if cancel is None or one.kind != "cancelled"
             ]
             if cancel or ended:
                 outcome.unseen += len(batch)

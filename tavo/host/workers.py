@@ -209,9 +209,7 @@ class StaticWorker(HostedPlugin):
             if error is not None and error.kind == "cancelled":
                 cancelled.append(asked_file)
             elif error is not None:
-                state.failures[asked_file.path] = failure_of(
-                    error.kind, error.message, error.traceback
-                )
+                state.failures[asked_file.path] = self._failure(error)
             elif checked.problems:
                 state.failures[asked_file.path] = Failure(
                     kind="invalid", reason=f"its answer is not valid: {checked.problems[0]}"
@@ -291,9 +289,7 @@ class StaticWorker(HostedPlugin):
                 state.findings[path] = (*state.findings.get(path, ()), finding)
             if item.error is not None:
                 # where it was cancelled, the reason for that takes its place below
-                state.failures[whole] = failure_of(
-                    item.error.kind, item.error.message, item.error.traceback
-                )
+                state.failures[whole] = self._failure(item.error)
             elif checked.problems:
                 state.failures[whole] = Failure(
                     kind="invalid", reason=f"its answer is not valid: {checked.problems[0]}"

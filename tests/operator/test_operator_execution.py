@@ -75,6 +75,9 @@ class Sample(DynamicTestingPlugin):
             case "eat":
                 self.ask(target)
                 eaten = [bytearray(1 << 20) for _ in range(4096)]
+            case "gulp":
+                self.ask(target)
+                eaten = bytearray(64 << 30)  # the kernel says no at once
             case "many":
                 self.ask(target)
                 for number in range(300):
@@ -322,6 +325,11 @@ def test_a_redirect_leads_nowhere(executed: Executed, model: Model) -> None:
         ({"cpu_s": 1}, {"do": "spin"}, "processor time"),
         ({"wall_s": 2}, {"do": "sleep"}, "2 s"),
         ({"memory_mb": 64}, {"do": "eat"}, "64 MB allowed"),
+        (
+            {"memory_mb": 64},
+            {"do": "gulp"},
+            "(main.py line 37), 64 MB allowed",
+        ),
     ],
 )
 def test_a_quota_ends_a_run_and_says_so(
