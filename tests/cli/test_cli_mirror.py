@@ -149,6 +149,8 @@ def test_one_command_serves_files_and_pages(
         [sys.executable, "-m", "tavo", "mirror", "serve", "m", "--port", "0", *words],
         stdout=subprocess.PIPE, text=True,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)},
+        # whatever started these tests may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         assert server.stdout is not None

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from tavo.llm.parts import Kind
 from tavo.proxy.chain.chain import Compiled
+from tavo.proxy.chain.memo import Memo
+from tavo.proxy.chain.values import Where
 from tavo.proxy.exchange import OFF_LOOP, ChainExchange
 from tavo.proxy.messages import Finished, Mode, Pending, Refusal, RequestHead, ResponseHead
 from tests.fakes.dialect_traffic import SPEAKERS, Speaker, compact
@@ -411,6 +414,20 @@ def test_what_is_remembered_is_still_redacted_for_this_client() -> None:
     assert first.sent == second.sent != other.sent
     assert chain.memo.hits >= 2
     assert b"bob@" not in other.sent
+
+
+def test_the_memory_of_verdicts_is_bounded_and_keeps_what_is_asked_for() -> None:
+    memo: Memo[int] = Memo(b"k" * 32, "1", most=10)
+    where = Where("request", "user", Kind.TEXT)
+    key = memo.key(b"a text that comes again", where, "openai-chat")
+    memo.put(key, 7)
+    for number in range(1000):
+        memo.put(b"%d" % number, number)
+        assert memo.get(key) == 7
+        assert len(memo) <= 10
+    assert memo.get(b"999") == 999
+    assert memo.get(b"1") is None
+    assert (memo.hits, memo.misses) == (1001, 1)
 
 
 def test_long_texts_are_looked_at_outside_the_loop() -> None:

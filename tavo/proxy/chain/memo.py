@@ -4,13 +4,14 @@ Rules this module keeps:
 - a verdict is found by a keyed hash of everything that it depends on: the version of each filter,
   the dialect, the phase, the role and kind of the text, and the text; nothing else leads to it;
 - no text is kept: places and rules only; what stood there is read from the text at hand;
-- the oldest goes first, when there are too many.
+- what was not asked for lately goes first, when there are too many: they are kept in two halves,
+  and when the newer one is full, the older one goes as a whole. Nothing is taken out one by one,
+  for a table that is filled and emptied at the same time grows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
 from tavo.llm.dialect import Operation
@@ -29,8 +30,9 @@ class Memo(Generic[V]):
 
     def __init__(self, key: bytes, version: str, most: int = _MOST) -> None:
         self._base = hashlib.blake2b(version.encode(), key=key[:64], digest_size=16)
-        self._known: OrderedDict[bytes, V] = OrderedDict()
-        self._most = most
+        self._newer: dict[bytes, V] = {}
+        self._older: dict[bytes, V] = {}
+        self._half = most // 2
         self.hits = 0
         self.misses = 0
 
@@ -44,22 +46,24 @@ class Memo(Generic[V]):
 
     def get(self, key: bytes) -> V | None:
         """Return a verdict, None where there is none."""
-        found = self._known.get(key)
+        found = self._newer.get(key)
         if found is None:
-            self.misses += 1
-            return None
+            found = self._older.get(key)
+            if found is None:
+                self.misses += 1
+                return None
+            self.put(key, found)
         self.hits += 1
-        self._known.move_to_end(key)
         return found
 
     def put(self, key: bytes, value: V) -> None:
         """Remember a verdict."""
-        self._known[key] = value
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
+        if len(self._newer) >= self._half:
+            self._older, self._newer = self._newer, {}
+        self._newer[key] = value
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._newer) + len(self._older)
 
 
 class Head(NamedTuple):
