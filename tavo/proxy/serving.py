@@ -228,9 +228,18 @@ class _Parent:
         self._cut = 0
 
     def run(self) -> ExitCode:
+        """Serve until a signal. Raises TavoError, with signals as they were, if that cannot be."""
         wanted = _ENDING | {signal.SIGHUP}
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it is not discarded
-        signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+        handler = signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it is not discarded
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+        try:
+            return self._served(wanted)
+        except TavoError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.signal(signal.SIGCHLD, handler)
+            raise
+
+    def _served(self, wanted: set[signal.Signals]) -> ExitCode:
         try:
             for number in range(self._serving.config.workers):
                 self._fork(number, first=True)

@@ -76,7 +76,7 @@ def test_that_it_only_observes_is_seen_everywhere(
     (done,) = [row for row in rows if row["kind"] == "done"]
     assert (done["verdict"], done["observed"], done["would"]) == ("allow", True, "block")
     assert tavo(["proxy", "audit", "verify", str(log)]) == 0
-    assert "1 exchanges, 1 only observed (1 would have been blocked)" in capsys.readouterr().out
+    assert "1 exchange, 1 only observed (1 would have been blocked)" in capsys.readouterr().out
 
 
 def test_who_does_not_observe_says_nothing_of_it(tmp_path: Path) -> None:

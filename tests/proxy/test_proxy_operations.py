@@ -407,6 +407,7 @@ def test_what_is_wrong_in_a_file_names_the_file(
         "upstreams: {a: {url: 'http://127.0.0.1:9', credential: {env: NOT_SET}}}\n" + section
     )
     assert tavo(["proxy", "serve", "--config", str(path)]) == 2
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
     first, second = capfd.readouterr().err.splitlines()
     assert first.startswith(f"tavo: {path}: {says}")
     assert hint in second
