@@ -30,9 +30,11 @@ from marketplace_db.selection import EVERYTHING, Contents, Selection
 from marketplace_db.site import Site
 from signing.client import DirectorySource, Refreshed, Source, TrustState
 from signing.digests import Digest
+from signing.errors import MissingError, SigningError
 from signing.files import flush_folders, write_atomically
 from signing.locks import hold
 from signing.roles import blob_path, format_time
+from signing.sources import Deadline
 
 __all__ = [
     "CONNECTIONS", "HINT_NAME", "LOCK_NAME", "LOCK_S", "Audit", "MirrorReport",
@@ -43,6 +45,7 @@ HINT_NAME = "mirror.json"
 
 _FORMAT = 1
 _LONGEST_HINT = 1 << 20
+_HINT_S = 10.0
 _LOOK_NAME = ".new-look"
 LOCK_NAME = ".new-lock"
 LOCK_S = 5.0
@@ -157,7 +160,10 @@ def _copy(
         audit.needed((path for path, digest in files() if digest not in here), destination)
     copy.begin(contents.blobs(), sum(one.length for one in refreshed.artifacts))
     try:
-        copy.blobs(contents.blobs())
+        try:
+            copy.blobs(contents.blobs())
+        except MissingError as error:
+            raise _explained(error, source) from error
         copy.reports(contents.statements())
         for artifact in refreshed.artifacts:
             copy.artifact(artifact, here.get(artifact.digest))
@@ -301,12 +307,36 @@ def _names(folder: Path) -> Iterator[str]:
 
 def read_hint(mirror: Path) -> dict[str, Any] | None:
     """Return what `mirror.json` says, None where there is none. Nothing of it is to be trusted."""
+    return _hint_in(DirectorySource(mirror))
+
+
+def _hint_in(source: Source) -> dict[str, Any] | None:
+    data = b""
     try:
-        with (mirror / HINT_NAME).open("rb") as stream:
-            value = json.loads(stream.read(_LONGEST_HINT))
-    except (OSError, ValueError, RecursionError):
+        for piece in source.read(HINT_NAME, Deadline(_HINT_S)):
+            data += piece
+            if len(data) > _LONGEST_HINT:
+                return None
+        value = json.loads(data)
+    except (SigningError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _explained(error: MissingError, source: Source) -> MissingError:
+    """Say of what a source lacks that it holds a part of the catalog, if it says so itself."""
+    try:
+        selection = Selection.from_dict((_hint_in(source) or {}).get("filters"))
+    except MirrorError:
+        return error
+    if not any(selection):
+        return error
+    words = "; ".join(f"{name}: {', '.join(one)}" for name, one in selection.to_dict().items())
+    return MissingError(
+        str(error),
+        hint=f"{source.name} is a mirror of a part of the catalog ({words}). Give the same filters,"
+        " or sync from another source.",
+    )
 
 
 def _check_hint(destination: Path, refreshed: Refreshed) -> None:

@@ -24,7 +24,7 @@ from marketplace_db.mirror import MirrorReport, sync
 from marketplace_db.mirror_prune import Pruned, prune
 from marketplace_db.selection import Contents, Selection
 from signing.client import DirectorySource, HttpSource, Source, TrustState
-from signing.errors import ExpiredError, RollbackError, SourceError, VerificationError
+from signing.errors import ExpiredError, MissingError, RollbackError, SourceError, VerificationError
 from signing.roles import blob_path
 from signing.sources import Deadline
 from tavo.registry.mirror_server import MirrorServer
@@ -513,3 +513,25 @@ def test_filters_of_an_earlier_mirror_are_read() -> None:
         Selection.of(pythons=["3.x"])
     with pytest.raises(MirrorError, match=r"linux-sparc: not a platform"):
         Selection.of(platforms=["linux-sparc"])
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_source_that_is_a_part_of_the_catalog_says_so(site: Site, over_http: bool) -> None:
+    site.market.approve(site.market.package(id="other", name="Other"))
+    site.market.publish(site.simulator)
+    only = Selection.of(plugins=["acme/other"])
+    site.sync(selection=only)
+    part = site.mirror.rename(site.folder / "part")
+    with contextlib.ExitStack() as stack:
+        source: Source = DirectorySource(part)
+        if over_http:
+            source = stack.enter_context(HttpSource(stack.enter_context(serve(part))))
+        with pytest.raises(MissingError) as caught:
+            site.sync(source)
+        said = f"{source.name} is a mirror of a part of the catalog (plugins: acme/other)."
+        assert caught.value.hint.startswith(said)
+        (part / "mirror.json").write_text('{"filters": {"plugins": ["\\u001b[2J"]}}')
+        with pytest.raises(MissingError) as caught:
+            site.sync(source)
+        assert caught.value.hint.startswith("The mirror is incomplete")
+        assert site.sync(source, selection=only).releases == 1
