@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import traceback
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -120,6 +121,13 @@ class Lookers:
         if block.cut:
             seen.broken["longer than 32 MB, cut there"] = block.cut
         return seen
+
+
+class _Defect(NamedTuple):
+    """An error of ours in another process, in words, and where it was."""
+
+    what: str
+    where: str
 
 
 class _Tasks:
@@ -318,10 +326,20 @@ def _done(
     def lost(number: int, reason: str) -> list[_Shown]:
         return list(work.lost(tasks[number], reason))
 
-    def look(number: int, /) -> list[_Shown]:
-        return list(work.run(tasks[number]))
+    def look(number: int, /) -> list[_Shown] | _Defect:
+        try:
+            return list(work.run(tasks[number]))
+        except Exception as error:  # noqa: BLE001 (it is raised again where it can be told)
+            return _Defect(f"{type(error).__name__}: {error}", traceback.format_exc())
 
-    yield from in_processes(len(tasks), look, lost, jobs=jobs, batch=1, ahead=_AHEAD, bounded=False)
+    for answer in in_processes(
+        len(tasks), look, lost, jobs=jobs, batch=1, ahead=_AHEAD, bounded=False
+    ):
+        if isinstance(answer, _Defect):
+            defect = RuntimeError(answer.what)
+            defect.add_note(answer.where)
+            raise defect
+        yield answer
 
 
 def analyze_bytes(data: bytes, table: Table, rules: Sequence[LogRule]) -> set[str]:

@@ -142,3 +142,19 @@ def test_a_process_that_dies_costs_its_piece_and_is_said(
     assert problem.reason.startswith("a process that read this log ended with code 1; not all of")
     shown = {place.line for one in found.incidents for place in one.places}
     assert shown == (set() if at == "everywhere" else {11, 191})
+
+
+def test_a_defect_in_another_process_is_one_here(
+    look: Look, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tavo.logs import engine
+
+    def fail(self: work.Looker, data: bytes, *, lazy: bool = False) -> work.Seen:
+        raise KeyError("of ours")
+
+    monkeypatch.setattr(work.Looker, "look", fail)
+    monkeypatch.setattr(engine, "_PIECE", 2000)
+    with pytest.raises(RuntimeError, match="KeyError: 'of ours'") as caught:
+        look(f"{record(prompt=EVIL)}\n".encode() * 200, jobs=2)
+    assert "in fail" in caught.value.__notes__[0]
+    assert capfd.readouterr().err == ""
