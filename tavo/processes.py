@@ -264,7 +264,8 @@ def starting() -> Iterator[None]:
     """Let an interrupt from the keyboard wait while processes are started in here.
 
     A child that is a copy of this process would else hear it before it can say that it does not
-    want to, and write what it was at to the terminal.
+    want to, and write what it was at to the terminal. Where there are other threads, one of them
+    may hear it for this process, but never for the child.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

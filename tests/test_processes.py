@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -222,5 +223,6 @@ def test_an_interrupt_of_the_parent_waits_until_its_child_is_known() -> None:
 
 def interrupt_while_starting(known: list[int]) -> None:
     with processes.starting():
-        os.kill(os.getpid(), signal.SIGINT)
+        # to this thread: of several, one that does not block it would take it for all
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         known.append(1)
