@@ -22,7 +22,7 @@ from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_keyring, new_passphrase, tell_ceremony
 from tavo.cli.market_place import KeysFolder, Place, opened
 from tavo.errors import InputError, RefusedError, UsageError
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from signing.ceremony import Ceremony
@@ -197,7 +197,7 @@ def _tell_adopted(session: Session, ceremony: Ceremony, place: OperatedMarket) -
     gone = place.fallen()
     if gone:
         session.say(
-            f"{len(gone)} release{'s' * (len(gone) != 1)} will be refused by clients, such as"
+            f"{counted(len(gone), 'release')} will be refused by clients, such as"
             f" {gone[0]}.\nThe next `tavo market release` withdraws what is refused, and offers the"
             " newest that is not."
         )

@@ -336,7 +336,7 @@ def _print_report(session: Session, directory: Path, report: MirrorReport) -> No
         )
     if count := report.missing_reports:
         session.say(
-            f"{count} vetting report{'s' * (count != 1)} that reviewers name"
+            f"{counted(count, 'vetting report')} that reviewers name"
             f" {'is' if count == 1 else 'are'} not at the source; plugins install without, and"
             " `tavo registry reports` says what is missing."
         )

@@ -18,7 +18,7 @@ from tavo.cli.consent import Grant, Yes, ask_consent, record_consent, tell_unask
 from tavo.cli.context import Session, session_of
 from tavo.cli.registry_entitle import covered
 from tavo.errors import RefusedError, UsageError
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from marketplace_db.catalog import ReleaseRow
@@ -338,4 +338,4 @@ def _write_lock(session: Session, shelves: Shelves, path: Path, names: set[str])
 
 
 def _count(number: int) -> str:
-    return f"{number} plugin{'s' * (number != 1)} locked"
+    return f"{counted(number, 'plugin')} locked"

@@ -16,7 +16,7 @@ import typer
 
 from tavo.cli.context import session_of
 from tavo.errors import ExitCode, worst
-from tavo.printable import printable
+from tavo.printable import counted, printable
 
 if TYPE_CHECKING:
     from marketplace_db.catalog import ReleaseRow
@@ -81,7 +81,7 @@ def _print(release: ReleaseRow, evidence: Evidence, refused: str) -> None:
             continue
         print(printable(
             f"  reviewer   key {review.key_id[:12]} approved it {review.issued[:10]} and read"
-            f" {len(review.reports)} report{'s' * (len(review.reports) != 1)}"
+            f" {counted(len(review.reports), 'report')}"
         ))  # fmt: skip
     shown = _latest(evidence)
     for report in shown:
@@ -106,7 +106,7 @@ def _print(release: ReleaseRow, evidence: Evidence, refused: str) -> None:
     if not evidence.reports:
         print("  No report was read by its reviewers.")
     if (older := len(evidence.reports) - len(shown)) > 0:
-        print(f"  {older} earlier report{'s' * (older != 1)} of the same checks: --json has all.")
+        print(f"  {counted(older, 'earlier report')} of the same checks: --json has all.")
 
 
 def _latest(evidence: Evidence) -> list[Any]:

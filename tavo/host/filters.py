@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from tavo.errors import TavoError
 from tavo.host.batches import Failure
 from tavo.host.bounds import CANCEL_S, TICK_S
-from tavo.host.hosted import HostedPlugin
+from tavo.host.hosted import BY_ITSELF, HostedPlugin
 from tavo.host.judgements import check_filter
 from tavo.host.messages import Filtered, Message, Ready
 from tavo.host.session import CrashError
@@ -257,7 +257,7 @@ class FilterWorker(HostedPlugin):
             if error.kind == "raised":
                 self._fail(call, self._failure(error))
             else:
-                self._fail(call, Failure(kind="raised", reason="it raised CancelledCall by itself"))
+                self._fail(call, BY_ITSELF)
             return
         try:
             call.future.set_result(check_filter(message.result, call.messages))

@@ -45,7 +45,10 @@ from tavo.plugins.types import Rule
 if TYPE_CHECKING:
     from tavo.host.own_programs import OwnProgramLender
 
-__all__ = ["HostedPlugin", "checked_config", "failure_of", "unavailable"]
+__all__ = ["BY_ITSELF", "HostedPlugin", "checked_config", "unavailable"]
+
+BY_ITSELF = Failure(kind="raised", reason="it raised CancelledCall by itself")
+"""The failure of a call that says it was cancelled, and nobody had cancelled it."""
 
 _MOST_CRASHES = 3
 _KEPT_OUTPUT = 64 << 10
@@ -288,25 +291,21 @@ class HostedPlugin:
         self.statistics.peak_memory = max(self.statistics.peak_memory, session.peak_memory)
 
     def _failure(self, error: ItemError) -> Failure:
-        return failure_of(error.kind, error.message, error.traceback, self._limits.memory_mb)
+        """Return the failure of a call that ended by itself, whatever it says about that.
+
+        Nobody had cancelled it: a call that claims so is one that was not done. One that gets no
+        more memory may say so before it is seen to use too much.
+        """
+        if error.kind in {"cancelled", "not_run"}:
+            return BY_ITSELF
+        text = clean(error.message, 1000)
+        reason = f"it raised {text}" if error.kind == "raised" else f"it answered with {text}"
+        if text.startswith("MemoryError"):
+            reason += f", {self._limits.memory_mb} MB allowed"
+        return Failure(kind=error.kind, reason=reason, output=clean(error.traceback, 8192))
 
     def _metered(self) -> Meter:
         return Meter(self.statistics)
-
-
-def failure_of(kind: str, message: str, traceback: str, memory_mb: int = 0) -> Failure:
-    """Return the failure of a call that ended by itself, whatever it says about that.
-
-    Nobody had cancelled it: a call that claims so is one that was not done. `memory_mb`, if it is
-    known, is what it might use: who gets no more may say so before it is seen to use too much.
-    """
-    if kind in {"cancelled", "not_run"}:
-        return Failure(kind="raised", reason="it raised CancelledCall by itself")
-    text = clean(message, 1000)
-    reason = f"it raised {text}" if kind == "raised" else f"it answered with {text}"
-    if memory_mb and text.startswith("MemoryError"):
-        reason += f", {memory_mb} MB allowed"
-    return Failure(kind=kind, reason=reason, output=clean(traceback, 8192))
 
 
 def _check_available(manifest: Manifest, wanted: str) -> None:

@@ -32,7 +32,7 @@ from tavo.host.batches import (
     split_lines,
 )
 from tavo.host.bounds import Cancel
-from tavo.host.hosted import HostedPlugin, failure_of
+from tavo.host.hosted import BY_ITSELF, HostedPlugin
 from tavo.host.installations import VerifiedInstallation
 from tavo.host.messages import Item, Message, Partial, Ready, Result, ViolationError
 from tavo.host.session import CrashError
@@ -240,13 +240,11 @@ class StaticWorker(HostedPlugin):
             self._end_session()
         for item in cancelled:
             state.failures[item.path] = (
-                failure_of("cancelled", "", "")
-                if stop is None
-                else Failure(kind=stop.kind, reason=stop.reason)
+                BY_ITSELF if stop is None else Failure(kind=stop.kind, reason=stop.reason)
             )
         if stop is None:  # asked again it would say the same again
             for item in not_run:
-                state.failures[item.path] = failure_of(_NOT_RUN, "", "")
+                state.failures[item.path] = BY_ITSELF
                 done.add(item.path)
         return done, crash
 

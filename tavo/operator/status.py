@@ -11,6 +11,7 @@ from signing.publishers import Publishers
 from signing.record import root_fingerprint
 from signing.roles import ROLES, format_time
 from tavo.operator.marketplace import OperatedMarket
+from tavo.printable import counted
 
 __all__ = ["status_of"]
 
@@ -60,4 +61,4 @@ def _needs(submission: Submission, publishers: Publishers) -> str:
     missing = publishers.reviews_needed(submission.full_id) - submission.approvals
     if missing <= 0:
         return "to be approved"
-    return f"{missing} more approval{'s' * (missing != 1)}"
+    return counted(missing, "more approval")

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -283,3 +284,27 @@ def test_a_refused_request_leaves_nothing_to_those_that_go_the_same_way() -> Non
         asked = audit_kinds.asked(flow, size=2, sha256="00")
         assert (asked.dialect, asked.path, asked.model) == ("mcp", "/mcp", "")
     assert list(way.parts) == [""]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system has no such call")
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_written_need_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    path, told = tmp_path / "audit.jsonl", list[int]()
+
+    def advise(file: int, start: int, length: int, advice: int) -> None:
+        assert (start, length, advice) == (0, 0, os.POSIX_FADV_DONTNEED)
+        told.append(os.fstat(file).st_size)
+        if fails:
+            raise OSError(errno.EINVAL, "not here")
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    written(path)
+    assert told == [], "it is shorter than that"
+    monkeypatch.setattr(audit_module, "_CACHED", 1000)
+    written(path, 9)
+    assert len(told) >= 3
+    assert all(b - a >= 1000 for a, b in pairwise(told))
+    found = verify(path)
+    assert (found.broken, found.exchanges) == ("", 12)
