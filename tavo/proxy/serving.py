@@ -268,15 +268,9 @@ class _Parent:
 
     def _reap(self) -> None:
         """Fork again what has died."""
-        while self._children:
-            process, status = os.waitpid(-1, os.WNOHANG)
-            if process == 0:
-                return
-            number = self._children.pop(process, None)
-            if number is None:
-                continue
+        for process, code in _reaped(self._children):
+            number = self._children.pop(process)
             what = f"worker {number}" if number >= 0 else "the admin process"
-            code = os.waitstatus_to_exitcode(status)
             self._serving.say(f"{what} died ({code}) and is started again")
             if code > 0:
                 time.sleep(_AGAIN_S)  # it could not start; do not try it all the time
@@ -356,13 +350,20 @@ class _Parent:
         children, self._children = self._children, {}
         _tell(children, signal.SIGTERM)
         while children:
-            process, status = os.waitpid(-1, os.WNOHANG)
-            if process:
-                number = children.pop(process, -1)
-                if number >= 0 and os.waitstatus_to_exitcode(status) != 0:
-                    self._cut += 1
-            elif signal.sigwait(_ENDING) != signal.SIGCHLD:
+            for process, code in _reaped(children):
+                number = children.pop(process)
+                self._cut += number >= 0 and code != 0
+            if children and signal.sigwait(_ENDING) != signal.SIGCHLD:
                 _tell(children, signal.SIGTERM)  # whoever tells us to hurry, tells them
+
+
+def _reaped(children: Iterable[int]) -> list[tuple[int, int]]:
+    """Return which of these processes have ended, with their codes.
+
+    Nobody else's: other rooms wait for children of this process, too.
+    """
+    ended = [(process, *os.waitpid(process, os.WNOHANG)) for process in children]
+    return [(process, os.waitstatus_to_exitcode(code)) for process, found, code in ended if found]
 
 
 def _tell(children: Iterable[int], what: signal.Signals) -> None:

@@ -413,6 +413,19 @@ def test_what_is_wrong_in_a_file_names_the_file(
     assert hint in second
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="waits without taking the child")
+def test_it_waits_for_its_own_children_only(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.yaml"
+    path.write_text(
+        "proxy: 1\nworkers: 2\nlisten: {port: 0}\n"
+        "upstreams: {a: {url: 'http://127.0.0.1:9', credential: {env: NOT_SET}}}\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"]) as another:
+        os.waitid(os.P_PID, another.pid, os.WEXITED | os.WNOWAIT)
+        assert tavo(["proxy", "serve", "--config", str(path)]) == 2
+        assert another.wait() == 7  # 0 is what Popen says of a child that somebody else took
+
+
 def test_offline_means_this_machine_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
