@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return answer()
         if not command_of(words) and (not words or {"-h", "--help"} & set(words)):
             return _help(0 if words else 2)
+        _keep_ends_of_children()
         code = _run(words)
         return _interrupted() if code == 130 else code
     except KeyboardInterrupt:
@@ -42,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3
+
+
+def _keep_ends_of_children() -> None:
+    """Take back that ends of children are discarded, which a program passes on to what it starts.
+
+    Nobody could wait for a worker then, nor learn how it ended.
+    """
+    import signal
+
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _help(code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_from_nothing_to_a_signed_package(tavo: Run) -> None:
     report = json.loads(tavo("plugin", "test", "acme-sample-0.1.0.zip", "--json").out)
     assert report["passed"] is True
     assert report["package"] == packed.out.split()[0]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="no ends of children to ignore")
+def test_who_starts_us_may_ignore_how_children_end(tavo: Run, plugin: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert tavo("plugin", "test", plugin).code == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_init_says_what_it_wrote_and_overwrites_nothing(tavo: Run) -> None:
