@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,20 @@ settings.register_profile(
     derandomize=os.environ.get("SAME_EXAMPLES") == "1",
 )  # fmt: skip
 settings.load_profile("tavo")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Hear Ctrl-C after a test as before it.
+
+    An interrupted command ends by ignoring it, and whatever a later test starts would do so, too.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        return (yield)
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(trylast=True)
