@@ -124,14 +124,14 @@ def test_tokens_are_made_listed_and_revoked(tavo: Run, served: Served) -> None:
     secret = made.out.strip()
     headers = {"authorization": f"Bearer {secret}"}
     address = f"{served.url}api/v1/account"
-    assert httpx.get(address, headers=headers, trust_env=False).json()["user"] == "fay"
+    assert httpx.get(address, headers=headers, trust_env=False, timeout=60).json()["user"] == "fay"
     listed = tavo("market", "token", "list", *market)
     assert "laptop" in listed.out
     assert secret not in listed.out
     found = json.loads(tavo("--json", "market", "token", "list", *market).out)
     (mine,) = [one for one in found if one["user"] == "fay"]
     assert "is no longer valid" in tavo("market", "token", "revoke", mine["uuid"], *market).out
-    assert httpx.get(address, headers=headers, trust_env=False).status_code == 401
+    assert httpx.get(address, headers=headers, trust_env=False, timeout=60).status_code == 401
     wrong = tavo("market", "token", "new", "gus", "--org", "new-corp", "--scope", "root", *market)
     assert "there is no scope 'root'" in wrong.err
     assert tavo("market", "token", "new", "gus", "--org", "new-corp", "--scope", "review",

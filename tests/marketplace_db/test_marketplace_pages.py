@@ -43,7 +43,7 @@ def hidden(page: str) -> str:
 
 
 def sign_in(served: Served, user: str) -> httpx.Client:
-    client = httpx.Client(base_url=served.url, trust_env=False)
+    client = httpx.Client(base_url=served.url, trust_env=False, timeout=60)
     code = hidden(client.get("/account").text)
     done = client.post("/account/sign-in", data={"code": code, "token": served.tokens[user]})
     assert (done.status_code, done.headers["location"]) == (303, "/account")
@@ -169,7 +169,7 @@ def test_an_operator_shows_and_hides_reviews(served: Served) -> None:
 
 
 def test_the_cookie_is_for_our_pages_alone(served: Served) -> None:
-    client = httpx.Client(base_url=served.url, trust_env=False)
+    client = httpx.Client(base_url=served.url, trust_env=False, timeout=60)
     page = client.get("/account")
     code = hidden(page.text)
     wrong = client.post("/account/sign-in", data={"code": code, "token": "tavo_" + "x" * 43})

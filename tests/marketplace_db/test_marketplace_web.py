@@ -103,11 +103,11 @@ def client(folder: Path) -> Iterator[httpx.Client]:
     server, path, url = start(folder)
     before = hash_file(path)
     try:
-        with httpx.Client(base_url=url, trust_env=False) as opened:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as opened:
             yield opened
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(20)
+        server.wait(60)
     assert hash_file(path) == before
     assert [item.name for item in path.parent.iterdir() if "-" in item.suffix] == []
 
@@ -256,10 +256,11 @@ def test_errors_are_not_printed_with_all_variables(folder: Path) -> None:
     server, _, url = start(folder)
     try:
         for path in ("nothing", "catalog/nothing", "plugins/a/b/c", "catalog/plugins?_where=1"):
-            assert httpx.get(url + path, trust_env=False).status_code in {403, 404}
+            answer = httpx.get(url + path, trust_env=False, timeout=60)
+            assert answer.status_code in {403, 404}
     finally:
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0  # that is how one ends it
+        assert server.wait(60) == 0  # that is how one ends it
     assert server.stdout is not None
     assert server.stdout.read() == ""
 

@@ -308,7 +308,7 @@ def test_a_redirect_leads_nowhere(executed: Executed, model: Model) -> None:
         assert "Redirects are not followed" in run.outcome
         assert len(model.asked) == before
         body = {"messages": [{"role": "user", "content": "x"}]}
-        with httpx.Client(trust_env=False, follow_redirects=True) as client:
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as client:
             assert client.post(url, json=body).status_code == 200, "control"
         assert len(model.asked) == before + 1
 

@@ -120,7 +120,7 @@ HTTPX = f"""
 import httpx
 answer = httpx.post("https://api.openai.com/v1/chat/completions", content={BODY!r},
                     headers={{"Authorization": "Bearer sk-own", "Origin": "vscode-file://x",
-                             "Content-Type": "application/json"}})
+                             "Content-Type": "application/json"}}, timeout=60)
 print(answer.status_code, answer.json()["choices"][0]["message"]["content"])
 """
 NODE = """

@@ -101,7 +101,7 @@ def test_control_threads_that_share_a_client_end_each_other(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a client for each: a pool takes an answer for the end of an idle connection."""
-    with serve(tree, Keeping) as address, httpx.Client() as client:
+    with serve(tree, Keeping) as address, httpx.Client(timeout=60) as client:
 
         def read() -> bytes:
             with client.stream("GET", address + "a") as response:
