@@ -133,7 +133,7 @@ def test_nothing_passes_unjudged_whatever_the_upstream_does(rounds: int) -> None
                 async with gate:
                     return await one_client(stage, number, SPEAKERS[number % 7], dice)
 
-            async with asyncio.timeout(10 + rounds / 5):
+            async with asyncio.timeout(60 + rounds):
                 answers = await asyncio.gather(*(play(number) for number in range(rounds)))
             for out in answers:
                 body = unchunked(out)
@@ -194,9 +194,12 @@ def test_a_filter_that_is_killed_all_the_time_lets_nothing_pass(tmp_path: Path) 
             done = asyncio.Event()
 
             async def killing() -> int:
-                killed = 0
+                killed, pause_s, known = 0, 0.3, 0
                 while not done.is_set():
-                    await asyncio.sleep(0.3)
+                    await asyncio.sleep(pause_s)
+                    # on a busy machine a new one may need longer before it can answer at all
+                    pause_s = 0.3 if passed > known else min(2 * pause_s, 5.0)
+                    known = passed
                     for pid in children() - before:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
@@ -204,7 +207,7 @@ def test_a_filter_that_is_killed_all_the_time_lets_nothing_pass(tmp_path: Path) 
                 return killed
 
             task = asyncio.create_task(killing())
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 until = asyncio.get_running_loop().time() + 3
                 number = 0
                 while asyncio.get_running_loop().time() < until or not (passed and refused):
