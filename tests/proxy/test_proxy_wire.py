@@ -32,6 +32,8 @@ CHUNKED_HEAD = (
 )
 REFUSED = sorted((ATTACKS / "refused").glob("*.http"))
 LAWFUL = sorted((ATTACKS / "lawful").glob("*.http"))
+THROUGH = {"cl-and-te", "te-gzip-chunked", "two-authorizations", "obs-fold", "chunk-space"}
+"""What a lenient parser lets through at least."""
 
 
 # -- what is not plain HTTP/1.1
@@ -90,20 +92,14 @@ def test_a_lenient_parser_would_let_them_through(monkeypatch: pytest.MonkeyPatch
                 client = await stage.client()
                 client.send(file.read_bytes())
                 with contextlib.suppress(TimeoutError):  # it waits for more, as a server may
-                    await asyncio.wait_for(client.reader.read(1), 0.5)
+                    seconds = 60 if file.stem in THROUGH else 0.5
+                    await asyncio.wait_for(client.reader.read(1), seconds)
                 if len(stage.upstream.asked) > before:
                     through.append(file.stem)
                 client.close()
         return through
 
-    through = set(asyncio.run(main()))
-    assert {
-        "cl-and-te",
-        "te-gzip-chunked",
-        "two-authorizations",
-        "obs-fold",
-        "chunk-space",
-    } <= through
+    assert set(asyncio.run(main())) >= THROUGH
 
 
 def test_lawful_requests_of_the_corpus_are_answered() -> None:
@@ -535,7 +531,7 @@ def test_each_wait_is_bounded() -> None:
             out.append(await idle.rest())
         async with staged(silent, limits=limits) as stage:
             out.append(b"%d" % (await stage.ask())[0])
-        async with staged(stuck, limits=limits) as stage:
+        async with staged(stuck, limits=Limits(upstream_body_s=1)) as stage:
             client = await stage.client()
             client.post()
             text = await client.rest()
