@@ -144,6 +144,7 @@ def test_a_plugin_that_dies_keeps_what_was_found_and_is_not_run_again(
     assert worker.statistics.starts == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_silent_attack_is_cancelled_and_waiting_for_the_target_does_not_count(
     machine: PluginMachine,
 ) -> None:

@@ -134,13 +134,14 @@ def test_many_threads_ask_and_each_gets_its_own_answer(machine: PluginMachine) -
         assert worker.statistics.calls == 160
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_late_call_fails_at_its_deadline_and_the_next_one_works(machine: PluginMachine) -> None:
     with running(machine, deadline_ms=None) as worker:
         with pytest.raises(FilterFailedError, match="longer than 400 ms") as failed:
             worker.filter_request(asked("sleep"))
         assert failed.value.failure.kind == "deadline"
         deadline = time.monotonic() + 30
-        while True:  # the call is ended within 250 ms
+        while True:  # the call is ended soon
             try:
                 assert worker.filter_request(asked("hello")).decision is Decision.ALLOW
                 break
@@ -159,6 +160,7 @@ def test_a_call_that_kills_the_worker_fails_alone(poison: str, machine: PluginMa
         if poison == "die":
             assert futures[2].result().decision is Decision.BLOCK
             assert futures[3].result().decision is Decision.ALLOW
+        worker.deadline_ms = 60_000  # each of these waits for a worker to start
         for _ in range(5):  # nobody can switch it off by sending poison
             with pytest.raises(FilterFailedError):
                 worker.filter_request(asked("die"))
@@ -213,11 +215,12 @@ def test_what_waits_when_a_filter_is_stopped_fails(machine: PluginMachine) -> No
             future.result(timeout=60)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_cancel_reaches_the_call_that_it_was_meant_for(machine: PluginMachine) -> None:
     """Calls that wait behind a late one are not ended by its cancel."""
     with running(machine, deadline_ms=2000) as worker:
         late = worker.submit(asked("sleep"))
-        time.sleep(1.9)
+        worker.deadline_ms = 60_000
         behind = [worker.submit(asked("a secret")) for _ in range(5)]
         with pytest.raises(FilterFailedError):
             late.result()
@@ -231,6 +234,7 @@ def test_a_filter_that_asks_without_end_fails_at_its_deadline(machine: PluginMac
             worker.submit(asked("questions")).result(timeout=60)
         assert caught.value.failure.kind == "deadline"
         assert time.monotonic() - began < 20
+        worker.deadline_ms = 60_000
         assert worker.submit(asked("hello")).result(timeout=60).decision is Decision.ALLOW
 
 

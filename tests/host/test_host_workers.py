@@ -252,6 +252,7 @@ class Plugin(Base):
     assert failure.kind == "protocol"
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_total_time_ends_the_plugin_not_the_run(machine: PluginMachine) -> None:
     plugin = (
         HEAD
@@ -273,6 +274,7 @@ class Plugin(Base):
     assert len(result.failures) + len(result.findings.keys() - result.failures.keys()) == 10
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_slow_file_is_cancelled_and_the_worker_lives_on(machine: PluginMachine) -> None:
     plugin = (
         HEAD
