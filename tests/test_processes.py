@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -140,8 +141,11 @@ def test_large_answers_and_a_slow_reader() -> None:
 
 
 def children() -> set[str]:
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return {child for task in tasks for child in (task / "children").read_text().split()}
+    found: set[str] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended since
+            found.update((task / "children").read_text().split())
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -151,7 +155,7 @@ def test_an_end_in_the_middle_leaves_no_process() -> None:
     assert next(found) == "0"
     assert len(children() - before) == 2
     found.close()  # type: ignore[attr-defined]
-    assert children() == before
+    assert children() <= before  # of which some may have ended
 
 
 PARENT = """

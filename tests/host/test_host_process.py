@@ -129,7 +129,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with StaticWorker(installed) as worker:
         assert worker.analyze([text_file("a.py")]).failures
     installed.close()
-    assert own_workers() == before
+    assert own_workers() <= before  # of which some may have ended
     assert list((tmp_path / "tmp").iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 1  # the state database
 
@@ -159,12 +159,12 @@ def test_the_end_of_the_host_by_an_error_ends_the_worker(tmp_path: Path) -> None
     def interrupted() -> None:
         with StaticWorker(PluginMachine(tmp_path).verified()) as worker:
             worker.start()
-            assert own_workers() != before
+            assert own_workers() - before
             raise Interrupted
 
     with pytest.raises(Interrupted):
         interrupted()
-    assert own_workers() == before
+    assert own_workers() <= before
 
 
 FROM_ZIP = """

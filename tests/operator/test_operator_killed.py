@@ -7,6 +7,7 @@ it started itself comes to this process when it dies, and must end.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -238,11 +239,14 @@ def check_reports(operated: Operated) -> int:
 
 def children() -> set[int]:
     """Return the processes whose parent this one is, by birth or because theirs is gone."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(one) for task in tasks for one in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended since
+            found.update(int(one) for one in (task / "children").read_text().split())
+    return found
 
 
-def wait_for_orphans(others: set[int], seconds: float = 30.0) -> None:
+def wait_for_orphans(others: set[int], seconds: float = 120.0) -> None:
     """Wait for all that the killed process has started; fail if it lives on."""
     end = time.monotonic() + seconds
     while left := children() - others:
