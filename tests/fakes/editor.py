@@ -19,7 +19,7 @@ CHECKOUT = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tavo.cli import main; sys.exit(main())",
     "lsp",
 )  # fmt: skip
-WAIT_S = 60
+WAIT_S = 180  # it only bounds a hang
 
 
 class Editor:
