@@ -149,19 +149,19 @@ for line in sys.stdin:
 
 @pytest.mark.parametrize("listed", ["", "tools/list"])
 @pytest.mark.parametrize(
-    ("there", "said"),
+    ("there", "said", "timeout_s"),
     [
-        ("time.sleep(60)", "gave no whole answer within 1 s"),
-        ("sys.stderr.write('no disk'); sys.exit(3)", "ended with 3: no disk"),
+        ("time.sleep(60)", "gave no whole answer within 5 s", 5.0),
+        ("sys.stderr.write('no disk'); sys.exit(3)", "ended with 3: no disk", 60.0),
     ],
 )
 def test_a_command_that_falls_silent_or_ends_is_named_and_not_waited_for_again(
-    there: str, said: str, listed: str, probes: list[Probe]
+    there: str, said: str, timeout_s: float, listed: str, probes: list[Probe]
 ) -> None:
     """What it is asked again, as after any passing failure, it cannot answer any more."""
     few = [one for one in probes if one.id in {"mcp-orders-in-results", "mcp-path-argument"}]
     command = (sys.executable, "-c", MUTE.replace("HERE", there).replace("LISTED", listed))
-    target = McpTarget(TargetFile(kind="mcp", name="m", command=command, timeout_s=1.0), {})
+    target = McpTarget(TargetFile(kind="mcp", name="m", command=command, timeout_s=timeout_s), {})
     purse = Purse(Budget())
     try:
         probed, stopped = attack(target, few, purse, Options(attempts=1, retries=2))
