@@ -273,17 +273,19 @@ def test_wrong_options_start_nothing(
 
 @contextmanager
 def told(text: bytes, secret: str, port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), 10) as one:
+    with socket.create_connection(("127.0.0.1", port), 60) as one:
         token = base64.b64encode(f"tavo:{secret}".encode())
         one.sendall(text.replace(b"AUTH", b"Proxy-Authorization: Basic " + token))
         yield one
 
 
-async def fronted(folder: Path, work: Any, tunnel: tuple[str, ...] = (), **upstream: Any) -> Any:
+async def fronted(
+    folder: Path, work: Any, tunnel: tuple[str, ...] = (), *, head_s: float = 60, **upstream: Any
+) -> Any:
     """Run blocking work against a front."""
     config, hosts = forwarding(
         ProxyConfig(
-            proxy=1, listen=Listen(port=0), limits=Limits(client_head_s=1.5, drain_s=1),
+            proxy=1, listen=Listen(port=0), limits=Limits(client_head_s=head_s, drain_s=1),
             upstreams={"openai": Upstream(url="https://127.0.0.1:9", **upstream)},
             run=Run(hosts={"api.openai.com": "openai"}, tunnel=list(tunnel)),
         )
@@ -393,7 +395,7 @@ def test_a_slow_program_is_cut_off(tmp_path: Path) -> None:
                 return one.recv(10), len(front.open)
             return b"", len(front.open)
 
-    assert asyncio.run(fronted(tmp_path, work)) == (b"", 0)
+    assert asyncio.run(fronted(tmp_path, work, head_s=1.5)) == (b"", 0)
 
 
 def test_large_bodies_and_streams_of_many_clients_pass_whole(tmp_path: Path) -> None:
