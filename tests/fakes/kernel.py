@@ -48,5 +48,5 @@ def python(
     """Run Python code in a process of its own, from the root of the project."""
     return subprocess.run(
         [sys.executable, *options, "-c", code, *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
