@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import marshal
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -277,7 +279,9 @@ def test_killed_at_any_step_the_old_or_the_new_one_is_there(
     assert not list((machine.folder / "plugins" / "staging").iterdir())
 
 
-def test_two_installs_at_once_wait_for_each_other(machine: PluginMachine) -> None:
+def test_two_installs_at_once_wait_for_each_other(
+    machine: PluginMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside: list[str] = []
     overlaps: list[str] = []
 
@@ -291,9 +295,15 @@ def test_two_installs_at_once_wait_for_each_other(machine: PluginMachine) -> Non
                 inside.append(self.name)
             threading.Event().wait(0.01)
 
-        def end(self) -> None:
-            inside.remove(self.name)
+    real = store.Installations._locked
 
+    @contextlib.contextmanager
+    def locked(self: store.Installations) -> Iterator[None]:
+        with real(self):
+            yield
+            inside.remove(threading.current_thread().name)
+
+    monkeypatch.setattr(store.Installations, "_locked", locked)
     packages = [machine.accepted(version=f"1.0.{n}") for n in range(3)]
 
     def install(number: int) -> None:
@@ -301,13 +311,12 @@ def test_two_installs_at_once_wait_for_each_other(machine: PluginMachine) -> Non
             here = store.Installations(state, machine.folder / "plugins")
             here.install(packages[number], {}, {}, reporter=Watching(str(number)))
 
-    # `end` comes just after the lock is let go, so a follower may still see its predecessor
-    threads = [threading.Thread(target=install, args=(n,)) for n in range(3)]
+    threads = [threading.Thread(target=install, args=(n,), name=str(n)) for n in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(overlaps) <= 2
+    assert overlaps == []
     (one,) = machine.installations.list()
     machine.installations.verify(one)
 
