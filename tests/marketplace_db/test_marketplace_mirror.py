@@ -430,9 +430,11 @@ class Watched:
 
     name = "watched"
 
-    def __init__(self, folder: Path, broken: str = "") -> None:
+    def __init__(self, folder: Path, broken: str = "", wanted: int = 0) -> None:
+        """Let the first `wanted` readings of blobs wait for each other."""
         self.honest = DirectorySource(folder)
         self.broken = broken
+        self.wanted, self.are_there = wanted, threading.Event()
         self.lock = threading.Lock()
         self.now = self.most = 0
 
@@ -440,7 +442,11 @@ class Watched:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
+            if self.now >= self.wanted:
+                self.are_there.set()
         try:
+            if path.startswith("blobs/"):
+                self.are_there.wait(60)
             time.sleep(0.02)
             if self.broken and path.startswith(self.broken):
                 yield b"x"
@@ -458,7 +464,7 @@ def test_so_many_files_come_at_a_time(site: Site, connections: int) -> None:
     for number in range(2, 6):
         site.market.approve(site.market.package(version=f"1.{number}.0"))
     site.market.publish(site.simulator)
-    source = Watched(site.simulator.directory)
+    source = Watched(site.simulator.directory, wanted=connections)
     report = site.sync(source, connections=connections)
     assert source.most == connections
     assert report.releases == 5
