@@ -411,7 +411,7 @@ def test_a_run_is_cancelled_before_and_while_it_runs(executed: Executed, model: 
     assert executed.executions.cancel("other-corp", running.uuid, now=now) == ended
 
 
-def wait(look: object, seconds: float = 60) -> None:
+def wait(look: object, seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not look():  # type: ignore[operator]
         assert time.monotonic() < end

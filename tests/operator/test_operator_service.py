@@ -78,7 +78,7 @@ class Running:
     def text(self) -> list[str]:
         return self.log.read_text().splitlines()
 
-    def wait(self, look: Callable[[], T], seconds: float = 60) -> T:
+    def wait(self, look: Callable[[], T], seconds: float = 180) -> T:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := look():
