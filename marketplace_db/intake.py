@@ -295,6 +295,14 @@ class Market(MarketView):
             if not done.rowcount:
                 raise WorkingDatabaseError(f"{full_id} {version}: was never released")
 
+    def check_not_lifted(self, full_id: str, version: str, publishers: Publishers) -> None:
+        """Raise WorkingDatabaseError for a release that no online key may withdraw again."""
+        if self.release_of(full_id, version) in publishers.unyanked:
+            raise WorkingDatabaseError(
+                f"{full_id} {version}: was withdrawn and lifted, so it cannot be withdrawn again",
+                hint="The holders of the offline keys can recall it: `tavo market revoke`.",
+            )
+
     def use_wal(self) -> None:
         """Let readers and the writer not wait for each other; what is committed stays committed.
 

@@ -193,12 +193,12 @@ class MarketView:
         (count,) = self.connection.execute("SELECT count(*) FROM plugin_versions").fetchone()
         return int(count)
 
-    def withdrawn(self) -> int:
-        """Return how many releases are withdrawn."""
-        (count,) = self.connection.execute(
-            "SELECT count(*) FROM plugin_versions WHERE yanked_at IS NOT NULL"
-        ).fetchone()
-        return int(count)
+    def withdrawn(self) -> list[Digest]:
+        """Return the packages of the releases that were withdrawn, also of those lifted since."""
+        rows = self.connection.execute(
+            "SELECT package FROM plugin_versions WHERE yanked_at IS NOT NULL ORDER BY id"
+        )
+        return [Digest(row["package"]) for row in rows]
 
     def checks_of_release(self, full_id: str, version: str) -> list[Check]:
         """Return the latest checks of the submission behind a release, none for an unknown one."""

@@ -120,7 +120,17 @@ def revoke_package(document: Publishers, package: Digest, reason: str) -> Publis
 
 
 def lift(document: Publishers, package: Digest) -> Publishers:
-    """Let a yanked release be installed again, which no online key can do."""
+    """Let a yanked release be installed again, which no online key can do.
+
+    Raises VerificationError for one that was recalled, which is for good, or lifted before.
+    """
+    reason = document.revoked_packages.get(package)
+    if reason is not None:
+        raise VerificationError(
+            f"publishers.json: package {package.short} was recalled, which is for good: {reason}"
+        )
+    if package in document.unyanked:
+        raise VerificationError(f"publishers.json: package {package.short} was lifted before")
     return replace(document, unyanked=document.unyanked | {package})
 
 

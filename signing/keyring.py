@@ -122,7 +122,10 @@ class Keyring:
             raise KeyFileError(
                 f"{directory}: keys are here already", hint="Choose an empty folder."
             )
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise KeyFileError(f"{directory}: cannot write: {error.strerror}") from error
         made = cls.generate()
         for role in ROLES:
             for number, key in enumerate(made.of(role), start=1):

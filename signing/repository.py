@@ -126,11 +126,7 @@ class Repository:
         The keyring holds the online keys. Raises RepositoryError if a repository is there, or
         signatures are missing.
         """
-        if Tree(directory).is_there():
-            raise RepositoryError(
-                f"{directory}: a repository is already here",
-                hint="Open it, or choose a new folder.",
-            )
+        Tree(directory).check_free()
         if set(first.metadata) != set(OFFLINE_ROLES) or first.metadata["root"].signed.version != 1:
             raise RepositoryError("this ceremony does not found a repository")
         before = first.metadata["publishers"].signed.version - 1

@@ -45,6 +45,18 @@ class Tree:
         """Tell whether a repository is in this folder."""
         return (self._directory / "metadata").exists()
 
+    def check_free(self) -> None:
+        """Make the folder. Raises RepositoryError if a repository is in it, or it cannot be had."""
+        if self.is_there():
+            raise RepositoryError(
+                f"{self._directory}: a repository is already here",
+                hint="Open it, or choose a new folder.",
+            )
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RepositoryError(f"{self._directory}: cannot write: {error.strerror}") from error
+
     def read(self) -> dict[str, Metadata[Any]]:
         """Return the newest metadata of all roles.
 

@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3
+    except Exception as error:
+        if _is_of_an_interrupt(error):  # also while the command line itself is imported
+            return _interrupted()
+        raise
 
 
 def _keep_ends_of_children() -> None:

@@ -204,6 +204,7 @@ def yank(
     if not reason.strip():
         raise UsageError("market yank: --reason is empty", hint="Users read it.")
     with opened(session, market) as place:
+        place.intake.check_not_lifted(plugin, version, place.publishers())
         place.intake.yank(plugin, version, reason=reason, now=utc_now())
     _print(
         session, {"plugin": plugin, "version": version, "reason": reason},

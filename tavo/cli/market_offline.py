@@ -65,6 +65,7 @@ def init(
     from signing.founding import first_ceremony
     from signing.keyring import Keyring
     from signing.roles import OFFLINE_ROLES, ROLES
+    from signing.tree import Tree
     from tavo.operator.marketplace import OperatedMarket
     from tavo.registry.trust import utc_now
 
@@ -85,6 +86,7 @@ def init(
             "market init: name a folder for the new keys with --keys",
             hint="Or --public and --ceremony, where others hold keys.",
         )
+    Tree(directory / "repository").check_free()  # before there are keys for nothing
     passphrase = new_passphrase(session, str(keys), plain=unsafe_no_passphrase)
     keyring = Keyring.make(keys, passphrase)
     first = first_ceremony({role: [key.public for key in keyring.of(role)] for role in ROLES}, now)

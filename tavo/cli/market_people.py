@@ -16,6 +16,7 @@ import typer
 from tavo.cli.context import session_of
 from tavo.cli.market_offline import Travel, change_offline, keys_of_hex
 from tavo.cli.market_place import KeysFolder, Place, opened
+from tavo.errors import InputError
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -230,6 +231,11 @@ def lift(
     session = session_of(context)
     with opened(session, market) as place:
         package = place.intake.release_of(plugin, version)
+        if package not in place.intake.withdrawn():
+            raise InputError(
+                f"{plugin} {version}: is not withdrawn, so there is nothing to lift",
+                hint="`tavo market yank` withdraws a release.",
+            )
     _amend(context, lambda before: change(before, package), keys, ceremony, market)
 
 

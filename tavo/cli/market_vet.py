@@ -10,7 +10,7 @@ import typer
 from tavo.cli.context import Session, session_of
 from tavo.cli.key import load_key, load_keyring
 from tavo.cli.market_place import KeysFolder, Place, opened
-from tavo.errors import ExitCode, UsageError, worst
+from tavo.errors import ExitCode, InputError, UsageError, worst
 from tavo.printable import printable
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def advisories(
     ):
         made = Path(folder) / "advisories.db"
         snapshot = write_snapshot(read_records(source), made)
+        if not snapshot.records:
+            raise InputError(
+                f"{source}: no advisory in it stands, so nothing was published",
+                hint="Name a zip of osv.dev, a folder with its records as .json, or a snapshot.",
+            )
         digest, length = hash_file(made)
         place.publish_advisories(made, utc_now())
     value = {"records": snapshot.records, "newest": snapshot.newest, "sha256": digest.hex,

@@ -19,6 +19,8 @@ from tavo.cli.render import size_of
 from tavo.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
     from marketplace_db.manifest import Manifest
     from tavo.registry.origin import Origin
@@ -45,6 +47,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         row, versions = catalog.plugin(plugin), catalog.versions(plugin)
         newest, passed_over = _newest(opened, catalog, row)
         row = row._replace(latest=newest.version if newest else None)
+        refused = {**_taken_back(opened, versions), **passed_over}
     manifest = newest.parsed_manifest() if newest else None
     can, cannot = permission_sentences(manifest) if manifest else ([], [])
     danger = danger_sentences(manifest) if manifest else ()
@@ -57,7 +60,7 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
     if session.json:
         session.print_json({**plugin_fields(row), **where,
                             "versions": [{**_version(v),
-                                          "refused": passed_over.get(v.version, "")}
+                                          "refused": refused.get(v.version, "")}
                                          for v in versions],
                             "entitlement": entitled,
                             "origin": _origin(origin) if origin else None,
@@ -92,11 +95,9 @@ def show(context: typer.Context, plugin: PluginName, mirror: Mirror = None) -> N
         session.say(f"Whether reviewers let a failed check pass is not known here: {unknown}")
     print("Versions:")
     for version in versions:
-        withdrawn = f"  withdrawn: {version.yanked_reason}" if version.yanked else ""
-        if not withdrawn and version.version in passed_over:
-            withdrawn = f"  refused: {passed_over[version.version]}"
+        state = _state(version, refused.get(version.version, ""))
         print(printable(
-            f"  {version.version}  {version.published_at[:10]}  {version.package}{withdrawn}"
+            f"  {version.version}  {version.published_at[:10]}  {version.package}{state}"
         ))  # fmt: skip
     name = row.full_id.removeprefix("tavo/")
     if here is None:
@@ -120,6 +121,30 @@ def _newest(
 
         return newest_offered(opened, catalog, row)
     return (catalog.release(row.full_id, row.latest) if row.latest else None), {}
+
+
+def _taken_back(opened: OpenCatalog, versions: Sequence[ReleaseRow]) -> dict[str, str]:
+    """Return why releases were withdrawn or recalled, by version; those that stand are not there.
+
+    As in `_newest`, nothing is asked where nothing was ever taken back.
+    """
+    if not (opened.publishers.revoked_packages or opened.withdrawn or any(
+        version.yanked for version in versions
+    )):  # fmt: skip
+        return {}
+    from tavo.registry.offered import recall_problem
+
+    problems = {version.version: recall_problem(opened, version) for version in versions}
+    return {version: problem for version, problem in problems.items() if problem}
+
+
+def _state(release: ReleaseRow, problem: str) -> str:
+    """Return what follows a release in the list of all."""
+    if not problem:
+        return f"  lifted; was withdrawn: {release.yanked_reason}" if release.yanked else ""
+    if release.yanked and problem.startswith("was withdrawn: "):
+        return f"  withdrawn: {release.yanked_reason}"
+    return f"  refused: {problem}"
 
 
 def _entitled(session: Session, opened: OpenCatalog, manifest: Manifest) -> dict[str, Any] | None:

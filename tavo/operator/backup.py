@@ -23,7 +23,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -98,9 +99,27 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 def back_up(place: OperatedMarket, destination: Path, *, now: datetime) -> Backup:
     """Copy the whole marketplace, without keys, into a new folder, while others write to it.
 
-    Raises RepositoryError if the folder is not empty, WorkingDatabaseError, OSError.
+    Raises RepositoryError if the folder is not empty or cannot be written, WorkingDatabaseError.
     """
     _check_new(destination)
+    with _written(destination):
+        return _backed_up(place, destination, now)
+
+
+@contextmanager
+def _written(destination: Path) -> Iterator[None]:
+    """Turn what the system refuses into a RepositoryError about the folder that was named."""
+    try:
+        yield
+    except OSError as error:
+        about = f" ({error.filename})" if error.filename else ""
+        raise RepositoryError(
+            f"{destination}: cannot be written: {error.strerror or error}{about}",
+            hint="Choose another folder, or make room; the marketplace is as it was.",
+        ) from error
+
+
+def _backed_up(place: OperatedMarket, destination: Path, now: datetime) -> Backup:
     destination.mkdir(parents=True, exist_ok=True)
     timestamp = (place.directory / "repository" / "metadata" / "timestamp.json").read_bytes()
     files: dict[str, Copied] = {}
@@ -128,12 +147,19 @@ def back_up(place: OperatedMarket, destination: Path, *, now: datetime) -> Backu
 def restore(source: Path, destination: Path, *, root_sha256: str = "", now: datetime) -> Restored:
     """Make a marketplace out of a backup, in a new folder, when all of it was checked.
 
-    `root_sha256` is the fingerprint that its first root must have, where it is known. Raises
-    RepositoryError for what is no backup, VerificationError and WorkingDatabaseError for a damaged
-    one, OSError; then the folder is not there.
+    `root_sha256` is the SHA-256 of a root that it must have, the first one or any since. Raises
+    RepositoryError for what is no backup or where it cannot be written, VerificationError and
+    WorkingDatabaseError for a damaged one; then the folder is not there.
     """
     made = _read(source)
     _check_new(destination)
+    with _written(destination):
+        return _restored(source, destination, made, root_sha256, now)
+
+
+def _restored(
+    source: Path, destination: Path, made: Backup, root_sha256: str, now: datetime
+) -> Restored:
     staged = destination.with_name(f".{destination.name}.new")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
@@ -160,15 +186,14 @@ def _checked(staged: Path, made: Backup, root_sha256: str, now: datetime) -> Res
             raise VerificationError(f"{name}: is not the file that was backed up")
     root = (staged / "repository" / "metadata" / "1.root.json").read_bytes()
     found = Digest.of(root).hex
-    for wanted in (made.root_sha256, root_sha256.lower()):
-        if wanted and wanted != found:
-            raise VerificationError(
-                f"the root of the backup is {found[:16]}…, expected {wanted[:16]}…",
-                hint="It is a backup of another marketplace, or was changed.",
-            )
+    _check_root(made.root_sha256, [found])
     blobs = _check_tree(staged)
     _check_database(staged / "market.db")
     checked = _check_repository(staged, root, made)
+    if root_sha256:  # each root that was accepted is signed with the keys of the one before
+        files = checked.refreshed.metadata.items()
+        roots = [Digest.of(data).hex for name, data in files if name.endswith(".root.json")]
+        _check_root(root_sha256.lower(), roots)
     (catalog,) = [
         staged / "repository" / one.path
         for one in checked.refreshed.artifacts
@@ -191,6 +216,15 @@ def _checked(staged: Path, made: Backup, root_sha256: str, now: datetime) -> Res
             failed_runs=failed,
             valid_tokens=valid,
             expired=checked.refreshed.catalog.expires <= now,
+        )
+
+
+def _check_root(wanted: str, roots: Sequence[str]) -> None:
+    if wanted not in roots:
+        raise VerificationError(
+            f"the backup has no root {wanted[:16]}…, it has"
+            f" {', '.join(f'{root[:16]}…' for root in roots)}",
+            hint="It is a backup of another marketplace, or was changed.",
         )
 
 

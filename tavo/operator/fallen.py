@@ -22,12 +22,11 @@ __all__ = ["Fallen", "fallen"]
 
 _RELEASES = """
     SELECT u.name AS namespace, u.name || '/' || p.plugin_id AS full_id, v.version, v.package,
-           v.publisher_envelope,
+           v.publisher_envelope, v.yanked_at IS NOT NULL AS yanked,
            (SELECT json_group_array(a.key_id) FROM approvals a
             WHERE a.submission_id = v.submission_id AND a.decision = 'approve') AS reviewers
     FROM plugin_versions v JOIN plugins p ON p.id = v.plugin_id
-    JOIN publishers u ON u.id = p.publisher_id
-    WHERE v.yanked_at IS NULL ORDER BY v.id"""
+    JOIN publishers u ON u.id = p.publisher_id ORDER BY v.id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,10 @@ def fallen(market: Market, before: Publishers | None, after: Publishers) -> list
     found: list[Fallen] = []
     touched = _touched(before, after)
     for row in market.connection.execute(_RELEASES).fetchall():
-        reason = after.revoked_packages.get(Digest(row["package"]))
+        package = Digest(row["package"])
+        if row["yanked"] and package not in after.unyanked:
+            continue  # it did not stand
+        reason = after.revoked_packages.get(package)
         if reason is not None:
             reason = f"it was recalled: {reason}"
         elif touched is None or row["namespace"] in touched:

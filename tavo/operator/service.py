@@ -37,6 +37,7 @@ __all__ = ["Supervisor", "log_as_json", "serve", "worker_command"]
 _log = logging.getLogger("tavo.service")
 _END_S = 20.0
 _SHORT_LIFE_S = 30.0
+_FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _IN_FOLDER = (
     "import sys; sys.path.insert(0, {folder!r}); from tavo.cli import main; sys.exit(main())"
@@ -77,7 +78,7 @@ class Supervisor:
         self._thread.join(_END_S + 5)
 
     def _watch(self) -> None:
-        pause = 0.5
+        pause = _FIRST_PAUSE_S
         while not self._ended.is_set():
             began = time.monotonic()
             self._process = process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
@@ -87,11 +88,15 @@ class Supervisor:
             if self._ended.is_set():
                 _end(process)
                 return
+            if time.monotonic() - began >= _SHORT_LIFE_S:
+                pause = _FIRST_PAUSE_S
+            # who ends all of a group at once, such as Ctrl-C, ends this process in a moment
+            if self._ended.wait(_FIRST_PAUSE_S):
+                return
             fields = {"code": process.returncode, "pause_s": pause}
             _log.error("the worker ended", extra={"fields": fields})
-            self._ended.wait(pause)
-            short = time.monotonic() - began < _SHORT_LIFE_S
-            pause = min(_LONGEST_PAUSE_S, pause * 2) if short else 0.5
+            self._ended.wait(pause - _FIRST_PAUSE_S)
+            pause = min(_LONGEST_PAUSE_S, pause * 2)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

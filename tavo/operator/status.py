@@ -39,7 +39,7 @@ def status_of(market: OperatedMarket, now: datetime) -> dict[str, Any]:
         "root_sha256": Digest.of(repository.root_bytes).hex,
         "root_fingerprint": root_fingerprint(repository.root_bytes).hex,
         "releases": intake.released(),
-        "withdrawn": intake.withdrawn(),
+        "withdrawn": len(set(intake.withdrawn()) - publishers.unyanked),
         "submissions": len(submissions),
         "waiting": waiting,
         "roles": [

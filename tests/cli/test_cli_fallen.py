@@ -183,6 +183,10 @@ def test_what_fell_by_mistake_comes_back_by_the_offline_role(tavo: Run, two: Pat
     assert json.loads(tavo("--json", "registry", "show", "acme/finder").out)["latest"] == "0.2.0"
     done = tavo("registry", "install", "acme/finder", "--yes")
     assert "Installed acme/finder 0.2.0." in done.out, done.err
+    falls = "acme/finder 0.2.0: the key"
+    revoked = tavo("market", "revoke-key", key["key_id"], "--reason", "Stolen", "--keys", "keys")
+    assert falls in revoked.err  # it stood again
+    assert f"withdrawn with it: {falls}" in tavo("market", "release", "--keys", "keys").err
 
 
 def test_a_release_that_was_killed_between_is_ended_by_the_next(

@@ -86,6 +86,20 @@ def _interrupted(words: list[str], home: Path, after_s: float) -> tuple[int, str
     return process.returncode, errors
 
 
+def test_ctrl_c_while_the_command_line_is_imported_is_none_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(words: list[str]) -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as cause:
+            raise RuntimeError("Error calling __set_name__ on an attribute") from cause
+
+    monkeypatch.setattr("tavo.cli._run", run)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == SAID
+
+
 @pytest.mark.parametrize(("cause", "code"), [(KeyboardInterrupt(), 130), (OSError(), 70)])
 def test_ctrl_c_that_the_interpreter_wraps_is_no_defect(
     cause: BaseException, code: int,

@@ -115,16 +115,69 @@ def test_withdrawn_release_comes_back_by_the_offline_role_alone(tavo: Run, marke
     identifier = id_of(tavo, submission_of(tavo, "finder"))
     assert tavo("market", "approve", identifier, "--key", "first.key").code == 0
     assert tavo("market", "release", "--keys", "keys").code == 0
-    assert tavo("market", "yank", "acme/finder", "0.1.0", "--reason", "It is slow").code == 0
+    lift = ("market", "lift", "acme/finder", "0.1.0", "--keys", "keys")
+    early = tavo(*lift)
+    assert early.code == ExitCode.FAILED
+    assert "acme/finder 0.1.0: is not withdrawn, so there is nothing to lift" in early.err
+    yank = ("market", "yank", "acme/finder", "0.1.0", "--reason", "It is slow")
+    assert tavo(*yank).code == 0
     assert tavo("market", "release", "--keys", "keys").code == 0
+    assert "releases    1 (1 withdrawn)" in tavo("market", "status").out
     tavo("registry", "update")
+    assert "  withdrawn: It is slow\n" in tavo("registry", "show", "acme/finder").out
     refused = tavo("registry", "install", "acme/finder==0.1.0", "--yes")
     assert refused.code == ExitCode.REFUSED
     assert "It is slow" in refused.err
-    lifted = tavo("market", "lift", "acme/finder", "0.1.0", "--keys", "keys")
-    assert "lets the withdrawn package" in lifted.err
+    assert "lets the withdrawn package" in tavo(*lift).err
+    assert "releases    1 (0 withdrawn)" in tavo("market", "status").out
     tavo("registry", "update")
+    assert "  lifted; was withdrawn: It is slow\n" in tavo("registry", "show", "acme/finder").out
     assert tavo("registry", "install", "acme/finder==0.1.0", "--yes").code == 0
+    again = tavo(*lift)
+    assert (again.code, "was lifted before" in again.err) == (ExitCode.REFUSED, True)
+    late = tavo(*yank)
+    assert late.code == ExitCode.FAILED
+    assert "was withdrawn and lifted, so it cannot be withdrawn again" in late.err
+    recalled = tavo("market", "revoke", "acme/finder", "0.1.0", "--reason", "It steals",
+                    "--keys", "keys")  # fmt: skip
+    assert "acme/finder 0.1.0: it was recalled: It steals" in recalled.err
+    assert "withdrawn with it: acme/finder 0.1.0" in tavo("market", "release", "--keys", "keys").err
+    tavo("registry", "update")
+    shown = tavo("registry", "show", "acme/finder").out
+    assert "  refused: was recalled: It steals\n" in shown
+    (version,) = json.loads(tavo("--json", "registry", "show", "acme/finder").out)["versions"]
+    assert (version["yanked"], version["refused"]) == (True, "was recalled: It steals")
+    final = tavo(*lift)
+    assert (final.code, "was recalled, which is for good" in final.err) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        ("market/repository/metadata/x", "market/repository: a repository is already here"),
+        ("market", "market/repository: cannot write: Not a directory"),
+        ("newkeys", "newkeys: cannot write: File exists"),
+    ],
+)
+def test_a_market_that_cannot_be_founded_leaves_no_keys(
+    tavo: Run, there: str, sentence: str
+) -> None:
+    Path(there).parent.mkdir(parents=True, exist_ok=True)
+    Path(there).write_text("")
+    done = tavo("market", "init", "market", "--keys", "newkeys", "--unsafe-no-passphrase")
+    assert (done.code, sentence in done.err) == (ExitCode.FAILED, True), done.err
+    assert not list(Path().glob("newkeys/*"))
+
+
+@pytest.mark.parametrize("name", ["nothing", "notes/readme.txt"])
+def test_a_snapshot_of_no_advisories_replaces_none(tavo: Run, market: Path, name: str) -> None:
+    folder = Path(name.partition("/")[0])
+    folder.mkdir()
+    if "/" in name:
+        Path(name).write_text("CVE-2026-1")
+    done = tavo("market", "advisories", folder, "--keys", "keys")
+    assert done.code == ExitCode.FAILED
+    assert f"{folder}: no advisory in it stands, so nothing was published" in done.err
 
 
 def test_names_that_look_alike_are_refused(tavo: Run, market: Path) -> None:
@@ -186,7 +239,7 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
         ("market", "status", "--market", "nowhere"): "nowhere: there is no marketplace here",
         ("market", "init", "new"): "name a folder for the new keys with --keys",
         ("market", "init", "new", "--public", "x"): "--public and --ceremony belong together",
-        ("market", "init", "--keys", "keys", "--unsafe-no-passphrase"): "keys are here already",
+        ("market", "init", "new", "--keys", "keys", "--unsafe-no-passphrase"): "keys are here",
         ("market", "release"): "catalog: 1 key must sign, 0 of them are in this keyring",
         ("market", "approve", "0000", "--key", "first.key"): "no submission with the id '0000'",
         ("market", "publisher", "add", "x", "--key", "zz"): "'zz' is not hexadecimal",

@@ -17,7 +17,10 @@ import httpx
 import pytest
 
 from marketplace_db.intake import Market
+from signing.ceremony import Change
+from signing.digests import Digest
 from signing.errors import RepositoryError, VerificationError
+from signing.roles import OFFLINE_ROLES
 from tavo.operator import backup
 from tavo.operator.backup import back_up, restore
 from tavo.operator.marketplace import OperatedMarket
@@ -254,7 +257,7 @@ def test_another_root_and_a_folder_in_use_are_refused(
     written: tuple[Served, Path, list[str]], tmp_path: Path
 ) -> None:
     served, folder, _ = written
-    with pytest.raises(VerificationError, match="the root of the backup is"):
+    with pytest.raises(VerificationError, match=r"the backup has no root abababab.*, it has "):
         restore(folder, tmp_path / "new", root_sha256="ab" * 32, now=served.operated.now)
     with pytest.raises(RepositoryError, match="is not empty"):
         restore(folder, folder, now=served.operated.now)
@@ -270,3 +273,39 @@ def test_a_backup_whose_dates_are_over_comes_back_and_says_so(
         late = tmp_path / "late"
         back_up(place, late, now=later)  # when it has expired already
     assert restore(late, tmp_path / "newer", now=later).expired
+
+
+def test_any_root_that_was_in_force_may_be_named(tmp_path: Path) -> None:
+    operated = Operated(tmp_path)
+    with operated.open() as place:
+        ceremony = place.prepare(Change(renew=("root",)), operated.now)
+        ceremony.sign_all(key for role in OFFLINE_ROLES for key in operated.keys.of(role))
+        place.adopt(ceremony, operated.now)
+        roots = [operated.root, place.repository.root_bytes]
+        back_up(place, tmp_path / "backup", now=operated.now)
+    assert roots[0] != roots[1]
+    for number, root in enumerate(roots):
+        done = restore(
+            tmp_path / "backup", tmp_path / f"new-{number}", root_sha256=Digest.of(root).hex,
+            now=operated.now,
+        )  # fmt: skip
+        assert done.root_sha256 == Digest.of(roots[0]).hex
+    stray = tmp_path / "backup" / "repository" / "metadata" / "77.root.json"
+    other = Operated(tmp_path / "other").root
+    stray.write_bytes(other)  # a file beside the chain proves nothing
+    with pytest.raises(VerificationError, match="the chain of roots has a gap"):
+        restore(
+            tmp_path / "backup", tmp_path / "new", root_sha256=Digest.of(other).hex,
+            now=operated.now,
+        )  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    operated = Operated(tmp_path)
+    (tmp_path / "file").write_text("")
+    with operated.open() as place:
+        with pytest.raises(RepositoryError, match="file/backup: cannot be written: Not a dir"):
+            back_up(place, tmp_path / "file" / "backup", now=operated.now)
+        back_up(place, tmp_path / "backup", now=operated.now)
+    with pytest.raises(RepositoryError, match="file/new: cannot be written: Not a directory"):
+        restore(tmp_path / "backup", tmp_path / "file" / "new", now=operated.now)

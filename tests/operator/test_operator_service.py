@@ -25,9 +25,13 @@ import pytest
 
 from marketplace_db.accounts import Accounts
 from marketplace_db.web import server
+from signing.amend import lift
+from signing.ceremony import Change
+from signing.digests import Digest
 from signing.founding import first_ceremony
 from signing.keyring import Keyring
 from signing.roles import OFFLINE_ROLES, ONLINE_ROLES, ROLES
+from tavo.operator import service
 from tavo.operator.marketplace import OperatedMarket
 from tests.fakes.executed import ENABLED, Executed, add_dynamic
 from tests.fakes.operator_market import Marketplace
@@ -506,3 +510,68 @@ def test_a_release_is_shown_without_a_restart(tmp_path: Path) -> None:
     errors = [line for line in served.lines() if line["level"] == "error"]
     assert len(errors) == 1
     assert json.dumps(errors).count("is not shown") == 1
+
+
+class Clock(threading.Event):
+    """An event whose waits take their time by the clock, and next to none."""
+
+    now = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0
+        time.sleep(0.05)
+        return self.is_set()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_worker_that_dies_at_once_is_started_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = service.Supervisor([sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "_ended", clock)
+    monkeypatch.setattr(service.time, "monotonic", clock.monotonic)
+    supervisor.start()
+    while len(caplog.records) < 10:
+        time.sleep(0.05)
+    supervisor.close()
+    pauses = [vars(record)["fields"]["pause_s"] for record in caplog.records[:10]]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def test_a_worker_that_ends_with_all_others_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "_FIRST_PAUSE_S", 600.0)
+    supervisor = service.Supervisor([sys.executable, "-I", "-S", "-c", "pass"])
+    supervisor.start()
+    while not supervisor.starts or supervisor.state() == "up":
+        time.sleep(0.01)
+    supervisor.close()
+    assert caplog.records == []
+
+
+def test_what_was_lifted_is_given_out_and_cannot_be_withdrawn_again(tmp_path: Path) -> None:
+    operated = marketplace(tmp_path, count=1)
+    with operated.open() as place:
+        package = place.intake.release_of("acme/reach", "1.0.0")
+        assert package in place.intake.withdrawn()
+        changed = Change(publishers=lift(place.publishers(), package))
+        ceremony = place.prepare(changed, operated.now)
+        ceremony.sign_all(key for role in OFFLINE_ROLES for key in operated.keys.of(role))
+        place.adopt(ceremony, operated.now)
+    operated.release()
+    served, plugin = Served(operated), "/plugins/acme%2Freach"
+    try:
+        given = served.ask("GET", f"{plugin}/download", params={"version": "1.0.0"})
+        assert (given.status_code, Digest.of(given.content)) == (200, package)
+        assert served.ask("GET", "/advisories").json()["advisories"] == []
+        refused = served.ask("DELETE", plugin, "alice", params={"reason": "Slow"})
+        assert refused.status_code == 409
+        assert "cannot be withdrawn again" in refused.json()["detail"]
+    finally:
+        served.stop()
+    with operated.open() as place:
+        assert place.intake.withdrawn() == [package]  # none of the others was, either

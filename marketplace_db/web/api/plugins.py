@@ -170,10 +170,13 @@ def advisories(desk: Desk, ask: Ask) -> Answer:
 
 def advisory_rows(desk: Desk) -> Iterable[forms.Advisory]:
     """Return everything that was taken back, the newest first."""
-    recalls = desk.edition.publishers.recalls
+    publishers = desk.edition.publishers
+    recalls = publishers.recalls
     found = []
     for full_id, version, package, reason, since in desk.catalog().taken_back(recalls.packages):
         recalled = recalls.packages.get(package)
+        if recalled is None and package in publishers.unyanked:
+            continue
         found.append(
             forms.Advisory(
                 kind="withdrawn" if recalled is None else "recalled",
@@ -189,10 +192,11 @@ def advisory_rows(desk: Desk) -> Iterable[forms.Advisory]:
 
 def taken_back(desk: Desk, release: ReleaseRow) -> str:
     """Return why a release was taken back, as a clause; empty for one that was not."""
-    recalled = desk.edition.publishers.recalls.packages.get(release.package)
+    publishers = desk.edition.publishers
+    recalled = publishers.recalls.packages.get(release.package)
     if recalled is not None:
         return f"it was recalled: {recalled}"
-    if release.yanked:
+    if release.yanked and release.package not in publishers.unyanked:
         return f"it was withdrawn: {release.yanked_reason or 'no reason was given'}"
     return ""
 

@@ -68,6 +68,8 @@ def withdraw(desk: Desk, ask: Ask) -> Answer:
     if unknown := [version for version in wanted if version not in known]:
         raise ProblemError(404, f"there is no release {unknown[0]!r} of {full_id}", kind="unknown")
     for version in wanted:
+        market.check_not_lifted(full_id, version, desk.edition.publishers)
+    for version in wanted:
         market.yank(full_id, version, reason=query.reason, now=ask.now)
     Jobs(market.connection).ask("release", "", now=ask.now)
     return Answer(
