@@ -156,8 +156,17 @@ def _archives(finder: Finder) -> Iterator[tuple[str, _Wanted]]:
         for files in finder.index["data"].values()
         for path, size, digest in files
     }
-    for member, paths in finder.index["archives"].items():
-        yield member, {path: (path, *data[path]) for path in paths}
+    archives = finder.index["archives"]  # the folders whose files it holds; none: all others
+    taken = {folder for folders in archives.values() for folder in folders}
+    for member, folders in archives.items():
+        yield (
+            member,
+            {
+                path: (path, *facts)
+                for path, facts in data.items()
+                if ((first := path.partition("/")[0]) in folders) or not (folders or first in taken)
+            },
+        )
     natives = {path: (size, digest) for path, size, digest in finder.natives.values()}
     for files in finder.libraries.values():
         natives.update({path: (size, digest) for path, size, digest in files})

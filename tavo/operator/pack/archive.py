@@ -62,7 +62,7 @@ def keep(file: Path, data: bytes) -> Path:
 
 
 class OuterFile:
-    """The single file while it is written: a zip of stored members behind a first line."""
+    """The single file while it is written: a zip behind a first line, its members as they are."""
 
     def __init__(self, stream: IO[bytes], when: int) -> None:
         stream.write(_SHEBANG)
@@ -74,13 +74,20 @@ class OuterFile:
 
     def add(self, name: str, data: bytes) -> int:
         """Append a member; return where its bytes begin in the file."""
-        info = zipfile.ZipInfo(name, self._date)
-        info.create_system, info.external_attr = 3, 0o100644 << 16
-        self._zip.writestr(info, data)
+        self._zip.writestr(self._info(name), data)
         offset = self._stream.tell() - len(data)
         self.members[name] = (offset, len(data))
         self.digests[name] = hashlib.sha256(data).hexdigest()
         return offset
+
+    def add_last(self, name: str, data: bytes) -> None:
+        """Append a member that nothing finds by its place; it is compressed."""
+        self._zip.writestr(self._info(name), data, zipfile.ZIP_DEFLATED, 9)
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        info = zipfile.ZipInfo(name, self._date)
+        info.create_system, info.external_attr = 3, 0o100644 << 16
+        return info
 
     def close(self) -> None:
         """Write the table of contents."""

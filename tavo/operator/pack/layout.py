@@ -1,10 +1,10 @@
 """The file itself: which members it has, in which order, and the index of each interpreter.
 
-Members, all stored: `data-*.tar.xz` and `native-<platform>.tar.xz` (unpacked on the first run),
-`source-*.xz` (all source text as JSON), `cold-*.xz` (code of seldom used modules, all interpreters
-mixed, because they resemble each other), `cp311.code` (code of the other modules, each compressed
-with zlib), `cp311.index`, `manifest.json`, a `tavo/__init__.py` for processes that multiprocessing
-starts anew, and `__main__.py`, which knows where the indexes are.
+Members, stored but for the manifest: `data-*.tar.xz` and `native-<platform>.tar.xz` (unpacked on
+the first run), `source-*.xz` (all source text as JSON), `cold-*.xz` (code of seldom used modules,
+all interpreters mixed, because they resemble each other), `cp311.code` (code of the other modules,
+each compressed with zlib), `cp311.index`, `manifest.json`, a `tavo/__init__.py` for processes that
+multiprocessing starts anew, and `__main__.py`, which knows where the indexes are.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _write(
     cache: Path,
 ) -> dict[str, Any]:
     files: dict[str, _File] = {}
-    data, archives = _write_data(out, contents, facts, cache, files)
+    data = _write_data(out, contents, facts, cache, files)
     natives = _write_natives(out, contents, facts, cache, files)
     minors = sorted({target.minor for target in contents.natives})
     _write_sources(out, contents, cache)
@@ -93,7 +93,7 @@ def _write(
     build = hashlib.sha256(json.dumps(sorted(files.values())).encode()).hexdigest()
     common = {
         "version": facts.version, "line": facts.line, "when": facts.when, "full": facts.full,
-        "build": build, "data": data, "archives": archives,
+        "build": build, "data": data, "archives": {_LIBRARY_DATA: (), _OWN_DATA: OWN},
         "versions": _distributions(contents), "members": {},
     }  # fmt: skip
     starts = {}
@@ -125,14 +125,14 @@ def _write(
         "members": {n: {"length": out.members[n][1], "sha256": d} for n, d in out.digests.items()},
         "files": {path: {"length": n, "sha256": d} for path, n, d in sorted(files.values())},
     }  # fmt: skip
-    out.add("manifest.json", (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode())
+    out.add_last("manifest.json", (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode())
     return manifest
 
 
 def _write_data(
     out: OuterFile, contents: Contents, facts: Facts, cache: Path, files: dict[str, _File]
-) -> tuple[dict[str, tuple[_File, ...]], dict[str, tuple[str, ...]]]:
-    """Write the data files; return which belong to which package, and the archives."""
+) -> dict[str, tuple[_File, ...]]:
+    """Write the data files; return which belong to which package."""
     packages = {module_name(path)[0] for path in contents.sources if path.endswith("/__init__.py")}
     grouped: dict[str, list[_File]] = {}
     archives = {_LIBRARY_DATA: {}, _OWN_DATA: {}}  # type: dict[str, dict[str, bytes]]
@@ -150,9 +150,7 @@ def _write_data(
         grouped.setdefault(owner, []).append(file)
     for name, members in archives.items():
         out.add(name, solid(tar(members), cache / "xz"))
-    return {name: tuple(found) for name, found in grouped.items()}, {
-        name: tuple(members) for name, members in archives.items()
-    }
+    return {name: tuple(found) for name, found in grouped.items()}
 
 
 def _owner(relative: str, packages: set[str]) -> str:
