@@ -155,6 +155,9 @@ def test_holders_of_keys_never_meet(tavo: Run) -> None:
     unread = tavo("key", "sign", "stick", *keys)
     assert unread.code == ExitCode.REFUSED
     assert "nobody is here to read what is signed" in unread.err
+    other = tavo("key", "sign", "stick", *keys, "--yes", "--root-sha256", "0" * 64)
+    assert other.code == ExitCode.REFUSED
+    assert "stick: founds a repository and starts from no root, you know 0000" in other.err
     assert "4 more" not in tavo("key", "sign", "stick", *keys, "--yes").out
     early = tavo("market", "adopt", "stick", "--market", "there", "--keys", "h")
     assert early.code == ExitCode.FAILED
@@ -195,6 +198,9 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
         ("market", "submit", "first.key"): "first.key: ",
         ("market", "adopt", "nowhere"): "nowhere: is not a complete ceremony",
         ("market", "backup", "keys"): "keys: is not empty",
+        ("key", "sign", "x", "--key", "first.key", "--root-sha256", "abc"): (
+            "--root-sha256 'abc' is not 64 hexadecimal digits"
+        ),
         ("key", "show", "env:NOTHING"): "the variable NOTHING is not set",
         ("plugin", "submit", "nothing.zip"): "nothing.zip",
     }
