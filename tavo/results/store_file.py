@@ -31,8 +31,12 @@ def check_place(path: Path, *, must_exist: bool) -> None:
             f"{path}: is a symbolic link, results are not written through one",
             hint="Name the file that it leads to.",
         )
-    elif path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be a result store here", hint="Name a file in a folder.")
+    elif path.is_dir():
+        raise InputError(f"{path}: is a folder", hint="Name a file in it.")
+    elif not path.absolute().parent.is_dir():
+        raise InputError(
+            f"{path}: there is no folder {path.parent}", hint="Make it, or name a file elsewhere."
+        )
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
