@@ -222,14 +222,14 @@ def _tell_founded(session: Session, directory: Path, root: bytes) -> None:
     )
 
 
-def keys_of_hex(given: Sequence[str]) -> list[PublicKey]:
-    """Return the public keys that were named as hexadecimal texts. Raises UsageError."""
+def keys_of_hex(given: Sequence[str], where: str = "--key") -> list[PublicKey]:
+    """Return the public keys that were named `where` as hexadecimal texts. Raises UsageError."""
     from signing.keys import PublicKey
 
     try:
         return [PublicKey.from_hex(text) for text in given]
     except ValueError as error:
-        raise UsageError(f"--key: {error}", hint="`tavo key show FILE` prints it.") from None
+        raise UsageError(f"{where}: {error}", hint="`tavo key show FILE` prints it.") from None
 
 
 def _public_keys(file: Path) -> dict[str, list[PublicKey]]:
@@ -249,4 +249,4 @@ def _public_keys(file: Path) -> dict[str, list[PublicKey]]:
             f"{file}: is not an object of roles ({', '.join(ROLES)}) with lists of public keys",
             hint='Such as {"root": ["ab12…", "cd34…", "ef56…"]}.',
         )
-    return {role: keys_of_hex(listed) for role, listed in value.items()}
+    return {role: keys_of_hex(listed, f"{file}: {role}") for role, listed in value.items()}

@@ -59,6 +59,9 @@ def test_plugin_goes_from_its_author_to_a_user_and_back(tavo: Run, market: Path)
     identifier = id_of(tavo, submission_of(tavo, "finder"))
     assert "0.1.0: 1 more approval\n" in tavo("market", "status").out
     assert tavo("registry", "install", "acme/finder", "--yes").code != 0  # nobody approved it
+    package = tavo("market", "submit", "acme-finder-0.1.0.zip")
+    assert package.code == ExitCode.REFUSED
+    assert "does not belong into a submission\n  Hand in the file that `tavo plugin" in package.err
     approved = tavo("market", "approve", identifier[:8], "--key", "first.key")
     assert approved.out == (
         "acme/finder 0.1.0: approved; `tavo market release` brings it into the catalog.\n"
@@ -82,6 +85,8 @@ def test_publisher_does_not_approve_its_own_work(tavo: Run, market: Path) -> Non
     own = tavo("market", "approve", identifier, "--key", "acme.key")
     assert own.code == ExitCode.REFUSED
     assert "is not among the 2 allowed keys" in own.err
+    assert "The key is not one of the reviewers': `tavo market publisher list`" in own.err
+    assert "Do not use this package" not in own.err
     assert tavo("market", "approve", identifier, "--key", "first.key").code == 0  # control
 
 
@@ -185,10 +190,14 @@ def _count(role: str) -> int:
 
 
 def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
+    Path("public.json").write_text('{"root": ["xx"]}')
     cases: dict[tuple[str, ...], str] = {
         ("market", "status", "--market", "nowhere"): "nowhere: there is no marketplace here",
         ("market", "init", "new"): "name a folder for the new keys with --keys",
         ("market", "init", "new", "--public", "x"): "--public and --ceremony belong together",
+        ("market", "init", "new", "--public", "public.json", "--ceremony", "stick"): (
+            "tavo: public.json: root: 'xx' is not hexadecimal"
+        ),
         ("market", "init", "--keys", "keys", "--unsafe-no-passphrase"): "keys are here already",
         ("market", "release"): "catalog: 1 key must sign, 0 of them are in this keyring",
         ("market", "approve", "0000", "--key", "first.key"): "no submission with the id '0000'",
