@@ -82,11 +82,16 @@ def target_add(
 
 def target_list(context: typer.Context, market: Place = Path("market")) -> None:
     """List the targets of all organisations."""
+    from marketplace_db.accounts import Accounts
     from marketplace_db.targets import Targets
+    from tavo.operator.policy import limits_of_nobody
 
     session = session_of(context)
     with opened(session, market) as place:
         found = Targets(place.intake.connection).targets()
+        known = {one.name for one in Accounts(place.intake.connection).organizations()}
+    for sentence in limits_of_nobody(market, known):
+        session.complain(sentence)
     if session.json:
         session.print_json([
             {"organization": one.organization, "target": one.name, "url": one.url,
