@@ -11,7 +11,7 @@ import typer
 from tavo.cli.context import session_of
 from tavo.cli.market_place import Place, opened
 from tavo.cli.render import table
-from tavo.errors import UsageError
+from tavo.errors import InputError, UsageError
 from tavo.printable import printable
 
 __all__ = ["register"]
@@ -239,6 +239,7 @@ def moderate(
     """Show a user's review, or hide it with a reason."""
     import getpass
 
+    from marketplace_db.errors import NotInCatalogError
     from marketplace_db.ratings import Ratings
     from tavo.registry.trust import utc_now
 
@@ -253,9 +254,14 @@ def moderate(
             by = getpass.getuser()
         except (OSError, KeyError):
             by = "operator"
-        done = ratings.decide(
-            found[0] if found else identifier, shown=not hide, reason=hide, by=by, now=utc_now()
-        )
+        try:
+            done = ratings.decide(
+                found[0] if found else identifier, shown=not hide, reason=hide, by=by, now=utc_now()
+            )
+        except NotInCatalogError as error:
+            raise InputError(
+                str(error), hint="`tavo market reviews` lists those that wait."
+            ) from None
     if session.json:
         session.print_json({"id": done.uuid, "plugin": done.plugin, "state": done.state})
         return

@@ -220,6 +220,46 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
         assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("moderate abc", "there is no review 'abc'"),
+        ("publisher remove-key acme abc", "namespace acme: has no key 'abc'"),
+        ("publisher remove-key acm abc", "there is no namespace 'acm'"),
+        ("publisher transfer nobody --key {key}", "there is no namespace 'nobody'"),
+        ("publisher entitlement-key nobody --key {key}", "there is no namespace 'nobody'"),
+        ("reviewer remove nix", "the reviewers have no key 'nix'"),
+        ("revoke-key abc --reason x", "nobody has the key 'abc'"),
+    ],
+)
+def test_what_there_is_not_is_no_refusal(
+    tavo: Run, market: Path, words: str, sentence: str
+) -> None:
+    given = words.format(key=public_of(tavo, "new")).split()
+    done = tavo("market", *given)
+    assert (done.code, f"{sentence}\n  `tavo market" in done.err) == (ExitCode.FAILED, True), done
+    assert "refused" not in done.err
+
+
+def test_a_misspelt_policy_is_told_before_anything_waits(tavo: Run, market: Path) -> None:
+    for text, sentence in {
+        "requird = []": "market/market.toml: [vetting]: unknown key 'requird'\n  Did you mean",
+        'required = ["packag"]': "there is no check 'packag'\n  Did you mean 'package'?",
+    }.items():
+        (market / "market.toml").write_text(f"[vetting]\n{text}\n")
+        done = tavo("market", "vet", "--keys", "keys")
+        assert (done.code, sentence in done.err) == (ExitCode.USAGE, True), done
+
+
+def test_limits_of_an_organisation_that_is_not_here_are_told(tavo: Run, market: Path) -> None:
+    assert tavo("market", "org", "add", "acme-corp").code == 0
+    for name, told in {"acmecorp": True, "acme-corp": False}.items():
+        (market / "market.toml").write_text(f"[execution.organizations.{name}]\nrunning = 2\n")
+        done = tavo("market", "target", "list")
+        sentence = f".{name}]: there is no such organisation. Did you mean 'acme-corp'?\n"
+        assert (done.code, sentence in done.err) == (0, told), done
+
+
 def test_key_from_the_environment_and_with_a_new_passphrase(
     tavo: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
