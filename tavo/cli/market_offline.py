@@ -144,7 +144,13 @@ def renew(
 ) -> None:
     """Sign offline roles again as they are, with later dates."""
     from signing.ceremony import Change
+    from signing.roles import OFFLINE_ROLES
 
+    for role in roles:
+        if role not in OFFLINE_ROLES:
+            raise UsageError(
+                f"{role}: is not an offline role", hint=f"Those are {', '.join(OFFLINE_ROLES)}."
+            )
     change_offline(context, lambda _: Change(renew=roles), keys, ceremony, market)
 
 

@@ -241,6 +241,26 @@ def test_what_there_is_not_is_no_refusal(
     assert "refused" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("token new al --org x --scope sbmit", "there is no scope 'sbmit'"),
+        ("token new Al --org x --scope submit", "'Al' cannot be the name of a person"),
+        ("statement acme-corp 2026-13", "'2026-13' is no month"),
+        ("target add x a https://example.com --network 10.1.2.0/33", "is no network"),
+        ("target add x A https://example.com", "'A' cannot be the name of a target"),
+        ("org add Acme", "'Acme' cannot be the name of an organisation"),
+        ("renew foo", "foo: is not an offline role\n  Those are root,"),
+    ],
+)
+def test_words_that_no_market_could_take_are_wrong_usage(
+    tavo: Run, words: str, sentence: str
+) -> None:
+    done = tavo("market", *words.split())
+    assert (done.code, sentence in done.err) == (ExitCode.USAGE, True), done
+    assert not Path("market").exists()
+
+
 def test_a_misspelt_policy_is_told_before_anything_waits(tavo: Run, market: Path) -> None:
     for text, sentence in {
         "requird = []": "market/market.toml: [vetting]: unknown key 'requird'\n  Did you mean",
