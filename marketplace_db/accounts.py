@@ -26,7 +26,16 @@ from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.transaction import step
 from signing.roles import format_time
 
-__all__ = ["SCOPES", "TOKEN_FORM", "Account", "Accounts", "OrganizationRow", "TokenRow"]
+__all__ = [
+    "SCOPES",
+    "TOKEN_FORM",
+    "Account",
+    "Accounts",
+    "OrganizationRow",
+    "TokenRow",
+    "check_name",
+    "check_token",
+]
 
 SCOPES = {
     "submit": "hand in packages, and withdraw releases, of the organisation's namespaces",
@@ -85,7 +94,7 @@ class Accounts:
 
     def add_organization(self, name: str, *, display_name: str = "", now: datetime) -> None:
         """Add an organisation. Raises WorkingDatabaseError for a name that is taken or no name."""
-        _check_name(name, "an organisation")
+        check_name(name, "an organisation")
         if self._organization(name) is not None:
             raise WorkingDatabaseError(f"there is an organisation {name!r} already")
         with step(self.connection):
@@ -149,17 +158,7 @@ class Accounts:
         Nobody can read the token again. Raises WorkingDatabaseError for an unknown organisation or
         scope, a person of another organisation, and a time that is over.
         """
-        _check_name(user, "a person")
-        if not name.strip() or len(name) > _LONGEST_LABEL or not name.isprintable():
-            raise WorkingDatabaseError(
-                f"a token's name has 1 to {_LONGEST_LABEL} printable characters"
-            )
-        if unknown := sorted(set(scopes) - set(SCOPES)):
-            raise WorkingDatabaseError(
-                f"there is no scope {unknown[0]!r:.40}", hint=f"Known: {', '.join(SCOPES)}."
-            )
-        if not scopes:
-            raise WorkingDatabaseError("a token needs a scope", hint=f"Known: {', '.join(SCOPES)}.")
+        check_token(user, name, scopes)
         if expires <= now:
             raise WorkingDatabaseError(f"{format_time(expires)} is over: no token is made")
         organization_id = self._organization(organization)
@@ -289,16 +288,30 @@ class Accounts:
         return tuple(row["name"] for row in self.connection.execute(query, (value,)))
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _check_name(name: str, what: str) -> None:
+def check_name(name: str, what: str) -> None:
+    """Raise WorkingDatabaseError for what cannot be the name of an organisation or a person."""
     if not _NAME.fullmatch(name):
         raise WorkingDatabaseError(
             f"{name!r:.80} cannot be the name of {what}",
             hint="Use a-z, 0-9 and single '-' between them, at most 63 characters.",
         )
+
+
+def check_token(user: str, name: str, scopes: Collection[str]) -> None:
+    """Raise WorkingDatabaseError for words of which no token can be made, in any market."""
+    check_name(user, "a person")
+    if not name.strip() or len(name) > _LONGEST_LABEL or not name.isprintable():
+        raise WorkingDatabaseError(f"a token's name has 1 to {_LONGEST_LABEL} printable characters")
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise WorkingDatabaseError(
+            f"there is no scope {unknown[0]!r:.40}", hint=f"Known: {', '.join(SCOPES)}."
+        )
+    if not scopes:
+        raise WorkingDatabaseError("a token needs a scope", hint=f"Known: {', '.join(SCOPES)}.")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _unknown_organization(name: str) -> WorkingDatabaseError:

@@ -14,11 +14,17 @@ from marketplace_db.permissions import permission_digest
 from marketplace_db.schema import outer_id
 from signing.attest import ReviewerClaim, VerifiedStatement, verify_publisher, verify_reviewer
 from signing.digests import Digest
+from signing.envelopes import open_envelope
 from signing.errors import AttestationError
 from signing.publishers import Publishers
 from signing.roles import format_time
 
 __all__ = ["insert_release", "prospect", "verified_publisher", "verified_review"]
+
+_NO_REVIEWER = (
+    "The key is not one of the reviewers': `tavo market publisher list` shows those,"
+    " `tavo market reviewer add` appoints one."
+)
 
 
 def verified_publisher(
@@ -40,6 +46,7 @@ def verified_review(
     row: sqlite3.Row, envelope: bytes, publishers: Publishers
 ) -> tuple[str, VerifiedStatement]:
     """Return a review and whether it approves or rejects. Raises AttestationError."""
+    signers = dict(open_envelope(envelope)[1])
     claim = ReviewerClaim(
         full_id=row["full_id"], version=row["version"], package=Digest(row["package"])
     )
@@ -58,6 +65,8 @@ def verified_review(
                 envelope, keys, rejection, revoked=publishers.revoked_keys
             )
         except AttestationError:
+            if not set(signers) & set(keys):
+                first.hint = _NO_REVIEWER
             raise first from None
 
 

@@ -44,7 +44,10 @@ class Basis:
 
 def check_range(versions: str) -> str:
     """Return a range of versions in normal form. Raises ValueError."""
-    return parse_requirement(f"x/x {versions}").specifier
+    try:
+        return parse_requirement(f"x/x {versions}").specifier
+    except ValueError:
+        raise ValueError(f"{versions!r:.60} is not a range of versions like >=1,<2") from None
 
 
 def holder_problem(claim: EntitlementClaim, basis: Basis) -> str:

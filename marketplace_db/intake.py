@@ -51,6 +51,11 @@ __all__ = ["Check", "Market", "Submission"]
 
 _OUTCOMES = ("passed", "failed", "not done")
 _BUSY_S = 15.0
+_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_WRITABLE = (
+    "Whoever opens it, also to look, must be able to write the file and its folder: do it as the"
+    " user who runs the service."
+)
 
 
 class Market(MarketView):
@@ -70,7 +75,11 @@ class Market(MarketView):
             connection.execute("PRAGMA foreign_keys = ON")
             upgrade_market(connection, place=str(path))
         except sqlite3.Error as error:
-            raise WorkingDatabaseError(f"{path}: cannot be opened: {error}") from error
+            kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise WorkingDatabaseError(
+                f"{path}: cannot be opened: {error}",
+                hint=_WRITABLE if kind in _NOT_WRITABLE else "",
+            ) from error
         return cls(directory, connection)
 
     def close(self) -> None:

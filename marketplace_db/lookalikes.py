@@ -3,7 +3,9 @@
 Rules this module keeps:
 - names are compared by what a reader sees: case, hyphens and characters that look alike do not
   tell them apart;
-- beyond that, one typing error makes a short name another one's double, two errors a long one;
+- beyond that, one typing error makes a short name another one's double, two errors a long one; the
+  longer of both decides, because leaving letters out is a typing error, too; names of three letters
+  are too few for that;
 - names of one's own namespace are never look-alikes of each other.
 
 The distance is that of Damerau and Levenshtein with adjacent transpositions (optimal string
@@ -32,7 +34,7 @@ def look_alike(name: str, others: Iterable[str]) -> str | None:
         known = skeleton(other)
         if seen == known:
             return other
-        length = min(len(seen), len(known))
+        length = max(len(seen), len(known))
         allowed = 2 if length >= _LONG else 1 if length >= _SHORT else 0
         if abs(len(seen) - len(known)) <= allowed and distance(seen, known, allowed) <= allowed:
             return other

@@ -19,6 +19,7 @@ __all__ = ["SUFFIX", "read_submission", "write_submission"]
 SUFFIX = ".submission"
 
 _PACKAGE, _STATEMENT, _WHEELS = "package.zip", "statement.dsse.json", "wheels/"
+_MAKE_ONE = "Hand in the file that `tavo plugin submit PACKAGE` writes."
 _LIMITS = ArchiveLimits(archive_bytes=600 << 20, entries=500, total_bytes=600 << 20)
 
 
@@ -59,7 +60,9 @@ def read_submission(path: Path, into: Path) -> tuple[Path, bytes, dict[str, Path
             continue
         is_wheel = name.startswith(_WHEELS) and name.count("/") == 1 and name.endswith(".whl")
         if name != _PACKAGE and not is_wheel:
-            raise PackageError(f"{path.name}: {name} does not belong into a submission")
+            raise PackageError(
+                f"{path.name}: {name} does not belong into a submission", hint=_MAKE_ONE
+            )
         target = into / name.rpartition("/")[2]
         target.write_bytes(content)
         if is_wheel:
@@ -68,8 +71,5 @@ def read_submission(path: Path, into: Path) -> tuple[Path, bytes, dict[str, Path
             package = target
     if package is None or statement is None:
         lacking = _PACKAGE if package is None else _STATEMENT
-        raise PackageError(
-            f"{path.name}: {lacking} is missing in it",
-            hint="Make the file with `tavo plugin submit`.",
-        )
+        raise PackageError(f"{path.name}: {lacking} is missing in it", hint=_MAKE_ONE)
     return package, statement, wheels

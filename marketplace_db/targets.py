@@ -24,7 +24,7 @@ from marketplace_db.errors import WorkingDatabaseError
 from marketplace_db.transaction import step
 from signing.roles import format_time
 
-__all__ = ["TARGET_NAME", "TargetRow", "Targets"]
+__all__ = ["TARGET_NAME", "TargetRow", "Targets", "check_target"]
 
 TARGET_NAME = r"^[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}$"
 _NAME = re.compile(TARGET_NAME.removeprefix("^").removesuffix("$"))
@@ -68,12 +68,7 @@ class Targets:
         Raises WorkingDatabaseError for an unknown organisation, a name that is taken or none, and a
         network that is none.
         """
-        if not _NAME.fullmatch(name):
-            raise WorkingDatabaseError(
-                f"{name!r:.80} cannot be the name of a target",
-                hint="Use a-z, 0-9 and single '-' between them, at most 63 characters.",
-            )
-        listed = _networks(networks)
+        listed = check_target(name, networks)
         known = self.connection.execute(
             "SELECT 1 FROM organizations WHERE name = ?", (organization,)
         ).fetchone()
@@ -136,6 +131,16 @@ class Targets:
             (organization, name),
         ).fetchone()
         return None if row is None else _target(row)
+
+
+def check_target(name: str, networks: Collection[str]) -> list[str]:
+    """Return the networks in normal form. Raises WorkingDatabaseError for no name or network."""
+    if not _NAME.fullmatch(name):
+        raise WorkingDatabaseError(
+            f"{name!r:.80} cannot be the name of a target",
+            hint="Use a-z, 0-9 and single '-' between them, at most 63 characters.",
+        )
+    return _networks(networks)
 
 
 def _target(row: sqlite3.Row) -> TargetRow:

@@ -2,6 +2,7 @@
 
 Rules this module keeps:
 - a document comes in and a document goes out; who may sign it is decided elsewhere;
+- what there is not to be changed is a RepositoryError: nothing was refused, a name is mistyped;
 - taking away is never silent: a revoked key or package stays listed with its reason;
 - the sentences are made by comparing two documents, so they show what a signature would cover.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from signing.digests import Digest
-from signing.errors import VerificationError
+from signing.errors import RepositoryError, VerificationError
 from signing.keys import PublicKey
 from signing.publishers import Namespace, Publishers
 
@@ -20,6 +21,7 @@ __all__ = ["appoint", "bind", "bind_entitlements", "differences", "dismiss", "li
            "revoke_package", "transfer", "unbind"]  # fmt: skip
 
 EMPTY = Publishers(namespaces={})
+_LISTED = "`tavo market publisher list` shows namespaces, keys and reviewers."
 
 
 def bind(
@@ -47,18 +49,24 @@ def bind(
 
 
 def bind_entitlements(document: Publishers, name: str, keys: Iterable[PublicKey]) -> Publishers:
-    """Let keys say who may use the paid plugins of a namespace. Raises VerificationError."""
-    before = document.namespace(name)
+    """Let keys say who may use the paid plugins of a namespace.
+
+    Raises VerificationError, and RepositoryError for an unknown namespace.
+    """
+    before = _namespace(document, name)
     after = replace(before, entitlement_keys={**before.entitlement_keys, **_by_id(keys)})
     _check_not_revoked(document, after.entitlement_keys)
     return replace(document, namespaces={**document.namespaces, name: after})
 
 
 def unbind(document: Publishers, name: str, key_id: str) -> Publishers:
-    """Take a key that is not in use any more from a namespace; it is not revoked by that."""
-    before = document.namespace(name)
+    """Take a key that is not in use any more from a namespace; it is not revoked by that.
+
+    Raises RepositoryError for an unknown namespace or key.
+    """
+    before = _namespace(document, name)
     if key_id not in {**before.keys, **before.entitlement_keys}:
-        raise VerificationError(f"namespace {name}: has no key {key_id:.12}")
+        raise RepositoryError(f"namespace {name}: has no key {key_id[:12]!r}", hint=_LISTED)
     after = replace(
         before,
         keys={known: key for known, key in before.keys.items() if known != key_id},
@@ -71,9 +79,10 @@ def transfer(document: Publishers, name: str, keys: Iterable[PublicKey]) -> Publ
     """Give a namespace to others: it has these keys and none of the old ones.
 
     What was released before stays as it is; who sells its paid plugins from now on, the new owner
-    says with keys for entitlements. Raises VerificationError.
+    says with keys for entitlements. Raises VerificationError, and RepositoryError for an unknown
+    namespace.
     """
-    after = replace(document.namespace(name), keys=_by_id(keys), threshold=1, entitlement_keys={})
+    after = replace(_namespace(document, name), keys=_by_id(keys), threshold=1, entitlement_keys={})
     _check_not_revoked(document, after.keys)
     return replace(document, namespaces={**document.namespaces, name: after})
 
@@ -86,9 +95,12 @@ def appoint(document: Publishers, keys: Iterable[PublicKey]) -> Publishers:
 
 
 def dismiss(document: Publishers, key_id: str) -> Publishers:
-    """Take a reviewer's key away, so that its statements count no longer."""
+    """Take a reviewer's key away, so that its statements count no longer.
+
+    Raises RepositoryError for a key that no reviewer has.
+    """
     if key_id not in document.reviewers:
-        raise VerificationError(f"the reviewers have no key {key_id:.12}")
+        raise RepositoryError(f"the reviewers have no key {key_id[:12]!r}", hint=_LISTED)
     kept = {known: key for known, key in document.reviewers.items() if known != key_id}
     return replace(document, reviewers=kept)
 
@@ -96,7 +108,7 @@ def dismiss(document: Publishers, key_id: str) -> Publishers:
 def revoke_key(document: Publishers, key_id: str, reason: str) -> Publishers:
     """Revoke somebody's key: nothing that it alone signed counts any more.
 
-    Raises VerificationError for a key that nobody has, or that was revoked before.
+    Raises RepositoryError for a key that nobody has, VerificationError if it was revoked before.
     """
     _check_reason(reason)
     known = {
@@ -105,7 +117,7 @@ def revoke_key(document: Publishers, key_id: str, reason: str) -> Publishers:
         for key in (*namespace.keys, *namespace.entitlement_keys)
     }
     if key_id not in known | set(document.reviewers):
-        raise VerificationError(f"publishers.json: nobody has the key {key_id:.12}")
+        raise RepositoryError(f"publishers.json: nobody has the key {key_id[:12]!r}", hint=_LISTED)
     if key_id in document.revoked_keys:
         raise VerificationError(f"publishers.json: key {key_id:.12} was revoked before")
     return replace(document, revoked_keys={**document.revoked_keys, key_id: reason})
@@ -180,6 +192,15 @@ def _key_lines(
     lines = [f"gives {whose} the key {key_id}" for key_id in after if key_id not in before]
     return lines + [f"takes from {whose} the key {key_id}" for key_id in before
                     if key_id not in after]  # fmt: skip
+
+
+def _namespace(document: Publishers, name: str) -> Namespace:
+    try:
+        return document.namespaces[name]
+    except KeyError:
+        raise RepositoryError(
+            f"publishers.json: there is no namespace {name!r:.80}", hint=_LISTED
+        ) from None
 
 
 def _by_id(keys: Iterable[PublicKey]) -> dict[str, PublicKey]:

@@ -131,11 +131,13 @@ def unverified_entitlement(envelope: bytes) -> EntitlementClaim:
 
 
 def write_revoked(revoked: Mapping[str, str]) -> bytes:
-    """Return the artifact of the `catalog` role that takes entitlements back, with reasons."""
+    """Return the artifact of the `catalog` role that takes entitlements back, with reasons.
+
+    Raises ValueError for ids and reasons that it cannot hold.
+    """
+    _check_revoked(revoked)
     value = {"format": _FORMAT, "revoked": dict(revoked)}
-    data = (json.dumps(value, sort_keys=True, indent=1) + "\n").encode()
-    read_revoked(data)
-    return data
+    return (json.dumps(value, sort_keys=True, indent=1) + "\n").encode()
 
 
 def read_revoked(data: bytes) -> dict[str, str]:
@@ -145,13 +147,7 @@ def read_revoked(data: bytes) -> dict[str, str]:
         if set(value) != {"format", "revoked"} or value["format"] != _FORMAT:
             raise ValueError(f"expected format {_FORMAT} and revoked")
         revoked = value["revoked"]
-        if len(revoked) > _MOST_REVOKED:
-            raise ValueError(f"{len(revoked)} entries, at most {_MOST_REVOKED} are allowed")
-        for identifier, reason in revoked.items():
-            if not _ID.match(identifier):
-                raise ValueError(f"{identifier!r:.60} is no id of 32 hexadecimal digits")
-            if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
-                raise ValueError(f"a reason has 1 to {_LONGEST_REASON} characters")
+        _check_revoked(revoked)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise VerificationError(f"entitlements.json: cannot be read: {printable(error)}") from None
     return dict(revoked)
@@ -160,6 +156,16 @@ def read_revoked(data: bytes) -> dict[str, str]:
 # -- inside
 
 _ASK = "Ask whoever sold it for a statement that is signed with the key of that namespace."
+
+
+def _check_revoked(revoked: Mapping[str, str]) -> None:
+    if len(revoked) > _MOST_REVOKED:
+        raise ValueError(f"{len(revoked)} entries, at most {_MOST_REVOKED} are allowed")
+    for identifier, reason in revoked.items():
+        if not _ID.match(identifier):
+            raise ValueError(f"{identifier!r:.60} is no id of 32 hexadecimal digits")
+        if not isinstance(reason, str) or not 0 < len(reason.strip()) <= _LONGEST_REASON:
+            raise ValueError(f"a reason has 1 to {_LONGEST_REASON} characters")
 
 
 def _subject(repository: str, organisation: str) -> dict[str, Any]:

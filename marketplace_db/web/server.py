@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -212,9 +213,15 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
+        # A name that leads nowhere has codes of its own, not those of errno.
+        elsewhere = isinstance(error, socket.gaierror) or (
+            isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+        )
         raise MarketplaceError(
             f"{host}:{port}: cannot listen there: {getattr(error, 'strerror', '') or error}",
-            hint="Choose another port, or 0 for any free one.",
+            hint="Choose an address of this machine, such as 127.0.0.1."
+            if elsewhere
+            else "Choose another port, or 0 for any free one.",
         ) from error
     return listener
 

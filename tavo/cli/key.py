@@ -92,11 +92,16 @@ def sign(
     from signing.ceremony import Ceremony
 
     session = session_of(context)
+    if root_sha256:
+        _check_digest(root_sha256)
     read = Ceremony.read(ceremony)
     root = read.base_root()
     if root_sha256 and root != root_sha256.lower():
+        starts = f"starts from the root {root}" if root else (
+            "founds a repository and starts from no root"
+        )  # fmt: skip
         raise RefusedError(
-            f"{ceremony}: starts from the root {root}, you know {root_sha256.lower()}",
+            f"{ceremony}: {starts}, you know {root_sha256.lower()}",
             hint="Do not sign it: it is for another repository, or for a state that you missed.",
         )
     tell_ceremony(session, read)
@@ -124,6 +129,18 @@ def sign(
         print(f"  {wanting.role}: {wanting.needed - wanting.have} more of {ids} must sign")
     if not missing:
         session.say("All signatures are there: `tavo market adopt` takes it over.")
+
+
+def _check_digest(given: str) -> None:
+    from signing.digests import Digest
+
+    try:
+        Digest(given.lower())
+    except ValueError:
+        raise UsageError(
+            f"--root-sha256 {given!r:.80} is not 64 hexadecimal digits",
+            hint="`tavo market status` prints it.",
+        ) from None
 
 
 def tell_ceremony(session: Session, ceremony: Ceremony) -> None:

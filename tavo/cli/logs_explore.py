@@ -51,7 +51,9 @@ def explore(
     store: Annotated[
         Path, typer.Option("--store", metavar="FILE", help="The result store.")
     ] = _DEFAULT,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8650,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8650,
     events: Annotated[
         int, typer.Option("--events", metavar="N", min=0, help="About so many besides evidence.")
     ] = 100_000,

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from tavo.cli.context import session_of
-from tavo.cli.market_place import Place, opened
+from tavo.cli.market_place import Place, opened, words_given
 from tavo.cli.render import table
-from tavo.errors import UsageError
+from tavo.errors import InputError, UsageError
 from tavo.printable import printable
 
 __all__ = ["register"]
@@ -49,10 +49,12 @@ def org_add(
     market: Place = Path("market"),
 ) -> None:
     """Add an organisation."""
-    from marketplace_db.accounts import Accounts
+    from marketplace_db.accounts import Accounts, check_name
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
+    with words_given():
+        check_name(name, "an organisation")
     with opened(session, market) as place:
         Accounts(place.intake.connection).add_organization(
             name, display_name=display_name, now=utc_now()
@@ -133,13 +135,15 @@ def token_new(
     market: Place = Path("market"),
 ) -> None:
     """Make a token and print it, once: the marketplace keeps only its hash."""
-    from marketplace_db.accounts import Accounts
+    from marketplace_db.accounts import Accounts, check_token
     from signing.roles import format_time
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
     if not 1 <= days <= _MOST_DAYS:
         raise UsageError(f"market token new: --days {days}: expected 1 to {_MOST_DAYS}")
+    with words_given():
+        check_token(user, name, scope)
     now = utc_now()
     expires = now + timedelta(days=days)
     with opened(session, market) as place:
@@ -239,6 +243,7 @@ def moderate(
     """Show a user's review, or hide it with a reason."""
     import getpass
 
+    from marketplace_db.errors import NotInCatalogError
     from marketplace_db.ratings import Ratings
     from tavo.registry.trust import utc_now
 
@@ -253,9 +258,14 @@ def moderate(
             by = getpass.getuser()
         except (OSError, KeyError):
             by = "operator"
-        done = ratings.decide(
-            found[0] if found else identifier, shown=not hide, reason=hide, by=by, now=utc_now()
-        )
+        try:
+            done = ratings.decide(
+                found[0] if found else identifier, shown=not hide, reason=hide, by=by, now=utc_now()
+            )
+        except NotInCatalogError as error:
+            raise InputError(
+                str(error), hint="`tavo market reviews` lists those that wait."
+            ) from None
     if session.json:
         session.print_json({"id": done.uuid, "plugin": done.plugin, "state": done.state})
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tavo.cli.context import session_of
-from tavo.cli.market_place import Place, opened
+from tavo.cli.market_place import Place, opened, words_given
 from tavo.cli.render import table
 from tavo.errors import InputError, TavoError
 from tavo.printable import printable
@@ -45,13 +45,15 @@ def target_add(
     """Register a target for an organisation: you vouch that it may have it attacked."""
     import msgspec
 
-    from marketplace_db.targets import Targets
+    from marketplace_db.targets import Targets, check_target
     from tavo.attack.http_target import HttpTarget
     from tavo.attack.targets import read_target
     from tavo.operator.execution import check_for_others, judged_address
     from tavo.registry.trust import utc_now
 
     session = session_of(context)
+    with words_given():
+        check_target(name, network or ())
     described = read_target(target)
     check_for_others(described)
     # What it says is judged now; its credential is needed where it is run, and not here.
@@ -82,11 +84,16 @@ def target_add(
 
 def target_list(context: typer.Context, market: Place = Path("market")) -> None:
     """List the targets of all organisations."""
+    from marketplace_db.accounts import Accounts
     from marketplace_db.targets import Targets
+    from tavo.operator.policy import limits_of_nobody
 
     session = session_of(context)
     with opened(session, market) as place:
         found = Targets(place.intake.connection).targets()
+        known = {one.name for one in Accounts(place.intake.connection).organizations()}
+    for sentence in limits_of_nobody(market, known):
+        session.complain(sentence)
     if session.json:
         session.print_json([
             {"organization": one.organization, "target": one.name, "url": one.url,
@@ -139,7 +146,8 @@ def statement(
     from marketplace_db.statement import check_month, write_statement
 
     session = session_of(context)
-    check_month(month)
+    with words_given():
+        check_month(month)
     with opened(session, market) as place:
         known = {one.name for one in Accounts(place.intake.connection).organizations()}
         if org not in known:

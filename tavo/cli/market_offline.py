@@ -146,7 +146,13 @@ def renew(
 ) -> None:
     """Sign offline roles again as they are, with later dates."""
     from signing.ceremony import Change
+    from signing.roles import OFFLINE_ROLES
 
+    for role in roles:
+        if role not in OFFLINE_ROLES:
+            raise UsageError(
+                f"{role}: is not an offline role", hint=f"Those are {', '.join(OFFLINE_ROLES)}."
+            )
     change_offline(context, lambda _: Change(renew=roles), keys, ceremony, market)
 
 
@@ -224,14 +230,14 @@ def _tell_founded(session: Session, directory: Path, root: bytes) -> None:
     )
 
 
-def keys_of_hex(given: Sequence[str]) -> list[PublicKey]:
-    """Return the public keys that were named as hexadecimal texts. Raises UsageError."""
+def keys_of_hex(given: Sequence[str], where: str = "--key") -> list[PublicKey]:
+    """Return the public keys that were named `where` as hexadecimal texts. Raises UsageError."""
     from signing.keys import PublicKey
 
     try:
         return [PublicKey.from_hex(text) for text in given]
     except ValueError as error:
-        raise UsageError(f"--key: {error}", hint="`tavo key show FILE` prints it.") from None
+        raise UsageError(f"{where}: {error}", hint="`tavo key show FILE` prints it.") from None
 
 
 def _public_keys(file: Path) -> dict[str, list[PublicKey]]:
@@ -251,4 +257,4 @@ def _public_keys(file: Path) -> dict[str, list[PublicKey]]:
             f"{file}: is not an object of roles ({', '.join(ROLES)}) with lists of public keys",
             hint='Such as {"root": ["ab12…", "cd34…", "ef56…"]}.',
         )
-    return {role: keys_of_hex(listed) for role, listed in value.items()}
+    return {role: keys_of_hex(listed, f"{file}: {role}") for role, listed in value.items()}

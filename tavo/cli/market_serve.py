@@ -32,7 +32,9 @@ def register(group: typer.Typer) -> None:
 def serve(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8640,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8640,
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Only the server; `market work` runs elsewhere.")
     ] = False,

@@ -68,6 +68,7 @@ def vet(
     outcomes: list[ExitCode] = []
     values: list[dict[str, Any]] = []
     with opened(session, market, keyring) as place:
+        place.policy()  # what is wrong there is said also where nothing waits
         queue = (
             [place.intake.submission(identifier)]
             if identifier

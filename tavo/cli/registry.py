@@ -66,7 +66,9 @@ def register(app: typer.Typer) -> None:
 def browse(
     context: typer.Context,
     web: Annotated[bool, typer.Option("--web", help="Open the catalog in Datasette.")] = False,
-    port: Annotated[int, typer.Option(help="With --web: the port on this machine.")] = 8642,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --web: the port on this machine.")
+    ] = 8642,
     mirror: Mirror = None,
 ) -> None:
     """List all plugins of the verified catalog."""

@@ -170,6 +170,11 @@ def reports_of(
                 f"{one}: is named for two reports", hint="Give each one a file of its own."
             )
         seen.add(one.absolute())
+    for made, place in files:
+        if made is Format.SQLITE:
+            from tavo.results.store_file import check_replaced
+
+            check_replaced(place)
     shown = None if plain is not None else kind or printed
     if shown is Format.SQLITE:
         raise UsageError(

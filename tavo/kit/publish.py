@@ -46,7 +46,7 @@ def pack(folder: Path, out: Path | None = None) -> InspectedPackage:
                 f"{target}: another package is there already, and nothing is overwritten",
                 hint="Raise the version in plugin.yaml, or delete the file.",
             )
-        write_atomically(target, data)
+        _write(target, data)
         return inspect_package(target)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
@@ -60,23 +60,36 @@ def sign(package: Path, key: PrivateKey, *, now: datetime, out: Path | None = No
     try:
         claim = publisher_claim(inspect_package(package), issued=now)
         target = out or package.with_name(package.name + STATEMENT_SUFFIX)
-        write_atomically(target, sign_publisher(claim, key))
+        envelope = sign_publisher(claim, key)
     except OSError as error:
         raise InputError(f"{error.filename or package}: {error.strerror or error}") from error
+    _write(target, envelope)
     return target
 
 
 def submission(package: Path, statement: Path, *, wheels: Path | None, out: Path) -> Path:
     """Write the one file for a marketplace; return its path. `wheels` is a folder of them.
 
-    Raises PackageError, ManifestError, and InputError where a file is missing.
+    Raises PackageError, ManifestError, and InputError where a file is missing or cannot be written.
     """
     try:
         found = {path.name: path for path in wheels.glob("*.whl")} if wheels is not None else {}
-        write_atomically(out, write_submission(package, statement.read_bytes(), found))
+        data = write_submission(package, statement.read_bytes(), found)
     except OSError as error:
         raise InputError(
             f"{error.filename or package}: {error.strerror or error}",
             hint="Pack it with `tavo plugin pack`, sign it with `tavo plugin sign`.",
         ) from error
+    _write(out, data)
     return out
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file, and name it where that fails: its author does not know temporary ones."""
+    try:
+        write_atomically(target, data)
+    except OSError as error:
+        raise InputError(
+            f"{target}: cannot be written: {error.strerror or error}",
+            hint="Name another file with --output.",
+        ) from error

@@ -50,6 +50,7 @@ from signing.roles import (
     PUBLISHERS_NAME,
     artifact_path,
 )
+from tavo.errors import UsageError
 from tavo.operator.fallen import Fallen, fallen
 from tavo.operator.policy import Policy, read_policy
 
@@ -380,13 +381,22 @@ class OperatedMarket:
         return {} if path is None else read_revoked(path.read_bytes())
 
     def revoke_entitlement(self, identifier: str, reason: str, now: datetime) -> None:
-        """Take an entitlement back, with the online keys. Raises RepositoryError."""
+        """Take an entitlement back, with the online keys.
+
+        Raises RepositoryError, and UsageError for what is no id or no reason.
+        """
         known = self.revoked_entitlements()
         if identifier in known:
             raise RepositoryError(
                 f"the entitlement {identifier} was taken back before: {known[identifier]}"
             )
-        self.repository.publish(entitlements=write_revoked({**known, identifier: reason}), now=now)
+        try:
+            revoked = write_revoked({**known, identifier: reason})
+        except ValueError as error:
+            raise UsageError(
+                f"market revoke-entitlement: {error}", hint="`tavo market entitle` printed the id."
+            ) from None
+        self.repository.publish(entitlements=revoked, now=now)
 
     @staticmethod
     def _delta(old: Path, new: Path, folder: Path, before: Digest, after: Digest) -> Path | None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
     from marketplace_db.execution_limits import ExecutionLimits
     from marketplace_db.web.limits import ServiceLimits
 
-__all__ = ["POLICY_NAME", "Policy", "read_execution", "read_policy", "read_service"]
+__all__ = [
+    "POLICY_NAME",
+    "Policy",
+    "limits_of_nobody",
+    "read_execution",
+    "read_policy",
+    "read_service",
+]
 
 POLICY_NAME = "market.toml"
 T = TypeVar("T", bound=msgspec.Struct)
@@ -85,6 +93,19 @@ def read_execution(market: Path) -> ExecutionLimits:
     return _read(market, "execution", ExecutionLimits)
 
 
+def limits_of_nobody(market: Path, known: Collection[str]) -> list[str]:
+    """Say which limits in market.toml are for an organisation that there is not.
+
+    They stay allowed: an organisation may be added after its limits. Raises ConfigError.
+    """
+    place = f"{market / POLICY_NAME}: [execution.organizations"
+    return [
+        f"{place}.{name}]: there is no such organisation. {_near(name, tuple(known))}"
+        for name in read_execution(market).organizations
+        if name not in known
+    ]
+
+
 def _read(market: Path, name: str, form: type[T]) -> T:
     """Return a section of market.toml in its form, whose defaults hold without it."""
     section = _section(market, name, form.__struct_fields__)
@@ -129,4 +150,4 @@ def _check_keys(found: dict[str, Any], known: tuple[str, ...], where: str) -> No
 
 def _near(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."

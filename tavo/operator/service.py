@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import tavo
-from marketplace_db.accounts import Account
+from marketplace_db.accounts import Account, Accounts
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
 from tavo.onefile import running
 from tavo.operator.marketplace import OperatedMarket
-from tavo.operator.policy import read_execution, read_service
+from tavo.operator.policy import limits_of_nobody, read_execution, read_policy, read_service
 
 __all__ = ["Supervisor", "log_as_json", "serve", "worker_command"]
 
@@ -127,6 +127,7 @@ def serve(
     from marketplace_db.web import Desk, serve_market
 
     limits, execution = read_service(directory), read_execution(directory)
+    read_policy(directory)  # what is wrong there is said now, not with the first submission
     if not (directory / "repository" / "metadata").is_dir():
         raise RepositoryError(
             f"{directory}: there is no marketplace here",
@@ -137,6 +138,10 @@ def serve(
         with OperatedMarket.open(directory, Keyring({})) as place:
             return place.submit(file, now, account=account, plugin=plugin)
 
+    with OperatedMarket.open(directory, Keyring({})) as place:
+        known = {one.name for one in Accounts(place.intake.connection).organizations()}
+    for sentence in limits_of_nobody(directory, known):
+        _log.warning("%s", sentence)
     for left in (directory / "incoming").glob("upload-*"):
         shutil.rmtree(left, ignore_errors=True)  # of a server that was killed
     supervisor = None if worker is None else Supervisor(worker_command(worker))

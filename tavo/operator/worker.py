@@ -29,7 +29,7 @@ from signing.keyring import Keyring
 from tavo.errors import TavoError
 from tavo.operator.executors import Executors
 from tavo.operator.marketplace import OperatedMarket
-from tavo.operator.policy import read_execution
+from tavo.operator.policy import read_execution, read_policy
 from tavo.operator.vetting.run import vet
 
 __all__ = ["Worker"]
@@ -67,6 +67,7 @@ class Worker:
 
         Runs for organisations are done beside them, in threads of their own.
         """
+        read_policy(self.directory)  # what is wrong there is said now
         executors = Executors(
             self.directory, read_execution(self.directory), clock=self._clock, stopped=self.stopped
         )

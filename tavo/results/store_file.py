@@ -12,9 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from tavo.errors import InputError, UsageError
-from tavo.results.schema import NotAStoreError, prepare
+from tavo.results.schema import APPLICATION_ID, NotAStoreError, prepare
 
-__all__ = ["Batch", "check_place", "connect"]
+__all__ = ["Batch", "check_place", "check_replaced", "connect"]
+
+_MAGIC, _HEADER = b"SQLite format 3\0", 100
+_APPLICATION = slice(68, 72)  # https://www.sqlite.org/fileformat2.html#the_database_header
 
 
 def check_place(path: Path, *, must_exist: bool) -> None:
@@ -31,8 +34,31 @@ def check_place(path: Path, *, must_exist: bool) -> None:
             f"{path}: is a symbolic link, results are not written through one",
             hint="Name the file that it leads to.",
         )
-    elif path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be a result store here", hint="Name a file in a folder.")
+    elif path.is_dir():
+        raise InputError(f"{path}: is a folder", hint="Name a file in it.")
+    elif not path.absolute().parent.is_dir():
+        raise InputError(
+            f"{path}: there is no folder {path.parent}", hint="Make it, or name a file elsewhere."
+        )
+
+
+def check_replaced(path: Path) -> None:
+    """Raise UsageError where a new store would replace a file that is no store."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEADER)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if head and (
+        not head.startswith(_MAGIC) or int.from_bytes(head[_APPLICATION], "big") != APPLICATION_ID
+    ):
+        what = "a database of something else" if head.startswith(_MAGIC) else "no database"
+        raise UsageError(
+            f"{path}: is {what}, and would be replaced",
+            hint="Name a new file, or one that tavo wrote.",
+        )
 
 
 def connect(path: Path | None) -> sqlite3.Connection:

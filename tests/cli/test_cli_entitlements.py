@@ -350,13 +350,14 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, shop: Path) -> None:
         (*entitle, "pro", *given): "are not plugins of one publisher",
         (*entitle, "acme/../x", *given): "is not the name of a plugin",
         (*entitle, "acme/pro", *given, "--tier", "free"): "tiers are paid, enterprise or both",
-        (*entitle, "acme/pro", *given, "--versions", "new"): "is not a",
+        (*entitle, "acme/pro", *given, "--versions", "new"):
+            "market entitle: --versions 'new' is not a range of versions like >=1,<2",
         (*entitle, "acme/pro", *given, "--seats", "0"): "seats are a whole number from 1",
         ("market", "entitle", "Example Corp", "acme/pro", *given): "is named like example.com",
         (*entitle, "acme/pro", *given[:2], "-o", "text", *given[4:]): "text: is there already",
         (*entitle, "nobody/x", *given): "may not sign entitlements of the namespace nobody",
         ("market", "revoke-entitlement", "ab12", "--reason", "x", "--keys", "keys"):
-            "is no id of 32 hexadecimal digits",
+            "tavo: market revoke-entitlement: 'ab12' is no id of 32 hexadecimal digits",
         ("market", "revoke-entitlement", "ab" * 16, "--reason", " "): "--reason is empty",
         ("market", "revoke-entitlement", "ab" * 16, "--reason", "x"): "catalog: 1 key must sign",
     }  # fmt: skip

@@ -43,6 +43,16 @@ def test_a_missing_option_value_is_usage(tavo) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    ["market serve", "mirror serve .", "registry browse --web", "logs explore", "proxy serve"],
+)
+def test_a_port_that_cannot_be_is_usage(tavo, command: str) -> None:
+    done = tavo(*command.split(), "--port", "70000")
+    assert done.code == 2
+    assert "70000 is not in the range 0<=x<=65535" in done.err
+
+
+@pytest.mark.parametrize(
     "words",
     [["--json", "rules", "list"], ["rules", "--json", "list"], ["rules", "list", "--json"]],
     ids=" ".join,

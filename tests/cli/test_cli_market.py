@@ -59,6 +59,9 @@ def test_plugin_goes_from_its_author_to_a_user_and_back(tavo: Run, market: Path)
     identifier = id_of(tavo, submission_of(tavo, "finder"))
     assert "0.1.0: 1 more approval\n" in tavo("market", "status").out
     assert tavo("registry", "install", "acme/finder", "--yes").code != 0  # nobody approved it
+    package = tavo("market", "submit", "acme-finder-0.1.0.zip")
+    assert package.code == ExitCode.REFUSED
+    assert "does not belong into a submission\n  Hand in the file that `tavo plugin" in package.err
     approved = tavo("market", "approve", identifier[:8], "--key", "first.key")
     assert approved.out == (
         "acme/finder 0.1.0: approved; `tavo market release` brings it into the catalog.\n"
@@ -82,6 +85,8 @@ def test_publisher_does_not_approve_its_own_work(tavo: Run, market: Path) -> Non
     own = tavo("market", "approve", identifier, "--key", "acme.key")
     assert own.code == ExitCode.REFUSED
     assert "is not among the 2 allowed keys" in own.err
+    assert "The key is not one of the reviewers': `tavo market publisher list`" in own.err
+    assert "Do not use this package" not in own.err
     assert tavo("market", "approve", identifier, "--key", "first.key").code == 0  # control
 
 
@@ -208,6 +213,9 @@ def test_holders_of_keys_never_meet(tavo: Run) -> None:
     unread = tavo("key", "sign", "stick", *keys)
     assert unread.code == ExitCode.REFUSED
     assert "nobody is here to read what is signed" in unread.err
+    other = tavo("key", "sign", "stick", *keys, "--yes", "--root-sha256", "0" * 64)
+    assert other.code == ExitCode.REFUSED
+    assert "stick: founds a repository and starts from no root, you know 0000" in other.err
     assert "4 more" not in tavo("key", "sign", "stick", *keys, "--yes").out
     early = tavo("market", "adopt", "stick", "--market", "there", "--keys", "h")
     assert early.code == ExitCode.FAILED
@@ -235,11 +243,15 @@ def _count(role: str) -> int:
 
 
 def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
+    Path("public.json").write_text('{"root": ["xx"]}')
     cases: dict[tuple[str, ...], str] = {
         ("market", "status", "--market", "nowhere"): "nowhere: there is no marketplace here",
         ("market", "init", "new"): "name a folder for the new keys with --keys",
         ("market", "init", "new", "--public", "x"): "--public and --ceremony belong together",
         ("market", "init", "new", "--keys", "keys", "--unsafe-no-passphrase"): "keys are here",
+        ("market", "init", "new", "--public", "public.json", "--ceremony", "stick"): (
+            "tavo: public.json: root: 'xx' is not hexadecimal"
+        ),
         ("market", "release"): "catalog: 1 key must sign, 0 of them are in this keyring",
         ("market", "approve", "0000", "--key", "first.key"): "no submission with the id '0000'",
         ("market", "publisher", "add", "x", "--key", "zz"): "'zz' is not hexadecimal",
@@ -248,6 +260,9 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
         ("market", "submit", "first.key"): "first.key: ",
         ("market", "adopt", "nowhere"): "nowhere: is not a complete ceremony",
         ("market", "backup", "keys"): "keys: is not empty",
+        ("key", "sign", "x", "--key", "first.key", "--root-sha256", "abc"): (
+            "--root-sha256 'abc' is not 64 hexadecimal digits"
+        ),
         ("key", "show", "env:NOTHING"): "the variable NOTHING is not set",
         ("plugin", "submit", "nothing.zip"): "nothing.zip",
     }
@@ -256,6 +271,66 @@ def test_wrong_usage_gets_a_sentence(tavo: Run, market: Path) -> None:
         assert done.code in {ExitCode.USAGE, ExitCode.FAILED, ExitCode.REFUSED}, (words, done)
         assert sentence in done.err, (words, done.err)
         assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("moderate abc", "there is no review 'abc'"),
+        ("publisher remove-key acme abc", "namespace acme: has no key 'abc'"),
+        ("publisher remove-key acm abc", "there is no namespace 'acm'"),
+        ("publisher transfer nobody --key {key}", "there is no namespace 'nobody'"),
+        ("publisher entitlement-key nobody --key {key}", "there is no namespace 'nobody'"),
+        ("reviewer remove nix", "the reviewers have no key 'nix'"),
+        ("revoke-key abc --reason x", "nobody has the key 'abc'"),
+    ],
+)
+def test_what_there_is_not_is_no_refusal(
+    tavo: Run, market: Path, words: str, sentence: str
+) -> None:
+    given = words.format(key=public_of(tavo, "new")).split()
+    done = tavo("market", *given)
+    assert (done.code, f"{sentence}\n  `tavo market" in done.err) == (ExitCode.FAILED, True), done
+    assert "refused" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("token new al --org x --scope sbmit", "there is no scope 'sbmit'"),
+        ("token new Al --org x --scope submit", "'Al' cannot be the name of a person"),
+        ("statement acme-corp 2026-13", "'2026-13' is no month"),
+        ("target add x a https://example.com --network 10.1.2.0/33", "is no network"),
+        ("target add x A https://example.com", "'A' cannot be the name of a target"),
+        ("org add Acme", "'Acme' cannot be the name of an organisation"),
+        ("renew foo", "foo: is not an offline role\n  Those are root,"),
+    ],
+)
+def test_words_that_no_market_could_take_are_wrong_usage(
+    tavo: Run, words: str, sentence: str
+) -> None:
+    done = tavo("market", *words.split())
+    assert (done.code, sentence in done.err) == (ExitCode.USAGE, True), done
+    assert not Path("market").exists()
+
+
+def test_a_misspelt_policy_is_told_before_anything_waits(tavo: Run, market: Path) -> None:
+    for text, sentence in {
+        "requird = []": "market/market.toml: [vetting]: unknown key 'requird'\n  Did you mean",
+        'required = ["packag"]': "there is no check 'packag'\n  Did you mean 'package'?",
+    }.items():
+        (market / "market.toml").write_text(f"[vetting]\n{text}\n")
+        done = tavo("market", "vet", "--keys", "keys")
+        assert (done.code, sentence in done.err) == (ExitCode.USAGE, True), done
+
+
+def test_limits_of_an_organisation_that_is_not_here_are_told(tavo: Run, market: Path) -> None:
+    assert tavo("market", "org", "add", "acme-corp").code == 0
+    for name, told in {"acmecorp": True, "acme-corp": False}.items():
+        (market / "market.toml").write_text(f"[execution.organizations.{name}]\nrunning = 2\n")
+        done = tavo("market", "target", "list")
+        sentence = f".{name}]: there is no such organisation. Did you mean 'acme-corp'?\n"
+        assert (done.code, sentence in done.err) == (0, told), done
 
 
 def test_key_from_the_environment_and_with_a_new_passphrase(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -77,6 +78,9 @@ def test_a_format_on_standard_output_and_another_in_a_file(tavo) -> None:
         (["--output", "html=pipe"], "pipe is not an ordinary file"),
         (["--output", "html=r", "--output", "json=./r"], "r: is named for two reports"),
         (["--output", "sqlite=r.db", "--save", "r.db"], "r.db: is named for two reports"),
+        (["--output", "sqlite=elsewhere"], "elsewhere: is no database, and would be replaced"),
+        (["--output", "sqlite=other.db"], "other.db: is a database of something else, and would"),
+        (["--format", "sqlite", "--output", "other.db"], "other.db: is a database of something"),
         (["--format", "sqlite"], "--format sqlite: a database cannot be printed\n  Name a file:"
          " `--output sqlite=results.db`."),
     ],
@@ -88,11 +92,15 @@ def test_what_is_unclear_or_cannot_be_written_is_refused_before_the_scan(
     Path("elsewhere").write_text("mine")
     Path("link.html").symlink_to("elsewhere")
     os.mkfifo("pipe")
+    with closing(sqlite3.connect("other.db")) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    before = Path("other.db").read_bytes()
     done = tavo("scan", ".", *words)
     assert done.code == 2
     assert said in done.err
     assert done.out == ""
     assert Path("elsewhere").read_text() == "mine"
+    assert Path("other.db").read_bytes() == before
     assert not Path("r.db").exists()
 
 
@@ -134,6 +142,10 @@ def test_stored_runs_are_exported_in_every_format(tavo) -> None:
     assert (done.code, done.out) == (0, "")
     assert "llm-output-to-exec" in Path("r.html").read_text("utf-8")
     assert tavo("results", "show", "--store", "one.db").out.startswith("agent.py\n")
+    Path("empty.db").touch()
+    for known in ("one.db", "empty.db"):  # what is ours, or holds nothing, is replaced
+        assert tavo("results", "export", "2", "--output", f"sqlite={known}").code == 0
+        assert tavo("results", "list", "--store", known).out.startswith("2\t")
     refused = tavo("results", "export", "--output", "sqlite=results.db")
     assert refused.code == 2
     assert "results.db: is named for two reports" in refused.err

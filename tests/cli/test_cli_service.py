@@ -109,7 +109,7 @@ def test_a_review_is_written_read_and_shown(tavo: Run, served: Served, token: Pa
     hidden = tavo("market", "moderate", queue[0]["uuid"], "--hide", "Spam", *market)
     assert ": hidden." in hidden.out
     assert tavo("registry", "review", "acme/reach", *at, "--title", "x").code == 2
-    assert tavo("market", "moderate", "nobody", *market).code == ExitCode.REFUSED
+    assert tavo("market", "moderate", "nobody", *market).code == ExitCode.FAILED
 
 
 def test_tokens_are_made_listed_and_revoked(tavo: Run, served: Served) -> None:
@@ -149,9 +149,14 @@ def test_serving_nothing_is_one_sentence(tavo: Run) -> None:
     assert "there is no marketplace here" in done.err
     assert tavo("market", "serve", "--release-every", "99").code == ExitCode.USAGE
     Path("broken/repository/metadata").mkdir(parents=True)
-    Path("broken/market.toml").write_text("[service]\nreads_per_minut = 1\n")
-    wrong = tavo("market", "serve", "--market", "broken", "--no-worker")
-    assert "Did you mean 'reads_per_minute'?" in wrong.err
+    for text, near in {
+        "[service]\nreads_per_minut = 1\n": "reads_per_minute",
+        "[vetting]\nrequird = []\n": "required",
+        "[execution]\nenable = true\n": "enabled",
+    }.items():
+        Path("broken/market.toml").write_text(text)
+        wrong = tavo("market", "serve", "--market", "broken", "--no-worker")
+        assert (wrong.code, f"Did you mean '{near}'?" in wrong.err) == (ExitCode.USAGE, True), wrong
 
 
 def test_nothing_is_run_for_others_unless_the_operator_says_so(

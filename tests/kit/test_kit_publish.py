@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -18,10 +20,10 @@ from marketplace_db.errors import PackageError
 from signing.attest import verify_publisher
 from signing.errors import AttestationError
 from signing.keys import PrivateKey
-from tavo.errors import RefusedError
+from tavo.errors import InputError, RefusedError
 from tavo.host.local import open_local
 from tavo.kit.contract import run_suite
-from tavo.kit.publish import pack, sign
+from tavo.kit.publish import pack, sign, submission
 from tavo.kit.schema import manifest_schema, report_schema, schema_text
 from tavo.kit.validate import validate
 from tests.fakes.authors import ACCEPT, TYPES, author_plugin
@@ -170,6 +172,33 @@ def test_a_private_key_is_never_packed(place: str, kind: str, tmp_path: Path) ->
     pack(folder, tmp_path / "b.zip")
     (folder / place).write_text("KEY = '-----BEGIN PRIVATE KEY-----'  # what we look for\n")
     pack(folder, tmp_path / "c.zip")
+
+
+def test_a_folder_that_cannot_be_written_is_told_by_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = author_plugin(tmp_path / "one")
+    package = pack(folder, tmp_path / "a.zip").path
+    statement = sign(package, PrivateKey.generate(), now=NOW)
+
+    mkstemp = tempfile.mkstemp
+
+    def denied(*, prefix: str, dir: Path) -> tuple[int, str]:  # noqa: A002
+        if dir == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/{prefix}x")
+        return mkstemp(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(tempfile, "mkstemp", denied)
+    out = tmp_path / "there"
+    for write in (
+        lambda: pack(folder, out),
+        lambda: sign(package, PrivateKey.generate(), now=NOW, out=out),
+        lambda: submission(package, statement, wheels=None, out=out),
+    ):
+        with pytest.raises(InputError) as refused:
+            write()
+        assert str(refused.value) == f"{out}: cannot be written: Permission denied"
+        assert refused.value.hint == "Name another file with --output."
 
 
 def test_what_is_missing_is_named_by_the_authors_own_words(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from marketplace_db.lookalikes import distance, look_alike, skeleton
         ("mode1-fi1es", "model-files"),
         ("modelfiles", "model-files"), ("model-flies", "model-files"), ("bandti", "bandit"),
         ("bandits", "bandit"), ("prompt-gaurd-lte", "prompt-guard-lite"), ("vvorld", "world"),
+        ("acm", "acme"), ("acme", "acm"), ("langchn", "langchain"),
     ],
 )  # fmt: skip
 def test_double_is_found(name: str, known: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from marketplace_db import intake
 from marketplace_db.errors import NotAcceptedError, PackageError, WorkingDatabaseError
 from marketplace_db.intake import Market
 from marketplace_db.release import release_catalog
@@ -147,6 +148,19 @@ def test_a_market_opens_again_as_it_was(market: Marketplace, tmp_path: Path) -> 
     market.market.close()
     with Market.open(tmp_path / "market") as again:
         assert [row.state for row in again.submissions()] == ["approved"]
+
+
+def test_a_market_that_may_only_be_read_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_read(connection: sqlite3.Connection, *, place: str) -> None:
+        connection.execute("PRAGMA query_only = ON")  # SQLite's own error, also for root
+        connection.execute("CREATE TABLE anything (x)")
+
+    monkeypatch.setattr(intake, "upgrade_market", only_read)
+    with pytest.raises(WorkingDatabaseError, match="attempt to write a readonly") as refused:
+        Market.open(tmp_path)
+    assert "do it as the user who runs the service" in refused.value.hint
 
 
 def test_a_market_of_a_later_version_is_refused(tmp_path: Path) -> None:

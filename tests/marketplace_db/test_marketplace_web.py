@@ -13,7 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from marketplace_db.errors import MarketplaceError
 from marketplace_db.package import build_package
+from marketplace_db.web.server import _bound
 from signing.digests import hash_file
 from tests.fakes.operator_market import Marketplace
 from tests.fakes.repository import NOW, RepositorySimulator
@@ -330,6 +332,13 @@ def test_a_busy_port_is_one_sentence(client: httpx.Client, folder: Path) -> None
     )
     assert "cannot listen there" in done.stdout, done.stderr
     assert "Choose another port" in done.stdout
+
+
+@pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_here_is_no_matter_of_ports(host: str) -> None:
+    with pytest.raises(MarketplaceError, match=f"{host}:0: cannot listen there") as raised:
+        _bound(host, 0)
+    assert raised.value.hint == "Choose an address of this machine, such as 127.0.0.1."
 
 
 def test_building_the_example_plugin_gives_a_package(tmp_path: Path) -> None:

@@ -486,6 +486,18 @@ def test_what_is_handed_over_and_is_no_listening_socket_is_refused(
     assert "LISTEN_FDS" not in os.environ, "and no child of ours takes it for its own"
 
 
+def test_limits_of_an_organisation_that_is_not_here_are_logged(tmp_path: Path) -> None:
+    served = Served(
+        marketplace(tmp_path, count=1), more="[execution.organizations.acmecorp]\nrunning = 2\n"
+    )
+    served.stop()
+    (line,) = [one for one in served.lines() if one["level"] == "warning"]
+    assert str(line["event"]).endswith(
+        "market.toml: [execution.organizations.acmecorp]: there is no such organisation."
+        " Did you mean 'acme-corp'?"
+    )
+
+
 def test_a_release_is_shown_without_a_restart(tmp_path: Path) -> None:
     served = Served(marketplace(tmp_path, count=1))
     before = served.ask("GET", "/plugins/marketplace").json()
