@@ -73,6 +73,9 @@ def work(
     for_server: Annotated[
         int, typer.Option("--for-server", metavar="PID", help="End when this process does.")
     ] = 0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell whether it could start.")
+    ] = False,
     release_every: ReleaseEvery = 0.0,
     keys: KeysFolder = None,
     market: Place = Path("market"),
@@ -95,6 +98,8 @@ def work(
         release_every_s=release_every * 3600,
         accept_sandbox=session.settings().sandbox.accept,
     )
+    if check:
+        return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopped.set())
     worker.run(parent=for_server or None)

@@ -39,7 +39,8 @@ class Hiding:
             try:
                 noise, notes = noise_of_project(load_project(folder.path))
             except ConfigError as error:
-                noise, notes = Noise(), [str(error)]
+                noise = Noise()
+                notes = [f"{error}; nothing in this file counts until that is mended"]
             self._projects[folder] = noise
             said += notes
         return said

@@ -28,6 +28,7 @@ import tavo
 from marketplace_db.accounts import Account, Accounts
 from signing.errors import RepositoryError
 from signing.keyring import Keyring
+from tavo.errors import InputError
 from tavo.onefile import running
 from tavo.operator.marketplace import OperatedMarket
 from tavo.operator.policy import limits_of_nobody, read_execution, read_policy, read_service
@@ -109,6 +110,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def _check_worker(words: Sequence[str]) -> None:
+    """Raise InputError if the worker could not start: it says why, for it alone gets the keys."""
+    command = worker_command([*words, "--check"])
+    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
+        raise InputError(
+            "the marketplace is not served, because its worker cannot start",
+            hint="The reason is above; --no-worker serves the pages alone.",
+        )
+
+
 def serve(
     directory: Path,
     *,
@@ -122,7 +133,8 @@ def serve(
     """Serve the marketplace in a folder until SIGTERM or SIGINT.
 
     `worker` are the words of the command line that starts the workers; without them nothing is
-    vetted or released by itself. Raises ConfigError, RepositoryError, MarketplaceError.
+    vetted or released by itself. Raises ConfigError, RepositoryError, MarketplaceError, and
+    InputError where they cannot start.
     """
     from marketplace_db.web import Desk, serve_market
 
@@ -144,8 +156,10 @@ def serve(
         _log.warning("%s", sentence)
     for left in (directory / "incoming").glob("upload-*"):
         shutil.rmtree(left, ignore_errors=True)  # of a server that was killed
-    supervisor = None if worker is None else Supervisor(worker_command(worker))
-    if supervisor is not None:
+    supervisor = None
+    if worker is not None:
+        _check_worker(worker)
+        supervisor = Supervisor(worker_command(worker))
         supervisor.start()
     try:
         serve_market(

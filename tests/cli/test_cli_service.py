@@ -159,6 +159,17 @@ def test_serving_nothing_is_one_sentence(tavo: Run) -> None:
         assert (wrong.code, f"Did you mean '{near}'?" in wrong.err) == (ExitCode.USAGE, True), wrong
 
 
+def test_who_cannot_vet_does_not_serve(tavo: Run, served: Served) -> None:
+    words = ("--market", served.operated.directory, "--keys", "nokeys")
+    checked = tavo("market", "work", *words, "--check")
+    assert checked.code == ExitCode.FAILED
+    assert "nokeys: no key files named <role>-<number>.key" in checked.err
+    assert tavo("market", "work", *words[:2], "--check").code == 0  # control
+    done = tavo("market", "serve", *words, "--port", "0")
+    assert done.code == ExitCode.FAILED
+    assert "the marketplace is not served, because its worker cannot start" in done.err
+
+
 def test_nothing_is_run_for_others_unless_the_operator_says_so(
     tavo: Run, served: Served, token: Path
 ) -> None:
