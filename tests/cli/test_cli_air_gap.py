@@ -147,7 +147,12 @@ PAGE = (ROOT / "docs" / "air-gap.md").read_text("utf-8")
 
 def test_the_page_runs(tavo: Run, market: Path, isolated: Isolated, disk: Path) -> None:
     """Each block of docs/air-gap.md, in order, on the side that its first line names."""
-    Path("osv").mkdir()  # no record: a snapshot in which nothing stands
+    Path("osv").mkdir()
+    Path("osv/one.json").write_text(json.dumps({
+        "id": "PYSEC-1", "modified": "2026-07-01T00:00:00Z", "affected": [
+            {"package": {"ecosystem": "PyPI", "name": "nobody-has-this"}, "versions": ["1.0"]}
+        ],
+    }))  # fmt: skip
     assert tavo("market", "advisories", "osv", "--keys", "keys").code == 0
     released(tavo, "0.1.0", "acme")
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)

@@ -3,6 +3,7 @@
 `code` is scanned whole; `wanted` are the texts of all matches, in the order of the source.
 """
 
+import re
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -277,7 +278,7 @@ def test_hostile_source_is_parsed_in_bounded_time(
 def test_a_minified_file_is_bounded_and_named(flow_rules: RuleSet, tmp_path: Path) -> None:
     data = b"call(1);" * (1 << 16) + b"sink(src());"
     result = scan_source(data, PurePosixPath("a.js"), flow_rules)
-    assert result.hits or "rule flow was stopped" in result.problems[0]
+    assert result.hits or re.search("rule flow was stopped|stopped after", result.problems[0])
     (tmp_path / "a.min.js").write_bytes(data * 20)
     file = SourceFile(tmp_path / "a.min.js", PurePosixPath("a.min.js"))
     (problem,) = scan_file(file, flow_rules).problems

@@ -29,7 +29,7 @@ from tavo.host.work_folder import disk_use
 __all__ = ["KINDS", "Lookout", "Trial", "has_worked"]
 
 _LOOK_EVERY_S = 0.02
-_SUSTAINED_S = 0.9
+_SUSTAINED_S = 2.5
 _SLACK = 2 << 20
 _MANY_PROCESSES = 20
 _MEMORY = 300 << 20

@@ -13,4 +13,4 @@ def attack(at: Any) -> None:
     with open(at.scratch + "/big", "wb") as stream:
         for _ in range(64):
             stream.write(bytes(1 << 20))
-    at.hold(1.6)
+    at.hold(4.0)

@@ -13,4 +13,4 @@ def attack(at: Any) -> None:
     for number in range(256):
         with open(f"{at.scratch}/{number}", "wb") as stream:
             stream.write(bytes(1 << 18))
-    at.hold(1.6)
+    at.hold(4.0)

@@ -13,4 +13,4 @@ MEANS = "no new file can be made on your disk"
 def attack(at: Any) -> None:
     for number in range(10_500):
         os.close(os.open(f"{at.scratch}/{number}", os.O_CREAT | os.O_WRONLY))
-    at.hold(1.6)
+    at.hold(4.0)

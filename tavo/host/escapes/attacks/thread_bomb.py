@@ -14,5 +14,5 @@ MEANS = "it makes the machine slow"
 def attack(at: Any) -> None:
     threading.stack_size(65536)
     for _ in range(64):
-        threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
-    at.hold(1.6)
+        threading.Thread(target=time.sleep, args=(5,), daemon=True).start()
+    at.hold(4.0)
