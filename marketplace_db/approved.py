@@ -46,7 +46,6 @@ def verified_review(
     row: sqlite3.Row, envelope: bytes, publishers: Publishers
 ) -> tuple[str, VerifiedStatement]:
     """Return a review and whether it approves or rejects. Raises AttestationError."""
-    signers = dict(open_envelope(envelope)[1])
     claim = ReviewerClaim(
         full_id=row["full_id"], version=row["version"], package=Digest(row["package"])
     )
@@ -65,7 +64,8 @@ def verified_review(
                 envelope, keys, rejection, revoked=publishers.revoked_keys
             )
         except AttestationError:
-            if not set(signers) & set(keys):
+            signers = {key_id for key_id, _ in open_envelope(envelope)[1]}
+            if not signers & set(keys):
                 first.hint = _NO_REVIEWER
             raise first from None
 

@@ -238,6 +238,11 @@ async def _plugin_page(datasette: Datasette, request: Request) -> Response:
             more_about, desk, plugin.full_id, release.version, release.package
         )
         reviews = more["reviews"]
+        lifted = desk.edition.publishers.unyanked
+        release, *releases = (
+            one._replace(yanked=one.yanked and one.package not in lifted)
+            for one in (release, *releases)
+        )
     manifest = release.parsed_manifest()
     can, cannot = permission_sentences(manifest)
     command = f"tavo registry install {plugin.full_id}"

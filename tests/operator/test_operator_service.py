@@ -586,6 +586,8 @@ def test_what_was_lifted_is_given_out_and_cannot_be_withdrawn_again(tmp_path: Pa
         given = served.ask("GET", f"{plugin}/download", params={"version": "1.0.0"})
         assert (given.status_code, Digest.of(given.content)) == (200, package)
         assert served.ask("GET", "/advisories").json()["advisories"] == []
+        page = served.client.get("/plugins/acme/reach", params={"version": "1.0.0"})
+        assert (page.status_code, "withdrawn" in page.text) == (200, False)
         refused = served.ask("DELETE", plugin, "alice", params={"reason": "Slow"})
         assert refused.status_code == 409
         assert "cannot be withdrawn again" in refused.json()["detail"]
