@@ -53,7 +53,12 @@ class Worker:
         release_every_s: float = 0.0,
         accept_sandbox: tuple[str, ...] = (),
     ) -> None:
-        """`release_every_s` is how often to release what is new; 0 leaves that to the operator."""
+        """`release_every_s` is how often to release what is new; 0 leaves that to the operator.
+
+        Raises ConfigError for what is wrong in market.toml, also where nothing of it is needed yet.
+        """
+        read_policy(directory)
+        self._execution = read_execution(directory)
         self.directory = directory
         self.keyring = keyring
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -67,9 +72,8 @@ class Worker:
 
         Runs for organisations are done beside them, in threads of their own.
         """
-        read_policy(self.directory)  # what is wrong there is said now
         executors = Executors(
-            self.directory, read_execution(self.directory), clock=self._clock, stopped=self.stopped
+            self.directory, self._execution, clock=self._clock, stopped=self.stopped
         )
         executors.start()
         try:

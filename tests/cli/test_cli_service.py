@@ -157,6 +157,9 @@ def test_serving_nothing_is_one_sentence(tavo: Run) -> None:
         Path("broken/market.toml").write_text(text)
         wrong = tavo("market", "serve", "--market", "broken", "--no-worker")
         assert (wrong.code, f"Did you mean '{near}'?" in wrong.err) == (ExitCode.USAGE, True), wrong
+        if not text.startswith("[service]"):
+            checked = tavo("market", "work", "--market", "broken", "--check")
+            assert (checked.code, f"'{near}'?" in checked.err) == (ExitCode.USAGE, True), checked
 
 
 def test_who_cannot_vet_does_not_serve(tavo: Run, served: Served) -> None:
