@@ -26,7 +26,10 @@ from signing.attest import PublisherClaim, VerifiedStatement, verify_publisher
 from signing.digests import Digest
 from signing.publishers import Publishers
 
-__all__ = ["AcceptedPackage", "accept", "check_not_recalled", "claim_of_row", "publisher_claim"]
+__all__ = [
+    "AcceptedPackage", "accept", "check_not_recalled", "claim_of_row", "publisher_claim",
+    "recall_of",
+]  # fmt: skip
 
 _SEAL = object()
 
@@ -138,6 +141,24 @@ def claim_of_row(release: ReleaseRow) -> PublisherClaim:
     )
 
 
+def recall_of(
+    release: ReleaseRow,
+    publishers: Publishers,
+    *,
+    known_yanks: Mapping[Digest, str] | None = None,
+) -> str:
+    """Say why a release was revoked, or yanked and not lifted since, as a clause without its
+    subject (`was recalled: REASON`); empty for one that stands.
+    """
+    reason = publishers.revoked_packages.get(release.package)
+    if reason is not None:
+        return f"was recalled: {reason}"
+    if release.package in publishers.unyanked:
+        return ""
+    yank = release.yanked_reason if release.yanked else (known_yanks or {}).get(release.package)
+    return "" if yank is None else f"was withdrawn: {yank or 'no reason given'}"
+
+
 def check_not_recalled(
     release: ReleaseRow,
     publishers: Publishers,
@@ -145,20 +166,14 @@ def check_not_recalled(
     known_yanks: Mapping[Digest, str] | None = None,
 ) -> None:
     """Raise NotAcceptedError if the release was revoked, or yanked and not lifted since."""
-    reason = publishers.revoked_packages.get(release.package)
-    if reason is not None:
-        raise NotAcceptedError(
-            f"{release.full_id} {release.version}: was recalled: {reason}",
-            hint=f"Remove it: `tavo registry uninstall {release.full_id}`.",
-        )
-    if release.package in publishers.unyanked:
+    reason = recall_of(release, publishers, known_yanks=known_yanks)
+    if not reason:
         return
-    yank = release.yanked_reason if release.yanked else (known_yanks or {}).get(release.package)
-    if yank is not None:
-        raise NotAcceptedError(
-            f"{release.full_id} {release.version}: was withdrawn: {yank or 'no reason given'}",
-            hint=f"Choose another version: `tavo registry show {release.full_id}`.",
-        )
+    if release.package in publishers.revoked_packages:
+        hint = f"Remove it: `tavo registry uninstall {release.full_id}`."
+    else:
+        hint = f"Choose another version: `tavo registry show {release.full_id}`."
+    raise NotAcceptedError(f"{release.full_id} {release.version}: {reason}", hint=hint)
 
 
 def _compare(release: ReleaseRow, inspected: InspectedPackage) -> None:

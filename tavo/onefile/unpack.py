@@ -151,22 +151,13 @@ def _archives(finder: Finder) -> Iterator[tuple[str, _Wanted]]:
     here = platform()
     if here not in finder.index["natives"]:
         raise foreign(finder)
-    data = {
-        path: (size, digest)
-        for files in finder.index["data"].values()
-        for path, size, digest in files
-    }
-    archives = finder.index["archives"]  # the folders whose files it holds; none: all others
-    taken = {folder for folders in archives.values() for folder in folders}
-    for member, folders in archives.items():
-        yield (
-            member,
-            {
-                path: (path, *facts)
-                for path, facts in data.items()
-                if ((first := path.partition("/")[0]) in folders) or not (folders or first in taken)
-            },
-        )
+    archives = finder.index["archives"]  # by the first folder of a path; "": all others
+    data: dict[str, _Wanted] = {member: {} for member in archives.values()}
+    for files in finder.index["data"].values():
+        for path, size, digest in files:
+            member = archives.get(path.partition("/")[0], archives[""])
+            data[member][path] = (path, size, digest)
+    yield from data.items()
     natives = {path: (size, digest) for path, size, digest in finder.natives.values()}
     for files in finder.libraries.values():
         natives.update({path: (size, digest) for path, size, digest in files})

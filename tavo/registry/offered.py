@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from marketplace_db.acceptance import check_not_recalled, claim_of_row
+from marketplace_db.acceptance import claim_of_row, recall_of
 from marketplace_db.catalog import Catalog, PluginRow, ReleaseRow
 from marketplace_db.errors import NotAcceptedError
 from marketplace_db.reviews import count_reviews
@@ -60,11 +60,7 @@ def statement_problem(opened: OpenCatalog, release: ReleaseRow) -> str:
 
 def recall_problem(opened: OpenCatalog, release: ReleaseRow) -> str:
     """Say why a release was taken back, nothing where it was not; no statement is read."""
-    try:
-        check_not_recalled(release, opened.publishers, known_yanks=opened.withdrawn)
-    except NotAcceptedError as error:
-        return str(error).removeprefix(f"{release.full_id} {release.version}: ")
-    return ""
+    return recall_of(release, opened.publishers, known_yanks=opened.withdrawn)
 
 
 def newest_offered(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
+from marketplace_db.acceptance import recall_of
 from marketplace_db.catalog import ReleaseRow
 from marketplace_db.errors import NotInCatalogError
 from marketplace_db.permissions import danger_sentences, permission_sentences
@@ -192,13 +193,8 @@ def advisory_rows(desk: Desk) -> Iterable[forms.Advisory]:
 
 def taken_back(desk: Desk, release: ReleaseRow) -> str:
     """Return why a release was taken back, as a clause; empty for one that was not."""
-    publishers = desk.edition.publishers
-    recalled = publishers.recalls.packages.get(release.package)
-    if recalled is not None:
-        return f"it was recalled: {recalled}"
-    if release.yanked and release.package not in publishers.unyanked:
-        return f"it was withdrawn: {release.yanked_reason or 'no reason was given'}"
-    return ""
+    reason = recall_of(release, desk.edition.publishers)
+    return f"it {reason}" if reason else ""
 
 
 def _released(release: ReleaseRow) -> forms.Released:

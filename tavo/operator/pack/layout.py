@@ -42,8 +42,8 @@ exec(compile(__loader__.get_data(path), path, "exec"), names)
 names["attach"]()
 import tavo
 '''
-_LIBRARY_DATA = "data-libs.tar.xz"
-_OWN_DATA = "data-tavo.tar.xz"
+_ARCHIVES = {"": "data-libs.tar.xz", **dict.fromkeys(OWN, "data-tavo.tar.xz")}
+"""Where data files are, by the first folder of their paths; "" for all others."""
 _File = tuple[str, int, str]
 _WITHOUT_DATA = frozenset({"tavo", "tavo.onefile"})
 
@@ -93,7 +93,7 @@ def _write(
     build = hashlib.sha256(json.dumps(sorted(files.values())).encode()).hexdigest()
     common = {
         "version": facts.version, "line": facts.line, "when": facts.when, "full": facts.full,
-        "build": build, "data": data, "archives": {_LIBRARY_DATA: (), _OWN_DATA: OWN},
+        "build": build, "data": data, "archives": _ARCHIVES,
         "versions": _distributions(contents), "members": {},
     }  # fmt: skip
     starts = {}
@@ -135,11 +135,11 @@ def _write_data(
     """Write the data files; return which belong to which package."""
     packages = {module_name(path)[0] for path in contents.sources if path.endswith("/__init__.py")}
     grouped: dict[str, list[_File]] = {}
-    archives = {_LIBRARY_DATA: {}, _OWN_DATA: {}}  # type: dict[str, dict[str, bytes]]
+    archives: dict[str, dict[str, bytes]] = {name: {} for name in _ARCHIVES.values()}
     for relative, path in sorted(contents.data.items()):
         content = path.read_bytes()
-        own = relative.split("/")[0] in OWN
-        archives[_OWN_DATA if own else _LIBRARY_DATA][relative] = content
+        archive = _ARCHIVES.get(relative.partition("/")[0], _ARCHIVES[""])
+        archives[archive][relative] = content
         file = (relative, len(content), hashlib.sha256(content).hexdigest())
         files[relative] = file
         owner = _owner(relative, packages)
